@@ -1,0 +1,38 @@
+# The commands of a newcomer: `make demo` and `make test` install what they need.
+
+GO ?= go
+BIN := bin/station
+TOOL := $(GO) tool -modfile=tools/go.mod
+SOFTHSM := /usr/lib/softhsm/libsofthsm2.so
+ASROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: build demo test deps lint fuzz
+
+build:
+	$(GO) build -o $(BIN) ./cmd/station
+
+demo: deps build
+	$(BIN) demo
+
+test: deps
+	$(GO) test -race -timeout 15m ./...
+
+# Debian packages: the HSM that runs in software, and a C compiler for PKCS#11.
+deps:
+	@test -e $(SOFTHSM) && command -v gcc >/dev/null || \
+		{ $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq softhsm2 gcc libc6-dev; }
+
+lint:
+	@unformatted=$$(gofmt -l cmd internal fixtures); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) depguard ./...
+
+# Every fuzz target for FUZZTIME.
+FUZZTIME ?= 20s
+fuzz: deps
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
