@@ -8,7 +8,12 @@ import (
 	"station/internal/esp32"
 )
 
-// Version is the format of entries written now.
+// Version is the format of entries written now. A new field of Entry is a new
+// version: the ledger takes an entry of its own version with a field that it
+// does not know for damaged. A new Kind is not.
+//
+// Every version keeps v, index, time, kind, mac and prev, so that an older
+// program can still check the chain of entries that it cannot read.
 const Version = 1
 
 // Kind says what an entry records.
@@ -26,8 +31,13 @@ const (
 	BurnSettled   Kind = "burn.settled"  // fuses as read back
 	BootVerified  Kind = "boot.verified"
 	Sealed        Kind = "device.sealed"
-	Failed        Kind = "device.failed" // a run that ended in RETRY, SCRAP, QUARANTINE or STATION
-	KeyImported   Kind = "key.imported"  // a key was made or imported in the token
+	Failed        Kind = "device.failed"   // a run that ended in RETRY, SCRAP, QUARANTINE or STATION
+	Released      Kind = "device.released" // an engineer lets a device that was set aside go on
+	KeyImported   Kind = "key.imported"    // a key was made or imported in the token
+	BatchOpened   Kind = "batch.opened"    // Quota devices may be made in Batch
+	NumberTaken   Kind = "number.taken"    // one of the lot's devices, reserved before its key is made
+	BatchClosed   Kind = "batch.closed"
+	LedgerKey     Kind = "ledger.key" // Public signs this ledger's checkpoints from here on
 )
 
 // Verdict is how a run of one device ended.
@@ -53,11 +63,22 @@ type Entry struct {
 	Software string    `json:"software,omitempty"`
 	// Simulated marks what was made on virtual devices or with a throw-away token.
 	Simulated bool `json:"simulated,omitempty"`
+	// Origin, of LedgerCreated, is the log's own name in its checkpoints.
+	Origin string `json:"origin,omitempty"`
+	// Prev is the index of the entry before this one of the same MAC; the
+	// ledger sets it. It is absent in a device's first entry (index 0 is always
+	// LedgerCreated), so a device's entries are a chain inside the log.
+	Prev uint64 `json:"prev,omitempty"`
+	// ClockBack is by how many seconds Time lies before the time of the entry
+	// before: the station's clock ran backwards. The ledger sets it.
+	ClockBack float64 `json:"clockBack,omitempty"`
 
 	Job      string    `json:"job,omitempty"`       // name of the product
 	Revision string    `json:"revision,omitempty"`  // of the job
 	JobHash  string    `json:"jobDigest,omitempty"` // sha256:… of the job file and every image
 	Batch    string    `json:"batch,omitempty"`
+	Quota    int       `json:"quota,omitempty"`  // how many devices the lot may have; absent is no limit
+	Number   int       `json:"number,omitempty"` // of NumberTaken: from 1, set by the ledger
 	Slot     string    `json:"slot,omitempty"`
 	Run      string    `json:"run,omitempty"` // joins the entries of one device's visit
 	MAC      esp32.MAC `json:"mac,omitzero"`
@@ -70,6 +91,8 @@ type Entry struct {
 	Policy   string          `json:"policy,omitempty"`
 	Wrapped  []byte          `json:"wrapped,omitempty"` // random policy: the key under the token's KEK
 	Escrow   []byte          `json:"escrow,omitempty"`  // the key under an offline public key
+	Token    string          `json:"token,omitempty"`   // serial number of the HSM
+	Public   []byte          `json:"public,omitempty"`  // of LedgerKey: SubjectPublicKeyInfo, DER
 	Plan     string          `json:"planDigest,omitempty"`
 	Stage    string          `json:"stage,omitempty"` // stage of a burn
 	Burns    []FuseChange    `json:"burns,omitempty"`
@@ -115,84 +138,4 @@ type Boot struct {
 	Digest  string  `json:"digest"`  // sha256:… of the captured console
 	Marker  string  `json:"marker"`  // the line that proved the boot
 	Seconds float64 `json:"seconds"` // reset to marker
-}
-
-// Device is what the ledger knows of one MAC: the projection of its entries.
-type Device struct {
-	MAC        esp32.MAC `json:"mac"`
-	First      uint64    `json:"first"` // index of the first and the last entry
-	Last       uint64    `json:"last"`
-	Seen       time.Time `json:"seen"`
-	Updated    time.Time `json:"updated"`
-	Job        string    `json:"job"`
-	JobHash    string    `json:"jobDigest"`
-	Batch      string    `json:"batch"`
-	Serial     string    `json:"serial"`
-	Simulated  bool      `json:"simulated"`
-	KeyID      string    `json:"keyId"`
-	Policy     string    `json:"policy"`
-	Wrapped    []byte    `json:"wrapped,omitempty"`
-	Images     []Image   `json:"images,omitempty"`   // as verified last
-	Fuses      *Fuses    `json:"fuses,omitempty"`    // as read back last
-	Intended   []string  `json:"intended,omitempty"` // burn stages begun
-	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
-	Runs       int       `json:"runs"`
-	Booted     bool      `json:"booted"`
-	Sealed     bool      `json:"sealed"`
-	Verdict    Verdict   `json:"verdict"` // of the last run that ended
-	Code       string    `json:"code"`
-	SetAside   bool      `json:"setAside"` // SCRAP or QUARANTINE, until an engineer releases it
-	SetAsideBy string    `json:"setAsideBy,omitempty"`
-}
-
-// Apply folds one entry into the device. It is the only way a Device changes,
-// so that the projection can always be rebuilt from the log.
-func (d *Device) Apply(e Entry) {
-	if d.MAC.IsZero() {
-		d.MAC, d.First, d.Seen = e.MAC, e.Index, e.Time
-	}
-	d.Last, d.Updated = e.Index, e.Time
-	d.Simulated = d.Simulated || e.Simulated
-	if e.Job != "" {
-		d.Job, d.JobHash = e.Job, e.JobHash
-	}
-	if e.Batch != "" {
-		d.Batch = e.Batch
-	}
-	if e.Serial != "" {
-		d.Serial = e.Serial
-	}
-	if e.Fuses != nil {
-		d.Fuses = e.Fuses
-	}
-	switch e.Kind {
-	case DeviceSeen:
-		d.Runs++
-	case KeyAssigned:
-		d.KeyID, d.Policy, d.Wrapped = e.KeyID, e.Policy, e.Wrapped
-	case FlashVerified:
-		d.Images = e.Images
-	case BurnIntended:
-		d.Intended = add(d.Intended, e.Stage)
-	case BurnSettled:
-		d.Settled = add(d.Settled, e.Stage)
-	case BootVerified:
-		d.Booted = true
-	case Sealed:
-		d.Sealed, d.Verdict, d.Code = true, Pass, ""
-	case Failed:
-		d.Verdict, d.Code = e.Verdict, e.Code
-		if e.Verdict == Scrap || e.Verdict == Quarantine {
-			d.SetAside, d.SetAsideBy = true, e.Code
-		}
-	}
-}
-
-func add(list []string, s string) []string {
-	for _, have := range list {
-		if have == s {
-			return list
-		}
-	}
-	return append(list, s)
 }

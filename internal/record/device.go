@@ -1,0 +1,96 @@
+package record
+
+import (
+	"slices"
+	"time"
+
+	"station/internal/esp32"
+)
+
+// Device is what the ledger knows of one MAC: the projection of its entries.
+type Device struct {
+	MAC        esp32.MAC `json:"mac"`
+	First      uint64    `json:"first"` // index of the first and the last entry
+	Last       uint64    `json:"last"`
+	Seen       time.Time `json:"seen"`
+	Updated    time.Time `json:"updated"`
+	Job        string    `json:"job"`
+	JobHash    string    `json:"jobDigest"`
+	Batch      string    `json:"batch"`
+	Serial     string    `json:"serial"`
+	Lot        string    `json:"lot,omitempty"`    // where Number counts
+	Number     int       `json:"number,omitempty"` // reserved from the lot's quota; 0 none
+	Simulated  bool      `json:"simulated"`
+	KeyID      string    `json:"keyId"`
+	Policy     string    `json:"policy"`
+	Wrapped    []byte    `json:"wrapped,omitempty"`
+	Images     []Image   `json:"images,omitempty"`   // as verified last
+	Fuses      *Fuses    `json:"fuses,omitempty"`    // as read back last
+	Intended   []string  `json:"intended,omitempty"` // burn stages begun
+	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
+	Runs       int       `json:"runs"`
+	Booted     bool      `json:"booted"`
+	Sealed     bool      `json:"sealed"`
+	Verdict    Verdict   `json:"verdict"` // of the last run that ended
+	Code       string    `json:"code"`
+	SetAside   bool      `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
+	SetAsideBy string    `json:"setAsideBy,omitempty"` // the code
+	SetAsideAs Verdict   `json:"setAsideAs,omitempty"` // SCRAP or QUARANTINE
+}
+
+// Apply folds one entry into the device. It is the only way a Device changes,
+// so that the projection can always be rebuilt from the log.
+func (d *Device) Apply(e Entry) {
+	if d.MAC.IsZero() {
+		d.MAC, d.First, d.Seen = e.MAC, e.Index, e.Time
+	}
+	d.Last, d.Updated = e.Index, e.Time
+	d.Simulated = d.Simulated || e.Simulated
+	if e.Job != "" {
+		d.Job, d.JobHash = e.Job, e.JobHash
+	}
+	if e.Batch != "" {
+		d.Batch = e.Batch
+	}
+	if e.Serial != "" {
+		d.Serial = e.Serial
+	}
+	if e.Fuses != nil {
+		d.Fuses = e.Fuses
+	}
+	switch e.Kind {
+	case DeviceSeen:
+		d.Runs++
+	case KeyAssigned:
+		d.KeyID, d.Policy, d.Wrapped = e.KeyID, e.Policy, e.Wrapped
+	case NumberTaken:
+		d.Lot, d.Number = e.Lot(), e.Number
+	case Released:
+		d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
+	case FlashVerified:
+		d.Images = e.Images
+	case BurnIntended:
+		d.Intended = add(d.Intended, e.Stage)
+	case BurnSettled:
+		d.Settled = add(d.Settled, e.Stage)
+	case BootVerified:
+		d.Booted = true
+	case Sealed:
+		d.Sealed, d.Verdict, d.Code = true, Pass, ""
+	case Failed:
+		d.Verdict, d.Code = e.Verdict, e.Code
+		if e.Verdict == Scrap || e.Verdict == Quarantine {
+			d.SetAside, d.SetAsideBy, d.SetAsideAs = true, e.Code, e.Verdict
+		}
+	}
+}
+
+// InLot is the lot in which the device is counted; "" before it is in any.
+func (d Device) InLot() string { return lot(d.Batch, d.Job) }
+
+func add(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}

@@ -1,0 +1,74 @@
+package record
+
+import "time"
+
+// Lot is what quotas, numbers and closing certificates count: a batch, or the
+// devices of one job that are in no batch. It is a projection of the entries.
+type Lot struct {
+	Name    string    `json:"name"` // "batch:…" or "job:…"
+	Job     string    `json:"job,omitempty"`
+	JobHash string    `json:"jobDigest,omitempty"`
+	Quota   int       `json:"quota,omitempty"` // of BatchOpened
+	Opened  time.Time `json:"opened,omitzero"`
+	Closed  time.Time `json:"closed,omitzero"`
+
+	Reserved    int `json:"reserved"` // numbers taken; a lost device leaves a gap, none is given twice
+	Devices     int `json:"devices"`  // MACs seen
+	Keys        int `json:"keys"`     // of them with a key
+	Passed      int `json:"passed"`   // of them sealed and not set aside since
+	Scrapped    int `json:"scrapped"`
+	Quarantined int `json:"quarantined"`
+}
+
+// Lot names the lot that the entry belongs to; "" for none.
+func (e Entry) Lot() string { return lot(e.Batch, e.Job) }
+
+func lot(batch, job string) string {
+	switch {
+	case batch != "":
+		return "batch:" + batch
+	case job != "":
+		return "job:" + job
+	}
+	return ""
+}
+
+// Apply folds an entry that speaks of the lot itself.
+func (l *Lot) Apply(e Entry) {
+	switch e.Kind {
+	case BatchOpened:
+		l.Opened, l.Quota, l.Job, l.JobHash = e.Time, e.Quota, e.Job, e.JobHash
+	case BatchClosed:
+		l.Closed = e.Time
+	case NumberTaken:
+		l.Reserved = e.Number
+	}
+}
+
+// Count adds the device to the lot's sums, or with n = -1 takes it out again.
+func (l *Lot) Count(d Device, n int) {
+	l.Devices += n
+	if d.KeyID != "" {
+		l.Keys += n
+	}
+	switch {
+	case d.SetAside && d.SetAsideAs == Scrap:
+		l.Scrapped += n
+	case d.SetAside:
+		l.Quarantined += n
+	case d.Sealed:
+		l.Passed += n
+	}
+}
+
+// Limit is how many devices the lot may have for this entry: the smaller of
+// the batch's quota and the entry's own. 0 is no limit.
+func (l Lot) Limit(e Entry) int {
+	switch {
+	case l.Quota == 0:
+		return e.Quota
+	case e.Quota == 0:
+		return l.Quota
+	}
+	return min(l.Quota, e.Quota)
+}

@@ -1,0 +1,117 @@
+package record
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"station/internal/esp32"
+)
+
+var mac = esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
+
+func fold(entries ...Entry) Device {
+	var d Device
+	for i, e := range entries {
+		e.Index, e.MAC = uint64(i+1), mac
+		d.Apply(e)
+	}
+	return d
+}
+
+func TestDeviceFold(t *testing.T) {
+	fuses := &Fuses{Block1: "hidden"}
+	d := fold(
+		Entry{Kind: DeviceSeen, Job: "avior", JobHash: "sha256:1", Batch: "b1", Serial: "s1"},
+		Entry{Kind: KeyAssigned, KeyID: "k1", Policy: "random", Wrapped: []byte{1}},
+		Entry{Kind: BurnIntended, Stage: "key"},
+		Entry{Kind: BurnIntended, Stage: "key"},
+		Entry{Kind: BurnSettled, Stage: "key", Fuses: fuses},
+		Entry{Kind: BootVerified},
+		Entry{Kind: Sealed},
+	)
+	want := Device{MAC: mac, First: 1, Last: 7, Job: "avior", JobHash: "sha256:1", Batch: "b1", Serial: "s1",
+		KeyID: "k1", Policy: "random", Wrapped: []byte{1}, Fuses: fuses, Runs: 1, Booted: true, Sealed: true,
+		Intended: []string{"key"}, Settled: []string{"key"}, Verdict: Pass}
+	if !reflect.DeepEqual(d, want) {
+		t.Errorf("got  %+v\nwant %+v", d, want)
+	}
+}
+
+func TestSetAsideUntilReleased(t *testing.T) {
+	scrap := Entry{Kind: Failed, Verdict: Scrap, Code: "E-FUSE"}
+	later := Entry{Kind: Failed, Verdict: Station, Code: "E-DISK"}
+	d := fold(scrap, later)
+	if !d.SetAside || d.SetAsideBy != "E-FUSE" || d.SetAsideAs != Scrap || d.Verdict != Station {
+		t.Errorf("got %+v", d)
+	}
+	if d = fold(scrap, later, Entry{Kind: Released}); d.SetAside || d.SetAsideBy != "" || d.SetAsideAs != "" {
+		t.Errorf("released: got %+v", d)
+	}
+	if d = fold(Entry{Kind: Failed, Verdict: Retry, Code: "E-SYNC"}); d.SetAside {
+		t.Error("RETRY set a device aside")
+	}
+}
+
+func TestLotCounts(t *testing.T) {
+	key := Entry{Kind: KeyAssigned, KeyID: "k"}
+	devices := []Device{
+		fold(Entry{Kind: DeviceSeen}),
+		fold(key, Entry{Kind: Sealed}),
+		fold(key, Entry{Kind: Sealed}, Entry{Kind: Failed, Verdict: Quarantine}),
+		fold(key, Entry{Kind: Failed, Verdict: Scrap}, Entry{Kind: Failed, Verdict: Station}),
+	}
+	var l Lot
+	for _, d := range devices {
+		l.Count(d, 1)
+	}
+	if want := (Lot{Devices: 4, Keys: 3, Passed: 1, Quarantined: 1, Scrapped: 1}); l != want {
+		t.Errorf("got %+v, want %+v", l, want)
+	}
+	for _, d := range devices {
+		l.Count(d, -1)
+	}
+	if l != (Lot{}) {
+		t.Errorf("counted out: got %+v", l)
+	}
+}
+
+func TestLotQuota(t *testing.T) {
+	now := time.Now()
+	var l Lot
+	l.Apply(Entry{Kind: BatchOpened, Time: now, Quota: 10, Job: "avior"})
+	l.Apply(Entry{Kind: NumberTaken, Number: 3})
+	l.Apply(Entry{Kind: BatchClosed, Time: now})
+	if want := (Lot{Quota: 10, Opened: now, Closed: now, Job: "avior", Reserved: 3}); l != want {
+		t.Errorf("got %+v, want %+v", l, want)
+	}
+	for _, c := range []struct{ lot, entry, want int }{{0, 0, 0}, {10, 0, 10}, {0, 5, 5}, {10, 5, 5}, {5, 10, 5}} {
+		if got := (Lot{Quota: c.lot}).Limit(Entry{Quota: c.entry}); got != c.want {
+			t.Errorf("lot %d, entry %d: got %d, want %d", c.lot, c.entry, got, c.want)
+		}
+	}
+}
+
+func TestLotNames(t *testing.T) {
+	for _, c := range []struct {
+		e    Entry
+		want string
+	}{{Entry{}, ""}, {Entry{Job: "j"}, "job:j"}, {Entry{Job: "j", Batch: "b"}, "batch:b"}} {
+		if got := c.e.Lot(); got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.e, got, c.want)
+		}
+	}
+}
+
+// A field without omitempty or omitzero would change the bytes of every entry
+// that does not use it.
+func TestAbsentFieldsAreAbsent(t *testing.T) {
+	b, err := json.Marshal(Entry{Version: 1, Kind: Sealed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"v":1,"index":0,"time":"0001-01-01T00:00:00Z","kind":"device.sealed"}`; string(b) != want {
+		t.Errorf("got %s, want %s", b, want)
+	}
+}
