@@ -119,7 +119,7 @@ func TestCopy(t *testing.T) {
 		if _, err := c.Copy(&plain, &cipher, 0x20010, false); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(plain.Bytes()[:n], image) || strings.Trim(plain.String()[n:], "\xff") != "" {
+		if !bytes.Equal(plain.Bytes()[:n], image) || bytes.Count(plain.Bytes()[n:], []byte{0xff}) != plain.Len()-n {
 			t.Errorf("decrypt %d bytes: not the image and its padding", n)
 		}
 	}
