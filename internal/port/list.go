@@ -1,0 +1,91 @@
+package port
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.bug.st/serial/enumerator"
+)
+
+// Info is a serial port that the system knows.
+type Info struct {
+	Name    string `json:"name"`              // what Open takes
+	VID     string `json:"vid,omitempty"`     // USB vendor, four hexadecimal digits
+	PID     string `json:"pid,omitempty"`     // USB product
+	Serial  string `json:"serial,omitempty"`  // of the adapter
+	Product string `json:"product,omitempty"` // the adapter's own name
+	Path    string `json:"path,omitempty"`    // USB socket and interface: 1-2.3:1.0. The same after every plug-in
+	Driver  string `json:"driver,omitempty"`  // cp210x, ftdi_sio, ch341, cdc_acm
+}
+
+// List returns the serial ports, those on USB first, in the order of their
+// sockets.
+func List() ([]Info, error) {
+	found, err := enumerator.GetDetailedPortsList()
+	if err != nil {
+		return nil, fmt.Errorf("list serial ports: %w", err)
+	}
+	return describe("/sys", found), nil
+}
+
+func describe(sysfs string, found []*enumerator.PortDetails) []Info {
+	var all []Info
+	for _, d := range found {
+		if d.Name == "" { // a terminal without a device
+			continue
+		}
+		i := Info{Name: d.Name, VID: d.VID, PID: d.PID, Serial: d.SerialNumber, Product: d.Product}
+		i.Path, i.Driver = usb(sysfs, filepath.Base(d.Name))
+		all = append(all, i)
+	}
+	slices.SortFunc(all, func(a, b Info) int {
+		return cmp.Or(cmp.Compare(min(len(b.VID), 1), min(len(a.VID), 1)), natural(a.Path, b.Path), natural(a.Name, b.Name))
+	})
+	return all
+}
+
+// usb follows the kernel's links from a terminal to the USB interface that it
+// stands on. Both are empty where there is none.
+func usb(sysfs, tty string) (path, driver string) {
+	device, err := filepath.EvalSymlinks(filepath.Join(sysfs, "class/tty", tty, "device"))
+	if err != nil {
+		return "", ""
+	}
+	if d, err := filepath.EvalSymlinks(filepath.Join(device, "driver")); err == nil {
+		driver = filepath.Base(d)
+	}
+	// ttyUSB has a directory of its own below the interface, ttyACM has not.
+	for dir := device; len(dir) > len(sysfs); dir = filepath.Dir(dir) {
+		if base := filepath.Base(dir); strings.Contains(base, "-") && strings.Contains(base, ":") {
+			return base, driver
+		}
+	}
+	return "", driver
+}
+
+// natural compares names by their numbers: ttyUSB9 before ttyUSB10.
+func natural(a, b string) int {
+	return cmp.Or(cmp.Compare(digits(a), digits(b)), cmp.Compare(a, b))
+}
+
+// digits pads each run of digits to one width.
+func digits(s string) string {
+	var out strings.Builder
+	for i := 0; i < len(s); {
+		j := i
+		for j < len(s) && s[j] >= '0' && s[j] <= '9' {
+			j++
+		}
+		if j == i {
+			out.WriteByte(s[i])
+			i++
+			continue
+		}
+		out.WriteString(strings.Repeat("0", max(0, 8-(j-i))) + s[i:j])
+		i = j
+	}
+	return out.String()
+}

@@ -1,0 +1,131 @@
+// Package port opens the wire to a chip: a serial device, or a TCP socket that
+// carries the same bytes. It moves bytes, sets the speed and drives the modem
+// lines; what they mean is the loader's business.
+package port
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"station/internal/esp32"
+)
+
+// Speed of a port when it is opened: what the mask ROM prints at.
+const initialBaud = 115200
+
+// A frame is at most 9 KiB: half of this at 9600 baud. A port that has not
+// taken it then never will.
+const writeTimeout = 10 * time.Second
+
+// wire is one kind of port. Read returns at least one byte or an error, which
+// is os.ErrDeadlineExceeded past the deadline.
+type wire interface {
+	Read(p []byte) (int, error)
+	Write(p []byte) (int, error)
+	SetReadDeadline(t time.Time) error
+	SetBaud(baud int) error
+	SetLines(dtr, rts bool) error
+	Close() error
+}
+
+// schemes are the kinds of port that are named by a URL; a name without
+// :// is a device.
+var schemes = map[string]func(address string) (wire, error){
+	"socket": dialSocket,
+}
+
+// Port is an open wire. Only Close may be called while another method runs.
+type Port struct {
+	name   string
+	wire   wire
+	closed atomic.Bool
+}
+
+// Open opens a serial device at 115200 baud, 8N1, with DTR and RTS released
+// (GPIO0 and EN of a board high), or connects to socket://HOST:PORT. The port
+// is held exclusively where the system can do that.
+//
+// Errors: esp32.ErrPortAbsent, esp32.ErrPortBusy, os.ErrPermission.
+func Open(name string) (*Port, error) {
+	open, address := openSerial, name
+	if scheme, rest, isURL := strings.Cut(name, "://"); isURL {
+		if open = schemes[scheme]; open == nil {
+			known := strings.Join(slices.Sorted(maps.Keys(schemes)), "://, ")
+			return nil, fmt.Errorf("port %s: unknown kind %s://; want a device path or %s://", name, scheme, known)
+		}
+		address = rest
+	}
+	w, err := open(address)
+	if err != nil {
+		return nil, fmt.Errorf("port %s: %w", name, err)
+	}
+	return &Port{name: name, wire: w}, nil
+}
+
+// Name is what Open was given.
+func (p *Port) Name() string { return p.name }
+
+// Read reads at least one byte. It returns os.ErrDeadlineExceeded past the
+// deadline and esp32.ErrPortGone when the other end has vanished: a pulled
+// cable is not a timeout.
+func (p *Port) Read(b []byte) (int, error) {
+	n, err := p.wire.Read(b)
+	return n, p.lost(err)
+}
+
+// Write writes all of b. A port that takes nothing for ten seconds is gone.
+func (p *Port) Write(b []byte) (int, error) {
+	n, err := p.wire.Write(b)
+	return n, p.lost(err)
+}
+
+// SetReadDeadline bounds the next reads; the zero time is no bound.
+func (p *Port) SetReadDeadline(t time.Time) error { return p.wire.SetReadDeadline(t) }
+
+// SetBaud changes the speed of this end. A socket has none and accepts any.
+func (p *Port) SetBaud(baud int) error { return p.named(p.wire.SetBaud(baud)) }
+
+// SetLines drives DTR (asserted pulls GPIO0 low on most boards) and RTS
+// (asserted pulls EN low). It wraps errors.ErrUnsupported where the port has
+// no modem lines.
+func (p *Port) SetLines(dtr, rts bool) error { return p.named(p.wire.SetLines(dtr, rts)) }
+
+// LinesTogether reports whether SetLines changes both lines at the same
+// instant.
+func (p *Port) LinesTogether() bool {
+	w, ok := p.wire.(interface{ LinesTogether() bool })
+	return ok && w.LinesTogether()
+}
+
+// Close gives the port back and ends a Read that waits. It may be called more
+// than once.
+func (p *Port) Close() error {
+	if p.closed.Swap(true) {
+		return nil
+	}
+	return p.wire.Close()
+}
+
+// lost tells the ways apart in which a transfer can end without bytes.
+func (p *Port) lost(err error) error {
+	switch {
+	case err == nil || errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	case p.closed.Load():
+		return fmt.Errorf("port %s: %w", p.name, os.ErrClosed)
+	}
+	return fmt.Errorf("port %s: %w: %w", p.name, esp32.ErrPortGone, err)
+}
+
+func (p *Port) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("port %s: %w", p.name, err)
+}

@@ -1,0 +1,44 @@
+package port
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"station/internal/esp32"
+)
+
+const dialTimeout = 5 * time.Second
+
+// socket carries the bytes of a serial line and nothing else: no speed, no
+// modem lines. Go's connections have TCP_NODELAY set, so a frame leaves at once.
+type socket struct{ net.Conn }
+
+func dialSocket(address string) (wire, error) {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return nil, fmt.Errorf("want socket://HOST:PORT")
+	}
+	c, err := net.DialTimeout("tcp", address, dialTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", esp32.ErrPortAbsent, err)
+	}
+	return socket{c}, nil
+}
+
+func (s socket) Write(p []byte) (int, error) {
+	if err := s.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := s.Conn.Write(p)
+	if err != nil {
+		err = fmt.Errorf("write: %v", err) // not a read deadline, whatever net calls it
+	}
+	return n, err
+}
+
+func (socket) SetBaud(int) error { return nil }
+
+func (socket) SetLines(bool, bool) error {
+	return fmt.Errorf("a socket has no modem lines: %w", errors.ErrUnsupported)
+}
