@@ -25,7 +25,7 @@ type Device struct {
 	Policy     string    `json:"policy"`
 	Wrapped    []byte    `json:"wrapped,omitempty"`
 	Images     []Image   `json:"images,omitempty"`   // as verified last
-	Fuses      *Fuses    `json:"fuses,omitempty"`    // as read back last
+	Fuses      *Fuses    `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
 	Intended   []string  `json:"intended,omitempty"` // burn stages begun
 	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
 	Runs       int       `json:"runs"`
@@ -55,7 +55,7 @@ func (d *Device) Apply(e Entry) {
 	if e.Serial != "" {
 		d.Serial = e.Serial
 	}
-	if e.Fuses != nil {
+	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
 		d.Fuses = e.Fuses
 	}
 	switch e.Kind {
@@ -67,6 +67,7 @@ func (d *Device) Apply(e Entry) {
 		d.Lot, d.Number = e.Lot(), e.Number
 	case Released:
 		d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
+		d.Fuses = nil // what the engineer accepted is where to compare from
 	case FlashVerified:
 		d.Images = e.Images
 	case BurnIntended:
@@ -79,7 +80,7 @@ func (d *Device) Apply(e Entry) {
 		d.Sealed, d.Verdict, d.Code = true, Pass, ""
 	case Failed:
 		d.Verdict, d.Code = e.Verdict, e.Code
-		if e.Verdict == Scrap || e.Verdict == Quarantine {
+		if !d.SetAside && (e.Verdict == Scrap || e.Verdict == Quarantine) {
 			d.SetAside, d.SetAsideBy, d.SetAsideAs = true, e.Code, e.Verdict
 		}
 	}
