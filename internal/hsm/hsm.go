@@ -1,0 +1,108 @@
+// Package hsm makes device keys and signatures in a PKCS#11 token. It is the
+// only package that knows PKCS#11.
+//
+// A device key leaves the token in one of two ways: as the output of the key
+// derivation (policy derived), written by the module straight into locked
+// memory, or wrapped to an RSA key of this run (policies shared and random).
+// No key of the station itself can leave at all, and a key whose attributes
+// would let it is refused. A wrong PIN is tried once in the life of the
+// process. Nothing that this package returns, prints or logs holds a key or a
+// PIN, other than the Secret of a DeviceKey.
+//
+// # What is ours in a token
+//
+// A key is used by its label (CKA_LABEL), which must be unique in the token.
+// What this package makes carries CKA_ID "station:<role>:<label>", by which
+// Keys and Status tell our objects from others. A key of another origin can be
+// used if its attributes are right; give it such a CKA_ID to have it listed.
+//
+// # One call at a time
+//
+// All calls into a module are serialised, whatever the number of tokens and
+// goroutines: SoftHSM fails or crashes on concurrent creation and generation,
+// and a line needs about one key a second, which one session gives hundreds of
+// times over.
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"station/internal/secret"
+)
+
+// Config says which token and where its PIN comes from.
+type Config struct {
+	URI URI
+	// Prompt asks a person for the PIN if neither the URI's pin-source nor the
+	// environment variable PINEnv has one. nil: there is nobody to ask.
+	Prompt func(question string) (*secret.Bytes, error)
+	// AllowImported accepts masters, KEKs and signing keys that were brought
+	// into the token, as in a key ceremony for two stations or after a restore
+	// by other means than the token's own backup. What they were before cannot
+	// be known, so this is off unless asked for.
+	AllowImported bool
+}
+
+// patience limits the wait for a module that does not return from a call.
+const patience = 10 * time.Second
+
+// Open loads the module, finds the one token that the URI describes and logs
+// in. Errors: ErrNoModule, ErrNoToken, ErrAmbiguous, ErrBlank, ErrNoPIN,
+// ErrPIN, or an *Error.
+func Open(cfg Config) (*Token, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	m, err := acquire(ctx, cfg.URI)
+	if err != nil {
+		return nil, edge(err)
+	}
+	t := &Token{cfg: cfg, mod: m}
+	if err := m.enter(ctx); err != nil {
+		return nil, edge(errors.Join(err, m.release(ctx)))
+	}
+	err = t.attach()
+	m.leave()
+	if err != nil {
+		t.pin.Destroy()
+		return nil, edge(errors.Join(err, m.release(ctx)))
+	}
+	return t, nil
+}
+
+// Close ends the session and forgets the PIN and the wrapping key. The module
+// is finalised with its last Token.
+func (t *Token) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := t.mod.enter(ctx); err != nil {
+		return edge(fmt.Errorf("close: %w", err))
+	}
+	again := t.closed
+	if !again {
+		t.closed = true
+		t.drop()
+		t.pin.Destroy()
+		t.pin, t.wrapping = nil, nil
+	}
+	t.mod.leave()
+	if again {
+		return nil
+	}
+	return edge(t.mod.release(ctx))
+}
+
+// Check asks the token whether it is there and logged in, and opens it again
+// if it was away.
+func (t *Token) Check(ctx context.Context) error {
+	_, err := call(ctx, t, repeat, func() (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
+// Info is who the token is, as it said to Open.
+func (t *Token) Info() Info { return t.info }
+
+// URI names this very token: label, serial, model and manufacturer.
+func (t *Token) URI() string { return t.info.URI() }

@@ -1,0 +1,111 @@
+package hsm
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Info is what a token tells about itself without a PIN.
+type Info struct {
+	Label        string `json:"label"`
+	Serial       string `json:"serial"`
+	Model        string `json:"model"`
+	Manufacturer string `json:"manufacturer"`
+	Hardware     string `json:"hardware"` // versions, "2.6"
+	Firmware     string `json:"firmware"`
+	Slot         uint   `json:"slot"`
+	Flags        uint   `json:"flags"` // CKF_…
+}
+
+// ThrowawayLabel is the label of tokens made by Throwaway. What was made with
+// such a token must never count as real.
+const ThrowawayLabel = "station throwaway"
+
+// Throwaway reports a token made for a rehearsal, a demo or a test.
+func (i Info) Throwaway() bool { return i.Label == ThrowawayLabel }
+
+// URI names this very token, without slot, which changes at every start.
+func (i Info) URI() string {
+	return URI{Token: i.Label, Manufacturer: i.Manufacturer, Serial: i.Serial, Model: i.Model}.String()
+}
+
+func newInfo(slot uint, t pkcs11.TokenInfo) Info {
+	return Info{
+		Label: strings.TrimRight(t.Label, " \x00"), Serial: strings.TrimRight(t.SerialNumber, " \x00"),
+		Model: strings.TrimRight(t.Model, " \x00"), Manufacturer: strings.TrimRight(t.ManufacturerID, " \x00"),
+		Hardware: version(t.HardwareVersion), Firmware: version(t.FirmwareVersion),
+		Slot: slot, Flags: t.Flags,
+	}
+}
+
+func version(v pkcs11.Version) string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+func (i Info) has(flag uint) bool { return i.Flags&flag != 0 }
+
+// matches compares with every field that the URI gives.
+func (i Info) matches(u URI) bool {
+	same := func(want, have string) bool { return want == "" || want == have }
+	return same(u.Token, i.Label) && same(u.Serial, i.Serial) && same(u.Model, i.Model) &&
+		same(u.Manufacturer, i.Manufacturer) && (u.SlotID == nil || *u.SlotID == i.Slot)
+}
+
+// choose finds the one token that the URI describes. Blank tokens count only
+// where no initialised one answers.
+func choose(all []Info, u URI) (Info, error) {
+	var found, blank []Info
+	for _, i := range all {
+		switch {
+		case !i.matches(u):
+		case i.has(pkcs11.CKF_TOKEN_INITIALIZED):
+			found = append(found, i)
+		default:
+			blank = append(blank, i)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return Info{}, fmt.Errorf("find token: %w: %d tokens answer this URI (%s); add serial=", ErrAmbiguous, len(found), names(found))
+	case len(blank) > 0:
+		return Info{}, fmt.Errorf("find token: %w", ErrBlank)
+	}
+	all = slices.DeleteFunc(slices.Clone(all), func(i Info) bool { return !i.has(pkcs11.CKF_TOKEN_INITIALIZED) })
+	if len(all) == 0 {
+		return Info{}, fmt.Errorf("find token: %w: the module has none", ErrNoToken)
+	}
+	return Info{}, fmt.Errorf("find token: %w: the module has %s", ErrNoToken, names(all))
+}
+
+func names(all []Info) string {
+	var list []string
+	for _, i := range all {
+		list = append(list, fmt.Sprintf("%q serial %s", i.Label, i.Serial))
+	}
+	return strings.Join(list, ", ")
+}
+
+// pinWarnings says in words what the token's flags tell about its user PIN.
+func (i Info) pinWarnings() []string {
+	var list []string
+	for _, f := range []struct {
+		flag uint
+		text string
+	}{
+		{pkcs11.CKF_USER_PIN_LOCKED, "the user PIN is locked; only the security officer can set a new one"},
+		{pkcs11.CKF_USER_PIN_FINAL_TRY, "one more wrong PIN locks the token"},
+		{pkcs11.CKF_USER_PIN_COUNT_LOW, "a wrong PIN was given since the last right one"},
+		{pkcs11.CKF_USER_PIN_TO_BE_CHANGED, "the user PIN is the maker's or has expired and must be changed"},
+		{pkcs11.CKF_SO_PIN_LOCKED, "the security officer's PIN is locked"},
+		{pkcs11.CKF_SO_PIN_FINAL_TRY, "one more wrong PIN of the security officer locks it"},
+		{pkcs11.CKF_SO_PIN_COUNT_LOW, "a wrong PIN of the security officer was given since the last right one"},
+	} {
+		if i.has(f.flag) {
+			list = append(list, f.text)
+		}
+	}
+	return list
+}

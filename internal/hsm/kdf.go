@@ -1,0 +1,101 @@
+package hsm
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"station/internal/esp32"
+	"station/internal/secret"
+)
+
+// KDFLabel is the Label of the key derivation.
+const KDFLabel = "station flash encryption v1"
+
+// CheckLabel is what a key is asked to authenticate for its check value.
+const CheckLabel = "station key check v1"
+
+// KDFInput is what the master authenticates to derive the key of a device: the
+// one block of the KDF in counter mode (NIST SP 800-108r1, 4.1) with HMAC-SHA-256
+// as its function and a counter of 32 bits before the fixed input:
+//
+//	00 00 00 01 | "station flash encryption v1" | 00 | "esp32" MAC[6] | L
+//
+// MAC is in transmission order; L is the key's length in bits, big endian in
+// 32 bits: 256, or 192 for chips of coding scheme 3/4, which take the first
+// 24 bytes of the block. Everything between counter and L has a fixed length.
+// So with a known master anybody can recompute a key:
+//
+//	printf '…' | openssl dgst -sha256 -mac HMAC -macopt hexkey:…
+func KDFInput(mac esp32.MAC, size int) []byte {
+	b := binary.BigEndian.AppendUint32(nil, 1)
+	b = append(b, KDFLabel...)
+	b = append(b, 0)
+	b = append(b, "esp32"...)
+	b = append(b, mac[:]...)
+	return binary.BigEndian.AppendUint32(b, uint32(size*8))
+}
+
+// CheckValue tells whether two keys are the same without telling the key: the
+// first 8 bytes of HMAC-SHA-256 under the key over CheckLabel, in hexadecimal.
+//
+// The HMAC is spelled out because crypto/hmac keeps the padded key on the
+// heap; the padded key is on a page of its own here and overwritten.
+func CheckValue(key *secret.Bytes) (string, error) {
+	if key.Len() == 0 || key.Len() > sha256.BlockSize {
+		return "", fmt.Errorf("hsm: check value: a key of %d bytes", key.Len())
+	}
+	page, err := secret.Make(sha256.BlockSize + sha256.Size)
+	if err != nil {
+		return "", err
+	}
+	defer page.Destroy()
+	b := page.Reveal()
+	pad := func(with byte, rest []byte) []byte {
+		clear(b)
+		copy(b, key.Reveal())
+		for i := range sha256.BlockSize {
+			b[i] ^= with
+		}
+		return b[:sha256.BlockSize+copy(b[sha256.BlockSize:], rest)]
+	}
+	inner := sha256.Sum256(pad(0x36, []byte(CheckLabel)))
+	outer := sha256.Sum256(pad(0x5c, inner[:]))
+	return checkText(outer[:]), nil
+}
+
+func checkText(mac []byte) string { return hex.EncodeToString(mac[:8]) }
+
+// KeyID is the public name of a device key. Policy and token object say where
+// it comes from; the check value says that it is the one.
+type KeyID struct {
+	Policy Policy
+	Label  string
+	Check  string // 16 hexadecimal digits
+}
+
+// String reads "derived:station-master:1f2e3d4c5b6a7988".
+func (k KeyID) String() string { return string(k.Policy) + ":" + k.Label + ":" + k.Check }
+
+// ParseKeyID reads what String writes. The label may hold colons.
+func ParseKeyID(s string) (KeyID, error) {
+	policy, rest, _ := strings.Cut(s, ":")
+	cut := strings.LastIndexByte(rest, ':')
+	if cut < 0 {
+		return KeyID{}, errors.New("hsm: key ID: want policy:label:check")
+	}
+	k := KeyID{Policy(policy), rest[:cut], rest[cut+1:]}
+	if k.Policy.Role() == "" {
+		return KeyID{}, errors.New("hsm: key ID: the policy is none of derived, shared, random")
+	}
+	if err := checkLabel(k.Label); err != nil {
+		return KeyID{}, fmt.Errorf("hsm: key ID: %w", err)
+	}
+	if len(k.Check) != 16 || strings.Trim(k.Check, "0123456789abcdef") != "" {
+		return KeyID{}, errors.New("hsm: key ID: the check value is not 16 lower-case hexadecimal digits")
+	}
+	return k, nil
+}

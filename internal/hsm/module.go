@@ -1,0 +1,192 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/miekg/pkcs11"
+)
+
+// A module is one PKCS#11 library in this process. Cryptoki knows one
+// C_Initialize per process, so all tokens of a library share it.
+type module struct {
+	path string
+	ctx  *pkcs11.Ctx
+	fn   functions
+	// turn is held during every call into the library and guards what is below.
+	turn  chan struct{}
+	refs  int
+	ready bool // between C_Initialize and C_Finalize
+	life  int  // counts initialisations: handles of an earlier life are dead
+	// refused tells by serial number which tokens said no to a PIN. They are
+	// not asked again in this process.
+	refused map[string]error
+}
+
+var loaded = struct {
+	sync.Mutex
+	modules map[string]*module
+}{modules: map[string]*module{}}
+
+// acquire loads and initialises the module that the URI names.
+func acquire(ctx context.Context, u URI) (*module, error) {
+	path, err := modulePath(u)
+	if err != nil {
+		return nil, err
+	}
+	m, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer m.leave()
+	if err := m.initialize(); err != nil {
+		return nil, err
+	}
+	m.refs++
+	return m, nil
+}
+
+// load gives the one module of that path.
+func load(path string) (*module, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoModule, err)
+	}
+	loaded.Lock()
+	defer loaded.Unlock()
+	if m := loaded.modules[path]; m != nil {
+		return m, nil
+	}
+	fn, err := loadFunctions(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrNoModule, path, err)
+	}
+	c := pkcs11.New(path)
+	if c == nil {
+		return nil, fmt.Errorf("%w: %s: cannot be loaded", ErrNoModule, path)
+	}
+	m := &module{path: path, ctx: c, fn: fn, turn: make(chan struct{}, 1), refused: map[string]error{}}
+	loaded.modules[path] = m
+	return m, nil
+}
+
+// enter waits for the module to be free.
+func (m *module) enter(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case m.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: its module is busy: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+func (m *module) leave() { <-m.turn }
+
+func (m *module) initialize() error {
+	if m.ready {
+		return nil
+	}
+	err := m.ctx.Initialize()
+	if err != nil && !isCode(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+		return failure("start module", err)
+	}
+	m.ready = true
+	m.life++
+	return nil
+}
+
+func (m *module) finalize() error {
+	if !m.ready {
+		return nil
+	}
+	m.ready = false
+	return failure("stop module", m.ctx.Finalize())
+}
+
+// restart makes the library look again for its tokens. SoftHSM reads them
+// only in C_Initialize and keeps the objects of one that vanished invalid for
+// ever, also after it is back.
+func (m *module) restart() error {
+	return errors.Join(m.finalize(), m.initialize())
+}
+
+// release finalises the module when nobody uses it any more.
+func (m *module) release(ctx context.Context) error {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.leave()
+	if m.refs--; m.refs > 0 {
+		return nil
+	}
+	return m.finalize()
+}
+
+// moduleDirs are where distributions keep PKCS#11 modules.
+var moduleDirs = []string{
+	"/usr/lib/softhsm", "/usr/local/lib/softhsm", "/opt/homebrew/lib/softhsm",
+	"/usr/lib/pkcs11", "/usr/lib64/pkcs11", "/usr/local/lib/pkcs11", "/usr/lib64/softhsm",
+	"/usr/lib/x86_64-linux-gnu/pkcs11", "/usr/lib/aarch64-linux-gnu/pkcs11",
+	"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib",
+}
+
+// modulePath finds the library of the URI: module-path as it is, module-name
+// in the usual directories.
+func modulePath(u URI) (string, error) {
+	switch {
+	case u.ModulePath != "":
+		if info, err := os.Stat(u.ModulePath); err == nil && info.IsDir() && u.ModuleName != "" {
+			return findModule(u.ModuleName, []string{u.ModulePath})
+		}
+		return u.ModulePath, nil
+	case u.ModuleName != "":
+		return findModule(u.ModuleName, moduleDirs)
+	}
+	return "", fmt.Errorf("%w: the URI names none; add ?module-path=/path/to/module.so", ErrNoModule)
+}
+
+func findModule(name string, dirs []string) (string, error) {
+	if filepath.Base(name) != name {
+		return "", fmt.Errorf("%w: module-name is a name without folders; use module-path", ErrNoModule)
+	}
+	for _, dir := range dirs {
+		for _, file := range []string{"lib" + name + ".so", name + ".so", "lib" + name + ".dylib", name + ".dylib"} {
+			path := filepath.Join(dir, file)
+			if _, err := os.Stat(path); err == nil {
+				return path, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("%w: %q is in none of the usual folders; use module-path", ErrNoModule, name)
+}
+
+// slots lists the slots that hold a token, with what each token says.
+func (m *module) slots() ([]Info, error) {
+	ids, err := m.ctx.GetSlotList(true)
+	if err != nil {
+		return nil, failure("list slots", err)
+	}
+	var all []Info
+	for _, id := range ids {
+		ti, err := m.ctx.GetTokenInfo(id)
+		if err != nil {
+			continue // a slot whose token is just going away
+		}
+		all = append(all, newInfo(id, ti))
+	}
+	slices.SortStableFunc(all, func(a, b Info) int { return int(b.Flags&pkcs11.CKF_TOKEN_INITIALIZED) - int(a.Flags&pkcs11.CKF_TOKEN_INITIALIZED) })
+	return all, nil
+}

@@ -1,0 +1,138 @@
+package hsm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/miekg/pkcs11"
+)
+
+// attributes are what the token really set, by CKA. One that the token does
+// not know or does not tell is missing.
+type attributes map[uint][]byte
+
+func (a attributes) flag(attr uint) bool { return len(a[attr]) == 1 && a[attr][0] != 0 }
+
+// number reads a CK_ULONG, in the byte order of the machine.
+func (a attributes) number(attr uint) uint {
+	switch b := a[attr]; len(b) {
+	case 8:
+		return uint(binary.NativeEndian.Uint64(b))
+	case 4:
+		return uint(binary.NativeEndian.Uint32(b))
+	}
+	return 0
+}
+
+// attributeNames are the attributes read back of every key, none of which is
+// the key.
+var attributeNames = map[uint]string{
+	pkcs11.CKA_CLASS: "CLASS", pkcs11.CKA_KEY_TYPE: "KEY_TYPE", pkcs11.CKA_LABEL: "LABEL", pkcs11.CKA_ID: "ID",
+	pkcs11.CKA_VALUE_LEN: "VALUE_LEN", pkcs11.CKA_CHECK_VALUE: "CHECK_VALUE",
+	pkcs11.CKA_TOKEN: "TOKEN", pkcs11.CKA_PRIVATE: "PRIVATE", pkcs11.CKA_MODIFIABLE: "MODIFIABLE",
+	pkcs11.CKA_SENSITIVE: "SENSITIVE", pkcs11.CKA_EXTRACTABLE: "EXTRACTABLE", pkcs11.CKA_LOCAL: "LOCAL",
+	pkcs11.CKA_ALWAYS_SENSITIVE: "ALWAYS_SENSITIVE", pkcs11.CKA_NEVER_EXTRACTABLE: "NEVER_EXTRACTABLE",
+	pkcs11.CKA_ENCRYPT: "ENCRYPT", pkcs11.CKA_DECRYPT: "DECRYPT", pkcs11.CKA_SIGN: "SIGN", pkcs11.CKA_VERIFY: "VERIFY",
+	pkcs11.CKA_SIGN_RECOVER: "SIGN_RECOVER", pkcs11.CKA_WRAP: "WRAP", pkcs11.CKA_UNWRAP: "UNWRAP", pkcs11.CKA_DERIVE: "DERIVE",
+	pkcs11.CKA_EC_PARAMS: "EC_PARAMS", pkcs11.CKA_EC_POINT: "EC_POINT",
+}
+
+// read asks for each attribute by itself: one that does not apply to the
+// object would spoil the answer for all.
+func (t *Token) read(h pkcs11.ObjectHandle) (attributes, error) {
+	a := attributes{}
+	for attr := range attributeNames {
+		v, err := t.mod.ctx.GetAttributeValue(t.session, h, []*pkcs11.Attribute{pkcs11.NewAttribute(attr, nil)})
+		switch {
+		case err == nil:
+			a[attr] = v[0].Value
+		case isCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_SENSITIVE):
+		default:
+			return nil, failure("read "+attributeNames[attr], err)
+		}
+	}
+	return a, nil
+}
+
+// find lists the objects that have all the given attributes.
+func (t *Token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+	if err := t.mod.ctx.FindObjectsInit(t.session, template); err != nil {
+		return nil, failure("find objects", err)
+	}
+	var all []pkcs11.ObjectHandle
+	for {
+		some, _, err := t.mod.ctx.FindObjects(t.session, 64)
+		if err != nil {
+			return nil, errors.Join(failure("find objects", err), failure("end search", t.mod.ctx.FindObjectsFinal(t.session)))
+		}
+		if all = append(all, some...); len(some) == 0 {
+			return all, failure("end search", t.mod.ctx.FindObjectsFinal(t.session))
+		}
+	}
+}
+
+// key finds the one key of that label and role and refuses it if its
+// attributes are not as the role demands. It is looked up at every use: what
+// happened to the token in between is seen.
+func (t *Token) key(role Role, label string) (pkcs11.ObjectHandle, attributes, error) {
+	s, ok := roles[role]
+	if !ok {
+		return 0, nil, fmt.Errorf("no such role %q", role)
+	}
+	if err := checkLabel(label); err != nil {
+		return 0, nil, err
+	}
+	found, err := t.find(
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, s.class),
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case len(found) == 0:
+		return 0, nil, fmt.Errorf("key %q: %w in token %q", label, ErrNoKey, t.info.Label)
+	case len(found) > 1:
+		return 0, nil, fmt.Errorf("key %q: %w: the token has %d of that label", label, ErrAmbiguous, len(found))
+	}
+	a, err := t.read(found[0])
+	if err != nil {
+		return 0, nil, fmt.Errorf("key %q: %w", label, err)
+	}
+	if bad := s.judge(a, t.cfg.AllowImported); len(bad) > 0 {
+		return 0, nil, fmt.Errorf("key %q: %w: %s", label, ErrAttributes, strings.Join(bad, "; "))
+	}
+	return found[0], a, nil
+}
+
+// destroy takes an object away.
+func (t *Token) destroy(h pkcs11.ObjectHandle) error {
+	return failure("destroy object", t.mod.ctx.DestroyObject(t.session, h))
+}
+
+var classNames = map[uint]string{
+	pkcs11.CKO_DATA: "data", pkcs11.CKO_CERTIFICATE: "certificate", pkcs11.CKO_PUBLIC_KEY: "public key",
+	pkcs11.CKO_PRIVATE_KEY: "private key", pkcs11.CKO_SECRET_KEY: "secret key",
+}
+
+var kindNames = map[uint]string{
+	pkcs11.CKK_RSA: "RSA", pkcs11.CKK_EC: "EC", pkcs11.CKK_AES: "AES", pkcs11.CKK_DES3: "DES3",
+	pkcs11.CKK_GENERIC_SECRET: "generic", pkcs11.CKK_SHA256_HMAC: "HMAC-SHA-256", 0x40: "Edwards",
+}
+
+// typeName reads "AES secret key".
+func typeName(class, kind uint) string {
+	name, ok := classNames[class]
+	if !ok {
+		return fmt.Sprintf("object of class %#x", class)
+	}
+	switch class {
+	case pkcs11.CKO_DATA, pkcs11.CKO_CERTIFICATE:
+		return name
+	}
+	if k, ok := kindNames[kind]; ok {
+		return k + " " + name
+	}
+	return fmt.Sprintf("%s of type %#x", name, kind)
+}

@@ -1,0 +1,77 @@
+package hsm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"station/internal/secret"
+)
+
+// PINEnv is the environment variable that may hold the user PIN. Other
+// programs of the same user can read it in /proc: a file is better.
+const PINEnv = "STATION_PIN"
+
+const maxPIN = 255 // bytes; more than any token takes
+
+// readPIN takes the PIN from the URI's pin-source, the environment or a
+// person, in this order. There is no other way in.
+func readPIN(cfg Config, token string) (*secret.Bytes, error) {
+	if path, ok := strings.CutPrefix(cfg.URI.PINSource, "file:"); ok {
+		return pinFile(path)
+	}
+	if s, ok := os.LookupEnv(PINEnv); ok && s != "" {
+		return secret.New([]byte(s))
+	}
+	if cfg.Prompt == nil {
+		return nil, fmt.Errorf("%w: give pin-source=file:/path in the token's URI or set %s", ErrNoPIN, PINEnv)
+	}
+	pin, err := cfg.Prompt(fmt.Sprintf("PIN of the token %q", token))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoPIN, err)
+	}
+	if pin.Len() == 0 {
+		return nil, fmt.Errorf("%w: nothing was typed", ErrNoPIN)
+	}
+	return pin, nil
+}
+
+// pinFile reads a PIN, without the line end behind it, into locked memory. A
+// file that others may read or that the group may change is refused.
+func pinFile(path string) (*secret.Bytes, error) {
+	f, err := os.Open(strings.TrimPrefix(path, "//"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoPIN, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoPIN, err)
+	}
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return nil, fmt.Errorf("%w: %s is not a file", ErrNoPIN, path)
+	case mode.Perm()&0o027 != 0:
+		return nil, fmt.Errorf("%w: %s may be read or changed by others (mode %04o); chmod 0600 or 0640 it", ErrNoPIN, path, mode.Perm())
+	}
+	page, err := secret.Make(maxPIN + 3)
+	if err != nil {
+		return nil, err
+	}
+	defer page.Destroy()
+	n, err := io.ReadFull(f, page.Reveal())
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("%w: %w", ErrNoPIN, err)
+	}
+	line := bytes.TrimSuffix(bytes.TrimSuffix(page.Reveal()[:n], []byte("\n")), []byte("\r"))
+	switch {
+	case len(line) == 0:
+		return nil, fmt.Errorf("%w: %s is empty", ErrNoPIN, path)
+	case len(line) > maxPIN || bytes.ContainsAny(line, "\r\n"):
+		return nil, fmt.Errorf("%w: %s holds more than one line of %d bytes", ErrNoPIN, path, maxPIN)
+	}
+	return secret.New(line) // overwrites its source
+}

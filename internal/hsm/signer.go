@@ -1,0 +1,129 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+
+	"github.com/miekg/pkcs11"
+)
+
+// p256 is the object identifier of prime256v1 in DER (RFC 5480), which CKA_EC_PARAMS holds.
+var p256 = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
+
+// SigningKey is a P-256 key in the token, as a crypto.Signer.
+type SigningKey struct {
+	t      *Token
+	label  string
+	public *ecdsa.PublicKey
+}
+
+var _ crypto.Signer = (*SigningKey)(nil)
+
+// Signer finds the signing key of that label. Errors as DeviceKey's.
+func (t *Token) Signer(ctx context.Context, label string) (*SigningKey, error) {
+	return call(ctx, t, repeat, func() (*SigningKey, error) {
+		_, a, err := t.key(Signer, label)
+		if err != nil {
+			return nil, err
+		}
+		pub, err := t.public(a[pkcs11.CKA_LABEL], a[pkcs11.CKA_ID])
+		if err != nil {
+			return nil, fmt.Errorf("key %q: %w", label, err)
+		}
+		return &SigningKey{t, label, pub}, nil
+	})
+}
+
+// Public is the public key, an *ecdsa.PublicKey.
+func (s *SigningKey) Public() crypto.PublicKey { return s.public }
+
+// Sign signs a SHA-256 digest and gives the signature in ASN.1, as
+// ecdsa.VerifyASN1 takes it. The token brings its own randomness.
+func (s *SigningKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.SignDigest(context.Background(), digest, opts)
+}
+
+// SignDigest is Sign that gives up with ctx.
+func (s *SigningKey) SignDigest(ctx context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts != nil && opts.HashFunc() != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
+		return nil, edge(fmt.Errorf("sign with %s: want a SHA-256 digest", s.label))
+	}
+	return call(ctx, s.t, repeat, func() ([]byte, error) {
+		h, _, err := s.t.key(Signer, s.label)
+		if err != nil {
+			return nil, err
+		}
+		op := "sign with " + s.label
+		if err := s.t.mod.ctx.SignInit(s.t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}, h); err != nil {
+			return nil, failure(op, err)
+		}
+		raw, err := s.t.mod.ctx.Sign(s.t.session, digest)
+		if err != nil {
+			return nil, failure(op, err)
+		}
+		sig, err := signatureASN1(raw)
+		if err == nil && !ecdsa.VerifyASN1(s.public, digest, sig) {
+			err = errors.New("the signature is not of this key's public half")
+		}
+		if err != nil {
+			return nil, failure(op, err)
+		}
+		return sig, nil
+	})
+}
+
+// signatureASN1 turns r || s of PKCS#11 (v2.40 mechanisms, 2.3.1) into the
+// SEQUENCE of X9.62.
+func signatureASN1(raw []byte) ([]byte, error) {
+	if len(raw) != 64 {
+		return nil, fmt.Errorf("the token gave a signature of %d bytes, want 64", len(raw))
+	}
+	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])})
+}
+
+// public reads the P-256 public key that lies beside a private one.
+func (t *Token) public(label, id []byte) (*ecdsa.PublicKey, error) {
+	found, err := t.find(
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
+		pkcs11.NewAttribute(pkcs11.CKA_ID, id))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 0:
+		return nil, fmt.Errorf("its public half: %w", ErrNoKey)
+	case len(found) > 1:
+		return nil, fmt.Errorf("its public half: %w: there are %d", ErrAmbiguous, len(found))
+	}
+	a, err := t.read(found[0])
+	if err != nil {
+		return nil, err
+	}
+	return parsePublic(a[pkcs11.CKA_EC_PARAMS], a[pkcs11.CKA_EC_POINT])
+}
+
+// parsePublic reads CKA_EC_PARAMS and CKA_EC_POINT. The point is a DER OCTET
+// STRING; some tokens leave the wrapping out.
+func parsePublic(params, point []byte) (*ecdsa.PublicKey, error) {
+	if !bytes.Equal(params, p256) {
+		return nil, fmt.Errorf("%w: the key is not on P-256", ErrAttributes)
+	}
+	var bare []byte
+	if rest, err := asn1.Unmarshal(point, &bare); err != nil || len(rest) != 0 {
+		bare = point
+	}
+	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), bare)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	return pub, nil
+}

@@ -1,0 +1,133 @@
+package hsm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Status is the audit of a token.
+type Status struct {
+	Info
+	Module     string      `json:"module"`  // path of the library
+	Library    string      `json:"library"` // what it calls itself, with version
+	Throwaway  bool        `json:"throwaway,omitempty"`
+	PIN        []string    `json:"pin,omitempty"` // warnings about the PINs' state
+	Mechanisms []Mechanism `json:"mechanisms"`
+	Keys       []Key       `json:"keys"`              // ours
+	Others     []Key       `json:"others,omitempty"`  // objects that are not ours
+	Missing    []string    `json:"missing,omitempty"` // wanted and not there
+}
+
+// Mechanism is one that we need, and whether the token has it.
+type Mechanism struct {
+	Name    string `json:"name"`
+	For     string `json:"for"`
+	Present bool   `json:"present"`
+}
+
+// Want is a key that a job or the ledger counts on.
+type Want struct {
+	Role  Role
+	Label string
+}
+
+var mechanisms = []struct {
+	id   uint
+	name string
+	use  string
+}{
+	{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, "CKM_GENERIC_SECRET_KEY_GEN", "hsm init, key new, policy random: makes keys"},
+	{pkcs11.CKM_SHA256_HMAC, "CKM_SHA256_HMAC", "policy derived, check values"},
+	{pkcs11.CKM_RSA_PKCS_OAEP, "CKM_RSA_PKCS_OAEP", "policies shared and random, key import: how keys cross over"},
+	{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN", "key import"},
+	{pkcs11.CKM_AES_KEY_GEN, "CKM_AES_KEY_GEN", "hsm init for policy random"},
+	{pkcs11.CKM_AES_KEY_WRAP, "CKM_AES_KEY_WRAP", "policy random"},
+	{pkcs11.CKM_EC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN", "hsm init for signed checkpoints"},
+	{pkcs11.CKM_ECDSA, "CKM_ECDSA", "signed checkpoints"},
+}
+
+// Problems are all findings of the audit, each a sentence.
+func (s Status) Problems() []string {
+	list := slices.Clone(s.PIN)
+	for _, m := range s.Mechanisms {
+		if !m.Present {
+			list = append(list, fmt.Sprintf("the token lacks %s (%s)", m.Name, m.For))
+		}
+	}
+	for _, k := range s.Keys {
+		for _, p := range k.Problems {
+			list = append(list, fmt.Sprintf("key %q: %s", k.Label, p))
+		}
+	}
+	return append(list, s.Missing...)
+}
+
+// Probe tells what a token says without a PIN: who it is, its mechanisms and
+// the state of its PINs, no keys. It never logs in.
+func Probe(cfg Config) (Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	m, err := acquire(ctx, cfg.URI)
+	if err != nil {
+		return Status{}, edge(err)
+	}
+	defer func() { _ = m.release(ctx) }()
+	if err := m.enter(ctx); err != nil {
+		return Status{}, edge(err)
+	}
+	defer m.leave()
+	all, err := m.slots()
+	if err != nil {
+		return Status{}, edge(err)
+	}
+	info, err := choose(all, cfg.URI)
+	if err != nil {
+		return Status{}, edge(err)
+	}
+	s, err := m.status(info)
+	return s, edge(err)
+}
+
+// Status audits the token: everything of ours with its attributes, what is
+// too open, which of the wanted keys are missing, and what is not ours.
+func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
+	return call(ctx, t, repeat, func() (Status, error) {
+		ti, err := t.mod.ctx.GetTokenInfo(t.slot)
+		if err != nil {
+			return Status{}, failure("ask token", err)
+		}
+		s, err := t.mod.status(newInfo(t.slot, ti))
+		if err != nil {
+			return Status{}, err
+		}
+		if s.Keys, s.Others, err = t.inventory(); err != nil {
+			return Status{}, err
+		}
+		for _, w := range want {
+			if _, _, err := t.key(w.Role, w.Label); err != nil {
+				s.Missing = append(s.Missing, fmt.Sprintf("%s: %v", w.Role, err))
+			}
+		}
+		return s, nil
+	})
+}
+
+// status is the part of the audit that needs no login.
+func (m *module) status(info Info) (Status, error) {
+	s := Status{Info: info, Module: m.path, Throwaway: info.Throwaway(), PIN: info.pinWarnings()}
+	if lib, err := m.ctx.GetInfo(); err == nil {
+		s.Library = fmt.Sprintf("%s, %s %s", lib.ManufacturerID, lib.LibraryDescription, version(lib.LibraryVersion))
+	}
+	have, err := m.ctx.GetMechanismList(info.Slot)
+	if err != nil {
+		return Status{}, failure("list mechanisms", err)
+	}
+	for _, need := range mechanisms {
+		present := slices.ContainsFunc(have, func(h *pkcs11.Mechanism) bool { return h.Mechanism == need.id })
+		s.Mechanisms = append(s.Mechanisms, Mechanism{need.name, need.use, present})
+	}
+	return s, nil
+}

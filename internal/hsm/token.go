@@ -1,0 +1,238 @@
+package hsm
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+
+	"station/internal/secret"
+
+	"github.com/miekg/pkcs11"
+)
+
+// Token is one token, logged in. It is safe for concurrent use. It survives
+// the loss of session, token and module: a call that finds them gone opens
+// them again, once.
+type Token struct {
+	cfg Config
+	mod *module
+	// info is set by Open and binding afterwards: another token of the same
+	// label is another token.
+	info Info
+
+	// Guarded by the module's turn.
+	closed  bool
+	slot    uint // changes when the module is restarted
+	session pkcs11.SessionHandle
+	life    int // of the module when the session was opened; 0: no session
+	// pin is kept for the next login after a loss, in locked memory, until
+	// Close or until the token refuses it.
+	pin      *secret.Bytes
+	wrapping *rsa.PrivateKey     // what keys leave the token under; of this run
+	wrapper  pkcs11.ObjectHandle // its public half in the session, 0: not yet
+	sha1     bool                // the token has RSA-OAEP with SHA-1 only
+}
+
+// repetition says whether a call may be made a second time after the token
+// was lost in the middle of it.
+type repetition bool
+
+const (
+	once   repetition = false // it might leave a second object behind
+	repeat repetition = true
+)
+
+// call runs fn with the module to itself and the token there and logged in.
+// It returns early if ctx ends; a call that hangs in the module then keeps the
+// module's turn, and what it still gives is dropped and overwritten.
+func call[T any](ctx context.Context, t *Token, again repetition, fn func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	if err := context.Cause(ctx); err != nil {
+		return none, edge(err)
+	}
+	if err := t.mod.enter(ctx); err != nil {
+		return none, edge(err)
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer t.mod.leave()
+		var r result
+		r.err = t.attempt(again, func() (err error) { r.value, err = fn(); return err })
+		done <- r
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return none, edge(r.err)
+		}
+		return r.value, nil
+	case <-ctx.Done():
+		return none, edge(context.Cause(ctx))
+	}
+}
+
+// attempt makes the call, and after a loss at most one new login and, where
+// that is harmless, one more call.
+func (t *Token) attempt(again repetition, fn func() error) error {
+	if t.closed {
+		return ErrClosed
+	}
+	fresh := false
+	if t.health() != nil {
+		if err := t.reattach(); err != nil {
+			return err
+		}
+		fresh = true
+	}
+	err := fn()
+	if err == nil || !t.lost(err) {
+		return err
+	}
+	t.drop()
+	if !fresh && bool(again) {
+		if err := t.reattach(); err != nil {
+			return err
+		}
+		if err = fn(); err == nil || !t.lost(err) {
+			return err
+		}
+		t.drop()
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// lost tells a token that is gone from one that merely said no. SoftHSM
+// answers a vanished token with any code or with no objects, so it is asked.
+func (t *Token) lost(err error) bool {
+	return errors.Is(err, ErrUnavailable) || t.health() != nil
+}
+
+// health asks the token who it is and the session whether it is logged in.
+func (t *Token) health() error {
+	if t.life == 0 || t.life != t.mod.life || !t.mod.ready {
+		return ErrUnavailable
+	}
+	ti, err := t.mod.ctx.GetTokenInfo(t.slot)
+	if err != nil {
+		return failure("ask token", err)
+	}
+	if now := newInfo(t.slot, ti); now.Serial != t.info.Serial || now.Label != t.info.Label {
+		return ErrUnavailable
+	}
+	si, err := t.mod.ctx.GetSessionInfo(t.session)
+	if err != nil {
+		return failure("ask session", err)
+	}
+	if si.State != pkcs11.CKS_RW_USER_FUNCTIONS {
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// reattach opens a token again that was open before.
+func (t *Token) reattach() error {
+	err := t.attach()
+	if err == nil || errors.Is(err, ErrPIN) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// attach finds the token and logs in. What the module does not show is looked
+// for once more after a restart of the module.
+func (t *Token) attach() error {
+	t.drop()
+	err := t.mod.initialize()
+	if err == nil {
+		err = t.login()
+	}
+	if err == nil || errors.Is(err, ErrPIN) || errors.Is(err, ErrNoPIN) || errors.Is(err, ErrAmbiguous) {
+		return err
+	}
+	if err := t.mod.restart(); err != nil {
+		return err
+	}
+	return t.login()
+}
+
+func (t *Token) login() error {
+	all, err := t.mod.slots()
+	if err != nil {
+		return err
+	}
+	want := t.cfg.URI
+	if t.info.Serial != "" { // in whatever slot it is now
+		want = URI{Token: t.info.Label, Serial: t.info.Serial}
+	}
+	info, err := choose(all, want)
+	if err != nil {
+		return err
+	}
+	s, err := t.mod.ctx.OpenSession(info.Slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	if err != nil {
+		return failure("open session", err)
+	}
+	if err := t.givePIN(s, info); err != nil {
+		_ = t.mod.ctx.CloseSession(s)
+		return err
+	}
+	if t.info.Serial == "" {
+		t.info = info
+	}
+	t.slot, t.session, t.life = info.Slot, s, t.mod.life
+	return nil
+}
+
+// givePIN logs in. Whatever a token says against a PIN is final for this
+// process, so that no loop and no second station window can lock it.
+func (t *Token) givePIN(s pkcs11.SessionHandle, info Info) error {
+	if err := t.mod.refused[info.Serial]; err != nil {
+		return err
+	}
+	if err := mayTry(info); err != nil {
+		return err
+	}
+	keypad := info.has(pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH) && t.cfg.URI.PINSource == ""
+	if t.pin == nil && !keypad {
+		var err error
+		if t.pin, err = readPIN(t.cfg, info.Label); err != nil {
+			return fmt.Errorf("login: %w", err)
+		}
+	}
+	err := failure("login", t.mod.fn.login(s, pkcs11.CKU_USER, t.pin))
+	switch {
+	case isCode(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN): // another Token of this process did it
+		return nil
+	case errors.Is(err, ErrPIN):
+		t.mod.refused[info.Serial] = err
+		t.pin.Destroy()
+		t.pin = nil
+	}
+	return err
+}
+
+// mayTry refuses a login that could lock the token.
+func mayTry(info Info) error {
+	switch {
+	case info.has(pkcs11.CKF_USER_PIN_LOCKED):
+		return &Error{"login", pkcs11.CKR_PIN_LOCKED}
+	case info.has(pkcs11.CKF_USER_PIN_FINAL_TRY):
+		return fmt.Errorf("login: %w before: one more wrong PIN locks it; log in once with the token's own tool, which resets its counter", ErrPIN)
+	case !info.has(pkcs11.CKF_USER_PIN_INITIALIZED):
+		return &Error{"login", pkcs11.CKR_USER_PIN_NOT_INITIALIZED}
+	}
+	return nil
+}
+
+// drop forgets the session and what lives in it.
+func (t *Token) drop() {
+	if t.life != 0 && t.life == t.mod.life && t.mod.ready {
+		_ = t.mod.ctx.CloseSession(t.session) // a lost session cannot be closed
+	}
+	t.session, t.life, t.wrapper = 0, 0, 0
+}
