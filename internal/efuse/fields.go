@@ -70,3 +70,27 @@ var Fields = []Field{
 	{"SECURE_VERSION", 3, 4, 0, 32, 9, 2, "anti-rollback version"},
 	{"MAC_VERSION", 3, 5, 24, 8, 9, 2, "1 where the custom MAC is valid"},
 }
+
+var byName = func() map[string]Field {
+	m := make(map[string]Field, len(Fields))
+	for _, f := range Fields {
+		m[f.Name] = f
+	}
+	return m
+}()
+
+// value cuts a field of at most 64 bits out of its block.
+func (f Field) value(words []uint32) uint64 {
+	var v uint64
+	for i := range f.Width {
+		bit := f.Bit + i
+		v |= uint64(words[f.Word+bit/32]>>(bit%32)&1) << i
+	}
+	return v
+}
+
+// frozen reports whether the mask WR_DIS, the low half of BLOCK0's first word,
+// freezes the field.
+func frozen(word0 uint32, f Field) bool {
+	return f.Name != "" && f.WriteDisable >= 0 && word0>>f.WriteDisable&1 == 1
+}

@@ -1,0 +1,185 @@
+package efuse
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+
+	"station/internal/esp32"
+	"station/internal/record"
+	"station/internal/secret"
+)
+
+// Reader reads registers of the chip, all in as few round trips as it can.
+type Reader interface {
+	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
+}
+
+// KeyState says what can be seen of BLOCK1.
+type KeyState string
+
+// The states of BLOCK1.
+const (
+	KeyEmpty   KeyState = "empty"
+	KeyWritten KeyState = "written" // holds bits, and anybody can read them
+	KeyHidden  KeyState = "hidden"  // read-protected: it reads as zero for ever
+)
+
+// Image is the fuses of one chip as read, BLOCK1-3 decoded. Where BLOCK1 can
+// be read it may hold a key, so it is kept in secret memory and compared by
+// methods only; BLOCK2 is kept as a digest. Copies share the secret.
+type Image struct {
+	Block0    [7]uint32
+	Block3    [8]uint32
+	DecStatus uint32
+	Date      uint32 // APB_CTRL_DATE, whose bit 31 belongs to the revision
+
+	block1 *secret.Bytes // as read, little endian; nil where all words are zero
+	block2 string        // as in record.Fuses
+}
+
+// Read reads the fuses from the read registers, which the chip fills at reset.
+// It writes nothing. Wipe the image when BLOCK1 has been looked at.
+func Read(ctx context.Context, r Reader) (Image, error) {
+	v, err := r.ReadRegs(ctx, surveyAddrs...)
+	defer clear(v)
+	if err != nil {
+		return Image{}, fmt.Errorf("read fuses: %w", err)
+	}
+	if len(v) != surveySize {
+		return Image{}, fmt.Errorf("read fuses: %d registers instead of %d", len(v), surveySize)
+	}
+	return newImage(v)
+}
+
+// newImage takes a survey apart. The caller overwrites v.
+func newImage(v []uint32) (Image, error) {
+	have := Image{DecStatus: v[atDec], Date: v[atDate], block2: string(KeyEmpty)}
+	copy(have.Block0[:], v[blocks[0].at:])
+	copy(have.Block3[:], v[blocks[3].at:])
+	one, two := v[blocks[1].at:][:8], v[blocks[2].at:][:8]
+	if !isZero(one) {
+		s, err := secret.Make(32)
+		if err != nil {
+			return Image{}, err
+		}
+		putWords(s.Reveal(), one)
+		have.block1 = s
+	}
+	if have.Value("RD_DIS")>>1&1 == 1 {
+		have.block2 = string(KeyHidden)
+	} else if !isZero(two) {
+		raw := make([]byte, 32)
+		putWords(raw, two)
+		sum := sha256.Sum256(raw)
+		clear(raw)
+		have.block2 = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return have, nil
+}
+
+func putWords(b []byte, words []uint32) {
+	for i, w := range words {
+		binary.LittleEndian.PutUint32(b[4*i:], w)
+	}
+}
+
+func isZero(words []uint32) bool {
+	return !slices.ContainsFunc(words, func(w uint32) bool { return w != 0 })
+}
+
+// Value is what a field of BLOCK0 or BLOCK3 holds. It is 0 for a field that
+// does not exist, is wider than 64 bits or lies in a key block.
+func (have Image) Value(name string) uint64 {
+	f, ok := byName[name]
+	if !ok || f.Width > 64 {
+		return 0
+	}
+	words := have.Block0[:]
+	switch f.Block {
+	case 1, 2:
+		return 0
+	case 3:
+		words = have.Block3[:]
+	}
+	return f.value(words)
+}
+
+// Coding is the coding scheme of BLOCK1-3. The chip treats 3 as none.
+func (have Image) Coding() esp32.Coding {
+	if c := esp32.Coding(have.Value("CODING_SCHEME")); c != 3 {
+		return c
+	}
+	return esp32.CodingNone
+}
+
+// Revision is the chip's revision, which three bits in three places tell.
+func (have Image) Revision() esp32.Revision {
+	bits := have.Date>>31<<2 | uint32(have.Value("CHIP_VER_REV2"))<<1 | uint32(have.Value("CHIP_VER_REV1"))
+	major := map[uint32]esp32.Revision{1: 1, 3: 2, 7: 3}[bits] // anything else counts as 0
+	return 100*major + esp32.Revision(have.Value("WAFER_VERSION_MINOR"))
+}
+
+// WriteDisabled reports whether a WR_DIS bit freezes the field.
+func (have Image) WriteDisabled(name string) bool { return frozen(have.Block0[0], byName[name]) }
+
+// EncryptionOn reports whether the chip decrypts its flash.
+func (have Image) EncryptionOn() bool { return odd(uint32(have.Value("FLASH_CRYPT_CNT"))) }
+
+// KeyState says what can be seen of BLOCK1.
+func (have Image) KeyState() KeyState {
+	switch {
+	case have.Value("RD_DIS")&1 == 1:
+		return KeyHidden
+	case have.block1 != nil, have.flagged(1):
+		return KeyWritten
+	}
+	return KeyEmpty
+}
+
+// flagged reports that the decoder found the block's bits not to be a code word.
+func (have Image) flagged(block int) bool {
+	return flagged(have.Coding(), have.DecStatus, block)
+}
+
+func flagged(c esp32.Coding, status uint32, block int) bool {
+	return block > 0 && c == esp32.Coding34 && status>>(4*(block-1))&0xf != 0
+}
+
+// Wipe overwrites what the image and its copies know of BLOCK1. Whether there
+// was anything stays known.
+func (have Image) Wipe() { have.block1.Destroy() }
+
+// Redact is the snapshot for the ledger: everything but key material.
+func Redact(have Image) record.Fuses {
+	f := record.Fuses{Block1: string(have.KeyState()), Block2: cmp.Or(have.block2, string(KeyEmpty))}
+	for _, w := range have.Block0 {
+		f.Block0 = append(f.Block0, fmt.Sprintf("%08x", w))
+	}
+	for _, w := range have.Block3 {
+		f.Block3 = append(f.Block3, fmt.Sprintf("%08x", w))
+	}
+	return f
+}
+
+// String shows the words without key material.
+func (have Image) String() string {
+	f := Redact(have)
+	return fmt.Sprintf("BLOCK0 %v BLOCK1 %s BLOCK2 %s BLOCK3 %v", f.Block0, f.Block1, f.Block2, f.Block3)
+}
+
+// Format writes String for every verb.
+func (have Image) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, have.String()) }
+
+// LogValue keeps key material out of structured logs.
+func (have Image) LogValue() slog.Value { return slog.StringValue(have.String()) }
+
+// MarshalJSON writes the redacted words.
+func (have Image) MarshalJSON() ([]byte, error) { return json.Marshal(Redact(have)) }

@@ -1,0 +1,242 @@
+package efuse
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"station/internal/record"
+)
+
+// Set is what one field must hold: exactly Value, or, in the masks WR_DIS and
+// RD_DIS, at least the bits of Value.
+type Set struct {
+	Field string
+	Value uint32
+}
+
+// ParseSet reads a field as a job names it: FLASH_CRYPT_CNT, or for a bit of a
+// mask the name that ESP-IDF's table gives it, WR_DIS.BLOCK1 or RD_DIS.BLOCK1.
+// A bit may be named after any field that it covers.
+func ParseSet(name string, value uint32) (Set, error) {
+	mask, member, ok := strings.Cut(name, ".")
+	if !ok {
+		f, known := byName[name]
+		switch {
+		case !known:
+			return Set{}, fmt.Errorf("fuse %s: the ESP32 has no such field", name)
+		case f.Width < 32 && value>>f.Width != 0:
+			return Set{}, fmt.Errorf("fuse %s: %d does not fit into %d bits", name, value, f.Width)
+		}
+		return Set{name, value}, nil
+	}
+	f, known := byName[member]
+	bit := f.WriteDisable
+	if mask == "RD_DIS" {
+		bit = f.ReadDisable
+	}
+	switch {
+	case !known || bit < 0 || mask != "WR_DIS" && mask != "RD_DIS":
+		return Set{}, fmt.Errorf("fuse %s: the ESP32 has no such bit", name)
+	case value > 1:
+		return Set{}, fmt.Errorf("fuse %s: want 0 or 1, not %d", name, value)
+	}
+	return Set{mask, value << bit}, nil
+}
+
+func (s Set) isMask() bool { return s.Field == "WR_DIS" || s.Field == "RD_DIS" }
+
+// each yields the set itself, or a mask's bits one by one.
+func (s Set) each() []Set {
+	if !s.isMask() {
+		return []Set{s}
+	}
+	var out []Set
+	for v := s.Value; v != 0; v &= v - 1 {
+		out = append(out, Set{s.Field, v & -v})
+	}
+	return out
+}
+
+// name is the field, or "WR_DIS bit 7 (BLOCK1)" for one bit of a mask.
+func (s Set) name() string {
+	if !s.isMask() {
+		return s.Field
+	}
+	bit := bits.TrailingZeros32(s.Value)
+	return fmt.Sprintf("%s bit %d (%s)", s.Field, bit, strings.Join(covered(s.Field, bit), ", "))
+}
+
+// covered names what a bit of a mask protects.
+func covered(mask string, bit int) []string {
+	var names []string
+	for _, f := range Fields {
+		by := f.WriteDisable
+		if mask == "RD_DIS" {
+			by = f.ReadDisable
+		}
+		if by == bit && (f.Block == 0 || f.Width == 256) {
+			names = append(names, f.Name)
+		}
+	}
+	if names == nil {
+		return []string{"unused"}
+	}
+	return names
+}
+
+// String is "FLASH_CRYPT_CNT = 127" or "WR_DIS bit 7 (BLOCK1)".
+func (s Set) String() string {
+	if !s.isMask() {
+		return fmt.Sprintf("%s = %d", s.Field, s.Value)
+	}
+	var names []string
+	for _, one := range s.each() {
+		names = append(names, one.name())
+	}
+	return strings.Join(names, ", ")
+}
+
+// about says in words what the set does.
+func (s Set) about() string {
+	what := strings.Join(covered(s.Field, bits.TrailingZeros32(s.Value)), ", ")
+	switch s.Field {
+	case "WR_DIS":
+		return what + " can never be written again"
+	case "RD_DIS":
+		return what + " can never be read again, only used by the chip"
+	}
+	return byName[s.Field].About
+}
+
+// in returns the bits of the set that the words of BLOCK0 hold, and those they lack.
+func (s Set) in(block0 []uint32) (held, missing uint32) {
+	v := uint32(byName[s.Field].value(block0))
+	return v & s.Value, s.Value &^ v
+}
+
+// Stage is what one call of Burn burns: the key first, then values, then what
+// protects them.
+type Stage struct {
+	Name string
+	Key  *Key // burned into BLOCK1, read back and compared
+	Sets []Set
+
+	// Compare must be what BLOCK1 holds before anything of the stage is burned.
+	Compare *Key
+	// Needs must be in the chip before anything of the stage is burned.
+	Needs []Set
+}
+
+// Plan is the stages of one device, in order. It is data; only Burn acts.
+type Plan []Stage
+
+// Only is the plan's stages of these names, in the plan's order.
+func (p Plan) Only(names ...string) Plan {
+	var out Plan
+	for _, s := range p {
+		if slices.Contains(names, s.Name) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// WithKey is the plan for one device, whose key this is. The digest stays.
+func (p Plan) WithKey(k *Key) Plan {
+	out := slices.Clone(p)
+	for i := range out {
+		for _, slot := range []**Key{&out[i].Key, &out[i].Compare} {
+			if *slot != nil {
+				own := *k
+				own.Policy = (*slot).Policy
+				*slot = &own
+			}
+		}
+	}
+	return out
+}
+
+// Digest names the plan: stages, fields, values and the key's policy, in
+// order. It is the same for every device and says nothing about a key.
+func (p Plan) Digest() string {
+	h := sha256.New()
+	fmt.Fprintln(h, "station fuse plan 1")
+	for _, s := range p {
+		fmt.Fprintf(h, "stage %q\n", s.Name)
+		if s.Key != nil {
+			fmt.Fprintf(h, "key BLOCK1 %q\n", s.Key.Policy)
+		}
+		if s.Compare != nil {
+			fmt.Fprintf(h, "compare BLOCK1 %q\n", s.Compare.Policy)
+		}
+		for _, set := range s.Sets {
+			fmt.Fprintf(h, "set %s %#x\n", set.Field, set.Value)
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// change is one line of a plan: what the ledger keeps, and why.
+type change struct {
+	record.FuseChange
+	about string
+}
+
+func (s Stage) changes(have Image) []change {
+	var out []change
+	if m := have.Holds(s.Key); s.Key != nil && m != MatchWhole && m != MatchHidden {
+		old := "empty"
+		if m != MatchEmpty {
+			old = "partly written"
+		}
+		name := "device key (" + s.Key.Policy + ")"
+		if s.Key.Check != "" {
+			name = "device key " + s.Key.Check
+		}
+		out = append(out, change{record.FuseChange{Field: "BLOCK1", Old: old, New: name},
+			"the flash encryption key, read back and compared"})
+	}
+	for _, set := range s.Sets {
+		for _, one := range set.each() {
+			if _, missing := one.in(have.Block0[:]); missing == 0 {
+				continue
+			}
+			c := change{record.FuseChange{Field: one.name(), Old: "0", New: "1"}, one.about()}
+			if !one.isMask() {
+				c.Old = fmt.Sprint(have.Value(one.Field))
+				c.New = fmt.Sprint(one.Value)
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Changes is what burning the stage changes in this chip, for ledger and
+// screens. A key appears as its check value.
+func (s Stage) Changes(have Image) []record.FuseChange {
+	var out []record.FuseChange
+	for _, c := range s.changes(have) {
+		out = append(out, c.FuseChange)
+	}
+	return out
+}
+
+// Lines tells the changes in this chip in plain words, one line each. A zero
+// image stands for a blank chip.
+func (p Plan) Lines(have Image) []string {
+	var lines []string
+	for _, s := range p {
+		for _, c := range s.changes(have) {
+			lines = append(lines, fmt.Sprintf("%s: %s %s → %s: %s", s.Name, c.Field, c.Old, c.New, c.about))
+		}
+	}
+	return lines
+}
+
+// String is the plan for a blank chip, one change a line.
+func (p Plan) String() string { return strings.Join(p.Lines(Image{}), "\n") }
