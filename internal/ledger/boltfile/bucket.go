@@ -1,0 +1,188 @@
+package boltfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// ErrNoBucket means that the snapshot has no bucket of that name.
+var ErrNoBucket = errors.New("no such bucket")
+
+// A tree of 64 levels has more leaves than any disk: deeper is a circle.
+const maxDepth = 64
+
+// Item is one key with its value. Both stay valid for ever.
+type Item struct {
+	Key, Value []byte
+	Bucket     bool // the value is a bucket, not data
+}
+
+// Bucket is one tree of keys.
+type Bucket struct {
+	s      *Snapshot
+	root   uint64
+	inline *page // the whole bucket, where it is small enough to stand in its parent's value
+}
+
+func (s *Snapshot) rootBucket() Bucket { return Bucket{s: s, root: s.meta.root} }
+
+// Bucket returns the top-level bucket of that name, or ErrNoBucket.
+func (s *Snapshot) Bucket(name string) (Bucket, error) {
+	it, err := s.rootBucket().find([]byte(name))
+	if err != nil {
+		return Bucket{}, fmt.Errorf("bucket %s: %w", name, err)
+	}
+	if !it.Bucket {
+		return Bucket{}, fmt.Errorf("bucket %s: %w", name, ErrNoBucket)
+	}
+	b, err := s.bucket(it.Value)
+	if err != nil {
+		return Bucket{}, fmt.Errorf("bucket %s: %w", name, err)
+	}
+	return b, nil
+}
+
+func (s *Snapshot) bucket(value []byte) (Bucket, error) {
+	if len(value) < bucketSize {
+		return Bucket{}, errHeaders
+	}
+	b := Bucket{s: s, root: native.Uint64(value)}
+	if b.root != 0 {
+		return b, nil
+	}
+	p := page{b: value[bucketSize:]}
+	if len(p.b) < headerSize || !p.leaf() || headerSize+p.count()*elementSize > len(p.b) {
+		return Bucket{}, errHeaders
+	}
+	b.inline = &p
+	return b, nil
+}
+
+func (b Bucket) page(id uint64) (page, error) {
+	if b.inline != nil {
+		return *b.inline, nil
+	}
+	return b.s.page(id)
+}
+
+// Get returns the value of key, nil where it is absent.
+func (b Bucket) Get(key []byte) ([]byte, error) {
+	it, err := b.find(key)
+	if it.Bucket {
+		return nil, err
+	}
+	return it.Value, err
+}
+
+func (b Bucket) find(key []byte) (Item, error) {
+	return b.descend(func(p page) (int, error) {
+		if !p.leaf() {
+			return p.branch(key)
+		}
+		i, err := p.search(key)
+		if err != nil || i == p.count() {
+			return -1, err
+		}
+		k, err := p.key(i)
+		if !bytes.Equal(k, key) {
+			return -1, err
+		}
+		return i, err
+	})
+}
+
+// Last returns the item with the highest key; its Key is nil in an empty bucket.
+func (b Bucket) Last() (Item, error) {
+	return b.descend(func(p page) (int, error) { return p.count() - 1, nil })
+}
+
+// descend goes from the root to a leaf; choose picks the element on each page,
+// -1 for none.
+func (b Bucket) descend(choose func(page) (int, error)) (Item, error) {
+	id := b.root
+	for range maxDepth {
+		p, err := b.page(id)
+		if err != nil {
+			return Item{}, &PageError{Page: id, Err: err}
+		}
+		i, err := choose(p)
+		switch {
+		case err != nil:
+			return Item{}, &PageError{Page: id, Err: err}
+		case p.leaf() && i < 0:
+			return Item{}, nil
+		case p.leaf():
+			it, err := p.item(i)
+			if err != nil {
+				return Item{}, &PageError{Page: id, Err: err}
+			}
+			return it, nil
+		case p.count() == 0:
+			return Item{}, &PageError{Page: id, Err: errEmpty}
+		}
+		id = p.child(i)
+	}
+	return Item{}, &PageError{Page: id, Err: errDepth}
+}
+
+// From yields the items from key on, in order. A damaged page is yielded as a
+// *PageError that tells which keys are lost; the iteration goes on behind it.
+func (b Bucket) From(key []byte) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		w := walk{b: b, from: key, yield: yield}
+		w.visit(b.root, nil, nil, 0)
+	}
+}
+
+type walk struct {
+	b     Bucket
+	from  []byte
+	yield func(Item, error) bool
+	page  func(page) // told of every page that was read, if not nil
+}
+
+// visit returns false when the consumer has seen enough.
+func (w *walk) visit(id uint64, lo, hi []byte, depth int) bool {
+	p, err := w.b.page(id)
+	switch {
+	case err != nil:
+	case depth == maxDepth:
+		err = errDepth
+	case depth > 0 || p.count() > 0: // only a bucket's root may be empty
+		err = p.check(lo, hi)
+	}
+	if err != nil {
+		return w.yield(Item{}, &PageError{Page: id, Lo: lo, Hi: hi, Err: err})
+	}
+	if w.page != nil {
+		w.page(p)
+	}
+	if p.leaf() {
+		return w.leaf(p)
+	}
+	start, _ := p.branch(w.from) // check has read every key
+	for i := start; i < p.count(); i++ {
+		low, _ := p.key(i)
+		high := hi
+		if i+1 < p.count() {
+			high, _ = p.key(i + 1)
+		}
+		if !w.visit(p.child(i), low, high, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *walk) leaf(p page) bool {
+	start, _ := p.search(w.from)
+	for i := start; i < p.count(); i++ {
+		it, _ := p.item(i)
+		if !w.yield(it, nil) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,193 @@
+package boltfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sort"
+)
+
+// PageError is one page that cannot be what its parent says it is. The keys
+// from Lo to before Hi are lost with it; nil is no bound.
+type PageError struct {
+	Page   uint64
+	Lo, Hi []byte
+	Err    error
+}
+
+func (e *PageError) Error() string { return fmt.Sprintf("page %d: %v", e.Page, e.Err) }
+
+// Unwrap returns the cause.
+func (e *PageError) Unwrap() error { return e.Err }
+
+var (
+	errID      = errors.New("holds another page")
+	errType    = errors.New("is of another type")
+	errBounds  = errors.New("an element lies outside")
+	errGap     = errors.New("elements are not packed")
+	errOrder   = errors.New("keys are not in order")
+	errHigh    = errors.New("lies beyond the end of the file's pages")
+	errLong    = errors.New("claims to be longer than any page is")
+	errEmpty   = errors.New("is empty")
+	errDepth   = errors.New("lies too deep: the tree runs in circles")
+	errHeaders = errors.New("bucket value is too short")
+)
+
+// page is one branch or leaf page with its overflow, or an inline bucket.
+type page struct {
+	id uint64
+	b  []byte
+}
+
+func (p page) leaf() bool { return native.Uint16(p.b[8:]) == flagLeaf }
+
+func (p page) count() int { return int(native.Uint16(p.b[10:])) }
+
+func (p page) overflow() uint64 { return uint64(native.Uint32(p.b[12:])) }
+
+// maxOverflow bounds what a damaged page can make us allocate. The longest real
+// one is the list of free pages: 8 million of them at pages of 4 KiB.
+const maxOverflow = 1 << 14
+
+// page reads and checks the page's own header.
+func (s *Snapshot) page(id uint64) (page, error) {
+	b, err := s.raw(id)
+	if err != nil {
+		return page{}, err
+	}
+	p := page{id: id, b: b}
+	switch flags := native.Uint16(b[8:]); {
+	case flags != flagBranch && flags != flagLeaf:
+		err = errType
+	case p.count()*elementSize+headerSize > len(b):
+		err = errBounds
+	}
+	return p, err
+}
+
+// raw reads a page and its overflow.
+func (s *Snapshot) raw(id uint64) ([]byte, error) {
+	if id < 2 || id >= s.meta.pages {
+		return nil, errHigh
+	}
+	size := int(s.meta.pageSize)
+	b := make([]byte, size)
+	at := int64(id) * int64(size)
+	if n, err := s.r.ReadAt(b, at); n < len(b) {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	if native.Uint64(b) != id {
+		return nil, errID
+	}
+	over := uint64(native.Uint32(b[12:]))
+	if over == 0 {
+		return b, nil
+	}
+	if over > maxOverflow {
+		return nil, errLong
+	}
+	if over >= s.meta.pages-id || at+int64(over+1)*int64(size) > s.size {
+		return nil, errHigh
+	}
+	b = append(b, make([]byte, int(over)*size)...)
+	if n, err := s.r.ReadAt(b[size:], at+int64(size)); n < len(b)-size {
+		return nil, fmt.Errorf("read overflow: %w", err)
+	}
+	return b, nil
+}
+
+// slice cuts n bytes at off, both from the file and not to be trusted.
+func (p page) slice(off, n uint64) ([]byte, error) {
+	if off > uint64(len(p.b)) || n > uint64(len(p.b))-off {
+		return nil, errBounds
+	}
+	return p.b[off : off+n : off+n], nil
+}
+
+// element offsets: i < count, and page has checked that count elements fit.
+func (p page) at(i int) uint64 { return uint64(headerSize + i*elementSize) }
+
+// field is a number in element i. Leaf elements have one more, in front.
+func (p page) field(i int, off uint64) uint64 {
+	if p.leaf() {
+		off += 4
+	}
+	return uint64(native.Uint32(p.b[p.at(i)+off:]))
+}
+
+// start is where the data of element i begins; pos counts from the element.
+func (p page) start(i int) uint64 { return p.at(i) + p.field(i, 0) }
+
+func (p page) key(i int) ([]byte, error) { return p.slice(p.start(i), p.field(i, 4)) }
+
+func (p page) child(i int) uint64 { return native.Uint64(p.b[p.at(i)+8:]) }
+
+func (p page) item(i int) (Item, error) {
+	key, err := p.key(i)
+	if err != nil {
+		return Item{}, err
+	}
+	value, err := p.slice(p.start(i)+uint64(len(key)), p.field(i, 8))
+	return Item{Key: key, Value: value, Bucket: native.Uint32(p.b[p.at(i):])&1 != 0}, err
+}
+
+// search returns the first element whose key is not below key.
+func (p page) search(key []byte) (i int, err error) {
+	i = sort.Search(p.count(), func(i int) bool {
+		k, e := p.key(i)
+		if e != nil {
+			err = e
+		}
+		return bytes.Compare(k, key) >= 0
+	})
+	return i, err
+}
+
+// branch returns the child under which key would be.
+func (p page) branch(key []byte) (int, error) {
+	i, err := p.search(key)
+	if err != nil {
+		return 0, err
+	}
+	if i < p.count() {
+		if k, _ := p.key(i); bytes.Equal(k, key) {
+			return i, nil
+		}
+	}
+	return max(0, i-1), nil
+}
+
+// check proves the order of the page's keys, that they lie in [lo, hi), and
+// that the data of the elements is packed without gaps, as bbolt writes it: so
+// no offset, no count and no length but the last can change unnoticed.
+func (p page) check(lo, hi []byte) error {
+	if p.count() == 0 {
+		return errEmpty
+	}
+	var before []byte
+	next := p.at(p.count())
+	for i := range p.count() {
+		k, err := p.key(i)
+		if err != nil {
+			return err
+		}
+		if i == 0 && bytes.Compare(k, lo) < 0 || i > 0 && bytes.Compare(k, before) <= 0 {
+			return errOrder
+		}
+		if p.start(i) != next {
+			return errGap
+		}
+		before, next = k, next+uint64(len(k))
+		if p.leaf() {
+			it, err := p.item(i)
+			if err != nil {
+				return err
+			}
+			next += uint64(len(it.Value))
+		}
+	}
+	if hi != nil && bytes.Compare(before, hi) >= 0 {
+		return errOrder
+	}
+	return nil
+}
