@@ -1,0 +1,93 @@
+package flow
+
+import (
+	"time"
+
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+// The events, as they stand in the field "event" of each JSON line.
+const (
+	LineReady         = "line.ready"
+	DeviceSeen        = "device.seen"
+	StepStarted       = "step.started"
+	StepProgress      = "step.progress"
+	StepDone          = "step.done"
+	DevicePassed      = "device.passed"
+	DeviceFailed      = "device.failed"
+	DeviceQuarantined = "device.quarantined"
+	DeviceRemoved     = "device.removed" // the slot is empty again
+	LineDone          = "line.done"
+)
+
+// Event is the only way in which anybody learns what the line does: screen,
+// JSON lines, logs and tests. It never holds key material.
+type Event struct {
+	Time    time.Time      `json:"time"`
+	Event   string         `json:"event"`
+	Slot    string         `json:"slot,omitempty"`
+	Port    string         `json:"port,omitempty"`
+	MAC     esp32.MAC      `json:"mac,omitzero"`
+	Step    string         `json:"step,omitempty"`
+	Percent int            `json:"percent,omitempty"`
+	Bytes   int64          `json:"bytes,omitempty"` // done so far in the step
+	Total   int64          `json:"total,omitempty"` // bytes the step has to do
+	Burning bool           `json:"burning,omitempty"`
+	Verdict record.Verdict `json:"verdict,omitempty"`
+	Code    string         `json:"code,omitempty"`
+	Message string         `json:"message,omitempty"`
+	Action  string         `json:"action,omitempty"`
+	Detail  string         `json:"detail,omitempty"` // the error as an engineer reads it
+	KeyID   string         `json:"keyId,omitempty"`
+	Serial  string         `json:"serial,omitempty"`  // bound to the device by a scan
+	Baud    int            `json:"baud,omitempty"`    // of step.done: the rate that the wire runs at from here
+	Retries int            `json:"retries,omitempty"` // of step.done: blocks that were sent again
+	Already bool           `json:"already,omitempty"` // sealed before; nothing was done
+	Seconds float64        `json:"seconds,omitempty"`
+
+	Job       string   `json:"job,omitempty"`
+	Revision  string   `json:"revision,omitempty"`
+	Batch     string   `json:"batch,omitempty"`
+	Station   string   `json:"station,omitempty"`
+	Operator  string   `json:"operator,omitempty"`
+	Simulated bool     `json:"simulated,omitempty"`
+	Slots     []string `json:"slots,omitempty"`  // of line.ready, in the order of the fixture
+	Steps     []string `json:"steps,omitempty"`  // of line.ready: the IDs of the procedure, in order
+	Target    int      `json:"target,omitempty"` // of line.ready: devices wanted
+	Counts    *Counts  `json:"counts,omitempty"`
+}
+
+// Counts are the results of a line.
+type Counts struct {
+	Passed      int `json:"passed"`
+	Already     int `json:"already"` // of those passed: were sealed before
+	Retry       int `json:"retry"`
+	Scrap       int `json:"scrap"`
+	Quarantined int `json:"quarantined"`
+	Station     int `json:"station"`
+}
+
+// Done is how many devices had a verdict.
+func (c Counts) Done() int { return c.Passed + c.Retry + c.Scrap + c.Quarantined + c.Station }
+
+// Failed is how many devices did not pass for a reason of their own.
+func (c Counts) Failed() int { return c.Retry + c.Scrap + c.Quarantined }
+
+func (c *Counts) add(v record.Verdict, already bool) {
+	switch v {
+	case record.Pass:
+		c.Passed++
+		if already {
+			c.Already++
+		}
+	case record.Retry:
+		c.Retry++
+	case record.Scrap:
+		c.Scrap++
+	case record.Quarantine:
+		c.Quarantined++
+	case record.Station:
+		c.Station++
+	}
+}
