@@ -130,7 +130,7 @@ func New(o Options) (Plan, error) {
 }
 
 // wanted is the mode's fuses with the job's in their place, in the order of
-// the field table; the bits of masks one by one.
+// rank; the bits of masks one by one.
 func (o Options) wanted(r *refusal) []Set {
 	base, ok := defaults[o.Mode]
 	if !ok {
@@ -184,13 +184,14 @@ func (o Options) override(r *refusal, want map[string]Set, name string, value ui
 	}
 }
 
-// rank orders sets by the field table, a mask's bits by number.
+// rank orders sets by the field table, the bits of masks after all values, as
+// they are burned.
 func rank(s Set) int {
 	i := slices.IndexFunc(Fields, func(f Field) bool { return f.Name == s.Field })
 	if s.isMask() {
-		return 32*i + bits.TrailingZeros32(s.Value)
+		return len(Fields) + 32*i + bits.TrailingZeros32(s.Value)
 	}
-	return 32 * i
+	return i
 }
 
 // add joins bits of the same mask.
