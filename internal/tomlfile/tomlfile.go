@@ -77,6 +77,9 @@ func (f *File) Fault(path, format string, args ...any) {
 	f.errs = append(f.errs, &Error{File: f.Name, Line: f.Line(path), Key: path, Text: fmt.Sprintf(format, args...)})
 }
 
+// Add adds faults found elsewhere, in files that this one names.
+func (f *File) Add(errs ...error) { f.errs = append(f.errs, errs...) }
+
 // Line is the line of the key at path, or of the nearest table around it; 0
 // where the file has neither.
 func (f *File) Line(path string) int {

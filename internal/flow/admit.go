@@ -1,0 +1,145 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"station/internal/efuse"
+	"station/internal/record"
+)
+
+// The decisions of admission.
+const (
+	fresh    = "fresh"
+	resume   = "resume"
+	sealed   = "sealed"
+	setApart = "quarantine"
+)
+
+// admit lets fuses and ledger decide together: fresh, resume, already sealed,
+// or quarantine. It changes nothing on the chip. Trust is ordered chip, ledger,
+// memory; what they cannot explain together is set apart.
+func admit(ctx context.Context, s *Session) error {
+	device, known, err := s.device(s.ID.MAC)
+	if err != nil {
+		return Fail("E-LEDGER", err)
+	}
+	s.Device, s.Known = device, known
+	decision, why, err := s.decide(ctx)
+	if err != nil {
+		f := FailureFrom(err)
+		decision, why = setApart, f.Error()
+	}
+	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, KeyID: s.Device.KeyID, Fuses: snapshot(s.Fuses)}
+	if noteErr := s.note(e); noteErr != nil {
+		return noteErr
+	}
+	s.Sealed = decision == sealed
+	return err
+}
+
+func (s *Session) decide(ctx context.Context) (decision, why string, err error) {
+	if d := s.Device; d.SetAside {
+		return "", "", failf("E-SET-ASIDE", "%s was set aside as %s (%s); an engineer releases it with \"station ledger release %s\"", d.MAC, d.SetAsideAs, d.SetAsideBy, d.MAC)
+	}
+	if s.Device.KeyID == "" {
+		return s.decideUnknown()
+	}
+	if err := s.explained(); err != nil {
+		return "", "", err
+	}
+	if !s.Device.Sealed {
+		return resume, s.resumePoint(), nil
+	}
+	return s.decideSealed(ctx)
+}
+
+// decideUnknown admits a chip that has no key of ours.
+func (s *Session) decideUnknown() (decision, why string, err error) {
+	state := efuse.Classify(s.Fuses, nil)
+	if s.Fuses.KeyState() != efuse.KeyEmpty {
+		return "", "", failf("E-FOREIGN-KEY", "BLOCK1 is %s and the ledger knows no key for %s: %s", s.Fuses.KeyState(), s.ID.MAC, state.Words)
+	}
+	if s.Fuses.Value("FLASH_CRYPT_CNT") != 0 {
+		return "", "", failf("E-FOREIGN-FUSES", "FLASH_CRYPT_CNT is %#x and the ledger knows no key for %s", s.Fuses.Value("FLASH_CRYPT_CNT"), s.ID.MAC)
+	}
+	if _, err := s.Job.Plan.Diff(s.Fuses); err != nil {
+		return "", "", Fail("E-FUSE-CONFLICT", err)
+	}
+	return fresh, state.Words, nil
+}
+
+// explained checks that every bit on the chip that speaks of our key or of
+// encryption was announced in the ledger, and that no bit that the ledger saw
+// is gone.
+func (s *Session) explained() error {
+	d := s.Device
+	disagree := func(format string, args ...any) error {
+		return failf("E-LEDGER-DISAGREES", "%s: %w", s.ID.MAC, fmt.Errorf(format, args...))
+	}
+	switch state := s.Fuses.KeyState(); {
+	case state == efuse.KeyEmpty && s.settled(efuse.StageKey):
+		return disagree("the ledger saw the key burned, but BLOCK1 is empty")
+	case state != efuse.KeyEmpty && !s.intended(efuse.StageKey):
+		return disagree("BLOCK1 is %s, but no burn of the key was begun", state)
+	case state == efuse.KeyHidden && !s.settled(efuse.StageKey):
+		return disagree("BLOCK1 is read-protected, but the key was never verified")
+	case state == efuse.KeyHidden && !s.intended(efuse.StageProtect):
+		return disagree("BLOCK1 is read-protected, but the protection was never begun")
+	}
+	if s.Fuses.Value("FLASH_CRYPT_CNT") != 0 && !s.intended(efuse.StageCount) {
+		return disagree("FLASH_CRYPT_CNT is %#x, but its burn was never begun", s.Fuses.Value("FLASH_CRYPT_CNT"))
+	}
+	if d.Fuses == nil {
+		return nil
+	}
+	if err := s.Job.Plan.Only(d.Intended...).Explain(*d.Fuses, s.Fuses); err != nil {
+		return disagree("%w", err)
+	}
+	return nil
+}
+
+// intended reports whether the burn of a stage was ever begun on this device.
+func (s *Session) intended(stage string) bool { return slices.Contains(s.Device.Intended, stage) }
+
+// settled reports whether a stage was read back as wanted.
+func (s *Session) settled(stage string) bool { return slices.Contains(s.Device.Settled, stage) }
+
+func (s *Session) resumePoint() string {
+	switch d := s.Device; {
+	case d.Booted:
+		return "started before; goes on at lock"
+	case s.settled(efuse.StageCount):
+		return "encryption is burned; goes on at boot"
+	case s.intended(efuse.StageKey):
+		return "the key's burn was begun; goes on with the same key"
+	}
+	return "a key was assigned; goes on with the same key"
+}
+
+// decideSealed passes a device that is sealed with this job's images without
+// touching it. A flash that differs is written again with the same key; other
+// firmware is an engineer's business.
+func (s *Session) decideSealed(ctx context.Context) (decision, why string, err error) {
+	if s.Device.JobHash != s.Job.Digest() {
+		return "", "", failf("E-SEALED-OTHER", "sealed by job %s (%s), this is %s", s.Device.Job, s.Device.JobHash, s.Job.Digest())
+	}
+	left, err := s.planFor().Diff(s.Fuses)
+	if err != nil {
+		return "", "", Fail("E-LEDGER-DISAGREES", err)
+	}
+	if len(left) > 0 {
+		return "", "", failf("E-LEDGER-DISAGREES", "%s is sealed in the ledger, but its fuses lack stage %s", s.ID.MAC, left[0].Name)
+	}
+	for _, image := range s.Device.Images {
+		sum, err := s.Chip.FlashMD5(ctx, image.Address, uint32(image.Size))
+		if err != nil {
+			return "", "", fmt.Errorf("MD5 of %s: %w", image.Name, err)
+		}
+		if fmt.Sprintf("%x", sum) != image.MD5 {
+			return resume, image.Name + " is not in the flash as it was sealed; goes on with the same key", nil
+		}
+	}
+	return sealed, "sealed before, with these images", nil
+}

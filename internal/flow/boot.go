@@ -1,0 +1,64 @@
+package flow
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"station/internal/bootlog"
+	"station/internal/record"
+)
+
+// boot resets the chip into its firmware and reads the console: encryption
+// must be on and the job's marker seen. Every known way to fail is named.
+func boot(ctx context.Context, s *Session) error {
+	if s.inLoader && !s.Fuses.EncryptionOn() {
+		return failf("E-FUSE-WRONG", "FLASH_CRYPT_CNT is even: the chip would not decrypt its flash")
+	}
+	timeout := time.Duration(s.Job.Boot.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	s.inLoader = false
+	begin := time.Now()
+	log, err := s.Chip.Boot(ctx, func(log []byte) bool {
+		_, found := bootlog.Marker(log, s.Job.Boot.Marker)
+		return found || decided(bootlog.Parse(log))
+	})
+	seconds := time.Since(begin).Seconds()
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	line, found := bootlog.Marker(log, s.Job.Boot.Marker)
+	if err := judge(bootlog.Parse(log), len(log), found, s.Job.Boot.Marker, timeout); err != nil {
+		return err
+	}
+	s.lastBoot = record.Boot{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(log)), Marker: line, Seconds: seconds}
+	return s.note(record.Entry{Kind: record.BootVerified, KeyID: s.Key.ID, Boot: &s.lastBoot})
+}
+
+// decided reports that waiting longer cannot turn the boot into a good one.
+func decided(r bootlog.Report) bool {
+	_, bad := r.Fault()
+	return bad || r.Loop || r.Brownout
+}
+
+func judge(r bootlog.Report, size int, found bool, marker string, timeout time.Duration) error {
+	f, bad := r.Fault()
+	switch {
+	case r.Brownout:
+		return failf("E-BROWNOUT", "the console tells of a brownout")
+	case bad && (f.Code == "self-encrypting" || f.Code == "self-encrypted"):
+		return failf("E-BOOT-SELFKEY", "%s: %s", f.Line, f.Meaning)
+	case bad:
+		return failf("E-BOOT-FAILED", "%s: %s; %s", f.Line, f.Meaning, f.Cause)
+	case r.Loop:
+		return failf("E-BOOT-FAILED", "the chip resets again and again")
+	case found:
+		return nil
+	case size == 0:
+		return failf("E-BOOT-SILENT", "no console text within %v", timeout)
+	}
+	return failf("E-BOOT-MARKER", "%q did not appear within %v", marker, timeout)
+}

@@ -1,0 +1,71 @@
+package flow
+
+import (
+	"context"
+	"io"
+
+	"station/internal/efuse"
+	"station/internal/esp32"
+	"station/internal/record"
+	"station/internal/secret"
+)
+
+// Chip is what a step may do to the device. It has no register writes: a step
+// that could write registers could burn fuses.
+type Chip interface {
+	Connect(ctx context.Context) error
+	Identify(ctx context.Context) (esp32.Identity, error)
+	SetBaud(ctx context.Context, baud int) error
+	SetFlashSize(ctx context.Context, size uint32) error
+	WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (esp32.WriteStats, error)
+	FlashMD5(ctx context.Context, addr, size uint32) ([16]byte, error)
+	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
+	Boot(ctx context.Context, done func(log []byte) bool) ([]byte, error)
+}
+
+// Loader is the whole chip, as the runner has it: a Chip that can also write
+// registers. Steps see it only through onlyChip.
+type Loader interface {
+	Chip
+	WriteReg(ctx context.Context, writes ...esp32.RegWrite) error
+	Close() error
+}
+
+var _ efuse.Registers = Loader(nil)
+
+// onlyChip hides every method of a Loader that is not in Chip, so that a type
+// assertion cannot bring the register writes back.
+type onlyChip struct{ Chip }
+
+// Keys makes or finds device keys in a token.
+type Keys interface {
+	DeviceKey(ctx context.Context, r KeyRequest) (DeviceKey, error)
+}
+
+// KeyRequest asks for the key of one device.
+type KeyRequest struct {
+	MAC     esp32.MAC
+	Size    int    // bytes: 32, or 24 under coding scheme 3/4
+	Policy  string // derived, random, shared
+	Label   string // of the token object that the policy uses
+	ID      string // the key recorded for this device before: policy and label come from it
+	Wrapped []byte // random policy: the blob of a key made before
+}
+
+// DeviceKey is a key on its way from the token to the fuses.
+type DeviceKey struct {
+	ID      string        // public: policy, token object and check value
+	Check   string        // check value, 16 hex digits
+	Secret  *secret.Bytes // the caller destroys it
+	Wrapped []byte        // random policy: what the ledger keeps
+	Escrow  []byte        // where the job asks for it
+	Token   string        // which token made it
+}
+
+// Ledger is the record that outlives the station's memory. An entry is on
+// disk when Append returns.
+type Ledger interface {
+	Append(e record.Entry) (record.Entry, error)
+	Device(mac esp32.MAC) (record.Device, bool, error)
+	Approved(station, digest string) (bool, error)
+}

@@ -1,0 +1,165 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"station/internal/efuse"
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+// Code is a stable name of one way to fail.
+type Code string
+
+// Failure is an error with its code, and so with a verdict, a sentence for the
+// operator and an action.
+type Failure struct {
+	Code Code
+	Err  error // for engineers: operation and cause
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("%s: %v", f.Code, f.Err) }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Kind is the row of the table of failures.
+func (f *Failure) Kind() FailureKind { return FailureOf(f.Code) }
+
+// Fail gives err a code. A failure that has one already keeps it.
+func Fail(code Code, err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *Failure
+	if errors.As(err, &f) {
+		return err
+	}
+	return &Failure{code, err}
+}
+
+func failf(code Code, format string, args ...any) error {
+	return &Failure{code, fmt.Errorf(format, args...)}
+}
+
+// FailureKind is what a code means for the people at the line.
+type FailureKind struct {
+	Code     Code
+	Verdict  record.Verdict
+	Sentence string // what happened, for an operator
+	Action   string // what to do now, one plain sentence
+}
+
+// FailureOf finds the row of a code.
+func FailureOf(code Code) FailureKind {
+	for _, k := range Failures {
+		if k.Code == code {
+			return k
+		}
+	}
+	return FailureKind{code, record.Quarantine, "Something happened that this program has no name for.", "Set the device aside and call an engineer."}
+}
+
+const (
+	putBack  = "Take the device out and put it back."
+	setAside = "Set the device aside for an engineer."
+	callEng  = "Call an engineer; the line waits."
+)
+
+// Failures is the whole list of codes. Verdicts: RETRY where nothing is lost,
+// SCRAP where a fuse holds what it must not, QUARANTINE where chip and ledger
+// cannot be explained together, STATION where it is not the device's fault.
+var Failures = []FailureKind{
+	{"E-NO-ANSWER", record.Retry, "The device does not answer.", "Check that it sits well in the fixture, then put it back."},
+	{"E-PORT-GONE", record.Retry, "The device or its cable was unplugged.", putBack},
+	{"E-BOOT-MODE", record.Retry, "The device started its program instead of the loader.", "Check the fixture's GPIO0 and EN contacts, then put it back."},
+	{"E-DEAF", record.Retry, "The device talks but does not hear the station.", "Check the fixture's RX contact, then put it back."},
+	{"E-ROM", record.Retry, "The device's loader refused a command.", putBack},
+	{"E-BAUD", record.Retry, "The connection does not work at the job's speed.", "Put it back; if it happens again, call an engineer to lower flash.baud."},
+	{"E-FLASH-ID", record.Retry, "The flash chip does not identify itself.", "Put it back; if it happens again, set it aside for repair."},
+	{"E-FLASH-VERIFY", record.Retry, "The flash does not keep what was written.", "Put it back; if it happens again, set it aside for repair."},
+	{"E-FUSE-WIRE", record.Retry, "The connection was disturbed before a fuse was changed.", putBack},
+	{"E-BROWNOUT", record.Retry, "The device's supply voltage broke down.", "Check the fixture's power contacts, then put it back."},
+	{"E-BOOT-SILENT", record.Retry, "The device printed nothing after the reset.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-BOOT-MARKER", record.Retry, "The device started but did not say that it is ready.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-BOOT-FAILED", record.Retry, "The device did not start.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-STOPPED", record.Retry, "The station was stopped before this device was finished.", "Put it back when the line runs again."},
+
+	{"E-NOT-ESP32", record.Quarantine, "This is not an ESP32.", "Set the device aside: it does not belong to this job."},
+	{"E-CHIP-REVISION", record.Quarantine, "This chip's revision does not fit the job.", "Set the device aside: it does not belong to this job."},
+	{"E-FLASH-SIZE", record.Quarantine, "This device's flash is smaller than the job needs.", "Set the device aside: it does not belong to this job."},
+	{"E-CODING", record.Quarantine, "This chip's fuse coding does not fit the job's key.", setAside},
+	{"E-MAC", record.Quarantine, "The device's factory address is damaged.", setAside},
+	{"E-FOREIGN-KEY", record.Quarantine, "The device holds a key that this station did not make.", setAside},
+	{"E-FOREIGN-FUSES", record.Quarantine, "The device's fuses were changed by somebody else.", setAside},
+	{"E-LEDGER-DISAGREES", record.Quarantine, "The device and the station's records do not agree.", setAside},
+	{"E-KEY-CONFLICT", record.Quarantine, "The device holds parts of another key.", setAside},
+	{"E-KEY-CHANGED", record.Quarantine, "The token gives another key than the one recorded for this device.", setAside},
+	{"E-SET-ASIDE", record.Quarantine, "This device was set aside before and nobody has released it.", setAside},
+	{"E-SEALED-OTHER", record.Quarantine, "This device was sealed before with other firmware.", setAside},
+	{"E-DOWNLOAD-DISABLED", record.Quarantine, "The device is closed for ever and cannot be examined.", "Look for its label in the sealed devices; otherwise set it aside for an engineer."},
+	{"E-FUSE-CONFLICT", record.Quarantine, "The device's fuses do not allow this job.", setAside},
+	{"E-FUSE-UNSTABLE", record.Quarantine, "The device's fuses do not read the same twice.", setAside},
+	{"E-BOOT-SELFKEY", record.Quarantine, "The device made a key of its own.", setAside},
+
+	{"E-FUSE-BURN", record.Scrap, "A fuse could not be burned.", "Put the device into the scrap box."},
+	{"E-FUSE-WRONG", record.Scrap, "A fuse holds what it must not.", "Put the device into the scrap box."},
+
+	{"E-HSM", record.Station, "The key token does not work.", callEng},
+	{"E-HSM-AWAY", record.Station, "The key token is not there.", "Plug the token in; the line goes on by itself."},
+	{"E-HSM-PIN", record.Station, "The key token's PIN is wrong.", callEng},
+	{"E-HSM-KEY", record.Station, "The key token does not hold the job's key.", callEng},
+	{"E-LEDGER", record.Station, "The station's records cannot be written.", callEng},
+	{"E-PORT", record.Station, "The port cannot be used.", callEng},
+	{"E-PORT-BUSY", record.Station, "Another program uses the port.", "Close the other program; the line goes on by itself."},
+	{"E-QUOTA", record.Station, "This job has made as many devices as it may.", callEng},
+	{"E-BATCH", record.Station, "The batch is not open.", callEng},
+	{"E-PANIC", record.Station, "The station's program met a fault of its own.", callEng},
+}
+
+// sentinels maps what can be wrong with a chip to its code; the first that
+// matches decides.
+var sentinels = []struct {
+	is   error
+	code Code
+}{
+	{record.ErrKeyTaken, "E-LEDGER-DISAGREES"},
+	{record.ErrKeyBound, "E-LEDGER-DISAGREES"},
+	{record.ErrQuota, "E-QUOTA"},
+	{record.ErrBatch, "E-BATCH"},
+	{esp32.ErrPortGone, "E-PORT-GONE"},
+	{esp32.ErrPortBusy, "E-PORT-BUSY"},
+	{esp32.ErrPortAbsent, "E-PORT"},
+	{esp32.ErrDownloadDisabled, "E-DOWNLOAD-DISABLED"},
+	{esp32.ErrBootMode, "E-BOOT-MODE"},
+	{esp32.ErrDeaf, "E-DEAF"},
+	{esp32.ErrNotESP32, "E-NOT-ESP32"},
+	{esp32.ErrMACCRC, "E-MAC"},
+	{esp32.ErrFlashID, "E-FLASH-ID"},
+	{esp32.ErrVerify, "E-FLASH-VERIFY"},
+	{efuse.ErrNotBurned, "E-FUSE-BURN"},
+	{efuse.ErrUnstable, "E-FUSE-UNSTABLE"},
+	{efuse.ErrStray, "E-FUSE-WRONG"},
+	{efuse.ErrKeyMismatch, "E-FUSE-WRONG"},
+	{efuse.ErrRegisters, "E-FUSE-WIRE"},
+	{efuse.ErrUnfit, "E-CHIP-REVISION"},
+	{efuse.ErrConflict, "E-FUSE-CONFLICT"},
+	{esp32.ErrRefused, "E-ROM"},
+	{context.Canceled, "E-STOPPED"},
+	{esp32.ErrNoAnswer, "E-NO-ANSWER"},
+	{context.DeadlineExceeded, "E-NO-ANSWER"},
+}
+
+// FailureFrom turns any error about a device or the station into a Failure.
+func FailureFrom(err error) *Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	for _, s := range sentinels {
+		if errors.Is(err, s.is) {
+			return &Failure{s.code, err}
+		}
+	}
+	return &Failure{"E-PORT-GONE", err}
+}

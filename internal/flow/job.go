@@ -1,0 +1,261 @@
+package flow
+
+import (
+	"crypto/sha256"
+	"encoding"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"station/internal/efuse"
+	"station/internal/firmware"
+	"station/internal/tomlfile"
+)
+
+// Job is a product: what goes into its flash, its key and its fuses. Read it
+// with LoadJob, which checks everything before a device is touched.
+type Job struct {
+	Name           string     `toml:"name"`
+	Revision       string     `toml:"revision"`
+	ChipName       string     `toml:"chip"`
+	FlasherArgs    string     `toml:"flasher_args"`
+	PartitionTable string     `toml:"partition_table"`
+	TableOffset    uint32     `toml:"partition_table_offset"` // 0 is 0x8000
+	Flash          JobFlash   `toml:"flash"`
+	Images         []JobImage `toml:"image"`
+	Key            JobKey     `toml:"key"`
+	Security       JobFuses   `toml:"security"`
+	Boot           JobBoot    `toml:"boot"`
+	Device         DeviceFile `toml:"device"`
+
+	Path     string            `toml:"-"`
+	Regions  []firmware.Region `toml:"-"` // what is written, by address
+	Warnings []string          `toml:"-"` // for the person who approves
+
+	Plan efuse.Plan `toml:"-"` // what is burned
+
+	cryptConfig uint8
+	digest      string
+}
+
+// JobFlash is the flash chip and the wire to it.
+type JobFlash struct {
+	Size Size      `toml:"size"`
+	Mode FlashMode `toml:"mode"` // dio, dout, qio, qout or keep
+	Freq FlashFreq `toml:"freq"` // 20m, 26m, 40m, 80m or keep
+	Baud int       `toml:"baud"` // 0 stays at 115200
+}
+
+// JobImage is one file and where it goes: an address or a partition's name.
+type JobImage struct {
+	File      string  `toml:"file"`
+	Name      string  `toml:"name"`
+	Address   *uint32 `toml:"address"`
+	Partition string  `toml:"partition"`
+	Encrypt   *bool   `toml:"encrypt"` // absent: the partition table decides
+}
+
+// JobKey says whose key a device gets.
+type JobKey struct {
+	Policy string `toml:"policy"` // derived (default), random, shared
+	Label  string `toml:"label"`  // of the token object
+}
+
+// JobFuses is what is burned besides the key.
+type JobFuses struct {
+	Mode        string            `toml:"mode"` // release (default) or development
+	CryptConfig *uint8            `toml:"flash_crypt_config"`
+	AllowWeak   bool              `toml:"allow_weak_flash_crypt_config"`
+	Fuses       map[string]uint32 `toml:"fuses"` // by name, where the job differs from its mode
+}
+
+// JobBoot is how a good start is known.
+type JobBoot struct {
+	Marker  string   `toml:"marker"`
+	Timeout Duration `toml:"timeout"`
+}
+
+// DeviceFile is how the fixture resets a device: in the job or the station file.
+type DeviceFile struct {
+	Reset Reset `toml:"reset"`
+}
+
+// Size is a number of bytes, written "4MB", "320K" or as a number.
+type Size uint32
+
+// UnmarshalText reads a size.
+func (s *Size) UnmarshalText(b []byte) error {
+	text := strings.TrimSuffix(strings.ToUpper(string(b)), "B")
+	unit := uint64(1)
+	switch {
+	case strings.HasSuffix(text, "M"):
+		text, unit = text[:len(text)-1], 1<<20
+	case strings.HasSuffix(text, "K"):
+		text, unit = text[:len(text)-1], 1<<10
+	}
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil || n*unit > 1<<31 {
+		return fmt.Errorf("%q is not a size; write it like 4MB", b)
+	}
+	*s = Size(n * unit)
+	return nil
+}
+
+func (s Size) String() string {
+	switch {
+	case s != 0 && s%(1<<20) == 0:
+		return fmt.Sprintf("%dMB", s>>20)
+	case s != 0 && s%(1<<10) == 0:
+		return fmt.Sprintf("%dKB", s>>10)
+	}
+	return fmt.Sprint(uint32(s))
+}
+
+// Duration is a time.Duration written like "10s".
+type Duration time.Duration
+
+// UnmarshalText reads a duration.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v <= 0 {
+		return fmt.Errorf("%q is not a time; write it like \"10s\"", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// FlashMode, FlashFreq and Reset are words out of a short list.
+type (
+	FlashMode string
+	FlashFreq string
+	Reset     string
+)
+
+func word(b []byte, known ...string) (string, error) {
+	if !slices.Contains(known, string(b)) {
+		return "", fmt.Errorf("%q is not known; write one of %s", b, strings.Join(known, ", "))
+	}
+	return string(b), nil
+}
+
+// UnmarshalText reads a flash mode.
+func (m *FlashMode) UnmarshalText(b []byte) error {
+	w, err := word(b, "dio", "dout", "qio", "qout", "keep")
+	*m = FlashMode(w)
+	return err
+}
+
+// UnmarshalText reads a flash frequency.
+func (f *FlashFreq) UnmarshalText(b []byte) error {
+	w, err := word(b, "40m", "26m", "20m", "80m", "keep")
+	*f = FlashFreq(w)
+	return err
+}
+
+// UnmarshalText reads a way to reset.
+func (r *Reset) UnmarshalText(b []byte) error {
+	w, err := word(b, "classic", "manual")
+	*r = Reset(w)
+	return err
+}
+
+var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new(FlashFreq), new(Reset)}
+
+// LoadJob reads a job file and everything it names, and checks all of it. The
+// error lists every fault at once.
+func LoadJob(path string) (*Job, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("job: %w", err)
+	}
+	return ParseJob(path, data)
+}
+
+// ParseJob is LoadJob for the contents of a job file; the files that it names
+// are looked for beside path.
+func ParseJob(path string, data []byte) (*Job, error) {
+	j := &Job{Path: path}
+	f := tomlfile.Decode(path, data, j)
+	if f.Err() == nil {
+		j.defaults()
+		j.check(f)
+		j.plan(f)
+		j.layout(f)
+	}
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	j.digest = j.hash()
+	return j, nil
+}
+
+func (j *Job) defaults() {
+	set := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	set(&j.ChipName, "esp32")
+	set((*string)(&j.Flash.Mode), "keep")
+	set((*string)(&j.Flash.Freq), "keep")
+	set(&j.Key.Policy, "derived")
+	set(&j.Security.Mode, "release")
+	if j.Boot.Timeout == 0 {
+		j.Boot.Timeout = Duration(10 * time.Second)
+	}
+}
+
+func (j *Job) check(f *tomlfile.File) {
+	missing := func(path, value, fix string) {
+		if value == "" {
+			f.Fault(path, "is missing; %s", fix)
+		}
+	}
+	missing("name", j.Name, `write name = "product"`)
+	missing("revision", j.Revision, `write revision = "1" and count it up with every change`)
+	missing("key.label", j.Key.Label, `write the label of the token's key, as "station hsm init" made it`)
+	missing("boot.marker", j.Boot.Marker, "write a text that the firmware prints when it is ready")
+	oneOf := func(path, value string, known ...string) {
+		if _, err := word([]byte(value), known...); err != nil {
+			f.Fault(path, "%v", err)
+		}
+	}
+	oneOf("chip", j.ChipName, "esp32")
+	oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
+	oneOf("security.mode", j.Security.Mode, "release", "development")
+	if j.Flash.Size == 0 {
+		f.Fault("flash.size", `is missing; write size = "4MB"`)
+	}
+	if b := j.Flash.Baud; b != 0 && (b < 9600 || b > 4_000_000) {
+		f.Fault("flash.baud", "%d is out of range; write a rate from 9600 to 4000000", b)
+	}
+	if j.FlasherArgs == "" && len(j.Images) == 0 {
+		f.Fault("flasher_args", `no images; name an ESP-IDF build's flasher_args.json or write [[image]] tables`)
+	}
+	for i, image := range j.Images {
+		at := fmt.Sprintf("image.%d", i)
+		missing(at+".file", image.File, "write the image's file")
+		if (image.Address == nil) == (image.Partition == "") {
+			f.Fault(at, "write either address or partition")
+		}
+	}
+}
+
+// Digest names everything that makes a device of this job: settings, fuses and
+// the bytes of every region.
+func (j *Job) Digest() string { return j.digest }
+
+func (j *Job) hash() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "station job v1\nname %q\nrevision %q\nchip %s\nplan %s\n", j.Name, j.Revision, j.ChipName, j.PlanDigest())
+	fmt.Fprintf(h, "flash %s %s %s\nmarker %q\n", j.Flash.Size, j.Flash.Mode, j.Flash.Freq, j.Boot.Marker)
+	for _, r := range j.Regions {
+		fmt.Fprintf(h, "region %#x %d encrypted=%t %x\n", r.Address, r.Size, r.Encrypted, sha256.Sum256(r.Data))
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil))
+}

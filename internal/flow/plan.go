@@ -1,0 +1,69 @@
+package flow
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"station/internal/efuse"
+	"station/internal/tomlfile"
+)
+
+// plan makes the job's burn plan and puts every reason against it on the line
+// of the job file that asks for it.
+func (j *Job) plan(f *tomlfile.File) {
+	fuses := map[string]uint32{}
+	for name, value := range j.Security.Fuses {
+		fuses[name] = value
+	}
+	if c := j.Security.CryptConfig; c != nil {
+		fuses["FLASH_CRYPT_CONFIG"] = uint32(*c)
+	}
+	j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
+	mode := efuse.Mode(j.Security.Mode)
+	plan, err := efuse.New(efuse.Options{Mode: mode, KeyPolicy: j.Key.Policy + " " + j.Key.Label, Fuses: fuses, Weak: j.Security.AllowWeak})
+	var refused *efuse.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		for _, reason := range refused.Reasons {
+			f.Fault("security", "%s", reason)
+		}
+	case err != nil:
+		f.Fault("security", "%v", err)
+	}
+	j.Plan = plan
+	j.Warnings = plan.Warnings(mode)
+}
+
+// PlanDigest is what a person approves: the job's name and revision, and every
+// fuse that its devices get. It is the same for every device.
+func (j *Job) PlanDigest() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "station burn plan v1\nname %q\nrevision %q\nfuses %s\n", j.Name, j.Revision, j.Plan.Digest())
+	return fmt.Sprintf("sha256:%x", h.Sum(nil))
+}
+
+// planFor is the plan of one device, whose key this is.
+func (s *Session) planFor() efuse.Plan {
+	return s.Job.Plan.WithKey(&efuse.Key{
+		Policy: s.Job.Key.Policy + " " + s.Job.Key.Label, Check: s.Key.Check, Secret: s.Key.Secret,
+		Compared: s.settled(efuse.StageKey),
+	})
+}
+
+// locks reports whether the job burns anything after the first good boot.
+func (j *Job) locks() bool { return len(j.Plan.Only(lockStages...)) > 0 }
+
+// The stages of each burn step.
+var (
+	keyStages   = []string{efuse.StageKey, efuse.StageProtect}
+	cryptStages = []string{efuse.StageConfig, efuse.StageCount}
+	lockStages  = []string{efuse.StageLock, efuse.StageFreeze, efuse.StageUART}
+)
+
+func fuseOr(fuses map[string]uint32, name string, otherwise uint32) uint32 {
+	if v, ok := fuses[name]; ok {
+		return v
+	}
+	return otherwise
+}

@@ -1,0 +1,118 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"station/internal/efuse"
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+// Procedure is the list of steps for a job, in order. Everything that can be
+// undone comes first: no fuse is burned before the flash has been verified.
+func Procedure(job *Job) []Step {
+	steps := []Step{
+		{ID: "connect", Title: "Connect", Run: connect},
+		{ID: "admit", Title: "Admit", Run: admit},
+		{ID: "key", Title: "Key", Run: key},
+		{ID: "flash", Title: "Write flash", Run: flash},
+		{ID: "burn-key", Title: "Burn key", Burn: burnKey},
+		{ID: "burn-crypt", Title: "Burn encryption", Burn: burnCrypt},
+		{ID: "boot", Title: "Start firmware", Run: boot},
+	}
+	if job.locks() {
+		steps = append(steps,
+			Step{ID: "lock", Title: "Lock", Burn: burnLock},
+			Step{ID: "last-boot", Title: "Last start", Run: boot})
+	}
+	return append(steps, Step{ID: "seal", Title: "Seal", Run: seal})
+}
+
+// connectAndRead resets the chip into the loader, identifies it and reads its fuses.
+func connectAndRead(ctx context.Context, s *Session) error {
+	if err := s.Chip.Connect(ctx); err != nil {
+		return err
+	}
+	id, err := s.Chip.Identify(ctx)
+	s.ID = id
+	if err != nil {
+		return fmt.Errorf("identify: %w", err)
+	}
+	if baud := s.Job.Flash.Baud; baud != 0 {
+		if err := s.Chip.SetBaud(ctx, baud); err != nil {
+			return Fail("E-BAUD", fmt.Errorf("baud rate %d: %w", baud, err))
+		}
+	}
+	image, err := efuse.Read(ctx, s.Chip)
+	if err != nil {
+		return fmt.Errorf("read fuses: %w", err)
+	}
+	s.Fuses.Wipe()
+	s.Fuses = image
+	s.inLoader = true
+	return nil
+}
+
+func connect(ctx context.Context, s *Session) error {
+	if err := connectAndRead(ctx, s); err != nil {
+		return err
+	}
+	id := s.ID
+	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: snapshot(s.Fuses)}); err != nil {
+		return err
+	}
+	return s.Job.fits(id, s.Fuses)
+}
+
+// key finds or makes the device's key and binds it to the MAC, once and for ever.
+func key(ctx context.Context, s *Session) error {
+	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
+		MAC: s.ID.MAC, Size: s.ID.Coding.KeyBytes(), Policy: s.Job.Key.Policy, Label: s.Job.Key.Label,
+		ID: s.Device.KeyID, Wrapped: s.Device.Wrapped,
+	})
+	if err != nil {
+		return Fail("E-HSM", fmt.Errorf("device key: %w", err))
+	}
+	s.Key = k
+	switch {
+	case s.Device.KeyID != "" && s.Device.KeyID != k.ID:
+		return failf("E-KEY-CHANGED", "the ledger has key %s, the token gives %s", s.Device.KeyID, k.ID)
+	case s.Device.KeyID == "":
+		e := record.Entry{Kind: record.KeyAssigned, KeyID: k.ID, Policy: s.Job.Key.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow, Token: k.Token}
+		if err := s.note(e); err != nil {
+			return err
+		}
+	}
+	// A key block that somebody else wrote, or that holds other bits than this
+	// key, is found here, before anything is written.
+	if _, err := s.planFor().Only(keyStages...).Diff(s.Fuses); err != nil {
+		return Fail("E-KEY-CONFLICT", err)
+	}
+	return nil
+}
+
+func burnKey(s *Session) (efuse.Plan, error) { return s.planFor().Only(keyStages...), nil }
+
+func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(cryptStages...), nil }
+
+func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Only(lockStages...), nil }
+
+func seal(_ context.Context, s *Session) error {
+	return s.note(record.Entry{Kind: record.Sealed, KeyID: s.Key.ID, Verdict: record.Pass, Fuses: snapshot(s.Fuses), Boot: &s.lastBoot})
+}
+
+// fits checks what the chip is against what the job needs.
+func (j *Job) fits(id esp32.Identity, fuses efuse.Image) error {
+	switch {
+	case id.Coding == esp32.CodingRepeat:
+		return failf("E-CODING", "coding scheme 2 (repeat) leaves no room for a key")
+	case id.FlashSize < uint32(j.Flash.Size):
+		return failf("E-FLASH-SIZE", "the flash holds %d bytes, the job needs %d", id.FlashSize, uint32(j.Flash.Size))
+	}
+	if _, err := j.Plan.Diff(fuses); errors.Is(err, efuse.ErrUnfit) {
+		return Fail("E-CHIP-REVISION", err)
+	}
+	return Fail("E-CHIP-REVISION", j.revision(id.Revision))
+}

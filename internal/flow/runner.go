@@ -1,0 +1,274 @@
+package flow
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"station/internal/efuse"
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+// Step is one stage of the procedure: exactly one of Run and Burn. A step is
+// irreversible because it has Burn, which changes nothing: it returns the
+// fuses wanted as data.
+type Step struct {
+	ID, Title string
+	Run       func(ctx context.Context, s *Session) error
+	Burn      func(s *Session) (efuse.Plan, error)
+}
+
+// Session is one visit of one device to one slot, as the steps see it.
+type Session struct {
+	Job    *Job
+	Chip   Chip // no register writes
+	Keys   Keys
+	ID     esp32.Identity
+	Fuses  efuse.Image   // as read last
+	Device record.Device // what the ledger knew when the device was admitted
+	Known  bool
+	Key    DeviceKey
+	Sealed bool // nothing is left to do
+
+	note     func(e record.Entry) error // into the ledger, on disk when it returns
+	device   func(mac esp32.MAC) (record.Device, bool, error)
+	progress func(done, total int64)
+	inLoader bool
+	lastBoot record.Boot
+}
+
+// Runner runs the procedure. The zero Now is time.Now.
+type Runner struct {
+	Job       *Job
+	Keys      Keys
+	Ledger    Ledger
+	Emit      func(Event)
+	Now       func() time.Time
+	Station   string
+	Operator  string
+	Batch     string
+	Software  string
+	Simulated bool
+}
+
+// Outcome is how the visit of one device ended.
+type Outcome struct {
+	MAC     esp32.MAC
+	Verdict record.Verdict
+	Already bool
+	Failure *Failure // nil for PASS
+}
+
+// visit is the runner's side of a Session: it holds the register writes.
+type visit struct {
+	*Runner
+	Session
+	loader Loader
+	slot   string
+	port   string
+	run    string
+	step   Step
+	start  time.Time
+	shown  int // percent emitted last
+}
+
+// Device runs the whole procedure on the device behind l and closes l. It
+// returns when the verdict is in the ledger and in the events.
+func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out Outcome) {
+	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
+	v.Session = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
+	v.note = v.append
+	v.progress = v.showProgress
+	defer l.Close()
+	defer func() { v.Key.Secret.Destroy() }()
+	defer func() {
+		if p := recover(); p != nil {
+			out = v.fail(failf("E-PANIC", "step %s: panic: %v\n%s", v.step.ID, p, debug.Stack()))
+		}
+	}()
+	for _, step := range Procedure(r.Job) {
+		if err := v.do(ctx, step); err != nil {
+			return v.fail(fmt.Errorf("%s: %w", step.ID, err))
+		}
+		if v.Sealed {
+			break
+		}
+	}
+	return v.pass()
+}
+
+func newRunID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+func (r *Runner) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
+}
+
+func (v *visit) do(ctx context.Context, step Step) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	v.step, v.shown = step, -1
+	begin := v.now()
+	v.emit(Event{Event: StepStarted, Message: step.Title, Burning: step.Burn != nil})
+	var err error
+	if step.Burn != nil {
+		err = v.burn(ctx, step)
+	} else {
+		err = step.Run(ctx, &v.Session)
+	}
+	if err != nil {
+		return err
+	}
+	v.emit(Event{Event: StepDone, Percent: 100, Seconds: v.now().Sub(begin).Seconds()})
+	return nil
+}
+
+// burn is the only place that burns fuses: for each stage of the plan that the
+// chip does not hold yet, the intent goes to disk, the fuses are burned and
+// read back, and the ledger is settled. A begun burn is finished even when ctx
+// has been cancelled meanwhile.
+func (v *visit) burn(ctx context.Context, step Step) error {
+	plan, err := step.Burn(&v.Session)
+	if err != nil {
+		return err
+	}
+	if err := v.backToLoader(ctx); err != nil {
+		return err
+	}
+	todo, err := plan.Diff(v.Fuses)
+	if err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, stage := range todo {
+		begin := v.now()
+		changes := stage.Changes(v.Fuses)
+		err := v.append(record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: changes,
+			KeyID: v.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.Fuses)})
+		if err != nil {
+			return err
+		}
+		image, err := efuse.Burn(ctx, v.loader, v.ID.Crystal, stage)
+		if err != nil {
+			return fmt.Errorf("stage %s: %w", stage.Name, err)
+		}
+		v.Fuses.Wipe()
+		v.Fuses = image
+		err = v.append(record.Entry{Kind: record.BurnSettled, Stage: stage.Name, Burns: changes,
+			KeyID: v.Key.ID, Fuses: snapshot(v.Fuses), Seconds: v.now().Sub(begin).Seconds()})
+		if err != nil {
+			return err
+		}
+	}
+	if step.ID == "burn-key" {
+		v.Key.Secret.Destroy()
+	}
+	return nil
+}
+
+// backToLoader makes sure that the chip is in the loader and still the same
+// one, and reads its fuses again where it had left the loader.
+func (v *visit) backToLoader(ctx context.Context) error {
+	if v.inLoader {
+		return nil
+	}
+	before := v.ID
+	if err := connectAndRead(ctx, &v.Session); err != nil {
+		return err
+	}
+	if v.ID.MAC != before.MAC {
+		return failf("E-PORT-GONE", "the device was changed for another one: %s, now %s", before.MAC, v.ID.MAC)
+	}
+	return nil
+}
+
+func snapshot(image efuse.Image) *record.Fuses {
+	f := efuse.Redact(image)
+	return &f
+}
+
+// append writes an entry about this visit to the ledger.
+func (v *visit) append(e record.Entry) error {
+	e.Time, e.Station, e.Operator, e.Software, e.Simulated = v.now(), v.Station, v.Operator, v.Software, v.Simulated
+	e.Job, e.Revision, e.JobHash, e.Batch = v.Job.Name, v.Job.Revision, v.Job.Digest(), v.Batch
+	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.ID.MAC, v.step.ID
+	if _, err := v.Ledger.Append(e); err != nil {
+		return ledgerFailure(fmt.Errorf("ledger: %s: %w", e.Kind, err))
+	}
+	if e.Kind == record.DeviceSeen {
+		v.emit(Event{Event: DeviceSeen})
+	}
+	return nil
+}
+
+func (v *visit) emit(e Event) {
+	if v.Emit == nil {
+		return
+	}
+	e.Time, e.Slot, e.Port, e.MAC, e.KeyID = v.now(), v.slot, v.port, v.ID.MAC, v.Key.ID
+	if e.Step == "" {
+		e.Step = v.step.ID
+	}
+	v.Emit(e)
+}
+
+func (v *visit) showProgress(done, total int64) {
+	percent := 100
+	if total > 0 {
+		percent = int(done * 100 / total)
+	}
+	if percent == v.shown {
+		return
+	}
+	v.shown = percent
+	v.emit(Event{Event: StepProgress, Percent: percent, Bytes: done, Total: total})
+}
+
+func (v *visit) pass() Outcome {
+	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.Device.Sealed && v.Sealed,
+		Message: "Sealed.", Action: "Take the device out.", Seconds: v.now().Sub(v.start).Seconds()})
+	return Outcome{MAC: v.ID.MAC, Verdict: record.Pass, Already: v.Device.Sealed && v.Sealed}
+}
+
+func (v *visit) fail(err error) Outcome {
+	f := FailureFrom(err)
+	kind := f.Kind()
+	seconds := v.now().Sub(v.start).Seconds()
+	if !v.ID.MAC.IsZero() {
+		note := record.Entry{Kind: record.Failed, Verdict: kind.Verdict, Code: string(f.Code), Message: f.Err.Error(), Seconds: seconds}
+		if ledgerErr := v.append(note); ledgerErr != nil && kind.Verdict != record.Station {
+			f = FailureFrom(errors.Join(ledgerErr, f.Err))
+			kind = f.Kind()
+		}
+	}
+	event := DeviceFailed
+	if kind.Verdict == record.Quarantine {
+		event = DeviceQuarantined
+	}
+	v.emit(Event{Event: event, Verdict: kind.Verdict, Code: string(f.Code), Message: kind.Sentence, Action: kind.Action,
+		Detail: f.Err.Error(), Seconds: seconds})
+	return Outcome{MAC: v.ID.MAC, Verdict: kind.Verdict, Failure: f}
+}
+
+// ledgerFailure tells what the ledger refuses because of what it holds from a
+// ledger that cannot be written.
+func ledgerFailure(err error) error {
+	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrQuota, record.ErrBatch} {
+		if errors.Is(err, refusal) {
+			return err
+		}
+	}
+	return Fail("E-LEDGER", err)
+}

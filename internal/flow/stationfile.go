@@ -1,0 +1,111 @@
+package flow
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"station/internal/tomlfile"
+)
+
+// StationFile is the bench: who it is, its ledger, its token and its slots.
+type StationFile struct {
+	ID     string     `toml:"id"`
+	Ledger string     `toml:"ledger"` // path, relative to the file
+	HSM    HSMFile    `toml:"hsm"`
+	Device DeviceFile `toml:"device"`
+	Slots  []SlotFile `toml:"slot"`
+	Path   string     `toml:"-"`
+}
+
+// HSMFile names the token.
+type HSMFile struct {
+	URI string `toml:"uri"` // PKCS#11 URI (RFC 7512)
+}
+
+// SlotFile is one place of the fixture, in physical order.
+type SlotFile struct {
+	Name string `toml:"name"`
+	Port string `toml:"port"`
+}
+
+// LoadStation reads a station file; the error lists every fault at once.
+func LoadStation(path string) (*StationFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("station file: %w; write one with id, ledger and [hsm] uri, or name it with --station", err)
+	}
+	return ParseStation(path, data)
+}
+
+// ParseStation is LoadStation for the contents of a station file.
+func ParseStation(path string, data []byte) (*StationFile, error) {
+	s := &StationFile{Path: path}
+	f := tomlfile.Decode(path, data, s)
+	if f.Err() == nil {
+		s.check(f)
+	}
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(s.Ledger) {
+		s.Ledger = filepath.Join(filepath.Dir(path), s.Ledger)
+	}
+	return s, nil
+}
+
+func (s *StationFile) check(f *tomlfile.File) {
+	if s.ID == "" {
+		f.Fault("id", `is missing; write id = "bench-1"`)
+	}
+	if s.Ledger == "" {
+		f.Fault("ledger", `is missing; write ledger = "ledger.db"`)
+	}
+	if s.HSM.URI == "" {
+		f.Fault("hsm.uri", `is missing; write uri = "pkcs11:token=NAME?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/path"`)
+	}
+	names, ports := map[string]int{}, map[string]int{}
+	for i, slot := range s.Slots {
+		at := fmt.Sprintf("slot.%d", i)
+		if slot.Name == "" {
+			f.Fault(at+".name", "is missing; write the name that stands on the fixture")
+		}
+		if slot.Port == "" {
+			f.Fault(at+".port", "is missing; write a device path or socket://HOST:PORT")
+		}
+		if first, twice := names[slot.Name]; twice && slot.Name != "" {
+			f.Fault(at+".name", "%q is the name of slot %d too", slot.Name, first+1)
+		}
+		if first, twice := ports[slot.Port]; twice && slot.Port != "" {
+			f.Fault(at+".port", "%q is the port of slot %d too", slot.Port, first+1)
+		}
+		names[slot.Name], ports[slot.Port] = i, i
+	}
+}
+
+// TokenURI is the token's URI with the PIN file, if it is named by a relative
+// path, beside the station file.
+func (s *StationFile) TokenURI() string {
+	const source = "pin-source=file:"
+	before, rest, found := strings.Cut(s.HSM.URI, source)
+	if !found || strings.HasPrefix(rest, "/") {
+		return s.HSM.URI
+	}
+	dir, err := filepath.Abs(filepath.Dir(s.Path))
+	if err != nil {
+		dir = filepath.Dir(s.Path)
+	}
+	return before + source + filepath.Join(dir, rest)
+}
+
+// SlotName is the name of the slot at a port, or a number for the i-th port
+// that the file does not know.
+func (s *StationFile) SlotName(port string, i int) string {
+	for _, slot := range s.Slots {
+		if slot.Port == port {
+			return slot.Name
+		}
+	}
+	return fmt.Sprint(i + 1)
+}
