@@ -382,6 +382,89 @@ func TestWeakChunk(t *testing.T) {
 	}
 }
 
+// Reads that never agree, even of one latch, are no ground to act on.
+func TestReadRegistersChange(t *testing.T) {
+	c, s := ready(t, StageCount)
+	c.reading = func(n int, a, v []uint32) error {
+		for i := range a {
+			if a[i] == rdata[0] && c.programs > 0 {
+				v[i] ^= uint32(n) << 8
+			}
+		}
+		return nil
+	}
+	if _, err := Burn(t.Context(), c, 40, s); !errors.Is(err, ErrUnstable) || c.programs != 1 {
+		t.Errorf("got %v after %d program commands", err, c.programs)
+	}
+	c.clean()
+}
+
+// A port that goes away ends the burn at once, wherever that happens.
+func TestPortGone(t *testing.T) {
+	for at := 1; at <= 6; at++ {
+		c, s := ready(t, StageKey)
+		c.frame = func(n int, _ []esp32.RegWrite) (bool, error) {
+			if n >= at {
+				return false, esp32.ErrPortGone
+			}
+			return true, nil
+		}
+		if _, err := Burn(t.Context(), c, 40, s); !errors.Is(err, esp32.ErrPortGone) && at < 6 {
+			t.Errorf("gone at frame %d: got %v", at, err)
+		}
+		if c.frames > at {
+			t.Errorf("gone at frame %d: %d frames sent", at, c.frames)
+		}
+	}
+}
+
+// A chip that answers nothing is given up after a few attempts, with a hint if
+// a key may stand in its registers.
+func TestSilence(t *testing.T) {
+	for at := 1; at <= 6; at++ {
+		c, s := ready(t, StageKey)
+		silent := false
+		c.frame = func(n int, _ []esp32.RegWrite) (bool, error) {
+			silent = silent || n >= at
+			if silent {
+				return false, esp32.ErrNoAnswer
+			}
+			return true, nil
+		}
+		c.reading = func(int, []uint32, []uint32) error {
+			if silent {
+				return esp32.ErrNoAnswer
+			}
+			return nil
+		}
+		_, err := Burn(t.Context(), c, 40, s)
+		if !errors.Is(err, esp32.ErrNoAnswer) {
+			t.Errorf("silent from frame %d: got %v", at, err)
+			continue
+		}
+		if warned := strings.Contains(err.Error(), "could not be cleared"); warned != (at >= 2 && at <= 4) {
+			t.Errorf("silent from frame %d: got %v", at, err)
+		}
+	}
+}
+
+// short answers with fewer registers than asked.
+type short struct{ *chip }
+
+func (s short) ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error) {
+	return s.chip.ReadRegs(ctx, addrs[1:]...)
+}
+
+func TestShortAnswers(t *testing.T) {
+	c, s := ready(t, StageKey)
+	if _, err := Burn(t.Context(), short{c}, 40, s); !errors.Is(err, ErrRegisters) || c.programs != 0 {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Read(t.Context(), short{c}); err == nil {
+		t.Error("Read took 32 registers for 33")
+	}
+}
+
 // Busy for a while is fine, busy for ever is not.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

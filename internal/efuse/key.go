@@ -81,8 +81,11 @@ func match(got, key []byte) Match {
 // the chunk that was meant: its code bits are there too, unseen. It is ours if
 // its code word lies within the key's, or if the decoder flags it as torn.
 func match34(got, key []byte, flagged bool) Match {
+	if !allZero(got[24:]) {
+		return MatchForeign // the coding leaves two words unused
+	}
 	result := MatchWhole
-	if flagged || got[24]|got[25]|got[26]|got[27]|got[28]|got[29]|got[30]|got[31] != 0 {
+	if flagged {
 		result = MatchPart
 	}
 	for c := range 4 {

@@ -157,6 +157,19 @@ func TestHoldsChunk(t *testing.T) {
 	if have := c.image(); have.DecStatus != 0 || have.Holds(k) != MatchForeign {
 		t.Errorf("a foreign chunk: got %v, status %03x", have.Holds(k), have.DecStatus)
 	}
+	// A code word that lies wholly within ours can become ours.
+	k2 := testKey(t, 24)
+	copy(k2.Secret.Reveal()[18:], []byte{0, 0, 0, 0, 2, 1}) // d0 = 1, d1 = 2: check bytes 3, 3
+	c = newChip(t)
+	c.raw[0][6] |= 1
+	c.raw[1][0], c.raw[1][1] = 1, 0x0101_0000
+	c.latchAll()
+	if have := c.image(); have.DecStatus != 0 || have.Holds(k2) != MatchPart {
+		t.Errorf("a part of ours: got %v, status %03x", have.Holds(k2), have.DecStatus)
+	}
+	if _, err := Burn(t.Context(), c, 40, Stage{Name: "a", Key: k2}); err != nil || c.image().Holds(k2) != MatchWhole {
+		t.Errorf("completing it: %v", err)
+	}
 	// Only check bits of a torn burn: everything reads zero.
 	c = newChip(t)
 	c.raw[0][6] |= 1

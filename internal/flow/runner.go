@@ -67,7 +67,7 @@ type Outcome struct {
 // visit is the runner's side of a Session: it holds the register writes.
 type visit struct {
 	*Runner
-	Session
+	s      Session
 	loader Loader
 	slot   string
 	port   string
@@ -81,11 +81,14 @@ type visit struct {
 // returns when the verdict is in the ledger and in the events.
 func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out Outcome) {
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
-	v.Session = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
-	v.note = v.append
-	v.progress = v.showProgress
+	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
+	v.s.note = v.append
+	v.s.progress = v.showProgress
 	defer l.Close()
-	defer func() { v.Key.Secret.Destroy() }()
+	defer func() {
+		v.s.Key.Secret.Destroy()
+		v.s.Fuses.Wipe()
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			out = v.fail(failf("E-PANIC", "step %s: panic: %v\n%s", v.step.ID, p, debug.Stack()))
@@ -95,7 +98,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 		if err := v.do(ctx, step); err != nil {
 			return v.fail(fmt.Errorf("%s: %w", step.ID, err))
 		}
-		if v.Sealed {
+		if v.s.Sealed {
 			break
 		}
 	}
@@ -126,7 +129,7 @@ func (v *visit) do(ctx context.Context, step Step) error {
 	if step.Burn != nil {
 		err = v.burn(ctx, step)
 	} else {
-		err = step.Run(ctx, &v.Session)
+		err = step.Run(ctx, &v.s)
 	}
 	if err != nil {
 		return err
@@ -140,40 +143,40 @@ func (v *visit) do(ctx context.Context, step Step) error {
 // read back, and the ledger is settled. A begun burn is finished even when ctx
 // has been cancelled meanwhile.
 func (v *visit) burn(ctx context.Context, step Step) error {
-	plan, err := step.Burn(&v.Session)
+	plan, err := step.Burn(&v.s)
 	if err != nil {
 		return err
 	}
 	if err := v.backToLoader(ctx); err != nil {
 		return err
 	}
-	todo, err := plan.Diff(v.Fuses)
+	todo, err := plan.Diff(v.s.Fuses)
 	if err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
 	for _, stage := range todo {
 		begin := v.now()
-		changes := stage.Changes(v.Fuses)
+		changes := stage.Changes(v.s.Fuses)
 		err := v.append(record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: changes,
-			KeyID: v.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.Fuses)})
+			KeyID: v.s.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.s.Fuses)})
 		if err != nil {
 			return err
 		}
-		image, err := efuse.Burn(ctx, v.loader, v.ID.Crystal, stage)
+		image, err := efuse.Burn(ctx, v.loader, v.s.ID.Crystal, stage)
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", stage.Name, err)
 		}
-		v.Fuses.Wipe()
-		v.Fuses = image
+		v.s.Fuses.Wipe()
+		v.s.Fuses = image
 		err = v.append(record.Entry{Kind: record.BurnSettled, Stage: stage.Name, Burns: changes,
-			KeyID: v.Key.ID, Fuses: snapshot(v.Fuses), Seconds: v.now().Sub(begin).Seconds()})
+			KeyID: v.s.Key.ID, Fuses: snapshot(v.s.Fuses), Seconds: v.now().Sub(begin).Seconds()})
 		if err != nil {
 			return err
 		}
 	}
 	if step.ID == "burn-key" {
-		v.Key.Secret.Destroy()
+		v.s.Key.Secret.Destroy()
 	}
 	return nil
 }
@@ -181,15 +184,15 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 // backToLoader makes sure that the chip is in the loader and still the same
 // one, and reads its fuses again where it had left the loader.
 func (v *visit) backToLoader(ctx context.Context) error {
-	if v.inLoader {
+	if v.s.inLoader {
 		return nil
 	}
-	before := v.ID
-	if err := connectAndRead(ctx, &v.Session); err != nil {
+	before := v.s.ID
+	if err := connectAndRead(ctx, &v.s); err != nil {
 		return err
 	}
-	if v.ID.MAC != before.MAC {
-		return failf("E-PORT-GONE", "the device was changed for another one: %s, now %s", before.MAC, v.ID.MAC)
+	if v.s.ID.MAC != before.MAC {
+		return failf("E-PORT-GONE", "the device was changed for another one: %s, now %s", before.MAC, v.s.ID.MAC)
 	}
 	return nil
 }
@@ -203,7 +206,7 @@ func snapshot(image efuse.Image) *record.Fuses {
 func (v *visit) append(e record.Entry) error {
 	e.Time, e.Station, e.Operator, e.Software, e.Simulated = v.now(), v.Station, v.Operator, v.Software, v.Simulated
 	e.Job, e.Revision, e.JobHash, e.Batch = v.Job.Name, v.Job.Revision, v.Job.Digest(), v.Batch
-	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.ID.MAC, v.step.ID
+	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.s.ID.MAC, v.step.ID
 	if _, err := v.Ledger.Append(e); err != nil {
 		return ledgerFailure(fmt.Errorf("ledger: %s: %w", e.Kind, err))
 	}
@@ -217,7 +220,7 @@ func (v *visit) emit(e Event) {
 	if v.Emit == nil {
 		return
 	}
-	e.Time, e.Slot, e.Port, e.MAC, e.KeyID = v.now(), v.slot, v.port, v.ID.MAC, v.Key.ID
+	e.Time, e.Slot, e.Port, e.MAC, e.KeyID = v.now(), v.slot, v.port, v.s.ID.MAC, v.s.Key.ID
 	if e.Step == "" {
 		e.Step = v.step.ID
 	}
@@ -237,16 +240,16 @@ func (v *visit) showProgress(done, total int64) {
 }
 
 func (v *visit) pass() Outcome {
-	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.Device.Sealed && v.Sealed,
+	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.s.Device.Sealed && v.s.Sealed,
 		Message: "Sealed.", Action: "Take the device out.", Seconds: v.now().Sub(v.start).Seconds()})
-	return Outcome{MAC: v.ID.MAC, Verdict: record.Pass, Already: v.Device.Sealed && v.Sealed}
+	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Device.Sealed && v.s.Sealed}
 }
 
 func (v *visit) fail(err error) Outcome {
 	f := FailureFrom(err)
 	kind := f.Kind()
 	seconds := v.now().Sub(v.start).Seconds()
-	if !v.ID.MAC.IsZero() {
+	if !v.s.ID.MAC.IsZero() {
 		note := record.Entry{Kind: record.Failed, Verdict: kind.Verdict, Code: string(f.Code), Message: f.Err.Error(), Seconds: seconds}
 		if ledgerErr := v.append(note); ledgerErr != nil && kind.Verdict != record.Station {
 			f = FailureFrom(errors.Join(ledgerErr, f.Err))
@@ -259,7 +262,7 @@ func (v *visit) fail(err error) Outcome {
 	}
 	v.emit(Event{Event: event, Verdict: kind.Verdict, Code: string(f.Code), Message: kind.Sentence, Action: kind.Action,
 		Detail: f.Err.Error(), Seconds: seconds})
-	return Outcome{MAC: v.ID.MAC, Verdict: kind.Verdict, Failure: f}
+	return Outcome{MAC: v.s.ID.MAC, Verdict: kind.Verdict, Failure: f}
 }
 
 // ledgerFailure tells what the ledger refuses because of what it holds from a

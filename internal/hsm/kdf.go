@@ -31,13 +31,15 @@ const CheckLabel = "station key check v1"
 //
 //	printf '…' | openssl dgst -sha256 -mac HMAC -macopt hexkey:…
 func KDFInput(mac esp32.MAC, size int) []byte {
-	b := binary.BigEndian.AppendUint32(nil, 1)
-	b = append(b, KDFLabel...)
-	b = append(b, 0)
-	b = append(b, "esp32"...)
-	b = append(b, mac[:]...)
-	return binary.BigEndian.AppendUint32(b, uint32(size*8))
+	fixed := append([]byte(KDFLabel), 0)
+	fixed = append(fixed, "esp32"...)
+	fixed = append(fixed, mac[:]...)
+	return firstBlock(binary.BigEndian.AppendUint32(fixed, uint32(size*8)))
 }
+
+// firstBlock puts the counter before the fixed input: 32 bits, big endian, 1.
+// One block of HMAC-SHA-256 is all that a key needs.
+func firstBlock(fixed []byte) []byte { return append([]byte{0, 0, 0, 1}, fixed...) }
 
 // CheckValue tells whether two keys are the same without telling the key: the
 // first 8 bytes of HMAC-SHA-256 under the key over CheckLabel, in hexadecimal.

@@ -187,6 +187,8 @@ func (m *module) slots() ([]Info, error) {
 		}
 		all = append(all, newInfo(id, ti))
 	}
-	slices.SortStableFunc(all, func(a, b Info) int { return int(b.Flags&pkcs11.CKF_TOKEN_INITIALIZED) - int(a.Flags&pkcs11.CKF_TOKEN_INITIALIZED) })
+	slices.SortStableFunc(all, func(a, b Info) int {
+		return int(b.Flags&pkcs11.CKF_TOKEN_INITIALIZED) - int(a.Flags&pkcs11.CKF_TOKEN_INITIALIZED)
+	})
 	return all, nil
 }

@@ -99,7 +99,7 @@ func (s spec) template(role Role, label string) []*pkcs11.Attribute {
 func (s spec) judge(a attributes, imported bool) []string {
 	var bad []string
 	if class, kind := a.number(pkcs11.CKA_CLASS), a.number(pkcs11.CKA_KEY_TYPE); class != s.class || kind != s.kind {
-		return []string{fmt.Sprintf("it is a %s, not a %s", typeName(class, kind), typeName(s.class, s.kind))}
+		return []string{fmt.Sprintf("its type is %s, want %s", typeName(class, kind), typeName(s.class, s.kind))}
 	}
 	want := func(attr uint, value bool, why string) {
 		if a.flag(attr) != value {

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/esp32"
+	"station/internal/flow"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+func ledgerCommand(o *options) *cobra.Command {
+	l := &ledgerFlags{options: o}
+	cmd := &cobra.Command{Use: "ledger", Short: "Read and prove the record of every device"}
+	cmd.PersistentFlags().StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
+	cmd.AddCommand(ledgerListCommand(l), ledgerShowCommand(l), ledgerVerifyCommand(l), ledgerReleaseCommand(l))
+	return cmd
+}
+
+type ledgerFlags struct {
+	*options
+	path string
+}
+
+// with opens the ledger, lets f use it and closes it.
+func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error {
+	path := l.path
+	if path == "" {
+		file, err := flow.LoadStation(l.station)
+		if err != nil {
+			return err
+		}
+		path, o.Station = file.Ledger, file.ID
+	}
+	book, err := ledger.Open(path, o)
+	if err != nil {
+		return stationFault(err)
+	}
+	defer book.Close()
+	return f(book)
+}
+
+func (l *ledgerFlags) read(f func(*ledger.Ledger) error) error {
+	return l.with(ledger.Options{ReadOnly: true}, f)
+}
+
+func ledgerListCommand(l *ledgerFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the devices",
+		Example: `  station ledger list`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return l.read(func(b *ledger.Ledger) error { return stationFault(listLedger(cmd.OutOrStdout(), b)) })
+		},
+	}
+}
+
+func listLedger(out io.Writer, b *ledger.Ledger) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "MAC\tVERDICT\tCODE\tKEY ID\tJOB\tBATCH\tRUNS\tLAST SEEN")
+	for d, err := range b.Devices() {
+		if err != nil {
+			return err
+		}
+		verdict := string(d.Verdict)
+		if d.SetAside {
+			verdict = string(d.SetAsideAs)
+		}
+		if verdict == "" {
+			verdict = "begun"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.MAC, verdict, d.Code, d.KeyID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339))
+	}
+	return w.Flush()
+}
+
+func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show MAC",
+		Short:   "Show everything recorded about a device, as JSON lines",
+		Example: `  station ledger show 24:0a:c4:01:02:03`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			mac, err := esp32.ParseMAC(args[0])
+			if err != nil {
+				return err
+			}
+			return l.read(func(b *ledger.Ledger) error {
+				enc, found := json.NewEncoder(cmd.OutOrStdout()), false
+				for e, err := range b.History(mac) {
+					if err != nil {
+						return stationFault(err)
+					}
+					found = true
+					if err := enc.Encode(e); err != nil {
+						return err
+					}
+				}
+				if !found {
+					return fmt.Errorf("ledger show: no device %s; \"station ledger list\" lists them", mac)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "verify",
+		Short:   "Reread the whole ledger and report every fault",
+		Example: `  station ledger verify`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return l.read(func(b *ledger.Ledger) error { return verifyLedger(cmd.OutOrStdout(), b) })
+		},
+	}
+}
+
+func verifyLedger(out io.Writer, b *ledger.Ledger) error {
+	faults := 0
+	for f := range b.Check() {
+		faults++
+		fmt.Fprintf(out, "FAULT %s\n", f)
+	}
+	if faults > 0 {
+		return stationFault(fmt.Errorf("ledger: %d faults; keep the file, restore the last backup, and call the people who built this", faults))
+	}
+	size, root, err := b.Head()
+	if err != nil {
+		return stationFault(err)
+	}
+	fmt.Fprintf(out, "ledger is whole: %d entries, root %s\n", size, root)
+	return nil
+}
+
+func ledgerReleaseCommand(l *ledgerFlags) *cobra.Command {
+	var operator, reason string
+	cmd := &cobra.Command{
+		Use:   "release MAC",
+		Short: "Let a device that was set aside go on",
+		Long: `Let a device that was set aside (SCRAP or QUARANTINE) be tried again. Who did
+it and why stays in the ledger. The chip is judged anew when it is put back.`,
+		Example: `  station ledger release 24:0a:c4:01:02:03 --operator anna --reason "wrong job file"`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			mac, err := esp32.ParseMAC(args[0])
+			if err != nil {
+				return err
+			}
+			return l.with(ledger.Options{}, func(b *ledger.Ledger) error {
+				d, known, err := b.Device(mac)
+				switch {
+				case err != nil:
+					return stationFault(err)
+				case !known || !d.SetAside:
+					return fmt.Errorf("ledger release: %s is not set aside", mac)
+				}
+				_, err = b.Append(record.Entry{Kind: record.Released, MAC: mac, Operator: operator, Message: reason,
+					Software: version(), Simulated: d.Simulated})
+				return stationFault(err)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&operator, "operator", "", "who decides")
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	_ = cmd.MarkFlagRequired("operator")
+	_ = cmd.MarkFlagRequired("reason")
+	return cmd
+}

@@ -1,0 +1,98 @@
+// Command station seals blank ESP32s on a production line.
+//
+// Output rules. In headless mode events go to standard output as JSON lines,
+// one a line, and nothing else does. Everything meant for a person goes to the
+// screen or to standard error. A secret goes nowhere.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0 // every device passed
+	exitFailed  = 1 // at least one device failed or is in quarantine
+	exitUsage   = 2 // wrong usage or a bad file
+	exitStation = 3 // the station itself: token, ledger, disk
+)
+
+// codedError is an error that knows its exit code.
+type codedError struct {
+	code int
+	err  error // nil where everything has been said already
+}
+
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *codedError) Unwrap() error { return e.err }
+
+// stationFault marks an error as the station's own fault: exit code 3.
+func stationFault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &codedError{exitStation, err}
+}
+
+func exitCode(err error) int {
+	var c *codedError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &c):
+		return c.code
+	}
+	return exitUsage
+}
+
+// lineFailure makes an error of one device an exit code, with what the table
+// of failures says about it.
+func lineFailure(err error) error {
+	var f *flow.Failure
+	if !errors.As(err, &f) {
+		f = flow.FailureFrom(err)
+	}
+	code := exitFailed
+	if f.Kind().Verdict == record.Station {
+		code = exitStation
+	}
+	return &codedError{code, f}
+}
+
+// explain is what a person reads of an error.
+func explain(err error) string {
+	var f *flow.Failure
+	if errors.As(err, &f) {
+		kind := f.Kind()
+		return fmt.Sprintf("%s: %s %s\n  %v", f.Code, kind.Sentence, kind.Action, f.Err)
+	}
+	return err.Error()
+}
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	// The first signal stops the line in good order; later ones change nothing,
+	// so that an impatient second Ctrl-C cannot break a burn.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := rootCommand().ExecuteContext(ctx)
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(os.Stderr, "station: %s\n", explain(err))
+	}
+	return exitCode(err)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/bench"
+	"station/internal/efuse"
+	"station/internal/flow"
+	"station/internal/ledger"
+)
+
+func probeCommand(o *options) *cobra.Command {
+	var portName, jobPath string
+	cmd := &cobra.Command{
+		Use:   "probe",
+		Short: "Identify the device on a port, show its fuses and what run would do",
+		Long: `Identify the device on a port and show its fuses, its state and what a run of
+the job would do. It resets the device into its loader and changes nothing else.`,
+		Example: `  station probe --port /dev/ttyUSB0
+  station probe --port /dev/ttyUSB0 --job job.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.probe(cmd.Context(), cmd.OutOrStdout(), portName, jobPath)
+		},
+	}
+	cmd.Flags().StringVar(&portName, "port", "", "device path or socket://HOST:PORT")
+	cmd.Flags().StringVar(&jobPath, "job", "", "job `FILE` to decide by")
+	_ = cmd.MarkFlagRequired("port")
+	return cmd
+}
+
+// probeTime bounds the search for a device that does not answer.
+const probeTime = 30 * time.Second
+
+func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath string) error {
+	var r flow.Runner
+	reset := flow.Reset("")
+	if jobPath != "" {
+		job, err := flow.LoadJob(jobPath)
+		if err != nil {
+			return err
+		}
+		r.Job, reset = job, job.Device.Reset
+	}
+	file, err := flow.LoadStation(o.station)
+	switch {
+	case err == nil:
+		if file.Device.Reset != "" {
+			reset = file.Device.Reset
+		}
+		book, err := ledger.Open(file.Ledger, ledger.Options{ReadOnly: true})
+		if err == nil {
+			defer book.Close()
+			r.Ledger = book
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return stationFault(err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	loader, err := bench.Slot("1", portName, reset, true).Next(ctx)
+	if err != nil {
+		return lineFailure(err)
+	}
+	defer loader.Close()
+	report, err := r.Probe(ctx, loader)
+	if err != nil {
+		return lineFailure(err)
+	}
+	defer report.Fuses.Wipe()
+	printReport(w, report)
+	return nil
+}
+
+func printReport(w io.Writer, r flow.Report) {
+	id := r.ID
+	fmt.Fprintf(w, "MAC           %s\nchip          %s %s, crystal %d MHz\nflash         %#06x, %s\ncoding scheme %s\n",
+		id.MAC, id.Package, id.Revision, id.Crystal, id.FlashID, flow.Size(id.FlashSize), id.Coding)
+	fmt.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
+	if r.Known {
+		fmt.Fprintf(w, "ledger        key %s, last verdict %s %s\n", r.Device.KeyID, r.Device.Verdict, r.Device.Code)
+	}
+	fmt.Fprintln(w, "fuses that are set:")
+	for _, f := range efuse.Fields {
+		if v := r.Fuses.Value(f.Name); v != 0 && f.Width <= 64 {
+			fmt.Fprintf(w, "  %-22s %#-14x %s\n", f.Name, v, f.About)
+		}
+	}
+	snapshot := efuse.Redact(r.Fuses)
+	fmt.Fprintf(w, "  BLOCK1 %s, BLOCK2 %s\n  words %s\n", snapshot.Block1, snapshot.Block2, strings.Join(snapshot.Block0, " "))
+	if r.Decision == "" {
+		return
+	}
+	fmt.Fprintf(w, "a run would   %s: %s\n", r.Decision, r.Why)
+	if r.Failure != nil {
+		fmt.Fprintf(w, "              %s\n", r.Failure.Kind().Action)
+	}
+	for _, line := range r.Plan {
+		fmt.Fprintf(w, "  %s\n", line)
+	}
+}

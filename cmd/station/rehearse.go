@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/bench"
+	"station/internal/flow"
+)
+
+// rehearseFlags are those of station rehearse and station demo.
+type rehearseFlags struct {
+	*options
+	job          string
+	ports        []string
+	slots, count int
+	headless     bool
+	keep         string
+}
+
+func rehearseCommand(o *options) *cobra.Command {
+	r := &rehearseFlags{options: o}
+	cmd := &cobra.Command{
+		Use:   "rehearse",
+		Short: "Run a job on virtual devices, with a throw-away token and ledger",
+		Long: `Run a job on virtual ESP32s, with a throw-away SoftHSM2 token and a ledger of
+its own. Everything else is as in "station run"; nothing real is touched, and
+what is recorded is marked as simulated.`,
+		Example: `  station rehearse --job job.toml --slots 4 --count 20`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			job, err := flow.LoadJob(r.job)
+			if err != nil {
+				return err
+			}
+			return r.run(cmd.Context(), job)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.job, "job", "", "job `FILE`")
+	_ = cmd.MarkFlagRequired("job")
+	r.add(cmd)
+	return cmd
+}
+
+func (r *rehearseFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&r.ports, "port", nil, "sim://N, a virtual slot; may be given again")
+	f.IntVar(&r.slots, "slots", 4, "virtual slots")
+	f.IntVar(&r.count, "count", 0, "virtual devices in all (default: one a slot)")
+	f.BoolVar(&r.headless, "headless", false, "JSON lines on standard output, no screen")
+	f.StringVar(&r.keep, "keep", "", "keep the ledger in `DIR`")
+}
+
+func demoCommand(o *options) *cobra.Command {
+	r := &rehearseFlags{options: o}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Seal virtual devices with the bundled example job, set up from nothing",
+		Example: `  station demo
+  station demo --slots 8 --count 24 --headless`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := os.MkdirTemp("", "station-demo-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			job, err := exampleJob(dir)
+			if err != nil {
+				return err
+			}
+			return r.run(cmd.Context(), job)
+		},
+	}
+	r.add(cmd)
+	return cmd
+}
+
+func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
+	if len(r.ports) > 0 {
+		r.slots = len(r.ports)
+	}
+	if r.slots < 1 || r.slots > 32 || r.count < 0 {
+		return fmt.Errorf("rehearse: %d slots, %d devices: write 1 to 32 slots and a number of devices", r.slots, r.count)
+	}
+	dir, err := os.MkdirTemp("", "station-rehearse-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "ledger.db")
+	if r.keep != "" {
+		if err := os.MkdirAll(r.keep, 0o755); err != nil {
+			return err
+		}
+		path = filepath.Join(r.keep, "ledger.db")
+	}
+	v, err := bench.OpenRehearsal(ctx, job, filepath.Join(dir, "token"), path)
+	if err != nil {
+		return stationFault(err)
+	}
+	defer v.Close()
+	log, closeLog, err := r.openLog()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	headless := r.headless || !isTerminal(os.Stdout)
+	show := plainLines(os.Stdout)
+	if headless {
+		show = jsonLines(os.Stdout)
+	}
+	fixture := &bench.Virtual{Slots: r.slots, Count: r.count}
+	line, err := v.Line(job, fixture, tee(show, log), version())
+	if err != nil {
+		return stationFault(err)
+	}
+	counts := line.Run(ctx)
+	person := os.Stdout
+	if headless {
+		person = os.Stderr
+	}
+	if err := listLedger(person, v.Ledger); err != nil {
+		return stationFault(err)
+	}
+	if err := verifyLedger(person, v.Ledger); err != nil {
+		return stationFault(err)
+	}
+	return lineExit(counts)
+}

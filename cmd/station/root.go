@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// options are the flags that all commands share.
+type options struct {
+	station string
+	log     string
+	verbose bool
+}
+
+func rootCommand() *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{
+		Use:   "station",
+		Short: "Seal ESP32s: encrypted flash, a key of its own in the fuses, a line in a ledger",
+		Long: `station takes a blank ESP32 and gives back a sealed device: firmware encrypted
+for that one chip, its own flash-encryption key in its fuses, and a line in a
+ledger that can be proved years later. The keys come from a PKCS#11 token.`,
+		Example: `  station demo
+  station rehearse --job job.toml
+  station run --job job.toml --port /dev/ttyUSB0`,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&o.station, "station", "station.toml", "the bench: station ID, ledger, token, slots")
+	flags.StringVar(&o.log, "log", "", "append what happens to `FILE`, one JSON object a line")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "tell engineers more on standard error")
+	root.AddCommand(
+		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o),
+		jobCommand(o), hsmCommand(o), keyCommand(o), imageCommand(o), ledgerCommand(o),
+	)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
+	})
+	return root
+}
+
+// version is the module's version with the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v = "devel-" + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	if v == "" {
+		v = "devel"
+	}
+	return v
+}

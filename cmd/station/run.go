@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/bench"
+	"station/internal/flow"
+	"station/internal/ledger"
+)
+
+// runFlags are those of station run.
+type runFlags struct {
+	*options
+	job, batch, operator, approve string
+	ports                         []string
+	count                         int
+	once, headless                bool
+}
+
+func runCommand(o *options) *cobra.Command {
+	r := &runFlags{options: o}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Provision devices",
+		Long: `Provision the devices in the slots of the station file, or at the ports given.
+
+On a terminal it shows the line; with --headless or without a terminal it
+prints JSON lines. Before the first device of a job revision a person reads
+the burn plan ("station job check") and approves its digest with --approve.
+
+Exit code: 0 every device passed, 1 a device failed or is in quarantine,
+2 wrong usage or a bad file, 3 the station itself failed.`,
+		Example: `  station run --job job.toml --port /dev/ttyUSB0 --once --headless
+  station run --job job.toml --approve sha256:5f2c... --operator anna --batch 2026-47`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd.Context()) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.job, "job", "", "job `FILE`")
+	f.StringArrayVar(&r.ports, "port", nil, "device path or socket://HOST:PORT; may be given again (default: the station file's slots)")
+	f.IntVar(&r.count, "count", 0, "stop after `N` devices")
+	f.BoolVar(&r.once, "once", false, "one device at each port")
+	f.BoolVar(&r.headless, "headless", false, "JSON lines on standard output, no screen")
+	f.StringVar(&r.batch, "batch", "", "batch `ID` for the ledger")
+	f.StringVar(&r.operator, "operator", "", "operator `ID` for the ledger")
+	f.StringVar(&r.approve, "approve", "", "approve the burn plan with this `DIGEST`")
+	_ = cmd.MarkFlagRequired("job")
+	cmd.MarkFlagsMutuallyExclusive("count", "once")
+	return cmd
+}
+
+func (r *runFlags) run(ctx context.Context) error {
+	if r.count < 0 {
+		return fmt.Errorf("run: --count %d: write the number of devices, or leave it out", r.count)
+	}
+	job, err := flow.LoadJob(r.job)
+	if err != nil {
+		return err
+	}
+	file, err := flow.LoadStation(r.station)
+	if err != nil {
+		return err
+	}
+	slots, err := r.slots(job, file)
+	if err != nil {
+		return err
+	}
+	token, err := openToken(file.TokenURI())
+	if err != nil {
+		return err
+	}
+	defer token.Close()
+	book, err := ledger.Open(file.Ledger, ledger.Options{Create: true, Station: file.ID, Simulated: token.Info().Throwaway()})
+	if err != nil {
+		return stationFault(err)
+	}
+	defer book.Close()
+	log, closeLog, err := r.openLog()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	for _, w := range job.Warnings {
+		fmt.Fprintf(os.Stderr, "station: warning: %s: %s\n", job.Path, w)
+	}
+	line := &flow.Line{
+		Runner: flow.Runner{Job: job, Keys: bench.Keys{Token: token}, Ledger: book, Station: file.ID, Operator: r.operator,
+			Batch: r.batch, Software: version(), Simulated: token.Info().Throwaway()},
+		Slots: slots, Once: r.once, Count: r.count,
+		Healthy: func(ctx context.Context) error { return token.Check(ctx) },
+	}
+	line.Emit = tee(r.printer(), log)
+	if err := line.Approve(r.approve); err != nil {
+		if errors.Is(err, flow.ErrNotApproved) {
+			return err
+		}
+		return stationFault(err)
+	}
+	return lineExit(line.Run(ctx))
+}
+
+// printer is the screen, or JSON lines where nobody looks.
+func (r *runFlags) printer() func(flow.Event) {
+	if r.headless || !isTerminal(os.Stdout) {
+		return jsonLines(os.Stdout)
+	}
+	return plainLines(os.Stdout)
+}
+
+// slots are the ports of the flags, or the station file's.
+func (r *runFlags) slots(job *flow.Job, file *flow.StationFile) ([]flow.Slot, error) {
+	reset := job.Device.Reset
+	if file.Device.Reset != "" {
+		reset = file.Device.Reset
+	}
+	places := file.Slots
+	if len(r.ports) > 0 {
+		places = nil
+		seen := map[string]bool{}
+		for i, p := range r.ports {
+			if seen[p] {
+				return nil, fmt.Errorf("run: port %s is given twice", p)
+			}
+			seen[p] = true
+			places = append(places, flow.SlotFile{Name: file.SlotName(p, i), Port: p})
+		}
+	}
+	if len(places) == 0 {
+		return nil, fmt.Errorf("run: no ports; give --port or write [[slot]] tables into %s", r.station)
+	}
+	var slots []flow.Slot
+	for _, p := range places {
+		slots = append(slots, bench.Slot(p.Name, p.Port, reset, r.once))
+	}
+	return slots, nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"station/internal/bench"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/secret"
+)
+
+// tokenFlags name the token for commands that can do without a station file.
+type tokenFlags struct {
+	*options
+	uri      string
+	imported bool
+}
+
+func (t *tokenFlags) add(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVar(&t.uri, "hsm", "", "the token's PKCS#11 `URI`, in place of the station file's")
+}
+
+// open logs in to the token of --hsm or of the station file.
+func (t *tokenFlags) open() (*hsm.Token, error) {
+	uri := t.uri
+	if uri == "" {
+		file, err := flow.LoadStation(t.station)
+		if err != nil {
+			return nil, err
+		}
+		uri = file.TokenURI()
+	}
+	return openToken(uri)
+}
+
+// openToken logs in to a token; what can be wrong with it is the station's fault.
+func openToken(text string) (*hsm.Token, error) {
+	uri, err := hsm.ParseURI(text)
+	if err != nil {
+		return nil, fmt.Errorf("hsm: %w", err)
+	}
+	token, err := hsm.Open(hsm.Config{URI: uri, Prompt: prompt()})
+	if err != nil {
+		return nil, stationFault(bench.TokenFailure(err))
+	}
+	return token, nil
+}
+
+// prompt asks for a PIN on the terminal without echo; nil where there is none.
+func prompt() func(question string) (*secret.Bytes, error) {
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return nil
+	}
+	return func(question string) (*secret.Bytes, error) {
+		fmt.Fprint(os.Stderr, question+" ")
+		pin, err := term.ReadPassword(int(os.Stdin.Fd()))
+		fmt.Fprintln(os.Stderr)
+		if err != nil {
+			return nil, fmt.Errorf("read PIN: %w", err)
+		}
+		return secret.New(pin)
+	}
+}
+
+// keyFile reads an espsecure key file of 32 or 24 bytes into a secret.
+func keyFile(path string) (*secret.Bytes, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	if n := info.Size(); n != 32 && n != 24 {
+		return nil, fmt.Errorf("key file %s: %d bytes; a key is 32, or 24 for coding scheme 3/4", path, n)
+	}
+	key, err := secret.Make(int(info.Size()))
+	if err != nil {
+		return nil, err
+	}
+	if n, err := f.Read(key.Reveal()); err != nil || n != key.Len() {
+		key.Destroy()
+		return nil, errors.Join(fmt.Errorf("key file %s: %d of %d bytes read", path, n, key.Len()), err)
+	}
+	return key, nil
+}

@@ -1,0 +1,63 @@
+// Package bench wires the line to real things: it opens ports, the token and
+// the ledger, and gives them to package flow as the interfaces that flow
+// declares. It also builds the virtual bench of rehearse and demo.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"station/internal/flow"
+	"station/internal/hsm"
+)
+
+// Keys gives device keys out of a token.
+type Keys struct{ Token *hsm.Token }
+
+// DeviceKey implements flow.Keys. A device that has a key already keeps its
+// policy and token object, whatever the job says by now.
+func (k Keys) DeviceKey(ctx context.Context, r flow.KeyRequest) (flow.DeviceKey, error) {
+	req := hsm.Request{MAC: r.MAC, Size: r.Size, Policy: hsm.Policy(r.Policy), Label: r.Label, Wrapped: r.Wrapped}
+	if r.ID != "" {
+		id, err := hsm.ParseKeyID(r.ID)
+		if err != nil {
+			return flow.DeviceKey{}, flow.Fail("E-LEDGER-DISAGREES", err)
+		}
+		req.Policy, req.Label = id.Policy, id.Label
+	}
+	key, err := k.Token.DeviceKey(ctx, req)
+	if err != nil {
+		return flow.DeviceKey{}, TokenFailure(err)
+	}
+	return flow.DeviceKey{ID: key.ID, Check: key.Check, Secret: key.Secret, Wrapped: key.Wrapped, Token: key.Token}, nil
+}
+
+// tokenCodes names what can be wrong with a token; the first that matches decides.
+var tokenCodes = []struct {
+	is   error
+	code flow.Code
+}{
+	{hsm.ErrPIN, "E-HSM-PIN"},
+	{hsm.ErrNoPIN, "E-HSM-PIN"},
+	{hsm.ErrSize, "E-CODING"},
+	{hsm.ErrNoKey, "E-HSM-KEY"},
+	{hsm.ErrAmbiguous, "E-HSM-KEY"},
+	{hsm.ErrAttributes, "E-HSM-KEY"},
+	{hsm.ErrUnavailable, "E-HSM-AWAY"},
+	{hsm.ErrNoToken, "E-HSM-AWAY"},
+	{context.Canceled, "E-STOPPED"},
+}
+
+// TokenFailure gives an error of the token its failure code.
+func TokenFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, c := range tokenCodes {
+		if errors.Is(err, c.is) {
+			return flow.Fail(c.code, fmt.Errorf("hsm: %w", err))
+		}
+	}
+	return flow.Fail("E-HSM", fmt.Errorf("hsm: %w", err))
+}

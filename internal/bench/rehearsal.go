@@ -1,0 +1,82 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/ledger"
+)
+
+// Rehearsal is a station of which nothing is real: a throw-away token, a
+// ledger marked as simulated, virtual chips.
+type Rehearsal struct {
+	Token  *hsm.Token
+	Ledger *ledger.Ledger
+
+	cleanup func() error
+}
+
+// OpenRehearsal makes the token in tokenDir, with the keys that the job needs,
+// and the ledger at path.
+func OpenRehearsal(ctx context.Context, job *flow.Job, tokenDir, path string) (r *Rehearsal, err error) {
+	if err := os.MkdirAll(tokenDir, 0o700); err != nil {
+		return nil, fmt.Errorf("rehearsal: %w", err)
+	}
+	cfg, cleanup, err := hsm.Throwaway(tokenDir)
+	if err != nil {
+		return nil, TokenFailure(err)
+	}
+	r = &Rehearsal{cleanup: cleanup}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if r.Token, err = hsm.Open(cfg); err != nil {
+		return r, TokenFailure(err)
+	}
+	if err := r.makeKey(ctx, job); err != nil {
+		return r, TokenFailure(err)
+	}
+	r.Ledger, err = ledger.Open(path, ledger.Options{Create: true, Station: rehearsalID, Simulated: true})
+	return r, err
+}
+
+const rehearsalID = "rehearsal"
+
+// makeKey makes what the job's key policy needs.
+func (r *Rehearsal) makeKey(ctx context.Context, job *flow.Job) error {
+	policy := hsm.Policy(job.Key.Policy)
+	if policy == hsm.Shared {
+		_, err := r.Token.NewShared(ctx, job.Key.Label, 32)
+		return err
+	}
+	_, err := r.Token.Init(ctx, policy.Role(), job.Key.Label)
+	return err
+}
+
+// Line is the rehearsal's line. It approves its own plan: nothing real is burned.
+func (r *Rehearsal) Line(job *flow.Job, fixture *Virtual, emit func(flow.Event), software string) (*flow.Line, error) {
+	line := &flow.Line{
+		Runner: flow.Runner{Job: job, Keys: Keys{r.Token}, Ledger: r.Ledger, Emit: emit, Station: rehearsalID,
+			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true},
+		Slots: fixture.FlowSlots(),
+	}
+	return line, line.Approve(job.PlanDigest())
+}
+
+// Close throws the token away and closes the ledger.
+func (r *Rehearsal) Close() error {
+	var errs []error
+	if r.Token != nil {
+		errs = append(errs, r.Token.Close())
+	}
+	if r.Ledger != nil {
+		errs = append(errs, r.Ledger.Close())
+	}
+	return errors.Join(append(errs, r.cleanup())...)
+}

@@ -1,0 +1,86 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"station/internal/esp32"
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/sim"
+)
+
+// Virtual is a fixture full of virtual chips: each slot gets a new one as soon
+// as the last one is done.
+type Virtual struct {
+	Slots int
+	Count int // chips in all; 0 is one a slot
+	Pace  bool
+	// Chip, where set, changes the n-th chip (from 0) before it is made.
+	Chip func(n int, o *sim.Options)
+
+	mu   sync.Mutex
+	made int
+}
+
+// FlowSlots are the slots of the fixture, named "1", "2" and so on.
+func (v *Virtual) FlowSlots() []flow.Slot {
+	var slots []flow.Slot
+	for i := range max(v.Slots, 1) {
+		slots = append(slots, flow.Slot{Name: fmt.Sprint(i + 1), Port: fmt.Sprintf("sim://%d", i+1), Next: v.next})
+	}
+	return slots
+}
+
+// next plugs a new chip in.
+func (v *Virtual) next(ctx context.Context) (flow.Loader, error) {
+	n, ok := v.take()
+	if !ok || ctx.Err() != nil {
+		return nil, io.EOF
+	}
+	o := sim.Options{MAC: VirtualMAC(n), Pace: v.Pace}
+	if v.Chip != nil {
+		v.Chip(n, &o)
+	}
+	chip, err := sim.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("virtual chip %d: %w", n, err)
+	}
+	wire, err := chip.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &virtualLoader{esploader.New(wire, esploader.Options{}), chip}, nil
+}
+
+func (v *Virtual) take() (int, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.made >= max(v.Count, v.Slots, 1) {
+		return 0, false
+	}
+	v.made++
+	return v.made - 1, true
+}
+
+// VirtualMAC is the MAC of the n-th virtual chip: locally administered, so
+// that no real chip has it.
+func VirtualMAC(n int) esp32.MAC {
+	return esp32.MAC{0x02, 0x00, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
+}
+
+// virtualLoader throws its chip away when the device is done.
+type virtualLoader struct {
+	*esploader.Loader
+	chip *sim.Chip
+}
+
+func (l *virtualLoader) Close() error {
+	err := l.Loader.Close()
+	if chipErr := l.chip.Close(); err == nil {
+		err = chipErr
+	}
+	return err
+}
