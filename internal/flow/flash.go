@@ -63,7 +63,7 @@ func (s *Session) write(ctx context.Context, cipher *flashcrypt.Cipher, r firmwa
 	}
 	return record.Image{
 		Name: r.Name, Address: r.Address, Size: r.Size, Encrypted: r.Encrypted, Version: r.Version,
-		Plain: "sha256:" + fmt.Sprintf("%x", sha256.Sum256(r.Data)),
+		Plain: r.SHA256,
 		Flash: fmt.Sprintf("sha256:%x", sum.Sum(nil)), MD5: fmt.Sprintf("%x", got),
 	}, nil
 }

@@ -255,7 +255,7 @@ func (j *Job) hash() string {
 	fmt.Fprintf(h, "station job v1\nname %q\nrevision %q\nchip %s\nplan %s\n", j.Name, j.Revision, j.ChipName, j.PlanDigest())
 	fmt.Fprintf(h, "flash %s %s %s\nmarker %q\n", j.Flash.Size, j.Flash.Mode, j.Flash.Freq, j.Boot.Marker)
 	for _, r := range j.Regions {
-		fmt.Fprintf(h, "region %#x %d encrypted=%t %x\n", r.Address, r.Size, r.Encrypted, sha256.Sum256(r.Data))
+		fmt.Fprintf(h, "region %#x %d encrypted=%t %s\n", r.Address, r.Size, r.Encrypted, r.SHA256)
 	}
 	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }

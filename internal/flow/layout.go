@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"station/internal/esp32"
 	"station/internal/firmware"
@@ -59,13 +60,7 @@ func (j *Job) buildFiles(path string, own []firmware.ImageFile) ([]firmware.Imag
 	if chip := cmp.Or(args.Chip, j.ChipName); chip != j.ChipName {
 		return nil, fmt.Errorf("%s: the build is for the %s, the job for the %s", path, chip, j.ChipName)
 	}
-	var files []firmware.ImageFile
-	for _, file := range args.Files {
-		if !taken(own, file.Address) {
-			files = append(files, firmware.ImageFile{Name: file.Name, File: filepath.Join(filepath.Dir(path), file.File), Address: file.Address})
-		}
-	}
-	return files, nil
+	return slices.DeleteFunc(args.ImageFiles(filepath.Dir(path)), func(i firmware.ImageFile) bool { return taken(own, i.Address) }), nil
 }
 
 func taken(images []firmware.ImageFile, addr uint32) bool {

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/firmware"
+)
+
+func jobNewCommand() *cobra.Command {
+	var out, name, marker, label string
+	cmd := &cobra.Command{
+		Use:   "new FLASHER_ARGS",
+		Short: "Write a job file for an ESP-IDF build",
+		Long: `Write a job file for an ESP-IDF build from its flasher_args.json. What the
+build does not say is set to the safe choice and marked to be looked at.`,
+		Example: `  station job new build/flasher_args.json --name lamp --marker "lamp: ready" --out job.toml`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			data, err := os.ReadFile(args[0])
+			if err != nil {
+				return fmt.Errorf("job new: %w", err)
+			}
+			build, err := firmware.ParseFlasherArgs(args[0], data)
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(out); err == nil {
+				return fmt.Errorf("job new: %s is there already; name another file with --out", out)
+			}
+			path, err := relative(out, args[0])
+			if err != nil {
+				return fmt.Errorf("job new: %w", err)
+			}
+			err = writeWhole(out, func(w io.Writer) error { return writeJob(w, build, path, name, marker, label) })
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s; look through it, then: station job check %s\n", out, out)
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&out, "out", "job.toml", "`FILE` to write")
+	f.StringVar(&name, "name", "", "product name")
+	f.StringVar(&marker, "marker", "", "text that the firmware prints when it is ready")
+	f.StringVar(&label, "key", "station-master", "label of the key in the token")
+	_ = cmd.MarkFlagRequired("name")
+	_ = cmd.MarkFlagRequired("marker")
+	return cmd
+}
+
+// relative is the path of the build as the job file beside out must name it.
+func relative(out, build string) (string, error) {
+	dir, err := filepath.Abs(filepath.Dir(out))
+	if err != nil {
+		return "", err
+	}
+	abs, err := filepath.Abs(build)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Rel(dir, abs)
+}
+
+func writeJob(w io.Writer, build *firmware.FlasherArgs, path, name, marker, label string) error {
+	size, note := build.Size, ""
+	if _, err := firmware.ParseFlashSize(size); err != nil {
+		size, note = "4MB", "   # the build does not say: look at the module"
+	}
+	_, err := fmt.Fprintf(w, `name = %q
+revision = "1"
+chip = %q
+
+# Bootloader, partition table and apps of the build. The partition table decides
+# what is encrypted.
+flasher_args = %q
+
+[flash]
+size = %q%s
+mode = %q
+freq = %q
+baud = 921600
+
+[key]
+policy = "derived"   # each device its own key, derived inside the token from its MAC
+label = %q
+
+[security]
+mode = "release"     # for good: encryption can never be switched off
+
+[boot]
+marker = %q
+timeout = "10s"
+`, name, cmp.Or(build.Chip, "esp32"), path, size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker)
+	return err
+}
