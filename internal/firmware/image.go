@@ -1,0 +1,198 @@
+package firmware
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"station/internal/esp32"
+)
+
+// An ESP image (ESP-IDF, esp_app_format.h; all little endian):
+//
+//	 0  E9, segments, SPI mode, frequency | size<<4, entry u32
+//	 8  WP pin, pin drive 3, chip ID u16, old minimum revision
+//	15  minimum revision u16, maximum revision u16, 4 reserved, hash appended
+//	24  per segment: load address u32, length u32, data
+//	    zeros, then the checksum as the last byte of a 16-byte block
+//	    SHA-256 of all of this, if hash appended
+const (
+	imageMagic    = 0xe9
+	headerSize    = 24
+	segmentHeader = 8
+	checksumSeed  = 0xef
+	maxSegments   = 16
+	maxSegment    = 16 << 20
+	hashSize      = sha256.Size
+	// FirstData is where an image has its first segment's data, which begins
+	// with the descriptor.
+	FirstData = headerSize + segmentHeader
+)
+
+// ChipESP32 is the chip ID of the ESP32 in an image header.
+const ChipESP32 = 0
+
+// Image is the header of an ESP image and what its segments hold.
+type Image struct {
+	Mode        string                `json:"mode"`        // "dio"
+	Freq        string                `json:"freq"`        // "40m"
+	FlashSize   uint32                `json:"flashSize"`   // bytes
+	Entry       uint32                `json:"entry"`       // address
+	ChipID      uint16                `json:"chipId"`      // 0 is the ESP32
+	MinRevision esp32.Revision        `json:"minRevision"` // 0: any
+	MaxRevision esp32.Revision        `json:"maxRevision"` // 0: any
+	Segments    []Segment             `json:"segments"`
+	Checksum    byte                  `json:"checksum"`
+	SHA256      string                `json:"sha256,omitempty"` // appended to the image, in hex
+	Length      int                   `json:"length"`           // bytes, with checksum and SHA-256; the file may be longer
+	App         *AppDescriptor        `json:"app,omitempty"`
+	Bootloader  *BootloaderDescriptor `json:"bootloader,omitempty"`
+}
+
+// Segment is one piece of an image.
+type Segment struct {
+	Load   uint32 `json:"load"`   // address in the chip's memory, 0 for padding
+	Offset int    `json:"offset"` // of the data in the image
+	Size   int    `json:"size"`
+}
+
+// ParseImage reads and verifies an image. The error has every fault; the image
+// is what could be read nevertheless, nil where nothing could.
+func ParseImage(b []byte) (*Image, error) {
+	var f faults
+	if len(b) < FirstData {
+		f.add("%d bytes are no ESP image", len(b))
+		return nil, f.err()
+	}
+	if b[0] != imageMagic {
+		f.add("no ESP image: it begins with %#02x, want 0xe9", b[0])
+		return nil, f.err()
+	}
+	i := &Image{}
+	i.parseHeader(b, &f)
+	if i.parseSegments(b, &f) {
+		i.parseEnd(b, &f)
+	}
+	if len(i.Segments) > 0 {
+		i.App = parseApp(i.data(b, 0))
+		i.Bootloader = parseBootloader(i.data(b, 0))
+	}
+	return i, f.err()
+}
+
+func (i *Image) parseHeader(b []byte, f *faults) {
+	var known bool
+	if i.Mode, known = modes.name(b[2]); !known {
+		f.add("unknown SPI mode %d in the header", b[2])
+	}
+	if i.Freq, known = freqs.name(b[3] & 0xf); !known {
+		f.add("unknown flash frequency %#x in the header", b[3]&0xf)
+	}
+	if b[3]>>4 > maxSizeCode {
+		f.add("unknown flash size %#x in the header", b[3]>>4)
+	} else {
+		i.FlashSize = 1 << 20 << (b[3] >> 4)
+	}
+	i.Entry = binary.LittleEndian.Uint32(b[4:])
+	i.ChipID = binary.LittleEndian.Uint16(b[12:])
+	// Images from before ESP-IDF 4.4 have only the major revision.
+	i.MinRevision = max(esp32.Revision(b[14])*100, esp32.Revision(binary.LittleEndian.Uint16(b[15:])))
+	if highest := binary.LittleEndian.Uint16(b[17:]); highest != 0xffff {
+		i.MaxRevision = esp32.Revision(highest)
+	}
+	if b[23] > 1 {
+		f.add("the header says %d where it says whether a SHA-256 follows, want 0 or 1", b[23])
+	}
+}
+
+// parseSegments reports whether all of them are there.
+func (i *Image) parseSegments(b []byte, f *faults) bool {
+	count := int(b[1])
+	if count == 0 || count > maxSegments {
+		f.add("%d segments, want 1 to %d", count, maxSegments)
+		return false
+	}
+	i.Checksum = checksumSeed
+	at := headerSize
+	for n := range count {
+		if at+segmentHeader > len(b) {
+			f.add("cut short: segment %d of %d begins beyond the end", n, count)
+			return false
+		}
+		load, size := binary.LittleEndian.Uint32(b[at:]), binary.LittleEndian.Uint32(b[at+4:])
+		at += segmentHeader
+		if size >= maxSegment || int(size) > len(b)-at {
+			f.add("cut short: segment %d has %d bytes, the file only %d more", n, size, len(b)-at)
+			return false
+		}
+		s := Segment{Load: load, Offset: at, Size: int(size)}
+		i.Segments = append(i.Segments, s)
+		s.check(n, f)
+		for _, x := range i.data(b, n) {
+			i.Checksum ^= x
+		}
+		at += s.Size
+	}
+	i.Length = at + 16 - at%16
+	return true
+}
+
+// pageSize is what the flash cache maps at a time.
+const pageSize = 0x10000
+
+func (s Segment) check(n int, f *faults) {
+	if s.Size%4 != 0 {
+		f.add("segment %d has %d bytes, want a multiple of 4", n, s.Size)
+	}
+	if s.mapped() && s.Offset%pageSize != int(s.Load%pageSize) {
+		f.add("segment %d at offset %#x cannot be mapped to %#x: they differ within a 64 KiB page", n, s.Offset, s.Load)
+	}
+}
+
+// mapped reports a segment that stays in flash: data from 0x3F400000, code
+// from 0x400D0000 (ESP32 Technical Reference Manual, Address Mapping).
+func (s Segment) mapped() bool {
+	return s.Load >= 0x3f400000 && s.Load < 0x3f800000 || s.Load >= 0x400d0000 && s.Load < 0x40400000
+}
+
+// parseEnd verifies the checksum and the appended SHA-256.
+func (i *Image) parseEnd(b []byte, f *faults) {
+	if i.Length > len(b) {
+		f.add("cut short: the checksum is missing")
+		return
+	}
+	if got := b[i.Length-1]; got != i.Checksum {
+		f.add("the checksum is %#02x, computed %#02x: the file is damaged", got, i.Checksum)
+	}
+	if b[23] != 1 {
+		return
+	}
+	sum := sha256.Sum256(b[:i.Length])
+	i.Length += hashSize
+	if i.Length > len(b) {
+		f.add("cut short: the SHA-256 is missing")
+		return
+	}
+	got := b[i.Length-hashSize : i.Length]
+	i.SHA256 = fmt.Sprintf("%x", got)
+	if !bytes.Equal(got, sum[:]) {
+		f.add("the SHA-256 is %x…, computed %x…: the file is damaged", got[:4], sum[:4])
+	}
+}
+
+func (i *Image) data(b []byte, n int) []byte {
+	s := i.Segments[n]
+	return b[s.Offset : s.Offset+s.Size]
+}
+
+// checkRevision says why a chip cannot run the image.
+func checkRevision(rev, lowest, highest esp32.Revision) error {
+	if rev < lowest {
+		return fmt.Errorf("built for chips from revision %v, this one is %v", lowest, rev)
+	}
+	if highest != 0 && rev > highest {
+		return fmt.Errorf("built for chips up to revision %v, this one is %v", highest, rev)
+	}
+	return nil
+}

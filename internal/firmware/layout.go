@@ -1,0 +1,254 @@
+package firmware
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"station/internal/esp32"
+)
+
+// Layout is what a product puts into its flash. Plan turns it into regions.
+type Layout struct {
+	Chip        string // "esp32"
+	FlashSize   uint32 // bytes
+	Mode, Freq  string // for the bootloader's header; empty or "keep" leaves them
+	KeepSize    bool   // leaves the flash size in the bootloader's header
+	Encrypted   bool   // the chip will have flash encryption
+	Table       string // file of the partition table, CSV or binary; empty: the image at TableOffset is it
+	TableOffset uint32 // 0 is 0x8000
+	Images      []ImageFile
+	// Read loads a file by the name it has here; nil is os.ReadFile.
+	Read func(name string) ([]byte, error)
+	// Env is for variables in a CSV; nil is os.LookupEnv.
+	Env func(name string) (string, bool)
+}
+
+// ImageFile is one file and where it goes.
+type ImageFile struct {
+	Name      string // empty: the file's name
+	File      string
+	Address   uint32
+	Partition string // if not empty, Address is where this partition begins
+	Encrypt   *bool  // nil: the partition table decides
+}
+
+// Region is a piece of flash to write.
+type Region struct {
+	Name      string `json:"name"`
+	Address   uint32 `json:"address"` // a multiple of a sector
+	Size      int    `json:"size"`    // bytes in flash, which is len(Data)
+	Encrypted bool   `json:"encrypted"`
+	Partition string `json:"partition,omitempty"`
+	Project   string `json:"project,omitempty"` // from the app descriptor
+	Version   string `json:"version,omitempty"`
+	SHA256    string `json:"sha256"` // sha256:… of Data
+	// MinRevision and MaxRevision are the chips it runs on; 0 is any.
+	MinRevision esp32.Revision `json:"minRevision,omitempty"`
+	MaxRevision esp32.Revision `json:"maxRevision,omitempty"`
+	// Data is the plain text with header patches, and with padding of FF where
+	// it is to be encrypted.
+	Data []byte `json:"-"`
+}
+
+// CheckRevision says why the chip cannot run what is in the region.
+func (r Region) CheckRevision(rev esp32.Revision) error {
+	if err := checkRevision(rev, r.MinRevision, r.MaxRevision); err != nil {
+		return fmt.Errorf("%s: %w", r.Name, err)
+	}
+	return nil
+}
+
+// Plan is a layout that can be written.
+type Plan struct {
+	Regions  []Region `json:"regions"` // by address
+	Table    *Table   `json:"table"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// planner carries one layout on its way to a plan.
+type planner struct {
+	Layout
+	Plan
+	faults
+	pieces []*piece
+	lost   int // images that have no data or no place
+}
+
+// piece is an image of the layout with what was found out about it.
+type piece struct {
+	ImageFile
+	data      []byte
+	partition *Partition // that holds it; nil: none, or the table is broken
+	image     *Image     // where it is a bootloader or an app
+	encrypt   bool
+}
+
+// Plan reads every file and checks everything; the error has every fault.
+func (l Layout) Plan() (*Plan, error) {
+	p := planner{Layout: l}
+	p.TableOffset = cmp.Or(l.TableOffset, DefaultTableOffset)
+	if p.Read == nil {
+		p.Read = os.ReadFile
+	}
+	if p.Env == nil {
+		p.Env = os.LookupEnv
+	}
+	if l.Chip != "" && l.Chip != "esp32" {
+		p.add("chip %q is not supported; this station seals the esp32", l.Chip)
+	}
+	p.load()
+	p.readTable()
+	p.locate()
+	for _, x := range p.pieces {
+		p.inspect(x)
+	}
+	p.checkPlaces()
+	p.checkBoot()
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	p.finish()
+	return &p.Plan, nil
+}
+
+// load reads the images; one that cannot be read is a fault and left out.
+func (p *planner) load() {
+	for _, image := range p.Images {
+		if image.Name == "" {
+			base := filepath.Base(image.File)
+			image.Name = strings.TrimSuffix(base, filepath.Ext(base))
+		}
+		data, err := p.Read(image.File)
+		switch {
+		case err != nil:
+			p.unreadable(image.File, err)
+		case len(data) == 0:
+			p.in(image.File, "the file is empty; build it again")
+		default:
+			p.pieces = append(p.pieces, &piece{ImageFile: image, data: data})
+		}
+	}
+	p.lost = len(p.Images) - len(p.pieces)
+}
+
+func (p *planner) unreadable(file string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		p.in(file, "there is no such file; build the project or correct the name")
+		return
+	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	p.in(file, "%v", err)
+}
+
+// readTable finds the table in its own file or among the images; where there
+// are both they must agree.
+func (p *planner) readTable() {
+	options := TableOptions{Offset: p.TableOffset, FlashSize: p.FlashSize, Env: p.Env}
+	read := func(file string, data []byte) *Table {
+		t, err := ParseTable(file, data, options)
+		if err != nil {
+			for _, f := range Faults(err) {
+				p.list = append(p.list, f)
+			}
+			return nil
+		}
+		return t
+	}
+	var image *piece
+	for _, x := range p.pieces {
+		if p.isTable(x) {
+			image = x
+		}
+	}
+	switch {
+	case p.Layout.Table != "":
+		data, err := p.Read(p.Layout.Table)
+		if err != nil {
+			p.unreadable(p.Layout.Table, err)
+			return
+		}
+		p.Plan.Table = read(p.Layout.Table, data)
+		if p.Plan.Table != nil {
+			p.tableImage(image)
+		}
+	case image != nil:
+		p.Plan.Table = read(image.File, image.data)
+	default:
+		p.add("there is no partition table; name its CSV, or the build's partition-table.bin for %#x", p.TableOffset)
+	}
+	if p.Plan.Table != nil {
+		p.Warnings = append(p.Warnings, p.Plan.Table.Warnings...)
+	}
+}
+
+// tableImage makes the image of the table from its file, or compares it.
+func (p *planner) tableImage(image *piece) {
+	made := p.Plan.Table.Binary()
+	if image == nil {
+		p.pieces = append(p.pieces, &piece{
+			ImageFile: ImageFile{Name: "partition-table", File: p.Layout.Table, Address: p.TableOffset},
+			data:      made,
+		})
+		return
+	}
+	padded := pad(image.data, TableSize)[:TableSize]
+	if !bytes.Equal(padded, made) {
+		p.in(image.File, "is another partition table than %s; build the project again", p.Layout.Table)
+	}
+}
+
+func (p *planner) isTable(x *piece) bool { return x.Address == p.TableOffset }
+
+func (p *planner) isBootloader(x *piece) bool { return x.Address == BootloaderOffset }
+
+// locate turns partition names into addresses and finds the partition of
+// every other image. Images that have no place are left out.
+func (p *planner) locate() {
+	table := p.Plan.Table
+	p.pieces = slices.DeleteFunc(p.pieces, func(x *piece) bool {
+		if table == nil {
+			p.lost++
+			return x.Partition != ""
+		}
+		found, ok := table.At(x.Address)
+		if x.Partition != "" {
+			if found, ok = table.Find(x.Partition); !ok {
+				p.in(x.File, "there is no partition %s; use one of %s", x.Partition, table.names())
+				p.lost++
+				return true
+			}
+			x.Address = found.Offset
+		}
+		if ok && !found.fixed() {
+			x.partition = &found
+		}
+		return false
+	})
+}
+
+func (t *Table) names() string {
+	var names []string
+	for _, p := range t.Partitions {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (p *planner) in(file, format string, args ...any) {
+	p.list = append(p.list, &Fault{File: file, Text: fmt.Sprintf(format, args...)})
+}
+
+// pad returns b followed by FF up to a multiple of n.
+func pad(b []byte, n int) []byte {
+	short := (n - len(b)%n) % n
+	return append(bytes.Clone(b), bytes.Repeat([]byte{0xff}, short)...)
+}

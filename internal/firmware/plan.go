@@ -1,0 +1,220 @@
+package firmware
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+)
+
+// cryptAlign is what encrypted regions are padded to: the span of flash that
+// shares one tweaked key.
+const cryptAlign = 32
+
+// cryptLimit is the first address that flash encryption cannot reach.
+const cryptLimit = 0x1000000
+
+// inspect checks one image by itself and against its partition.
+func (p *planner) inspect(x *piece) {
+	switch {
+	case p.isBootloader(x):
+		p.inspectBootloader(x)
+	case p.isTable(x):
+		if over := len(x.data) - SectorSize; over > 0 {
+			p.in(x.File, "the partition table is %d bytes too big for its sector", over)
+		}
+		x.data = pad(x.data, TableSize)
+	case x.partition != nil:
+		p.inspectPartition(x)
+	}
+	if x.Address%SectorSize != 0 {
+		p.in(x.File, "address %#x is not on a sector; use a multiple of %#x", x.Address, SectorSize)
+	}
+	if p.scope(x); x.encrypt {
+		x.data = pad(x.data, cryptAlign)
+		if uint64(x.Address)+uint64(len(x.data)) > cryptLimit {
+			p.in(x.File, "ends beyond %#x, which flash encryption of the ESP32 cannot reach", cryptLimit)
+		}
+	}
+}
+
+// inspectBootloader also patches it: only its header counts for the ROM.
+func (p *planner) inspectBootloader(x *piece) {
+	if !p.parse(x, "the bootloader") {
+		return
+	}
+	if over := int64(x.Address) + int64(len(x.data)) - int64(p.TableOffset); over > 0 {
+		p.in(x.File, "the bootloader is %d bytes too big: the partition table begins at %#x", over, p.TableOffset)
+	}
+	size := p.FlashSize
+	if p.KeepSize {
+		size = 0
+	}
+	patched, err := Patch(x.data, p.Mode, p.Freq, size)
+	if err != nil {
+		p.in(x.File, "%v", err)
+		return
+	}
+	x.data = patched
+}
+
+func (p *planner) inspectPartition(x *piece) {
+	part := *x.partition
+	if over := int64(x.Address) + int64(len(x.data)) - int64(part.End()); over > 0 {
+		p.in(x.File, "is %d bytes too big for the partition %s (%#x bytes at %#x); make the partition larger or the image smaller",
+			over, part.Name, part.Size, part.Offset)
+	}
+	switch {
+	case part.Type == TypeApp || part.Type == TypeBootloader:
+		if x.Address != part.Offset {
+			p.in(x.File, "address %#x is within the partition %s; an app begins with its partition, at %#x", x.Address, part.Name, part.Offset)
+		}
+		p.parse(x, "the app")
+	case part.Is("data", "ota"):
+		if _, err := ParseOTAData(x.data); err != nil {
+			p.each(x.File, err)
+		}
+	}
+}
+
+// parse reads an image and refuses one for another chip.
+func (p *planner) parse(x *piece, what string) bool {
+	image, err := ParseImage(x.data)
+	if err != nil {
+		p.each(x.File, err)
+		return false
+	}
+	if image.ChipID != ChipESP32 {
+		p.in(x.File, "%s is built for %s, not for the ESP32; use the right build", what, chipName(image.ChipID))
+		return false
+	}
+	x.image = image
+	return true
+}
+
+// chipName is esp_chip_id_t.
+func chipName(id uint16) string {
+	names := map[uint16]string{
+		2: "the ESP32-S2", 5: "the ESP32-C3", 9: "the ESP32-S3", 12: "the ESP32-C2", 13: "the ESP32-C6",
+		16: "the ESP32-H2", 18: "the ESP32-P4", 20: "the ESP32-C61", 23: "the ESP32-C5",
+	}
+	return cmp.Or(names[id], fmt.Sprintf("chip %d", id))
+}
+
+// each files the faults of an image under its name.
+func (p *planner) each(file string, err error) {
+	for _, f := range Faults(err) {
+		p.in(file, "%s", f.Text)
+	}
+}
+
+// checkPlaces finds images that share sectors, cross partitions or leave the
+// flash.
+func (p *planner) checkPlaces() {
+	slices.SortStableFunc(p.pieces, func(a, b *piece) int { return cmp.Compare(a.Address, b.Address) })
+	for n, x := range p.pieces {
+		if p.FlashSize != 0 && x.end() > uint64(p.FlashSize) {
+			p.in(x.File, "ends at %#x, beyond the flash of %d MB", x.end(), p.FlashSize>>20)
+		}
+		if n > 0 && p.pieces[n-1].end() > uint64(x.Address) {
+			before := p.pieces[n-1]
+			p.in(x.File, "at %#x overlaps %s, which takes the flash up to %#x; move one of them", x.Address, before.File, before.end())
+		}
+		if p.Plan.Table != nil && x.partition == nil {
+			p.checkOutside(x)
+		}
+	}
+}
+
+// checkOutside is for what is in no partition.
+func (p *planner) checkOutside(x *piece) {
+	for _, part := range p.Plan.Table.Partitions {
+		if !part.fixed() && x.Address < part.Offset && x.end() > uint64(part.Offset) {
+			p.in(x.File, "reaches into the partition %s at %#x", part.Name, part.Offset)
+		}
+	}
+}
+
+// end is the first address after the sectors of the piece.
+func (x *piece) end() uint64 {
+	return (uint64(x.Address) + uint64(len(x.data)) + SectorSize - 1) / SectorSize * SectorSize
+}
+
+// checkBoot makes sure that the chip finds something to start, and gives it an
+// empty otadata where it has none.
+func (p *planner) checkBoot() {
+	if !slices.ContainsFunc(p.pieces, p.isBootloader) && !p.named(BootloaderOffset) {
+		p.add("there is no bootloader; name the build's bootloader.bin for %#x", BootloaderOffset)
+	}
+	if p.Plan.Table == nil {
+		return
+	}
+	var apps int
+	var chosen OTAData
+	filled := map[string]bool{}
+	for _, x := range p.pieces {
+		if x.partition == nil {
+			continue
+		}
+		filled[x.partition.Name] = true
+		if x.partition.Type == TypeApp {
+			apps++
+		}
+		if x.partition.Is("data", "ota") {
+			chosen, _ = ParseOTAData(x.data)
+		}
+	}
+	if apps == 0 && p.lost == 0 {
+		p.add("there is no app: no app partition gets an image")
+	}
+	p.checkChoice(chosen, filled)
+}
+
+// checkChoice looks at what otadata makes the bootloader start.
+func (p *planner) checkChoice(chosen OTAData, filled map[string]bool) {
+	var slots []Partition
+	for _, part := range p.Plan.Table.Partitions {
+		if part.otaSlot() >= 0 {
+			slots = append(slots, part)
+		}
+		if part.Is("data", "ota") && !filled[part.Name] {
+			p.pieces = append(p.pieces, &piece{
+				ImageFile: ImageFile{Name: part.Name, Address: part.Offset},
+				data:      EmptyOTAData(), partition: &part, encrypt: p.Encrypted,
+			})
+		}
+		if part.Is("app", "factory") && !filled[part.Name] {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("the app partition %s gets no image; the bootloader will look for it first", part.Name))
+		}
+	}
+	slices.SortFunc(slots, func(a, b Partition) int { return cmp.Compare(a.Subtype, b.Subtype) })
+	if slot, ok := chosen.Slot(len(slots)); ok && !filled[slots[slot].Name] {
+		p.add("otadata starts %s, which gets no image; add one or leave otadata out", slots[slot].Name)
+	}
+}
+
+// named reports an image for the address that was left out for another fault.
+func (p *planner) named(addr uint32) bool {
+	return slices.ContainsFunc(p.Images, func(i ImageFile) bool { return i.Partition == "" && i.Address == addr })
+}
+
+// finish makes the regions.
+func (p *planner) finish() {
+	slices.SortStableFunc(p.pieces, func(a, b *piece) int { return cmp.Compare(a.Address, b.Address) })
+	for _, x := range p.pieces {
+		r := Region{
+			Name: x.Name, Address: x.Address, Size: len(x.data), Data: x.data, Encrypted: x.encrypt,
+			SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(x.data)),
+		}
+		if x.partition != nil {
+			r.Partition = x.partition.Name
+		}
+		if x.image != nil {
+			r.MinRevision, r.MaxRevision = x.image.MinRevision, x.image.MaxRevision
+			if app := x.image.App; app != nil {
+				r.Project, r.Version = app.Project, app.Version
+			}
+		}
+		p.Regions = append(p.Regions, r)
+	}
+}
