@@ -1,0 +1,332 @@
+package sim
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+
+	"station/internal/slip"
+)
+
+// The serial loader in the mask ROM. Its habits are those of traces of the
+// real ROM: one buffer for all requests, so that bytes missing from a request
+// are those of an earlier one, and one for all answers, so that status bytes
+// hold what an earlier answer left there.
+
+const (
+	opFlashBegin  = 0x02
+	opFlashData   = 0x03
+	opFlashEnd    = 0x04
+	opMemBegin    = 0x05
+	opMemEnd      = 0x06
+	opMemData     = 0x07
+	opSync        = 0x08
+	opWriteReg    = 0x09
+	opReadReg     = 0x0a
+	opSetParams   = 0x0b
+	opAttach      = 0x0d
+	opReadFlash   = 0x0e
+	opChangeBaud  = 0x0f
+	opDeflBegin   = 0x10
+	opDeflData    = 0x11
+	opDeflEnd     = 0x12
+	opFlashMD5    = 0x13
+	headerSize    = 8
+	maxFrame      = 0x6000 // of a request that the ROM keeps
+	answerBuffer  = 68     // 64 bytes of flash and a status
+	statusSize    = 4
+	syncAnswers   = 8
+	maxReadFlash  = 64
+	romFlashSize  = 2 << 20 // until SPI_SET_PARAMS
+	checksumSeed  = 0xef
+	groupSize     = 16 // of a WRITE_REG
+	dataHeader    = 16 // before the data of a *_DATA
+	maxBlock      = 0x1000
+	deflateWindow = 32 << 10
+)
+
+// Error bytes of the ROM.
+const (
+	errFormat   = 0x05
+	errFailed   = 0x06
+	errChecksum = 0x07
+	errRead     = 0x09
+	errLength   = 0x0a
+	errInflate  = 0x0b
+	errAdler    = 0x0c
+)
+
+// answer is what a command leaves: how many bytes of the buffer go before the
+// status, and the status.
+type answer struct {
+	size    int
+	failed  bool
+	code    byte
+	keep    bool // the code byte stays as it was
+	silent  bool
+	trailer string // sent after the frame
+}
+
+var done = answer{}
+
+func fail(code byte) answer { return answer{failed: true, code: code} }
+
+type command struct {
+	name string
+	run  func(*Chip) answer
+}
+
+var commands map[byte]command
+
+func init() {
+	commands = map[byte]command{
+		opFlashBegin: {"FLASH_BEGIN", (*Chip).flashBegin},
+		opFlashData:  {"FLASH_DATA", (*Chip).flashData},
+		opFlashEnd:   {"FLASH_END", (*Chip).flashEnd},
+		opMemBegin:   {"MEM_BEGIN", (*Chip).memBegin},
+		opMemEnd:     {"MEM_END", (*Chip).memEnd},
+		opMemData:    {"MEM_DATA", (*Chip).memData},
+		opSync:       {"SYNC", (*Chip).sync},
+		opWriteReg:   {"WRITE_REG", (*Chip).writeRegs},
+		opReadReg:    {"READ_REG", (*Chip).readRegs},
+		opSetParams:  {"SPI_SET_PARAMS", (*Chip).setParams},
+		opAttach:     {"SPI_ATTACH", func(*Chip) answer { return done }},
+		opReadFlash:  {"READ_FLASH_SLOW", (*Chip).readFlashSlow},
+		opChangeBaud: {"CHANGE_BAUDRATE", (*Chip).changeBaudrate},
+		opDeflBegin:  {"FLASH_DEFL_BEGIN", (*Chip).deflBegin},
+		opDeflData:   {"FLASH_DEFL_DATA", (*Chip).deflData},
+		opDeflEnd:    {"FLASH_DEFL_END", (*Chip).deflEnd},
+		opFlashMD5:   {"SPI_FLASH_MD5", (*Chip).flashMD5},
+	}
+}
+
+type loader struct {
+	frames      slip.Decoder
+	frameFaults bool
+	offset      int // bytes of the frame in hand
+	count       int // frames so far
+
+	request [maxFrame]byte
+	length  int // of the request in hand
+	answer  [answerBuffer]byte
+	op      byte // accepted last
+	code    byte // of the last command but a *_DATA that went well
+	value   uint32
+
+	flashSize uint32
+	write     writing
+	mem       writing
+	inflate   *inflater
+}
+
+// writing is a transfer begun by a *_BEGIN.
+type writing struct {
+	begun  bool
+	block  uint32 // bytes at most in a *_DATA
+	blocks uint32 // announced
+	next   uint32 // sequence number expected
+	addr   uint32
+}
+
+func (l *loader) reset() {
+	l.stop()
+	count := l.count
+	*l = loader{flashSize: romFlashSize, count: count}
+	l.frames.Max = maxFrame
+}
+
+// stop ends an inflater that waits for more.
+func (l *loader) stop() {
+	if l.inflate != nil {
+		l.inflate.stop()
+		l.inflate = nil
+	}
+}
+
+// word is the i-th word of the request's body.
+func (l *loader) word(i int) uint32 {
+	return binary.LittleEndian.Uint32(l.request[headerSize+4*i:])
+}
+
+// body is how many bytes of the body came.
+func (l *loader) body() int { return max(0, l.length-headerSize) }
+
+// checked reports whether the checksum field fits the n bytes after the
+// sub-header of a *_DATA, and whether they came at all.
+func (l *loader) checked(n uint32) bool {
+	if uint32(l.body()) < dataHeader+n {
+		return false
+	}
+	sum := byte(checksumSeed)
+	for _, b := range l.data(n) {
+		sum ^= b
+	}
+	return sum == l.request[4]
+}
+
+// data are the n bytes after the sub-header of a *_DATA.
+func (l *loader) data(n uint32) []byte {
+	return l.request[headerSize+dataHeader : headerSize+dataHeader+n]
+}
+
+// frame takes one request off the wire.
+func (c *Chip) frame(f []byte) {
+	l := &c.loader
+	l.count++
+	l.length = copy(l.request[:], f)
+	op := l.request[1]
+	cmd, known := commands[op]
+	if l.request[0] != 0 {
+		known = false
+	}
+	if !known {
+		cmd.name = "unknown"
+	}
+	c.meter.Commands[cmd.name]++
+	copies, ok := c.beforeCommand(op)
+	if !ok {
+		return
+	}
+	for range copies {
+		a := fail(errFormat)
+		if known {
+			l.op = op
+			a = cmd.run(c)
+		}
+		if op != opFlashData && op != opDeflData {
+			c.busy(c.opts.Times.RoundTrip)
+		}
+		if c.mode == off || c.afterCommand(op) {
+			return
+		}
+		c.respond(op, a)
+	}
+}
+
+// respond sends the answer, after a SYNC eight times.
+func (c *Chip) respond(op byte, a answer) {
+	l := &c.loader
+	if a.silent {
+		return
+	}
+	l.answer[a.size] = 0
+	if a.failed {
+		l.answer[a.size] = 1
+	}
+	if !a.keep {
+		l.code = a.code
+	}
+	l.answer[a.size+1] = l.code
+	size := a.size + statusSize
+	p := make([]byte, headerSize, headerSize+size)
+	p[0], p[1] = 1, l.op
+	binary.LittleEndian.PutUint16(p[2:], uint16(size))
+	binary.LittleEndian.PutUint32(p[4:], l.value)
+	p = append(p, l.answer[:size]...)
+	if c.fire(StubReply, op) != nil {
+		p = asStub(p)
+	}
+	out := slip.Append(nil, p)
+	if l.op == opSync {
+		one := out
+		for range syncAnswers - 1 {
+			out = append(out, one...)
+		}
+	}
+	c.meter.RoundTrips++
+	c.faultyReply(op, out)
+	c.reply([]byte(a.trailer))
+	if op == opChangeBaud {
+		c.changeBaud(l.word(0))
+	}
+}
+
+// asStub is a reply as the flasher stub would give it: no value, a status of
+// two bytes, the digest as bytes.
+func asStub(p []byte) []byte {
+	body := p[headerSize : len(p)-2]
+	if p[1] == opFlashMD5 {
+		raw := make([]byte, 16, 18)
+		hex.Decode(raw, body[:32]) // the ROM's digits
+		body = append(raw, body[32:]...)
+	}
+	stub := append([]byte{1, p[1], byte(len(body)), 0, 0, 0, 0, 0}, body...)
+	return stub
+}
+
+func (c *Chip) sync() answer {
+	c.loader.value = c.loader.word(0)
+	return done
+}
+
+// readRegs answers one register. A request too short for an address, and an
+// address that nothing answers, kill the loader.
+func (c *Chip) readRegs() answer {
+	v, ok := c.readReg(c.loader.word(0))
+	if !ok || c.loader.body() < 4 {
+		return c.hang()
+	}
+	c.loader.value = v
+	return done
+}
+
+// writeRegs writes every whole group of address, value, mask, delay.
+func (c *Chip) writeRegs() answer {
+	l := &c.loader
+	for i := range l.body() / groupSize {
+		if !c.writeReg(l.word(4*i), l.word(4*i+1), l.word(4*i+2)) {
+			return c.hang()
+		}
+		c.delay(l.word(4*i + 3))
+		if c.mode == off {
+			break
+		}
+	}
+	return done
+}
+
+func (c *Chip) changeBaudrate() answer {
+	if c.loader.word(0) == 0 {
+		return c.hang()
+	}
+	return answer{trailer: "\xc0\xc0"}
+}
+
+// hang is the ROM's death until the next reset.
+func (c *Chip) hang() answer {
+	c.mode = hung
+	return answer{silent: true}
+}
+
+// Commands that load code into RAM: the virtual chip takes it and, told to run it, is gone.
+
+func (c *Chip) memBegin() answer {
+	l := &c.loader
+	if l.body() != 16 {
+		return fail(errFormat)
+	}
+	l.mem = writing{begun: true, blocks: l.word(1), block: l.word(2), addr: l.word(3)}
+	return done
+}
+
+func (c *Chip) memData() answer {
+	l := &c.loader
+	n := l.word(0)
+	switch m := &l.mem; {
+	case !m.begun || l.word(1) != m.next || n > m.block || n > maxFrame-headerSize-dataHeader:
+		return fail(errFormat)
+	case !l.checked(n):
+		m.next++
+		return fail(errChecksum)
+	default:
+		m.next++
+		return done
+	}
+}
+
+func (c *Chip) memEnd() answer {
+	if c.loader.word(0) == 0 {
+		c.mode = hung
+	}
+	c.loader.mem = writing{}
+	return done
+}

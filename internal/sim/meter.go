@@ -1,0 +1,99 @@
+package sim
+
+import (
+	"maps"
+	"time"
+)
+
+// Meter counts what a chip was asked to do. It is the proof of what a run
+// costs, without a clock.
+type Meter struct {
+	BytesIn         int            `json:"bytesIn"`  // from the host
+	BytesOut        int            `json:"bytesOut"` // to the host, console included
+	ConsoleBytes    int            `json:"consoleBytes"`
+	RoundTrips      int            `json:"roundTrips"` // commands that were answered
+	Commands        map[string]int `json:"commands"`   // by name; "unknown" for rejected opcodes
+	Resets          int            `json:"resets"`
+	FlashBlocks     int            `json:"flashBlocks"` // FLASH_DATA and FLASH_DEFL_DATA written
+	PagesProgrammed int            `json:"pagesProgrammed"`
+	SectorsErased   int            `json:"sectorsErased"`
+	MD5Bytes        int            `json:"md5Bytes"`
+	FuseBurns       int            `json:"fuseBurns"` // program operations
+	FuseBits        int            `json:"fuseBits"`  // bits that they set
+
+	EraseTime time.Duration `json:"-"` // modelled
+	times     Times
+}
+
+// Seconds is a modelled duration in its parts.
+type Seconds struct {
+	Baud     int     `json:"baud"`
+	Wire     float64 `json:"wire"`     // bytes both ways
+	Flash    float64 `json:"flash"`    // page programs and erases
+	Overhead float64 `json:"overhead"` // ROM and adapter: blocks, round trips, MD5, fuses
+	Total    float64 `json:"total"`
+}
+
+// ModelBauds are the rates that Model reports.
+var ModelBauds = []int{115200, 460800, 921600, 1500000, 2000000}
+
+// Model says how long the counted work takes at each baud rate. The console
+// always comes at 115200.
+func (m Meter) Model() []Seconds {
+	t := m.times
+	var all []Seconds
+	for _, baud := range ModelBauds {
+		s := Seconds{Baud: baud}
+		s.Wire = (t.onWire(m.BytesIn+m.BytesOut-m.ConsoleBytes, float64(baud)) + t.onWire(m.ConsoleBytes, consoleBaud)).Seconds()
+		s.Flash = (time.Duration(m.PagesProgrammed)*t.PageProgram + m.EraseTime).Seconds()
+		s.Overhead = (time.Duration(m.FlashBlocks)*t.BlockOverhead + time.Duration(m.RoundTrips-m.FlashBlocks)*t.RoundTrip +
+			md5Time(t, m.MD5Bytes) + time.Duration(m.FuseBurns)*t.FuseProgram).Seconds()
+		s.Total = s.Wire + s.Flash + s.Overhead
+		all = append(all, s)
+	}
+	return all
+}
+
+func md5Time(t Times, n int) time.Duration {
+	return time.Duration(float64(t.MD5PerMiB) * float64(n) / (1 << 20))
+}
+
+// MeterReport is a meter with the model's answers: what `--meter` writes.
+type MeterReport struct {
+	Meter
+	Times   Times     `json:"times"`
+	Modeled []Seconds `json:"modelledSeconds"`
+}
+
+// Report is the meter, the constants and the modelled seconds, for JSON.
+func (m Meter) Report() MeterReport {
+	return MeterReport{Meter: m, Times: m.times, Modeled: m.Model()}
+}
+
+// Since is what was counted after an earlier reading.
+func (m Meter) Since(earlier Meter) Meter {
+	d := m.clone()
+	for name, n := range earlier.Commands {
+		if d.Commands[name] -= n; d.Commands[name] == 0 {
+			delete(d.Commands, name)
+		}
+	}
+	d.BytesIn -= earlier.BytesIn
+	d.BytesOut -= earlier.BytesOut
+	d.ConsoleBytes -= earlier.ConsoleBytes
+	d.RoundTrips -= earlier.RoundTrips
+	d.Resets -= earlier.Resets
+	d.FlashBlocks -= earlier.FlashBlocks
+	d.PagesProgrammed -= earlier.PagesProgrammed
+	d.SectorsErased -= earlier.SectorsErased
+	d.MD5Bytes -= earlier.MD5Bytes
+	d.FuseBurns -= earlier.FuseBurns
+	d.FuseBits -= earlier.FuseBits
+	d.EraseTime -= earlier.EraseTime
+	return d
+}
+
+func (m Meter) clone() Meter {
+	m.Commands = maps.Clone(m.Commands)
+	return m
+}

@@ -1,0 +1,212 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"station/internal/efuse"
+)
+
+// Rev0 asks for the first silicon; the zero Revision means 3.
+const Rev0 = -1
+
+// Options describe a chip before it is first powered. The zero value is a
+// blank revision 3 chip with 4 MB of flash, a 40 MHz crystal and both lines.
+type Options struct {
+	MAC      [6]byte // zero: 24:0a:c4:01:02:03
+	Revision int     // 1, 2, 3; 0 means 3; Rev0
+	Package  int     // CHIP_PACKAGE; 0 means 1 (D0WD)
+	Coding   int     // CODING_SCHEME: 0 none, 1 3/4, 2 repeat, 3 none
+	Crystal  int     // MHz: 40 or 26; 0 means 40
+	Drift    float64 // error of the ROM's idea of the crystal: 0.02 is 2 % too fast
+
+	FlashSize int    // bytes; 0 means 4 MiB, or what FlashID says
+	FlashID   uint32 // RDID, manufacturer in the low byte; 0: a Winbond of FlashSize
+
+	Words *[31]uint32 // all fuses as stored (BLOCK0, BLOCK1-3); nil: FactoryWords
+	Flash []byte      // content from address 0; the rest is erased
+
+	NoLines      bool          // DTR and RTS are not wired: reset is a person's or a fixture's
+	InLoader     bool          // GPIO0 is held low at power-on
+	LoaderStraps byte          // GPIO_STRAP in the loader; 0 means 0x03
+	BootStraps   byte          // GPIO_STRAP when booting; 0 means 0x13
+	Rise         time.Duration // how long EN's capacitor holds the reset; 0 means 1 ms
+
+	Bootloader Bootloader // which features the second-stage bootloader was built with
+
+	Pace    bool          // real time: the line's baud rate and the flash's own times
+	Latency time.Duration // added to every reply, as an adapter's latency timer does
+	Times   Times         // zero: DefaultTimes
+
+	State  string // folder with flash.bin, efuse.bin, chip.json; made if absent, wins over the fields above
+	Faults []Fault
+
+	// OnBurn is called at the instant when fuses change, with all words as
+	// stored. The chip's lock is held: the function must not call the chip.
+	OnBurn func(before, after [31]uint32)
+}
+
+// Bootloader tells how the second-stage bootloader in flash was built.
+type Bootloader int
+
+// Builds of the second-stage bootloader.
+const (
+	FromImage      Bootloader = iota // encrypting if its image contains the text "flash_encrypt"
+	PlainBuild                       // knows nothing of flash encryption
+	DevelopBuild                     // enables encryption by itself, one CNT bit at a time
+	ReleaseBuild                     // enables encryption by itself for good
+	RequiringBuild                   // refuses to boot unless encryption is already on
+)
+
+var defaultMAC = [6]byte{0x24, 0x0a, 0xc4, 0x01, 0x02, 0x03}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.MAC == [6]byte{} {
+		o.MAC = defaultMAC
+	}
+	if o.Revision == 0 {
+		o.Revision = 3
+	}
+	if o.Package == 0 {
+		o.Package = 1
+	}
+	if o.Crystal == 0 {
+		o.Crystal = 40
+	}
+	if o.FlashSize == 0 {
+		o.FlashSize = sizeOfID(o.FlashID)
+	}
+	if o.FlashID == 0 {
+		o.FlashID = idOfSize(o.FlashSize)
+	}
+	if o.LoaderStraps == 0 {
+		o.LoaderStraps = 0x03
+	}
+	if o.BootStraps == 0 {
+		o.BootStraps = 0x13
+	}
+	if o.Rise == 0 {
+		o.Rise = time.Millisecond
+	}
+	if o.Times == (Times{}) {
+		o.Times = DefaultTimes
+	}
+	return o, o.check()
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Revision < Rev0 || o.Revision > 3:
+		return fmt.Errorf("virtual chip: there is no revision %d", o.Revision)
+	case o.Crystal != 40 && o.Crystal != 26:
+		return fmt.Errorf("virtual chip: crystal %d MHz: want 40 or 26", o.Crystal)
+	case o.Coding < 0 || o.Coding > 3:
+		return fmt.Errorf("virtual chip: there is no coding scheme %d", o.Coding)
+	case o.FlashSize < sectorSize || o.FlashSize&(o.FlashSize-1) != 0 || o.FlashSize > 16<<20:
+		return fmt.Errorf("virtual chip: flash of %d bytes: want a power of two from 4 KiB to 16 MiB", o.FlashSize)
+	case len(o.Flash) > o.FlashSize:
+		return fmt.Errorf("virtual chip: %d bytes of content for a flash of %d", len(o.Flash), o.FlashSize)
+	case o.LoaderStraps&strapGPIO0 != 0 || o.BootStraps&strapGPIO0 == 0:
+		return fmt.Errorf("virtual chip: straps %#x and %#x do not differ by GPIO0", o.LoaderStraps, o.BootStraps)
+	}
+	for _, f := range o.Faults {
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// major is the mask revision 0 to 3.
+func (o Options) major() int { return max(o.Revision, 0) }
+
+// FactoryWords are the fuses as the factory leaves them for a chip of these
+// options: MAC with its CRC, package, revision, 8 MHz calibration, ADC
+// reference, coding scheme, and CONSOLE_DEBUG_DISABLE as on recent chips.
+func FactoryWords(o Options) [31]uint32 {
+	o, _ = o.withDefaults()
+	var w [31]uint32
+	m := o.MAC
+	w[1] = uint32(m[2])<<24 | uint32(m[3])<<16 | uint32(m[4])<<8 | uint32(m[5])
+	w[2] = uint32(m[0])<<8 | uint32(m[1]) | uint32(crc8(m[:]))<<16
+	set := func(name string, v uint32) { SetField(&w, name, v) }
+	set("CHIP_PACKAGE", uint32(o.Package&7))
+	set("CHIP_PACKAGE_4BIT", uint32(o.Package>>3))
+	set("CHIP_CPU_FREQ_RATED", 1)
+	set("CLK8M_FREQ", 0x33)
+	set("ADC_VREF", 3)
+	set("CODING_SCHEME", uint32(o.Coding))
+	set("CONSOLE_DEBUG_DISABLE", 1)
+	if o.major() >= 1 {
+		set("CHIP_VER_REV1", 1)
+	}
+	if o.major() >= 2 {
+		set("CHIP_VER_REV2", 1)
+	}
+	return w
+}
+
+// SetField sets the low bits of a named field (at most 32) in all fuse words.
+// It panics for a name that no field has: the caller's table is wrong.
+func SetField(w *[31]uint32, name string, value uint32) {
+	i := 0
+	for bit := range bitsOf(fieldNamed(name)) {
+		mask := uint32(1) << (bit % 32)
+		w[bit/32] &^= mask
+		if i < 32 && value>>i&1 != 0 {
+			w[bit/32] |= mask
+		}
+		i++
+	}
+}
+
+// Field is the low 32 bits of a named field out of all fuse words.
+func Field(w *[31]uint32, name string) (v uint32) {
+	i := 0
+	for bit := range bitsOf(fieldNamed(name)) {
+		if i < 32 {
+			v |= w[bit/32] >> (bit % 32) & 1 << i
+		}
+		i++
+	}
+	return v
+}
+
+func fieldNamed(name string) efuse.Field {
+	for _, f := range efuse.Fields {
+		if f.Name == name {
+			return f
+		}
+	}
+	panic("sim: no fuse field is named " + name)
+}
+
+// blockStart is where each block begins among the 31 words.
+var blockStart = [4]int{0, 7, 15, 23}
+
+// bitsOf ranges over the bits of a field as word*32+bit of the 31 words.
+func bitsOf(f efuse.Field) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		first := (blockStart[f.Block]+f.Word)*32 + f.Bit
+		for i := range f.Width {
+			if !yield(first + i) {
+				return
+			}
+		}
+	}
+}
+
+// crc8 is the Dallas/Maxim CRC over the MAC in transmission order.
+func crc8(b []byte) (crc byte) {
+	for _, v := range b {
+		crc ^= v
+		for range 8 {
+			if crc&1 != 0 {
+				crc = crc>>1 ^ 0x8c
+			} else {
+				crc >>= 1
+			}
+		}
+	}
+	return crc
+}

@@ -1,0 +1,153 @@
+package sim
+
+import (
+	"math"
+	"time"
+)
+
+// The address space that READ_REG and WRITE_REG reach.
+
+const (
+	regMagic    = 0x40001000 // a word of the mask ROM by which tools know the chip
+	regUARTDiv  = 0x3ff40014
+	regUARTDate = 0x3ff40078
+	regStrap    = 0x3ff44038
+	regRTCCal   = 0x3ff5f06c // the ROM's measurement of the crystal against the 8 MHz oscillator
+	regAPBDate  = 0x3ff6607c // bit 31: revision 3
+
+	romBase = 0x40000000
+	romEnd  = 0x40070000
+	ahbBase = 0x60000000 // the peripherals from 0x3FF40000 once more
+)
+
+// regions are the addresses at which a load does not kill the loader.
+var regions = []struct{ from, to uint32 }{
+	{0x3ff00000, 0x40000000}, // peripherals, RTC memory, data RAM
+	{romBase, 0x400c2000},    // ROM, instruction RAM
+	{0x50000000, 0x50002000}, // RTC slow memory
+	{ahbBase, ahbBase + 0x80000},
+}
+
+func mapped(addr uint32) bool {
+	for _, r := range regions {
+		if addr >= r.from && addr < r.to {
+			return true
+		}
+	}
+	return false
+}
+
+// mirrored is the address that an AHB alias stands for.
+func mirrored(addr uint32) uint32 {
+	if addr >= ahbBase && addr < ahbBase+0x80000 {
+		return addr - ahbBase + 0x3ff40000
+	}
+	return addr
+}
+
+// readReg loads a word; false where the load kills the loader.
+func (c *Chip) readReg(addr uint32) (uint32, bool) {
+	last := addr + 3
+	if !mapped(addr) || !mapped(last) {
+		return 0, false
+	}
+	v := c.readWord(addr &^ 3)
+	if shift := addr % 4 * 8; shift != 0 {
+		v = v>>shift | c.readWord(last&^3)<<(32-shift)
+	}
+	return v, true
+}
+
+func (c *Chip) readWord(addr uint32) uint32 {
+	addr = mirrored(addr)
+	switch {
+	case addr >= fuseBase && addr < fuseEnd:
+		return c.readFuseReg(addr - fuseBase)
+	case addr >= spiBase && addr < spiEnd:
+		return c.spi[(addr-spiBase)/4]
+	}
+	switch addr {
+	case regMagic:
+		return 0x00f01d83
+	case regMagic + 4:
+		return 0x00004136
+	case regUARTDiv:
+		return c.uartDivider()
+	case regUARTDate:
+		return 0x15122500
+	case regStrap:
+		return uint32(c.straps)
+	case regRTCCal:
+		return c.calibration() << 7
+	case regAPBDate:
+		if c.opts.major() == 3 {
+			return 0x96042000
+		}
+		return 0x16042000
+	}
+	return c.ram[addr]
+}
+
+// writeReg stores the masked bits; false where the store kills the loader.
+func (c *Chip) writeReg(addr, value, mask uint32) bool {
+	if !mapped(addr) || !mapped(addr+3) {
+		return false
+	}
+	addr = mirrored(addr &^ 3)
+	if mask != math.MaxUint32 {
+		value = c.readWord(addr)&^mask | value&mask
+	}
+	switch {
+	case addr >= fuseBase && addr < fuseEnd:
+		c.writeFuseReg(addr-fuseBase, value)
+	case addr >= spiBase && addr < spiEnd:
+		c.writeSPI(addr-spiBase, value)
+	case addr >= romBase && addr < romEnd:
+	case addr == regUARTDiv || addr == regUARTDate || addr == regStrap || addr == regRTCCal || addr == regAPBDate:
+	default:
+		if c.ram == nil {
+			c.ram = map[uint32]uint32{}
+		}
+		c.ram[addr] = value
+	}
+	return true
+}
+
+// delay is the pause that a WRITE_REG asks for.
+func (c *Chip) delay(us uint32) {
+	d := time.Duration(us) * time.Microsecond
+	c.waitFuses(d)
+	c.busy(min(d, time.Second))
+}
+
+// romHz is what the ROM takes the crystal for.
+func (c *Chip) romHz() float64 { return float64(c.opts.Crystal) * 1e6 * (1 + c.opts.Drift) }
+
+// calibration is the ROM's count from which romHz follows:
+// Hz = count * 15625 * CLK8M_FREQ / 40.
+func (c *Chip) calibration() uint32 {
+	ck8m := c.fuses.field("CLK8M_FREQ")
+	if ck8m == 0 {
+		return 0
+	}
+	return uint32(math.Round(c.romHz()*40/15625/float64(ck8m))) & 0x1ffffff
+}
+
+// uartDivider is the UART's clock divider: whole part in the low 20 bits,
+// sixteenths above. Autobaud counts edges and comes out one short, as seen.
+func (c *Chip) uartDivider() uint32 {
+	if c.divider != 0 {
+		return c.divider
+	}
+	return uint32(float64(c.opts.Crystal)*1e6/c.baud) - 1
+}
+
+// changeBaud sets the UART as CHANGE_BAUDRATE does: the divider comes from what
+// the ROM takes the crystal for, the rate on the wire from the crystal.
+func (c *Chip) changeBaud(baud uint32) {
+	sixteenths := uint64(c.romHz()*16) / uint64(baud)
+	sixteenths = max(sixteenths, 1)
+	c.divider = uint32(sixteenths>>4)&0xfffff | uint32(sixteenths&15)<<20
+	c.baud = float64(c.opts.Crystal) * 1e6 * 16 / float64(sixteenths)
+	c.autobaud = false
+}
