@@ -20,7 +20,7 @@ const (
 // Slot is a place with a real port. With once, the port must be there and the
 // device in it; otherwise the slot waits for both, as often as it is asked.
 func Slot(name, portName string, reset flow.Reset, once bool) flow.Slot {
-	s := &slot{port: portName, once: once, options: esploader.Options{Manual: reset == "manual"}}
+	s := &slot{port: portName, once: once, options: esploader.Options{Reset: string(reset)}}
 	return flow.Slot{Name: name, Port: portName, Next: s.next}
 }
 

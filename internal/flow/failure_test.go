@@ -1,0 +1,75 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+var update = flag.Bool("update", false, "write the generated documents")
+
+func TestFailuresAreWholeAndUnique(t *testing.T) {
+	seen := map[Code]bool{}
+	for _, k := range Failures {
+		if seen[k.Code] || !strings.HasPrefix(string(k.Code), "E-") {
+			t.Errorf("%s: stands twice or has no E-", k.Code)
+		}
+		seen[k.Code] = true
+		if k.Verdict == "" || k.Verdict == record.Pass || !strings.HasSuffix(k.Sentence, ".") || !strings.HasSuffix(k.Action, ".") {
+			t.Errorf("%s: %+v", k.Code, k)
+		}
+	}
+	for _, s := range sentinels {
+		if !seen[s.code] {
+			t.Errorf("%v leads to %s, which is not in the table", s.is, s.code)
+		}
+	}
+}
+
+func TestFailureFrom(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want Code
+	}{
+		{fmt.Errorf("read: %w", esp32.ErrPortGone), "E-PORT-GONE"},
+		{Fail("E-BAUD", esp32.ErrNoAnswer), "E-BAUD"},
+		{fmt.Errorf("flash: %w", Fail("E-ROM", esp32.ErrPortGone)), "E-ROM"},
+		{context.Canceled, "E-STOPPED"},
+	} {
+		if got := FailureFrom(c.err).Code; got != c.want {
+			t.Errorf("%v: got %s, want %s", c.err, got, c.want)
+		}
+	}
+	if kind := FailureOf("E-UNHEARD-OF"); kind.Verdict != record.Quarantine {
+		t.Errorf("an unknown code is %s", kind.Verdict)
+	}
+	if Fail("E-ROM", nil) != nil || !errors.Is(Fail("E-ROM", esp32.ErrDeaf), esp32.ErrDeaf) {
+		t.Error("Fail loses its cause")
+	}
+}
+
+// docs/failures.md is the table, rendered. Run with -update after a change.
+func TestFailuresDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Failures\n\nEvery way to fail has a stable code, a sentence for the operator and an action. Generated from\n`internal/flow/failure.go`.\n\n| code | verdict | what the operator reads | what to do |\n|---|---|---|---|\n")
+	for _, k := range Failures {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Code, k.Verdict, k.Sentence, k.Action)
+	}
+	const path = "../../docs/failures.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil || string(have) != b.String() {
+		t.Errorf("%s is not the table (%v); go test ./internal/flow -update", path, err)
+	}
+}
