@@ -153,8 +153,7 @@ func (p Plan) checkFreeze(r *refusal, lock Set, at position) {
 		}
 		for _, set := range s.Sets {
 			for _, one := range set.each() {
-				self := one == lock && j == 0
-				if self || one.Value == 0 || byName[one.Field].WriteDisable != bit ||
+				if one == lock || one.Value == 0 || byName[one.Field].WriteDisable != bit ||
 					(position{at.stage + j, phase(one.Field)}).before(at) {
 					continue
 				}

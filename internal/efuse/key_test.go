@@ -170,6 +170,20 @@ func TestHoldsChunk(t *testing.T) {
 	if _, err := Burn(t.Context(), c, 40, Stage{Name: "a", Key: k2}); err != nil || c.image().Holds(k2) != MatchWhole {
 		t.Errorf("completing it: %v", err)
 	}
+	// All data bits, but not all check bits.
+	c = newChip(t)
+	c.raw[0][6] |= 1
+	for w := range 8 {
+		c.raw[1][w] = codedWord(k.Secret.Reveal(), esp32.Coding34, w)
+	}
+	c.raw[1][3] &= 0x00ff_ffff
+	c.latchAll()
+	if have := c.image(); have.DecStatus == 0 || have.Holds(k) != MatchPart {
+		t.Errorf("a check bit missing: got %v, status %03x", have.Holds(k), have.DecStatus)
+	}
+	if _, err := Burn(t.Context(), c, 40, Stage{Name: "a", Key: k}); err != nil || c.image().Holds(k) != MatchWhole {
+		t.Errorf("completing it: %v", err)
+	}
 	// Only check bits of a torn burn: everything reads zero.
 	c = newChip(t)
 	c.raw[0][6] |= 1

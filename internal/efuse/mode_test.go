@@ -80,8 +80,8 @@ func TestRefusedPlans(t *testing.T) {
 		{"MAC.BLOCK1", 1, "no such bit"},
 		{"WR_DIS.RD_DIS", 2, "want 0 or 1"},
 		{"WR_DIS", 1 << 11, "one by one"},
-		{"RD_DIS.BLOCK2", 1, "never burned"},
-		{"RD_DIS.FLASH_CRYPT_CONFIG", 1, "never burned"},
+		{"RD_DIS.BLOCK2", 1, "RD_DIS bit 1 (BLOCK2) is never burned"},
+		{"RD_DIS.FLASH_CRYPT_CONFIG", 1, "FLASH_CRYPT_CONFIG, CODING_SCHEME, KEY_STATUS) is never burned"},
 		{"RD_DIS.BLOCK1", 0, "not optional"},
 		{"WR_DIS.BLOCK1", 0, "not optional"},
 		{"FLASH_CRYPT_CONFIG", 0, "weakens"},
@@ -127,7 +127,7 @@ func TestOrderTraps(t *testing.T) {
 		{"end of serial access with others", Plan{{Name: "a", Sets: []Set{{"UART_DOWNLOAD_DIS", 1}, {"JTAG_DISABLE", 1}}}}, "last and alone"},
 		{"end of serial access not last", Plan{{Name: "a", Sets: []Set{{"UART_DOWNLOAD_DIS", 1}}}, {Name: "b", Sets: []Set{{"JTAG_DISABLE", 1}}}}, "last and alone"},
 		{"hiding without a key", Plan{{Name: "a", Sets: protect}}, "needs the key"},
-		{"unused bit", Plan{{Name: "a", Sets: []Set{{"WR_DIS", 1 << 11}}}}, "never burned"},
+		{"unused bit", Plan{{Name: "a", Sets: []Set{{"WR_DIS", 1 << 11}}}}, "WR_DIS bit 11 (unused) is never burned"},
 		{"too wide", Plan{{Name: "a", Sets: []Set{{"JTAG_DISABLE", 3}}}}, "does not fit"},
 	} {
 		c := newChip(t)
