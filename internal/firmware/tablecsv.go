@@ -111,6 +111,8 @@ func (r *row) parse(line string, t *Table, f *faults) {
 		r.Type = Type(inByte(v, "type", fault))
 	} else if r.Type, ok = types[strings.ToLower(column[1])]; !ok {
 		fault("type %q is not known; use one of %s or a number from 0x40 to 0xfe", column[1], words(types))
+		r.offset, r.size = unknown, unknown
+		return
 	}
 	r.parseSubtype(column[2], fault)
 	r.offset, r.auto = parseSize(column[3], "offset", fault)
@@ -148,7 +150,7 @@ func (r *row) setName(name string, t *Table, fault func(string, ...any)) {
 func (r *row) parseSubtype(s string, fault func(string, ...any)) {
 	if s == "" {
 		if r.Type == TypeApp {
-			fault("the app partition %s has no subtype; use factory, test or ota_0 to ota_15", r.Name)
+			fault("the app partition %s has no subtype; use %s", r.Name, appSubtypeWords)
 		}
 		r.Subtype = dataUndefined
 		return
@@ -162,10 +164,12 @@ func (r *row) parseSubtype(s string, fault func(string, ...any)) {
 	switch {
 	case ok:
 		r.Subtype = v
+	case r.Type == TypeApp:
+		fault("subtype %q of type app is not known; use %s, or a number", s, appSubtypeWords)
 	case known == nil:
 		fault("subtype %q of type %v is not known; use a number from 0 to 0xfe", s, r.Type)
 	default:
-		fault("subtype %q of type %v is not known; use one of %s or a number", s, r.Type, words(known))
+		fault("subtype %q of type %v is not known; use one of %s, or a number", s, r.Type, words(known))
 	}
 }
 

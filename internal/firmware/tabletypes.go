@@ -34,6 +34,9 @@ const dataUndefined = 0x06
 // minReadWriteNVS is the least size of an nvs partition that can be written.
 const minReadWriteNVS = 3 * SectorSize
 
+// appSubtypeWords is what an error offers.
+const appSubtypeWords = "factory, test or ota_0 to ota_15"
+
 var subtypes = map[Type]map[string]byte{
 	TypeApp: appSubtypes(),
 	TypeData: {
