@@ -115,6 +115,7 @@ type part struct {
 	key    []byte // of BLOCK1
 	coding esp32.Coding
 	values [7]uint32 // of BLOCK0
+	last   bool      // of its stage
 }
 
 // parts are the program commands of a stage, in order.
@@ -134,6 +135,9 @@ func (s Stage) parts(have Image) []part {
 		if !isZero(p.values[:]) {
 			out = append(out, p)
 		}
+	}
+	if n := len(out); n > 0 {
+		out[n-1].last = true
 	}
 	return out
 }

@@ -12,6 +12,7 @@ import (
 
 const (
 	attempts  = 3 // of a register access whose reply was lost or wrong
+	polls     = 3 // of CMD in one batch
 	busyLimit = 500 * time.Millisecond
 )
 
@@ -57,25 +58,29 @@ func (c *controller) read(addrs []uint32) ([]uint32, error) {
 // right, is only known from the registers: the ROM looks at no checksum here.
 // The registers of addrs are read in the same go and returned.
 func (c *controller) settle(writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
-	all := []uint32{regCmd}
-	for _, w := range writes {
+	// A command leaves no trace: without a reply it is given again.
+	stay := writes
+	command := writes[len(writes)-1].Addr == regCmd
+	if command {
+		stay = writes[:len(writes)-1]
+	}
+	var all []uint32
+	for _, w := range stay {
 		all = append(all, w.Addr)
 	}
 	all = append(all, addrs...)
-	// A command leaves no trace: without a reply it is given again.
-	command := writes[len(writes)-1].Addr == regCmd
 	var werr error
 	for range attempts {
 		werr = c.regs.WriteReg(c.ctx, writes...)
 		if gone(werr) {
 			break
 		}
-		got, err := c.idleRead(all)
+		got, err := c.idleRead(all...)
 		if err != nil {
 			return nil, err
 		}
-		right := hold(got[1:], writes)
-		rest := slices.Clone(got[1+len(writes):])
+		right := hold(got, stay)
+		rest := slices.Clone(got[len(stay):])
 		clear(got)
 		if right && (werr == nil || !command) {
 			return rest, nil
@@ -93,25 +98,27 @@ func hold(got []uint32, writes []esp32.RegWrite) bool {
 	var wrong uint32
 	for i, w := range writes {
 		mask := w.Mask
-		switch w.Addr {
-		case regCmd: // falls back to 0 by itself
-			mask = 0
-		case regConf: // only the operation code is documented to stay
-			mask = 0xffff
+		if w.Addr == regConf {
+			mask = 0xffff // only the operation code is documented to stay
 		}
 		wrong |= (got[i] ^ w.Value) & mask
 	}
 	return wrong == 0
 }
 
-// idleRead reads registers of which the first is CMD, until the controller is
-// idle: what was read with it busy is not worth anything.
-func (c *controller) idleRead(addrs []uint32) ([]uint32, error) {
+// idleRead reads registers once the controller is idle: what was read with it
+// busy is worth nothing. A few polls of CMD go ahead in the same batch, so that
+// a short operation costs no round trip of its own.
+func (c *controller) idleRead(addrs ...uint32) ([]uint32, error) {
+	addrs = append(slices.Repeat([]uint32{regCmd}, polls), addrs...)
 	start := time.Now()
 	for wait := time.Millisecond; ; wait *= 2 {
 		got, err := c.read(addrs)
-		if err != nil || got[0] == 0 {
-			return got, err
+		if err != nil {
+			return nil, err
+		}
+		if got[polls-1] == 0 {
+			return got[polls:], nil
 		}
 		clear(got)
 		if time.Since(start) > busyLimit {
@@ -159,7 +166,7 @@ func (c *controller) program(block int, words []uint32) error {
 	if gone(err) {
 		return fmt.Errorf("program fuses: %w", err)
 	}
-	_, err = c.idleRead([]uint32{regCmd})
+	_, err = c.idleRead()
 	return err
 }
 

@@ -3,6 +3,8 @@ package efuse
 import (
 	"fmt"
 	"slices"
+
+	"station/internal/esp32"
 )
 
 // sighting is several readings of the fuses, as surveys: the bits that were
@@ -15,35 +17,29 @@ func (s sighting) wipe() {
 }
 
 // look reads the fuses several times after p was programmed into a chip that
-// read as before, each time from the fuses themselves. The first time it reads
-// everything, then p's block. It is an error if anything but bits of p changed.
+// read as before, each time from the fuses themselves: first p's block, or
+// everything after a stage's last part; then the words that p touches. It is
+// an error if anything but bits of p changed.
 func (c *controller) look(p part, before []uint32) (sighting, error) {
 	expect := p.expect(before)
 	defer clear(expect)
-	var s sighting
+	s := sighting{slices.Clone(before), slices.Clone(before)}
+	which, clean := p.indices(), []int{p.block}
 	for n := range readings {
-		which := p.indices()
-		clean := []int(nil)
-		if n == 0 {
-			which, clean = nil, []int{p.block}
-			for i := range surveySize {
-				which = append(which, i)
-			}
-		}
 		got, err := c.sure(which, expect, clean...)
 		if err != nil {
 			s.wipe()
 			return s, err
 		}
-		if n == 0 {
-			s = sighting{got, slices.Clone(got)}
-			continue
-		}
 		for j, i := range which {
+			if n == 0 {
+				s.all[i], s.any[i] = got[j], got[j]
+			}
 			s.all[i] &= got[j]
 			s.any[i] |= got[j]
 		}
 		clear(got)
+		which, clean = p.touched(), nil
 	}
 	if err := p.judge(before, expect, s); err != nil {
 		s.wipe()
@@ -87,13 +83,30 @@ func (c *controller) sure(which []int, expect []uint32, clean ...int) ([]uint32,
 	return got, nil
 }
 
-// indices are where p's block and DEC_STATUS stand in a survey.
+// indices are the places in a survey that p is judged by.
 func (p part) indices() []int {
 	var out []int
-	for w := range blocks[p.block].words {
-		out = append(out, blocks[p.block].at+w)
+	for i := range atDate {
+		mine := i - blocks[p.block].at
+		if p.last || mine >= 0 && mine < blocks[p.block].words || i == atDec {
+			out = append(out, i)
+		}
 	}
-	return append(out, atDec)
+	return out
+}
+
+// touched are the places of the words that p has bits in.
+func (p part) touched() []int {
+	var out []int
+	for w := range blocks[p.block].words {
+		if p.want(w) != 0 {
+			out = append(out, blocks[p.block].at+w)
+		}
+	}
+	if p.coding == esp32.Coding34 {
+		out = append(out, atDec)
+	}
+	return out
 }
 
 // expect is how the chip reads once p is burned.
@@ -119,7 +132,10 @@ func keyHidden(v []uint32) bool { return v[0]>>16&1 == 1 }
 // missing are not its business.
 func (p part) judge(before, expect []uint32, s sighting) error {
 	at := blocks[p.block].at
-	for i := range fuseWords {
+	for _, i := range p.indices() {
+		if i == atDec {
+			continue
+		}
 		mine := i >= at && i < at+blocks[p.block].words
 		may := expect[i]
 		if one := i - blocks[1].at; one >= 0 && one < 8 && p.block == 0 {
