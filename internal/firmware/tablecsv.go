@@ -115,15 +115,7 @@ func (r *row) parse(line string, t *Table, f *faults) {
 		return
 	}
 	r.parseSubtype(column[2], fault)
-	r.offset, r.auto = parseSize(column[3], "offset", fault)
-	var empty bool
-	if r.size, empty = parseSize(column[4], "size", fault); empty {
-		r.size = unknown
-	}
-	r.settle(t)
-	if empty && r.size == unknown {
-		fault("%s has no size; write one like 64K", r.Name)
-	}
+	r.parsePlace(column[3], column[4], t, fault)
 	for _, name := range strings.Split(column[5], ":") {
 		r.setFlag(name, fault)
 	}
@@ -185,19 +177,27 @@ func (r *row) setFlag(name string, fault func(string, ...any)) {
 	}
 }
 
-// settle gives the bootloader and the table, where a CSV lists them, the
-// places and sizes that they have anyway.
-func (r *row) settle(t *Table) {
+// parsePlace reads offset and size. The bootloader and the table itself, where
+// a CSV lists them, have the place and size that they have anyway.
+func (r *row) parsePlace(offset, size string, t *Table, fault func(string, ...any)) {
+	switch {
+	case r.fixed() && r.Type == TypeBootloader:
+		r.offset = BootloaderOffset
+	case r.fixed():
+		r.offset = int64(t.Offset)
+	default:
+		r.offset, r.auto = parseSize(offset, "offset", fault)
+	}
+	var empty bool
 	switch r.Type {
 	case TypeBootloader:
 		r.size = int64(t.Offset) - BootloaderOffset
-		if r.fixed() {
-			r.offset, r.auto = BootloaderOffset, false
-		}
 	case TypeTable:
 		r.size = SectorSize
-		if r.fixed() {
-			r.offset, r.auto = int64(t.Offset), false
+	default:
+		if r.size, empty = parseSize(size, "size", fault); empty {
+			r.size = unknown
+			fault("%s has no size; write one like 64K", r.Name)
 		}
 	}
 }
@@ -232,7 +232,7 @@ func number(s string) (int64, bool) {
 		if strings.ContainsAny(s[len(s)-1:], "mM") {
 			unit <<= 10
 		}
-		if s = s[:len(s)-1]; unit > 1<<30 {
+		if s = strings.TrimSpace(s[:len(s)-1]); unit > 1<<30 {
 			return 0, false
 		}
 	}

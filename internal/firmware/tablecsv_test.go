@@ -35,7 +35,7 @@ func TestCSVGrammar(t *testing.T) {
 		{"data rounds up to a sector", "a,data,0x99,,100\nb,data,0x98,,100", "a 1.153 0x9000 0x64 0; b 1.152 0xa000 0x64 0"},
 		{"suffixes", "a,0x40,1,0x24K,4k\nb,0x41,2,1m,1M\nc,0x42,3,,1kK",
 			"a 64.1 0x9000 0x1000 0; b 65.2 0x100000 0x100000 0; c 66.3 0x200000 0x100000 0"},
-		{"bases", "a,1,0b10,0o110000,0x3_000\nb,+1,2,0xc000,12_288", "a 1.2 0x9000 0x3000 0; b 1.2 0xc000 0x3000 0"},
+		{"bases", "a,1,0b10,0o110000,12 K\nb,+1,2,0xc000,12_288", "a 1.2 0x9000 0x3000 0; b 1.2 0xc000 0x3000 0"},
 		{"negative size ends there", "a,data,fat,0x10000,-0x20000\nb,data,fat,,-1M", "a 1.129 0x10000 0x10000 0; b 1.129 0x20000 0xe0000 0"},
 		{"names in any case", "a,DATA,Nvs,,0x3000\nb,App,OTA_15,,4K", "a 1.2 0x9000 0x3000 0; b 0.31 0x10000 0x1000 0"},
 		{"default subtype", "a,data,,,4K\nb,0x40,,,4K", "a 1.6 0x9000 0x1000 0; b 64.6 0xa000 0x1000 0"},
