@@ -1,0 +1,102 @@
+package tui
+
+import (
+	"time"
+
+	"station/internal/esp32"
+	"station/internal/flow"
+	"station/internal/record"
+	"station/internal/secret"
+)
+
+// Config is how the screen looks and what it may ask for. A nil function is
+// not available: its key is not shown.
+type Config struct {
+	Language   string // "en" (default) or "zh"
+	ASCII      bool   // frames and signs in plain ASCII
+	NoColor    bool   // bold and reverse only
+	Simulation bool   // nothing real is touched; line.ready can say so too
+	Columns    int    // of the fixture; 0 lets the window decide
+	Day        flow.Day
+
+	Shift   *Shift                              // asked before Start
+	Start   func() error                        // begins the line; nil where it runs already
+	Quit    func()                              // stops the line, which tells line.done when it has ended
+	Pause   func(on bool)                       // no new device begins while it is on
+	Retry   func(slot string)                   // the device in the slot once more
+	Ack     func(slot string)                   // a person has seen the failure; nil asks for none
+	Scan    func(slot, serial string) error     // binds a serial: to the slot that waits for it, or with slot "" to the next device
+	Bell    func()                              // one sound
+	Health  func() Health                       // asked once a second
+	History func(query string) ([]Row, error)   // devices of the day; query is part of a MAC or serial
+	Detail  func(mac esp32.MAC) (Detail, error) // what the ledger knows of a device
+}
+
+// Shift is what has to be settled before the line starts, in this order. The
+// functions may take their time; an error is shown and asked again.
+type Shift struct {
+	Jobs     []Job                         // more than one: the operator chooses
+	Choose   func(job string) error        // the path of the job chosen
+	Operator func(id string) error         // nil where the operator is known
+	PIN      func(pin *secret.Bytes) error // nil where no PIN is wanted; the screen destroys pin
+	Plan     func() (Plan, error)          // of the job
+	Approve  func(digest string) error
+}
+
+// Job is one choice at the start of a shift.
+type Job struct {
+	Path, Name, Revision string
+}
+
+// Plan is what the job burns into every device.
+type Plan struct {
+	Job, Revision string
+	Digest        string // sha256:…
+	Approved      bool   // by a person at this station, before
+	Lines         []PlanLine
+	Warnings      []string
+}
+
+// PlanLine is one fuse: its field, the value of a blank chip and the one wanted.
+type PlanLine struct {
+	Stage string
+	record.FuseChange
+	About string // in plain English; other languages have their own table
+}
+
+// Health is the state of what the line depends on.
+type Health struct {
+	HSM, Ledger, Disk Part
+	Halted            bool   // no new device is started until all parts are well
+	Head              string // of the ledger: size and root hash
+}
+
+// Part is one of them. Words are short: "ok", "41 GB", "away".
+type Part struct {
+	OK    bool
+	Words string
+}
+
+// Row is one device in the history of the day.
+type Row struct {
+	Time    time.Time
+	MAC     esp32.MAC
+	Serial  string
+	Slot    string
+	Verdict record.Verdict
+	Already bool
+	Code    string
+	Seconds float64
+}
+
+// Detail is what an engineer wants to see of one device.
+type Detail struct {
+	Entries []string // of the ledger, one line each
+	Fuses   []FuseRow
+	Boot    string // the console of the last start
+}
+
+// FuseRow is one field of the fuses as found and as left.
+type FuseRow struct {
+	Field, Before, After string
+}

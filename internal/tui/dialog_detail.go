@@ -1,0 +1,176 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/bubbles/key"
+	tea "github.com/charmbracelet/bubbletea"
+
+	"station/internal/esp32"
+	"station/internal/flow"
+)
+
+// detailDialog is what an engineer wants to see of one device: its log, its
+// fuses before and after, and the console of its last start.
+type detailDialog struct {
+	question
+	title  string
+	mac    esp32.MAC
+	slot   string // whose log is shown; empty for a device out of the history
+	detail Detail
+	tab    int
+	top    int
+	from   dialog // where Esc goes
+}
+
+type detailMsg struct {
+	mac    esp32.MAC
+	detail Detail
+	err    error
+}
+
+// openDetail shows the chosen slot.
+func (m *Model) openDetail() tea.Cmd {
+	s := m.slot()
+	d := &detailDialog{title: fmt.Sprintf(m.lang.detailTitle, s.Name), mac: s.MAC, slot: s.Name}
+	m.dialog = d
+	return d.load(m)
+}
+
+// detailOf shows a device of the history.
+func (m *Model) detailOf(r Row, from dialog) tea.Cmd {
+	d := &detailDialog{title: r.Serial, mac: r.MAC, from: from}
+	m.dialog = d
+	return d.load(m)
+}
+
+func (d *detailDialog) load(m *Model) tea.Cmd {
+	if m.cfg.Detail == nil || d.mac.IsZero() {
+		return nil
+	}
+	d.busy = true
+	look, mac := m.cfg.Detail, d.mac
+	return func() tea.Msg {
+		detail, err := look(mac)
+		return detailMsg{mac, detail, err}
+	}
+}
+
+func (d *detailDialog) keys(m *Model) []binding {
+	tab := bind(func() tea.Cmd { d.tab, d.top = (d.tab+1)%3, 0; return nil }, "Tab", m.lang.kTab, "tab", "right")
+	previous := binding{key.NewBinding(key.WithKeys("left", "shift+tab")), func(tea.KeyMsg) tea.Cmd {
+		d.tab, d.top = (d.tab+2)%3, 0
+		return nil
+	}}
+	back := bind(func() tea.Cmd { m.dialog = d.from; return nil }, m.lang.esc, m.lang.kBack, "esc")
+	return []binding{previous, tab, m.scrollKey(&d.top, len(d.page(m))), back}
+}
+
+func (d *detailDialog) update(_ *Model, msg tea.Msg) tea.Cmd {
+	if r, ok := msg.(detailMsg); ok && r.mac == d.mac {
+		d.busy, d.err, d.detail = false, r.err, r.detail
+	}
+	return nil
+}
+
+func (d *detailDialog) view(m *Model, w, h int) []string {
+	title := strings.TrimSpace(d.title)
+	if !d.mac.IsZero() {
+		title = strings.TrimSpace(title + "  " + d.mac.String())
+	}
+	var tabs []string
+	for i, name := range []string{m.lang.tabLog, m.lang.tabFuses, m.lang.tabBoot} {
+		if i == d.tab {
+			name = m.style.selected.s(" " + name + " ")
+		} else {
+			name = " " + name + " "
+		}
+		tabs = append(tabs, name)
+	}
+	lines := []string{m.style.title.s(title), strings.Join(tabs, " "), ""}
+	page := d.page(m)
+	if len(page) == 0 && !d.busy && d.err == nil {
+		page = []string{m.lang.nothing}
+	}
+	said := d.said(m, w)
+	for _, text := range window(page, d.top, max(h-len(lines)-len(said), 1)) {
+		lines = append(lines, cut(text, w, m.style.signs.ellipsis))
+	}
+	return append(lines, said...)
+}
+
+// page is the whole text of the tab.
+func (d *detailDialog) page(m *Model) []string {
+	switch d.tab {
+	case 1:
+		return d.fuses(m)
+	case 2:
+		return printable(d.detail.Boot)
+	}
+	var out []string
+	if d.slot != "" {
+		for _, e := range m.status.Slot(d.slot).Log {
+			out = append(out, m.logLine(e))
+		}
+	}
+	if len(out) > 0 && len(d.detail.Entries) > 0 {
+		out = append(out, "")
+	}
+	return append(out, d.detail.Entries...)
+}
+
+// logLine is one event as an engineer reads it.
+func (m *Model) logLine(e flow.Event) string {
+	parts := []string{e.Time.Format("15:04:05.0"), fit(e.Event, 18), fit(e.Step, 10)}
+	add := func(on bool, format string, args ...any) {
+		if on {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	add(e.Verdict != "", "%s", e.Verdict)
+	add(e.Code != "", "%s", e.Code)
+	add(e.Seconds > 0, "%.2f s", e.Seconds)
+	add(e.Baud > 0, "%d baud", e.Baud)
+	add(e.Retries > 0, "%d blocks again", e.Retries)
+	add(e.Detail != "", "%s", e.Detail)
+	return strings.TrimRight(strings.Join(parts, " "), " ")
+}
+
+func (d *detailDialog) fuses(m *Model) []string {
+	if len(d.detail.Fuses) == 0 {
+		return nil
+	}
+	row := func(field, before, after string) string {
+		return fit(field, 24) + " " + fit(before, 20) + " " + after
+	}
+	out := []string{m.style.dim.s(row(m.lang.fuseField, m.lang.fuseBefore, m.lang.fuseAfter))}
+	for _, f := range d.detail.Fuses {
+		text := row(f.Field, f.Before, f.After)
+		if f.Before != f.After {
+			text = m.style.bold.s(text + "  " + m.style.signs.changed)
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// printable is a console's text without what could move the cursor.
+func printable(console string) []string {
+	if strings.TrimSpace(console) == "" {
+		return nil
+	}
+	lines := strings.Split(strings.TrimRight(strings.ReplaceAll(console, "\r", ""), "\n"), "\n")
+	for i, l := range lines {
+		lines[i] = strings.Map(func(r rune) rune {
+			switch {
+			case r == '\t':
+				return ' '
+			case r < ' ' || r >= 0x7f && r < 0xa0:
+				return '.'
+			}
+			return r
+		}, l)
+	}
+	return lines
+}

@@ -1,0 +1,107 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Heights of the window from which the footer and the banners get more lines.
+const (
+	middle = 12
+	tall   = 18
+)
+
+// footer is the day, the station's parts, the scanner's line and the keys.
+func (m *Model) footer() []string {
+	var lines []string
+	if m.height >= middle {
+		lines = append(lines, m.day())
+	}
+	if m.height >= tall {
+		lines = append(lines, m.failures(), m.state())
+	}
+	if m.cfg.Scan != nil && m.dialog == nil {
+		lines = append(lines, m.serialLine(m.width))
+	}
+	return append(lines, m.keys())
+}
+
+// day is done and target, first-pass yield, pace.
+func (m *Model) day() string {
+	d := &m.status.Day
+	done := d.Counts.Passed - d.Counts.Already
+	parts := []string{fmt.Sprintf(m.lang.done, done)}
+	if m.status.Target > 0 {
+		parts[0] = fmt.Sprintf(m.lang.doneOf, done, m.status.Target)
+	}
+	if yield, ok := d.FirstPassYield(); ok {
+		parts = append(parts, fmt.Sprintf(m.lang.firstPass, fmt.Sprintf("%.1f %%", 100*yield)))
+	}
+	if rate := d.PerHour(m.now); rate > 0 {
+		parts = append(parts, fmt.Sprintf(m.lang.perHour, fmt.Sprintf("%.0f", rate)))
+	}
+	if each := d.PerDevice(); each > 0 {
+		parts = append(parts, fmt.Sprintf(m.lang.perDevice, decimal(each.Seconds())))
+	}
+	if n := d.Counts.Already; n > 0 {
+		parts = append(parts, fmt.Sprintf(m.lang.sealedBefore, n))
+	}
+	return fit(" "+joined(parts, m.style.signs.sep, m.width-2), m.width)
+}
+
+// failures are the failures by code, most frequent first.
+func (m *Model) failures() string {
+	d := &m.status.Day
+	codes := d.Failures()
+	if len(codes) == 0 {
+		return m.style.dim.s(fit(" "+m.lang.noFailures, m.width))
+	}
+	parts := []string{fmt.Sprintf(m.lang.failed, d.Counts.Failed()+d.Counts.Station)}
+	if n := d.Counts.Quarantined + d.Counts.Scrap; n > 0 {
+		parts = append(parts, fmt.Sprintf(m.lang.setAside, n))
+	}
+	for _, c := range codes {
+		parts = append(parts, fmt.Sprintf("%s %s%d", c.Code, m.style.signs.times, c.N))
+	}
+	return fit(" "+joined(parts, m.style.signs.sep, m.width-2), m.width)
+}
+
+// state is the HSM, the ledger, the disk and the ledger's head.
+func (m *Model) state() string {
+	var parts []string
+	for _, p := range m.parts() {
+		switch {
+		case p.Words == "":
+		case p.OK:
+			parts = append(parts, p.name+" "+p.Words)
+		default:
+			parts = append(parts, m.style.alarm.s(" "+p.name+" "+p.Words+" "))
+		}
+	}
+	if m.health.Head != "" {
+		parts = append(parts, m.lang.head+" "+m.health.Head)
+	}
+	return fit(" "+joined(parts, m.style.signs.sep, m.width-2), m.width)
+}
+
+// keys are the keys that work now, as many as fit; help, back and quit are at
+// the end and are kept.
+func (m *Model) keys() string {
+	var shown []string
+	for _, b := range m.bindings() {
+		h := b.Help()
+		if h.Key == "" {
+			continue
+		}
+		shown = append(shown, m.style.key.s(" "+h.Key+" ")+" "+h.Desc)
+	}
+	room := m.width - 2
+	keep := min(len(shown), 2)
+	last := strings.Join(shown[len(shown)-keep:], "  ")
+	first := joined(shown[:len(shown)-keep], "  ", room-width(last)-2)
+	if width(first)+width(last)+2 > room || first == "" {
+		first = ""
+		return fit(" "+last, m.width)
+	}
+	return fit(" "+first+"  "+last, m.width)
+}

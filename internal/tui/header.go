@@ -1,0 +1,102 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+)
+
+// header is who, what and where, and below it what concerns the whole line.
+func (m *Model) header() []string {
+	s := &m.status
+	label := func(name, value string) string {
+		if value == "" {
+			return ""
+		}
+		return name + " " + value
+	}
+	job := strings.TrimSpace(s.Job + " " + s.Revision)
+	time := m.now.Format("15:04:05")
+	if m.now.IsZero() {
+		time = ""
+	}
+	left := joined([]string{label(m.lang.station, s.Station), label(m.lang.job, job), label(m.lang.batch, s.Batch),
+		label(m.lang.operator, s.Operator)}, m.style.signs.sep, m.width-2-width(time)-1)
+	lines := []string{m.style.bold.s(fit(" "+sides(left, time, m.width-2), m.width))}
+	if m.simulated() {
+		lines = append(lines, m.style.simulation.s(center(m.lang.simulation, m.width)))
+	}
+	return append(lines, m.banners()...)
+}
+
+// banners are what everybody at the line has to know, the gravest first. A low
+// window shows one.
+func (m *Model) banners() []string {
+	var out []string
+	add := func(p paint, text string) {
+		if text != "" && (len(out) == 0 || m.height >= tall) {
+			out = append(out, p.s(center(cut(text, m.width, m.style.signs.ellipsis), m.width)))
+		}
+	}
+	add(m.style.alarm, m.stoppingText())
+	add(m.style.alarm, m.faultText())
+	if m.paused {
+		add(m.style.tone[held].strong, m.lang.paused)
+	}
+	if m.status.Done && !m.stopping {
+		add(m.style.tone[held].strong, m.lang.ended)
+	}
+	if m.player != nil {
+		add(m.style.key, m.playerText())
+	}
+	if m.notice.text != "" && m.now.Before(m.notice.until) {
+		p := m.style.key
+		if m.notice.bad {
+			p = m.style.alarm
+		}
+		add(p, m.notice.text)
+	}
+	return out
+}
+
+// stoppingText says what a stopping line waits for: held devices first.
+func (m *Model) stoppingText() string {
+	if !m.stopping {
+		return ""
+	}
+	var busy, held []string
+	for _, s := range m.status.Slots {
+		if s.Busy {
+			busy = append(busy, s.Name)
+		}
+		if s.Held {
+			held = append(held, s.Name)
+		}
+	}
+	if len(held) > 0 {
+		return fmt.Sprintf(m.lang.stoppingHeld, strings.Join(held, ", "))
+	}
+	return fmt.Sprintf(m.lang.stopping, strings.Join(busy, ", "))
+}
+
+// faultText names the parts that keep the station from starting a device.
+func (m *Model) faultText() string {
+	if !m.health.Halted {
+		return ""
+	}
+	var bad []string
+	for _, p := range m.parts() {
+		if !p.OK {
+			bad = append(bad, p.name+" "+p.Words)
+		}
+	}
+	return fmt.Sprintf(m.lang.fault, strings.Join(bad, ", "))
+}
+
+type namedPart struct {
+	name string
+	Part
+}
+
+func (m *Model) parts() []namedPart {
+	return []namedPart{{m.lang.hsm, m.health.HSM}, {m.lang.ledger, m.health.Ledger}, {m.lang.disk, m.health.Disk}}
+}

@@ -1,0 +1,113 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// language is one language of the screen. Formats name their values by
+// position, so that a language can turn them round. A failure, step or fuse
+// that a table lacks is told in the English of the flow.
+type language struct {
+	verdicts map[record.Verdict]string // below the word in block letters; empty where that is enough
+	steps    map[string]string         // by step ID
+	failures map[flow.Code][2]string   // sentence, action
+	fuses    map[string]string         // what burning the field does
+	hints    map[flow.HintKind]string  // slot, bad visits, all visits
+
+	// The tile.
+	passed, already, remove, free    string
+	empty, plugIn, doNotUnplug       string
+	scanNow, ackNow                  string
+	left, step, visit, passedOf, sec string
+	slot, space, enter, esc, arrows  string
+
+	// The header and the footer.
+	station, job, batch, operator                      string
+	simulation, paused, stopping, stoppingHeld, ended  string
+	done, doneOf, firstPass, perHour, perDevice        string
+	sealedBefore, noFailures, failed, setAside         string
+	hsm, ledger, disk, head, fault                     string
+	serialNext, serialFor, bound, boundNext, scanEmpty string
+	tooSmall, more                                     string
+
+	// Keys, as verbs.
+	kAck, kSelect, kDetails, kRetry, kMute, kSound, kHistory string
+	kPause, kGoOn, kHelp, kQuit, kBack, kOK, kChoose, kTab   string
+	kScroll, kErase, kFaster, kSlower, kNext, kLeave, kSure  string
+
+	// The dialogues.
+	chooseJob, askOperator, operatorHow, askPIN, pinHow, wait string
+	planTitle, planIntro, planOld, planNew, planWhat, planAsk string
+	planForEver, approve                                      string
+	historyTitle, historyAsk, historyNone                     string
+	columns                                                   [7]string // time, verdict, MAC, serial, slot, code, seconds
+	detailTitle, tabLog, tabFuses, tabBoot, nothing           string
+	fuseField, fuseBefore, fuseAfter                          string
+	helpTitle, helpKeys, helpSigns                            string
+	meaning                                                   map[record.Verdict]string
+	meaningHeld                                               string
+	quitTitle, quitIdle, quitBusy, quitHeld                   string
+	replaySpeed, replayPaused, replayEnd                      string
+}
+
+var languages = map[string]*language{"": &english, "en": &english, "zh": &chinese}
+
+// Languages are the names that Config.Language may have.
+func Languages() []string { return []string{"en", "zh"} }
+
+// stepTitle is the step in plain words; title is the flow's own.
+func (l *language) stepTitle(id, title string) string {
+	if t := l.steps[id]; t != "" {
+		return t
+	}
+	if title != "" {
+		return title
+	}
+	return id
+}
+
+// sentence is what happened and what to do now.
+func (l *language) sentence(s *flow.SlotStatus) (sentence, action string) {
+	switch {
+	case s.Verdict == record.Pass && s.Already:
+		return l.already, l.remove
+	case s.Verdict == record.Pass:
+		return l.passed, l.remove
+	}
+	if f, ok := l.failures[flow.Code(s.Code)]; ok {
+		return f[0], f[1]
+	}
+	return s.Message, s.Action
+}
+
+func (l *language) hint(s *flow.SlotStatus) string {
+	h, ok := s.Hint()
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf(l.hints[h.Kind], s.Name, h.Bad, h.Visits)
+}
+
+// fuse tells what burning a field does. A bit of a mask is named after what it
+// covers: "WR_DIS bit 7 (BLOCK1)".
+func (l *language) fuse(field, about string) string {
+	mask, covered, ok := strings.Cut(field, " bit ")
+	if !ok {
+		if words := l.fuses[field]; words != "" {
+			return words
+		}
+		return about
+	}
+	words := l.fuses[mask]
+	if words == "" {
+		return about
+	}
+	if _, names, ok := strings.Cut(strings.TrimSuffix(covered, ")"), "("); ok {
+		covered = names
+	}
+	return fmt.Sprintf(words, covered)
+}

@@ -1,0 +1,92 @@
+package tui
+
+import (
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// chinese is Simplified Chinese as it is written on production lines. The
+// verdicts stay in Latin block letters, with the Chinese word below.
+var chinese = language{
+	verdicts: map[record.Verdict]string{
+		record.Pass: "合格", record.Retry: "重试", record.Scrap: "报废", record.Quarantine: "隔离", record.Station: "工位故障",
+	},
+	steps: map[string]string{
+		"connect": "连接", "admit": "检查", "key": "生成密钥", "flash": "写入闪存",
+		"burn-key": "烧写密钥", "burn-crypt": "烧写加密熔丝", "boot": "启动固件",
+		"lock": "锁定", "last-boot": "最后启动", "seal": "封装", "bind": "扫描序列号",
+	},
+	failures: chineseFailures,
+	fuses: map[string]string{
+		"WR_DIS":                "%[1]s 永远不能再写入",
+		"RD_DIS":                "%[1]s 永远不能再读出，只供芯片内部使用",
+		"BLOCK1":                "本设备自己的闪存加密密钥",
+		"BLOCK2":                "安全启动密钥或摘要",
+		"BLOCK3":                "用户数据",
+		"FLASH_CRYPT_CNT":       "从此闪存加密；全部位烧写后不可更改",
+		"FLASH_CRYPT_CONFIG":    "密钥随闪存地址变化",
+		"UART_DOWNLOAD_DIS":     "永久关闭串口下载",
+		"JTAG_DISABLE":          "永久关闭 JTAG",
+		"DISABLE_DL_ENCRYPT":    "串口下载模式不能再加密",
+		"DISABLE_DL_DECRYPT":    "串口下载模式不能再解密",
+		"DISABLE_DL_CACHE":      "串口下载模式不能再读出解密的闪存",
+		"CONSOLE_DEBUG_DISABLE": "永久关闭芯片 ROM 中的 BASIC",
+		"ABS_DONE_0":            "启用安全启动 V1",
+		"ABS_DONE_1":            "启用安全启动 V2",
+		"DISABLE_SDIO_HOST":     "关闭 SDIO 主机",
+		"DISABLE_APP_CPU":       "只用一个内核",
+		"DISABLE_BT":            "关闭蓝牙",
+	},
+	hints: map[flow.HintKind]string{
+		flow.CheckContacts: "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次失败：请检查触点",
+		flow.CheckCable:    "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次数据出错：请检查线缆",
+		flow.CheckSupply:   "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次掉电：请检查供电",
+	},
+
+	passed: "已封装。", already: "以前已封装，一切正常。", remove: "请取出设备。",
+	free: "已取出。可以放入下一个设备。", empty: "空", plugIn: "请放入设备。",
+	doNotUnplug: "请勿拔出 DO NOT UNPLUG", scanNow: "请扫描此设备的序列号。", ackNow: "看到了吗？请按 %[1]s。",
+	left: "剩余 %[1]s", step: "第 %[1]d 步，共 %[2]d 步", visit: "第 %[1]d 次", passedOf: "合格 %[1]d / %[2]d", sec: "%[1]s 秒", slot: "槽 %[1]s",
+	space: "空格", enter: "回车", esc: "Esc", arrows: "方向键",
+
+	station: "工位", job: "任务", batch: "批次", operator: "操作员",
+	simulation: "SIMULATION 模拟：不接触任何真实设备", paused: "已暂停：不开始新设备",
+	stopping: "正在停止：等待槽 %[1]s", stoppingHeld: "正在停止：槽 %[1]s 正在烧写熔丝，请勿拔出",
+	ended: "已结束：生产线已停止", done: "完成 %[1]d", doneOf: "完成 %[1]d / %[2]d",
+	firstPass: "直通率 %[1]s", perHour: "每小时 %[1]s 台", perDevice: "每台 %[1]s 秒", sealedBefore: "以前已封装 %[1]d",
+	noFailures: "无失败", failed: "失败 %[1]d", setAside: "隔离 %[1]d",
+	hsm: "密钥令牌", ledger: "账本", disk: "磁盘", head: "账本头", fault: "不开始新设备：%[1]s",
+	serialNext: "下一个设备的序列号：", serialFor: "槽 %[1]s 的序列号：", bound: "序列号 %[1]s 已绑定到槽 %[2]s。",
+	boundNext: "序列号 %[1]s 用于下一个设备：请放入。", scanEmpty: "请扫描",
+	tooSmall: "请放大窗口。", more: "槽 %[1]d 到 %[2]d，共 %[3]d",
+
+	kAck: "已看到", kSelect: "选槽", kDetails: "详情", kRetry: "再试", kMute: "静音", kSound: "开声音",
+	kHistory: "历史", kPause: "暂停", kGoOn: "继续", kHelp: "帮助", kQuit: "退出", kBack: "返回", kOK: "确定",
+	kChoose: "选择", kTab: "下一页", kScroll: "滚动", kErase: "清除", kFaster: "加快", kSlower: "减慢",
+	kNext: "下一结果", kLeave: "离开", kSure: "是，停止生产线",
+
+	chooseJob: "选择哪个任务？", askOperator: "谁在本工位工作？", operatorHow: "请扫描工牌或输入工号，然后按回车。",
+	askPIN: "密钥令牌的 PIN", pinHow: "请输入后按回车。输入内容不显示。", wait: "请稍候。",
+	planTitle: "%[1]s 版本 %[2]s 的烧写计划",
+	planIntro: "每个设备都会烧写这些熔丝。烧写后无法恢复。",
+	planOld:   "现在", planNew: "之后", planWhat: "含义",
+	planAsk:     "要批准，请输入摘要的前 %[1]d 个字符：",
+	planForEver: "本工位每个任务版本只批准一次，您的工号将记入账本。", approve: "批准",
+	historyTitle: "今日设备", historyAsk: "MAC 或序列号：", historyNone: "没有找到设备。",
+	columns:     [7]string{"时间", "结果", "MAC", "序列号", "槽", "代码", "秒"},
+	detailTitle: "槽 %[1]s", tabLog: "日志", tabFuses: "熔丝", tabBoot: "启动日志", nothing: "没有信息。",
+	fuseField: "熔丝", fuseBefore: "之前", fuseAfter: "之后",
+	helpTitle: "帮助", helpKeys: "现在可用的按键", helpSigns: "各种结果的含义",
+	meaning: map[record.Verdict]string{
+		record.Pass:       "设备已封装，请取出。",
+		record.Retry:      "没有损失，请把设备放回再试。",
+		record.Scrap:      "熔丝内容错误，请放入报废箱。",
+		record.Quarantine: "设备与记录不符，请放到一边交给工程师。",
+		record.Station:    "不是设备的问题：工位需要处理。",
+	},
+	meaningHeld: "正在烧写熔丝，请等待结果。",
+	quitTitle:   "停止生产线？", quitIdle: "没有设备正在处理。",
+	quitBusy:    "%[1]d 个设备正在处理。它们会停下，以后可以放回继续。",
+	quitHeld:    "%[1]d 个设备已烧写熔丝：会先完成。请勿拔出 DO NOT UNPLUG。",
+	replaySpeed: "回放 %[1]s，速度 %[2]s 倍", replayPaused: "回放 %[1]s，已暂停", replayEnd: "回放：到此结束",
+}

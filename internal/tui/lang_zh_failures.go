@@ -1,0 +1,63 @@
+package tui
+
+import "station/internal/flow"
+
+const (
+	zhPutBack  = "请取出设备，再放回去。"
+	zhAgain    = "请放回再试；如果再次出现，请放到一边交给工程师。"
+	zhRepair   = "请放回再试；如果再次出现，请放到一边送修。"
+	zhSetAside = "请把设备放到一边，交给工程师。"
+	zhForeign  = "请把设备放到一边：它不属于这个任务。"
+	zhScrap    = "请把设备放入报废箱。"
+	zhCall     = "请叫工程师；生产线等待。"
+)
+
+// chineseFailures are the sentence and the action of every code.
+var chineseFailures = map[flow.Code][2]string{
+	"E-NO-ANSWER":    {"设备没有应答。", "请检查设备是否放好，再放回去。"},
+	"E-PORT-GONE":    {"设备或线缆被拔出了。", zhPutBack},
+	"E-BOOT-MODE":    {"设备启动了程序，没有进入下载模式。", "请检查治具的 GPIO0 和 EN 触点，再放回去。"},
+	"E-DEAF":         {"设备有输出，但收不到工位的数据。", "请检查治具的 RX 触点，再放回去。"},
+	"E-ROM":          {"设备拒绝了一个命令。", zhPutBack},
+	"E-BAUD":         {"设备不能以任务要求的速度通信。", "请放回再试；如果再次出现，请叫工程师降低 flash.baud。"},
+	"E-FLASH-ID":     {"闪存芯片无法识别。", zhRepair},
+	"E-FLASH-VERIFY": {"闪存没有保住写入的内容。", zhRepair},
+	"E-FUSE-WIRE":    {"烧写熔丝之前通信受到干扰。", zhPutBack},
+	"E-BROWNOUT":     {"设备的供电电压跌落。", "请检查治具的电源触点，再放回去。"},
+	"E-BOOT-SILENT":  {"复位后设备没有任何输出。", zhAgain},
+	"E-BOOT-MARKER":  {"设备启动了，但没有报告就绪。", zhAgain},
+	"E-BOOT-FAILED":  {"设备没有启动。", zhAgain},
+	"E-STOPPED":      {"设备完成之前工位被停止。", "生产线恢复后请放回去。"},
+
+	"E-NOT-ESP32":         {"这不是 ESP32。", zhForeign},
+	"E-CHIP-REVISION":     {"芯片版本不符合任务。", zhForeign},
+	"E-FLASH-SIZE":        {"设备的闪存小于任务的要求。", zhForeign},
+	"E-CODING":            {"芯片的熔丝编码不适合任务的密钥。", zhSetAside},
+	"E-MAC":               {"设备的出厂地址已损坏。", zhSetAside},
+	"E-FOREIGN-KEY":       {"设备里有不是本工位生成的密钥。", zhSetAside},
+	"E-FOREIGN-FUSES":     {"设备的熔丝被别人改动过。", zhSetAside},
+	"E-LEDGER-DISAGREES":  {"设备与工位的记录不一致。", zhSetAside},
+	"E-KEY-CONFLICT":      {"设备里有另一个密钥的一部分。", zhSetAside},
+	"E-KEY-CHANGED":       {"令牌给出的密钥与此设备记录的不同。", zhSetAside},
+	"E-SEALED-OTHER":      {"此设备以前用其他固件封装过。", zhSetAside},
+	"E-DOWNLOAD-DISABLED": {"设备已永久关闭，无法检查。", "请在已封装的设备中查找它的标签；找不到就放到一边交给工程师。"},
+	"E-FUSE-CONFLICT":     {"设备的熔丝不允许执行这个任务。", zhSetAside},
+	"E-FUSE-UNSTABLE":     {"设备的熔丝两次读出的结果不同。", zhSetAside},
+	"E-SET-ASIDE":         {"此设备以前被隔离，还没有人解除。", zhSetAside},
+	"E-BOOT-SELFKEY":      {"设备自己生成了密钥。", zhSetAside},
+
+	"E-FUSE-BURN":  {"有一个熔丝无法烧写。", zhScrap},
+	"E-FUSE-WRONG": {"有一个熔丝的内容是错误的。", zhScrap},
+
+	"E-HSM":       {"密钥令牌不工作。", zhCall},
+	"E-HSM-AWAY":  {"密钥令牌不在。", "请插上令牌；生产线会自动继续。"},
+	"E-HSM-PIN":   {"密钥令牌的 PIN 错误。", zhCall},
+	"E-HSM-KEY":   {"密钥令牌里没有任务的密钥。", zhCall},
+	"E-LEDGER":    {"工位的记录无法写入。", zhCall},
+	"E-PORT":      {"端口无法使用。", zhCall},
+	"E-PORT-BUSY": {"端口被另一个程序占用。", "请关闭那个程序；生产线会自动继续。"},
+	"E-QUOTA":     {"此任务已做满允许的设备数量。", zhCall},
+	"E-BATCH":     {"批次没有打开。", zhCall},
+	"E-APPROVAL":  {"此任务的烧写计划在本工位还没有批准。", zhCall},
+	"E-PANIC":     {"工位程序自身出错。", zhCall},
+}

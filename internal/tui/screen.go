@@ -1,0 +1,154 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+
+	"station/internal/flow"
+)
+
+// Screen shows a line on a terminal. The line tells it what happens through
+// Emit, which never waits for the terminal.
+type Screen struct {
+	cfg     Config
+	model   *Model
+	program *tea.Program
+
+	mu      sync.Mutex
+	pending []flow.Event
+	wake    chan struct{} // holds one: there are pending events
+	ended   chan struct{} // closed when line.done was told
+	endOnce sync.Once
+}
+
+// redraw is the least time between two frames of progress: events that come
+// faster are folded into one frame. Ten a second look alive and do not flicker.
+const redraw = 100 * time.Millisecond
+
+// NewScreen prepares a screen on a terminal: in is its keyboard. Without
+// Config.Bell, results ring the terminal's bell.
+func NewScreen(cfg Config, in io.Reader, out io.Writer) *Screen {
+	return newScreen(cfg, in, out, func(cfg Config, r *lipgloss.Renderer) *Model { return New(cfg, r) })
+}
+
+func newScreen(cfg Config, in io.Reader, out io.Writer, model func(Config, *lipgloss.Renderer) *Model) *Screen {
+	if cfg.Bell == nil {
+		// One byte between two frames; both are written with one call each.
+		cfg.Bell = func() { _, _ = io.WriteString(out, "\a") }
+	}
+	r := lipgloss.NewRenderer(out)
+	if cfg.NoColor && r.ColorProfile() == termenv.Ascii {
+		r.SetColorProfile(termenv.ANSI) // bold and reverse are no colours
+	}
+	s := &Screen{cfg: cfg, model: model(cfg, r), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	s.program = tea.NewProgram(&guard{Model: s.model}, tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(),
+		tea.WithoutSignalHandler(), tea.WithFPS(20))
+	return s
+}
+
+// Emit tells the screen what happened. It may be called from any goroutine,
+// also before Run and after it.
+func (s *Screen) Emit(e flow.Event) {
+	s.mu.Lock()
+	s.pending = append(s.pending, e)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	if e.Event == flow.LineDone {
+		s.endOnce.Do(func() { close(s.ended) })
+	}
+}
+
+// Run shows the screen until the line has ended and the operator has seen it,
+// or until ctx ends and the line with it. The terminal is as before when it
+// returns, also after a panic: then the line is asked to end and the error
+// holds the stack.
+func (s *Screen) Run(ctx context.Context) error {
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { s.feed(running) })
+	stop := context.AfterFunc(ctx, func() { s.program.Send(stopMsg{}) })
+	_, err := s.program.Run()
+	stop()
+	cancel()
+	wg.Wait()
+	if err != nil {
+		return s.broken(err)
+	}
+	return s.model.Err()
+}
+
+// feed hands events to the program, many at a time.
+func (s *Screen) feed(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		}
+		s.mu.Lock()
+		events := s.pending
+		s.pending = nil
+		s.mu.Unlock()
+		s.program.Send(eventsMsg(events))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(redraw):
+		}
+	}
+}
+
+// broken brings a line to its end whose screen is gone.
+func (s *Screen) broken(err error) error {
+	if s.model.started && s.cfg.Quit != nil && s.cfg.Start != nil {
+		s.cfg.Quit()
+		<-s.ended
+	}
+	if p := s.model.fault; p != nil {
+		err = p
+	}
+	return fmt.Errorf("screen: %w", err)
+}
+
+// guard keeps what a panic in the model was about; bubbletea restores the
+// terminal.
+type guard struct{ *Model }
+
+func (g *guard) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	defer g.keep()
+	_, cmd := g.Model.Update(msg)
+	return g, cmd
+}
+
+func (g *guard) View() string {
+	defer g.keep()
+	return g.Model.View()
+}
+
+func (g *guard) keep() {
+	if p := recover(); p != nil {
+		g.fault = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		panic(p)
+	}
+}
+
+// Replay shows a recorded run, speed times as fast, until somebody leaves.
+func Replay(ctx context.Context, cfg Config, events []flow.Event, speed float64, in io.Reader, out io.Writer) error {
+	if len(events) == 0 {
+		return errors.New("replay: no events")
+	}
+	s := newScreen(cfg, in, out, func(cfg Config, r *lipgloss.Renderer) *Model { return newReplay(cfg, events, speed, r) })
+	return s.Run(ctx)
+}

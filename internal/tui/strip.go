@@ -1,0 +1,71 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"station/internal/flow"
+)
+
+// strip draws a slot without a frame, for windows with many slots: the state
+// on the first line, then what there is room for.
+func (m *Model) strip(s *flow.SlotStatus, w, h int, chosen bool) []string {
+	w-- // a gap to the next one
+	t := toneOf(s)
+	st := m.style.tone[t]
+	mark := " "
+	if chosen {
+		mark = m.style.signs.mark
+	}
+	state := m.stripState(s, st)
+	if h == 1 && !s.MAC.IsZero() {
+		state += "  " + s.MAC.String()
+	}
+	first := fit(cut(fmt.Sprintf("%s%s %s", mark, s.Name, state), w, m.style.signs.ellipsis), w)
+	p := st.strong
+	if t == idle || t == working || t == scanning || s.Removed {
+		p = m.style.bold
+	}
+	lines := []string{p.s(first) + " "}
+	for _, text := range m.stripMore(s, w) {
+		lines = append(lines, fit(text, w)+" ")
+	}
+	for len(lines) < h {
+		lines = append(lines, strings.Repeat(" ", w+1))
+	}
+	return lines[:h]
+}
+
+func (m *Model) stripState(s *flow.SlotStatus, st toneStyle) string {
+	switch t := toneOf(s); {
+	case t == idle:
+		return st.sign + " " + m.lang.empty
+	case t == held:
+		return "! " + m.lang.doNotUnplug
+	case s.Busy:
+		return fmt.Sprintf("%s %s %d%%", st.sign, m.lang.stepTitle(s.Step, s.Title), s.Percent)
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", st.sign, s.Verdict, m.lang.verdicts[s.Verdict]))
+}
+
+// stripMore are the lines below the state.
+func (m *Model) stripMore(s *flow.SlotStatus, w int) []string {
+	var lines []string
+	switch {
+	case s.Held:
+		lines = append(lines, fmt.Sprintf("  %s %d%%", m.lang.stepTitle(s.Step, s.Title), s.Percent))
+	case s.Busy && s.Total > 0:
+		lines = append(lines, m.bar(s, w))
+	case !s.Busy && s.Verdict != "":
+		if _, action := m.say(s); toneOf(s) != pass && !s.Removed {
+			lines = append(lines, "  "+cut(action, w-2, m.style.signs.ellipsis))
+		}
+	}
+	if !s.MAC.IsZero() {
+		lines = append(lines, "  "+m.style.dim.s(s.MAC.String()))
+	}
+	if hint := m.lang.hint(s); hint != "" {
+		lines = append(lines, cut(hint, w, m.style.signs.ellipsis))
+	}
+	return lines
+}

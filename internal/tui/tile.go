@@ -1,0 +1,190 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// toneOf is what the slot's tile says.
+func toneOf(s *flow.SlotStatus) tone {
+	switch {
+	case s.Held:
+		return held
+	case s.Busy && s.Step == bindStep:
+		return scanning
+	case s.Busy:
+		return working
+	}
+	if t, ok := tonesOf[s.Verdict]; ok {
+		return t
+	}
+	return idle
+}
+
+// bindStep is the step in which a device waits for its serial number.
+const bindStep = "bind"
+
+var tonesOf = map[record.Verdict]tone{
+	record.Pass: pass, record.Retry: retry, record.Scrap: scrap,
+	record.Quarantine: quarantine, record.Station: station,
+}
+
+// line is one line inside a tile.
+type line struct {
+	text   string
+	paint  paint
+	center bool
+	rank   int // in a tile that is too low, lines of the highest rank go first
+}
+
+// ranked drops the lines of the highest rank until n are left.
+func ranked(lines []line, n int) []line {
+	for len(lines) > n && n >= 0 {
+		worst := 0
+		for _, l := range lines {
+			worst = max(worst, l.rank)
+		}
+		kept := lines[:0:0]
+		for _, l := range lines {
+			if l.rank != worst {
+				kept = append(kept, l)
+			}
+		}
+		if len(kept) == 0 {
+			return lines[:n]
+		}
+		lines = kept
+	}
+	return lines
+}
+
+// Sizes from which a tile has a frame.
+const (
+	framedWidth  = 18
+	framedHeight = 4
+)
+
+// tile draws one slot into exactly h lines of w cells.
+func (m *Model) tile(s *flow.SlotStatus, w, h int, chosen bool) []string {
+	if w < framedWidth || h < framedHeight {
+		return m.strip(s, w, h, chosen)
+	}
+	st := m.style.tone[toneOf(s)]
+	iw, ih := w-4, h-2 // a cell of space beside each edge
+	body := m.inside(s, iw, ih)
+	base := paint{}
+	if st.fill && !s.Removed {
+		base = st.paper
+	}
+	out := make([]string, 0, h)
+	out = append(out, m.top(s, st, w, chosen))
+	above := (ih - len(body)) / 2
+	for i := range ih {
+		var row string
+		if i >= above && i-above < len(body) {
+			row = body[i-above].draw(iw, base)
+		} else {
+			row = base.s(strings.Repeat(" ", iw))
+		}
+		out = append(out, st.edge.s(st.frame.l)+base.s(" ")+row+base.s(" ")+st.edge.s(st.frame.r))
+	}
+	return append(out, m.bottom(s, st, w))
+}
+
+// draw fills w cells with the line; base is the paint of the tile.
+func (l line) draw(w int, base paint) string {
+	n := width(l.text)
+	if n > w {
+		l.text, n = fit(l.text, w), w
+	}
+	before := 0
+	if l.center {
+		before = (w - n) / 2
+	}
+	p := l.paint
+	if p.on == "" {
+		p = base
+	}
+	return base.s(strings.Repeat(" ", before)) + p.s(l.text) + base.s(strings.Repeat(" ", w-n-before))
+}
+
+// top is the upper edge: the slot's name, its port and the device.
+func (m *Model) top(s *flow.SlotStatus, st toneStyle, w int, chosen bool) string {
+	name := " " + s.Name + " "
+	if chosen {
+		name = " " + m.style.signs.mark + " " + s.Name + " "
+	}
+	right := ""
+	if !s.MAC.IsZero() {
+		right = " " + s.MAC.String() + " "
+	}
+	if s.Serial != "" && w >= 60 {
+		right = " " + s.Serial + right
+	}
+	if w-width(name)-width(right) < 4 {
+		right = ""
+	}
+	if room := w - width(name) - width(right) - 6; s.Port != "" && room > width(s.Port)+2 {
+		name += st.frame.t + " " + s.Port + " "
+	}
+	name = cut(name, w-3, m.style.signs.ellipsis)
+	fill := strings.Repeat(st.frame.t, max(w-3-width(name)-width(right)-1, 0))
+	return st.edge.s(st.frame.tl+st.frame.t+name+fill+right+st.frame.t) + st.edge.s(st.frame.tr)
+}
+
+// bottom is the lower edge: what the slot's past says, and the watermark.
+func (m *Model) bottom(s *flow.SlotStatus, st toneStyle, w int) string {
+	label, mark := "", ""
+	if hint := m.lang.hint(s); hint != "" && width(hint)+6 <= w {
+		label = " " + hint + " "
+	}
+	if m.simulated() && w >= 40+width(label) {
+		mark = " SIMULATION "
+	}
+	fill := strings.Repeat(st.frame.b, max(w-4-width(label)-width(mark), 0))
+	return st.edge.s(st.frame.bl + st.frame.b + label + fill + mark + st.frame.b + st.frame.br)
+}
+
+// inside is what a framed tile says, at most h lines of w cells.
+func (m *Model) inside(s *flow.SlotStatus, w, h int) []line {
+	switch t := toneOf(s); {
+	case t == idle:
+		return m.insideIdle(s, w, h)
+	case s.Busy:
+		return m.insideWork(s, w, h)
+	default:
+		return m.insideVerdict(s, w, h)
+	}
+}
+
+func (m *Model) insideIdle(s *flow.SlotStatus, w, h int) []line {
+	st := m.style.tone[idle]
+	lines := []line{
+		{text: st.sign + " " + m.lang.empty, paint: m.style.bold, center: true},
+		{text: m.lang.plugIn, center: true, rank: 1},
+	}
+	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
+}
+
+// hintLines tell the hint where the tile's edge is too short for it.
+func (m *Model) hintLines(s *flow.SlotStatus, w, n int) []line {
+	hint := m.lang.hint(s)
+	if hint == "" || width(hint)+2 <= w {
+		return nil
+	}
+	var lines []line
+	for _, text := range wrap(hint, w, n, m.style.signs.ellipsis) {
+		lines = append(lines, line{text: text, center: true, rank: 8})
+	}
+	return lines
+}
+
+// clock is a duration as minutes and seconds.
+func clock(d time.Duration) string {
+	s := int(d.Round(time.Second).Seconds())
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}

@@ -1,0 +1,109 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"station/internal/flow"
+)
+
+// insideVerdict is a tile that shows a result: the word as large as the tile
+// allows, what happened, and what to do now.
+func (m *Model) insideVerdict(s *flow.SlotStatus, w, h int) []line {
+	st := m.style.tone[toneOf(s)]
+	strong := st.strong
+	if s.Removed {
+		strong = m.style.bold
+	}
+	sentence, action := m.say(s)
+	room := h - 1 // the word
+	do := wrap(action, w, max(1, min(room, (room+1)/2)), m.style.signs.ellipsis)
+	what := wrap(sentence, w, room-len(do), m.style.signs.ellipsis)
+	text := asLines(what, line{center: true, rank: 2})
+	text = append(text, asLines(do, line{paint: strong, center: true, rank: 1})...)
+	lines := m.word(s, w, h-len(text)-1)
+	lines = append(append(lines, line{rank: 9}), text...)
+	if facts := m.facts(s, w); facts != "" {
+		lines = append(lines, line{rank: 9}, line{text: facts, center: true, rank: 4})
+	}
+	if m.named(s, w) {
+		lines = append(lines, line{text: s.MAC.String(), center: true, rank: 3})
+	}
+	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
+}
+
+// say is the sentence and the action, as things stand in the slot now.
+func (m *Model) say(s *flow.SlotStatus) (sentence, action string) {
+	sentence, action = m.lang.sentence(s)
+	switch {
+	case m.unseen[s.Name]:
+		action += " " + fmt.Sprintf(m.lang.ackNow, m.lang.space)
+	case s.Removed:
+		action = m.lang.free
+	}
+	return sentence, action
+}
+
+func asLines(texts []string, like line) []line {
+	lines := make([]line, len(texts))
+	for i, t := range texts {
+		like.text = t
+		lines[i] = like
+	}
+	return lines
+}
+
+// word is the verdict with its sign: in block letters where they fit into w
+// cells and h lines, else on one line.
+func (m *Model) word(s *flow.SlotStatus, w, h int) []line {
+	st := m.style.tone[toneOf(s)]
+	word, own := string(s.Verdict), m.lang.verdicts[s.Verdict]
+	letters := biggest(w, h-1, m.style.ascii, st.glyph+" "+word, word)
+	if letters == nil {
+		text := strings.TrimSpace(st.sign + " " + word + " " + own)
+		paint := st.strong
+		if s.Removed {
+			paint = m.style.bold
+		}
+		return []line{{text: text, paint: paint, center: true}}
+	}
+	lines := asLines(letters, line{center: true})
+	if own != "" {
+		lines = append(lines, line{rank: 9}, line{text: own, paint: st.strong, center: true})
+	}
+	return lines
+}
+
+// biggest draws the first text that comes out higher than those after it.
+func biggest(w, h int, ascii bool, texts ...string) []string {
+	var best []string
+	for _, text := range texts {
+		if lines := big(text, w, h, ascii); len(lines) > len(best) {
+			best = lines
+		}
+	}
+	return best
+}
+
+// facts are the small print: code, time, visits.
+func (m *Model) facts(s *flow.SlotStatus, w int) string {
+	parts := []string{s.Code}
+	if s.Seconds > 0 {
+		parts = append(parts, fmt.Sprintf(m.lang.sec, decimal(s.Seconds)))
+	}
+	if s.Visits > 1 {
+		parts = append(parts, fmt.Sprintf(m.lang.visit, s.Visits))
+	}
+	if s.Tried > 1 {
+		parts = append(parts, fmt.Sprintf(m.lang.passedOf, s.Passed, s.Tried))
+	}
+	return joined(parts, m.style.signs.sep, w)
+}
+
+// decimal shows tenths only where they matter.
+func decimal(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}

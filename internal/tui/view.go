@@ -1,0 +1,92 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The smallest window that says anything.
+const (
+	leastWidth  = 24
+	leastHeight = 6
+)
+
+// View draws the whole window: exactly height lines, none wider than width.
+func (m *Model) View() string {
+	if m.width <= 0 || m.height <= 0 {
+		return ""
+	}
+	if m.width < leastWidth || m.height < leastHeight {
+		return strings.Join(block([]string{m.lang.tooSmall}, m.width, m.height), "\n")
+	}
+	head, foot := m.header(), m.footer()
+	h := m.height - len(head) - len(foot)
+	var body []string
+	if m.dialog != nil {
+		body = m.framed(m.dialog.view(m, m.width-4, h-2), h)
+	} else {
+		body = m.line(h)
+	}
+	lines := append(append(head, block(body, m.width, h)...), foot...)
+	return strings.Join(lines, "\n")
+}
+
+// block makes the lines exactly h lines of w cells.
+func block(lines []string, w, h int) []string {
+	out := make([]string, max(h, 0))
+	for i := range out {
+		if i < len(lines) {
+			out[i] = fit(lines[i], w)
+		} else {
+			out[i] = strings.Repeat(" ", w)
+		}
+	}
+	return out
+}
+
+// framed is a dialogue in the place of the line.
+func (m *Model) framed(lines []string, h int) []string {
+	f := m.style.tone[idle].frame
+	w := m.width
+	out := []string{f.tl + strings.Repeat(f.t, w-2) + f.tr}
+	for _, l := range block(lines, w-4, h-2) {
+		out = append(out, f.l+" "+l+" "+f.r)
+	}
+	return append(out, f.bl+strings.Repeat(f.b, w-2)+f.br)
+}
+
+// bodyHeight is what header and footer leave.
+func (m *Model) bodyHeight() int { return m.height - len(m.header()) - len(m.footer()) }
+
+func (m *Model) grid() grid {
+	return layout(len(m.status.Slots), m.width, m.bodyHeight(), m.cfg.Columns, m.chosen)
+}
+
+// line draws the tiles.
+func (m *Model) line(h int) []string {
+	g := layout(len(m.status.Slots), m.width, h, m.cfg.Columns, m.chosen)
+	var out []string
+	for row := range g.rows {
+		var tiles [][]string
+		for col := range g.cols {
+			i := row*g.cols + col
+			if i >= g.n {
+				break
+			}
+			i += g.first
+			chosen := i == m.chosen && len(m.status.Slots) > 1
+			tiles = append(tiles, m.tile(m.status.Slots[i], g.w, g.h, chosen))
+		}
+		for y := range g.h {
+			var b strings.Builder
+			for _, t := range tiles {
+				b.WriteString(t[y])
+			}
+			out = append(out, b.String())
+		}
+	}
+	if g.n < len(m.status.Slots) {
+		out = append(block(out, m.width, h-1), fmt.Sprintf(m.lang.more, g.first+1, g.first+g.n, len(m.status.Slots)))
+	}
+	return out
+}
