@@ -63,7 +63,7 @@ func Open(cfg Config) (*Token, error) {
 	if err := m.enter(ctx); err != nil {
 		return nil, edge(errors.Join(err, m.release(ctx)))
 	}
-	err = t.attach()
+	err = scrubbed(t.attach)
 	m.leave()
 	if err != nil {
 		t.pin.Destroy()

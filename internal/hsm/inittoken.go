@@ -31,7 +31,8 @@ func InitToken(modulePath, label string, soPIN, userPIN *secret.Bytes) (Info, er
 		return Info{}, edge(err)
 	}
 	defer m.leave()
-	info, err := m.initToken(label, soPIN, userPIN)
+	var info Info
+	err = scrubbed(func() (err error) { info, err = m.initToken(label, soPIN, userPIN); return err })
 	return info, edge(err)
 }
 

@@ -48,11 +48,23 @@ static rv login(struct functions *f, unsigned long session, unsigned long user, 
 static rv sign(struct functions *f, unsigned long session, void *data, unsigned long n, void *out, unsigned long *outlen) {
 	return f->sign(session, data, n, out, outlen);
 }
+
+// The C library moves bytes through vector registers (zmm16 and up on newer
+// machines) which Go never touches. Moving zeros of every size goes through
+// the same ones.
+static void clear_registers(void) {
+	static const unsigned char from[512];
+	unsigned char to[512];
+	void *(*volatile move)(void *, const void *, size_t) = memmove;
+	for (size_t n = 16; n <= sizeof from; n *= 2)
+		move(to, from, n);
+}
 */
 import "C"
 
 import (
 	"errors"
+	"runtime"
 	"unsafe"
 
 	"station/internal/secret"
@@ -106,6 +118,24 @@ func (f functions) sign(s pkcs11.SessionHandle, data []byte, out *secret.Bytes) 
 	err := rv(C.sign(f.list, C.ulong(s), in, n, to, &room))
 	return int(room), err
 }
+
+// scrubbed runs fn, which handles keys or a PIN, and then overwrites the
+// vector registers of the thread. Copying leaves the last key in them, and the
+// kernel saves them onto a signal stack at the next preemption of the thread,
+// where they would stay.
+func scrubbed(fn func() error) error {
+	runtime.LockOSThread() // the registers cleared must be the ones used
+	defer runtime.UnlockOSThread()
+	defer func() {
+		var from, to [256]byte
+		move(to[:], from[:]) // Go's own moves: X0 to X15 on amd64
+		C.clear_registers()
+	}()
+	return fn()
+}
+
+//go:noinline
+func move(to, from []byte) { copy(to, from) }
 
 func pointer(b []byte) (unsafe.Pointer, C.ulong) {
 	return unsafe.Pointer(unsafe.SliceData(b)), C.ulong(len(b))

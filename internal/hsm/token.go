@@ -62,7 +62,9 @@ func call[T any](ctx context.Context, t *Token, again repetition, fn func() (T, 
 	go func() {
 		defer t.mod.leave()
 		var r result
-		r.err = t.attempt(again, func() (err error) { r.value, err = fn(); return err })
+		r.err = scrubbed(func() error {
+			return t.attempt(again, func() (err error) { r.value, err = fn(); return err })
+		})
 		done <- r
 	}()
 	select {
@@ -236,3 +238,9 @@ func (t *Token) drop() {
 	}
 	t.session, t.life, t.wrapper = 0, 0, 0
 }
+
+// String names the token; printing one never reaches its fields.
+func (t *Token) String() string { return t.URI() }
+
+// GoString is String.
+func (t *Token) GoString() string { return t.URI() }
