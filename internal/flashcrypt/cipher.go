@@ -58,8 +58,11 @@ func New(key *secret.Bytes, config uint8) (*Cipher, error) {
 	// One byte at a time: copy would leave the key in a vector register.
 	to, from := memory.Reveal(), key.Reveal()
 	for i := range KeySize {
-		// The chip completes a 24-byte key with its own middle 64 bits.
-		to[i] = from[i-i/ShortKeySize*2*(KeySize-len(from))]
+		n := i
+		if n >= len(from) {
+			n -= 16 // the chip completes a 24-byte key with its bytes 8 to 15
+		}
+		to[i] = from[n]
 	}
 	return &Cipher{memory: memory, masks: masks(config)}, nil
 }
