@@ -1,0 +1,92 @@
+package esploader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"station/internal/esp32"
+)
+
+// SetBaud changes the speed of both ends and makes sure that they understand
+// each other. After an error the chip's speed is unknown: Connect starts anew
+// at 115200 baud.
+func (l *Loader) SetBaud(ctx context.Context, baud int) error {
+	if baud == l.baud {
+		return nil
+	}
+	if baud <= 0 { // CHANGE_BAUDRATE 0 hangs the ROM
+		return fmt.Errorf("set %d baud: not a speed", baud)
+	}
+	if err := l.changeBaud(ctx, baud); err != nil {
+		l.dirty = false // of no use: the chip cannot be brought back into step
+		return fmt.Errorf("set %d baud: %w", baud, errors.Join(err, l.hostBaud(InitialBaud)))
+	}
+	return nil
+}
+
+func (l *Loader) changeBaud(ctx context.Context, baud int) error {
+	v, err := l.ReadRegs(ctx, regCalRC, regFuses+4*4)
+	if err != nil {
+		return err
+	}
+	l.payload = appendChangeBaud(l.payload[:0], romBaud(baud, v[0], v[1]))
+	if _, err := l.do(ctx, cmdChangeBaud, l.payload, cmdChangeBaud.timeout(0)); err != nil {
+		return err
+	}
+	if err := l.awaitSwitch(); err != nil {
+		return err
+	}
+	if err := l.hostBaud(baud); err != nil {
+		return err
+	}
+	// A READ_REG that the ROM hears in part, while it is still switching, would
+	// hang it. A SYNC cannot.
+	l.dirty = true
+	if err := l.settle(); err != nil {
+		return err
+	}
+	magic, err := l.magic(ctx)
+	if err == nil && magic != chipMagic {
+		err = fmt.Errorf("%w: it answers %#08x", esp32.ErrNoAnswer, magic)
+	}
+	return err
+}
+
+// awaitSwitch waits for the two C0 that the ROM sends at the old speed before
+// it takes up the new one.
+func (l *Loader) awaitSwitch() error {
+	const stray, patience = 2, 20 * time.Millisecond
+	deadline := time.Now().Add(patience)
+	for n := len(l.have); n < stray; n += l.got {
+		err := l.fill(deadline)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	l.have = nil
+	l.dec.Reset()
+	return nil
+}
+
+// romBaud is the number to send for a speed. The ROM computes its divider from
+// a crystal frequency that it has measured with an RC oscillator, which drifts:
+// the error is undone here. cal is the register that holds the measurement, and
+// ck8m fuse word 4, which holds the oscillator's own calibration.
+func romBaud(baud int, cal, ck8m uint32) int {
+	measured := uint64(cal>>7&0x1ffffff) * 15625 * uint64(ck8m&0xff) / 40 // Hz
+	crystal := uint64(26e6)
+	if measured > 33e6 {
+		crystal = 40e6
+	}
+	// A measurement that is far off was never made (or not by a chip).
+	if measured < crystal*3/4 || measured > crystal*5/4 {
+		return baud
+	}
+	return int(uint64(baud) * measured / crystal)
+}

@@ -1,0 +1,156 @@
+package esploader
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"station/internal/esp32"
+)
+
+// Registers that tell who a chip is (ESP32 Technical Reference Manual;
+// ESP-IDF soc/esp32).
+const (
+	chipMagic  = 0x00f0_1d83
+	regMagic   = 0x4000_1000
+	regFuses   = 0x3ff5_a000 // BLOCK0 word 0
+	regDate    = 0x3ff6_607c // APB_CTRL_DATE: bit 31 belongs to the revision
+	regClkdiv  = 0x3ff4_0014 // UART0 clock divider, as the ROM measured the host's speed
+	regCalRC   = 0x3ff5_f06c // how long the ROM's calibration of its RC oscillator took
+	maxSetSize = 16 << 20    // the ROM addresses flash with 24 bits
+)
+
+// block0 is fuse BLOCK0. Word 0, the protections, is of no use here.
+type block0 [7]uint32
+
+func (w *block0) mac() (m esp32.MAC, crc byte) {
+	var b [8]byte
+	binary.BigEndian.PutUint32(b[:], w[2])
+	binary.BigEndian.PutUint32(b[4:], w[1])
+	copy(m[:], b[2:])
+	return m, b[1]
+}
+
+// revision puts the major number together from three places.
+func (w *block0) revision(date uint32) esp32.Revision {
+	major := map[uint32]int{0: 0, 1: 1, 3: 2, 7: 3}[w[3]>>15&1|w[5]>>20&1<<1|date>>31<<2]
+	return esp32.Revision(100*major) + esp32.Revision(w[5]>>24&3)
+}
+
+var packages = map[uint32]struct{ name, v3, singleCore string }{
+	0: {"D0WDQ6", "D0WDQ6-V3", "S0WDQ6"},
+	1: {"D0WD", "D0WD-V3", "S0WD"},
+	2: {"D2WD", "", ""},
+	4: {"U4WDH", "", ""},
+	5: {"PICO-D4", "PICO-V3", ""},
+	6: {"PICO-V3-02", "", ""},
+	7: {"D0WDR2-V3", "", ""},
+}
+
+func (w *block0) pkg(rev esp32.Revision) string {
+	code := w[3]>>9&7 | w[3]>>2&1<<3
+	p, known := packages[code]
+	switch {
+	case !known:
+		return fmt.Sprintf("ESP32 (package %d)", code)
+	case w[3]&1 != 0 && p.singleCore != "":
+		return "ESP32-" + p.singleCore
+	case rev.Major() == 3 && p.v3 != "":
+		return "ESP32-" + p.v3
+	}
+	return "ESP32-" + p.name
+}
+
+// coding: the chip treats 3 as none.
+func (w *block0) coding() esp32.Coding {
+	if c := esp32.Coding(w[6] & 3); c != 3 {
+		return c
+	}
+	return esp32.CodingNone
+}
+
+// flashPins is SPI_ATTACH's argument: 0 for the usual pins, or those that the
+// fuses name, five bits each as they are burned.
+func (w *block0) flashPins() uint32 {
+	clk, q, d, cs, hd := w[5]&31, w[5]>>5&31, w[5]>>10&31, w[5]>>15&31, w[3]>>4&31
+	return hd<<24 | cs<<18 | d<<12 | q<<6 | clk
+}
+
+// crystal is the nearest of the two that exist, from the divider that the ROM
+// found for this end's speed.
+func crystal(clkdiv uint32, baud int) int {
+	if uint64(clkdiv&0xfffff)*uint64(baud) > 33e6 {
+		return 40
+	}
+	return 26
+}
+
+// Identify reads who the chip is and makes its flash ready: pins, chip, size.
+// With esp32.ErrMACCRC or esp32.ErrFlashID the identity holds what is known.
+// A flash of unknown size has FlashSize 0, and the ROM takes it for 2 MiB until
+// SetFlashSize.
+func (l *Loader) Identify(ctx context.Context) (esp32.Identity, error) {
+	id, pins, err := l.identity(ctx)
+	if err == nil {
+		err = l.attachFlash(ctx, &id, pins)
+	}
+	if err != nil {
+		return id, fmt.Errorf("identify: %w", err)
+	}
+	return id, nil
+}
+
+func (l *Loader) identity(ctx context.Context) (id esp32.Identity, pins uint32, err error) {
+	for range attempts {
+		var w block0
+		addrs := []uint32{regDate, regClkdiv}
+		for i := range w[1:] {
+			addrs = append(addrs, regFuses+4*uint32(i+1))
+		}
+		v, err := l.ReadRegs(ctx, addrs...)
+		if err != nil {
+			return id, 0, err
+		}
+		copy(w[1:], v[2:])
+		id.Revision = w.revision(v[0])
+		id.Crystal = crystal(v[1], l.baud)
+		id.Package = w.pkg(id.Revision)
+		id.Coding = w.coding()
+		mac, crc := w.mac()
+		if id.MAC = mac; mac.CRC8() == crc {
+			return id, w.flashPins(), nil
+		}
+	}
+	return id, 0, fmt.Errorf("%w: %v", esp32.ErrMACCRC, id.MAC)
+}
+
+func (l *Loader) attachFlash(ctx context.Context, id *esp32.Identity, pins uint32) error {
+	err := l.again(func() error {
+		l.payload = appendSPIAttach(l.payload[:0], pins)
+		_, err := l.do(ctx, cmdSPIAttach, l.payload, cmdSPIAttach.timeout(0))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if id.FlashID, err = l.flashID(ctx); err != nil {
+		return err
+	}
+	if id.FlashID == 0 || id.FlashID == 0xffffff || id.FlashID == 0xffff3f {
+		return fmt.Errorf("%w: it answers %06x", esp32.ErrFlashID, id.FlashID)
+	}
+	if id.FlashSize = flashSize(id.FlashID); id.FlashSize == 0 {
+		return nil
+	}
+	return l.SetFlashSize(ctx, id.FlashSize)
+}
+
+// SetFlashSize tells the ROM how large the flash is (bytes): it refuses what
+// lies beyond, and addresses at most 16 MiB.
+func (l *Loader) SetFlashSize(ctx context.Context, size uint32) error {
+	return l.again(func() error {
+		l.payload = appendSPISetParams(l.payload[:0], min(size, maxSetSize))
+		_, err := l.do(ctx, cmdSPISetParams, l.payload, cmdSPISetParams.timeout(0))
+		return err
+	})
+}

@@ -1,0 +1,229 @@
+package esploader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"station/internal/esp32"
+)
+
+// step is one state of the modem lines. Both are active low at the chip: DTR
+// asserted pulls GPIO0 low, RTS asserted pulls EN low. With the usual pair of
+// transistors the two together do nothing.
+type step struct {
+	dtr, rts bool
+	wait     time.Duration
+}
+
+const (
+	holdReset = 100 * time.Millisecond
+	// How long GPIO0 stays low after EN rises. The second is for boards whose
+	// EN rises slowly.
+	shortHold = 50 * time.Millisecond
+	longHold  = 550 * time.Millisecond
+
+	connectTries = 7
+	syncTries    = 5 // after each reset
+)
+
+// tight never passes through a state that releases EN with GPIO0 high. It
+// needs a port that changes both lines at one instant.
+func tight(hold time.Duration) []step {
+	return []step{{false, false, 0}, {true, true, 0}, {false, true, holdReset}, {true, false, hold}, {false, false, 0}, {false, false, 0}}
+}
+
+// classic changes one line at a time.
+func classic(hold time.Duration) []step {
+	return []step{{false, false, 0}, {false, true, holdReset}, {true, true, 0}, {true, false, hold}, {false, false, 0}}
+}
+
+// intoApp releases EN with GPIO0 high.
+var intoApp = []step{{false, true, holdReset}, {false, false, 0}}
+
+// strategies are the ways to reset into the loader, in the order in which they
+// are tried.
+func (l *Loader) strategies() [][]step {
+	p, says := l.port.(interface{ LinesTogether() bool })
+	if says && !p.LinesTogether() || !says && runtime.GOOS == "windows" {
+		return [][]step{classic(shortHold), classic(longHold)}
+	}
+	return [][]step{tight(shortHold), tight(longHold), classic(shortHold), classic(longHold)}
+}
+
+// drive goes through the steps. What the chip said before EN went low is
+// thrown away. The lines are left released whatever happens.
+func (l *Loader) drive(ctx context.Context, steps []step) error {
+	for _, s := range steps {
+		if err := l.port.SetLines(s.dtr, s.rts); err != nil {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				err = gone(err)
+			}
+			return fmt.Errorf("set DTR and RTS: %w", err)
+		}
+		if s.wait == 0 {
+			continue
+		}
+		if err := pause(ctx, s.wait); err != nil {
+			_ = l.port.SetLines(false, false)
+			return err
+		}
+		if s.rts {
+			if err := l.discard(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// discard forgets what has arrived. A chip that goes on talking although EN is
+// low is not wired to RTS: it is not waited for.
+func (l *Loader) discard() error {
+	l.have = nil
+	l.dec.Reset()
+	l.text.forget()
+	for end := time.Now().Add(10 * time.Millisecond); time.Now().Before(end); {
+		err := l.fill(time.Now().Add(time.Millisecond))
+		l.have = nil
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// Connect brings the chip into its loader and into step with it, at 115200
+// baud. With ResetManual, or through a port without modem lines, it waits until
+// the loader answers or ctx ends.
+//
+// Errors: esp32.ErrBootMode, ErrDeaf, ErrDownloadDisabled, ErrNoAnswer,
+// ErrNotESP32, ErrPortGone.
+func (l *Loader) Connect(ctx context.Context) error {
+	if err := l.connect(ctx); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	l.text.forget()
+	return nil
+}
+
+func (l *Loader) connect(ctx context.Context) error {
+	if err := l.hostBaud(InitialBaud); err != nil {
+		return err
+	}
+	l.dirty, l.accepted, l.have = false, 0, nil
+	l.dec.Reset()
+	l.text.forget()
+	if l.opts.Reset == ResetManual {
+		return l.waitForLoader(ctx)
+	}
+	var seen console
+	var err error
+	for try, ways := 0, l.strategies(); try < connectTries; try++ {
+		if err = l.drive(ctx, ways[try%len(ways)]); errors.Is(err, errors.ErrUnsupported) {
+			return l.waitForLoader(ctx)
+		}
+		if err == nil {
+			err = l.reach(ctx)
+		}
+		if err == nil || !errors.Is(err, esp32.ErrNoAnswer) {
+			return err
+		}
+		for _, b := range l.text.text {
+			seen.add(b)
+		}
+		if why := seen.silence(); errors.Is(why, esp32.ErrDownloadDisabled) {
+			return why // no other way of resetting helps
+		}
+	}
+	if errors.Is(err, errStub) {
+		return err
+	}
+	return seen.silence()
+}
+
+// reach looks for the loader after one reset.
+func (l *Loader) reach(ctx context.Context) error {
+	var err error
+	for range syncTries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err = l.greet(ctx); err == nil || !errors.Is(err, esp32.ErrNoAnswer) {
+			return err
+		}
+	}
+	return err
+}
+
+// waitForLoader sends SYNCs until somebody has put the chip into its loader.
+func (l *Loader) waitForLoader(ctx context.Context) error {
+	var last error
+	for {
+		if err := ctx.Err(); err != nil {
+			if last == nil || !errors.Is(last, errStub) {
+				last = l.text.silence()
+			}
+			return fmt.Errorf("%w (%w)", last, err)
+		}
+		last = l.greet(ctx)
+		if last == nil || !errors.Is(last, esp32.ErrNoAnswer) {
+			return last
+		}
+	}
+}
+
+var errStub = fmt.Errorf("%w: a program loaded into the chip answers instead of its ROM; reset it", esp32.ErrNoAnswer)
+
+// greet syncs and asks who answers. The answer to that question also tells
+// that nothing older is on its way.
+func (l *Loader) greet(ctx context.Context) error {
+	r, err := l.sync(1)
+	switch {
+	case err != nil:
+		l.dirty = false
+		return err
+	case r.stub || r.value == 0:
+		return errStub
+	}
+	l.text.forget() // of the reset into the loader
+	magic, err := l.magic(ctx)
+	if err != nil || magic == chipMagic {
+		return err
+	}
+	if twice, err := l.magic(ctx); err != nil || twice != magic {
+		return fmt.Errorf("%w: its answers differ: check ground and cable", esp32.ErrNoAnswer)
+	}
+	return fmt.Errorf("%w: chip magic %#08x, want %#08x", esp32.ErrNotESP32, magic, chipMagic)
+}
+
+func (l *Loader) magic(ctx context.Context) (uint32, error) {
+	var v [1]uint32
+	err := l.readTogether(ctx, []uint32{regMagic}, v[:])
+	return v[0], err
+}
+
+func (l *Loader) hostBaud(baud int) error {
+	if err := l.port.SetBaud(baud); err != nil {
+		return fmt.Errorf("set %d baud: %w", baud, err)
+	}
+	l.baud = baud
+	return nil
+}
