@@ -31,9 +31,7 @@ func sizeOfID(id uint32) int {
 // blankFlash is a flash as bought, with content from address 0.
 func blankFlash(size int, id uint32, content []byte) flash {
 	mem := make([]byte, size)
-	for i := copy(mem, content); i < size; i++ {
-		mem[i] = 0xff
-	}
+	fill(mem[copy(mem, content):], 0xff)
 	return flash{mem: mem, id: id}
 }
 
@@ -91,10 +89,7 @@ func (c *Chip) eraseFlash(addr uint32, n int) {
 		if c.keepsSector(uint32(at)) {
 			continue
 		}
-		sector := mem[at : at+sectorSize]
-		for j := range sector {
-			sector[j] = 0xff
-		}
+		fill(mem[at:at+sectorSize], 0xff)
 		c.changedFlash(at, sectorSize)
 	}
 }
@@ -103,4 +98,15 @@ func (c *Chip) eraseFlash(addr uint32, n int) {
 func (c *Chip) changedFlash(at, n int) {
 	c.stickBits(at, n)
 	c.store.saveFlash(c.flash.mem, at, n)
+}
+
+// fill sets all bytes of p.
+func fill(p []byte, b byte) {
+	if len(p) == 0 {
+		return
+	}
+	p[0] = b
+	for n := 1; n < len(p); n *= 2 {
+		copy(p[n:], p[:n])
+	}
 }

@@ -1,8 +1,6 @@
 package sim
 
-import (
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // SPI1, through which a host talks to the flash chip by register writes: a
 // command of its own making, started by bit 18 of CMD.
@@ -67,9 +65,7 @@ var sfdp = []byte("SFDP\x00\x01\x00\xff")
 // norCommand is the flash chip's side of the bus: opcodes of the 25 series.
 func (c *Chip) norCommand(op byte, addr uint32, in, out []byte) {
 	f := &c.flash
-	for i := range out {
-		out[i] = 0xff
-	}
+	fill(out, 0xff)
 	switch op {
 	case 0x9f:
 		copy(out, []byte{byte(f.id), byte(f.id >> 8), byte(f.id >> 16)})
@@ -125,11 +121,5 @@ func (c *Chip) norWrite(op byte, addr uint32, in []byte) {
 		c.eraseFlash(addr&^(blockSize-1), blockSize/sectorSize)
 	case 0xc7, 0x60:
 		c.eraseFlash(0, len(f.mem)/sectorSize)
-	}
-}
-
-func fill(p []byte, b byte) {
-	for i := range p {
-		p[i] = b
 	}
 }
