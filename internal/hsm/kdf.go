@@ -58,9 +58,11 @@ func CheckValue(key *secret.Bytes) (string, error) {
 	b := page.Reveal()
 	pad := func(with byte, rest []byte) []byte {
 		clear(b)
-		copy(b, key.Reveal())
 		for i := range sha256.BlockSize {
-			b[i] ^= with
+			b[i] = with
+		}
+		for i, k := range key.Reveal() { // a copy would leave the key in vector registers
+			b[i] ^= k
 		}
 		return b[:sha256.BlockSize+copy(b[sha256.BlockSize:], rest)]
 	}

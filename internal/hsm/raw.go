@@ -36,19 +36,6 @@ static struct functions *load(const char *path, char **why) {
 	return list;
 }
 
-static rv init_token(struct functions *f, unsigned long slot, void *pin, unsigned long n, void *label) {
-	return f->init_token(slot, pin, n, label);
-}
-static rv init_pin(struct functions *f, unsigned long session, void *pin, unsigned long n) {
-	return f->init_pin(session, pin, n);
-}
-static rv login(struct functions *f, unsigned long session, unsigned long user, void *pin, unsigned long n) {
-	return f->login(session, user, pin, n);
-}
-static rv sign(struct functions *f, unsigned long session, void *data, unsigned long n, void *out, unsigned long *outlen) {
-	return f->sign(session, data, n, out, outlen);
-}
-
 // The C library moves bytes through vector registers (zmm16 and up on newer
 // machines) which Go never touches. Moving zeros of every size goes through
 // the same ones.
@@ -58,6 +45,24 @@ static void clear_registers(void) {
 	void *(*volatile move)(void *, const void *, size_t) = memmove;
 	for (size_t n = 16; n <= sizeof from; n *= 2)
 		move(to, from, n);
+}
+
+static rv cleared(rv result) {
+	clear_registers();
+	return result;
+}
+
+static rv init_token(struct functions *f, unsigned long slot, void *pin, unsigned long n, void *label) {
+	return cleared(f->init_token(slot, pin, n, label));
+}
+static rv init_pin(struct functions *f, unsigned long session, void *pin, unsigned long n) {
+	return cleared(f->init_pin(session, pin, n));
+}
+static rv login(struct functions *f, unsigned long session, unsigned long user, void *pin, unsigned long n) {
+	return cleared(f->login(session, user, pin, n));
+}
+static rv sign(struct functions *f, unsigned long session, void *data, unsigned long n, void *out, unsigned long *outlen) {
+	return cleared(f->sign(session, data, n, out, outlen));
 }
 */
 import "C"
@@ -119,19 +124,22 @@ func (f functions) sign(s pkcs11.SessionHandle, data []byte, out *secret.Bytes) 
 	return int(room), err
 }
 
-// scrubbed runs fn, which handles keys or a PIN, and then overwrites the
-// vector registers of the thread. Copying leaves the last key in them, and the
-// kernel saves them onto a signal stack at the next preemption of the thread,
-// where they would stay.
+// scrubbed runs fn, which handles keys or a PIN, on one thread and leaves the
+// thread without them.
 func scrubbed(fn func() error) error {
-	runtime.LockOSThread() // the registers cleared must be the ones used
+	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer func() {
-		var from, to [256]byte
-		move(to[:], from[:]) // Go's own moves: X0 to X15 on amd64
-		C.clear_registers()
-	}()
+	defer clearRegisters()
 	return fn()
+}
+
+// clearRegisters overwrites the vector registers of the thread. Copying leaves
+// the last key in them, and the kernel saves them onto a signal stack when Go
+// preempts what runs on the thread; there the key would stay.
+func clearRegisters() {
+	var from, to [256]byte
+	move(to[:], from[:]) // Go's own moves: X0 to X15 on amd64
+	C.clear_registers()
 }
 
 //go:noinline

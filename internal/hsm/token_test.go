@@ -1,6 +1,7 @@
 package hsm_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,6 +92,20 @@ func TestNoPIN(t *testing.T) {
 	cfg.Prompt = func(string) (*secret.Bytes, error) { t.Error("asked"); return nil, nil }
 	_, err = hsm.Open(cfg)
 	wantError(t, err, hsm.ErrNoToken)
+}
+
+// A token with a key pad of its own asks for the PIN itself.
+func TestKeyPad(t *testing.T) {
+	cfg, faults := hsmtest.Faulty(t, hsmtest.Token(t))
+	faults.Set("FLAGS 0x100 -1 0") // CKF_PROTECTED_AUTHENTICATION_PATH
+	cfg.URI.PINSource = ""
+	cfg.Prompt = func(string) (*secret.Bytes, error) { t.Error("asked"); return nil, nil }
+	// SoftHSM has no key pad: that it is given no PIN is all that it can say.
+	_, err := hsm.Open(cfg)
+	var code *hsm.Error
+	if !errors.As(err, &code) || code.Op != "login" || code.Code != pkcs11.CKR_ARGUMENTS_BAD {
+		t.Errorf("got %v", err)
+	}
 }
 
 // A find in SoftHSM reads every object of the token, so a token that serves

@@ -23,6 +23,7 @@ func (t *Token) export(h pkcs11.ObjectHandle, label string) (*secret.Bytes, erro
 		return nil, err
 	}
 	blob, err := t.oaepWrap(h)
+	clearRegisters() // opening the blob takes a while
 	if err != nil {
 		return nil, failure("wrap "+label, err)
 	}
