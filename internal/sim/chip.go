@@ -204,6 +204,7 @@ func (c *Chip) powerOn() {
 func (c *Chip) vanish() {
 	c.gone = true
 	if c.port != nil {
+		c.setLines(false, false) // nothing holds them any more
 		c.port.release(ErrUnplugged)
 	}
 	c.wire.wake()

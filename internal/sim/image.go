@@ -53,6 +53,10 @@ func (c *Chip) loadImage(t *console, p partition) []byte {
 			t.fail(tag, "Segment %d 0x%08x-0x%08x invalid: bad load address range", i, load, load+size)
 			return nil
 		}
+		if int64(at)+int64(size) > int64(len(c.flash.mem)) {
+			t.fail(tag, "bootloader_mmap(0x%x, 0x%x) failed", at, size)
+			return nil
+		}
 		data := c.plainFlash(at, int(size))
 		for _, b := range data {
 			sum ^= b

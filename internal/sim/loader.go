@@ -36,7 +36,8 @@ const (
 	statusSize    = 4
 	syncAnswers   = 8
 	maxReadFlash  = 64
-	romFlashSize  = 2 << 20 // until SPI_SET_PARAMS
+	romFlashSize  = 2 << 20  // until SPI_SET_PARAMS
+	maxFlashSize  = 16 << 20 // 24 address bits
 	checksumSeed  = 0xef
 	groupSize     = 16 // of a WRITE_REG
 	dataHeader    = 16 // before the data of a *_DATA

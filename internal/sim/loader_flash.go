@@ -14,7 +14,7 @@ func (c *Chip) setParams() answer {
 	if l.body() != 24 {
 		return fail(errFormat)
 	}
-	l.flashSize = l.word(1)
+	l.flashSize = min(l.word(1), maxFlashSize)
 	return done
 }
 

@@ -259,9 +259,15 @@ func TestCableAndPower(t *testing.T) {
 	if got := ask(p, unhex(t, magicFrame)); len(got) == 0 {
 		t.Error("plugged again, no answer")
 	}
+	lines(t, p, enLow)
 	c.Vanish()
 	if !c.Powered() {
 		t.Error("the adapter took the power along")
+	}
+	c.Replug()
+	p = openPort(t, c)
+	if got := ask(p, unhex(t, magicFrame)); len(got) == 0 {
+		t.Error("a line of the adapter that is gone still holds the chip in reset")
 	}
 }
 

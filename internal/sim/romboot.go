@@ -22,14 +22,21 @@ var spiModes = [...]string{"QIO", "QOUT", "DIO", "DOUT", "FAST READ", "SLOW READ
 // header is the image's first 24 bytes.
 type header [headerBytes]byte
 
-func (h header) segments() int  { return int(h[1]) }
-func (h header) spiMode() int   { return int(h[2]) }
-func (h header) entry() uint32  { return binary.LittleEndian.Uint32(h[4:]) }
-func (h header) chipID() int    { return int(binary.LittleEndian.Uint16(h[12:])) }
-func (h header) minRev() int    { return int(binary.LittleEndian.Uint16(h[15:])) }
-func (h header) maxRev() int    { return int(binary.LittleEndian.Uint16(h[17:])) }
-func (h header) hashed() bool   { return h[23] == 1 }
-func (h header) flashSize() int { return 1 << 20 << (h[3] >> 4) }
+func (h header) segments() int { return int(h[1]) }
+func (h header) spiMode() int  { return int(h[2]) }
+func (h header) entry() uint32 { return binary.LittleEndian.Uint32(h[4:]) }
+func (h header) chipID() int   { return int(binary.LittleEndian.Uint16(h[12:])) }
+func (h header) minRev() int   { return int(binary.LittleEndian.Uint16(h[15:])) }
+func (h header) maxRev() int   { return int(binary.LittleEndian.Uint16(h[17:])) }
+func (h header) hashed() bool  { return h[23] == 1 }
+
+// flashSize is what the header's size code stands for; 2 MiB for codes without a meaning.
+func (h header) flashSize() int {
+	if code := h[3] >> 4; code <= 7 {
+		return 1 << 20 << code
+	}
+	return 2 << 20
+}
 
 func (h header) modeName() string {
 	if h.spiMode() < len(spiModes) {

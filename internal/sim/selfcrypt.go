@@ -144,7 +144,7 @@ func (b *booting) encryptFlash() {
 		}
 		if wanted {
 			t.info(cryptTag, "Encrypting partition %d at offset 0x%x (length 0x%x)...", i, p.offset, p.size)
-			c.encryptRegion(key, p.offset, int(p.size))
+			c.encryptRegion(key, p.offset, min(int(p.size), len(c.flash.mem)))
 			t.info(cryptTag, "Done encrypting")
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,8 @@ const takeover = 500 * time.Millisecond
 func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	var clients sync.WaitGroup
+	defer clients.Wait()
 	for {
 		conn, err := l.Accept()
 		switch {
@@ -31,7 +34,7 @@ func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
 		case err != nil:
 			return err
 		}
-		go c.serveConn(ctx, conn)
+		clients.Go(func() { c.serveConn(ctx, conn) })
 	}
 }
 

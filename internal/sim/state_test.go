@@ -1,9 +1,12 @@
 package sim
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -62,6 +65,70 @@ func TestBrokenStateFolder(t *testing.T) {
 	}
 	if _, err := New(Options{State: "/dev/null/x"}); err == nil {
 		t.Error("a folder that cannot be made was accepted")
+	}
+}
+
+// Fuses from elsewhere, without the rest: the revision follows them.
+func TestRevisionFollowsTheFuses(t *testing.T) {
+	for _, revision := range []int{Rev0, 1, 3} {
+		dir := t.TempDir()
+		w := FactoryWords(Options{Revision: revision})
+		if err := os.WriteFile(filepath.Join(dir, "efuse.bin"), wordBytes(w), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := newChip(t, Options{State: dir}); got.opts.Revision != revision || got.Fuses() != w {
+			t.Errorf("got revision %d, want %d", got.opts.Revision, revision)
+		}
+	}
+}
+
+const killedDir = "STATION_SIM_KILLED_DIR"
+
+// A process killed at any moment leaves a chip of which everything that was
+// answered is true.
+func TestKilledProcess(t *testing.T) {
+	if dir := os.Getenv(killedDir); dir != "" {
+		burnForEver(t, dir)
+	}
+	dir := t.TempDir()
+	const answered = 20
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledProcess$")
+	cmd.Env = append(os.Environ(), killedDir+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for i := 0; i < answered && lines.Scan(); i++ {
+		if lines.Text() != fmt.Sprint(i) {
+			t.Fatalf("got %q", lines.Text())
+		}
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	c := newChip(t, Options{State: dir})
+	flash := c.Flash()
+	w := c.Fuses()
+	for i := range answered {
+		if got := flash[i*sectorSize : (i+1)*sectorSize]; !bytes.Equal(got, bytes.Repeat([]byte{byte(i)}, sectorSize)) {
+			t.Errorf("sector %d holds %x …", i, got[:4])
+		}
+		if w[7+i/32]>>(i%32)&1 == 0 {
+			t.Errorf("bit %d is not burned", i)
+		}
+	}
+}
+
+// burnForEver writes a sector and burns a bit, tells, and goes on until it is killed.
+func burnForEver(t *testing.T, dir string) {
+	_, h := loaderHost(t, Options{State: dir})
+	for i := range 256 {
+		h.flash(uint32(i*sectorSize), bytes.Repeat([]byte{byte(i)}, sectorSize))
+		h.burn(40, map[int]uint32{7 + i/32: 1 << (i % 32)})
+		fmt.Println(i)
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 //	efuse.bin  124 bytes: 31 words little endian, BLOCK0 (7), BLOCK1-3 (8 each),
 //	           in RDATA order. Coded blocks stand coded, as the fuses do.
 //	flash.bin  the raw flash
-//	chip.json  what is neither: revision, crystal, drift, flash ID
+//	chip.json  what is neither: mask revision, crystal, drift, flash ID. If it is
+//	           missing, the revision is what the fuses say
 //
 // Each change is written through before the chip answers, the fuses with an
 // fsync: a process killed at any moment leaves a state that a chip could have.
@@ -42,8 +43,8 @@ func (c *Chip) openState(dir string) (*store, error) {
 	}
 	s := &store{}
 	err := errors.Join(
-		c.loadBody(filepath.Join(dir, "chip.json")),
 		c.loadWords(s, filepath.Join(dir, "efuse.bin")),
+		c.loadBody(filepath.Join(dir, "chip.json")),
 		c.loadFlash(s, filepath.Join(dir, "flash.bin")),
 	)
 	if err != nil {
@@ -56,6 +57,7 @@ func (c *Chip) openState(dir string) (*store, error) {
 func (c *Chip) loadBody(path string) error {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		c.opts.Revision = c.fusedRevision()
 		b, err = json.MarshalIndent(body{c.opts.Revision, c.opts.Crystal, c.opts.Drift, c.opts.FlashID}, "", "  ")
 		if err != nil {
 			return err
@@ -75,6 +77,18 @@ func (c *Chip) loadBody(path string) error {
 	}
 	c.flash.id = was.FlashID
 	return nil
+}
+
+// fusedRevision is the mask revision that goes with the fuses, as Options have it.
+func (c *Chip) fusedRevision() int {
+	switch rev := c.revision() / 100; {
+	case rev == 0:
+		return Rev0
+	case rev == 1:
+		return 1
+	default:
+		return max(2, c.opts.major()) // only silicon tells 2 from 3
+	}
 }
 
 func (c *Chip) loadWords(s *store, path string) (err error) {
