@@ -259,8 +259,9 @@ func (c *Chip) sync() answer {
 	return done
 }
 
-// readRegs answers one register. A request too short for an address, and an
-// address that nothing answers, kill the loader.
+// readRegs answers one register. An address that nothing answers kills the
+// loader. So does, always, a request too short for an address: the real one
+// loads from what the buffer held before, and a host had better not try.
 func (c *Chip) readRegs() answer {
 	v, ok := c.readReg(c.loader.word(0))
 	if !ok || c.loader.body() < 4 {
@@ -270,7 +271,8 @@ func (c *Chip) readRegs() answer {
 	return done
 }
 
-// writeRegs writes every whole group of address, value, mask, delay.
+// writeRegs writes every whole group of address, value, mask, delay. A shorter
+// group is answered; that it writes nothing is an assumption.
 func (c *Chip) writeRegs() answer {
 	l := &c.loader
 	for i := range l.body() / groupSize {

@@ -34,7 +34,10 @@ func (c *Chip) ServePTY(ctx context.Context) (*PTY, error) {
 	}
 	conn, err := slave.SyscallConn()
 	if err != nil {
-		return nil, err
+		port.Close()
+		master.Close()
+		slave.Close()
+		return nil, fmt.Errorf("make a pseudo-terminal: %w", err)
 	}
 	port.tune = func() (baud float64) {
 		conn.Control(func(fd uintptr) {
