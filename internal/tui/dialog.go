@@ -93,7 +93,7 @@ func (q *question) said(m *Model, w int) []string {
 		return []string{"", m.style.dim.s(m.lang.wait)}
 	case q.err != nil:
 		lines := []string{""}
-		for _, l := range wrap(q.err.Error(), w, 3, m.style.signs.ellipsis) {
+		for _, l := range wrap(clean(q.err.Error()), w, 3, m.style.signs.ellipsis) {
 			lines = append(lines, m.style.alarm.s(l))
 		}
 		return lines

@@ -117,7 +117,10 @@ func (d *detailDialog) page(m *Model) []string {
 	if len(out) > 0 && len(d.detail.Entries) > 0 {
 		out = append(out, "")
 	}
-	return append(out, d.detail.Entries...)
+	for _, text := range d.detail.Entries {
+		out = append(out, clean(text))
+	}
+	return out
 }
 
 // logLine is one event as an engineer reads it.
@@ -133,7 +136,7 @@ func (m *Model) logLine(e flow.Event) string {
 	add(e.Seconds > 0, "%.2f s", e.Seconds)
 	add(e.Baud > 0, "%d baud", e.Baud)
 	add(e.Retries > 0, "%d blocks again", e.Retries)
-	add(e.Detail != "", "%s", e.Detail)
+	add(e.Detail != "", "%s", clean(e.Detail))
 	return strings.TrimRight(strings.Join(parts, " "), " ")
 }
 
@@ -162,15 +165,7 @@ func printable(console string) []string {
 	}
 	lines := strings.Split(strings.TrimRight(strings.ReplaceAll(console, "\r", ""), "\n"), "\n")
 	for i, l := range lines {
-		lines[i] = strings.Map(func(r rune) rune {
-			switch {
-			case r == '\t':
-				return ' '
-			case r < ' ' || r >= 0x7f && r < 0xa0:
-				return '.'
-			}
-			return r
-		}, l)
+		lines[i] = clean(l)
 	}
 	return lines
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/bubbles/textinput"
@@ -15,7 +16,6 @@ type planDialog struct {
 	text textinput.Model
 	plan *Plan // nil while it is being read
 	top  int   // first line shown
-	rows int   // lines of the plan as drawn last
 }
 
 // planMsg is the plan, or why there is none.
@@ -46,10 +46,13 @@ func (d *planDialog) word() string {
 func (d *planDialog) keys(m *Model) []binding {
 	var out []binding
 	if d.plan != nil && !d.busy {
-		if strings.EqualFold(strings.TrimSpace(d.text.Value()), d.word()) {
+		if d.read(m) && strings.EqualFold(strings.TrimSpace(d.text.Value()), d.word()) {
 			out = append(out, bind(func() tea.Cmd { return d.approve(m) }, m.lang.enter, m.lang.approve, "enter"))
 		}
-		out = append(out, m.scrollKey(&d.top, len(d.plan.Lines)+len(d.plan.Warnings)))
+		w, _ := m.inner()
+		if more := len(d.lines(m, w)) - d.room(m); more > 0 {
+			out = append(out, m.scrollKey(&d.top, more+1))
+		}
 	}
 	return append(out, m.leaveKey())
 }
@@ -91,35 +94,73 @@ func (d *planDialog) done(m *Model) tea.Cmd {
 	return m.openShift()
 }
 
-func (d *planDialog) view(m *Model, w, h int) []string {
+func (d *planDialog) view(m *Model, w, _ int) []string {
 	if d.plan == nil {
 		return d.said(m, w)
 	}
-	lines := []string{m.style.title.s(fmt.Sprintf(m.lang.planTitle, d.plan.Job, d.plan.Revision))}
-	lines = append(lines, wrap(m.lang.planIntro, w, 2, m.style.signs.ellipsis)...)
-	foot := append([]string{"", cut(d.plan.Digest, w, m.style.signs.ellipsis)}, wrap(fmt.Sprintf(m.lang.planAsk, typedDigest), w, 2, "")...)
-	foot = append(foot, d.text.View())
-	foot = append(foot, d.said(m, w)...)
-	body := d.lines(m, w)
-	room := max(h-len(lines)-len(foot)-1, 1)
-	return append(append(append(lines, ""), window(body, d.top, room)...), foot...)
+	head, body, foot := d.head(m, w), d.lines(m, w), d.foot(m, w)
+	return slices.Concat(head, window(body, d.top, d.room(m)), foot)
 }
 
-// lines is the plan fuse by fuse.
+func (d *planDialog) head(m *Model, w int) []string {
+	lines := []string{m.style.title.s(cut(fmt.Sprintf(m.lang.planTitle, d.plan.Job, d.plan.Revision), w, m.style.signs.ellipsis))}
+	lines = append(lines, wrap(m.lang.planIntro, w, 2, m.style.signs.ellipsis)...)
+	return append(append(lines, wrap(m.lang.planForEver, w, 2, m.style.signs.ellipsis)...), "")
+}
+
+// foot is the digest and the question, which comes when the plan was shown to
+// its end.
+func (d *planDialog) foot(m *Model, w int) []string {
+	rest := strings.TrimPrefix(strings.TrimPrefix(d.plan.Digest, "sha256:"), d.word())
+	lines := []string{"", cut("sha256:"+m.style.bold.s(d.word())+m.style.dim.s(rest), w, m.style.signs.ellipsis)}
+	if !d.read(m) {
+		return append(lines, m.style.key.s(cut(m.lang.planMore, w, m.style.signs.ellipsis)))
+	}
+	lines = append(lines, wrap(fmt.Sprintf(m.lang.planAsk, typedDigest), w, 2, "")...)
+	return append(append(lines, d.text.View()), d.said(m, w)...)
+}
+
+// asking is how many lines the question below the plan may take.
+const asking = 6
+
+// room is how many lines of the plan are shown at once.
+func (d *planDialog) room(m *Model) int {
+	w, h := m.inner()
+	return max(h-len(d.head(m, w))-asking, 1)
+}
+
+// read reports whether the end of the plan is on the screen: nobody approves
+// fuses further down.
+func (d *planDialog) read(m *Model) bool {
+	w, _ := m.inner()
+	return d.top+d.room(m) >= len(d.lines(m, w))
+}
+
+// lines is the plan fuse by fuse: what changes, and what that means.
 func (d *planDialog) lines(m *Model, w int) []string {
 	var out []string
 	for _, text := range d.plan.Warnings {
-		out = append(out, m.style.alarm.s(cut("! "+text, w, m.style.signs.ellipsis)))
+		for _, l := range wrap("! "+clean(text), w, 3, m.style.signs.ellipsis) {
+			out = append(out, m.style.alarm.s(l))
+		}
 	}
-	field := 0
+	field, change := 0, 0
 	for _, l := range d.plan.Lines {
-		field = max(field, width(l.Field))
+		field, change = max(field, width(l.Field)), max(change, width(m.change(l)))
 	}
 	field = min(field, w/2)
 	for _, l := range d.plan.Lines {
-		change := fmt.Sprintf("%s %s %s", l.Old, m.style.signs.arrow, l.New)
-		text := fit(cut(l.Field, field, m.style.signs.ellipsis), field) + "  " + m.style.bold.s(change)
-		out = append(out, text, "   "+cut(m.lang.fuse(l.Field, l.About), w-3, m.style.signs.ellipsis))
+		name := fit(cut(l.Field, field, m.style.signs.ellipsis), field) + "  "
+		words := m.lang.fuse(l.Field, l.About)
+		if beside := w - field - change - 4; beside >= 50 {
+			out = append(out, name+m.style.bold.s(fit(m.change(l), change))+"  "+cut(words, beside, m.style.signs.ellipsis))
+			continue
+		}
+		out = append(out, name+m.style.bold.s(m.change(l)), "   "+cut(words, w-3, m.style.signs.ellipsis))
 	}
 	return out
+}
+
+func (m *Model) change(l PlanLine) string {
+	return m.lang.value(l.Old) + " " + m.style.signs.arrow + " " + m.lang.value(l.New)
 }

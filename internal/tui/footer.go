@@ -14,17 +14,33 @@ const (
 // footer is the day, the station's parts, the scanner's line and the keys.
 func (m *Model) footer() []string {
 	var lines []string
-	if m.height >= middle {
-		lines = append(lines, m.day())
+	for _, part := range m.footParts() {
+		lines = append(lines, part())
 	}
-	if m.height >= tall {
-		lines = append(lines, m.failures(), m.state())
+	return lines
+}
+
+// footParts are what a window of this height has room for. footHeight does not
+// draw them: the keys of a dialogue may depend on the room that is left.
+func (m *Model) footParts() []func() string {
+	var parts []func() string
+	running := m.started || m.player != nil
+	if running && m.height >= middle {
+		parts = append(parts, m.day)
+	}
+	if running && m.height >= tall {
+		parts = append(parts, m.failures)
+		if m.cfg.Health != nil {
+			parts = append(parts, m.state)
+		}
 	}
 	if m.cfg.Scan != nil && m.dialog == nil {
-		lines = append(lines, m.serialLine(m.width))
+		parts = append(parts, m.serialLine)
 	}
-	return append(lines, m.keys())
+	return append(parts, m.keys)
 }
+
+func (m *Model) footHeight() int { return len(m.footParts()) }
 
 // day is done and target, first-pass yield, pace.
 func (m *Model) day() string {

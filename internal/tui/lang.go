@@ -16,6 +16,7 @@ type language struct {
 	steps    map[string]string         // by step ID
 	failures map[flow.Code][2]string   // sentence, action
 	fuses    map[string]string         // what burning the field does
+	values   [][2]string               // words among the values of fuses, as the flow and here
 	hints    map[flow.HintKind]string  // slot, bad visits, all visits
 
 	// The tile.
@@ -42,7 +43,7 @@ type language struct {
 	// The dialogues.
 	chooseJob, askOperator, operatorHow, askPIN, pinHow, wait string
 	planTitle, planIntro, planOld, planNew, planWhat, planAsk string
-	planForEver, approve                                      string
+	planMore, planForEver, approve                            string
 	historyTitle, historyAsk, historyNone                     string
 	columns                                                   [7]string // time, verdict, MAC, serial, slot, code, seconds
 	detailTitle, tabLog, tabFuses, tabBoot, nothing           string
@@ -90,6 +91,14 @@ func (l *language) hint(s *flow.SlotStatus) string {
 		return ""
 	}
 	return fmt.Sprintf(l.hints[h.Kind], s.Name, h.Bad, h.Visits)
+}
+
+// value is the value of a fuse: a number stays, words are translated.
+func (l *language) value(v string) string {
+	for _, pair := range l.values {
+		v = strings.ReplaceAll(v, pair[0], pair[1])
+	}
+	return v
 }
 
 // fuse tells what burning a field does. A bit of a mask is named after what it

@@ -37,6 +37,7 @@ var chinese = language{
 		"DISABLE_APP_CPU":       "只用一个内核",
 		"DISABLE_BT":            "关闭蓝牙",
 	},
+	values: [][2]string{{"partly written", "部分写入"}, {"empty", "空"}, {"device key", "设备密钥"}},
 	hints: map[flow.HintKind]string{
 		flow.CheckContacts: "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次失败：请检查触点",
 		flow.CheckCable:    "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次数据出错：请检查线缆",
@@ -70,8 +71,8 @@ var chinese = language{
 	planTitle: "%[1]s 版本 %[2]s 的烧写计划",
 	planIntro: "每个设备都会烧写这些熔丝。烧写后无法恢复。",
 	planOld:   "现在", planNew: "之后", planWhat: "含义",
-	planAsk:     "要批准，请输入摘要的前 %[1]d 个字符：",
-	planForEver: "本工位每个任务版本只批准一次，您的工号将记入账本。", approve: "批准",
+	planAsk:  "要批准，请输入摘要的前 %[1]d 个字符：",
+	planMore: "下面还有熔丝。请先滚动到末尾。", planForEver: "本工位每个任务版本只批准一次，您的工号将记入账本。", approve: "批准",
 	historyTitle: "今日设备", historyAsk: "MAC 或序列号：", historyNone: "没有找到设备。",
 	columns:     [7]string{"时间", "结果", "MAC", "序列号", "槽", "代码", "秒"},
 	detailTitle: "槽 %[1]s", tabLog: "日志", tabFuses: "熔丝", tabBoot: "启动日志", nothing: "没有信息。",

@@ -10,6 +10,9 @@ type grid struct {
 	first, n   int // slots that are shown
 }
 
+// share is the size of the i-th of n parts of a whole; the parts fill it.
+func share(whole, n, i int) int { return whole*(i+1)/n - whole*i/n }
+
 // Sizes from which a tile can say more: another line of facts, a frame, a
 // progress bar worth the name, block letters.
 var (
@@ -40,8 +43,9 @@ func layout(n, w, h, columns, chosen int) grid {
 		if q == 0 {
 			continue
 		}
-		// A cell is about half as wide as high; tiles look best about 3 to 1.
-		score := float64(q) - 0.1*math.Abs(math.Log(float64(g.w)/float64(g.h)/3)) - 0.001*float64(cols*rows-n)
+		// A cell is about half as wide as high: tiles look best about 3 to 1. A
+		// last row with gaps does not look like a fixture.
+		score := float64(q) - 0.1*math.Abs(math.Log(float64(g.w)/float64(g.h)/3)) - float64(cols*rows-n)/float64(cols*rows)
 		if score > bestScore {
 			best, bestScore = g, score
 		}

@@ -117,7 +117,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case stopMsg:
 		return m, m.stop()
 	case noticeMsg:
-		m.notice = notice{msg.text, msg.bad, m.now.Add(noticeTime)}
+		m.notice = notice{clean(msg.text), msg.bad, m.now.Add(noticeTime)}
 		return m, m.ring(msg.bad)
 	case tea.KeyMsg:
 		return m, m.press(msg)

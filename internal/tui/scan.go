@@ -68,7 +68,7 @@ func (m *Model) bindSerial() tea.Cmd {
 }
 
 // serialLine is where a scanned number appears.
-func (m *Model) serialLine(w int) string {
+func (m *Model) serialLine() string {
 	prompt := m.lang.serialNext
 	if s := m.waiting(); s != nil {
 		prompt = fmt.Sprintf(m.lang.serialFor, s.Name)
@@ -77,5 +77,5 @@ func (m *Model) serialLine(w int) string {
 	if m.serial == "" {
 		text = m.style.dim.s(m.lang.scanEmpty)
 	}
-	return fit(" "+prompt+" "+text, w)
+	return fit(" "+prompt+" "+text, m.width)
 }

@@ -17,11 +17,15 @@ func (m *Model) strip(s *flow.SlotStatus, w, h int, chosen bool) []string {
 	if chosen {
 		mark = m.style.signs.mark
 	}
-	state := m.stripState(s, st)
-	if h == 1 && !s.MAC.IsZero() {
-		state += "  " + s.MAC.String()
+	right := ""
+	switch {
+	case t == working:
+		right = m.far(s)
+	case h == 1 && !s.MAC.IsZero() && w >= 40:
+		right = s.MAC.String()
 	}
-	first := fit(cut(fmt.Sprintf("%s%s %s", mark, s.Name, state), w, m.style.signs.ellipsis), w)
+	state := cut(fmt.Sprintf("%s%s %s", mark, fit(s.Name, m.nameWidth()), m.stripState(s, st)), w-width(right)-1, m.style.signs.ellipsis)
+	first := fit(sides(state, right, w), w)
 	p := st.strong
 	if t == idle || t == working || t == scanning || s.Removed {
 		p = m.style.bold
@@ -43,9 +47,18 @@ func (m *Model) stripState(s *flow.SlotStatus, st toneStyle) string {
 	case t == held:
 		return "! " + m.lang.doNotUnplug
 	case s.Busy:
-		return fmt.Sprintf("%s %s %d%%", st.sign, m.lang.stepTitle(s.Step, s.Title), s.Percent)
+		return st.sign + " " + m.lang.stepTitle(s.Step, s.Title)
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s", st.sign, s.Verdict, m.lang.verdicts[s.Verdict]))
+}
+
+// nameWidth lines the states up below each other.
+func (m *Model) nameWidth() int {
+	w := 0
+	for _, s := range m.status.Slots {
+		w = max(w, width(s.Name))
+	}
+	return min(w, 8)
 }
 
 // stripMore are the lines below the state.
@@ -53,7 +66,7 @@ func (m *Model) stripMore(s *flow.SlotStatus, w int) []string {
 	var lines []string
 	switch {
 	case s.Held:
-		lines = append(lines, fmt.Sprintf("  %s %d%%", m.lang.stepTitle(s.Step, s.Title), s.Percent))
+		lines = append(lines, "  "+sides(m.lang.stepTitle(s.Step, s.Title), m.far(s), w-2))
 	case s.Busy && s.Total > 0:
 		lines = append(lines, m.bar(s, w))
 	case !s.Busy && s.Verdict != "":

@@ -7,6 +7,10 @@ import (
 	"station/internal/flow"
 )
 
+// roomy is the height of a tile's inside from which the small print counts as
+// much as the size of the word.
+const roomy = 10
+
 // insideVerdict is a tile that shows a result: the word as large as the tile
 // allows, what happened, and what to do now.
 func (m *Model) insideVerdict(s *flow.SlotStatus, w, h int) []line {
@@ -21,7 +25,11 @@ func (m *Model) insideVerdict(s *flow.SlotStatus, w, h int) []line {
 	what := wrap(sentence, w, room-len(do), m.style.signs.ellipsis)
 	text := asLines(what, line{center: true, rank: 2})
 	text = append(text, asLines(do, line{paint: strong, center: true, rank: 1})...)
-	lines := m.word(s, w, h-len(text)-1)
+	free := h - len(text)
+	if h >= roomy {
+		free -= 3 // the facts, with space around them
+	}
+	lines := m.word(s, w, free)
 	lines = append(append(lines, line{rank: 9}), text...)
 	if facts := m.facts(s, w); facts != "" {
 		lines = append(lines, line{rank: 9}, line{text: facts, center: true, rank: 4})
@@ -58,7 +66,10 @@ func asLines(texts []string, like line) []line {
 func (m *Model) word(s *flow.SlotStatus, w, h int) []line {
 	st := m.style.tone[toneOf(s)]
 	word, own := string(s.Verdict), m.lang.verdicts[s.Verdict]
-	letters := biggest(w, h-1, m.style.ascii, st.glyph+" "+word, word)
+	if own != "" {
+		h -= 2
+	}
+	letters := biggest(w, h, m.style.ascii, st.glyph+" "+word, word)
 	if letters == nil {
 		text := strings.TrimSpace(st.sign + " " + word + " " + own)
 		paint := st.strong

@@ -14,12 +14,14 @@ func (m *Model) insideWork(s *flow.SlotStatus, w, h int) []line {
 		return m.insideScan(s, w, h)
 	}
 	lines := m.warning(s, w, h)
-	lines = append(lines,
-		line{rank: 9},
-		line{text: m.stepLine(s, w), paint: m.style.bold},
-		line{text: m.bar(s, w), rank: 1})
+	if !s.Held && s.Total > 0 {
+		for _, text := range big(fmt.Sprintf("%d%%", s.Percent), w, min(h-belowWarning, 7), m.style.ascii) {
+			lines = append(lines, line{text: text, paint: m.style.bar, center: true, rank: 6})
+		}
+	}
+	lines = append(lines, line{rank: 9}, line{text: m.stepLine(s, w), paint: m.style.bold})
 	if s.Total > 0 {
-		lines = append(lines, line{text: m.numbers(s, w), rank: 2})
+		lines = append(lines, line{text: m.bar(s, w), rank: 1}, line{text: m.numbers(s, w), rank: 2})
 	}
 	if strip := m.steps(s, w); strip != "" {
 		lines = append(lines, line{rank: 9}, line{text: strip, rank: 4})
@@ -70,10 +72,19 @@ func (m *Model) warning(s *flow.SlotStatus, w, h int) []line {
 	return append(append(block, line{rank: 9}), lines...)
 }
 
-// stepLine is the step in words with its percentage at the right.
+// stepLine is the step in words with how far it is at the right.
 func (m *Model) stepLine(s *flow.SlotStatus, w int) string {
 	st := m.style.tone[working]
-	return sides(st.sign+" "+m.lang.stepTitle(s.Step, s.Title), fmt.Sprintf("%d %%", s.Percent), w)
+	return sides(st.sign+" "+m.lang.stepTitle(s.Step, s.Title), m.far(s), w)
+}
+
+// far is the percentage of a step that counts bytes, and the time that any
+// other step has taken.
+func (m *Model) far(s *flow.SlotStatus) string {
+	if s.Total > 0 {
+		return fmt.Sprintf("%d %%", s.Percent)
+	}
+	return clock(max(m.now.Sub(s.StepStarted), 0))
 }
 
 func (m *Model) bar(s *flow.SlotStatus, w int) string {

@@ -27,6 +27,9 @@ func (m *Model) View() string {
 	} else {
 		body = m.line(h)
 	}
+	if len(body) == 0 {
+		body = []string{"", center(m.lang.wait, m.width)}
+	}
 	lines := append(append(head, block(body, m.width, h)...), foot...)
 	return strings.Join(lines, "\n")
 }
@@ -56,7 +59,10 @@ func (m *Model) framed(lines []string, h int) []string {
 }
 
 // bodyHeight is what header and footer leave.
-func (m *Model) bodyHeight() int { return m.height - len(m.header()) - len(m.footer()) }
+func (m *Model) bodyHeight() int { return m.height - len(m.header()) - m.footHeight() }
+
+// inner is the room in the frame of a dialogue.
+func (m *Model) inner() (w, h int) { return m.width - 4, m.bodyHeight() - 2 }
 
 func (m *Model) grid() grid {
 	return layout(len(m.status.Slots), m.width, m.bodyHeight(), m.cfg.Columns, m.chosen)
@@ -68,6 +74,10 @@ func (m *Model) line(h int) []string {
 	var out []string
 	for row := range g.rows {
 		var tiles [][]string
+		high := g.h
+		if g.n == len(m.status.Slots) {
+			high = share(h, g.rows, row)
+		}
 		for col := range g.cols {
 			i := row*g.cols + col
 			if i >= g.n {
@@ -75,9 +85,9 @@ func (m *Model) line(h int) []string {
 			}
 			i += g.first
 			chosen := i == m.chosen && len(m.status.Slots) > 1
-			tiles = append(tiles, m.tile(m.status.Slots[i], g.w, g.h, chosen))
+			tiles = append(tiles, m.tile(m.status.Slots[i], share(m.width, g.cols, col), high, chosen))
 		}
-		for y := range g.h {
+		for y := range high {
 			var b strings.Builder
 			for _, t := range tiles {
 				b.WriteString(t[y])
