@@ -146,7 +146,7 @@ func (p *Port) write(b []byte) (pause time.Duration, n int, err error) {
 	}
 	heard := garble(b, rate, c.baud)
 	now := time.Now()
-	start := later(c.wire.lineIn, now)
+	start := later(c.wire.lineIn, now.Add(-c.wire.slip))
 	if rate == 0 {
 		rate = c.baud
 	}

@@ -11,6 +11,7 @@ import (
 
 const (
 	maxQueued   = 256 << 10              // of bytes that nobody reads: more are lost, as in an adapter
+	maxSlip     = 10 * time.Millisecond  // of the machine's timers that a paced line makes good
 	maxMismatch = 0.03                   // of the two baud rates, before bytes turn into garbage
 	hostBuffer  = 4096                   // bytes that a paced Write takes without waiting
 	freeRounds  = 3                      // of a boot loop at full speed
@@ -33,6 +34,7 @@ type wire struct {
 	cpu     time.Time     // and the chip itself
 	cost    time.Duration // of the command in hand
 	late    time.Duration // of the next reply, by a fault
+	slip    time.Duration // by which the reader was woken too late for the last bytes
 	last    []byte        // the last reply, for the fault that sends it again
 }
 
@@ -85,7 +87,7 @@ func (c *Chip) emit(ch chunk) {
 	delay := w.late + c.opts.Latency
 	w.late = 0
 	if c.opts.Pace {
-		w.cpu = later(later(w.cpu, w.lineIn), now).Add(w.cost)
+		w.cpu = later(later(w.cpu, w.lineIn), now.Add(-w.slip)).Add(w.cost)
 		w.cost = 0
 		w.lineOut = later(w.cpu, w.lineOut).Add(c.opts.Times.onWire(len(ch.data), c.baud))
 		ch.at = w.lineOut.Add(delay)
@@ -104,6 +106,9 @@ func (c *Chip) emit(ch chunk) {
 func (w *wire) take(p []byte, now time.Time, rate func() float64) (n int) {
 	for n < len(p) && len(w.out) > 0 && !w.out[0].at.After(now) {
 		ch := &w.out[0]
+		if w.slip = 0; !ch.at.IsZero() {
+			w.slip = min(now.Sub(ch.at), maxSlip)
+		}
 		if ch.baud != 0 {
 			ch.data, ch.baud = garble(ch.data, ch.baud, rate()), 0
 		}
