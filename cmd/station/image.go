@@ -42,6 +42,9 @@ func imageInfoCommand() *cobra.Command {
 			} else {
 				printInfo(cmd.OutOrStdout(), info)
 			}
+			if info.Kind == "unknown" {
+				return fmt.Errorf("image: %s is neither an ESP image nor a partition table nor otadata", args[0])
+			}
 			if len(info.Faults) > 0 {
 				return fmt.Errorf("image: %s has %d faults", args[0], len(info.Faults))
 			}

@@ -93,18 +93,18 @@ func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
 				return err
 			}
 			return l.read(func(b *ledger.Ledger) error {
-				enc, found := json.NewEncoder(cmd.OutOrStdout()), false
-				for e, err := range b.History(mac) {
-					if err != nil {
-						return stationFault(err)
-					}
-					found = true
+				entries, err := b.History(mac)
+				if err != nil {
+					return stationFault(err)
+				}
+				if len(entries) == 0 {
+					return fmt.Errorf("ledger show: no device %s; \"station ledger list\" lists them", mac)
+				}
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				for _, e := range entries {
 					if err := enc.Encode(e); err != nil {
 						return err
 					}
-				}
-				if !found {
-					return fmt.Errorf("ledger show: no device %s; \"station ledger list\" lists them", mac)
 				}
 				return nil
 			})
@@ -126,7 +126,7 @@ func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
 
 func verifyLedger(out io.Writer, b *ledger.Ledger) error {
 	faults := 0
-	for f := range b.Check() {
+	for f := range ledgerFaults(b) {
 		faults++
 		fmt.Fprintf(out, "FAULT %s\n", f)
 	}

@@ -26,9 +26,17 @@ func portsCommand(*options) *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "PORT\tADAPTER\tPRODUCT\tSERIAL\tUSB PATH")
 			for _, p := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.Adapter(), p.Product, p.Serial, p.Path)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, adapter(p), p.Product, p.Serial, p.Path)
 			}
 			return w.Flush()
 		},
 	}
+}
+
+// adapter names the kind of adapter by driver and USB identity.
+func adapter(p port.Info) string {
+	if p.VID == "" {
+		return p.Driver
+	}
+	return p.Driver + " " + p.VID + ":" + p.PID
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"unsafe"
 )
 
 // ErrMarshal answers every attempt to serialise a secret.
@@ -21,8 +22,11 @@ const redacted = "[secret]"
 // copied; pass the pointer.
 type Bytes struct {
 	mu   sync.Mutex
-	b    []byte
 	free func()
+	// A pointer, not a slice: package fmt prints the fields of a struct around
+	// an unexported Bytes without asking its methods.
+	p unsafe.Pointer
+	n int
 }
 
 // New moves b into protected memory and overwrites b.
@@ -32,7 +36,7 @@ func New(b []byte) (*Bytes, error) {
 		clear(b)
 		return nil, err
 	}
-	copy(s.b, b)
+	copy(s.Reveal(), b)
 	clear(b)
 	return s, nil
 }
@@ -43,7 +47,7 @@ func Make(n int) (*Bytes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secret memory: %w", err)
 	}
-	s := &Bytes{b: page, free: free}
+	s := &Bytes{p: unsafe.Pointer(unsafe.SliceData(page)), n: n, free: free}
 	// A forgotten secret is still overwritten when nothing refers to it.
 	runtime.AddCleanup(s, func(f func()) { f() }, free)
 	return s, nil
@@ -52,10 +56,10 @@ func Make(n int) (*Bytes, error) {
 // Reveal returns the bytes themselves, not a copy. They are gone after
 // Destroy; callers must not keep them.
 func (s *Bytes) Reveal() []byte {
-	if s == nil {
+	if s == nil || s.p == nil {
 		return nil
 	}
-	return s.b
+	return unsafe.Slice((*byte)(s.p), s.n)
 }
 
 // Len is the number of secret bytes.
@@ -63,7 +67,7 @@ func (s *Bytes) Len() int {
 	if s == nil {
 		return 0
 	}
-	return len(s.b)
+	return s.n
 }
 
 // Destroy overwrites the bytes and gives the memory back. It may be called
@@ -77,7 +81,7 @@ func (s *Bytes) Destroy() {
 	if s.free != nil {
 		s.free()
 	}
-	s.b, s.free = nil, nil
+	s.p, s.n, s.free = nil, 0, nil
 }
 
 // String returns a fixed word.

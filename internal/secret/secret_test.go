@@ -31,7 +31,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "key", s)
 	out := log.String() + fmt.Sprint(s) + s.String() + s.GoString()
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%q", "%d", "%p"} {
-		out += fmt.Sprintf(verb, s) + fmt.Sprintf(verb, struct{ K *Bytes }{s})
+		out += fmt.Sprintf(verb, s) + fmt.Sprintf(verb, struct{ K *Bytes }{s}) + fmt.Sprintf(verb, struct{ k *Bytes }{s}) + fmt.Sprintf(verb, &struct{ k *Bytes }{s})
 	}
 	for _, leak := range []string{key, fmt.Sprintf("%x", key), fmt.Sprintf("%X", key), fmt.Sprint([]byte(key))} {
 		if strings.Contains(out, leak) {

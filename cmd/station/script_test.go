@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"station": main})
+}
+
+// Each script is one feature, as its user meets it. The example job is in
+// example, a SoftHSM2 store of its own in $SOFTHSM2_CONF.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata",
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"freeport": freePort,
+			"waitport": waitPort,
+			"token":    initToken,
+			"edit":     editFile,
+		},
+	})
+}
+
+func setup(env *testscript.Env) error {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(filepath.Join(env.WorkDir, "example"), os.DirFS(filepath.Join(root, "fixtures", "example"))); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "key.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600); err != nil {
+		return err
+	}
+	store := filepath.Join(env.WorkDir, ".tokens")
+	if err := os.Mkdir(store, 0o700); err != nil {
+		return err
+	}
+	conf := filepath.Join(env.WorkDir, ".softhsm2.conf")
+	env.Setenv("SOFTHSM2_CONF", conf)
+	env.Setenv("TERM", "dumb")
+	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", store)
+	return os.WriteFile(conf, []byte(text), 0o600)
+}
+
+// freeport NAME puts a free TCP port of the loopback into $NAME.
+func freePort(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	ts.Setenv(args[0], fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+}
+
+// waitport PORT waits until somebody listens there.
+func waitPort(ts *testscript.TestScript, _ bool, args []string) {
+	for range 500 {
+		if c, err := net.Dial("tcp", "127.0.0.1:"+args[0]); err == nil {
+			c.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("nobody listens at port %s", args[0])
+}
+
+// token LABEL PIN makes a SoftHSM2 token and a station.toml that names it.
+func initToken(ts *testscript.TestScript, _ bool, args []string) {
+	label, pin := args[0], args[1]
+	ts.Check(ts.Exec("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", pin))
+	ts.Check(os.WriteFile(ts.MkAbs("pin"), []byte(pin), 0o600))
+	toml := fmt.Sprintf("id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=%s?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:pin\"\n", label)
+	ts.Check(os.WriteFile(ts.MkAbs("station.toml"), []byte(toml), 0o600))
+}
+
+// edit FILE OLD NEW replaces text that must be there.
+func editFile(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	changed := strings.Replace(text, args[1], args[2], 1)
+	if changed == text {
+		ts.Fatalf("%s holds no %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(changed), 0o600))
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/flow"
+)
+
+// workplace is a folder with the example job, a SoftHSM2 store and the real
+// binary, which is this test binary under another name.
+type workplace struct {
+	t    *testing.T
+	dir  string
+	bin  string
+	args [][]string // of everything that was started
+	out  []byte     // everything that was printed
+}
+
+const testPIN = "739155"
+
+func newWorkplace(t *testing.T) *workplace {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &workplace{t: t, dir: t.TempDir()}
+	w.bin = filepath.Join(t.TempDir(), "station")
+	store := filepath.Join(t.TempDir(), "tokens") // the HSM's own, out of the search
+	conf := filepath.Join(filepath.Dir(store), "softhsm2.conf")
+	for _, err := range []error{
+		os.Symlink(self, w.bin), os.Mkdir(store, 0o700),
+		os.WriteFile(conf, fmt.Appendf(nil, "directories.tokendir = %s\nobjectstore.backend = file\n", store), 0o600),
+		os.CopyFS(filepath.Join(w.dir, "example"), os.DirFS("../../fixtures/example")),
+		os.WriteFile(filepath.Join(filepath.Dir(store), "pin"), []byte(testPIN), 0o600),
+		os.WriteFile(filepath.Join(w.dir, "station.toml"), fmt.Appendf(nil,
+			"id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:%s/pin\"\n", filepath.Dir(store)), 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("SOFTHSM2_CONF", conf)
+	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "line-1", "--so-pin", "12345678", "--pin", testPIN).CombinedOutput()
+	if err != nil {
+		t.Fatalf("softhsm2-util: %v\n%s", err, out)
+	}
+	w.run(0, "hsm", "init", "--policy", "derived", "--label", "station-master")
+	return w
+}
+
+func (w *workplace) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(w.bin, args...)
+	cmd.Dir = w.dir
+	w.args = append(w.args, args)
+	return cmd
+}
+
+// run runs a command to its end and checks its exit code.
+func (w *workplace) run(code int, args ...string) (stdout, stderr string) {
+	w.t.Helper()
+	var out, errOut bytes.Buffer
+	cmd := w.command(args...)
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err := cmd.Run()
+	w.out = append(append(w.out, out.Bytes()...), errOut.Bytes()...)
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		w.t.Fatalf("station %s: exit code %d (%v), want %d\n%s%s", strings.Join(args, " "), got, err, code, out.String(), errOut.String())
+	}
+	return out.String(), errOut.String()
+}
+
+// chip is a running station sim with one chip.
+type chip struct {
+	address string
+	buttons io.Writer
+	stop    func()
+}
+
+// sim starts station sim and waits for its address.
+func (w *workplace) sim(args ...string) *chip {
+	w.t.Helper()
+	cmd := w.command(append([]string{"sim", "--listen", "socket://127.0.0.1:0"}, args...)...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	address, err := lines.ReadString('\n')
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	stopped := false
+	c := &chip{address: strings.TrimSpace(address), buttons: in}
+	c.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		_ = cmd.Process.Signal(os.Interrupt)
+		_, _ = io.Copy(io.Discard, lines)
+		if err := cmd.Wait(); err != nil {
+			w.t.Errorf("station sim: %v", err)
+		}
+	}
+	w.t.Cleanup(c.stop)
+	return c
+}
+
+// seal runs one headless device; press is called with each event.
+func (w *workplace) seal(code int, press func(flow.Event), args ...string) []flow.Event {
+	w.t.Helper()
+	cmd := w.command(append([]string{"run", "--headless", "--once"}, args...)...)
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	var events []flow.Event
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		w.out = append(w.out, lines.Bytes()...)
+		var e flow.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			w.t.Errorf("not a JSON line: %s", lines.Text())
+		}
+		events = append(events, e)
+		if press != nil {
+			press(e)
+		}
+	}
+	_ = cmd.Wait()
+	w.out = append(w.out, errOut.Bytes()...)
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		w.t.Fatalf("station run: exit code %d, want %d\n%s\nlast event %+v", got, code, errOut.String(), events[max(0, len(events)-2):])
+	}
+	return events
+}
+
+// press is the person who resets a chip without lines: into its loader when
+// the station wants to connect, into its firmware when it is to start.
+func (c *chip) press(e flow.Event) {
+	button := map[string]string{"connect": "loader", "boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
+	if e.Event == flow.StepStarted && button != "" {
+		time.AfterFunc(50*time.Millisecond, func() { fmt.Fprintln(c.buttons, button) })
+	}
+}
+
+func (w *workplace) approval() string {
+	out, _ := w.run(0, "job", "check", "example/job.toml")
+	_, after, ok := strings.Cut(out, "plan digest  ")
+	if !ok {
+		w.t.Fatalf("no plan digest in\n%s", out)
+	}
+	return strings.Fields(after)[0]
+}
+
+func (w *workplace) manualJob() {
+	path := filepath.Join(w.dir, "example", "job.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(b, "\n[device]\nreset = \"manual\"\n"...), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// One chip without modem lines, in another process: sealed by hand, with the
+// real binary, then nothing of the key or the PIN is anywhere but in the fuses
+// and in the token.
+func TestSealByHandAndLeaveNoSecret(t *testing.T) {
+	w := newWorkplace(t)
+	w.manualJob()
+	state := t.TempDir()
+	c := w.sim("--boot", "--state", state, "--meter", filepath.Join(w.dir, "meter.json"))
+	approval := w.approval()
+	w.seal(2, nil, "--job", "example/job.toml", "--port", c.address) // not approved
+	events := w.seal(0, c.press, "--job", "example/job.toml", "--port", c.address, "--approve", approval,
+		"--operator", "anna", "--batch", "b1", "--log", "run.jsonl", "--verbose")
+	last := events[len(events)-1]
+	if last.Event != flow.LineDone || last.Counts == nil || last.Counts.Passed != 1 {
+		t.Errorf("last event: %+v", last)
+	}
+	// Approved once, a second time it needs no approval, and passes untouched.
+	events = w.seal(0, c.press, "--job", "example/job.toml", "--port", c.address)
+	if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.DevicePassed && e.Already }) {
+		t.Error("a sealed device put back does not pass as already sealed")
+	}
+	fmt.Fprintln(c.buttons, "loader")
+	w.run(0, "probe", "--port", c.address, "--job", "example/job.toml", "--verbose")
+	c.stop()
+	list, _ := w.run(0, "ledger", "list")
+	if !strings.Contains(list, "PASS") {
+		t.Errorf("ledger list:\n%s", list)
+	}
+	w.run(0, "ledger", "show", strings.Fields(strings.Split(list, "\n")[1])[0])
+	w.run(0, "ledger", "verify")
+	w.run(0, "key", "list", "--verbose")
+	w.run(0, "hsm", "status")
+
+	fuses, err := os.ReadFile(filepath.Join(state, "efuse.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block1 := fuses[28:60]
+	if bytes.Equal(block1, make([]byte, 32)) {
+		t.Fatal("no key was burned")
+	}
+	w.searchFor(block1)
+}
+
+// searchFor looks through every byte that was written or printed.
+func (w *workplace) searchFor(block1 []byte) {
+	w.t.Helper()
+	needles := map[string][]byte{"PIN": []byte(testPIN)}
+	for order, key := range keyOrders(block1) {
+		needles["key, "+order] = key
+		needles["hex, "+order] = []byte(hex.EncodeToString(key))
+		needles["HEX, "+order] = []byte(strings.ToUpper(hex.EncodeToString(key)))
+		needles["base64, "+order] = []byte(base64.RawStdEncoding.EncodeToString(key))
+		needles["base64url, "+order] = []byte(base64.RawURLEncoding.EncodeToString(key))
+		needles["half, "+order] = key[:16]
+	}
+	places := map[string][]byte{"output": w.out, "arguments": fmt.Append(nil, w.args)}
+	err := filepath.WalkDir(w.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		places[path], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(places) < 10 || len(places[filepath.Join(w.dir, "run.jsonl")]) == 0 || len(places[filepath.Join(w.dir, "ledger.db")]) == 0 {
+		w.t.Fatalf("only %d places were searched", len(places))
+	}
+	for place, content := range places {
+		for name, needle := range needles {
+			if bytes.Contains(content, needle) {
+				w.t.Errorf("%s holds the %s", place, name)
+			}
+		}
+	}
+}
+
+// keyOrders are the orders in which a key's bytes pass through programs.
+func keyOrders(block1 []byte) map[string][]byte {
+	file := slices.Clone(block1)
+	slices.Reverse(file)
+	swapped := make([]byte, 0, 32)
+	for i := 0; i < 32; i += 4 {
+		swapped = binary.BigEndian.AppendUint32(swapped, binary.LittleEndian.Uint32(block1[i:]))
+	}
+	return map[string][]byte{"as fused": block1, "as in a key file": file, "words swapped": swapped}
+}

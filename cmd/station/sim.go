@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/bench"
+	"station/internal/esp32"
+	"station/internal/flow"
+	"station/internal/sim"
+)
+
+// simFlags are those of station sim.
+type simFlags struct {
+	listen, state, meter, mac string
+	count                     int
+	revision, coding, crystal int
+	flash                     string
+	boot, pace                bool
+}
+
+func simCommand(*options) *cobra.Command {
+	s := &simFlags{}
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "Serve virtual ESP32s to this or any other client",
+		Long: `Serve virtual ESP32s: mask ROM loader, fuses, flash and boot, as the chip does
+them. Each chip's address is printed on a line of its own. With a socket or a
+pty there are no modem lines: lines on standard input press the buttons.
+
+  boot [N]     reset with GPIO0 released: the chip starts from flash
+  loader [N]   reset with GPIO0 held: the chip enters its loader
+  off, on, unplug, replug [N]
+
+In the state folder flash.bin is the raw flash and efuse.bin the 124 raw bytes of
+BLOCK0 (7 words) and BLOCK1-3 (8 words each), little endian; with several chips
+each has a numbered folder of its own.`,
+		Example: `  station sim --listen socket://127.0.0.1:5555 --state chip --meter meter.json
+  station sim --listen pty --revision 1 --coding 1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return s.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.listen, "listen", "", "socket://HOST:PORT (the n-th chip at PORT+n; 0 is any) or pty")
+	f.StringVar(&s.state, "state", "", "keep flash and fuses in `DIR`")
+	f.StringVar(&s.meter, "meter", "", "write counters and modelled times to `FILE` at exit")
+	f.IntVar(&s.count, "count", 1, "chips")
+	f.StringVar(&s.mac, "mac", "", "MAC of the first chip; the others count up (default: local addresses)")
+	f.IntVar(&s.revision, "revision", 3, "silicon revision 0 to 3")
+	f.IntVar(&s.coding, "coding", 0, "CODING_SCHEME 0 to 3")
+	f.IntVar(&s.crystal, "crystal", 40, "MHz: 40 or 26")
+	f.StringVar(&s.flash, "flash-size", "4MB", "size of the flash")
+	f.BoolVar(&s.boot, "boot", false, "start from flash instead of in the loader")
+	f.BoolVar(&s.pace, "pace", false, "take the time that a real line and flash take")
+	_ = cmd.MarkFlagRequired("listen")
+	return cmd
+}
+
+func (s *simFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
+	if s.count < 1 || s.count > 32 {
+		return fmt.Errorf("sim: --count %d: write 1 to 32", s.count)
+	}
+	var chips []*sim.Chip
+	defer func() {
+		for _, c := range chips {
+			c.Close()
+		}
+	}()
+	for n := range s.count {
+		o, err := s.options(n)
+		if err != nil {
+			return err
+		}
+		chip, err := sim.New(o)
+		if err != nil {
+			return fmt.Errorf("sim: %w", err)
+		}
+		chips = append(chips, chip)
+	}
+	go func() { _ = sim.Control(in, out, chips...) }()
+	err := s.serve(ctx, out, chips)
+	return errors.Join(err, s.writeMeter(chips))
+}
+
+func (s *simFlags) options(n int) (sim.Options, error) {
+	mac := bench.VirtualMAC(n)
+	if s.mac != "" {
+		first, err := esp32.ParseMAC(s.mac)
+		if err != nil {
+			return sim.Options{}, fmt.Errorf("--mac: %w", err)
+		}
+		mac = first
+		mac[5] += byte(n)
+	}
+	var size flow.Size
+	if err := size.UnmarshalText([]byte(s.flash)); err != nil {
+		return sim.Options{}, fmt.Errorf("--flash-size: %w", err)
+	}
+	o := sim.Options{MAC: mac, Revision: s.revision, Coding: s.coding, Crystal: s.crystal, FlashSize: int(size),
+		NoLines: true, InLoader: !s.boot, Pace: s.pace, State: s.state}
+	if s.revision == 0 {
+		o.Revision = sim.Rev0
+	}
+	if s.state != "" && s.count > 1 {
+		o.State = filepath.Join(s.state, strconv.Itoa(n+1))
+	}
+	return o, nil
+}
+
+// serve offers every chip until ctx ends.
+func (s *simFlags) serve(ctx context.Context, out io.Writer, chips []*sim.Chip) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for n, chip := range chips {
+		address, wait, err := s.offer(ctx, n, chip)
+		if err != nil {
+			return fmt.Errorf("sim: %w", err)
+		}
+		fmt.Fprintln(out, address)
+		wg.Go(wait)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// offer makes one chip reachable; wait returns when it is no longer.
+func (s *simFlags) offer(ctx context.Context, n int, chip *sim.Chip) (address string, wait func(), err error) {
+	if s.listen == "pty" {
+		pty, err := chip.ServePTY(ctx)
+		if err != nil {
+			return "", nil, err
+		}
+		return pty.Path, pty.Wait, nil
+	}
+	place, ok := strings.CutPrefix(s.listen, "socket://")
+	if !ok {
+		return "", nil, fmt.Errorf("--listen %q: write socket://HOST:PORT or pty", s.listen)
+	}
+	host, port, err := net.SplitHostPort(place)
+	number, numErr := strconv.Atoi(port)
+	if err != nil || numErr != nil {
+		return "", nil, fmt.Errorf("--listen %q: write socket://HOST:PORT", s.listen)
+	}
+	if number != 0 {
+		number += n
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(number)))
+	if err != nil {
+		return "", nil, err
+	}
+	return "socket://" + l.Addr().String(), func() { _ = chip.Serve(ctx, l) }, nil
+}
+
+// writeMeter writes one report, or a list of them where there are several chips.
+func (s *simFlags) writeMeter(chips []*sim.Chip) error {
+	if s.meter == "" {
+		return nil
+	}
+	var report any = chips[0].Meter().Report()
+	if len(chips) > 1 {
+		var all []sim.MeterReport
+		for _, c := range chips {
+			all = append(all, c.Meter().Report())
+		}
+		report = all
+	}
+	b, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.meter, append(b, '\n'), 0o644)
+}

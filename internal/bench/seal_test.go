@@ -1,0 +1,193 @@
+package bench
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"station/internal/esp32"
+	"station/internal/esploader"
+	"station/internal/flashcrypt"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/hsm/hsmtest"
+	"station/internal/ledger"
+	"station/internal/record"
+	"station/internal/secret"
+	"station/internal/sim"
+)
+
+const exampleJob = "../../fixtures/example/job.toml"
+
+// station is a bench with a real token and a real ledger.
+type station struct {
+	t      *testing.T
+	job    *flow.Job
+	token  *hsm.Token
+	ledger *ledger.Ledger
+	mu     sync.Mutex
+	events []flow.Event
+}
+
+// master is the label of the example job's key.
+const master = "station-master"
+
+func newStation(t *testing.T, jobPath string) *station {
+	t.Helper()
+	job, err := flow.LoadJob(jobPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master)
+	s := &station{t: t, job: job, token: hsmtest.Open(t, cfg)}
+	s.ledger, err = ledger.Open(filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{Create: true, Simulated: true, Station: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, f := range checkLedger(s.ledger) {
+			t.Errorf("ledger: %v", f)
+		}
+		if err := s.ledger.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *station) runner() *flow.Runner {
+	return &flow.Runner{Job: s.job, Keys: Keys{s.token}, Ledger: s.ledger, Station: "test", Simulated: true, Emit: func(e flow.Event) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.events = append(s.events, e)
+	}}
+}
+
+// visit puts the chip into the slot once.
+func (s *station) visit(chip *sim.Chip) flow.Outcome {
+	s.t.Helper()
+	wire, err := chip.Open()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.runner().Device(s.t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{}))
+}
+
+func newChip(t *testing.T, o sim.Options) *sim.Chip {
+	t.Helper()
+	chip, err := sim.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { chip.Close() })
+	return chip
+}
+
+func wantVerdict(t *testing.T, out flow.Outcome, verdict record.Verdict, code flow.Code) {
+	t.Helper()
+	var got flow.Code
+	if out.Failure != nil {
+		got = out.Failure.Code
+	}
+	if out.Verdict != verdict || got != code {
+		t.Fatalf("got %s %v, want %s %s", out.Verdict, out.Failure, verdict, code)
+	}
+}
+
+// deviceKey derives what the token must have derived, with Go's own HMAC.
+func deviceKey(mac esp32.MAC, size int) []byte {
+	h := hmac.New(sha256.New, hsmtest.Master)
+	fmt.Fprintf(h, "\x00\x00\x00\x01station flash encryption v1\x00esp32%s", mac[:])
+	_ = binary.Write(h, binary.BigEndian, uint32(size*8))
+	return h.Sum(nil)[:size]
+}
+
+// checkSealed holds flash and fuses against what the classic procedure gives.
+func checkSealed(t *testing.T, job *flow.Job, chip *sim.Chip, mac esp32.MAC, key []byte) {
+	t.Helper()
+	words, flash := chip.Fuses(), chip.Flash()
+	for i := range 8 {
+		// BLOCK1 word 7-i is the big-endian word i of the key file.
+		if want := binary.BigEndian.Uint32(key[4*i:]); words[7+7-i] != want {
+			t.Errorf("BLOCK1 word %d is %08x, want %08x", 7-i, words[7+7-i], want)
+		}
+	}
+	k, err := secret.New(bytes.Clone(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cipher, err := flashcrypt.New(k, 15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range job.Regions {
+		got := bytes.Clone(flash[r.Address:][:r.Size])
+		if r.Encrypted {
+			if bytes.Equal(got, r.Data) {
+				t.Errorf("%s is in the flash unencrypted", r.Name)
+			}
+			if err := cipher.Decrypt(got, got, r.Address); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got, r.Data) {
+			t.Errorf("%s: the flash does not decrypt to the image", r.Name)
+		}
+	}
+}
+
+func TestSealRelease(t *testing.T) {
+	s := newStation(t, exampleJob)
+	mac := esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
+	var chip *sim.Chip
+	chip = newChip(t, sim.Options{MAC: mac, OnBurn: func(before, after [31]uint32) {
+		// Asked at the instant when fuses change: the intent is on disk.
+		d, known, err := s.ledger.Device(mac)
+		if err != nil || !known || len(d.Intended) != len(d.Settled)+1 {
+			t.Errorf("fuses change with intents %v, settled %v, %v", d.Intended, d.Settled, err)
+		}
+	}})
+	factory := chip.Fuses()
+	wantVerdict(t, s.visit(chip), record.Pass, "")
+	checkSealed(t, s.job, chip, mac, deviceKey(mac, 32))
+	words := chip.Fuses()
+	for i, want := range map[int]uint32{0: 0x07f10088, 5: factory[5] | 0xf0000000, 6: factory[6] | 0x3c4} {
+		if words[i] != want {
+			t.Errorf("word %d of BLOCK0 is %08x, want %08x", i, words[i], want)
+		}
+	}
+	d, _, err := s.ledger.Device(mac)
+	if err != nil || !d.Sealed || !d.Booted || len(d.Images) != len(s.job.Regions) {
+		t.Errorf("ledger: %+v, %v", d, err)
+	}
+	for _, image := range d.Images {
+		if sum := md5.Sum(chip.Flash()[image.Address:][:image.Size]); fmt.Sprintf("%x", sum) != image.MD5 {
+			t.Errorf("%s: the ledger's MD5 is not the flash's", image.Name)
+		}
+	}
+
+	// Put back, it passes at once and nothing is written.
+	before := chip.Meter()
+	out := s.visit(chip)
+	wantVerdict(t, out, record.Pass, "")
+	if after := chip.Meter().Since(before); !out.Already || after.PagesProgrammed != 0 || after.FuseBurns != 0 {
+		t.Errorf("already %t, meter %+v", out.Already, after)
+	}
+}
+
+func TestSealDevelopment(t *testing.T) {
+	s := newStation(t, editJob(t, `mode = "release"`, `mode = "development"`))
+	chip := newChip(t, sim.Options{Revision: 1})
+	factory := chip.Fuses()
+	wantVerdict(t, s.visit(chip), record.Pass, "")
+	words := chip.Fuses()
+	if words[0] != 0x00110088 || words[6] != factory[6]|0x344 {
+		t.Errorf("BLOCK0 %08x", words[:7])
+	}
+}
