@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"station/internal/efuse"
 	"station/internal/esp32"
@@ -32,7 +33,7 @@ func Procedure(job *Job) []Step {
 
 // connectAndRead resets the chip into the loader, identifies it and reads its fuses.
 func connectAndRead(ctx context.Context, s *Session) error {
-	if err := s.Chip.Connect(ctx); err != nil {
+	if err := s.reach(ctx); err != nil {
 		return err
 	}
 	id, err := s.Chip.Identify(ctx)
@@ -53,6 +54,28 @@ func connectAndRead(ctx context.Context, s *Session) error {
 	s.Fuses = image
 	s.inLoader = true
 	return nil
+}
+
+// How long a device may take to answer in its loader. A person who resets it by
+// hand needs longer than a line.
+const (
+	answerWithin       = 15 * time.Second
+	answerWithinByHand = 60 * time.Second
+)
+
+// reach waits for the loader to answer.
+func (s *Session) reach(ctx context.Context) error {
+	within := answerWithin
+	if s.Job.Device.Reset == "manual" {
+		within = answerWithinByHand
+	}
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err := s.Chip.Connect(bounded)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return fmt.Errorf("%w within %v: %w", esp32.ErrNoAnswer, within, err)
+	}
+	return err
 }
 
 func connect(ctx context.Context, s *Session) error {
