@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"text/tabwriter"
 	"time"
 
@@ -28,15 +29,23 @@ type ledgerFlags struct {
 	path string
 }
 
+// file is the ledger of --ledger or of the station file.
+func (l *ledgerFlags) file() (string, error) {
+	if l.path != "" {
+		return l.path, nil
+	}
+	file, err := flow.LoadStation(l.station)
+	if err != nil {
+		return "", err
+	}
+	return file.Ledger, nil
+}
+
 // with opens the ledger, lets f use it and closes it.
 func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error {
-	path := l.path
-	if path == "" {
-		file, err := flow.LoadStation(l.station)
-		if err != nil {
-			return err
-		}
-		path, o.Station = file.Ledger, file.ID
+	path, err := l.file()
+	if err != nil {
+		return err
 	}
 	book, err := ledger.Open(path, o)
 	if err != nil {
@@ -119,25 +128,27 @@ func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
 		Example: `  station ledger verify`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return l.read(func(b *ledger.Ledger) error { return verifyLedger(cmd.OutOrStdout(), b) })
+			path, err := l.file()
+			if err != nil {
+				return err
+			}
+			return verifyLedger(cmd.OutOrStdout(), func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) })
 		},
 	}
 }
 
-func verifyLedger(out io.Writer, b *ledger.Ledger) error {
+// verifyLedger reports every fault that the check finds.
+func verifyLedger(out io.Writer, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
+	var audit ledger.Audit
 	faults := 0
-	for f := range ledgerFaults(b) {
+	for f := range check(&audit) {
 		faults++
 		fmt.Fprintf(out, "FAULT %s\n", f)
 	}
 	if faults > 0 {
-		return stationFault(fmt.Errorf("ledger: %d faults; keep the file, restore the last backup, and call the people who built this", faults))
+		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
 	}
-	size, root, err := b.Head()
-	if err != nil {
-		return stationFault(err)
-	}
-	fmt.Fprintf(out, "ledger is whole: %d entries, root %s\n", size, root)
+	fmt.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
 	return nil
 }
 

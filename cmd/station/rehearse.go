@@ -128,7 +128,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	if err := listLedger(person, v.Ledger); err != nil {
 		return stationFault(err)
 	}
-	if err := verifyLedger(person, v.Ledger); err != nil {
+	if err := verifyLedger(person, v.Ledger.Check); err != nil {
 		return stationFault(err)
 	}
 	return lineExit(counts)

@@ -1,3 +1,0 @@
-package bench
-import "station/internal/ledger"
-func checkLedger(*ledger.Ledger) []error { return nil }
