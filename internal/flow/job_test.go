@@ -1,0 +1,144 @@
+package flow
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The files of the example job, for tests that change one of them.
+func exampleDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../fixtures/example")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func edit(t *testing.T, path string, pairs ...string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(string(b), pairs[i]) {
+			t.Fatalf("%s holds no %q", path, pairs[i])
+		}
+	}
+	if err := os.WriteFile(path, []byte(strings.NewReplacer(pairs...).Replace(string(b))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestExampleJob(t *testing.T) {
+	job, err := LoadJob("../../fixtures/example/job.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range job.Regions {
+		how := "plain"
+		if r.Encrypted {
+			how = "encrypted"
+		}
+		got = append(got, strings.Join([]string{r.Name, how}, " "))
+	}
+	want := "bootloader encrypted, partition-table encrypted, otadata encrypted, app encrypted, ota_0 encrypted, sys plain, users plain, rules plain"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+	if job.cryptConfig != 15 || job.locks() || len(job.Warnings) != 0 {
+		t.Errorf("config %d, locks %t, warnings %q", job.cryptConfig, job.locks(), job.Warnings)
+	}
+}
+
+func TestDigestsChangeWithWhatTheyName(t *testing.T) {
+	dir := exampleDir(t)
+	path := filepath.Join(dir, "job.toml")
+	before, err := LoadJob(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit(t, path, `mode = "release"`, "mode = \"release\"\nfuses = { UART_DOWNLOAD_DIS = 1 }")
+	fuses, err := LoadJob(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fuses.PlanDigest() == before.PlanDigest() || fuses.Digest() == before.Digest() {
+		t.Error("a fuse more does not change the digests")
+	}
+	if !fuses.locks() {
+		t.Error("UART_DOWNLOAD_DIS makes no lock step")
+	}
+	edit(t, path, `timeout = "10s"`, `timeout = "20s"`)
+	wait, err := LoadJob(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wait.PlanDigest() != fuses.PlanDigest() {
+		t.Error("a timeout changes the plan's digest")
+	}
+}
+
+func TestJobFaultsNameFileLineAndFix(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		edits []string
+		want  []string
+	}{
+		{"unknown key", []string{"baud = 921600", "boud = 921600"}, []string{`job.toml:16: flash.boud: unknown key; did you mean "baud"?`}},
+		{"several at once", []string{`chip = "esp32"`, `chip = "esp32s3"`, `size = "4MB"`, `size = "4 melons"`},
+			[]string{`job.toml:13: flash.size: "4 melons" is not a size; write it like 4MB`}},
+		{"chip and policy", []string{`chip = "esp32"`, `chip = "esp32s3"`, `policy = "derived" `, `policy = "guessed" `},
+			[]string{`job.toml:5: chip: "esp32s3" is not known; write one of esp32`, `key.policy: "guessed" is not known`}},
+		{"missing marker", []string{`marker = "station-example: ready"`, ``}, []string{"boot.marker: is missing; write a text that the firmware prints"}},
+		{"missing file", []string{"build/ota_0.bin", "build/ota_9.bin"}, []string{"ota_9.bin: there is no such file; build the project"}},
+		{"weak config", []string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 0"}, []string{"FLASH_CRYPT_CONFIG = 0 weakens"}},
+		{"forbidden fuse", []string{`mode = "release"`, "mode = \"release\"\nfuses = { DIS_CACHE = 1 }"}, []string{"DIS_CACHE"}},
+		{"data in an app partition", []string{`partition = "sys"`, `partition = "factory"`}, []string{"sys.bin: no ESP image", "overlaps"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(exampleDir(t), "job.toml")
+			edit(t, path, c.edits...)
+			_, err := LoadJob(path)
+			if err == nil {
+				t.Fatal("the job was accepted")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("want %q in\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestWeakConfigIsAllowedByNameAndWarned(t *testing.T) {
+	path := filepath.Join(exampleDir(t), "job.toml")
+	edit(t, path, `mode = "release"`, "mode = \"release\"\nflash_crypt_config = 0\nallow_weak_flash_crypt_config = true")
+	job, err := LoadJob(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job.cryptConfig != 0 || len(job.Warnings) != 1 || !strings.Contains(job.Warnings[0], "equal blocks look equal") {
+		t.Errorf("config %d, warnings %q", job.cryptConfig, job.Warnings)
+	}
+}
+
+func FuzzJob(f *testing.F) {
+	b, err := os.ReadFile("../../fixtures/example/job.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("[[image]]\nfile='x'\naddress=1\n[security.fuses]\nWR_DIS=3\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		job, err := ParseJob(filepath.Join(t.TempDir(), "job.toml"), data)
+		if (job == nil) == (err == nil) {
+			t.Fatalf("job %v, error %v", job, err)
+		}
+	})
+}
