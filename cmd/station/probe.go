@@ -68,7 +68,7 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	loader, err := bench.Slot("1", portName, reset, true).Next(ctx)
+	loader, err := bench.Slot("1", portName, reset, true).Next(ctx, func() {})
 	if err != nil {
 		return lineFailure(err)
 	}

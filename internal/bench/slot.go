@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"station/internal/esp32"
@@ -21,7 +22,7 @@ const (
 // device in it; otherwise the slot waits for both, as often as it is asked.
 func Slot(name, portName string, reset flow.Reset, once bool) flow.Slot {
 	s := &slot{port: portName, once: once, options: esploader.Options{Reset: string(reset)}}
-	return flow.Slot{Name: name, Port: portName, Next: s.next}
+	return flow.Slot{Name: name, Port: portName, Next: s.next, Again: func() { s.again.Store(true) }}
 }
 
 type slot struct {
@@ -30,6 +31,7 @@ type slot struct {
 	options esploader.Options
 	last    esp32.MAC // of the device that was here before
 	empty   bool      // it has been taken out since
+	again   atomic.Bool
 }
 
 func (s *slot) open() (*esploader.Loader, error) {
@@ -40,7 +42,7 @@ func (s *slot) open() (*esploader.Loader, error) {
 	return esploader.New(p, s.options), nil
 }
 
-func (s *slot) next(ctx context.Context) (flow.Loader, error) {
+func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 	if s.once {
 		l, err := s.open()
 		if err != nil {
@@ -49,7 +51,11 @@ func (s *slot) next(ctx context.Context) (flow.Loader, error) {
 		return l, nil
 	}
 	for {
+		was := s.empty
 		l, err := s.look(ctx)
+		if s.empty && !was && !s.last.IsZero() {
+			removed()
+		}
 		if l != nil || err != nil {
 			return l, err
 		}
@@ -76,7 +82,7 @@ func (s *slot) look(ctx context.Context) (flow.Loader, error) {
 	defer cancel()
 	id, err := identify(ctx, l)
 	switch {
-	case err == nil && (s.empty || id.MAC != s.last):
+	case err == nil && (s.again.Swap(false) || s.empty || id.MAC != s.last):
 		s.last, s.empty = id.MAC, false
 		return &connected{Loader: l}, nil
 	case errors.Is(err, esp32.ErrNoAnswer), errors.Is(err, esp32.ErrPortGone), errors.Is(err, context.DeadlineExceeded):

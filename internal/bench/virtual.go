@@ -35,7 +35,7 @@ func (v *Virtual) FlowSlots() []flow.Slot {
 }
 
 // next plugs a new chip in.
-func (v *Virtual) next(ctx context.Context) (flow.Loader, error) {
+func (v *Virtual) next(ctx context.Context, _ func()) (flow.Loader, error) {
 	n, ok := v.take()
 	if !ok || ctx.Err() != nil {
 		return nil, io.EOF

@@ -96,6 +96,7 @@ var Failures = []FailureKind{
 	{"E-KEY-CONFLICT", record.Quarantine, "The device holds parts of another key.", setAside},
 	{"E-KEY-CHANGED", record.Quarantine, "The token gives another key than the one recorded for this device.", setAside},
 	{"E-SET-ASIDE", record.Quarantine, "This device was set aside before and nobody has released it.", setAside},
+	{"E-RETESTS", record.Quarantine, "This device has failed too often.", setAside},
 	{"E-SEALED-OTHER", record.Quarantine, "This device was sealed before with other firmware.", setAside},
 	{"E-DOWNLOAD-DISABLED", record.Quarantine, "The device is closed for ever and cannot be examined.", "Look for its label in the sealed devices; otherwise set it aside for an engineer."},
 	{"E-FUSE-CONFLICT", record.Quarantine, "The device's fuses do not allow this job.", setAside},
@@ -114,6 +115,7 @@ var Failures = []FailureKind{
 	{"E-PORT-BUSY", record.Station, "Another program uses the port.", "Close the other program; the line goes on by itself."},
 	{"E-QUOTA", record.Station, "This job has made as many devices as it may.", callEng},
 	{"E-BATCH", record.Station, "The batch is not open.", callEng},
+	{"E-SERIAL", record.Station, "Nobody can scan the serial number that the job demands.", callEng},
 	{"E-PANIC", record.Station, "The station's program met a fault of its own.", callEng},
 }
 

@@ -30,6 +30,8 @@ type Job struct {
 	Security       JobFuses   `toml:"security"`
 	Boot           JobBoot    `toml:"boot"`
 	Device         DeviceFile `toml:"device"`
+	Serial         *JobSerial `toml:"serial"` // absent: devices have none
+	Line           JobLine    `toml:"line"`
 
 	Path     string            `toml:"-"`
 	Regions  []firmware.Region `toml:"-"` // what is written, by address
@@ -81,6 +83,13 @@ type JobBoot struct {
 // DeviceFile is how the fixture resets a device: in the job or the station file.
 type DeviceFile struct {
 	Reset Reset `toml:"reset"`
+}
+
+// JobLine is how the line deals with its operator.
+type JobLine struct {
+	Acknowledge bool `toml:"acknowledge"` // a person confirms each failure
+	Retests     int  `toml:"retests"`     // failed visits before a device is set aside; 0 is no limit
+	Target      int  `toml:"target"`      // devices of the shift, for the screen
 }
 
 // Size is a number of bytes, written "4MB", "320K" or as a number.
@@ -236,6 +245,14 @@ func (j *Job) check(f *tomlfile.File) {
 	}
 	if j.FlasherArgs == "" && len(j.Images) == 0 {
 		f.Fault("flasher_args", `no images; name an ESP-IDF build's flasher_args.json or write [[image]] tables`)
+	}
+	if j.Serial != nil {
+		if _, err := j.Serial.regexp(); err != nil {
+			f.Fault("serial.pattern", "%v; write a regular expression such as SN[0-9]{8}", err)
+		}
+	}
+	if j.Line.Retests < 0 || j.Line.Target < 0 {
+		f.Fault("line", "retests and target count from 0")
 	}
 	for i, image := range j.Images {
 		at := fmt.Sprintf("image.%d", i)

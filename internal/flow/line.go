@@ -14,8 +14,12 @@ import (
 type Slot struct {
 	Name, Port string
 	// Next waits for a device in the slot and opens its port. It returns
-	// io.EOF when there will be none any more.
-	Next func(ctx context.Context) (Loader, error)
+	// io.EOF when there will be none any more, and calls removed when the
+	// device that was there before has left.
+	Next func(ctx context.Context, removed func()) (Loader, error)
+	// Again makes the device that is there the next one; nil where the slot
+	// cannot do that.
+	Again func()
 }
 
 // Line runs the procedure in several slots at once.
@@ -27,11 +31,16 @@ type Line struct {
 	// Healthy asks whether the station can start a device; nil is yes. After a
 	// STATION verdict no device is started until it answers nil.
 	Healthy func(ctx context.Context) error
+	// NeedAck holds a slot whose device did not pass until Ack.
+	NeedAck bool
 
-	mu     sync.Mutex
-	begun  int
-	counts Counts
-	halted bool
+	mu      sync.Mutex
+	begun   int
+	counts  Counts
+	halted  bool
+	paused  bool
+	changed chan struct{}            // closed when paused or acks change
+	acks    map[string]chan struct{} // slots that wait for Ack
 }
 
 // retryHealth is how often a halted line asks whether it can go on.
@@ -83,13 +92,16 @@ func (l *Line) slot(ctx context.Context, s Slot) {
 		if !l.visit(ctx, s) || l.Once {
 			return
 		}
+		l.awaitAck(ctx, s.Name)
 	}
 }
 
 // visit brings one device of the slot to a verdict. It reports whether the
 // slot goes on.
 func (l *Line) visit(ctx context.Context, s Slot) bool {
-	loader, err := s.Next(ctx)
+	loader, err := s.Next(ctx, func() {
+		l.Emit(Event{Time: l.now(), Event: DeviceRemoved, Slot: s.Name, Port: s.Port})
+	})
 	if errors.Is(err, io.EOF) || ctx.Err() != nil {
 		if loader != nil {
 			loader.Close()
@@ -107,6 +119,12 @@ func (l *Line) visit(ctx context.Context, s Slot) bool {
 	defer l.mu.Unlock()
 	l.counts.add(out.Verdict, out.Already)
 	l.halted = l.halted || out.Verdict == record.Station
+	if l.NeedAck && out.Verdict != record.Pass {
+		if l.acks == nil {
+			l.acks = map[string]chan struct{}{}
+		}
+		l.acks[s.Name] = make(chan struct{})
+	}
 	return true
 }
 
@@ -125,20 +143,74 @@ func (l *Line) take(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		l.mu.Lock()
 		full := l.Count > 0 && l.begun >= l.Count
-		halted := l.halted
-		if !full && !halted {
+		halted, paused := l.halted, l.paused
+		if !full && !halted && !paused {
 			l.begun++
 		}
-		l.mu.Unlock()
-		if full {
-			return false
+		if l.changed == nil {
+			l.changed = make(chan struct{})
 		}
-		if !halted {
+		changed := l.changed
+		l.mu.Unlock()
+		switch {
+		case full:
+			return false
+		case paused:
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+		case halted:
+			l.recover(ctx)
+		default:
 			return true
 		}
-		l.recover(ctx)
 	}
 	return false
+}
+
+// Pause starts no new device while on; devices that were begun go on.
+func (l *Line) Pause(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = on
+	if l.changed != nil {
+		close(l.changed)
+	}
+	l.changed = make(chan struct{})
+}
+
+// Ack says that a person has seen the failure in a slot.
+func (l *Line) Ack(slot string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if wait := l.acks[slot]; wait != nil {
+		close(wait)
+		delete(l.acks, slot)
+	}
+}
+
+func (l *Line) awaitAck(ctx context.Context, slot string) {
+	l.mu.Lock()
+	wait := l.acks[slot]
+	l.mu.Unlock()
+	if wait == nil {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-wait:
+	}
+}
+
+// Retry tries the device that is in the slot once more.
+func (l *Line) Retry(slot string) {
+	l.Ack(slot)
+	for _, s := range l.Slots {
+		if s.Name == slot && s.Again != nil {
+			s.Again()
+		}
+	}
 }
 
 func (l *Line) giveBack() {

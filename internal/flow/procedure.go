@@ -17,12 +17,17 @@ func Procedure(job *Job) []Step {
 	steps := []Step{
 		{ID: "connect", Title: "Connect", Run: connect},
 		{ID: "admit", Title: "Admit", Run: admit},
+	}
+	if job.Serial != nil {
+		steps = append(steps, Step{ID: "bind", Title: "Scan serial", Run: bind})
+	}
+	steps = append(steps, []Step{
 		{ID: "key", Title: "Key", Run: key},
 		{ID: "flash", Title: "Write flash", Run: flash},
 		{ID: "burn-key", Title: "Burn key", Burn: burnKey},
 		{ID: "burn-crypt", Title: "Burn encryption", Burn: burnCrypt},
 		{ID: "boot", Title: "Start firmware", Run: boot},
-	}
+	}...)
 	if job.locks() {
 		steps = append(steps,
 			Step{ID: "lock", Title: "Lock", Burn: burnLock},

@@ -33,10 +33,12 @@ type Session struct {
 	Device record.Device // what the ledger knew when the device was admitted
 	Known  bool
 	Key    DeviceKey
+	Serial string
 	Sealed bool // nothing is left to do
 
 	note     func(e record.Entry) error // into the ledger, on disk when it returns
 	device   func(mac esp32.MAC) (record.Device, bool, error)
+	serial   func(ctx context.Context) (string, error) // nil: nobody can scan one
 	progress func(done, total int64)
 	inLoader bool
 	lastBoot record.Boot
@@ -54,6 +56,7 @@ type Runner struct {
 	Batch     string
 	Software  string
 	Simulated bool
+	Serials   *Serials // nil: nobody can scan one
 }
 
 // Outcome is how the visit of one device ended.
@@ -84,6 +87,9 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
 	v.s.note = v.append
 	v.s.progress = v.showProgress
+	if r.Serials != nil {
+		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }
+	}
 	defer l.Close()
 	defer func() {
 		v.s.Key.Secret.Destroy()
@@ -220,7 +226,7 @@ func (v *visit) emit(e Event) {
 	if v.Emit == nil {
 		return
 	}
-	e.Time, e.Slot, e.Port, e.MAC, e.KeyID = v.now(), v.slot, v.port, v.s.ID.MAC, v.s.Key.ID
+	e.Time, e.Slot, e.Port, e.MAC, e.KeyID, e.Serial = v.now(), v.slot, v.port, v.s.ID.MAC, v.s.Key.ID, v.s.Serial
 	if e.Step == "" {
 		e.Step = v.step.ID
 	}

@@ -24,11 +24,13 @@ type Device struct {
 	KeyID      string    `json:"keyId"`
 	Policy     string    `json:"policy"`
 	Wrapped    []byte    `json:"wrapped,omitempty"`
-	Images     []Image   `json:"images,omitempty"`   // as verified last
+	Images     []Image   `json:"images,omitempty"`   // as verified last,
+	Flashed    uint64    `json:"flashed,omitempty"`  // by the entry of this index
 	Fuses      *Fuses    `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
 	Intended   []string  `json:"intended,omitempty"` // burn stages begun
 	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
 	Runs       int       `json:"runs"`
+	Failures   int       `json:"failures,omitempty"` // visits that ended in RETRY since it was sealed or released
 	Booted     bool      `json:"booted"`
 	Sealed     bool      `json:"sealed"`
 	Verdict    Verdict   `json:"verdict"` // of the last run that ended
@@ -39,7 +41,8 @@ type Device struct {
 }
 
 // Apply folds one entry into the device. It is the only way a Device changes,
-// so that the projection can always be rebuilt from the log.
+// so that the projection can always be rebuilt from the log. The device keeps
+// no memory of the entry's.
 func (d *Device) Apply(e Entry) {
 	if d.MAC.IsZero() {
 		d.MAC, d.First, d.Seen = e.MAC, e.Index, e.Time
@@ -62,14 +65,15 @@ func (d *Device) Apply(e Entry) {
 	case DeviceSeen:
 		d.Runs++
 	case KeyAssigned:
-		d.KeyID, d.Policy, d.Wrapped = e.KeyID, e.Policy, e.Wrapped
+		d.KeyID, d.Policy, d.Wrapped = e.KeyID, e.Policy, slices.Clone(e.Wrapped)
 	case NumberTaken:
 		d.Lot, d.Number = e.Lot(), e.Number
 	case Released:
 		d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
+		d.Failures = 0
 		d.Fuses = nil // what the engineer accepted is where to compare from
 	case FlashVerified:
-		d.Images = e.Images
+		d.Images, d.Flashed = slices.Clone(e.Images), e.Index
 	case BurnIntended:
 		d.Intended = add(d.Intended, e.Stage)
 	case BurnSettled:
@@ -77,9 +81,12 @@ func (d *Device) Apply(e Entry) {
 	case BootVerified:
 		d.Booted = true
 	case Sealed:
-		d.Sealed, d.Verdict, d.Code = true, Pass, ""
+		d.Sealed, d.Verdict, d.Code, d.Failures = true, Pass, "", 0
 	case Failed:
 		d.Verdict, d.Code = e.Verdict, e.Code
+		if e.Verdict == Retry {
+			d.Failures++
+		}
 		if !d.SetAside && (e.Verdict == Scrap || e.Verdict == Quarantine) {
 			d.SetAside, d.SetAsideBy, d.SetAsideAs = true, e.Code, e.Verdict
 		}
@@ -93,5 +100,10 @@ func add(list []string, s string) []string {
 	if slices.Contains(list, s) {
 		return list
 	}
-	return append(list, s)
+	return append(slices.Clip(list), s) // copies of a device may share the list
+}
+
+func (f Fuses) clone() *Fuses {
+	f.Block0, f.Block3 = slices.Clone(f.Block0), slices.Clone(f.Block3)
+	return &f
 }

@@ -25,6 +25,7 @@ const (
 	PlanApproved  Kind = "plan.approved"  // a person approved a burn plan's digest at this station
 	DeviceSeen    Kind = "device.seen"    // identity and fuses as found
 	Admitted      Kind = "device.admitted"
+	SerialBound   Kind = "serial.bound" // Serial belongs to the MAC, once and for ever
 	KeyAssigned   Kind = "key.assigned" // key ID bound to the MAC, once and for ever
 	FlashVerified Kind = "flash.verified"
 	BurnIntended  Kind = "burn.intended" // on disk before a fuse changes
@@ -38,6 +39,7 @@ const (
 	NumberTaken   Kind = "number.taken"    // one of the lot's devices, reserved before its key is made
 	BatchClosed   Kind = "batch.closed"
 	LedgerKey     Kind = "ledger.key" // Public signs this ledger's checkpoints from here on
+	Recovered     Kind = "ledger.recovered"
 )
 
 // Verdict is how a run of one device ended.
