@@ -19,7 +19,10 @@ func (c *console) add(b byte) {
 	c.text = append(c.text, b)
 }
 
-func (c *console) forget() { c.text = c.text[:0] }
+func (c *console) forget() {
+	clear(c.text[:cap(c.text)])
+	c.text = c.text[:0]
+}
 
 // restart names the reason of the last reset, "" where there was none.
 func (c *console) restart() string {

@@ -79,8 +79,7 @@ func (l *Loader) readTogether(ctx context.Context, addrs, values []uint32) error
 	if err := l.write(l.frame); err != nil {
 		return fmt.Errorf("%s %#x: %w", cmdReadReg.name, addrs[0], err)
 	}
-	defer l.wipe()
-	defer func() { l.asked = nil }()
+	defer l.afterRead()
 	timeout := cmdReadReg.timeout(0) + l.wireTime(len(l.frame)+maxReply)
 	for i, a := range addrs {
 		l.asked = addrs[i:]
@@ -93,6 +92,16 @@ func (l *Loader) readTogether(ctx context.Context, addrs, values []uint32) error
 		values[i], l.tainted = r.value, holdsKey(a)
 	}
 	return nil
+}
+
+// afterRead leaves nothing of the values behind. Of a reply that lost its first
+// C0 they went to the console.
+func (l *Loader) afterRead() {
+	l.asked = nil
+	l.wipe()
+	if l.tainted && l.text.restart() == "" {
+		l.text.forget()
+	}
 }
 
 // WriteReg writes registers, all in one frame, in their order. It is never

@@ -2,7 +2,6 @@ package esploader
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/md5"
 	"errors"
@@ -271,7 +270,10 @@ func (w *writer) read(at int) error {
 	from := at * sectorSize
 	part := w.buf[:min(sectorSize, w.size-from)]
 	if n, err := w.src.ReadAt(part, int64(from)); n < len(part) {
-		return fmt.Errorf("read the image: %w", cmp.Or(err, io.ErrUnexpectedEOF))
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("read the image: %w", err)
 	}
 	copy(w.buf[len(part):], blankSector[:])
 	if w.whole == nil && at == w.hashed {
@@ -286,7 +288,7 @@ func (w *writer) read(at int) error {
 
 func (w *writer) done(at int) {
 	bytes := min((at+1)*sectorSize, w.size)
-	if bytes > w.reported {
+	if w.progress != nil && bytes > w.reported {
 		w.reported = bytes
 		w.progress(bytes)
 	}
