@@ -11,10 +11,10 @@ import (
 
 // The decisions of admission.
 const (
-	fresh    = "fresh"
-	resume   = "resume"
-	sealed   = "sealed"
-	setApart = "quarantine"
+	decisionFresh      = "fresh"
+	decisionResume     = "resume"
+	DecisionSealed     = "sealed" // nothing is left to do
+	decisionQuarantine = "quarantine"
 )
 
 // admit lets fuses and ledger decide together: fresh, resume, already sealed,
@@ -29,13 +29,13 @@ func admit(ctx context.Context, s *Session) error {
 	decision, why, err := s.decide(ctx)
 	if err != nil {
 		f := FailureFrom(err)
-		decision, why = setApart, f.Error()
+		decision, why = decisionQuarantine, f.Error()
 	}
 	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, KeyID: s.Device.KeyID, Fuses: snapshot(s.Fuses)}
 	if noteErr := s.note(e); noteErr != nil {
 		return noteErr
 	}
-	s.Sealed = decision == sealed
+	s.Sealed = decision == DecisionSealed
 	return err
 }
 
@@ -53,7 +53,7 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 		return "", "", err
 	}
 	if !s.Device.Sealed {
-		return resume, s.resumePoint(), nil
+		return decisionResume, s.resumePoint(), nil
 	}
 	return s.decideSealed(ctx)
 }
@@ -70,7 +70,7 @@ func (s *Session) decideUnknown() (decision, why string, err error) {
 	if _, err := s.Job.Plan.Diff(s.Fuses); err != nil {
 		return "", "", Fail("E-FUSE-CONFLICT", err)
 	}
-	return fresh, state.Words, nil
+	return decisionFresh, state.Words, nil
 }
 
 // explained checks that every bit on the chip that speaks of our key or of
@@ -141,8 +141,8 @@ func (s *Session) decideSealed(ctx context.Context) (decision, why string, err e
 			return "", "", fmt.Errorf("MD5 of %s: %w", image.Name, err)
 		}
 		if fmt.Sprintf("%x", sum) != image.MD5 {
-			return resume, image.Name + " is not in the flash as it was sealed; goes on with the same key", nil
+			return decisionResume, image.Name + " is not in the flash as it was sealed; goes on with the same key", nil
 		}
 	}
-	return sealed, "sealed before, with these images", nil
+	return DecisionSealed, "sealed before, with these images", nil
 }

@@ -88,7 +88,7 @@ func (d *Day) Record(e record.Entry) {
 		return
 	case e.Kind == record.Sealed:
 		v.Verdict = record.Pass
-	case e.Kind == record.Admitted && e.Decision == sealed:
+	case e.Kind == record.Admitted && e.Decision == DecisionSealed:
 		v.Verdict, v.Already = record.Pass, true
 	case e.Kind != record.Failed:
 		return

@@ -79,13 +79,13 @@ func TestDayFromTheLedger(t *testing.T) {
 	for _, e := range []record.Entry{
 		{Kind: record.LedgerCreated, Time: at(-5)},
 		seen(1, "a"),
-		{Kind: record.Admitted, Decision: setApart, Time: at(5), Run: "a", MAC: macA},
+		{Kind: record.Admitted, Decision: decisionQuarantine, Time: at(5), Run: "a", MAC: macA},
 		{Kind: record.Failed, Time: at(10), Run: "a", MAC: macA, Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 10},
 		seen(100, "b"),
-		{Kind: record.Admitted, Decision: fresh, Time: at(101), Run: "b", MAC: macB},
+		{Kind: record.Admitted, Decision: decisionFresh, Time: at(101), Run: "b", MAC: macB},
 		{Kind: record.Sealed, Time: at(140), Run: "b", MAC: macB, Verdict: record.Pass},
 		seen(150, "c"),
-		{Kind: record.Admitted, Decision: sealed, Time: at(150), Run: "c", MAC: macB},
+		{Kind: record.Admitted, Decision: DecisionSealed, Time: at(150), Run: "c", MAC: macB},
 	} {
 		reread.Record(e)
 	}

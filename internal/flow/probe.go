@@ -47,7 +47,7 @@ func (r *Runner) Probe(ctx context.Context, l Loader) (Report, error) {
 	}
 	if err != nil {
 		report.Failure = FailureFrom(err)
-		report.Decision, report.Why = setApart, report.Failure.Error()
+		report.Decision, report.Why = decisionQuarantine, report.Failure.Error()
 		return report, nil
 	}
 	if left, err := s.planFor().Diff(s.Fuses); err == nil {
