@@ -10,6 +10,8 @@ import (
 
 	"station/internal/bench"
 	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/ledger"
 )
 
 // rehearseFlags are those of station rehearse and station demo.
@@ -19,7 +21,10 @@ type rehearseFlags struct {
 	ports        []string
 	slots, count int
 	headless     bool
+	fast         bool
+	teach        bool // some virtual devices fail in instructive ways
 	keep         string
+	language     string
 }
 
 func rehearseCommand(o *options) *cobra.Command {
@@ -53,6 +58,8 @@ func (r *rehearseFlags) add(cmd *cobra.Command) {
 	f.IntVar(&r.slots, "slots", 4, "virtual slots")
 	f.IntVar(&r.count, "count", 0, "virtual devices in all (default: one a slot)")
 	f.BoolVar(&r.headless, "headless", false, "JSON lines on standard output, no screen")
+	f.BoolVar(&r.fast, "fast", false, "on the screen: as fast as the machine can, not as a real line")
+	f.StringVar(&r.language, "language", "en", "of the screen: en or zh")
 	f.StringVar(&r.keep, "keep", "", "keep the ledger in `DIR`")
 }
 
@@ -74,6 +81,7 @@ func demoCommand(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.teach = true
 			return r.run(cmd.Context(), job)
 		},
 	}
@@ -110,17 +118,21 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 		return err
 	}
 	defer closeLog()
-	headless := r.headless || !isTerminal(os.Stdout)
-	show := plainLines(os.Stdout)
-	if headless {
-		show = jsonLines(os.Stdout)
+	headless := r.headless || !isTerminal(os.Stdout) || !isTerminal(os.Stdin)
+	fixture := &bench.Virtual{Slots: r.slots, Count: r.count, Pace: !headless && !r.fast}
+	if r.teach && !headless {
+		fixture.Chip = bench.Instructive
 	}
-	fixture := &bench.Virtual{Slots: r.slots, Count: r.count}
-	line, err := v.Line(job, fixture, tee(show, log), version())
+	line, err := v.Line(job, fixture, version())
 	if err != nil {
 		return stationFault(err)
 	}
-	counts := line.Run(ctx)
+	if headless {
+		line.Emit = tee(jsonLines(os.Stdout), log)
+		err = lineExit(line.Run(ctx))
+	} else {
+		err = r.screen(ctx, v, line, log)
+	}
 	person := os.Stdout
 	if headless {
 		person = os.Stderr
@@ -131,5 +143,14 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	if err := verifyLedger(person, v.Ledger.Check); err != nil {
 		return stationFault(err)
 	}
-	return lineExit(counts)
+	return err
+}
+
+// screen shows the rehearsal on the operator's screen.
+func (r *rehearseFlags) screen(ctx context.Context, v *bench.Rehearsal, line *flow.Line, log func(flow.Event)) error {
+	s := &lineScreen{line: func() *flow.Line { return line }}
+	cfg := s.config(r.language, line.Job)
+	cfg.Simulation = true
+	watch(&cfg, func() (*hsm.Token, *ledger.Ledger) { return v.Token, v.Ledger })
+	return s.run(ctx, cfg, func() func(flow.Event) { return log })
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -10,7 +9,6 @@ import (
 
 	"station/internal/bench"
 	"station/internal/flow"
-	"station/internal/ledger"
 )
 
 // runFlags are those of station run.
@@ -58,62 +56,26 @@ func (r *runFlags) run(ctx context.Context) error {
 	if r.count < 0 {
 		return fmt.Errorf("run: --count %d: write the number of devices, or leave it out", r.count)
 	}
-	job, err := flow.LoadJob(r.job)
-	if err != nil {
+	w := &works{runFlags: r}
+	defer w.Close()
+	if err := w.loadFiles(); err != nil {
 		return err
 	}
-	file, err := flow.LoadStation(r.station)
-	if err != nil {
+	if !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin) {
+		return w.screen(ctx)
+	}
+	if err := w.open(prompt()); err != nil {
 		return err
 	}
-	slots, err := r.slots(job, file)
-	if err != nil {
+	if err := w.approveAs(r.approve); err != nil {
 		return err
 	}
-	token, err := openToken(file.TokenURI())
-	if err != nil {
-		return err
-	}
-	defer token.Close()
-	book, err := ledger.Open(file.Ledger, ledger.Options{Create: true, Station: file.ID, Simulated: token.Info().Throwaway()})
-	if err != nil {
-		return stationFault(err)
-	}
-	defer book.Close()
-	log, closeLog, err := r.openLog()
-	if err != nil {
-		return err
-	}
-	defer closeLog()
-	for _, w := range job.Warnings {
-		fmt.Fprintf(os.Stderr, "station: warning: %s: %s\n", job.Path, w)
-	}
-	line := &flow.Line{
-		Runner: flow.Runner{Job: job, Keys: bench.Keys{Token: token}, Ledger: book, Station: file.ID, Operator: r.operator,
-			Batch: r.batch, Software: version(), Simulated: token.Info().Throwaway()},
-		Slots: slots, Once: r.once, Count: r.count,
-		Healthy: func(ctx context.Context) error { return token.Check(ctx) },
-	}
-	line.Emit = tee(r.printer(), log)
-	if err := line.Approve(r.approve); err != nil {
-		if errors.Is(err, flow.ErrNotApproved) {
-			return err
-		}
-		return stationFault(err)
-	}
-	return lineExit(line.Run(ctx))
+	w.line.Emit = tee(jsonLines(os.Stdout), w.log)
+	return lineExit(w.line.Run(ctx))
 }
 
-// printer is the screen, or JSON lines where nobody looks.
-func (r *runFlags) printer() func(flow.Event) {
-	if r.headless || !isTerminal(os.Stdout) {
-		return jsonLines(os.Stdout)
-	}
-	return plainLines(os.Stdout)
-}
-
-// slots are the ports of the flags, or the station file's.
-func (r *runFlags) slots(job *flow.Job, file *flow.StationFile) ([]flow.Slot, error) {
+// places are the ports of the flags, or the station file's slots.
+func (r *runFlags) places(job *flow.Job, file *flow.StationFile) ([]flow.Slot, error) {
 	reset := job.Device.Reset
 	if file.Device.Reset != "" {
 		reset = file.Device.Reset

@@ -35,16 +35,16 @@ func (t *tokenFlags) open() (*hsm.Token, error) {
 		}
 		uri = file.TokenURI()
 	}
-	return openToken(uri)
+	return openToken(uri, prompt())
 }
 
 // openToken logs in to a token; what can be wrong with it is the station's fault.
-func openToken(text string) (*hsm.Token, error) {
+func openToken(text string, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
 	uri, err := hsm.ParseURI(text)
 	if err != nil {
 		return nil, fmt.Errorf("hsm: %w", err)
 	}
-	token, err := hsm.Open(hsm.Config{URI: uri, Prompt: prompt()})
+	token, err := hsm.Open(hsm.Config{URI: uri, Prompt: ask})
 	if err != nil {
 		return nil, stationFault(bench.TokenFailure(err))
 	}

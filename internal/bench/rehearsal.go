@@ -60,9 +60,9 @@ func (r *Rehearsal) makeKey(ctx context.Context, job *flow.Job) error {
 }
 
 // Line is the rehearsal's line. It approves its own plan: nothing real is burned.
-func (r *Rehearsal) Line(job *flow.Job, fixture *Virtual, emit func(flow.Event), software string) (*flow.Line, error) {
+func (r *Rehearsal) Line(job *flow.Job, fixture *Virtual, software string) (*flow.Line, error) {
 	line := &flow.Line{
-		Runner: flow.Runner{Job: job, Keys: Keys{r.Token}, Ledger: r.Ledger, Emit: emit, Station: rehearsalID,
+		Runner: flow.Runner{Job: job, Keys: Keys{r.Token}, Ledger: r.Ledger, Station: rehearsalID,
 			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true},
 		Slots: fixture.FlowSlots(),
 	}

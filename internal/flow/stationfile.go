@@ -15,8 +15,10 @@ type StationFile struct {
 	Ledger string     `toml:"ledger"` // path, relative to the file
 	HSM    HSMFile    `toml:"hsm"`
 	Device DeviceFile `toml:"device"`
-	Slots  []SlotFile `toml:"slot"`
-	Path   string     `toml:"-"`
+	// Language of the operator's sentences: en (default) or zh.
+	Language Language   `toml:"language"`
+	Slots    []SlotFile `toml:"slot"`
+	Path     string     `toml:"-"`
 }
 
 // HSMFile names the token.
@@ -28,6 +30,16 @@ type HSMFile struct {
 type SlotFile struct {
 	Name string `toml:"name"`
 	Port string `toml:"port"`
+}
+
+// Language is one of those that the screen speaks.
+type Language string
+
+// UnmarshalText reads a language.
+func (l *Language) UnmarshalText(b []byte) error {
+	w, err := word(b, "en", "zh")
+	*l = Language(w)
+	return err
 }
 
 // LoadStation reads a station file; the error lists every fault at once.

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"time"
+
+	"station/internal/bench"
+	"station/internal/efuse"
+	"station/internal/esp32"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/ledger"
+	"station/internal/secret"
+	"station/internal/tui"
+)
+
+// screen runs the line on the operator's screen: the questions at the start of
+// the shift, then the slots.
+func (w *works) screen(ctx context.Context) error {
+	asks, err := w.asksPIN()
+	if err != nil {
+		return err
+	}
+	if !asks {
+		if err := w.open(nil); err != nil {
+			return err
+		}
+	}
+	shift := &tui.Shift{Plan: w.plan, Approve: w.approveAs}
+	if w.operator == "" {
+		shift.Operator = func(id string) error { w.operator = id; return nil }
+	}
+	if asks {
+		shift.PIN = w.openWith
+	}
+	if w.approve != "" {
+		if w.ledger == nil {
+			return errors.New("run: --approve needs a PIN that nobody has to type; use pin-source, or approve on the screen")
+		}
+		if err := w.approveAs(w.approve); err != nil {
+			return err
+		}
+	}
+	s := &lineScreen{line: func() *flow.Line { return w.line }}
+	cfg := s.config(string(w.file.Language), w.job)
+	cfg.Shift = shift
+	watch(&cfg, func() (*hsm.Token, *ledger.Ledger) { return w.token, w.ledger })
+	s.prepare = func() error {
+		w.line.Operator = w.operator
+		return nil
+	}
+	return s.run(ctx, cfg, func() func(flow.Event) { return w.log })
+}
+
+// asksPIN reports whether a person has to type the token's PIN.
+func (w *works) asksPIN() (bool, error) {
+	uri, err := hsm.ParseURI(w.file.TokenURI())
+	return uri.PINSource == "" && os.Getenv(hsm.PINEnv) == "", err
+}
+
+// openWith opens everything with a PIN that was typed on the screen, which
+// destroys its copy.
+func (w *works) openWith(pin *secret.Bytes) error {
+	return w.open(func(string) (*secret.Bytes, error) {
+		own, err := secret.Make(pin.Len())
+		if err == nil {
+			copy(own.Reveal(), pin.Reveal())
+		}
+		return own, err
+	})
+}
+
+// plan is the job's burn plan as the screen shows it.
+func (w *works) plan() (tui.Plan, error) {
+	approved, err := w.ledger.Approved(w.file.ID, w.job.PlanDigest())
+	if err != nil {
+		return tui.Plan{}, stationFault(err)
+	}
+	p := tui.Plan{Job: w.job.Name, Revision: w.job.Revision, Digest: w.job.PlanDigest(), Approved: approved, Warnings: w.job.Warnings}
+	for _, stage := range w.job.Plan {
+		for _, c := range stage.Changes(efuse.Image{}) {
+			p.Lines = append(p.Lines, tui.PlanLine{Stage: stage.Name, FuseChange: c, About: efuse.About(c.Field)})
+		}
+	}
+	return p, nil
+}
+
+// watch lets the screen look into the ledger and at what the line depends on.
+// Both may be opened only after the PIN was typed.
+func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
+	if _, book := opened(); book != nil {
+		if day, err := bench.Day(book, time.Now()); err == nil {
+			cfg.Day = day
+		}
+	}
+	cfg.History = func(query string) ([]tui.Row, error) {
+		_, book := opened()
+		visits, err := bench.Visits(book, time.Now(), query)
+		var rows []tui.Row
+		for _, v := range visits {
+			rows = append(rows, tui.Row(v))
+		}
+		return rows, err
+	}
+	cfg.Detail = func(mac esp32.MAC) (tui.Detail, error) {
+		_, book := opened()
+		lines, fuses, err := bench.History(book, mac)
+		d := tui.Detail{Entries: lines}
+		for _, f := range fuses {
+			d.Fuses = append(d.Fuses, tui.FuseRow(f))
+		}
+		return d, err
+	}
+	cfg.Health = func() tui.Health {
+		h := bench.Look(opened())
+		return tui.Health{HSM: tui.Part(h.Token), Ledger: tui.Part(h.Ledger), Disk: tui.Part(h.Disk), Head: h.Head, Halted: !h.Token.OK}
+	}
+}
+
+// lineScreen joins a line and a screen.
+type lineScreen struct {
+	line    func() *flow.Line
+	prepare func() error
+	cancel  context.CancelFunc
+	done    chan flow.Counts
+	screen  *tui.Screen
+}
+
+// config is what every line offers its screen.
+func (s *lineScreen) config(language string, job *flow.Job) tui.Config {
+	cfg := tui.Config{
+		Language: language, ASCII: tui.PlainASCII(os.Getenv, runtime.GOOS == "windows"), NoColor: tui.WithoutColor(os.Getenv),
+		Pause: func(on bool) { s.line().Pause(on) },
+		Retry: func(slot string) { s.line().Retry(slot) },
+	}
+	if job.Line.Acknowledge {
+		cfg.Ack = func(slot string) { s.line().Ack(slot) }
+	}
+	if job.Serial != nil {
+		cfg.Scan = func(slot, serial string) error { return s.line().Serials.Scan(slot, serial) }
+	}
+	return cfg
+}
+
+// run shows the screen until the line has ended. log is asked for when the
+// line begins.
+func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(flow.Event)) error {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.done = make(chan flow.Counts, 1)
+	cfg.Quit = cancel
+	cfg.Start = func() error {
+		if s.prepare != nil {
+			if err := s.prepare(); err != nil {
+				return err
+			}
+		}
+		line := s.line()
+		line.NeedAck = line.Job.Line.Acknowledge
+		line.Emit = tee(s.screen.Emit, log())
+		go func() { s.done <- line.Run(running) }()
+		return nil
+	}
+	s.screen = tui.NewScreen(cfg, os.Stdin, os.Stdout)
+	err := s.screen.Run(ctx)
+	cancel()
+	if err != nil {
+		return err
+	}
+	return lineExit(<-s.done)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"station/internal/bench"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/ledger"
+	"station/internal/secret"
+)
+
+// works is what a run opens on its way to a line, with a screen or without.
+type works struct {
+	*runFlags
+	file   *flow.StationFile
+	job    *flow.Job
+	slots  []flow.Slot
+	token  *hsm.Token
+	ledger *ledger.Ledger
+	line   *flow.Line
+	log    func(flow.Event)
+	close  []func() error
+}
+
+// Close gives everything back, the newest first.
+func (w *works) Close() {
+	for i := len(w.close) - 1; i >= 0; i-- {
+		_ = w.close[i]()
+	}
+}
+
+// loadFiles reads job and station file and finds the slots.
+func (w *works) loadFiles() (err error) {
+	if w.job, err = flow.LoadJob(w.runFlags.job); err != nil {
+		return err
+	}
+	if w.file, err = flow.LoadStation(w.station); err != nil {
+		return err
+	}
+	if w.slots, err = w.places(w.job, w.file); err != nil {
+		return err
+	}
+	for _, warning := range w.job.Warnings {
+		fmt.Fprintf(os.Stderr, "station: warning: %s: %s\n", w.job.Path, warning)
+	}
+	return nil
+}
+
+// open logs in to the token, opens ledger and log, and makes the line.
+func (w *works) open(ask func(string) (*secret.Bytes, error)) (err error) {
+	if w.token, err = openToken(w.file.TokenURI(), ask); err != nil {
+		return err
+	}
+	w.close = append(w.close, w.token.Close)
+	simulated := w.token.Info().Throwaway()
+	w.ledger, err = ledger.Open(w.file.Ledger, ledger.Options{Create: true, Station: w.file.ID, Software: version(), Simulated: simulated})
+	if err != nil {
+		return stationFault(flow.Fail("E-LEDGER", err))
+	}
+	w.close = append(w.close, w.ledger.Close)
+	log, closeLog, err := w.openLog()
+	if err != nil {
+		return err
+	}
+	w.log = log
+	w.close = append(w.close, closeLog)
+	w.line = &flow.Line{
+		Runner: flow.Runner{Job: w.job, Keys: bench.Keys{Token: w.token}, Ledger: w.ledger, Station: w.file.ID, Operator: w.operator,
+			Batch: w.batch, Software: version(), Simulated: simulated},
+		Slots: w.slots, Once: w.once, Count: w.count,
+		Healthy: func(ctx context.Context) error { return w.token.Check(ctx) },
+	}
+	return nil
+}
+
+// approveAs approves the job's burn plan with a digest, or with "" finds that
+// somebody has before.
+func (w *works) approveAs(digest string) error {
+	w.line.Operator = w.operator
+	err := w.line.Approve(digest)
+	if err != nil && !errors.Is(err, flow.ErrNotApproved) {
+		return stationFault(err)
+	}
+	return err
+}
