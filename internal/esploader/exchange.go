@@ -76,6 +76,16 @@ func (l *Loader) leaveBehind() error {
 	return nil
 }
 
+// repliesLeft reports a frame that has arrived behind the last reply.
+func (l *Loader) repliesLeft() bool {
+	frame := l.buffered()
+	if frame == nil && l.fill(time.Now()) == nil {
+		frame = l.buffered()
+	}
+	clear(frame[:cap(frame)])
+	return frame != nil
+}
+
 func (l *Loader) write(frame []byte) error {
 	n, err := l.port.Write(frame)
 	l.stats.Sent += int64(n)
@@ -282,5 +292,6 @@ func (l *Loader) again(f func() error) error {
 
 // transient reports an error that the wire alone can cause.
 func transient(err error) bool {
-	return errors.Is(err, esp32.ErrNoAnswer) || errors.Is(err, errDamaged) || refusedWith(err, badMessage, badChecksum)
+	return errors.Is(err, esp32.ErrNoAnswer) || errors.Is(err, errDamaged) || errors.Is(err, errTooMany) ||
+		refusedWith(err, badMessage, badChecksum)
 }

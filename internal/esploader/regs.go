@@ -62,7 +62,8 @@ func (l *Loader) readSingly(ctx context.Context, addrs, values []uint32) error {
 }
 
 // readTogether sends the requests at once and takes the replies in their
-// order. Replies carry no address: where one is missing, all are worthless.
+// order. Replies carry no address: where one is missing or one too many, all
+// are worthless.
 func (l *Loader) readTogether(ctx context.Context, addrs, values []uint32) error {
 	if err := l.ready(ctx); err != nil {
 		return fmt.Errorf("%s %#x: %w", cmdReadReg.name, addrs[0], err)
@@ -90,6 +91,11 @@ func (l *Loader) readTogether(ctx context.Context, addrs, values []uint32) error
 			return fmt.Errorf("%#x: %w", a, err)
 		}
 		values[i], l.tainted = r.value, holdsKey(a)
+	}
+	if l.repliesLeft() {
+		l.dirty = true
+		clear(values)
+		return fmt.Errorf("%s %#x: %w", cmdReadReg.name, addrs[0], errTooMany)
 	}
 	return nil
 }

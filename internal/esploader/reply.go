@@ -28,6 +28,7 @@ type reply struct {
 var (
 	errNotReply = errors.New("not a reply")
 	errDamaged  = errors.New("damaged reply")
+	errTooMany  = errors.New("a reply too many")
 )
 
 // parseReply decodes a frame. It keeps nothing of it. Of a damaged reply the
@@ -58,11 +59,13 @@ func parseReply(frame []byte) (reply, error) {
 // the opcode before. A reply to something older is not.
 func (r *reply) answers(c *command, before byte) (bool, error) {
 	switch {
+	case r.status > 1 || r.n != 0 && r.n != c.payload && r.op == c.op:
+		return false, errDamaged
 	case r.status != 0 && (r.op == c.op || r.op == before && r.code == badMessage):
 		return true, &StatusError{Op: c.name, Code: r.code}
 	case r.op != c.op || r.status != 0:
 		return false, nil
-	case r.n != c.payload:
+	case r.n != c.payload, r.stub && c != cmdSync:
 		return false, errDamaged
 	}
 	return true, nil
