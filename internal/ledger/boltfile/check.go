@@ -93,17 +93,23 @@ func (c *checker) freelist() {
 	}
 	c.use(at, overflow)
 	for _, id := range ids {
-		switch {
-		case id < 2 || id >= c.s.meta.pages:
-			c.stopped(fmt.Errorf("free page %d does not exist", id))
-		case c.free.has(id):
-			c.stopped(fmt.Errorf("page %d is free twice", id))
-		case c.used.has(id):
+		if c.used.has(id) {
 			c.stopped(fmt.Errorf("page %d is in use and on the list of free pages", id))
-		default:
-			c.free.set(id)
 		}
+		c.free.set(id)
 	}
+}
+
+// FreePages returns the pages that the next commits may write to, in order.
+func (s *Snapshot) FreePages() ([]uint64, error) {
+	if s.meta.freelist == noFreelist {
+		return nil, nil
+	}
+	ids, _, err := s.freelist(s.meta.freelist)
+	if err != nil {
+		return nil, fmt.Errorf("list of free pages: %w", &PageError{Page: s.meta.freelist, Err: err})
+	}
+	return ids, nil
 }
 
 func (s *Snapshot) freelist(at uint64) (ids []uint64, overflow uint64, err error) {
@@ -121,8 +127,13 @@ func (s *Snapshot) freelist(at uint64) (ids []uint64, overflow uint64, err error
 	if n > uint64(len(b)/8) {
 		return nil, 0, errBounds
 	}
+	before := uint64(1) // bbolt sorts the list; pages 0 and 1 are never free
 	for i := range n {
-		ids = append(ids, native.Uint64(b[8*i:]))
+		id := native.Uint64(b[8*i:])
+		if id <= before || id >= s.meta.pages {
+			return nil, 0, errOrder
+		}
+		ids, before = append(ids, id), id
 	}
 	return ids, p.overflow(), nil
 }

@@ -25,7 +25,7 @@ var (
 	errType    = errors.New("is of another type")
 	errBounds  = errors.New("an element lies outside")
 	errGap     = errors.New("elements are not packed")
-	errOrder   = errors.New("keys are not in order")
+	errOrder   = errors.New("is not in order")
 	errHigh    = errors.New("lies beyond the end of the file's pages")
 	errLong    = errors.New("claims to be longer than any page is")
 	errEmpty   = errors.New("is empty")

@@ -1,0 +1,231 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+// head is where the log stands.
+type head struct {
+	size      uint64
+	last      time.Time // of the newest entry
+	simulated bool
+}
+
+// txn is one write transaction.
+type txn struct {
+	head
+	tx   *bbolt.Tx
+	opt  Options
+	b    map[string]*bbolt.Bucket
+	lots map[string]*record.Lot // those that were touched
+	// Devices as this transaction and those before it left them: decoding them
+	// would cost as much as all the rest.
+	devices, known map[esp32.MAC]record.Device
+}
+
+func newTxn(tx *bbolt.Tx, h head, o Options) *txn {
+	t := &txn{head: h, tx: tx, opt: o, b: map[string]*bbolt.Bucket{},
+		lots: map[string]*record.Lot{}, devices: map[esp32.MAC]record.Device{}}
+	for _, name := range buckets {
+		t.b[name] = tx.Bucket([]byte(name))
+	}
+	// Nothing is ever put between two entries: pages are filled up.
+	t.b[inEntries].FillPercent = 1
+	return t
+}
+
+func (t *txn) get(bucket, key string) ([]byte, error) { return t.b[bucket].Get([]byte(key)), nil }
+
+func (t *txn) put(bucket, key string, payload []byte) error {
+	return t.b[bucket].Put([]byte(key), seal(bucket, key, payload))
+}
+
+func (t *txn) setState(key string, n uint64) error { return t.put(inState, key, []byte(number(n))) }
+
+func (t *txn) device(mac esp32.MAC) (record.Device, error) {
+	if d, ok := t.devices[mac]; ok {
+		return d, nil
+	}
+	if d, ok := t.known[mac]; ok {
+		return d, nil
+	}
+	d, _, err := bareDevice(t, mac)
+	return d, err
+}
+
+// add writes one entry and what it changes in the projections.
+func (t *txn) add(e record.Entry) (record.Entry, error) {
+	d, err := t.device(e.MAC)
+	if err != nil {
+		return e, err
+	}
+	t.stamp(&e, d)
+	if err := t.allow(&e, d); err != nil {
+		return e, err
+	}
+	raw, e, err := encode(e)
+	if err != nil {
+		return e, err
+	}
+	value, err := t.leaf(raw)
+	if err != nil {
+		return e, err
+	}
+	if err := t.b[inEntries].Put([]byte(number(t.size)), value); err != nil {
+		return e, err
+	}
+	t.size, t.last = t.size+1, e.Time
+	return e, t.project(e, d)
+}
+
+// leaf puts the hashes that the entry completes in front of it.
+func (t *txn) leaf(raw []byte) ([]byte, error) {
+	hashes, err := tlog.StoredHashes(int64(t.size), raw, tree(t))
+	if err != nil {
+		return nil, err
+	}
+	value := make([]byte, 0, len(hashes)*tlog.HashSize+len(raw))
+	for _, h := range hashes {
+		value = append(value, h[:]...)
+	}
+	return append(value, raw...), nil
+}
+
+// stamp sets what the ledger knows better than the caller.
+func (t *txn) stamp(e *record.Entry, d record.Device) {
+	e.Version, e.Index, e.Prev = record.Version, t.size, d.Last
+	e.Time = t.opt.Now().UTC().Truncate(time.Millisecond)
+	e.ClockBack = clockBack(t.last, e.Time)
+	if e.Station == "" {
+		e.Station = t.opt.Station
+	}
+	if e.Software == "" {
+		e.Software = t.opt.Software
+	}
+}
+
+// clockBack is by how many seconds now lies before the entry before.
+func clockBack(before, now time.Time) float64 { return max(0, before.Sub(now).Seconds()) }
+
+// allow refuses what contradicts the log.
+func (t *txn) allow(e *record.Entry, d record.Device) error {
+	if e.Simulated != t.simulated {
+		return record.ErrMixed
+	}
+	if check, ok := rules[e.Kind]; ok {
+		return check(t, e, d)
+	}
+	if e.Kind == "" {
+		return errors.New("an entry needs a kind")
+	}
+	return nil
+}
+
+// rules are the invariants by kind of entry. A kind without one is a remark.
+var rules = map[record.Kind]func(*txn, *record.Entry, record.Device) error{
+	record.LedgerCreated: func(t *txn, _ *record.Entry, _ record.Device) error {
+		if t.size > 0 {
+			return errors.New("only the first entry creates the ledger")
+		}
+		return nil
+	},
+	record.KeyAssigned:  (*txn).allowKey,
+	record.PlanApproved: (*txn).allowApproval,
+	record.BatchOpened:  (*txn).allowOpen,
+	record.BatchClosed:  (*txn).allowClose,
+	record.NumberTaken:  (*txn).takeNumber,
+}
+
+// shared is the key policy under which many devices have one key.
+const shared = "shared"
+
+// allowKey keeps the two promises about keys: a device has one key for ever,
+// and a key has one device unless its policy says otherwise.
+func (t *txn) allowKey(e *record.Entry, d record.Device) error {
+	if e.KeyID == "" || e.MAC.IsZero() {
+		return errors.New("a key needs its ID and its device's MAC")
+	}
+	if d.KeyID != "" && d.KeyID != e.KeyID {
+		return fmt.Errorf("%w: %s has %s, not %s", record.ErrKeyBound, e.MAC, d.KeyID, e.KeyID)
+	}
+	mac, bound, err := owner(t, e.KeyID)
+	switch {
+	case err != nil:
+		return err
+	case !bound:
+		return nil
+	case mac.IsZero() && e.Policy != shared:
+		return fmt.Errorf("%w: %s is a shared key", record.ErrKeyTaken, e.KeyID)
+	case mac.IsZero():
+		return nil
+	case mac != e.MAC || e.Policy == shared:
+		return fmt.Errorf("%w: %s belongs to %s", record.ErrKeyTaken, e.KeyID, mac)
+	}
+	return nil
+}
+
+func (t *txn) allowApproval(e *record.Entry, _ record.Device) error {
+	if e.Plan == "" || e.Operator == "" {
+		return errors.New("an approval needs the plan's digest and who approves it")
+	}
+	return nil
+}
+
+func (t *txn) allowOpen(e *record.Entry, _ record.Device) error {
+	l, err := t.lot(e.Lot())
+	if err != nil {
+		return err
+	}
+	if e.Batch == "" || !l.Opened.IsZero() {
+		return fmt.Errorf("%w: %q was opened before", record.ErrBatch, e.Batch)
+	}
+	return nil
+}
+
+func (t *txn) allowClose(e *record.Entry, _ record.Device) error {
+	l, err := t.lot(e.Lot())
+	if err != nil {
+		return err
+	}
+	if e.Batch == "" || l.Opened.IsZero() || !l.Closed.IsZero() {
+		return fmt.Errorf("%w: %q is not open", record.ErrBatch, e.Batch)
+	}
+	return nil
+}
+
+// takeNumber gives the device the lot's next number.
+func (t *txn) takeNumber(e *record.Entry, _ record.Device) error {
+	name := e.Lot()
+	if e.MAC.IsZero() || name == "" {
+		return errors.New("a number needs a device and a batch or job")
+	}
+	l, err := t.lot(name)
+	if err != nil {
+		return err
+	}
+	if !l.Closed.IsZero() {
+		return fmt.Errorf("%w: %q is closed", record.ErrBatch, e.Batch)
+	}
+	if limit := l.Limit(*e); limit > 0 && l.Reserved >= limit {
+		return fmt.Errorf("%w: %s may have %d devices", record.ErrQuota, name, limit)
+	}
+	e.Number = l.Reserved + 1
+	return nil
+}
+
+// rootOf is the tree's root from the hashes stored with the entries.
+func rootOf(r reader, size uint64) (tlog.Hash, error) {
+	if size == 0 || bits.Len64(size) > 62 {
+		return tlog.Hash{}, errNoEntries
+	}
+	return tlog.TreeHash(int64(size), tree(r))
+}

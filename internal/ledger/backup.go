@@ -1,0 +1,47 @@
+package ledger
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// Backup writes a consistent copy of the ledger while the line runs. The copy
+// is a ledger of its own: put in place of the file, the station goes on from
+// there. On an error what was written is worthless.
+func (l *Ledger) Backup(w io.Writer) error {
+	if err := l.backup(w); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return nil
+}
+
+func (l *Ledger) backup(w io.Writer) error {
+	if err := l.read.enter(); err != nil {
+		return err
+	}
+	defer l.read.leave()
+	s, err := l.read.newest()
+	if err != nil {
+		return inFile(err)
+	}
+	if n := s.Cut(); n > 0 {
+		return corrupt("%d bytes are missing at its end", n)
+	}
+	if _, err := s.WriteTo(w); err != nil {
+		return onDisk(err)
+	}
+	if !l.read.kept(s) {
+		return fmt.Errorf("%w: it changed faster than it could be copied", ErrBusy)
+	}
+	return nil
+}
+
+// BackupTo is Backup into a new file, which has its name only when all of it is
+// on disk. An existing file is never touched (fs.ErrExist).
+func (l *Ledger) BackupTo(path string) error {
+	if err := publish(path, func(f *os.File) error { return l.backup(f) }); err != nil {
+		return fmt.Errorf("backup to %s: %w", path, err)
+	}
+	return nil
+}

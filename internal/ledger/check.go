@@ -1,0 +1,228 @@
+package ledger
+
+import (
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"station/internal/ledger/boltfile"
+)
+
+// Fault is one thing that is wrong with a ledger.
+type Fault struct {
+	Entry int64 // index of the entry that it is about; -1 for none
+	Text  string
+}
+
+func (f Fault) Error() string {
+	if f.Entry < 0 {
+		return f.Text
+	}
+	return fmt.Sprintf("entry %d: %s", f.Entry, f.Text)
+}
+
+// Audit says what to hold a ledger against, and takes what was found. The zero
+// value checks a ledger against itself.
+type Audit struct {
+	// Trusted are the keys that the checkpoints must be signed by. Without any,
+	// the keys count that the log itself names.
+	Trusted []*ecdsa.PublicKey
+	// Kept are signed checkpoints that were kept elsewhere: printed, mailed, in
+	// an export. Only they can show that a whole log was replaced or cut back.
+	Kept [][]byte
+	// Progress, if not nil, is told now and then how many entries were read.
+	Progress func(done, total uint64)
+
+	// Set when the check has ended:
+
+	Size        uint64 // entries
+	Root        tlog.Hash
+	Devices     int
+	Checkpoints int
+	Newer       uint64 // entries of a newer version: hashes checked, meaning not
+}
+
+// Check rereads all of the ledger, beside a running station too, and yields
+// every fault: pages, bytes and order of the entries, their hashes and the
+// tree's, the devices' chains, the promises about keys, times, every
+// projection against the log, checkpoints and their signatures. a may be nil.
+func (l *Ledger) Check(a *Audit) iter.Seq[Fault] {
+	return func(yield func(Fault) bool) {
+		newAuditor(l.read, a, yield).run()
+	}
+}
+
+// Check is Ledger.Check for a file that may be too damaged to be opened.
+func Check(path string, a *Audit) iter.Seq[Fault] {
+	return func(yield func(Fault) bool) {
+		f, err := os.Open(path)
+		if err != nil {
+			yield(Fault{-1, err.Error()})
+			return
+		}
+		defer f.Close()
+		newAuditor(&readers{f: f}, a, yield).run()
+	}
+}
+
+// auditor is one check at work. It reads the log in pieces, each from the
+// newest snapshot, so that it never asks a writer to keep old pages for long;
+// since nothing in a log changes, the pieces fit together.
+type auditor struct {
+	*Audit
+	r    *readers
+	emit func(Fault) bool
+	done bool // the consumer has seen enough
+
+	log logFold
+	idx indexFold
+}
+
+func newAuditor(r *readers, a *Audit, yield func(Fault) bool) *auditor {
+	if a == nil {
+		a = new(Audit)
+	}
+	a.Size, a.Root, a.Devices, a.Checkpoints, a.Newer = 0, tlog.Hash{}, 0, 0, 0
+	u := &auditor{Audit: a, r: r, emit: yield}
+	u.idx.init()
+	return u
+}
+
+func (u *auditor) fault(entry int64, format string, args ...any) {
+	if !u.done {
+		u.done = !u.emit(Fault{entry, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (u *auditor) run() {
+	if err := u.r.enter(); err != nil {
+		u.fault(-1, "%v", err)
+		return
+	}
+	defer u.r.leave()
+	if err := u.look(u.pages); err != nil {
+		u.fault(-1, "%v", inFile(err))
+		return
+	}
+	total, err := u.extent()
+	if err != nil {
+		u.fault(-1, "%v", inFile(err))
+		return
+	}
+	for c := range u.chunks(total) {
+		u.fold(c)
+		if u.done {
+			return
+		}
+	}
+	// What was written meanwhile, and then everything that is about the whole.
+	for end := false; !end && !u.done; {
+		var c *chunk
+		err := u.look(func(s *snapshot) (err error) {
+			c, end, err = u.rest(s)
+			return err
+		})
+		if err != nil {
+			u.fault(-1, "%v", inFile(err))
+			return
+		}
+		u.fold(c)
+		if end {
+			u.conclude(c)
+		}
+	}
+}
+
+// look is Ledger.view for a file that may be damaged. fn may run again and must
+// not report.
+func (u *auditor) look(fn func(*snapshot) error) error {
+	for try := range 4 {
+		s, err := u.r.newest()
+		if err != nil {
+			return err
+		}
+		if len(s.Damaged()) > 0 && try < 3 {
+			time.Sleep(time.Millisecond) // a writer may be at work on that header
+			continue
+		}
+		if err = fn(s); u.r.kept(s) {
+			return err
+		}
+	}
+	return ErrBusy
+}
+
+// pages checks the structure of the file. It reports at the end only, because
+// a snapshot that was not kept looks damaged.
+func (u *auditor) pages(s *snapshot) error {
+	var list []string
+	for err := range s.Snapshot.Check() {
+		if list = append(list, err.Error()); len(list) > 1000 {
+			break
+		}
+	}
+	if !u.r.kept(s) {
+		return nil
+	}
+	for _, text := range list {
+		u.fault(-1, "file: %s", text)
+	}
+	return nil
+}
+
+// extent is the number of entries, as far as it can be told.
+func (u *auditor) extent() (n uint64, err error) {
+	err = u.look(func(s *snapshot) (err error) {
+		n, err = s.size()
+		var page *boltfile.PageError
+		if !errors.As(err, &page) && !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+		n = 0
+		for it, err := range s.items(inEntries, "") {
+			if err == nil && len(it.Key) == 8 {
+				n = fromNumber(it.Key) + 1
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+const chunkSize = 512
+
+// chunks yields the entries [0, total) in order, read ahead on all processors.
+func (u *auditor) chunks(total uint64) func(func(*chunk) bool) {
+	return func(yield func(*chunk) bool) {
+		queue := make(chan chan *chunk, runtime.GOMAXPROCS(0))
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() {
+			defer close(queue)
+			for n := uint64(0); n < total; n += chunkSize {
+				out := make(chan *chunk, 1)
+				select {
+				case queue <- out:
+				case <-stop:
+					return
+				}
+				go func() { out <- u.load(n, min(n+chunkSize, total)) }()
+			}
+		}()
+		for out := range queue {
+			c := <-out
+			if !yield(c) {
+				return
+			}
+			if u.Progress != nil {
+				u.Progress(c.to, total)
+			}
+		}
+	}
+}

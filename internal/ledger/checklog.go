@@ -1,0 +1,310 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"station/internal/esp32"
+	"station/internal/ledger/boltfile"
+	"station/internal/record"
+)
+
+// chunk is a run of entries with what the projections of the same snapshot say
+// of them.
+type chunk struct {
+	s        *snapshot
+	from, to uint64
+	pieces   []piece
+	devices  map[esp32.MAC]projected
+	owners   map[string]projected
+	err      error
+}
+
+// projected is a projection's payload as found; nil if it is absent.
+type projected struct {
+	payload []byte
+	err     error
+}
+
+// piece is one entry as found, or a hole.
+type piece struct {
+	n, end uint64
+	hole   bool // the entries [n, end) are not there
+	hashes []tlog.Hash
+	raw    []byte
+	e      record.Entry
+	lost   bool // it cannot be told what the entry says
+	texts  []string
+}
+
+// load reads the entries [from, to).
+func (u *auditor) load(from, to uint64) *chunk {
+	var c *chunk
+	err := u.look(func(s *snapshot) error {
+		c = &chunk{s: s, from: from, to: to}
+		c.read()
+		return nil
+	})
+	if err != nil {
+		return &chunk{from: from, to: to, err: err}
+	}
+	return c
+}
+
+// rest reads up to a few entries more; end tells that these were the last.
+func (u *auditor) rest(s *snapshot) (c *chunk, end bool, err error) {
+	size, err := s.size()
+	if err != nil {
+		size = u.log.next // the damage there has been reported
+	}
+	c = &chunk{s: s, from: u.log.next, to: min(size, u.log.next+chunkSize)}
+	if end = c.to >= size; end {
+		c.to = math.MaxUint64 // whatever is found behind is lost too
+	}
+	c.read()
+	return c, end, nil
+}
+
+func (c *chunk) read() {
+	c.devices, c.owners = map[esp32.MAC]projected{}, map[string]projected{}
+	next := c.from
+	for it, err := range c.s.items(inEntries, number(c.from)) {
+		var page *boltfile.PageError
+		switch {
+		case errors.As(err, &page):
+			next = c.skip(next, page)
+			continue
+		case err != nil:
+			c.err = err
+			return
+		case len(it.Key) != 8:
+			c.pieces = append(c.pieces, piece{n: next, end: next, hole: true, texts: []string{"the log holds a key that is no index"}})
+			continue
+		}
+		n := fromNumber(it.Key)
+		if n >= c.to {
+			break
+		}
+		if n > next {
+			c.pieces = append(c.pieces, piece{n: next, end: n, hole: true})
+		}
+		c.pieces = append(c.pieces, open1(n, it.Value))
+		next = n + 1
+	}
+	if c.to != math.MaxUint64 && next < c.to {
+		c.pieces = append(c.pieces, piece{n: next, end: c.to, hole: true})
+	}
+	for _, p := range c.pieces {
+		c.lookUp(p.e)
+	}
+}
+
+// skip notes the entries that are lost with a page.
+func (c *chunk) skip(next uint64, page *boltfile.PageError) uint64 {
+	to := c.to
+	if len(page.Hi) == 8 {
+		to = min(to, fromNumber(page.Hi))
+	}
+	if next < to {
+		c.pieces = append(c.pieces, piece{n: next, end: to, hole: true, texts: []string{page.Error()}})
+	}
+	return max(next, to)
+}
+
+// open1 checks what can be checked of one entry alone.
+func open1(n uint64, value []byte) piece {
+	p := piece{n: n, lost: true}
+	var err error
+	if p.hashes, p.raw, err = split(n, value); err != nil {
+		p.texts = append(p.texts, "its bytes are cut")
+		return p
+	}
+	if tlog.RecordHash(p.raw) != p.hashes[0] {
+		p.texts = append(p.texts, "it is not what was written: its hash differs")
+	}
+	if p.e, err = decode(p.raw); err != nil {
+		p.texts = append(p.texts, "it cannot be read: "+err.Error())
+		return p
+	}
+	if !canonical(p.e, p.raw) {
+		p.texts = append(p.texts, "it is not in the form in which entries are written")
+	}
+	if p.e.Index != n {
+		p.texts = append(p.texts, "it carries the index of another entry")
+	}
+	p.lost = len(p.texts) > 0
+	return p
+}
+
+// canonical tells whether these are the only bytes that the entry can have. Of
+// a newer version only white space is known.
+func canonical(e record.Entry, raw []byte) bool {
+	if e.Version > record.Version {
+		var b bytes.Buffer
+		return json.Compact(&b, raw) == nil && bytes.Equal(b.Bytes(), raw)
+	}
+	b, err := json.Marshal(e)
+	return err == nil && e.Version > 0 && bytes.Equal(b, raw)
+}
+
+// lookUp fetches the projections that an entry touches.
+func (c *chunk) lookUp(e record.Entry) {
+	if _, have := c.devices[e.MAC]; !have && !e.MAC.IsZero() {
+		c.devices[e.MAC] = c.fetch(inDevices, string(e.MAC[:]))
+	}
+	if e.Kind == record.KeyAssigned {
+		c.owners[e.KeyID] = c.fetch(inKeys, e.KeyID)
+	}
+}
+
+func (c *chunk) fetch(bucket, key string) projected {
+	payload, found, err := lookup(c.s, bucket, key)
+	if found && payload == nil {
+		payload = []byte{}
+	}
+	return projected{payload, err}
+}
+
+// logFold is the check of the log itself, entry by entry.
+type logFold struct {
+	next      uint64
+	last      time.Time // of the entry before; zero if it is lost
+	simulated bool
+	// peaks are the roots of the full subtrees at the right edge of the tree:
+	// peaks[i] spans 1<<i leaves if bit i of next is set. Unknown ones are nil.
+	peaks [64]*tlog.Hash
+	lost  map[uint64]bool
+	some  bool // something is lost: sums cannot be right
+}
+
+func (u *auditor) fold(c *chunk) {
+	if c.err != nil {
+		u.fault(int64(c.from), "entries cannot be read: %v", c.err)
+		u.log.some = true
+	}
+	for _, p := range c.pieces {
+		if u.done {
+			return
+		}
+		if p.hole {
+			u.hole(p)
+			continue
+		}
+		for _, text := range p.texts {
+			u.fault(int64(p.n), "%s", text)
+		}
+		u.log.next = p.n + 1
+		u.tree(p)
+		if p.lost {
+			u.lose(p.n)
+			continue
+		}
+		u.order(p)
+		u.index(p.e, c)
+	}
+	if c.to != math.MaxUint64 {
+		u.log.next = c.to
+	}
+}
+
+// hole reports entries that are not there.
+func (u *auditor) hole(p piece) {
+	text := "it is missing"
+	if len(p.texts) > 0 {
+		text = p.texts[0]
+	}
+	switch {
+	case p.end == math.MaxUint64:
+		u.fault(int64(p.n), "it and all that follow are lost: %s", text)
+		u.log.some = true
+		return
+	case p.end > p.n+1:
+		u.fault(int64(p.n), "it and all up to entry %d are lost: %s", p.end-1, text)
+	default:
+		u.fault(int64(p.n), "%s", text)
+	}
+	for n := p.n; n < p.end; n++ {
+		u.lose(n)
+		u.log.next = n + 1
+		u.tree(piece{n: n})
+	}
+}
+
+func (u *auditor) lose(n uint64) {
+	if u.log.lost == nil {
+		u.log.lost = map[uint64]bool{}
+	}
+	u.log.lost[n], u.log.some = true, true
+	u.log.last = time.Time{}
+}
+
+// tree computes the hashes that the entry completes and holds them against the
+// stored ones. Where one differs the stored one counts for what follows, so
+// that one fault is not reported as many.
+func (u *auditor) tree(p piece) {
+	l := &u.log
+	var h *tlog.Hash
+	for level := range hashCount(p.n) {
+		switch {
+		case level > 0 && h != nil && l.peaks[level-1] != nil:
+			sum := tlog.NodeHash(*l.peaks[level-1], *h)
+			h = &sum
+		case level > 0:
+			h = nil
+		case len(p.hashes) > 0:
+			h = &p.hashes[0] // held against the entry's bytes before
+		}
+		if level < len(p.hashes) {
+			if h != nil && *h != p.hashes[level] {
+				u.fault(int64(p.n), "a hash of the tree stored with it is wrong (level %d)", level)
+			}
+			h = &p.hashes[level]
+		}
+	}
+	if h != nil {
+		sum := *h // not a part of the chunk
+		h = &sum
+	}
+	l.peaks[hashCount(p.n)-1] = h
+}
+
+// root is the tree's root from the peaks; false if part of it is lost.
+func (l *logFold) root() (root tlog.Hash, ok bool) {
+	for level, peak := range l.peaks {
+		switch {
+		case l.next>>level&1 == 0:
+		case peak == nil:
+			return tlog.Hash{}, false
+		case !ok:
+			root, ok = *peak, true
+		default:
+			root = tlog.NodeHash(*peak, root)
+		}
+	}
+	return root, ok
+}
+
+// order checks what an entry must keep of those before it.
+func (u *auditor) order(p piece) {
+	l, n := &u.log, int64(p.n)
+	if (p.e.Kind == record.LedgerCreated) != (n == 0) {
+		u.fault(n, "the first entry, and no other, creates the ledger")
+	}
+	if n == 0 {
+		l.simulated = p.e.Simulated
+	} else if p.e.Simulated != l.simulated && !l.lost[0] {
+		u.fault(n, "simulated and real entries are mixed")
+	}
+	if !l.last.IsZero() && p.e.Version <= record.Version && p.e.ClockBack != clockBack(l.last, p.e.Time) {
+		u.fault(n, "its time and what it says of the clock contradict the entry before")
+	}
+	l.last = p.e.Time
+	if p.e.Version > record.Version {
+		u.Newer++
+	}
+}

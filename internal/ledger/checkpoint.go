@@ -1,0 +1,256 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"station/internal/record"
+)
+
+// ErrSignature means that none of the trusted keys signed the checkpoint.
+var ErrSignature = errors.New("not signed by a trusted key")
+
+// ErrNoCheckpoint means that no checkpoint covers what is asked for.
+var ErrNoCheckpoint = errors.New("no signed checkpoint covers it: sign one first")
+
+// Checkpoint is a head of a log: what somebody who holds it can prove against.
+type Checkpoint struct {
+	Origin string
+	Size   uint64
+	Root   tlog.Hash
+}
+
+// text is the C2SP tlog-checkpoint: origin, size and root, a line each.
+func (c Checkpoint) text() string {
+	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, c.Root)
+}
+
+func parseCheckpoint(text string) (c Checkpoint, err error) {
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 || lines[3] != "" || !validOrigin(lines[0]) {
+		return c, errors.New("checkpoint: want the lines origin, size and root")
+	}
+	c.Origin = lines[0]
+	if c.Size, err = strconv.ParseUint(lines[1], 10, 62); err == nil {
+		c.Root, err = tlog.ParseHash(lines[2])
+	}
+	if err == nil && c.text() != text {
+		err = errors.New("not in its only form")
+	}
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	return c, nil
+}
+
+// validOrigin: an origin is also the name of the key that signs.
+func validOrigin(s string) bool {
+	return s != "" && !strings.Contains(s, "+") && strings.IndexFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r < ' ' }) < 0
+}
+
+// OpenCheckpoint reads a signed checkpoint and checks that one of the trusted
+// P-256 keys signed it (C2SP signed-note, signature type 2: ECDSA over SHA-256).
+func OpenCheckpoint(signed []byte, trusted ...*ecdsa.PublicKey) (Checkpoint, error) {
+	origin, _, _ := strings.Cut(string(signed), "\n")
+	var list []note.Verifier
+	for _, key := range trusted {
+		v, err := newVerifier(origin, key)
+		if err != nil {
+			return Checkpoint{}, err
+		}
+		list = append(list, v)
+	}
+	n, err := note.Open(signed, note.VerifierList(list...))
+	var bad *note.InvalidSignatureError
+	var unknown *note.UnverifiedNoteError
+	switch {
+	case errors.As(err, &bad), errors.As(err, &unknown):
+		return Checkpoint{}, fmt.Errorf("checkpoint: %w", ErrSignature)
+	case err != nil:
+		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	return parseCheckpoint(n.Text)
+}
+
+// verifier is a P-256 key as package note wants it. By the specification its
+// ID is the start of the SHA-256 of the key alone, without the name.
+type verifier struct {
+	name string
+	key  *ecdsa.PublicKey
+	hash uint32
+}
+
+func newVerifier(name string, key *ecdsa.PublicKey) (*verifier, error) {
+	der, err := marshalKey(key)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(der)
+	return &verifier{name: name, key: key, hash: binary.BigEndian.Uint32(sum[:])}, nil
+}
+
+func marshalKey(key crypto.PublicKey) ([]byte, error) {
+	if k, ok := key.(*ecdsa.PublicKey); !ok || k == nil || k.Curve != elliptic.P256() {
+		return nil, errors.New("checkpoints are signed with P-256 keys only")
+	}
+	return x509.MarshalPKIXPublicKey(key)
+}
+
+func (v *verifier) Name() string { return v.name }
+
+func (v *verifier) KeyHash() uint32 { return v.hash }
+
+func (v *verifier) Verify(msg, sig []byte) bool {
+	sum := sha256.Sum256(msg)
+	return ecdsa.VerifyASN1(v.key, sum[:], sig)
+}
+
+// signer is a verifier whose private key somebody else holds.
+type signer struct {
+	*verifier
+	key crypto.Signer
+}
+
+// Sign also proves the signature: a token's may come in another encoding.
+func (s *signer) Sign(msg []byte) ([]byte, error) {
+	sum := sha256.Sum256(msg)
+	sig, err := s.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err == nil && !s.Verify(msg, sig) {
+		err = errors.New("the token's signature does not verify")
+	}
+	return sig, err
+}
+
+// VerifierKey is a key as other tools of transparency logs take it:
+// origin+ID+base64 of the type byte and the key.
+func VerifierKey(origin string, key *ecdsa.PublicKey) (string, error) {
+	v, err := newVerifier(origin, key)
+	if err != nil {
+		return "", err
+	}
+	der, _ := marshalKey(key)
+	return fmt.Sprintf("%s+%08x+%s", origin, v.hash, base64.StdEncoding.EncodeToString(append([]byte{2}, der...))), nil
+}
+
+// ParsePublicKey reads a P-256 public key: PEM (SubjectPublicKeyInfo), its DER,
+// or what VerifierKey returns.
+func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
+	der := b
+	if block, _ := pem.Decode(b); block != nil {
+		der = block.Bytes
+	} else if parts := bytes.SplitN(bytes.TrimSpace(b), []byte("+"), 3); len(parts) == 3 {
+		typed, err := base64.StdEncoding.DecodeString(string(parts[2]))
+		if err != nil || len(typed) == 0 || typed[0] != 2 {
+			return nil, errors.New("public key: not an ECDSA verifier key")
+		}
+		der = typed[1:]
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	p256, ok := key.(*ecdsa.PublicKey)
+	if _, err := marshalKey(p256); !ok || err != nil {
+		return nil, errors.New("public key: not a P-256 key")
+	}
+	return p256, nil
+}
+
+// Checkpoint signs the log's head with a P-256 key, usually one in the HSM
+// (its signatures are ASN.1, as crypto.Signer says), keeps the signed note in
+// the ledger and returns it. A key that signs for the first time gets an entry
+// of its own before. Signing does not hold up appends.
+//
+// On a ledger that is open for reading the note is only returned.
+func (l *Ledger) Checkpoint(key crypto.Signer) ([]byte, error) {
+	signed, size, err := l.sign(key)
+	if err == nil && l.w != nil {
+		err = l.update(func(t *txn) error {
+			return t.b[inCheckpoints].Put([]byte(number(size)), signed)
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	return signed, nil
+}
+
+func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
+	der, err := marshalKey(key.Public())
+	if err != nil {
+		return nil, 0, err
+	}
+	if l.w == nil {
+		// What a writer has not synced yet may never have been.
+		err = onDisk(l.read.f.Sync())
+	} else {
+		err = l.introduce(der)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	v, err := newVerifier(l.Origin(), key.Public().(*ecdsa.PublicKey))
+	if err != nil {
+		return nil, 0, err
+	}
+	size, root, err := l.Head()
+	if err != nil {
+		return nil, 0, err
+	}
+	c := Checkpoint{Origin: l.Origin(), Size: size, Root: root}
+	signed, err := note.Sign(&note.Note{Text: c.text()}, &signer{v, key})
+	return signed, size, err
+}
+
+// introduce makes a signing key an entry, so that the log itself tells which
+// keys speak for it.
+func (l *Ledger) introduce(der []byte) error {
+	return l.update(func(t *txn) error {
+		if _, known, err := lookupNumber(t, inSigners, string(der)); err != nil || known {
+			return errors.Join(err, errUnchanged)
+		}
+		_, err := t.add(record.Entry{Kind: record.LedgerKey, Public: der, Simulated: t.simulated})
+		return err
+	})
+}
+
+// LastCheckpoint returns the newest signed checkpoint, or ErrNoCheckpoint.
+func (l *Ledger) LastCheckpoint() (signed []byte, err error) {
+	err = l.view(func(s *snapshot) (err error) {
+		signed, err = lastCheckpoint(s)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("last checkpoint: %w", err)
+	}
+	return signed, nil
+}
+
+func lastCheckpoint(s *snapshot) ([]byte, error) {
+	b, err := s.bucket(inCheckpoints)
+	if err != nil {
+		return nil, err
+	}
+	last, err := b.Last()
+	if err == nil && last.Key == nil {
+		err = ErrNoCheckpoint
+	}
+	return slices.Clone(last.Value), err
+}

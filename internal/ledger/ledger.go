@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/bits"
+	"os"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"station/internal/ledger/boltfile"
+	"station/internal/record"
+)
+
+// Options say how a ledger is opened.
+type Options struct {
+	// ReadOnly opens beside a running station, without blocking it or waiting
+	// for it.
+	ReadOnly bool
+	// Create makes the ledger if there is none, real or simulated as Simulated
+	// says.
+	Create bool
+	// Recover opens a ledger of whose two header pages one is damaged. The
+	// newest entry may then be lost without a trace in this file, which is
+	// why a person has to ask for it. It becomes an entry (record.Recovered).
+	Recover bool
+
+	Station, Software string // for entries that do not name them
+	// Simulated is what the entries will be: a ledger of the other kind is
+	// refused (record.ErrMixed) unless it is opened for reading.
+	Simulated bool
+	// Now is the station's clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Ledger is an open ledger. Its methods may be called by several goroutines
+// at the same time.
+type Ledger struct {
+	path  string
+	opt   Options
+	first record.Entry
+	read  *readers
+	w     *writer // nil when it is open for reading only
+
+	damaged bool // one of the headers was
+}
+
+// Open opens the ledger at path. Errors: fs.ErrNotExist, ErrLocked,
+// ErrForeign, ErrNewer, ErrCorrupt, ErrDisk, record.ErrMixed.
+func Open(path string, o Options) (*Ledger, error) {
+	l, err := open(path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func open(path string, o Options) (*Ledger, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if !o.ReadOnly {
+		sweep(path)
+	}
+	l, err := look(path, o)
+	if errors.Is(err, fs.ErrNotExist) && o.Create && !o.ReadOnly {
+		first := record.Entry{Station: o.Station, Software: o.Software, Simulated: o.Simulated}
+		if err := create(path, first); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		l, err = look(path, o)
+	}
+	if err != nil || o.ReadOnly {
+		return l, err
+	}
+	if l.first.Simulated != o.Simulated {
+		err = record.ErrMixed
+	} else {
+		l.w, err = openWriter(path, l.first.Simulated)
+	}
+	if err == nil {
+		err = l.catchUp()
+	}
+	if err == nil && l.damaged {
+		_, err = l.Append(record.Entry{Kind: record.Recovered, Simulated: o.Simulated,
+			Message: "a header of the file was damaged; the newest entries may be lost"})
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// look opens the file for reading and makes sure that it is a ledger that can
+// be used.
+func look(path string, o Options) (*Ledger, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, onDisk(err)
+	}
+	l := &Ledger{path: path, opt: o, read: &readers{f: f}}
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("%w: it is not a regular file", ErrForeign)
+	}
+	if err := l.view(l.inspect); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Ledger) inspect(s *snapshot) error {
+	if n := s.Cut(); n > 0 {
+		return corrupt("%d bytes are missing at its end: restore a backup", n)
+	}
+	bad := s.Damaged()
+	if l.damaged = len(bad) > 0; l.damaged && !l.opt.Recover && !l.opt.ReadOnly {
+		return corrupt("header page %d; the newest entry may be lost: restore a backup, or recover on your own decision", bad[0])
+	}
+	if !l.opt.ReadOnly {
+		// bbolt trusts its list of free pages and would write over live ones.
+		if _, err := s.FreePages(); err != nil {
+			return corrupt("%w", err)
+		}
+	}
+	if format, found, err := lookupNumber(s, inState, stateFormat); errors.Is(err, boltfile.ErrNoBucket) || err == nil && !found {
+		return fmt.Errorf("%w: it belongs to another program", ErrForeign)
+	} else if err != nil {
+		return err
+	} else if format > record.Version && !l.opt.ReadOnly {
+		return ErrNewer
+	}
+	raw, err := entryAt(s, 0)
+	if err != nil {
+		return err
+	}
+	if l.first, err = decode(raw); err != nil || l.first.Kind != record.LedgerCreated {
+		return corrupt("entry 0 does not create a ledger: %w", err)
+	}
+	return nil
+}
+
+// Path is the file's name.
+func (l *Ledger) Path() string { return l.path }
+
+// Origin is the log's own name, which its checkpoints carry.
+func (l *Ledger) Origin() string { return l.first.Origin }
+
+// Simulated tells whether the ledger holds what was made on virtual devices.
+func (l *Ledger) Simulated() bool { return l.first.Simulated }
+
+// Close ends all use of the ledger. Entries are on disk before, always.
+func (l *Ledger) Close() error {
+	var err error
+	if l.w != nil {
+		err = l.w.close()
+	}
+	return errors.Join(err, l.read.close())
+}
+
+// mapSize is how much address space the writer maps: so much that it never has
+// to map again, because it could not while its own pins are open. 32-bit
+// machines have less to give.
+func mapSize(file int64) int {
+	const small, large = 1 << 29, 1 << 36
+	if bits.UintSize == 32 {
+		return small
+	}
+	return int(min(file+large, 1<<46))
+}
+
+// boltOptions are bbolt's for writing; opened tells the file that it opens.
+func boltOptions(size int64, opened func(*os.File)) *bbolt.Options {
+	return &bbolt.Options{
+		Timeout:         100 * time.Millisecond, // for the lock: at once, or never
+		FreelistType:    bbolt.FreelistArrayType,
+		InitialMmapSize: mapSize(size),
+		MaxSize:         mapSize(size) - 1<<26,
+		PageSize:        pageSize,
+		NoStatistics:    true,
+		OpenFile: func(name string, _ int, _ os.FileMode) (*os.File, error) {
+			// Not bbolt's flags: it would make a file that is absent.
+			f, err := os.OpenFile(name, os.O_RDWR, 0)
+			if err == nil {
+				opened(f)
+			}
+			return f, err
+		},
+	}
+}

@@ -1,0 +1,130 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"station/internal/record"
+)
+
+// project brings the projections up to an entry; before is its device so far.
+func (t *txn) project(e record.Entry, before record.Device) error {
+	if err := countLots(t.lot, e, before); err != nil {
+		return err
+	}
+	if !e.MAC.IsZero() {
+		before.Apply(e)
+		payload, err := devicePayload(before)
+		if err != nil {
+			return err
+		}
+		if err := t.put(inDevices, string(e.MAC[:]), payload); err != nil {
+			return err
+		}
+		t.devices[e.MAC] = before
+	}
+	for _, p := range indexed(e) {
+		if err := t.put(p.bucket, p.key, p.payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// index is one key of a projection that an entry sets.
+type index struct {
+	bucket, key string
+	payload     []byte
+}
+
+// indexed is what an entry sets in the projections that only look up.
+func indexed(e record.Entry) []index {
+	switch e.Kind {
+	case record.KeyAssigned:
+		if e.Policy == shared {
+			return []index{{inKeys, e.KeyID, nil}}
+		}
+		return []index{{inKeys, e.KeyID, e.MAC[:]}}
+	case record.PlanApproved:
+		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))}}
+	case record.LedgerKey:
+		return []index{{inSigners, string(e.Public), []byte(number(e.Index))}}
+	}
+	return nil
+}
+
+func approval(station, digest string) string { return digest + "\x00" + station }
+
+// countLots moves a device between its lots' sums, and folds what the entry
+// says of the lot itself. lot gives the lot of a name, to be changed in place.
+func countLots(lot func(string) (*record.Lot, error), e record.Entry, before record.Device) error {
+	after := before
+	if !e.MAC.IsZero() {
+		after.Apply(e)
+	}
+	if before.InLot() != after.InLot() || sums(before) != sums(after) {
+		if err := count(lot, before, -1); err != nil {
+			return err
+		}
+		if err := count(lot, after, 1); err != nil {
+			return err
+		}
+	}
+	switch e.Kind {
+	case record.BatchOpened, record.BatchClosed, record.NumberTaken:
+		l, err := lot(e.Lot())
+		if err != nil {
+			return err
+		}
+		l.Apply(e)
+	}
+	return nil
+}
+
+// sums is what one device adds to its lot.
+func sums(d record.Device) (l record.Lot) {
+	l.Count(d, 1)
+	return l
+}
+
+func count(lot func(string) (*record.Lot, error), d record.Device, n int) error {
+	if d.InLot() == "" {
+		return nil
+	}
+	l, err := lot(d.InLot())
+	if err == nil {
+		l.Count(d, n)
+	}
+	return err
+}
+
+// lot returns a lot to be changed; flush writes it.
+func (t *txn) lot(name string) (*record.Lot, error) {
+	if l, ok := t.lots[name]; ok {
+		return l, nil
+	}
+	l := &record.Lot{Name: name}
+	if _, err := lookupJSON(t, inLots, name, l); err != nil {
+		return nil, err
+	}
+	t.lots[name] = l
+	return l, nil
+}
+
+// flush writes the lots that have changed. It ends every transaction.
+func (t *txn) flush() error {
+	for name, l := range t.lots {
+		payload, err := json.Marshal(l)
+		if err != nil {
+			return err
+		}
+		old, _ := t.get(inLots, name)
+		if name == "" || bytes.Equal(old, seal(inLots, name, payload)) {
+			continue
+		}
+		if err := t.put(inLots, name, payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}

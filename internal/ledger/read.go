@@ -1,0 +1,285 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"station/internal/esp32"
+	"station/internal/ledger/boltfile"
+	"station/internal/record"
+)
+
+// readers is the file as everybody in this process reads it.
+type readers struct {
+	mu     sync.Mutex
+	f      *os.File
+	n      int // how many look at it now
+	closed bool
+}
+
+func (r *readers) enter() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	if r.n == 0 {
+		if err := announce(r.f); err != nil {
+			return onDisk(err)
+		}
+	}
+	r.n++
+	return nil
+}
+
+func (r *readers) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n--; r.n > 0 {
+		return
+	}
+	if withdraw(r.f); r.closed {
+		_ = r.f.Close()
+	}
+}
+
+// close waits for nobody: the last reader closes the file.
+func (r *readers) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	if r.closed = true; r.n > 0 {
+		return nil
+	}
+	return r.f.Close()
+}
+
+// snapshot is the ledger as one commit left it.
+type snapshot struct {
+	*boltfile.Snapshot
+	buckets map[string]boltfile.Bucket
+}
+
+func (s *snapshot) bucket(name string) (boltfile.Bucket, error) {
+	if b, ok := s.buckets[name]; ok {
+		return b, nil
+	}
+	b, err := s.Bucket(name)
+	if err == nil {
+		s.buckets[name] = b
+	}
+	return b, err
+}
+
+func (s *snapshot) get(bucket, key string) ([]byte, error) {
+	b, err := s.bucket(bucket)
+	if err != nil {
+		return nil, err
+	}
+	value, err := b.Get([]byte(key))
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", bucket, readable(bucket, key), err)
+	}
+	return value, nil
+}
+
+// items yields a bucket's keys from one on.
+func (s *snapshot) items(bucket, from string) iter.Seq2[boltfile.Item, error] {
+	return func(yield func(boltfile.Item, error) bool) {
+		b, err := s.bucket(bucket)
+		if err != nil {
+			yield(boltfile.Item{}, err)
+			return
+		}
+		b.From([]byte(from))(yield)
+	}
+}
+
+// size is the number of entries.
+func (s *snapshot) size() (uint64, error) {
+	b, err := s.bucket(inEntries)
+	if err != nil {
+		return 0, err
+	}
+	last, err := b.Last()
+	if err != nil || last.Key == nil {
+		return 0, err
+	}
+	if len(last.Key) != 8 {
+		return 0, corrupt("entries: key %x", last.Key)
+	}
+	return fromNumber(last.Key) + 1, nil
+}
+
+// newest opens the newest snapshot.
+func (r *readers) newest() (*snapshot, error) {
+	s, err := boltfile.Open(r.f)
+	if err != nil {
+		return nil, err
+	}
+	return &snapshot{Snapshot: s, buckets: map[string]boltfile.Bucket{}}, nil
+}
+
+// kept tells whether the writer has kept all pages of s until now.
+func (r *readers) kept(s *snapshot) bool {
+	now, err := boltfile.Open(r.f)
+	return err == nil && now.TxID() < s.TxID()+maxPins
+}
+
+// view lets fn look at the newest snapshot. It may call fn more than once, so
+// fn starts its results anew, and keeps them only if view returns nil.
+func (l *Ledger) view(fn func(*snapshot) error) error {
+	if err := l.read.enter(); err != nil {
+		return err
+	}
+	defer l.read.leave()
+	for range 3 {
+		s, err := l.read.newest()
+		if err != nil {
+			return inFile(err)
+		}
+		if err = fn(s); l.read.kept(s) {
+			return inFile(err)
+		}
+	}
+	return ErrBusy
+}
+
+// project is view for what the projections tell.
+func (l *Ledger) project(fn func(*snapshot) error) error {
+	return l.view(func(s *snapshot) error {
+		if _, busy, err := lookupNumber(s, inState, stateProjected); err != nil {
+			return err
+		} else if busy {
+			return fmt.Errorf("%w: its indexes are being rebuilt", ErrBusy)
+		}
+		return fn(s)
+	})
+}
+
+// Device returns what the ledger knows of a MAC; found is false if it was never seen.
+func (l *Ledger) Device(mac esp32.MAC) (d record.Device, found bool, err error) {
+	err = l.project(func(s *snapshot) (err error) {
+		d, found, err = deviceAt(s, mac)
+		return err
+	})
+	if err != nil {
+		return record.Device{}, false, fmt.Errorf("device %s: %w", mac, err)
+	}
+	return d, found, nil
+}
+
+// KeyOwner returns the device that a key is bound to for ever. bound is also
+// true, with a zero MAC, for a key that devices share.
+func (l *Ledger) KeyOwner(keyID string) (mac esp32.MAC, bound bool, err error) {
+	err = l.project(func(s *snapshot) (err error) {
+		mac, bound, err = owner(s, keyID)
+		return err
+	})
+	if err != nil {
+		return esp32.MAC{}, false, fmt.Errorf("key %s: %w", keyID, err)
+	}
+	return mac, bound, nil
+}
+
+// Approved tells whether a person approved the burn plan of that digest at the
+// station.
+func (l *Ledger) Approved(station, digest string) (yes bool, err error) {
+	err = l.project(func(s *snapshot) (err error) {
+		_, yes, err = lookupNumber(s, inApprovals, approval(station, digest))
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("approval of %s: %w", digest, err)
+	}
+	return yes, nil
+}
+
+// Lot returns the sums of a batch or job by the name that record.Entry.Lot gives.
+func (l *Ledger) Lot(name string) (lot record.Lot, found bool, err error) {
+	err = l.project(func(s *snapshot) (err error) {
+		lot = record.Lot{}
+		found, err = lookupJSON(s, inLots, name, &lot)
+		return err
+	})
+	if err != nil {
+		return record.Lot{}, false, fmt.Errorf("lot %s: %w", name, err)
+	}
+	return lot, found, nil
+}
+
+// Head returns the number of entries and the root of the tree over them.
+func (l *Ledger) Head() (size uint64, root tlog.Hash, err error) {
+	err = l.view(func(s *snapshot) (err error) {
+		if size, err = s.size(); err == nil {
+			root, err = rootOf(s, size)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, tlog.Hash{}, fmt.Errorf("head: %w", err)
+	}
+	return size, root, nil
+}
+
+// Entry returns one entry.
+func (l *Ledger) Entry(n uint64) (e record.Entry, err error) {
+	var raw []byte
+	err = l.view(func(s *snapshot) (err error) {
+		raw, err = entryAt(s, n)
+		return err
+	})
+	if err == nil {
+		e, err = decode(raw)
+	}
+	if err != nil {
+		return record.Entry{}, fmt.Errorf("entry %d: %w", n, err)
+	}
+	return e, nil
+}
+
+// History returns all entries of a device, oldest first.
+func (l *Ledger) History(mac esp32.MAC) ([]record.Entry, error) {
+	var list []record.Entry
+	err := l.project(func(s *snapshot) (err error) {
+		d, found, err := deviceAt(s, mac)
+		if err == nil && found {
+			list, err = chain(s, mac, d.Last)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("history of %s: %w", mac, err)
+	}
+	return list, nil
+}
+
+// chain follows a device's entries back from its last one.
+func chain(r reader, mac esp32.MAC, last uint64) ([]record.Entry, error) {
+	var list []record.Entry
+	for n := last; ; {
+		raw, err := entryAt(r, n)
+		if err != nil {
+			return nil, err
+		}
+		e, err := decode(raw)
+		if err != nil || e.MAC != mac || e.Prev >= n {
+			return nil, corrupt("entry %d does not continue the device's chain: %w", n, errors.Join(err, errChain))
+		}
+		list = append(list, e)
+		if n = e.Prev; n == 0 {
+			slices.Reverse(list)
+			return list, nil
+		}
+	}
+}
+
+var errChain = errors.New("another MAC or a wrong index")
