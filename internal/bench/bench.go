@@ -30,7 +30,14 @@ func (k Keys) DeviceKey(ctx context.Context, r flow.KeyRequest) (flow.DeviceKey,
 	if err != nil {
 		return flow.DeviceKey{}, TokenFailure(err)
 	}
-	return flow.DeviceKey{ID: key.ID, Check: key.Check, Secret: key.Secret, Wrapped: key.Wrapped, Token: key.Token}, nil
+	out := flow.DeviceKey{ID: key.ID, Check: key.Check, Secret: key.Secret, Wrapped: key.Wrapped, Token: key.Token}
+	if r.Escrow != nil && r.ID == "" {
+		if out.Escrow, err = hsm.Escrow(r.Escrow, key); err != nil {
+			key.Secret.Destroy()
+			return flow.DeviceKey{}, TokenFailure(err)
+		}
+	}
+	return out, nil
 }
 
 // tokenCodes names what can be wrong with a token; the first that matches decides.

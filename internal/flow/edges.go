@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"crypto/rsa"
 	"io"
 
 	"station/internal/efuse"
@@ -50,6 +51,8 @@ type KeyRequest struct {
 	Label   string // of the token object that the policy uses
 	ID      string // the key recorded for this device before: policy and label come from it
 	Wrapped []byte // random policy: the blob of a key made before
+	// Escrow is the offline key that a new key is also wrapped to; nil for none.
+	Escrow *rsa.PublicKey
 }
 
 // DeviceKey is a key on its way from the token to the fuses.
@@ -68,4 +71,7 @@ type Ledger interface {
 	Append(e record.Entry) (record.Entry, error)
 	Device(mac esp32.MAC) (record.Device, bool, error)
 	Approved(station, digest string) (bool, error)
+	// Reserve takes the next number of the entry's batch or job for its device:
+	// record.ErrQuota if there is none left. A device keeps the number it has.
+	Reserve(e record.Entry) (int, error)
 }

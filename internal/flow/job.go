@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding"
 	"fmt"
@@ -32,6 +33,7 @@ type Job struct {
 	Device         DeviceFile `toml:"device"`
 	Serial         *JobSerial `toml:"serial"` // absent: devices have none
 	Line           JobLine    `toml:"line"`
+	Quota          JobQuota   `toml:"quota"`
 
 	Path     string            `toml:"-"`
 	Regions  []firmware.Region `toml:"-"` // what is written, by address
@@ -64,6 +66,15 @@ type JobImage struct {
 type JobKey struct {
 	Policy string `toml:"policy"` // derived (default), random, shared
 	Label  string `toml:"label"`  // of the token object
+	Escrow string `toml:"escrow"` // file of an offline RSA public key; absent: no escrow
+
+	escrow *rsa.PublicKey
+}
+
+// JobQuota is how many devices the job may make where no batch is named; 0 is
+// no limit.
+type JobQuota struct {
+	Devices int `toml:"devices"`
 }
 
 // JobFuses is what is burned besides the key.
@@ -194,6 +205,7 @@ func ParseJob(path string, data []byte) (*Job, error) {
 		j.defaults()
 		j.check(f)
 		j.plan(f)
+		j.escrow(f)
 		j.layout(f)
 	}
 	if err := f.Err(); err != nil {
@@ -250,6 +262,9 @@ func (j *Job) check(f *tomlfile.File) {
 		if _, err := j.Serial.regexp(); err != nil {
 			f.Fault("serial.pattern", "%v; write a regular expression such as SN[0-9]{8}", err)
 		}
+	}
+	if j.Quota.Devices < 0 {
+		f.Fault("quota.devices", "%d: write how many devices the job may make, or leave it out", j.Quota.Devices)
 	}
 	if j.Line.Retests < 0 || j.Line.Target < 0 {
 		f.Fault("line", "retests and target count from 0")

@@ -35,11 +35,15 @@ func (j *Job) plan(f *tomlfile.File) {
 	j.Warnings = plan.Warnings(mode)
 }
 
-// PlanDigest is what a person approves: the job's name and revision, and every
-// fuse that its devices get. It is the same for every device.
+// PlanDigest is what a person approves: the job's name and revision, every fuse
+// that its devices get, and who else can open their keys. It is the same for
+// every device.
 func (j *Job) PlanDigest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "station burn plan v1\nname %q\nrevision %q\nfuses %s\n", j.Name, j.Revision, j.Plan.Digest())
+	if j.Key.escrow != nil {
+		fmt.Fprintf(h, "escrow %s\n", fingerprint(j.Key.escrow))
+	}
 	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }
 

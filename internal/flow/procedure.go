@@ -96,9 +96,14 @@ func connect(ctx context.Context, s *Session) error {
 
 // key finds or makes the device's key and binds it to the MAC, once and for ever.
 func key(ctx context.Context, s *Session) error {
+	if s.Device.KeyID == "" {
+		if err := s.reserve(); err != nil {
+			return err
+		}
+	}
 	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
 		MAC: s.ID.MAC, Size: s.ID.Coding.KeyBytes(), Policy: s.Job.Key.Policy, Label: s.Job.Key.Label,
-		ID: s.Device.KeyID, Wrapped: s.Device.Wrapped,
+		ID: s.Device.KeyID, Wrapped: s.Device.Wrapped, Escrow: s.Job.Key.escrow,
 	})
 	if err != nil {
 		return Fail("E-HSM", fmt.Errorf("device key: %w", err))

@@ -39,6 +39,7 @@ type Session struct {
 	note     func(e record.Entry) error // into the ledger, on disk when it returns
 	device   func(mac esp32.MAC) (record.Device, bool, error)
 	serial   func(ctx context.Context) (string, error) // nil: nobody can scan one
+	reserve  func() error                              // takes the device's number
 	progress func(done, total int64)
 	inLoader bool
 	lastBoot record.Boot
@@ -85,7 +86,7 @@ type visit struct {
 func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out Outcome) {
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
-	v.s.note = v.append
+	v.s.note, v.s.reserve = v.append, v.reserve
 	v.s.progress = v.showProgress
 	if r.Serials != nil {
 		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }
@@ -169,7 +170,7 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 		if err != nil {
 			return err
 		}
-		image, err := efuse.Burn(ctx, v.loader, v.s.ID.Crystal, stage)
+		image, err := efuse.Burn(ctx, v.loader, v.s.ID.Crystal, v.s.Fuses, stage)
 		if err != nil {
 			return fmt.Errorf("stage %s: %w", stage.Name, err)
 		}
@@ -208,12 +209,31 @@ func snapshot(image efuse.Image) *record.Fuses {
 	return &f
 }
 
-// append writes an entry about this visit to the ledger.
-func (v *visit) append(e record.Entry) error {
+// reserve takes the device's number of its batch or job. It is on disk before
+// the key is made, so that a power cut may skip a number and never makes a
+// device too many. Where nothing is counted there are no numbers.
+func (v *visit) reserve() error {
+	if v.Batch == "" && v.Job.Quota.Devices == 0 {
+		return nil
+	}
+	_, err := v.Ledger.Reserve(v.about(record.Entry{Quota: v.Job.Quota.Devices}))
+	if err != nil {
+		return ledgerFailure(fmt.Errorf("ledger: number: %w", err))
+	}
+	return nil
+}
+
+// about fills in what every entry of this visit tells.
+func (v *visit) about(e record.Entry) record.Entry {
 	e.Time, e.Station, e.Operator, e.Software, e.Simulated = v.now(), v.Station, v.Operator, v.Software, v.Simulated
 	e.Job, e.Revision, e.JobHash, e.Batch = v.Job.Name, v.Job.Revision, v.Job.Digest(), v.Batch
 	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.s.ID.MAC, v.step.ID
-	if _, err := v.Ledger.Append(e); err != nil {
+	return e
+}
+
+// append writes an entry about this visit to the ledger.
+func (v *visit) append(e record.Entry) error {
+	if _, err := v.Ledger.Append(v.about(e)); err != nil {
 		return ledgerFailure(fmt.Errorf("ledger: %s: %w", e.Kind, err))
 	}
 	if e.Kind == record.DeviceSeen {
