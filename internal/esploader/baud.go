@@ -44,8 +44,7 @@ func (l *Loader) changeBaud(ctx context.Context, baud int) error {
 	}
 	// A READ_REG that the ROM hears in part, while it is still switching, would
 	// hang it. A SYNC cannot.
-	l.dirty = true
-	if err := l.settle(); err != nil {
+	if err := l.resync(); err != nil {
 		return err
 	}
 	magic, err := l.magic(ctx)

@@ -17,9 +17,9 @@ const (
 	bootPoll = 100 * time.Millisecond
 )
 
-// Boot resets the chip into its application and returns its console, from the
-// reset to the moment when done, which sees all of it after each piece, says
-// that it is enough. When ctx ends first, the log so far comes with its error.
+// Boot resets the chip into its application and returns its console from the
+// reset on. It ends when done, which sees the whole log after each piece, says
+// so; when ctx ends first, the log so far comes with its error. done may be nil.
 // With ResetManual, or through a port without modem lines, it waits for whoever
 // resets the chip. The chip is not in its loader any more, whatever happens.
 func (l *Loader) Boot(ctx context.Context, done func(log []byte) bool) ([]byte, error) {

@@ -241,3 +241,33 @@ func TestBootOfAPulledDevice(t *testing.T) {
 		}
 	})
 }
+
+func TestConsoleIsBounded(t *testing.T) {
+	var c console
+	for range 100 {
+		for _, b := range []byte(strings.Repeat("x", 999) + "\n") {
+			c.add(b)
+		}
+	}
+	for _, b := range []byte("rst:0x10 (RTCWDT_RTC_RESET)\n") {
+		c.add(b)
+	}
+	if len(c.text) > 2*maxConsole || c.restart() != "rst:0x10 RTCWDT_RTC_RESET" {
+		t.Errorf("%d bytes, %q", len(c.text), c.restart())
+	}
+	if err := c.silence(); !errors.Is(err, esp32.ErrNoAnswer) && !errors.Is(err, esp32.ErrBootMode) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	r := newROM(t, 0)
+	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := l.ReadReg(ctx, regMagic); !errors.Is(err, esp32.ErrPortGone) {
+			t.Errorf("after close: got %v", err)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package esploader
 
 import (
+	"bytes"
 	"fmt"
 
 	"station/internal/bootlog"
@@ -26,7 +27,7 @@ func (c *console) forget() {
 
 // restart names the reason of the last reset, "" where there was none.
 func (c *console) restart() string {
-	if len(c.text) == 0 {
+	if !bytes.Contains(c.text, []byte("rst:0x")) { // asked before each command
 		return ""
 	}
 	resets := bootlog.Parse(c.text).Resets

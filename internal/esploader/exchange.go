@@ -219,7 +219,7 @@ func (l *Loader) wipe() { clear(l.rx[:l.got-len(l.have)]) }
 
 // settle puts commands and replies back in step after one was lost: the ROM
 // answers in order, so everything that arrives before the answer to a SYNC is
-// old. It fails where the ROM does not answer any more.
+// old. It fails where the ROM does not answer any more, or has started anew.
 func (l *Loader) settle() error {
 	if !l.dirty {
 		return nil
@@ -228,11 +228,15 @@ func (l *Loader) settle() error {
 		return restarted(why)
 	}
 	l.stats.Resyncs++
+	return l.resync()
+}
+
+// resync ends when the ROM has answered a SYNC.
+func (l *Loader) resync() error {
 	for sent := 1; sent <= settleTries; sent++ {
 		r, err := l.sync(sent)
 		switch {
 		case err == nil && !r.stub:
-			l.dirty = false
 			return nil
 		case err != nil && !errors.Is(err, esp32.ErrNoAnswer):
 			return err
@@ -292,6 +296,5 @@ func (l *Loader) again(f func() error) error {
 
 // transient reports an error that the wire alone can cause.
 func transient(err error) bool {
-	return errors.Is(err, esp32.ErrNoAnswer) || errors.Is(err, errDamaged) || errors.Is(err, errTooMany) ||
-		refusedWith(err, badMessage, badChecksum)
+	return errors.Is(err, esp32.ErrNoAnswer) || refusedWith(err, badMessage, badChecksum)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+
+	"station/internal/esp32"
 )
 
 const (
@@ -21,7 +23,7 @@ func (l *Loader) FlashMD5(ctx context.Context, addr, size uint32) (sum [16]byte,
 			return err
 		}
 		if _, err := hex.Decode(sum[:], r.data[:r.n]); err != nil {
-			return fmt.Errorf("%s: %w: %w", cmdFlashMD5.name, errDamaged, err)
+			return fmt.Errorf("%s: %w: %w", cmdFlashMD5.name, esp32.ErrNoAnswer, errDamaged)
 		}
 		return nil
 	})

@@ -85,7 +85,8 @@ func crystal(clkdiv uint32, baud int) int {
 	return 26
 }
 
-// Identify reads who the chip is and makes its flash ready: pins, chip, size.
+// Identify reads who the chip is (that it is an ESP32 Connect has seen) and
+// makes its flash ready: pins, chip, size.
 // With esp32.ErrMACCRC or esp32.ErrFlashID the identity holds what is known.
 // A flash of unknown size has FlashSize 0, and the ROM takes it for 2 MiB until
 // SetFlashSize.

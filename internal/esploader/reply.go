@@ -28,7 +28,7 @@ type reply struct {
 var (
 	errNotReply = errors.New("not a reply")
 	errDamaged  = errors.New("damaged reply")
-	errTooMany  = errors.New("a reply too many")
+	errTooMany  = fmt.Errorf("%w: a reply too many", esp32.ErrNoAnswer)
 )
 
 // parseReply decodes a frame. It keeps nothing of it. Of a damaged reply the

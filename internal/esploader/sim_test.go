@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"station/internal/esp32"
+	"station/internal/port"
 	"station/internal/sim"
 )
 
@@ -109,20 +111,68 @@ func TestVirtualChipIsWrittenAndStarted(t *testing.T) {
 	})
 }
 
-func TestVirtualChipWithoutLines(t *testing.T) {
-	virtual(t, sim.Options{NoLines: true, InLoader: true}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
-		if err := l.Connect(ctx); err != nil {
+// The same over a real socket and a real pseudo terminal, on the real clock.
+func TestOverRealPorts(t *testing.T) {
+	for _, kind := range []string{"socket", "pty"} {
+		c, err := sim.New(sim.Options{NoLines: true, InLoader: true})
+		if err != nil {
 			t.Fatal(err)
 		}
-		go func() {
-			time.Sleep(10 * time.Second)
-			c.PressReset(false)
-		}()
-		log, err := l.Boot(ctx, func(log []byte) bool { return bytes.Contains(log, []byte("invalid header")) })
+		defer c.Close()
+		p, err := port.Open(serve(t, kind, c))
 		if err != nil {
-			t.Errorf("boot: %q, %v", log, err)
+			t.Fatal(err)
 		}
-	})
+		l := New(p, Options{})
+		defer l.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := errors.Join(l.Connect(ctx), l.SetBaud(ctx, 921600)); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		if id, err := l.Identify(ctx); err != nil || id.FlashSize != 4<<20 {
+			t.Errorf("%s: %+v, %v", kind, id, err)
+		}
+		img := image(200_000, 24)
+		if _, err := l.WriteFlash(ctx, 0x10000, len(img), bytes.NewReader(img), nil); err != nil || !bytes.Equal(c.Flash()[0x10000:][:len(img)], img) {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if s := l.Stats(); s.Retries+s.Resyncs != 0 {
+			t.Errorf("%s: %+v", kind, s)
+		}
+		pressed := time.AfterFunc(20*time.Millisecond, func() { c.PressReset(false) })
+		defer pressed.Stop()
+		log, err := l.Boot(ctx, func(log []byte) bool { return bytes.Contains(log, []byte("invalid header")) })
+		if err != nil || !bytes.HasPrefix(log, []byte("ets ")) {
+			t.Errorf("%s: boot: %q, %v", kind, log, err)
+		}
+		c.Unplug()
+		for ctx.Err() == nil && err == nil {
+			_, err = l.ReadReg(ctx, regMagic)
+		}
+		if !errors.Is(err, esp32.ErrPortGone) {
+			t.Errorf("%s: unplugged: got %v", kind, err)
+		}
+	}
+}
+
+func serve(t *testing.T, kind string, c *sim.Chip) (name string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	if kind == "pty" {
+		p, err := c.ServePTY(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Path
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = c.Serve(ctx, listener) }()
+	return "socket://" + listener.Addr().String()
 }
 
 // Every fault of the wire at every command of a session: it ends with the
