@@ -56,6 +56,6 @@ func printJob(out io.Writer, job *flow.Job) error {
 	for _, warning := range job.Warnings {
 		fmt.Fprintf(out, "\nWARNING: %s\n", warning)
 	}
-	fmt.Fprintf(out, "\njob digest   %s\nplan digest  %s\n\napprove it once for this station: station run --job %s --approve %s\n", job.Digest(), job.PlanDigest(), job.Path, job.PlanDigest())
+	fmt.Fprintf(out, "\njob digest   %s\nplan digest  %s\n\napprove it once for this station: station run --job %s --operator NAME --approve %s\n", job.Digest(), job.PlanDigest(), job.Path, job.PlanDigest())
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"station/internal/bench"
-	"station/internal/efuse"
 	"station/internal/esp32"
 	"station/internal/flow"
 	"station/internal/hsm"
@@ -79,13 +78,7 @@ func (w *works) plan() (tui.Plan, error) {
 	if err != nil {
 		return tui.Plan{}, stationFault(err)
 	}
-	p := tui.Plan{Job: w.job.Name, Revision: w.job.Revision, Digest: w.job.PlanDigest(), Approved: approved, Warnings: w.job.Warnings}
-	for _, stage := range w.job.Plan {
-		for _, c := range stage.Changes(efuse.Image{}) {
-			p.Lines = append(p.Lines, tui.PlanLine{Stage: stage.Name, FuseChange: c, About: efuse.About(c.Field)})
-		}
-	}
-	return p, nil
+	return tui.PlanOf(w.job, approved), nil
 }
 
 // watch lets the screen look into the ledger and at what the line depends on.

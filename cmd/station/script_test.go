@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,6 +29,8 @@ func TestScripts(t *testing.T) {
 			"waitport": waitPort,
 			"token":    initToken,
 			"edit":     editFile,
+			"exits":    exits,
+			"digest":   digest,
 		},
 	})
 }
@@ -90,4 +94,26 @@ func editFile(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s holds no %q", args[0], args[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(changed), 0o600))
+}
+
+// exits CODE PROGRAM ARGS... runs a program that must end with that code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s\n%s%s", got, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// digest NAME JOB puts the digest of the job's burn plan into $NAME.
+func digest(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("station", "job", "check", args[1]))
+	_, after, _ := strings.Cut(ts.ReadFile("stdout"), "plan digest  ")
+	ts.Setenv(args[0], strings.Fields(after)[0])
 }

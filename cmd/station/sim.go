@@ -36,8 +36,10 @@ func simCommand(*options) *cobra.Command {
 		Use:   "sim",
 		Short: "Serve virtual ESP32s to this or any other client",
 		Long: `Serve virtual ESP32s: mask ROM loader, fuses, flash and boot, as the chip does
-them. Each chip's address is printed on a line of its own. With a socket or a
-pty there are no modem lines: lines on standard input press the buttons.
+them. Each chip's address is printed on a line of its own. With rfc2217:// a
+client drives DTR, RTS and the baud rate, and the chip starts from flash. With
+socket:// or pty there are no modem lines, and it starts in the loader. Lines
+on standard input press the buttons:
 
   boot [N]     reset with GPIO0 released: the chip starts from flash
   loader [N]   reset with GPIO0 held: the chip enters its loader
@@ -47,6 +49,7 @@ In the state folder flash.bin is the raw flash and efuse.bin the 124 raw bytes o
 BLOCK0 (7 words) and BLOCK1-3 (8 words each), little endian; with several chips
 each has a numbered folder of its own.`,
 		Example: `  station sim --listen socket://127.0.0.1:5555 --state chip --meter meter.json
+  station sim --listen rfc2217://127.0.0.1:4000 --count 4
   station sim --listen pty --revision 1 --coding 1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,7 +57,7 @@ each has a numbered folder of its own.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.listen, "listen", "", "socket://HOST:PORT (the n-th chip at PORT+n; 0 is any) or pty")
+	f.StringVar(&s.listen, "listen", "", "socket://HOST:PORT, rfc2217://HOST:PORT (the n-th chip at PORT+n; 0 is any) or pty")
 	f.StringVar(&s.state, "state", "", "keep flash and fuses in `DIR`")
 	f.StringVar(&s.meter, "meter", "", "write counters and modelled times to `FILE` at exit")
 	f.IntVar(&s.count, "count", 1, "chips")
@@ -109,8 +112,9 @@ func (s *simFlags) options(n int) (sim.Options, error) {
 	if err := size.UnmarshalText([]byte(s.flash)); err != nil {
 		return sim.Options{}, fmt.Errorf("--flash-size: %w", err)
 	}
+	lines := strings.HasPrefix(s.listen, "rfc2217://")
 	o := sim.Options{MAC: mac, Revision: s.revision, Coding: s.coding, Crystal: s.crystal, FlashSize: int(size),
-		NoLines: true, InLoader: !s.boot, Pace: s.pace, State: s.state}
+		NoLines: !lines, InLoader: !lines && !s.boot, Pace: s.pace, State: s.state}
 	if s.revision == 0 {
 		o.Revision = sim.Rev0
 	}
@@ -145,14 +149,12 @@ func (s *simFlags) offer(ctx context.Context, n int, chip *sim.Chip) (address st
 		}
 		return pty.Path, pty.Wait, nil
 	}
-	place, ok := strings.CutPrefix(s.listen, "socket://")
-	if !ok {
-		return "", nil, fmt.Errorf("--listen %q: write socket://HOST:PORT or pty", s.listen)
-	}
+	scheme, place, _ := strings.Cut(s.listen, "://")
+	serve, ok := map[string]func(context.Context, net.Listener) error{"socket": chip.Serve, "rfc2217": chip.ServeRFC2217}[scheme]
 	host, port, err := net.SplitHostPort(place)
 	number, numErr := strconv.Atoi(port)
-	if err != nil || numErr != nil {
-		return "", nil, fmt.Errorf("--listen %q: write socket://HOST:PORT", s.listen)
+	if !ok || err != nil || numErr != nil {
+		return "", nil, fmt.Errorf("--listen %q: write socket://HOST:PORT, rfc2217://HOST:PORT or pty", s.listen)
 	}
 	if number != 0 {
 		number += n
@@ -161,7 +163,7 @@ func (s *simFlags) offer(ctx context.Context, n int, chip *sim.Chip) (address st
 	if err != nil {
 		return "", nil, err
 	}
-	return "socket://" + l.Addr().String(), func() { _ = chip.Serve(ctx, l) }, nil
+	return scheme + "://" + l.Addr().String(), func() { _ = serve(ctx, l) }, nil
 }
 
 // writeMeter writes one report, or a list of them where there are several chips.

@@ -6,7 +6,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"station/internal/flow"
 	"station/internal/hsm"
@@ -63,8 +62,8 @@ func TokenFailure(err error) error {
 	}
 	for _, c := range tokenCodes {
 		if errors.Is(err, c.is) {
-			return flow.Fail(c.code, fmt.Errorf("hsm: %w", err))
+			return flow.Fail(c.code, err)
 		}
 	}
-	return flow.Fail("E-HSM", fmt.Errorf("hsm: %w", err))
+	return flow.Fail("E-HSM", err)
 }

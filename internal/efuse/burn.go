@@ -25,6 +25,9 @@ var (
 	ErrNotBurned = errors.New("fuse bits do not take")
 	// ErrStray: a fuse changed that was not to be burned.
 	ErrStray = errors.New("a fuse is burned that nobody asked for")
+	// ErrChanged: the chip is not as it was recorded before the burn; it may be
+	// another one. Nothing was burned.
+	ErrChanged = errors.New("the fuses do not read as they were recorded before the burn")
 	// ErrUnstable: the fuses do not read the same twice.
 	ErrUnstable = errors.New("the fuses do not read the same each time")
 	// ErrRegisters: the fuse controller does not hold or do what it is told.
@@ -38,53 +41,47 @@ const (
 )
 
 // Burn burns one stage: BLOCK1, then the values of BLOCK0, then what protects
-// them, each loaded, checked, programmed and read back. It reads the chip first
-// and burns only what is missing, so it may be called again after any
-// interruption. It returns the fuses as read at the end.
+// them, each loaded, checked, programmed and read back. It burns only what have
+// lacks, so it may be called again after any interruption. It returns the fuses
+// as read at the end.
+//
+// have is the chip as the caller has recorded it together with the intent, which
+// must be on disk before the call. If the chip does not read like that, be it
+// another chip, nothing is burned and the error is ErrChanged.
 //
 // A context that ends before the first program command stops it. After that
-// the stage is finished whatever the context says.
-//
-// Nothing else in the program burns fuses. The record of the intent must be on
-// disk before the call.
-func Burn(ctx context.Context, r Registers, crystalMHz int, s Stage) (Image, error) {
-	t, ok := timings[crystalMHz]
-	if !ok {
-		return Image{}, fmt.Errorf("burn %s: no fuse timing for a crystal of %d MHz", s.Name, crystalMHz)
-	}
-	c := &controller{ctx: ctx, regs: r, timing: t}
-	have, err := c.burn(s)
+// the stage is finished whatever the context says. Nothing else in the program
+// burns fuses.
+func Burn(ctx context.Context, r Registers, crystalMHz int, have Image, s Stage) (Image, error) {
+	c := &controller{ctx: ctx, regs: r}
+	after, err := c.burn(crystalMHz, have, s)
 	if err != nil {
 		return Image{}, fmt.Errorf("burn %s: %w", s.Name, c.safe(err))
 	}
-	return have, nil
+	return after, nil
 }
 
-func (c *controller) burn(s Stage) (Image, error) {
+func (c *controller) burn(crystalMHz int, have Image, s Stage) (Image, error) {
 	if err := c.ctx.Err(); err != nil {
 		return Image{}, err
 	}
-	now, err := c.latch(surveyAddrs)
+	t, ok := timings[crystalMHz]
+	if !ok {
+		return Image{}, fmt.Errorf("%w: no fuse timing for a crystal of %d MHz", ErrUnfit, crystalMHz)
+	}
+	c.timing = t
+	if _, err := (Plan{s}).Diff(have); err != nil {
+		return Image{}, err
+	}
+	if s.Key != nil && s.Key.Secret == nil && have.KeyState() != KeyHidden {
+		return Image{}, fmt.Errorf("%w: no key given to burn", ErrPlan)
+	}
+	now, err := c.recognise(have)
 	if err != nil {
 		return Image{}, err
 	}
-	have, err := c.admit(s, now)
-	if err != nil {
-		// What stands against it may be a reply that the wire has changed.
-		clear(now)
-		if now, err = c.latch(surveyAddrs); err != nil {
-			return Image{}, err
-		}
-		if have, err = c.admit(s, now); err != nil {
-			clear(now)
-			return Image{}, err
-		}
-	}
-	parts := s.parts(have)
-	have.Wipe()
-	for _, p := range parts {
-		now, err = c.part(p, now)
-		if err != nil {
+	for _, p := range s.parts(have) {
+		if now, err = c.part(p, now); err != nil {
 			return Image{}, err
 		}
 	}
@@ -92,21 +89,24 @@ func (c *controller) burn(s Stage) (Image, error) {
 	return newImage(now)
 }
 
-// admit diffs stage and chip once more: the chip decides, not what was read
-// earlier.
-func (c *controller) admit(s Stage, now []uint32) (Image, error) {
-	have, err := newImage(now)
-	if err != nil {
-		return Image{}, err
+// recognise reads the fuses until they are as the caller knows them, so that
+// two readings at different times agree before anything is burned.
+func (c *controller) recognise(have Image) ([]uint32, error) {
+	for range attempts { // the wire may have changed a reply
+		now, err := c.latch(surveyAddrs)
+		if err != nil {
+			return nil, err
+		}
+		same, err := have.reads(now)
+		if same && err == nil {
+			return now, nil
+		}
+		clear(now)
+		if err != nil {
+			return nil, err
+		}
 	}
-	_, err = Plan{s}.Diff(have)
-	if err == nil && s.Key != nil && s.Key.Secret == nil && have.KeyState() != KeyHidden {
-		err = fmt.Errorf("%w: no key given to burn", ErrPlan)
-	}
-	if err != nil {
-		have.Wipe()
-	}
-	return have, err
+	return nil, ErrChanged
 }
 
 // part is what one program command burns.

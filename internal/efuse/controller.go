@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	attempts  = 3 // of a register access whose reply was lost or wrong
+	attempts  = 3 // of a write whose reply was lost or that reads back wrong
 	polls     = 3 // of CMD in one batch
 	busyLimit = 500 * time.Millisecond
 )
@@ -32,25 +32,17 @@ func gone(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// read reads registers; reading again is always safe. The caller overwrites
-// what may be a key.
+// read reads registers. The caller overwrites what may be a key.
 func (c *controller) read(addrs []uint32) ([]uint32, error) {
-	var err error
-	for range attempts {
-		var v []uint32
-		if v, err = c.regs.ReadRegs(c.ctx, addrs...); err == nil {
-			if len(v) != len(addrs) {
-				clear(v)
-				return nil, fmt.Errorf("%w: %d of %d registers read", ErrRegisters, len(v), len(addrs))
-			}
-			return v, nil
-		}
-		clear(v)
-		if gone(err) {
-			break
-		}
+	v, err := c.regs.ReadRegs(c.ctx, addrs...)
+	if err == nil && len(v) != len(addrs) {
+		err = fmt.Errorf("%w: %d of %d registers read", ErrRegisters, len(v), len(addrs))
 	}
-	return nil, fmt.Errorf("read fuse registers: %w", err)
+	if err != nil {
+		clear(v)
+		return nil, fmt.Errorf("read fuse registers: %w", err)
+	}
+	return v, nil
 }
 
 // settle writes registers until they read back as written, bounded. Whether a

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -17,7 +18,8 @@ import (
 	"station/internal/secret"
 )
 
-// Reader reads registers of the chip, all in as few round trips as it can.
+// Reader reads registers of the chip, all in as few round trips as it can. It
+// asks again by itself for what the wire has lost, as far as that can help.
 type Reader interface {
 	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
 }
@@ -83,6 +85,18 @@ func newImage(v []uint32) (Image, error) {
 		have.block2 = "sha256:" + hex.EncodeToString(sum[:])
 	}
 	return have, nil
+}
+
+// reads reports whether a survey shows the same fuses.
+func (have Image) reads(v []uint32) (bool, error) {
+	now, err := newImage(v)
+	if err != nil {
+		return false, err
+	}
+	defer now.Wipe()
+	return have.Block0 == now.Block0 && have.Block3 == now.Block3 && have.block2 == now.block2 &&
+		have.DecStatus == now.DecStatus && have.Date == now.Date &&
+		subtle.ConstantTimeCompare(have.block1.Reveal(), now.block1.Reveal()) == 1, nil
 }
 
 func putWords(b []byte, words []uint32) {

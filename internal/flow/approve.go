@@ -24,8 +24,10 @@ func (r *Runner) Approve(digest string) error {
 		return fmt.Errorf("%w: the plan of %s is %s, not %s; read it with \"station job check %s\"", ErrNotApproved, r.Job.Path, want, digest, r.Job.Path)
 	case done:
 		return nil
+	case digest != "" && r.Operator == "":
+		return fmt.Errorf("%w: who approves it goes into the ledger; add --operator", ErrNotApproved)
 	case digest == "":
-		return fmt.Errorf("%w: read it with \"station job check %s\", then run once with --approve %s", ErrNotApproved, r.Job.Path, want)
+		return fmt.Errorf("%w: read it with \"station job check %s\", then run once with --operator NAME --approve %s", ErrNotApproved, r.Job.Path, want)
 	}
 	_, err = r.Ledger.Append(record.Entry{Kind: record.PlanApproved, Time: r.now(), Station: r.Station, Operator: r.Operator,
 		Software: r.Software, Simulated: r.Simulated, Job: r.Job.Name, Revision: r.Job.Revision, JobHash: r.Job.Digest(), Plan: want})

@@ -103,6 +103,8 @@ var Failures = []FailureKind{
 	{"E-FUSE-UNSTABLE", record.Quarantine, "The device's fuses do not read the same twice.", setAside},
 	{"E-BOOT-SELFKEY", record.Quarantine, "The device made a key of its own.", setAside},
 
+	{"E-UNKNOWN", record.Quarantine, "Something happened that this program has no name for.", setAside},
+
 	{"E-FUSE-BURN", record.Scrap, "A fuse could not be burned.", "Put the device into the scrap box."},
 	{"E-FUSE-WRONG", record.Scrap, "A fuse holds what it must not.", "Put the device into the scrap box."},
 
@@ -144,6 +146,7 @@ var sentinels = []struct {
 	{efuse.ErrStray, "E-FUSE-WRONG"},
 	{efuse.ErrKeyMismatch, "E-FUSE-WRONG"},
 	{efuse.ErrRegisters, "E-FUSE-WIRE"},
+	{efuse.ErrChanged, "E-FUSE-WIRE"},
 	{efuse.ErrUnfit, "E-CHIP-REVISION"},
 	{efuse.ErrConflict, "E-FUSE-CONFLICT"},
 	{esp32.ErrRefused, "E-ROM"},
@@ -163,5 +166,5 @@ func FailureFrom(err error) *Failure {
 			return &Failure{s.code, err}
 		}
 	}
-	return &Failure{"E-PORT-GONE", err}
+	return &Failure{"E-UNKNOWN", err}
 }

@@ -131,6 +131,9 @@ func (l *Line) visit(ctx context.Context, s Slot) bool {
 // noDevice is the verdict of a slot whose port cannot be opened.
 func (l *Line) noDevice(s Slot, err error) Outcome {
 	f := FailureFrom(err)
+	if f.Code == "E-UNKNOWN" {
+		f = &Failure{"E-PORT", err}
+	}
 	kind := f.Kind()
 	l.Emit(Event{Time: l.now(), Event: DeviceFailed, Slot: s.Name, Port: s.Port, Step: "connect", Verdict: kind.Verdict,
 		Code: string(f.Code), Message: kind.Sentence, Action: kind.Action, Detail: f.Err.Error()})
