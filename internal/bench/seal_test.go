@@ -128,32 +128,42 @@ func checkSealed(t *testing.T, job *flow.Job, chip *sim.Chip, key []byte) {
 	checkFlash(t, job, chip, key)
 }
 
-// checkFlash decrypts the flash with a key that the station never had in hand.
 func checkFlash(t *testing.T, job *flow.Job, chip *sim.Chip, key []byte) {
 	t.Helper()
+	if err := flashError(job, chip, key); err != nil {
+		t.Error(err)
+	}
+}
+
+// flashError decrypts the flash with a key that the station never had in hand,
+// and says in what it is not the job's.
+func flashError(job *flow.Job, chip *sim.Chip, key []byte) error {
 	flash := chip.Flash()
 	k, err := secret.New(bytes.Clone(key))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	defer k.Destroy()
 	cipher, err := flashcrypt.New(k, 15)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	defer cipher.Destroy()
 	for _, r := range job.Regions {
 		got := bytes.Clone(flash[r.Address:][:r.Size])
 		if r.Encrypted {
 			if bytes.Equal(got, r.Data) {
-				t.Errorf("%s is in the flash unencrypted", r.Name)
+				return fmt.Errorf("%s is in the flash unencrypted", r.Name)
 			}
 			if err := cipher.Decrypt(got, got, r.Address); err != nil {
-				t.Fatal(err)
+				return err
 			}
 		}
 		if !bytes.Equal(got, r.Data) {
-			t.Errorf("%s: the flash does not decrypt to the image", r.Name)
+			return fmt.Errorf("%s: the flash does not decrypt to the image", r.Name)
 		}
 	}
+	return nil
 }
 
 func TestSealRelease(t *testing.T) {
