@@ -3,6 +3,7 @@ package tui
 import (
 	"time"
 
+	"station/internal/efuse"
 	"station/internal/esp32"
 	"station/internal/flow"
 	"station/internal/record"
@@ -12,14 +13,15 @@ import (
 // Config is how the screen looks and what it may ask for. A nil function is
 // not available: its key is not shown.
 type Config struct {
-	Language   string // "en" (default) or "zh"
-	ASCII      bool   // frames and signs in plain ASCII
-	NoColor    bool   // bold and reverse only
-	Simulation bool   // nothing real is touched; line.ready can say so too
-	Columns    int    // of the fixture; 0 lets the window decide
-	Day        flow.Day
+	Language   string   // "en" (default) or "zh"
+	ASCII      bool     // frames and signs in plain ASCII
+	NoColor    bool     // bold and reverse only
+	Simulation bool     // nothing real is touched; line.ready can say so too
+	Columns    int      // of the fixture; 0 lets the window decide
+	Day        flow.Day // what the station did today already
 
 	Shift   *Shift                              // asked before Start
+	Today   func() (flow.Day, error)            // asked before Start, where Day is not known yet
 	Start   func() error                        // begins the line; nil where it runs already
 	Quit    func()                              // stops the line, which tells line.done when it has ended
 	Pause   func(on bool)                       // no new device begins while it is on
@@ -27,7 +29,7 @@ type Config struct {
 	Ack     func(slot string)                   // a person has seen the failure; nil asks for none
 	Scan    func(slot, serial string) error     // binds a serial: to the slot that waits for it, or with slot "" to the next device
 	Bell    func()                              // one sound
-	Health  func() Health                       // asked once a second
+	Health  func() Health                       // asked once a second while the line runs
 	History func(query string) ([]Row, error)   // devices of the day; query is part of a MAC or serial
 	Detail  func(mac esp32.MAC) (Detail, error) // what the ledger knows of a device
 }
@@ -61,7 +63,17 @@ type Plan struct {
 type PlanLine struct {
 	Stage string
 	record.FuseChange
-	About string // in plain English; other languages have their own table
+}
+
+// PlanOf is the plan of a job, for a blank chip.
+func PlanOf(job *flow.Job, approved bool) Plan {
+	p := Plan{Job: job.Name, Revision: job.Revision, Digest: job.PlanDigest(), Approved: approved, Warnings: job.Warnings}
+	for _, stage := range job.Plan {
+		for _, change := range stage.Changes(efuse.Image{}) {
+			p.Lines = append(p.Lines, PlanLine{stage.Name, change})
+		}
+	}
+	return p
 }
 
 // Health is the state of what the line depends on.

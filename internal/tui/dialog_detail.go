@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/bubbles/key"
@@ -64,7 +65,8 @@ func (d *detailDialog) keys(m *Model) []binding {
 		return nil
 	}}
 	back := bind(func() tea.Cmd { m.dialog = d.from; return nil }, m.lang.esc, m.lang.kBack, "esc")
-	return []binding{previous, tab, m.scrollKey(&d.top, len(d.page(m))), back}
+	_, h := m.inner()
+	return slices.Concat([]binding{previous, tab}, m.scrollKeys(&d.top, len(d.page(m)), d.room(m, h)), []binding{back})
 }
 
 func (d *detailDialog) update(_ *Model, msg tea.Msg) tea.Cmd {
@@ -93,11 +95,15 @@ func (d *detailDialog) view(m *Model, w, h int) []string {
 	if len(page) == 0 && !d.busy && d.err == nil {
 		page = []string{m.lang.nothing}
 	}
-	said := d.said(m, w)
-	for _, text := range window(page, d.top, max(h-len(lines)-len(said), 1)) {
+	for _, text := range window(page, d.top, d.room(m, h)) {
 		lines = append(lines, cut(text, w, m.style.signs.ellipsis))
 	}
-	return append(lines, said...)
+	return append(lines, d.said(m, w)...)
+}
+
+// room is how many lines of a page are shown below title and tabs.
+func (d *detailDialog) room(m *Model, h int) int {
+	return max(h-3-len(d.said(m, m.width-4)), 1)
 }
 
 // page is the whole text of the tab.
@@ -111,7 +117,7 @@ func (d *detailDialog) page(m *Model) []string {
 	var out []string
 	if d.slot != "" {
 		for _, e := range m.status.Slot(d.slot).Log {
-			out = append(out, m.logLine(e))
+			out = append(out, m.logLines(e)...)
 		}
 	}
 	if len(out) > 0 && len(d.detail.Entries) > 0 {
@@ -123,8 +129,8 @@ func (d *detailDialog) page(m *Model) []string {
 	return out
 }
 
-// logLine is one event as an engineer reads it.
-func (m *Model) logLine(e flow.Event) string {
+// logLines is one event as an engineer reads it.
+func (m *Model) logLines(e flow.Event) []string {
 	parts := []string{e.Time.Format("15:04:05.0"), fit(e.Event, 18), fit(e.Step, 10)}
 	add := func(on bool, format string, args ...any) {
 		if on {
@@ -136,8 +142,16 @@ func (m *Model) logLine(e flow.Event) string {
 	add(e.Seconds > 0, "%.2f s", e.Seconds)
 	add(e.Baud > 0, "%d baud", e.Baud)
 	add(e.Retries > 0, "%d blocks again", e.Retries)
-	add(e.Detail != "", "%s", clean(e.Detail))
-	return strings.TrimRight(strings.Join(parts, " "), " ")
+	out := []string{strings.TrimRight(strings.Join(parts, " "), " ")}
+	w, _ := m.inner()
+	return append(out, asIndented(wrap(clean(e.Detail), w-4, 6, m.style.signs.ellipsis))...)
+}
+
+func asIndented(lines []string) []string {
+	for i := range lines {
+		lines[i] = "    " + lines[i]
+	}
+	return lines
 }
 
 func (d *detailDialog) fuses(m *Model) []string {

@@ -20,12 +20,21 @@ func (m *Model) openHelp() tea.Cmd {
 }
 
 func (d *helpDialog) keys(m *Model) []binding {
-	return []binding{m.scrollKey(&d.top, len(d.bindings)+12), m.backKey()}
+	_, h := m.inner()
+	return append(m.scrollKeys(&d.top, len(d.lines(m)), h-1), m.backKey())
 }
 
 func (d *helpDialog) update(*Model, tea.Msg) tea.Cmd { return nil }
 
 func (d *helpDialog) view(m *Model, w, h int) []string {
+	lines := d.lines(m)
+	for i := range lines {
+		lines[i] = cut(lines[i], w, m.style.signs.ellipsis)
+	}
+	return append([]string{m.style.title.s(m.lang.helpTitle)}, window(lines, d.top, h-1)...)
+}
+
+func (d *helpDialog) lines(m *Model) []string {
 	lines := []string{m.style.bold.s(m.lang.helpKeys)}
 	for _, b := range d.bindings {
 		lines = append(lines, "  "+fit(b.Help().Key, 8)+b.Help().Desc)
@@ -36,9 +45,5 @@ func (d *helpDialog) view(m *Model, w, h int) []string {
 		lines = append(lines, "  "+st.strong.s(fit(fmt.Sprintf(" %s %s %s", st.sign, v, m.lang.verdicts[v]), 24))+" "+m.lang.meaning[v])
 	}
 	st := m.style.tone[held]
-	lines = append(lines, "  "+st.strong.s(fit(" "+st.sign+" "+m.lang.doNotUnplug, 24))+" "+m.lang.meaningHeld)
-	for i := range lines {
-		lines[i] = cut(lines[i], w, m.style.signs.ellipsis)
-	}
-	return append([]string{m.style.title.s(m.lang.helpTitle)}, window(lines, d.top, h-1)...)
+	return append(lines, "  "+st.strong.s(fit(" "+st.sign+" "+m.lang.doNotUnplug, 24))+" "+m.lang.meaningHeld)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/charmbracelet/bubbles/key"
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -47,15 +46,9 @@ func (d *historyDialog) keys(m *Model) []binding {
 		if m.cfg.Detail != nil {
 			out = append(out, bind(func() tea.Cmd { return m.detailOf(d.rows[d.chosen], d) }, m.lang.enter, m.lang.kDetails, "enter"))
 		}
-		shown := "↑↓"
-		if m.style.ascii {
-			shown = m.lang.arrows
+		if len(d.rows) > 1 {
+			out = append(out, m.arrows(m.lang.kChoose, func(k string) { d.chosen = moved(d.chosen, len(d.rows), k) }))
 		}
-		out = append(out, binding{key.NewBinding(key.WithKeys("up", "down", "pgup", "pgdown"), key.WithHelp(shown, m.lang.kChoose)),
-			func(k tea.KeyMsg) tea.Cmd {
-				d.chosen = moved(d.chosen, len(d.rows), k.String())
-				return nil
-			}})
 	}
 	return append(out, m.backKey())
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
@@ -18,14 +17,8 @@ func (d *jobDialog) keys(m *Model) []binding {
 	if d.busy {
 		return []binding{m.leaveKey()}
 	}
-	up := binding{key.NewBinding(key.WithKeys("up", "down"), key.WithHelp("↑↓", m.lang.kChoose)), func(k tea.KeyMsg) tea.Cmd {
-		d.chosen = moved(d.chosen, len(m.cfg.Shift.Jobs), k.String())
-		return nil
-	}}
-	if m.style.ascii {
-		up.SetHelp(m.lang.arrows, m.lang.kChoose)
-	}
-	return []binding{up, bind(func() tea.Cmd { return d.accept(m) }, m.lang.enter, m.lang.kOK, "enter"), m.leaveKey()}
+	choose := m.arrows(m.lang.kChoose, func(k string) { d.chosen = moved(d.chosen, len(m.cfg.Shift.Jobs), k) })
+	return []binding{choose, bind(func() tea.Cmd { return d.accept(m) }, m.lang.enter, m.lang.kOK, "enter"), m.leaveKey()}
 }
 
 func (d *jobDialog) accept(m *Model) tea.Cmd {

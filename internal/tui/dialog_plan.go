@@ -50,9 +50,7 @@ func (d *planDialog) keys(m *Model) []binding {
 			out = append(out, bind(func() tea.Cmd { return d.approve(m) }, m.lang.enter, m.lang.approve, "enter"))
 		}
 		w, _ := m.inner()
-		if more := len(d.lines(m, w)) - d.room(m); more > 0 {
-			out = append(out, m.scrollKey(&d.top, more+1))
-		}
+		out = append(out, m.scrollKeys(&d.top, len(d.lines(m, w)), d.room(m))...)
 	}
 	return append(out, m.leaveKey())
 }
@@ -104,8 +102,10 @@ func (d *planDialog) view(m *Model, w, _ int) []string {
 
 func (d *planDialog) head(m *Model, w int) []string {
 	lines := []string{m.style.title.s(cut(fmt.Sprintf(m.lang.planTitle, d.plan.Job, d.plan.Revision), w, m.style.signs.ellipsis))}
-	lines = append(lines, wrap(m.lang.planIntro, w, 2, m.style.signs.ellipsis)...)
-	return append(append(lines, wrap(m.lang.planForEver, w, 2, m.style.signs.ellipsis)...), "")
+	if _, h := m.inner(); h >= middle {
+		lines = append(lines, wrap(m.lang.planIntro+" "+m.lang.planForEver, w, 4, m.style.signs.ellipsis)...)
+	}
+	return append(lines, "")
 }
 
 // foot is the digest and the question, which comes when the plan was shown to
@@ -140,25 +140,37 @@ func (d *planDialog) read(m *Model) bool {
 func (d *planDialog) lines(m *Model, w int) []string {
 	var out []string
 	for _, text := range d.plan.Warnings {
-		for _, l := range wrap("! "+clean(text), w, 3, m.style.signs.ellipsis) {
+		for _, l := range wrap("! "+clean(text), w, 5, m.style.signs.ellipsis) {
 			out = append(out, m.style.alarm.s(l))
 		}
 	}
 	field, change := 0, 0
 	for _, l := range d.plan.Lines {
-		field, change = max(field, width(l.Field)), max(change, width(m.change(l)))
+		field, change = max(field, width(shortField(l))), max(change, width(m.change(l)))
 	}
-	field = min(field, w/2)
 	for _, l := range d.plan.Lines {
-		name := fit(cut(l.Field, field, m.style.signs.ellipsis), field) + "  "
-		words := m.lang.fuse(l.Field, l.About)
-		if beside := w - field - change - 4; beside >= 50 {
-			out = append(out, name+m.style.bold.s(fit(m.change(l), change))+"  "+cut(words, beside, m.style.signs.ellipsis))
-			continue
+		name := fit(shortField(l), field) + "  " + m.style.bold.s(fit(m.change(l), change))
+		beside, indent := w-field-change-4, field+change+4
+		if beside < 50 { // the words go below
+			out = append(out, name)
+			beside, indent = w-3, 3
 		}
-		out = append(out, name+m.style.bold.s(m.change(l)), "   "+cut(words, w-3, m.style.signs.ellipsis))
+		for i, words := range wrap(m.lang.fuse(l.Field), beside, 4, m.style.signs.ellipsis) {
+			if i == 0 && indent > 3 {
+				out = append(out, name+"  "+words)
+				continue
+			}
+			out = append(out, strings.Repeat(" ", indent)+words)
+		}
 	}
 	return out
+}
+
+// shortField is "WR_DIS bit 7" for "WR_DIS bit 7 (BLOCK1)": what the bit covers
+// is told in words.
+func shortField(l PlanLine) string {
+	name, _, _ := strings.Cut(l.Field, " (")
+	return name
 }
 
 func (m *Model) change(l PlanLine) string {

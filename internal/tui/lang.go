@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"station/internal/efuse"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -20,11 +21,11 @@ type language struct {
 	hints    map[flow.HintKind]string  // slot, bad visits, all visits
 
 	// The tile.
-	passed, already, remove, free    string
-	empty, plugIn, doNotUnplug       string
-	scanNow, ackNow                  string
-	left, step, visit, passedOf, sec string
-	slot, space, enter, esc, arrows  string
+	passed, already, remove, free                string
+	ready, empty, plugIn, doNotUnplug, holdShort string
+	scanNow, ackNow                              string
+	left, step, visit, passedOf, sec             string
+	slot, space, enter, esc, arrows              string
 
 	// The header and the footer.
 	station, job, batch, operator                      string
@@ -102,18 +103,18 @@ func (l *language) value(v string) string {
 }
 
 // fuse tells what burning a field does. A bit of a mask is named after what it
-// covers: "WR_DIS bit 7 (BLOCK1)".
-func (l *language) fuse(field, about string) string {
+// covers: "WR_DIS bit 7 (BLOCK1)". A field that no plan usually has is told in
+// the words of the table of fuses.
+func (l *language) fuse(field string) string {
 	mask, covered, ok := strings.Cut(field, " bit ")
-	if !ok {
-		if words := l.fuses[field]; words != "" {
-			return words
-		}
-		return about
-	}
 	words := l.fuses[mask]
-	if words == "" {
-		return about
+	if !ok || words == "" {
+		for _, f := range efuse.Fields {
+			if words == "" && f.Name == mask {
+				words = f.About
+			}
+		}
+		return words
 	}
 	if _, names, ok := strings.Cut(strings.TrimSuffix(covered, ")"), "("); ok {
 		covered = names

@@ -44,6 +44,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-FUSE-CONFLICT":     {"设备的熔丝不允许执行这个任务。", zhSetAside},
 	"E-FUSE-UNSTABLE":     {"设备的熔丝两次读出的结果不同。", zhSetAside},
 	"E-SET-ASIDE":         {"此设备以前被隔离，还没有人解除。", zhSetAside},
+	"E-RETESTS":           {"此设备失败次数太多。", zhSetAside},
 	"E-BOOT-SELFKEY":      {"设备自己生成了密钥。", zhSetAside},
 
 	"E-FUSE-BURN":  {"有一个熔丝无法烧写。", zhScrap},
@@ -57,7 +58,8 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-PORT":      {"端口无法使用。", zhCall},
 	"E-PORT-BUSY": {"端口被另一个程序占用。", "请关闭那个程序；生产线会自动继续。"},
 	"E-QUOTA":     {"此任务已做满允许的设备数量。", zhCall},
+	"E-SERIAL":    {"没有人能扫描任务要求的序列号。", zhCall},
 	"E-BATCH":     {"批次没有打开。", zhCall},
-	"E-APPROVAL":  {"此任务的烧写计划在本工位还没有批准。", zhCall},
+	"E-UNKNOWN":   {"发生了本程序不认识的问题。", "请把设备放到一边，叫工程师。"},
 	"E-PANIC":     {"工位程序自身出错。", zhCall},
 }

@@ -41,7 +41,6 @@ type Model struct {
 	serial            string          // typed or scanned so far
 	notice            notice
 	err               error
-	fault             error // what a panic was about
 }
 
 // notice is a short message that goes by itself.
@@ -61,7 +60,11 @@ type (
 	healthMsg  Health
 	stopMsg    struct{}
 	startedMsg struct{ err error }
-	noticeMsg  struct {
+	todayMsg   struct {
+		day flow.Day
+		err error
+	}
+	noticeMsg struct {
 		text string
 		bad  bool
 	}
@@ -108,6 +111,13 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, nil
 	case playMsg:
 		return m, m.play()
+	case todayMsg:
+		if msg.err != nil {
+			m.err = msg.err
+			return m, tea.Quit
+		}
+		m.status.Day = msg.day
+		return m, m.begin()
 	case startedMsg:
 		if msg.err != nil {
 			m.err = msg.err
@@ -186,7 +196,7 @@ func tick() tea.Cmd {
 }
 
 func (m *Model) askHealth() tea.Cmd {
-	if m.cfg.Health == nil || m.checking {
+	if m.cfg.Health == nil || m.checking || !m.started {
 		return nil
 	}
 	m.checking = true
@@ -194,14 +204,26 @@ func (m *Model) askHealth() tea.Cmd {
 	return func() tea.Msg { return healthMsg(ask()) }
 }
 
-// start begins the line, once.
+// start begins the line, once. What the station did today has to be known
+// before the first event counts on.
 func (m *Model) start() tea.Cmd {
 	m.started, m.dialog = true, nil
-	if m.cfg.Start == nil {
+	today := m.cfg.Today
+	if today == nil {
+		return m.begin()
+	}
+	return func() tea.Msg {
+		day, err := today()
+		return todayMsg{day, err}
+	}
+}
+
+func (m *Model) begin() tea.Cmd {
+	start := m.cfg.Start
+	if start == nil {
 		return nil
 	}
-	begin := m.cfg.Start
-	return func() tea.Msg { return startedMsg{begin()} }
+	return func() tea.Msg { return startedMsg{start()} }
 }
 
 // stop asks the line to end; the screen ends with it.

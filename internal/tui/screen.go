@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -22,6 +23,7 @@ type Screen struct {
 	cfg     Config
 	model   *Model
 	program *tea.Program
+	fault   atomic.Pointer[fault]
 
 	mu      sync.Mutex
 	pending []flow.Event
@@ -50,7 +52,8 @@ func newScreen(cfg Config, in io.Reader, out io.Writer, model func(Config, *lipg
 		r.SetColorProfile(termenv.ANSI) // bold and reverse are no colours
 	}
 	s := &Screen{cfg: cfg, model: model(cfg, r), wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	s.program = tea.NewProgram(&guard{Model: s.model}, tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(),
+	g := &guard{s.model, &s.fault, func() { s.program.Quit() }}
+	s.program = tea.NewProgram(g, tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(),
 		tea.WithoutSignalHandler(), tea.WithFPS(20))
 	return s
 }
@@ -83,6 +86,9 @@ func (s *Screen) Run(ctx context.Context) error {
 	stop()
 	cancel()
 	wg.Wait()
+	if f := s.fault.Load(); f != nil {
+		err = f
+	}
 	if err != nil {
 		return s.broken(err)
 	}
@@ -116,31 +122,68 @@ func (s *Screen) broken(err error) error {
 		s.cfg.Quit()
 		<-s.ended
 	}
-	if p := s.model.fault; p != nil {
-		err = p
-	}
 	return fmt.Errorf("screen: %w", err)
 }
 
-// guard keeps what a panic in the model was about; bubbletea restores the
-// terminal.
-type guard struct{ *Model }
+// guard ends the program where the model or one of its commands panics, and
+// keeps what it was about. bubbletea would print the stack over the restored
+// terminal; an operator cannot use it there.
+type guard struct {
+	*Model
+	fault *atomic.Pointer[fault]
+	quit  func()
+}
 
-func (g *guard) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+// fault is a panic as an error.
+type fault struct {
+	value any
+	stack []byte
+}
+
+func (f *fault) Error() string { return fmt.Sprintf("panic: %v\n%s", f.value, f.stack) }
+
+func (g *guard) Init() (cmd tea.Cmd) {
 	defer g.keep()
-	_, cmd := g.Model.Update(msg)
-	return g, cmd
+	return g.safe(g.Model.Init())
+}
+
+func (g *guard) Update(msg tea.Msg) (model tea.Model, cmd tea.Cmd) {
+	defer g.keep()
+	model = g
+	if g.fault.Load() == nil {
+		_, cmd = g.Model.Update(msg)
+	}
+	return g, g.safe(cmd)
 }
 
 func (g *guard) View() string {
 	defer g.keep()
+	if g.fault.Load() != nil {
+		return ""
+	}
 	return g.Model.View()
 }
 
 func (g *guard) keep() {
 	if p := recover(); p != nil {
-		g.fault = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		panic(p)
+		g.fault.CompareAndSwap(nil, &fault{p, debug.Stack()})
+		go g.quit() // the program's loop may be the one that panicked
+	}
+}
+
+func (g *guard) safe(cmd tea.Cmd) tea.Cmd {
+	if cmd == nil {
+		return nil
+	}
+	return func() tea.Msg {
+		defer g.keep()
+		msg := cmd()
+		if batch, ok := msg.(tea.BatchMsg); ok {
+			for i := range batch {
+				batch[i] = g.safe(batch[i])
+			}
+		}
+		return msg
 	}
 }
 

@@ -13,17 +13,23 @@ func window(lines []string, top, n int) []string {
 	return lines[top:min(top+n, len(lines))]
 }
 
-// scrollKey moves the first line shown; n is how many there may be.
-func (m *Model) scrollKey(top *int, n int) binding {
+// scrollKeys move the first line shown of n lines, where not all fit into room.
+func (m *Model) scrollKeys(top *int, n, room int) []binding {
+	if n <= room {
+		return nil
+	}
+	return []binding{m.arrows(m.lang.kScroll, func(k string) { *top = moved(*top, n-room+1, k) }, "home", "end")}
+}
+
+// arrows is a binding of the keys that go up and down.
+func (m *Model) arrows(label string, do func(key string), more ...string) binding {
 	shown := "↑↓"
 	if m.style.ascii {
 		shown = m.lang.arrows
 	}
-	return binding{
-		key.NewBinding(key.WithKeys("up", "down", "pgup", "pgdown", "home", "end"), key.WithHelp(shown, m.lang.kScroll)),
-		func(k tea.KeyMsg) tea.Cmd {
-			*top = moved(*top, n, k.String())
-			return nil
-		},
-	}
+	keys := append([]string{"up", "down", "pgup", "pgdown"}, more...)
+	return binding{key.NewBinding(key.WithKeys(keys...), key.WithHelp(shown, label)), func(k tea.KeyMsg) tea.Cmd {
+		do(k.String())
+		return nil
+	}}
 }

@@ -19,13 +19,22 @@ func (m *Model) strip(s *flow.SlotStatus, w, h int, chosen bool) []string {
 	}
 	right := ""
 	switch {
-	case t == working:
+	case h == 1 && t == working && s.Total > 0:
 		right = m.far(s)
 	case h == 1 && !s.MAC.IsZero() && w >= 40:
 		right = s.MAC.String()
 	}
-	state := cut(fmt.Sprintf("%s%s %s", mark, fit(s.Name, m.nameWidth()), m.stripState(s, st)), w-width(right)-1, m.style.signs.ellipsis)
-	first := fit(sides(state, right, w), w)
+	if right != "" {
+		right = " " + right
+	}
+	state := mark + fit(s.Name, m.nameWidth()) + " " + m.stripState(s, st)
+	if t == held && width(state) > w {
+		state = m.lang.holdShort // never cut for a name
+	}
+	first := sides(cut(state, w-width(right), m.style.signs.ellipsis), right, w)
+	if width(state)+width(right) >= w {
+		first = fit(cut(state, w-width(right), m.style.signs.ellipsis)+right, w)
+	}
 	p := st.strong
 	if t == idle || t == working || t == scanning || s.Removed {
 		p = m.style.bold
@@ -43,9 +52,9 @@ func (m *Model) strip(s *flow.SlotStatus, w, h int, chosen bool) []string {
 func (m *Model) stripState(s *flow.SlotStatus, st toneStyle) string {
 	switch t := toneOf(s); {
 	case t == idle:
-		return st.sign + " " + m.lang.empty
+		return st.sign + " " + pick(m.ready(), m.lang.ready, m.lang.empty)
 	case t == held:
-		return "! " + m.lang.doNotUnplug
+		return "! " + m.lang.holdShort
 	case s.Busy:
 		return st.sign + " " + m.lang.stepTitle(s.Step, s.Title)
 	}
@@ -68,7 +77,7 @@ func (m *Model) stripMore(s *flow.SlotStatus, w int) []string {
 	case s.Held:
 		lines = append(lines, "  "+sides(m.lang.stepTitle(s.Step, s.Title), m.far(s), w-2))
 	case s.Busy && s.Total > 0:
-		lines = append(lines, m.bar(s, w))
+		lines = append(lines, m.bar(s, w-6)+" "+m.far(s))
 	case !s.Busy && s.Verdict != "":
 		if _, action := m.say(s); toneOf(s) != pass && !s.Removed {
 			lines = append(lines, "  "+cut(action, w-2, m.style.signs.ellipsis))

@@ -163,11 +163,20 @@ func (m *Model) inside(s *flow.SlotStatus, w, h int) []line {
 
 func (m *Model) insideIdle(s *flow.SlotStatus, w, h int) []line {
 	st := m.style.tone[idle]
-	lines := []line{
-		{text: st.sign + " " + m.lang.empty, paint: m.style.bold, center: true},
-		{text: m.lang.plugIn, center: true, rank: 1},
+	lines := []line{{text: st.sign + " " + m.lang.empty, paint: m.style.bold, center: true}}
+	if m.ready() {
+		lines[0].text = st.sign + " " + m.lang.ready
+		if h >= roomy {
+			lines = append(asLines(big("READY", w, h/2, m.style.ascii), line{paint: st.edge, center: true, rank: 2}), line{rank: 2}, lines[0])
+		}
+		lines = append(lines, line{text: m.lang.plugIn, center: true, rank: 1})
 	}
 	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
+}
+
+// ready reports whether a device that is plugged in now would be started.
+func (m *Model) ready() bool {
+	return !m.paused && !m.stopping && !m.health.Halted && !m.status.Done
 }
 
 // hintLines tell the hint where the tile's edge is too short for it.

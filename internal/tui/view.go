@@ -75,7 +75,7 @@ func (m *Model) line(h int) []string {
 	for row := range g.rows {
 		var tiles [][]string
 		high := g.h
-		if g.n == len(m.status.Slots) {
+		if g.h >= framedHeight {
 			high = share(h, g.rows, row)
 		}
 		for col := range g.cols {

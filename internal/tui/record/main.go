@@ -136,10 +136,11 @@ func (s scene) record(path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	fixture := &bench.Virtual{Slots: s.slots, Count: s.count, Pace: true, Chip: s.chip}
-	line, err := r.Line(job, fixture, writer(out), "record")
+	line, err := r.Line(job, fixture, "record")
 	if err != nil {
 		return err
 	}
+	line.Emit = writer(out)
 	fmt.Fprintf(os.Stderr, "%s: %+v\n", s.name, line.Run(ctx))
 	return nil
 }

@@ -1,0 +1,197 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// anyLine is a line of n slots in every state there is.
+func anyLine(n int) eventsMsg {
+	ready := flow.Event{Time: morning, Event: flow.LineReady, Job: "thermo", Revision: "7", Station: "bench-1", Operator: "ann",
+		Steps: []string{"connect", "flash", "burn-key", "boot"}, Target: 500}
+	for i := range n {
+		ready.Slots = append(ready.Slots, fmt.Sprint(i+1))
+	}
+	out := eventsMsg{ready}
+	verdicts := []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station}
+	for i, name := range ready.Slots {
+		mac := [6]byte{0x24, 0x0a, 0xc4, 0, 0, byte(i)}
+		at := func(event string) flow.Event {
+			return flow.Event{Time: morning, Event: event, Slot: name, Port: "/dev/ttyUSB" + name, MAC: mac}
+		}
+		step := at(flow.StepStarted)
+		step.Step = "flash"
+		verdict := at(flow.DeviceFailed)
+		verdict.Verdict, verdict.Code = verdicts[i%5], "E-BOOT-MARKER"
+		verdict.Message, verdict.Action = "The device started but did not say that it is ready.", "Put it back; if it happens again, set it aside for an engineer."
+		switch i % 8 {
+		case 0:
+		case 1:
+			progress := at(flow.StepProgress)
+			progress.Percent, progress.Bytes, progress.Total = 40, 400_000, 1_000_000
+			out = append(out, step, progress)
+		case 2:
+			step.Step, step.Burning = "burn-key", true
+			out = append(out, step)
+		case 3:
+			step.Step = bindStep
+			out = append(out, step)
+		case 4:
+			out = append(out, step, verdict, at(flow.DeviceRemoved))
+		default:
+			for range 4 {
+				out = append(out, step, verdict)
+			}
+		}
+	}
+	return out
+}
+
+// The view fills the window exactly, whatever its size and whatever is shown.
+func TestViewFillsTheWindow(t *testing.T) {
+	dialogs := map[string][]string{"the line": nil, "help": {"?"}, "details": {"right", "enter"}, "quit": {"q"}, "history": {"h"}}
+	for _, n := range []int{0, 1, 2, 3, 5, 8, 16, 32} {
+		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true}, {ASCII: true, Columns: 4}} {
+			cfg.Quit, cfg.Ack, cfg.Pause = func() {}, func(string) {}, func(bool) {}
+			cfg.History = func(string) ([]Row, error) { return []Row{{Verdict: record.Pass}}, nil }
+			for name, keys := range dialogs {
+				m := screen(t, cfg, 80, 24)
+				send(m, anyLine(n))
+				press(m, keys...)
+				for _, w := range []int{1, 23, 24, 31, 40, 57, 80, 131, 200} {
+					for _, h := range []int{1, 5, 6, 9, 12, 17, 18, 24, 50} {
+						m.Update(tea.WindowSizeMsg{Width: w, Height: h})
+						checkFrame(t, fmt.Sprintf("%d slots, %s, %d×%d", n, name, w, h), m.View(), w, h)
+					}
+				}
+			}
+		}
+	}
+}
+
+func checkFrame(t *testing.T, what, frame string, w, h int) {
+	t.Helper()
+	lines := strings.Split(frame, "\n")
+	if len(lines) != h {
+		t.Fatalf("%s: %d lines, want %d\n%s", what, len(lines), h, frame)
+	}
+	for _, l := range lines {
+		if width(l) != w {
+			t.Fatalf("%s: a line of %d cells, want %d: %q", what, width(l), w, l)
+		}
+	}
+}
+
+func TestPlainASCIIFrames(t *testing.T) {
+	for _, n := range []int{1, 8, 32} {
+		m := screen(t, Config{ASCII: true, Simulation: true}, 100, 40)
+		send(m, anyLine(n))
+		for _, keys := range [][]string{nil, {"?"}, {"esc", "right", "enter"}} {
+			press(m, keys...)
+			if frame := m.View(); utf8.RuneCountInString(frame) != len(frame) {
+				t.Errorf("%d slots, keys %v: not ASCII:\n%s", n, keys, frame)
+			}
+		}
+	}
+}
+
+// Every slot whose fuses are being burned says DO NOT UNPLUG, also where 32 of
+// them share a small window.
+func TestDoNotUnplugIsNeverCut(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {80, 43}, {120, 30}, {160, 48}, {240, 67}} {
+		for _, lang := range []string{"en", "zh"} {
+			for _, n := range []int{1, 4, 32} {
+				m := screen(t, Config{Language: lang}, size[0], size[1])
+				for i := range n {
+					send(m, flow.Event{Time: morning, Event: flow.StepStarted, Slot: fmt.Sprint(i + 1), Step: "burn-key", Burning: true})
+				}
+				if got := strings.Count(m.View(), m.lang.holdShort); got != n {
+					t.Errorf("%s, %d×%d: %d of %d slots say %q:\n%s", lang, size[0], size[1], got, n, m.lang.holdShort, m.View())
+				}
+			}
+		}
+	}
+}
+
+// View reads and changes nothing: the same frame twice, and none of the model
+// different after it.
+func TestViewIsPure(t *testing.T) {
+	m := screen(t, Config{}, 100, 30)
+	send(m, anyLine(8))
+	before := fmt.Sprintf("%+v", *m)
+	first := m.View()
+	if second := m.View(); first != second || before != fmt.Sprintf("%+v", *m) {
+		t.Error("drawing changed something")
+	}
+}
+
+func TestLayout(t *testing.T) {
+	for _, c := range []struct {
+		n, w, h, columns int
+		cols, rows       int
+	}{
+		{1, 80, 19, 0, 1, 1},
+		{2, 80, 19, 0, 2, 1},
+		{4, 80, 19, 0, 2, 2},
+		{4, 160, 43, 0, 2, 2},
+		{8, 80, 19, 0, 2, 4},
+		{8, 80, 19, 8, 8, 1}, // too narrow: the fixture's columns cannot be had
+		{32, 80, 19, 0, 4, 8},
+		{32, 240, 60, 8, 8, 4},
+		{3, 40, 20, 0, 1, 3},
+	} {
+		g := layout(c.n, c.w, c.h, c.columns, 0)
+		if c.columns == 8 && c.w == 80 {
+			if g.n == 0 || g.w < 1 {
+				t.Errorf("%+v: got %+v", c, g)
+			}
+			continue
+		}
+		if g.cols != c.cols || g.rows != c.rows {
+			t.Errorf("%d slots in %d×%d: got %d×%d tiles, want %d×%d", c.n, c.w, c.h, g.cols, g.rows, c.cols, c.rows)
+		}
+	}
+}
+
+// Slots that do not fit are reached by choosing them.
+func TestPagesFollowTheChosenSlot(t *testing.T) {
+	m := screen(t, Config{}, 40, 10)
+	send(m, anyLine(32))
+	if frame := m.View(); !strings.Contains(frame, "slots 1 to ") || strings.Contains(frame, "32 ") && strings.Contains(frame, "to 32") {
+		t.Errorf("the first page is not shown:\n%s", frame)
+	}
+	for range 31 {
+		press(m, "right")
+	}
+	if frame := m.View(); !strings.Contains(frame, "to 32 of 32") || !strings.Contains(frame, "►32") {
+		t.Errorf("the last page is not shown:\n%s", frame)
+	}
+}
+
+func TestHeaderAndFooter(t *testing.T) {
+	day := flow.Day{}
+	day.Add(flow.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Seconds: 41})
+	day.Add(flow.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Already: true})
+	day.Add(flow.Visit{Time: morning, MAC: [6]byte{2}, Verdict: record.Retry, Code: "E-DEAF"})
+	m := screen(t, Config{Day: day, Health: func() Health {
+		return Health{HSM: Part{true, "ok"}, Ledger: Part{false, "disk full"}, Disk: Part{true, "41 GB"}, Head: "1234 3f2a9c", Halted: true}
+	}}, 100, 24)
+	send(m, anyLine(1), tickMsg(morning))
+	frame := m.View()
+	for _, want := range []string{"station bench-1", "job thermo 7", "operator ann", "done 1 of 500", "first pass 50.0 %", "41 s each",
+		"sealed before 1", "failed 1", "E-DEAF ×1", "HSM ok", "disk 41 GB", "head 1234 3f2a9c", "NO NEW DEVICE IS STARTED: ledger disk full", "EMPTY"} {
+		if !strings.Contains(frame, want) {
+			t.Errorf("the frame lacks %q:\n%s", want, frame)
+		}
+	}
+	if strings.Contains(frame, "SIMULATION") || strings.Contains(frame, "Plug a device in") {
+		t.Errorf("a real, halted line looks like a simulation, or ready:\n%s", frame)
+	}
+}
