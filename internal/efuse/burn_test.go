@@ -44,7 +44,7 @@ func TestWeakBits(t *testing.T) {
 				}
 				return mask
 			}
-			_, err := Burn(t.Context(), c, 40, s)
+			_, err := Burn(t.Context(), c, 40, c.seen(), s)
 			if !errors.Is(err, tc.want) {
 				t.Errorf("%s, takes at %d: got %v, want %v", stage, tc.takes, err, tc.want)
 			}
@@ -65,7 +65,7 @@ func TestReburnsOnlyMissing(t *testing.T) {
 		}
 		return mask
 	}
-	if _, err := Burn(t.Context(), c, 40, s); err != nil {
+	if _, err := Burn(t.Context(), c, 40, c.seen(), s); err != nil {
 		t.Fatal(err)
 	}
 	if want := [8]uint32{2: 2}; c.programs != 2 || c.lastPgm[1] != want {
@@ -156,7 +156,7 @@ func TestChipFaults(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c, s := ready(t, tc.stage)
 			tc.fault(c)
-			_, err := Burn(t.Context(), c, 40, s)
+			_, err := Burn(t.Context(), c, 40, c.seen(), s)
 			if !errors.Is(err, tc.want) {
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
@@ -181,7 +181,7 @@ func TestWeakChunk(t *testing.T) {
 		}
 		return m
 	}
-	have, err := Burn(t.Context(), c, 40, s)
+	have, err := Burn(t.Context(), c, 40, c.seen(), s)
 	if err != nil || have.Holds(k) != MatchWhole || c.programs != 2 {
 		t.Errorf("got %v, %v after %d program commands", err, have.Holds(k), c.programs)
 	}
@@ -195,7 +195,7 @@ func TestWeakChunk(t *testing.T) {
 		}
 		return m
 	}
-	if have, err = Burn(t.Context(), c, 40, s); err != nil || have.Holds(k) != MatchWhole || c.programs != 3 {
+	if have, err = Burn(t.Context(), c, 40, c.seen(), s); err != nil || have.Holds(k) != MatchWhole || c.programs != 3 {
 		t.Errorf("garbled: got %v, %v after %d program commands", err, have.Holds(k), c.programs)
 	}
 	c = newChip(t)
@@ -210,7 +210,7 @@ func TestWeakChunk(t *testing.T) {
 	if codedWord(k.Secret.Reveal(), 1, 1)&0x0100_0000 == 0 {
 		t.Fatal("the key does not have that check bit")
 	}
-	if _, err = Burn(t.Context(), c, 40, s); !errors.Is(err, ErrNotBurned) {
+	if _, err = Burn(t.Context(), c, 40, c.seen(), s); !errors.Is(err, ErrNotBurned) {
 		t.Errorf("a check bit is missing for ever: got %v", err)
 	}
 }
@@ -220,12 +220,12 @@ func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := ready(t, StageConfig)
 		c.polls = 3 * polls
-		if _, err := Burn(t.Context(), c, 40, s); err != nil {
+		if _, err := Burn(t.Context(), c, 40, c.seen(), s); err != nil {
 			t.Error(err)
 		}
 		c, s = ready(t, StageConfig)
 		c.polls = 1 << 30
-		_, err := Burn(t.Context(), c, 40, s)
+		_, err := Burn(t.Context(), c, 40, c.seen(), s)
 		if !errors.Is(err, ErrRegisters) || !strings.Contains(err.Error(), "busy") || !strings.Contains(err.Error(), "could not be cleared") {
 			t.Errorf("got %v", err)
 		}
@@ -243,7 +243,7 @@ func TestCancel(t *testing.T) {
 			}
 			return true, nil
 		}
-		_, err := Burn(ctx, c, 40, s)
+		_, err := Burn(ctx, c, 40, c.seen(), s)
 		switch {
 		case n <= 2 && (!errors.Is(err, context.Canceled) || c.programs != 0): // latch, load
 			t.Errorf("cancelled at frame %d: got %v after %d program commands", n, err, c.programs)
@@ -260,12 +260,12 @@ func TestCancel(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := Burn(ctx, c, 40, s); !errors.Is(err, context.Canceled) || c.programs != 0 {
+	if _, err := Burn(ctx, c, 40, c.seen(), s); !errors.Is(err, context.Canceled) || c.programs != 0 {
 		t.Errorf("got %v after %d program commands", err, c.programs)
 	}
 	c.clean()
 	c, s = ready(t, StageKey)
-	if _, err := Burn(ctx, c, 40, s); !errors.Is(err, context.Canceled) || c.frames != 0 {
+	if _, err := Burn(ctx, c, 40, c.seen(), s); !errors.Is(err, context.Canceled) || c.frames != 0 {
 		t.Errorf("got %v after %d frames", err, c.frames)
 	}
 }
@@ -274,7 +274,7 @@ func TestCancel(t *testing.T) {
 func TestBurnAgain(t *testing.T) {
 	c, s := ready(t, StageConfig)
 	for range 2 {
-		if _, err := Burn(t.Context(), c, 40, s); err != nil {
+		if _, err := Burn(t.Context(), c, 40, c.seen(), s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -284,10 +284,10 @@ func TestBurnAgain(t *testing.T) {
 	c, s = ready(t, StageConfig) // BLOCK1 is hidden
 	k := testKey(t, 32)
 	k.Compared = true
-	if _, err := Burn(t.Context(), c, 40, Stage{Name: StageKey, Key: k}); err != nil || c.programs != 0 {
+	if _, err := Burn(t.Context(), c, 40, c.seen(), Stage{Name: StageKey, Key: k}); err != nil || c.programs != 0 {
 		t.Errorf("a hidden key: got %v after %d program commands", err, c.programs)
 	}
-	if _, err := Burn(t.Context(), c, 41, s); err == nil {
+	if _, err := Burn(t.Context(), c, 41, c.seen(), s); err == nil {
 		t.Error("a crystal of 41 MHz was accepted")
 	}
 }
@@ -298,7 +298,7 @@ func TestCost(t *testing.T) {
 		c, s := ready(t, stage)
 		regs := 0
 		c.reading = func(_ int, addrs, _ []uint32) error { regs += len(addrs); return nil }
-		if _, err := Burn(t.Context(), c, 40, s); err != nil {
+		if _, err := Burn(t.Context(), c, 40, c.seen(), s); err != nil {
 			t.Fatal(err)
 		}
 		if c.frames > 1+5*c.programs || regs > 60+90*c.programs {

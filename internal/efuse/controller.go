@@ -35,6 +35,9 @@ func gone(err error) bool {
 // read reads registers. The caller overwrites what may be a key.
 func (c *controller) read(addrs []uint32) ([]uint32, error) {
 	v, err := c.regs.ReadRegs(c.ctx, addrs...)
+	for n := 1; n < attempts && errors.Is(err, esp32.ErrRefused); n++ {
+		v, err = c.regs.ReadRegs(c.ctx, addrs...) // there is nothing to refuse: the wire has changed it
+	}
 	if err == nil && len(v) != len(addrs) {
 		err = fmt.Errorf("%w: %d of %d registers read", ErrRegisters, len(v), len(addrs))
 	}

@@ -134,7 +134,7 @@ func TestInterruptedPlans(t *testing.T) {
 					cuts++
 					tear(c, rnd)
 				}
-				_, err := Burn(t.Context(), c, 40, s)
+				_, err := Burn(t.Context(), c, 40, c.seen(), s)
 				if errors.Is(err, errCut) {
 					c.powerCut()
 					continue

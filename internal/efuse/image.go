@@ -47,18 +47,26 @@ type Image struct {
 	block2 string        // as in record.Fuses
 }
 
-// Read reads the fuses from the read registers, which the chip fills at reset.
-// It writes nothing. Wipe the image when BLOCK1 has been looked at.
+// Read reads the fuses from the read registers, which the chip fills at reset,
+// until two surveys in a row agree: a reply has no checksum, and what is decided
+// by fuses is not decided twice. It writes nothing. Wipe the image when BLOCK1
+// has been looked at.
 func Read(ctx context.Context, r Reader) (Image, error) {
-	v, err := r.ReadRegs(ctx, surveyAddrs...)
-	defer clear(v)
-	if err != nil {
-		return Image{}, fmt.Errorf("read fuses: %w", err)
+	var last []uint32
+	for range 1 + attempts {
+		v, err := r.ReadRegs(ctx, surveyAddrs...)
+		defer clear(v)
+		switch {
+		case err != nil:
+			return Image{}, fmt.Errorf("read fuses: %w", err)
+		case len(v) != surveySize:
+			return Image{}, fmt.Errorf("read fuses: %w: %d of %d registers read", ErrRegisters, len(v), surveySize)
+		case slices.Equal(v, last):
+			return newImage(v)
+		}
+		last = v
 	}
-	if len(v) != surveySize {
-		return Image{}, fmt.Errorf("read fuses: %d registers instead of %d", len(v), surveySize)
-	}
-	return newImage(v)
+	return Image{}, fmt.Errorf("read fuses: %w", ErrUnstable)
 }
 
 // newImage takes a survey apart. The caller overwrites v.

@@ -37,6 +37,7 @@ func TestKnownKeys(t *testing.T) {
 			if tc.Scheme == "3/4" {
 				c.raw[0][6] = 1
 			}
+			c.latchAll()
 			b, err := hex.DecodeString(tc.Key)
 			if err != nil {
 				t.Fatal(err)
@@ -167,7 +168,7 @@ func TestHoldsChunk(t *testing.T) {
 	if have := c.image(); have.DecStatus != 0 || have.Holds(k2) != MatchPart {
 		t.Errorf("a part of ours: got %v, status %03x", have.Holds(k2), have.DecStatus)
 	}
-	if _, err := Burn(t.Context(), c, 40, Stage{Name: "a", Key: k2}); err != nil || c.image().Holds(k2) != MatchWhole {
+	if _, err := Burn(t.Context(), c, 40, c.seen(), Stage{Name: "a", Key: k2}); err != nil || c.image().Holds(k2) != MatchWhole {
 		t.Errorf("completing it: %v", err)
 	}
 	// All data bits, but not all check bits.
@@ -181,7 +182,7 @@ func TestHoldsChunk(t *testing.T) {
 	if have := c.image(); have.DecStatus == 0 || have.Holds(k) != MatchPart {
 		t.Errorf("a check bit missing: got %v, status %03x", have.Holds(k), have.DecStatus)
 	}
-	if _, err := Burn(t.Context(), c, 40, Stage{Name: "a", Key: k}); err != nil || c.image().Holds(k) != MatchWhole {
+	if _, err := Burn(t.Context(), c, 40, c.seen(), Stage{Name: "a", Key: k}); err != nil || c.image().Holds(k) != MatchWhole {
 		t.Errorf("completing it: %v", err)
 	}
 	// Only check bits of a torn burn: everything reads zero.
@@ -209,7 +210,7 @@ func TestTornKeys(t *testing.T) {
 				c.raw[1][w] = want[w] & rnd.Uint32() & (rnd.Uint32() | -(rnd.Uint32() & 1))
 			}
 			c.latchAll()
-			have, err := Burn(t.Context(), c, 40, s)
+			have, err := Burn(t.Context(), c, 40, c.seen(), s)
 			if err != nil {
 				t.Fatalf("%v: %v", scheme, err)
 			}

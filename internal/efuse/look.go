@@ -132,10 +132,7 @@ func keyHidden(v []uint32) bool { return v[0]>>16&1 == 1 }
 // missing are not its business.
 func (p part) judge(before, expect []uint32, s sighting) error {
 	at := blocks[p.block].at
-	for _, i := range p.indices() {
-		if i == atDec {
-			continue
-		}
+	for i := range fuseWords {
 		mine := i >= at && i < at+blocks[p.block].words
 		may := expect[i]
 		if one := i - blocks[1].at; one >= 0 && one < 8 && p.block == 0 {

@@ -152,7 +152,7 @@ func TestBurnRefusesUnsafeStages(t *testing.T) {
 		{Name: "a", Key: &Key{}},
 	} {
 		c := newChip(t)
-		if _, err := Burn(t.Context(), c, 40, s); !errors.Is(err, ErrPlan) {
+		if _, err := Burn(t.Context(), c, 40, c.seen(), s); !errors.Is(err, ErrPlan) {
 			t.Errorf("%v: got %v, want ErrPlan", s.Sets, err)
 		}
 		if c.programs != 0 {
