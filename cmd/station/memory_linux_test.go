@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"station/internal/flow"
+)
+
+// After burn-key the key is gone from the station's own memory: the key in
+// every byte order, and the AES schedules that encrypted the images.
+func TestNoKeyInMemoryAfterBurnKey(t *testing.T) {
+	w := newWorkplace(t)
+	w.manualJob()
+	approval := w.approval()
+	// The same MAC has the same key: a first chip tells which to search for.
+	state := t.TempDir()
+	c := w.sim("--boot", "--state", state)
+	w.seal(0, c.press, "--job", "example/job.toml", "--port", c.address, "--approve", approval, "--operator", "anna")
+	c.stop()
+	fuses, err := os.ReadFile(filepath.Join(state, "efuse.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	needles := keyNeedles(fuses[28:60])
+	if err := os.Remove(filepath.Join(w.dir, "ledger.db")); err != nil {
+		t.Fatal(err)
+	}
+
+	c = w.sim("--boot", "--state", t.TempDir())
+	cmd := w.command("run", "--headless", "--once", "--job", "example/job.toml", "--port", c.address, "--approve", approval, "--operator", "anna")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		var e flow.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case e.Event == flow.StepProgress && e.Step == "flash" && e.Percent == 50:
+			if len(search(t, cmd.Process.Pid, needles)) == 0 {
+				t.Error("the search does not find the key while the images are encrypted")
+			}
+		case e.Event == flow.StepStarted && e.Step == "boot":
+			for _, found := range search(t, cmd.Process.Pid, needles) {
+				t.Errorf("after burn-key the station's memory holds the %s", found)
+			}
+		}
+		c.press(e)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// keyNeedles are what a key looks like in memory: itself, in the orders in
+// which it passes through programs, and the first and last rounds of its AES
+// schedule for addresses of the images.
+func keyNeedles(block1 []byte) map[string][]byte {
+	needles := map[string][]byte{}
+	for order, key := range keyOrders(block1) {
+		needles["key, "+order] = key
+		needles["first half, "+order] = key[:16]
+		needles["second half, "+order] = key[16:]
+	}
+	file := slices.Clone(block1)
+	slices.Reverse(file)
+	schedule := expand(file)
+	swapped := make([]byte, 0, len(schedule))
+	for i := 0; i < len(schedule); i += 4 {
+		swapped = binary.BigEndian.AppendUint32(swapped, binary.LittleEndian.Uint32(schedule[i:]))
+	}
+	for round := 2; round < 15; round++ {
+		needles[fmt.Sprintf("round key %d", round)] = schedule[16*round:][:16]
+		needles[fmt.Sprintf("round key %d, words swapped", round)] = swapped[16*round:][:16]
+	}
+	return needles
+}
+
+// expand is the AES-256 key schedule (FIPS 197, 5.2), without the code under test.
+func expand(key []byte) []byte {
+	w := slices.Clone(key)
+	rcon := byte(1)
+	for i := 8; i < 60; i++ {
+		word := slices.Clone(w[4*i-4 : 4*i])
+		if i%8 == 0 {
+			word = []byte{sbox(word[1]) ^ rcon, sbox(word[2]), sbox(word[3]), sbox(word[0])}
+			rcon <<= 1
+		} else if i%8 == 4 {
+			word = []byte{sbox(word[0]), sbox(word[1]), sbox(word[2]), sbox(word[3])}
+		}
+		for b := range 4 {
+			w = append(w, w[4*(i-8)+b]^word[b])
+		}
+	}
+	return w
+}
+
+// sbox computes the inverse in GF(2^8) and the affine map.
+func sbox(x byte) byte {
+	inverse := byte(0)
+	for y := 1; y < 256 && x != 0; y++ {
+		if times(x, byte(y)) == 1 {
+			inverse = byte(y)
+		}
+	}
+	s := inverse
+	for i := 1; i <= 4; i++ {
+		s ^= inverse<<i | inverse>>(8-i)
+	}
+	return s ^ 0x63
+}
+
+func times(a, b byte) (p byte) {
+	for ; b != 0; b >>= 1 {
+		if b&1 != 0 {
+			p ^= a
+		}
+		carry := a >> 7
+		a = a<<1 ^ carry*0x1b
+	}
+	return p
+}
+
+// The expansion of this test agrees with the standard.
+func TestExpand(t *testing.T) {
+	key := make([]byte, 32)
+	for i := range key {
+		key[i] = byte(i)
+	}
+	// FIPS 197, A.3 and C.3 use this key; its last round key is known.
+	want := []byte{0x24, 0xfc, 0x79, 0xcc, 0xbf, 0x09, 0x79, 0xe9, 0x37, 0x1a, 0xc2, 0x3c, 0x6d, 0x68, 0xde, 0x36}
+	if got := expand(key)[224:]; !bytes.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
+
+// search stops a process and looks through all of its memory.
+func search(t *testing.T, pid int, needles map[string][]byte) (found []string) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Kill(pid, syscall.SIGCONT)
+	time.Sleep(20 * time.Millisecond) // until all of its threads stand
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	total := 0
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var perm string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &perm); err != nil || !strings.HasPrefix(perm, "rw") {
+			continue
+		}
+		b := make([]byte, to-from)
+		n, _ := mem.ReadAt(b, from) // some special pages cannot be read
+		total += n
+		for name, needle := range needles {
+			if bytes.Contains(b[:n], needle) {
+				found = append(found, name+" in "+strings.TrimSpace(line))
+			}
+		}
+	}
+	if total < 1<<20 {
+		t.Fatalf("only %d bytes of memory could be read", total)
+	}
+	return found
+}
