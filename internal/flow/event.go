@@ -18,6 +18,8 @@ const (
 	DeviceFailed      = "device.failed"
 	DeviceQuarantined = "device.quarantined"
 	DeviceRemoved     = "device.removed" // the slot is empty again
+	LineHalted        = "line.halted"    // a fault of the station: no new device is started
+	LineResumed       = "line.resumed"   // and it is over
 	LineDone          = "line.done"
 )
 
@@ -66,6 +68,7 @@ type Counts struct {
 	Scrap       int `json:"scrap"`
 	Quarantined int `json:"quarantined"`
 	Station     int `json:"station"`
+	Missing     int `json:"missing,omitempty"` // were asked for and not begun before the line ended
 }
 
 // Done is how many devices had a verdict.

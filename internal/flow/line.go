@@ -2,10 +2,7 @@ package flow
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync"
-	"time"
 
 	"station/internal/record"
 )
@@ -28,23 +25,24 @@ type Line struct {
 	Slots []Slot
 	Once  bool // one device for each slot
 	Count int  // devices in all; 0 is no limit
-	// Healthy asks whether the station can start a device; nil is yes. After a
+	// Healthy asks whether the station can make a device; nil is yes. After a
 	// STATION verdict no device is started until it answers nil.
 	Healthy func(ctx context.Context) error
-	// NeedAck holds a slot whose device did not pass until Ack.
+	// NeedAck holds a slot whose device did not pass, for a reason of its own,
+	// until Ack.
 	NeedAck bool
 
 	mu      sync.Mutex
-	begun   int
+	begun   int // devices, without those that met a fault of the station
+	ended   int // of them, with a verdict
 	counts  Counts
-	halted  bool
+	halted  *Failure
 	paused  bool
-	changed chan struct{}            // closed when paused or acks change
+	changed chan struct{}            // closed when any of the above changes
+	enough  func()                   // no more devices are wanted
 	acks    map[string]chan struct{} // slots that wait for Ack
+	healing sync.WaitGroup
 }
-
-// retryHealth is how often a halted line asks whether it can go on.
-const retryHealth = time.Second
 
 // Run works until every slot is done, the count is reached or ctx ends. A
 // device that has been begun is always brought to a verdict.
@@ -63,11 +61,16 @@ func (l *Line) Run(ctx context.Context) Counts {
 		ready.Slots = append(ready.Slots, s.Name)
 	}
 	l.Emit(ready)
+	looking, enough := context.WithCancel(ctx)
+	l.enough = enough
 	var wg sync.WaitGroup
 	for _, s := range l.Slots {
-		wg.Go(func() { l.slot(ctx, s) })
+		p := &place{Slot: s, line: l}
+		wg.Go(func() { p.work(ctx, looking) })
 	}
 	wg.Wait()
+	enough()
+	l.healing.Wait()
 	counts := l.Counts()
 	done := l.event(LineDone)
 	done.Counts = &counts
@@ -84,92 +87,89 @@ func (l *Line) event(name string) Event {
 func (l *Line) Counts() Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.counts
+	c := l.counts
+	switch {
+	case l.Once:
+		c.Missing = len(l.Slots) - c.Done()
+	case l.Count > 0:
+		c.Missing = l.Count - l.ended
+	}
+	return c
 }
 
-func (l *Line) slot(ctx context.Context, s Slot) {
-	for l.take(ctx) {
-		if !l.visit(ctx, s) || l.Once {
-			return
-		}
-		l.awaitAck(ctx, s.Name)
+// may reports whether a device may be begun now, and whether one ever will be.
+// The caller holds mu.
+func (l *Line) may() (now, ever bool) {
+	switch {
+	case l.Count > 0 && l.ended >= l.Count, l.Once && l.halted != nil:
+		return false, false
+	case l.halted != nil, l.paused, l.Count > 0 && l.begun >= l.Count:
+		return false, true
 	}
+	return true, true
 }
 
-// visit brings one device of the slot to a verdict. It reports whether the
-// slot goes on.
-func (l *Line) visit(ctx context.Context, s Slot) bool {
-	loader, err := s.Next(ctx, func() {
-		l.Emit(Event{Time: l.now(), Event: DeviceRemoved, Slot: s.Name, Port: s.Port})
-	})
-	if errors.Is(err, io.EOF) || ctx.Err() != nil {
-		if loader != nil {
-			loader.Close()
-		}
-		l.giveBack()
-		return false
-	}
-	var out Outcome
-	if err != nil {
-		out = l.noDevice(s, err)
-	} else {
-		out = l.Device(ctx, s.Name, s.Port, loader)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.counts.add(out.Verdict, out.Already)
-	l.halted = l.halted || out.Verdict == record.Station
-	if l.NeedAck && out.Verdict != record.Pass {
-		if l.acks == nil {
-			l.acks = map[string]chan struct{}{}
-		}
-		l.acks[s.Name] = make(chan struct{})
-	}
-	return true
-}
-
-// noDevice is the verdict of a slot whose port cannot be opened.
-func (l *Line) noDevice(s Slot, err error) Outcome {
-	f := FailureFrom(err)
-	if f.Code == "E-UNKNOWN" {
-		f = &Failure{"E-PORT", err}
-	}
-	kind := f.Kind()
-	l.Emit(Event{Time: l.now(), Event: DeviceFailed, Slot: s.Name, Port: s.Port, Step: "connect", Verdict: kind.Verdict,
-		Code: string(f.Code), Message: kind.Sentence, Action: kind.Action, Detail: f.Err.Error()})
-	return Outcome{Verdict: kind.Verdict, Failure: f}
-}
-
-// take asks for the right to start a device: the count is not reached, and the
-// station is well or well again.
-func (l *Line) take(ctx context.Context) bool {
-	for ctx.Err() == nil {
+// await waits until a device may be begun; false: never again.
+func (l *Line) await(ctx context.Context) bool {
+	for {
 		l.mu.Lock()
-		full := l.Count > 0 && l.begun >= l.Count
-		halted, paused := l.halted, l.paused
-		if !full && !halted && !paused {
-			l.begun++
-		}
+		now, ever := l.may()
 		if l.changed == nil {
 			l.changed = make(chan struct{})
 		}
 		changed := l.changed
 		l.mu.Unlock()
-		switch {
-		case full:
-			return false
-		case paused:
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			}
-		case halted:
-			l.recover(ctx)
-		default:
-			return true
+		if ctx.Err() != nil || now || !ever {
+			return now && ctx.Err() == nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
 		}
 	}
-	return false
+}
+
+// begin takes the right to work on a device.
+func (l *Line) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, _ := l.may()
+	if now {
+		l.begun++
+	}
+	return now
+}
+
+// end counts the verdict of a device that was begun. One that met a fault of
+// the station is not one of the devices that were asked for.
+func (l *Line) end(out Outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.add(out.Verdict, out.Already)
+	if out.Verdict == record.Station {
+		l.begun--
+	} else {
+		l.ended++
+	}
+	if l.Count > 0 && l.ended >= l.Count {
+		l.enough()
+	}
+	l.change()
+}
+
+// add counts the verdict of a slot without a device.
+func (l *Line) add(v record.Verdict) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.add(v, false)
+}
+
+// change wakes everybody who waits for the line. The caller holds mu.
+func (l *Line) change() {
+	if l.changed != nil {
+		close(l.changed)
+	}
+	l.changed = make(chan struct{})
 }
 
 // Pause starts no new device while on; devices that were begun go on.
@@ -177,10 +177,7 @@ func (l *Line) Pause(on bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.paused = on
-	if l.changed != nil {
-		close(l.changed)
-	}
-	l.changed = make(chan struct{})
+	l.change()
 }
 
 // Ack says that a person has seen the failure in a slot.
@@ -191,6 +188,16 @@ func (l *Line) Ack(slot string) {
 		close(wait)
 		delete(l.acks, slot)
 	}
+}
+
+// holdForAck holds the slot until Ack.
+func (l *Line) holdForAck(slot string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.acks == nil {
+		l.acks = map[string]chan struct{}{}
+	}
+	l.acks[slot] = make(chan struct{})
 }
 
 func (l *Line) awaitAck(ctx context.Context, slot string) {
@@ -213,25 +220,5 @@ func (l *Line) Retry(slot string) {
 		if s.Name == slot && s.Again != nil {
 			s.Again()
 		}
-	}
-}
-
-func (l *Line) giveBack() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.begun--
-}
-
-// recover clears a halt when the station is well again, and waits where it is not.
-func (l *Line) recover(ctx context.Context) {
-	if l.Healthy == nil || l.Healthy(ctx) == nil {
-		l.mu.Lock()
-		l.halted = false
-		l.mu.Unlock()
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(retryHealth):
 	}
 }

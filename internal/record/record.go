@@ -40,7 +40,12 @@ const (
 	BatchClosed   Kind = "batch.closed"
 	LedgerKey     Kind = "ledger.key" // Public signs this ledger's checkpoints from here on
 	Recovered     Kind = "ledger.recovered"
+	LineHalted    Kind = "line.halted"  // a fault of the station: no new device is started
+	LineResumed   Kind = "line.resumed" // and it is over
 )
+
+// DecisionQuarantine is the decision of Admitted that keeps a device out.
+const DecisionQuarantine = "quarantine"
 
 // Verdict is how a run of one device ended.
 type Verdict string
