@@ -15,6 +15,7 @@ import (
 
 	"station/internal/flow"
 	"station/internal/record"
+	"station/internal/secret"
 )
 
 // Exit codes.
@@ -86,6 +87,9 @@ func explain(err error) string {
 func main() { os.Exit(run()) }
 
 func run() int {
+	if err := secret.NoCoreDumps(); err != nil {
+		fmt.Fprintf(os.Stderr, "station: core dumps stay on: %v\n", err)
+	}
 	// The first signal stops the line in good order; later ones change nothing,
 	// so that an impatient second Ctrl-C cannot break a burn.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

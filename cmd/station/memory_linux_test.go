@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -53,6 +54,10 @@ func TestNoKeyInMemoryAfterBurnKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		switch {
+		case e.Event == flow.LineReady:
+			if limits := readFile(t, fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid)); !regexp.MustCompile(`Max core file size +0 +0 `).MatchString(limits) {
+				t.Errorf("core dumps are on:\n%s", limits)
+			}
 		case e.Event == flow.StepProgress && e.Step == "flash" && e.Percent == 50:
 			if len(search(t, cmd.Process.Pid, needles)) == 0 {
 				t.Error("the search does not find the key while the images are encrypted")
@@ -67,6 +72,15 @@ func TestNoKeyInMemoryAfterBurnKey(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // keyNeedles are what a key looks like in memory: itself, in the orders in
