@@ -1,0 +1,43 @@
+package efuse
+
+import (
+	"fmt"
+	"strconv"
+
+	"station/internal/record"
+)
+
+// Explain compares BLOCK0 with an earlier snapshot of the same chip: no bit may
+// be gone, and every new one must be wanted by the plan, which holds the stages
+// begun since. It guards against another chip with a copied MAC and against
+// fuses burned by somebody else.
+func (p Plan) Explain(before record.Fuses, have Image) error {
+	if len(before.Block0) != len(have.Block0) {
+		return fmt.Errorf("the snapshot has %d words of BLOCK0", len(before.Block0))
+	}
+	wanted := p.block0()
+	for i, now := range have.Block0 {
+		old, err := strconv.ParseUint(before.Block0[i], 16, 32)
+		if err != nil {
+			return fmt.Errorf("the snapshot's word %d: %w", i, err)
+		}
+		if gone := uint32(old) &^ now; gone != 0 {
+			return fmt.Errorf("word %d of BLOCK0 has lost the bits %08x", i, gone)
+		}
+		if stray := now &^ (uint32(old) | wanted[i]); stray != 0 {
+			return fmt.Errorf("word %d of BLOCK0 has the bits %08x, which nobody here burned", i, stray)
+		}
+	}
+	return nil
+}
+
+// block0 is every bit of BLOCK0 that the plan wants.
+func (p Plan) block0() (words [7]uint32) {
+	for _, s := range p {
+		for _, set := range s.Sets {
+			f := byName[set.Field]
+			words[f.Word] |= set.Value << f.Bit
+		}
+	}
+	return words
+}
