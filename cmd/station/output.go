@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"station/internal/flow"
-	"station/internal/record"
 )
 
 // jsonLines prints events as JSON, one a line.
@@ -54,36 +53,4 @@ func lineExit(c flow.Counts) error {
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
-}
-
-// verdictMark is a shape for each verdict, so that colour never speaks alone.
-var verdictMark = map[record.Verdict]string{
-	record.Pass: "[OK]", record.Retry: "[<-]", record.Scrap: "[XX]", record.Quarantine: "[??]", record.Station: "[!!]",
-}
-
-// plainLines tells a person what happens, a line for each thing worth one.
-func plainLines(w io.Writer) func(flow.Event) {
-	return func(e flow.Event) {
-		switch e.Event {
-		case flow.LineReady:
-			fmt.Fprintf(w, "%s revision %s, %d slots\n", e.Job, e.Revision, len(e.Slots))
-		case flow.StepStarted:
-			note := ""
-			if e.Burning {
-				note = "   DO NOT UNPLUG"
-			}
-			fmt.Fprintf(w, "  %-8s %-17s %s%s\n", e.Slot, e.MAC, e.Message, note)
-		case flow.StepProgress:
-			if e.Percent%25 == 0 {
-				fmt.Fprintf(w, "  %-8s %-17s %3d %%\n", e.Slot, e.MAC, e.Percent)
-			}
-		case flow.DevicePassed, flow.DeviceFailed, flow.DeviceQuarantined:
-			fmt.Fprintf(w, "%s %-10s %-8s %s  %s %s (%.1f s)\n", verdictMark[e.Verdict], e.Verdict, e.Slot, e.MAC, e.Message, e.Action, e.Seconds)
-			if e.Detail != "" {
-				fmt.Fprintf(w, "     %s: %s\n", e.Code, e.Detail)
-			}
-		case flow.LineDone:
-			fmt.Fprintf(w, "%d passed, %d failed\n", e.Counts.Passed, e.Counts.Failed()+e.Counts.Station)
-		}
-	}
 }
