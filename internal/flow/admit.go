@@ -14,7 +14,7 @@ const (
 	decisionFresh      = "fresh"
 	decisionResume     = "resume"
 	DecisionSealed     = "sealed" // nothing is left to do
-	decisionQuarantine = "quarantine"
+	decisionQuarantine = record.DecisionQuarantine
 )
 
 // admit lets fuses and ledger decide together: fresh, resume, already sealed,
@@ -40,7 +40,8 @@ func admit(ctx context.Context, s *Session) error {
 }
 
 func (s *Session) decide(ctx context.Context) (decision, why string, err error) {
-	if d := s.Device; d.SetAside {
+	// A device whose loader was being closed and answers now is not closed.
+	if d := s.Device; d.SetAside && d.SetAsideBy != "E-CLOSED" {
 		return "", "", failf("E-SET-ASIDE", "%s was set aside as %s (%s); an engineer releases it with \"station ledger release %s\"", d.MAC, d.SetAsideAs, d.SetAsideBy, d.MAC)
 	}
 	if limit := s.Job.Line.Retests; limit > 0 && s.Device.Failures > limit {
@@ -111,6 +112,8 @@ func (s *Session) settled(stage string) bool { return slices.Contains(s.Device.S
 
 func (s *Session) resumePoint() string {
 	switch d := s.Device; {
+	case d.SetAside:
+		return "its loader answers, so it was not closed; goes on at lock"
 	case d.Booted:
 		return "started before; goes on at lock"
 	case s.settled(efuse.StageCount):

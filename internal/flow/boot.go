@@ -38,6 +38,19 @@ func boot(ctx context.Context, s *Session) error {
 	return s.note(record.Entry{Kind: record.BootVerified, KeyID: s.Key.ID, Boot: &s.lastBoot})
 }
 
+// lastBoots is how often a closed device is started: it cannot be put back.
+const lastBoots = 3
+
+// lastBoot is boot after everything is burned.
+func lastBoot(ctx context.Context, s *Session) error {
+	for try := 1; ; try++ {
+		err := boot(ctx, s)
+		if err == nil || !s.closing || try == lastBoots || FailureFrom(err).Kind().Verdict != record.Retry {
+			return err
+		}
+	}
+}
+
 // decided reports that waiting longer cannot turn the boot into a good one.
 func decided(r bootlog.Report) bool {
 	_, bad := r.Fault()

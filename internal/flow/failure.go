@@ -99,6 +99,7 @@ var Failures = []FailureKind{
 	{"E-RETESTS", record.Quarantine, "This device has failed too often.", setAside},
 	{"E-SEALED-OTHER", record.Quarantine, "This device was sealed before with other firmware.", setAside},
 	{"E-DOWNLOAD-DISABLED", record.Quarantine, "The device is closed for ever and cannot be examined.", "Look for its label in the sealed devices; otherwise set it aside for an engineer."},
+	{"E-CLOSED", record.Quarantine, "The device was being closed for ever and was not seen to start afterwards.", "Put it back once; if it does not pass, set it aside for an engineer."},
 	{"E-FUSE-CONFLICT", record.Quarantine, "The device's fuses do not allow this job.", setAside},
 	{"E-FUSE-UNSTABLE", record.Quarantine, "The device's fuses do not read the same twice.", setAside},
 	{"E-BOOT-SELFKEY", record.Quarantine, "The device made a key of its own.", setAside},

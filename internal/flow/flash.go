@@ -13,9 +13,9 @@ import (
 	"station/internal/record"
 )
 
-// flash writes every region, encrypted on the host for its address, and lets
-// the chip compute the MD5 of each. Regions that are right already are left
-// alone.
+// flash writes every region, encrypted on the host for its address, and then
+// lets the chip compute the MD5 of each. Regions that are right already are
+// left alone.
 func flash(ctx context.Context, s *Session) error {
 	cipher, err := flashcrypt.New(s.Key.Secret, s.Job.cryptConfig)
 	if err != nil {
@@ -29,25 +29,34 @@ func flash(ctx context.Context, s *Session) error {
 	for _, r := range s.Job.Regions {
 		total += int64(r.Size)
 	}
-	var images []record.Image
 	for _, r := range s.Job.Regions {
-		image, err := s.write(ctx, cipher, r, func(done int) { s.progress(before+int64(done), total) })
+		src, err := contents(cipher, r)
+		if err == nil {
+			_, err = s.Chip.WriteFlash(ctx, r.Address, r.Size, src, func(done int) { s.progress(before+int64(done), total) })
+		}
 		if err != nil {
 			return fmt.Errorf("%s at %#x: %w", r.Name, r.Address, err)
 		}
 		before += int64(r.Size)
 		s.progress(before, total)
+	}
+	// Only now: a command that the wire has changed may have hit a region that
+	// was right already.
+	var images []record.Image
+	for _, r := range s.Job.Regions {
+		image, err := s.verify(ctx, cipher, r)
+		if err != nil {
+			return fmt.Errorf("%s at %#x: %w", r.Name, r.Address, err)
+		}
 		images = append(images, image)
 	}
 	return s.note(record.Entry{Kind: record.FlashVerified, KeyID: s.Key.ID, Images: images})
 }
 
-func (s *Session) write(ctx context.Context, cipher *flashcrypt.Cipher, r firmware.Region, progress func(int)) (record.Image, error) {
+// verify lets the chip compute the MD5 of a region.
+func (s *Session) verify(ctx context.Context, cipher *flashcrypt.Cipher, r firmware.Region) (record.Image, error) {
 	src, err := contents(cipher, r)
 	if err != nil {
-		return record.Image{}, err
-	}
-	if _, err := s.Chip.WriteFlash(ctx, r.Address, r.Size, src, progress); err != nil {
 		return record.Image{}, err
 	}
 	want, sum := md5.New(), sha256.New()

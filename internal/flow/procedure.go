@@ -31,7 +31,7 @@ func Procedure(job *Job) []Step {
 	if job.locks() {
 		steps = append(steps,
 			Step{ID: "lock", Title: "Lock", Burn: burnLock},
-			Step{ID: "last-boot", Title: "Last start", Run: boot})
+			Step{ID: "last-boot", Title: "Last start", Run: lastBoot})
 	}
 	return append(steps, Step{ID: "seal", Title: "Seal", Run: seal})
 }

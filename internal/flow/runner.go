@@ -30,7 +30,7 @@ type Session struct {
 	Keys   Keys
 	ID     esp32.Identity
 	Fuses  efuse.Image   // as read last
-	Device record.Device // what the ledger knew when the device was admitted
+	Device record.Device // what the ledger knows, from admission on
 	Known  bool
 	Key    DeviceKey
 	Serial string
@@ -42,6 +42,7 @@ type Session struct {
 	reserve  func() error                              // takes the device's number
 	progress func(done, total int64)
 	inLoader bool
+	closing  bool // UART_DOWNLOAD_DIS is being burned, or is: the loader may never answer again
 	lastBoot record.Boot
 }
 
@@ -102,6 +103,9 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 		}
 	}()
 	for _, step := range Procedure(r.Job) {
+		if v.s.closing { // what is left can only be done now
+			ctx = context.WithoutCancel(ctx)
+		}
 		if err := v.do(ctx, step); err != nil {
 			return v.fail(fmt.Errorf("%s: %w", step.ID, err))
 		}
@@ -147,8 +151,10 @@ func (v *visit) do(ctx context.Context, step Step) error {
 
 // burn is the only place that burns fuses: for each stage of the plan that the
 // chip does not hold yet, the intent goes to disk, the fuses are burned and
-// read back, and the ledger is settled. A begun burn is finished even when ctx
-// has been cancelled meanwhile.
+// read back, and the ledger is settled. A stage that was begun in an earlier
+// visit and not settled is gone through in the same way: what an interrupted
+// burn has left counts only when it has been read back. A begun burn is
+// finished even when ctx has been cancelled meanwhile.
 func (v *visit) burn(ctx context.Context, step Step) error {
 	plan, err := step.Burn(&v.s)
 	if err != nil {
@@ -162,30 +168,39 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	for _, stage := range todo {
-		begin := v.now()
-		changes := stage.Changes(v.s.Fuses)
-		err := v.append(record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: changes,
-			KeyID: v.s.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.s.Fuses)})
-		if err != nil {
-			return err
+	for _, stage := range plan {
+		if left := todo.Only(stage.Name); len(left) > 0 {
+			stage = left[0]
+		} else if !v.s.intended(stage.Name) || v.s.settled(stage.Name) {
+			continue
 		}
-		image, err := efuse.Burn(ctx, v.loader, v.s.ID.Crystal, v.s.Fuses, stage)
-		if err != nil {
+		if err := v.burnStage(ctx, stage); err != nil {
 			return fmt.Errorf("stage %s: %w", stage.Name, err)
-		}
-		v.s.Fuses.Wipe()
-		v.s.Fuses = image
-		err = v.append(record.Entry{Kind: record.BurnSettled, Stage: stage.Name, Burns: changes,
-			KeyID: v.s.Key.ID, Fuses: snapshot(v.s.Fuses), Seconds: v.now().Sub(begin).Seconds()})
-		if err != nil {
-			return err
 		}
 	}
 	if step.ID == "burn-key" {
 		v.s.Key.Secret.Destroy()
 	}
 	return nil
+}
+
+func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
+	begin := v.now()
+	changes := stage.Changes(v.s.Fuses)
+	err := v.append(record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: changes,
+		KeyID: v.s.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.s.Fuses)})
+	if err != nil {
+		return err
+	}
+	v.s.closing = stage.Name == efuse.StageUART
+	image, err := efuse.Burn(ctx, v.loader, v.s.ID.Crystal, v.s.Fuses, stage)
+	if err != nil {
+		return err
+	}
+	v.s.Fuses.Wipe()
+	v.s.Fuses = image
+	return v.append(record.Entry{Kind: record.BurnSettled, Stage: stage.Name, Burns: changes,
+		KeyID: v.s.Key.ID, Fuses: snapshot(v.s.Fuses), Seconds: v.now().Sub(begin).Seconds()})
 }
 
 // backToLoader makes sure that the chip is in the loader and still the same
@@ -195,13 +210,14 @@ func (v *visit) backToLoader(ctx context.Context) error {
 		return nil
 	}
 	before := v.s.ID
-	if err := connectAndRead(ctx, &v.s); err != nil {
-		return err
+	err := connectAndRead(ctx, &v.s)
+	if now := v.s.ID.MAC; err == nil && now != before.MAC {
+		err = failf("E-PORT-GONE", "the device was changed for another one: %s, now %s", before.MAC, now)
 	}
-	if v.s.ID.MAC != before.MAC {
-		return failf("E-PORT-GONE", "the device was changed for another one: %s, now %s", before.MAC, v.s.ID.MAC)
+	if err != nil {
+		v.s.ID = before // whom the ledger hears of
 	}
-	return nil
+	return err
 }
 
 func snapshot(image efuse.Image) *record.Fuses {
@@ -233,9 +249,11 @@ func (v *visit) about(e record.Entry) record.Entry {
 
 // append writes an entry about this visit to the ledger.
 func (v *visit) append(e record.Entry) error {
-	if _, err := v.Ledger.Append(v.about(e)); err != nil {
+	stored, err := v.Ledger.Append(v.about(e))
+	if err != nil {
 		return ledgerFailure(fmt.Errorf("ledger: %s: %w", e.Kind, err))
 	}
+	v.s.Device.Apply(stored)
 	if e.Kind == record.DeviceSeen {
 		v.emit(Event{Event: DeviceSeen})
 	}
@@ -266,13 +284,17 @@ func (v *visit) showProgress(done, total int64) {
 }
 
 func (v *visit) pass() Outcome {
-	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.s.Device.Sealed && v.s.Sealed,
+	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.s.Sealed,
 		Message: "Sealed.", Action: "Take the device out.", Seconds: v.now().Sub(v.start).Seconds()})
-	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Device.Sealed && v.s.Sealed}
+	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Sealed}
 }
 
 func (v *visit) fail(err error) Outcome {
 	f := FailureFrom(err)
+	if v.s.closing && f.Kind().Verdict == record.Retry {
+		// It may never tell its MAC again. What is known is said now.
+		f = &Failure{"E-CLOSED", f}
+	}
 	kind := f.Kind()
 	seconds := v.now().Sub(v.start).Seconds()
 	if !v.s.ID.MAC.IsZero() {

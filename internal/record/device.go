@@ -64,6 +64,10 @@ func (d *Device) Apply(e Entry) {
 	switch e.Kind {
 	case DeviceSeen:
 		d.Runs++
+	case Admitted:
+		if e.Decision != DecisionQuarantine { // the device itself has shown that nothing is wrong
+			d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
+		}
 	case KeyAssigned:
 		d.KeyID, d.Policy, d.Wrapped = e.KeyID, e.Policy, slices.Clone(e.Wrapped)
 	case NumberTaken:
