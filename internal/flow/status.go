@@ -15,6 +15,7 @@ type Status struct {
 	Day                                     Day
 	Started                                 time.Time
 	Now                                     time.Time // of the last event
+	Halt                                    *Event    // line.halted: why no device is started; nil while it is
 	Done                                    bool      // line.done was seen
 }
 
@@ -53,6 +54,12 @@ func (s *Status) Apply(e Event) {
 	case LineReady:
 		s.ready(e)
 		return
+	case LineHalted:
+		s.Halt = &e
+		return
+	case LineResumed:
+		s.Halt = nil
+		return
 	case LineDone:
 		s.Done = true
 		return
@@ -73,7 +80,7 @@ func (s *Status) Apply(e Event) {
 func (s *Status) ready(e Event) {
 	s.Job, s.Revision, s.Batch = e.Job, e.Revision, e.Batch
 	s.Station, s.Operator, s.Simulated = e.Station, e.Operator, e.Simulated
-	s.Target, s.Steps, s.Started, s.Done = e.Target, e.Steps, e.Time, false
+	s.Target, s.Steps, s.Started, s.Halt, s.Done = e.Target, e.Steps, e.Time, nil, false
 	for _, name := range e.Slots {
 		s.Slot(name)
 	}

@@ -73,6 +73,16 @@ func TestStatusFollowsADevice(t *testing.T) {
 	}
 }
 
+func TestStatusOfAHaltedLine(t *testing.T) {
+	s := folded(Event{Time: at(0), Event: LineReady}, Event{Time: at(1), Event: LineHalted, Code: "E-HSM-AWAY", Message: "The key token is not there."})
+	if s.Halt == nil || s.Halt.Code != "E-HSM-AWAY" {
+		t.Errorf("halted: got %v", s.Halt)
+	}
+	if s.Apply(Event{Time: at(2), Event: LineResumed}); s.Halt != nil {
+		t.Errorf("resumed: got %v", s.Halt)
+	}
+}
+
 // The last result stands until the next device, and nothing of it is left then.
 func TestStatusKeepsTheLastResult(t *testing.T) {
 	s := folded(

@@ -88,6 +88,20 @@ func TestGoldenLines(t *testing.T) {
 	}
 }
 
+// A line in every state there is, with hints and acknowledgements.
+func TestGoldenStates(t *testing.T) {
+	for name, cfg := range map[string]Config{"states-120x44": {}, "states-120x44-zh": {Language: "zh"}} {
+		cfg.Ack, cfg.Quit, cfg.Pause, cfg.Bell = func(string) {}, func() {}, func(bool) {}, func() {}
+		cfg.Health = func() Health {
+			return Health{HSM: Part{true, "ok"}, Ledger: Part{true, "ok"}, Disk: Part{true, "41 GB"}, Head: "1234 3f2a9c"}
+		}
+		m := screen(t, cfg, 120, 44)
+		m.muted = true
+		send(m, anyLine(8), tickMsg(morning))
+		golden(t, name, m.View())
+	}
+}
+
 // burning is a time at which the device of the run "pass" burns its fuses.
 func burning(t *testing.T) float64 {
 	t.Helper()

@@ -78,8 +78,12 @@ func (m *Model) stoppingText() string {
 	return fmt.Sprintf(m.lang.stopping, strings.Join(busy, ", "))
 }
 
-// faultText names the parts that keep the station from starting a device.
+// faultText says why no device is started, and what to do.
 func (m *Model) faultText() string {
+	if e := m.status.Halt; e != nil {
+		sentence, action := m.lang.failure(e.Code, e.Message, e.Action)
+		return fmt.Sprintf(m.lang.fault, sentence+" "+action)
+	}
 	if !m.health.Halted {
 		return ""
 	}

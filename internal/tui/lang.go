@@ -80,10 +80,15 @@ func (l *language) sentence(s *flow.SlotStatus) (sentence, action string) {
 	case s.Verdict == record.Pass:
 		return l.passed, l.remove
 	}
-	if f, ok := l.failures[flow.Code(s.Code)]; ok {
+	return l.failure(s.Code, s.Message, s.Action)
+}
+
+// failure is a code in this language, or else in the flow's own words.
+func (l *language) failure(code, sentence, action string) (string, string) {
+	if f, ok := l.failures[flow.Code(code)]; ok {
 		return f[0], f[1]
 	}
-	return s.Message, s.Action
+	return sentence, action
 }
 
 func (l *language) hint(s *flow.SlotStatus) string {

@@ -41,6 +41,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-KEY-CHANGED":       {"令牌给出的密钥与此设备记录的不同。", zhSetAside},
 	"E-SEALED-OTHER":      {"此设备以前用其他固件封装过。", zhSetAside},
 	"E-DOWNLOAD-DISABLED": {"设备已永久关闭，无法检查。", "请在已封装的设备中查找它的标签；找不到就放到一边交给工程师。"},
+	"E-CLOSED":            {"设备正在被永久关闭，之后没有看到它启动。", "请放回一次；如果不合格，请放到一边交给工程师。"},
 	"E-FUSE-CONFLICT":     {"设备的熔丝不允许执行这个任务。", zhSetAside},
 	"E-FUSE-UNSTABLE":     {"设备的熔丝两次读出的结果不同。", zhSetAside},
 	"E-SET-ASIDE":         {"此设备以前被隔离，还没有人解除。", zhSetAside},

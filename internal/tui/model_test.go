@@ -207,6 +207,20 @@ func TestPause(t *testing.T) {
 	}
 }
 
+func TestHaltedLine(t *testing.T) {
+	m := screen(t, Config{}, 120, 24)
+	halted := flow.Event{Time: morning, Event: flow.LineHalted, Code: "E-HSM-AWAY", Message: "The key token is not there.",
+		Action: "Plug the token in; the line goes on by itself."}
+	send(m, anyLine(1), halted)
+	mustShow(t, m, "NO NEW DEVICE IS STARTED: The key token is not there. Plug the token in", "EMPTY")
+	send(m, flow.Event{Time: morning, Event: flow.LineResumed})
+	mustHide(t, m, "NO NEW DEVICE")
+	mustShow(t, m, "Plug a device in")
+	chinese := screen(t, Config{Language: "zh"}, 120, 24)
+	send(chinese, halted)
+	mustShow(t, chinese, "不开始新设备：密钥令牌不在。")
+}
+
 func TestRetry(t *testing.T) {
 	var again []string
 	m := screen(t, Config{Retry: func(slot string) { again = append(again, slot) }}, 80, 24)

@@ -176,7 +176,7 @@ func (m *Model) insideIdle(s *flow.SlotStatus, w, h int) []line {
 
 // ready reports whether a device that is plugged in now would be started.
 func (m *Model) ready() bool {
-	return !m.paused && !m.stopping && !m.health.Halted && !m.status.Done
+	return !m.paused && !m.stopping && !m.health.Halted && m.status.Halt == nil && !m.status.Done
 }
 
 // hintLines tell the hint where the tile's edge is too short for it.

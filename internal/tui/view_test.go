@@ -31,6 +31,9 @@ func anyLine(n int) eventsMsg {
 		verdict := at(flow.DeviceFailed)
 		verdict.Verdict, verdict.Code = verdicts[i%5], "E-BOOT-MARKER"
 		verdict.Message, verdict.Action = "The device started but did not say that it is ready.", "Put it back; if it happens again, set it aside for an engineer."
+		if verdict.Verdict == record.Pass {
+			verdict.Event, verdict.Code, verdict.Seconds = flow.DevicePassed, "", 41
+		}
 		switch i % 8 {
 		case 0:
 		case 1:

@@ -4,7 +4,7 @@
 //
 //	go run ./internal/tui/record fixtures/events [scene…]
 //
-// It keeps every fifth percent of progress, so that the files stay small, and
+// It leaves most percents of progress out, so that the files stay small, and
 // lets each run begin at the same time of day.
 package main
 
@@ -30,6 +30,7 @@ type scene struct {
 	name         string
 	slots, count int
 	label        string // of the key, where the job names one that is not there
+	every        int    // percent of progress that are kept; 0 is 5
 	chip         func(n int, o *sim.Options)
 }
 
@@ -45,7 +46,8 @@ var scenes = []scene{
 	{name: "quarantine", slots: 1, count: 1, chip: func(_ int, o *sim.Options) { foreignKey(o) }},
 	{name: "station", slots: 1, count: 1, label: "not-there"},
 	{name: "line4", slots: 4, count: 12, chip: mixed},
-	{name: "line32", slots: 32, count: 64, chip: mixed},
+	{name: "line6", slots: 6, count: 6, chip: each},
+	{name: "line32", slots: 32, count: 64, chip: mixed, every: 20},
 }
 
 var stateDir string
@@ -67,6 +69,20 @@ func foreignKey(o *sim.Options) {
 	words := sim.FactoryWords(*o)
 	sim.SetField(&words, "RD_DIS", 1)
 	o.Words = &words
+}
+
+// each is a line in which every slot comes to another result.
+func each(n int, o *sim.Options) {
+	switch n {
+	case 1:
+		pulled(o)
+	case 2:
+		deadFuse(o)
+	case 3:
+		foreignKey(o)
+	case 4:
+		o.Faults = append(o.Faults, sim.Fault{Kind: sim.Brownout, Times: -1})
+	}
 }
 
 // mixed is a line with a bad day.
@@ -140,7 +156,7 @@ func (s scene) record(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	line.Emit = writer(out)
+	line.Emit = writer(out, max(s.every, 5))
 	fmt.Fprintf(os.Stderr, "%s: %+v\n", s.name, line.Run(ctx))
 	return nil
 }
@@ -148,14 +164,14 @@ func (s scene) record(path string) (err error) {
 // morning is when every recorded run begins.
 var morning = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 
-func writer(w io.Writer) func(flow.Event) {
+func writer(w io.Writer, every int) func(flow.Event) {
 	enc := json.NewEncoder(w)
 	var begin time.Time
 	return func(e flow.Event) {
 		if begin.IsZero() {
 			begin = e.Time
 		}
-		if e.Event == flow.StepProgress && e.Percent%5 != 0 {
+		if e.Event == flow.StepProgress && e.Percent%every != 0 {
 			return
 		}
 		e.Time = morning.Add(e.Time.Sub(begin)).Round(time.Millisecond)

@@ -17,27 +17,35 @@ import (
 
 	"station/fixtures"
 	"station/internal/flow"
+	"station/internal/record"
 	"station/internal/tui"
 )
 
-// shot is one picture: a recorded run at a time, in a window.
+// shot is one picture: a recorded run up to an event, in a window.
 type shot struct {
 	name, title string
 	run         string
-	at          float64 // seconds from the beginning of the run
+	before      func(e flow.Event) bool // the first event that is not shown any more; nil shows the whole run
 	w, h        int
 	cfg         tui.Config
 }
 
-// at times of the recorded runs where something is to be seen.
 var shots = []shot{
-	{name: "line", title: "A line of four slots", run: "line4", at: 34, w: 100, h: 28},
-	{name: "line32", title: "A line of 32 slots", run: "line32", at: 16.86, w: 160, h: 50},
-	{name: "burning", title: "Fuses are being burned", run: "pass", at: 15.9, w: 80, h: 24},
-	{name: "pass", title: "PASS", run: "pass", at: 60, w: 80, h: 24},
-	{name: "quarantine", title: "QUARANTINE", run: "quarantine", at: 60, w: 80, h: 24},
-	{name: "chinese", title: "SCRAP in Simplified Chinese", run: "scrap", at: 60, w: 80, h: 24, cfg: tui.Config{Language: "zh"}},
-	{name: "ascii", title: "RETRY in plain ASCII", run: "retry", at: 60, w: 80, h: 24, cfg: tui.Config{ASCII: true}},
+	{name: "line", title: "A line of six slots", run: "line6", before: verdict(record.Scrap), w: 120, h: 34},
+	{name: "line32", title: "A line of 32 slots", run: "line32", before: done("burn-crypt"), w: 160, h: 50},
+	{name: "burning", title: "Fuses are being burned", run: "pass", before: done("burn-key"), w: 80, h: 24},
+	{name: "pass", title: "PASS", run: "pass", w: 80, h: 24},
+	{name: "quarantine", title: "QUARANTINE", run: "quarantine", w: 80, h: 24},
+	{name: "chinese", title: "SCRAP in Simplified Chinese", run: "scrap", w: 80, h: 24, cfg: tui.Config{Language: "zh"}},
+	{name: "ascii", title: "RETRY in plain ASCII", run: "retry", w: 80, h: 24, cfg: tui.Config{ASCII: true}},
+}
+
+func verdict(v record.Verdict) func(flow.Event) bool {
+	return func(e flow.Event) bool { return e.Verdict == v }
+}
+
+func done(step string) func(flow.Event) bool {
+	return func(e flow.Event) bool { return e.Event == flow.StepDone && e.Step == step }
 }
 
 func main() {
@@ -106,11 +114,11 @@ func (s shot) frame(events string) (string, error) {
 		return "", err
 	}
 	m := screen(s.cfg, s.w, s.h)
-	end := all[0].Time.Add(time.Duration(s.at * float64(time.Second)))
 	for _, e := range all {
-		if e.Event != flow.LineDone && !e.Time.After(end) {
-			m.Update(e)
+		if e.Event == flow.LineDone || s.before != nil && s.before(e) {
+			break
 		}
+		m.Update(e)
 	}
 	return m.View(), nil
 }

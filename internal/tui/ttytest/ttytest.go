@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package ttytest is a terminal for tests: a program runs on a real
 // pseudo-terminal, and an emulator reads what it draws. Tests wait for what
 // the screen says; nothing sleeps.
@@ -10,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,7 +74,9 @@ func Start(t testing.TB, cmd *exec.Cmd, cols, rows int) *Terminal {
 	t.Helper()
 	term, theirs := Open(t, cols, rows)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
-	cmd.SysProcAttr = ownSession()
+	// The terminal is the program's controlling one, so that it is told of a
+	// new window size.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if cmd.Env == nil {
 		cmd.Env = append(os.Environ(), "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "NO_COLOR=")
 	}
