@@ -114,6 +114,8 @@ var Failures = []FailureKind{
 	{"E-HSM-PIN", record.Station, "The key token's PIN is wrong.", callEng},
 	{"E-HSM-KEY", record.Station, "The key token does not hold the job's key.", callEng},
 	{"E-LEDGER", record.Station, "The station's records cannot be written.", callEng},
+	{"E-LEDGER-LOCKED", record.Station, "Another program has the station's records open.", "Close the other program, then start again."},
+	{"E-LEDGER-DAMAGED", record.Station, "The station's records are damaged.", "Call an engineer; nothing is made before they are restored."},
 	{"E-PORT", record.Station, "The port cannot be used.", callEng},
 	{"E-PORT-BUSY", record.Station, "Another program uses the port.", "Close the other program; the line goes on by itself."},
 	{"E-QUOTA", record.Station, "This job has made as many devices as it may.", callEng},
@@ -161,6 +163,10 @@ func FailureFrom(err error) *Failure {
 	var f *Failure
 	if errors.As(err, &f) {
 		return f
+	}
+	var refused *efuse.RefusedError
+	if errors.As(err, &refused) && !errors.Is(err, efuse.ErrUnfit) {
+		return &Failure{"E-FUSE-CONFLICT", err} // before anything was burned
 	}
 	for _, s := range sentinels {
 		if errors.Is(err, s.is) {
