@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"station/internal/flow"
 	"station/internal/record"
@@ -90,11 +88,11 @@ func run() int {
 	if err := secret.NoCoreDumps(); err != nil {
 		fmt.Fprintf(os.Stderr, "station: core dumps stay on: %v\n", err)
 	}
-	// The first signal stops the line in good order; later ones change nothing,
-	// so that an impatient second Ctrl-C cannot break a burn.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	err := rootCommand().ExecuteContext(ctx)
+	return report(rootCommand().ExecuteContext(context.Background()))
+}
+
+// report says what went wrong, once, and turns it into the exit code.
+func report(err error) int {
 	if err != nil && err.Error() != "" {
 		fmt.Fprintf(os.Stderr, "station: %s\n", explain(err))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,10 +10,34 @@ import (
 	"station/internal/flow"
 )
 
-// jsonLines prints events as JSON, one a line.
-func jsonLines(w io.Writer) func(flow.Event) {
+// jsonLines prints events as JSON, one a line. The first that cannot be
+// written is the last: lost hears why.
+func jsonLines(w io.Writer, lost func(error)) func(flow.Event) {
 	enc := json.NewEncoder(w)
-	return func(e flow.Event) { _ = enc.Encode(e) }
+	dead := false
+	return func(e flow.Event) {
+		if dead {
+			return
+		}
+		if err := enc.Encode(e); err != nil {
+			dead = true
+			lost(err)
+		}
+	}
+}
+
+// headless runs the line with its events as JSON lines on out. A line that
+// nobody hears of any more is stopped in good order.
+func headless(ctx context.Context, line *flow.Line, out io.Writer, log func(flow.Event)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var lost error
+	line.Emit = tee(jsonLines(out, func(err error) { lost = err; stop() }), log)
+	counts := line.Run(ctx)
+	if lost != nil {
+		return stationFault(fmt.Errorf("the events could not be told, so the line was stopped: %w", lost))
+	}
+	return lineExit(counts)
 }
 
 // tee sends each event to every sink that is not nil.
@@ -35,7 +60,8 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
-	return jsonLines(f), f.Close, nil
+	lost := func(err error) { fmt.Fprintf(os.Stderr, "station: the line goes on without its log: %v\n", err) }
+	return jsonLines(f, lost), f.Close, nil
 }
 
 // lineExit is the exit code that a finished line deserves.
@@ -45,6 +71,8 @@ func lineExit(c flow.Counts) error {
 		return &codedError{code: exitStation}
 	case c.Failed() > 0:
 		return &codedError{code: exitFailed}
+	case c.Missing > 0:
+		return &codedError{exitFailed, fmt.Errorf("stopped with %d devices still to make", c.Missing)}
 	}
 	return nil
 }

@@ -41,6 +41,8 @@ the job would do. It resets the device into its loader and changes nothing else.
 const probeTime = 30 * time.Second
 
 func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath string) error {
+	ctx, stop := unbroken(ctx)
+	defer stop()
 	var r flow.Runner
 	reset := flow.Reset("")
 	if jobPath != "" {

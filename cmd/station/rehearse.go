@@ -96,6 +96,8 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	if r.slots < 1 || r.slots > 32 || r.count < 0 {
 		return fmt.Errorf("rehearse: %d slots, %d devices: write 1 to 32 slots and a number of devices", r.slots, r.count)
 	}
+	ctx, stop := unbroken(ctx)
+	defer stop()
 	dir, err := os.MkdirTemp("", "station-rehearse-")
 	if err != nil {
 		return err
@@ -118,23 +120,20 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 		return err
 	}
 	defer closeLog()
-	headless := r.headless || !isTerminal(os.Stdout) || !isTerminal(os.Stdin)
-	fixture := &bench.Virtual{Slots: r.slots, Count: r.count, Pace: !headless && !r.fast}
-	if r.teach && !headless {
+	screen := !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin)
+	fixture := &bench.Virtual{Slots: r.slots, Count: r.count, Pace: screen && !r.fast}
+	if r.teach && screen {
 		fixture.Chip = bench.Instructive
 	}
 	line, err := v.Line(job, fixture, version())
 	if err != nil {
 		return stationFault(err)
 	}
-	if headless {
-		line.Emit = tee(jsonLines(os.Stdout), log)
-		err = lineExit(line.Run(ctx))
-	} else {
-		err = r.screen(ctx, v, line, log)
-	}
 	person := os.Stdout
-	if headless {
+	if screen {
+		err = r.screen(ctx, v, line, log)
+	} else {
+		err = headless(ctx, line, os.Stdout, log)
 		person = os.Stderr
 	}
 	if err := listLedger(person, v.Ledger); err != nil {

@@ -37,7 +37,9 @@ func replayCommand(*options) *cobra.Command {
 				return fmt.Errorf("replay: needs a terminal")
 			}
 			cfg := tui.Config{Language: language, ASCII: tui.PlainASCII(os.Getenv, runtime.GOOS == "windows"), NoColor: tui.WithoutColor(os.Getenv)}
-			return tui.Replay(cmd.Context(), cfg, events, speed, os.Stdin, os.Stdout)
+			ctx, stop := unbroken(cmd.Context()) // the terminal is given back as it was
+			defer stop()
+			return tui.Replay(ctx, cfg, events, speed, os.Stdin, os.Stdout)
 		},
 	}
 	cmd.Flags().Float64Var(&speed, "speed", 1, "times as fast as it was")

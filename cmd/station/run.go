@@ -56,6 +56,8 @@ func (r *runFlags) run(ctx context.Context) error {
 	if r.count < 0 {
 		return fmt.Errorf("run: --count %d: write the number of devices, or leave it out", r.count)
 	}
+	ctx, stop := unbroken(ctx)
+	defer stop()
 	w := &works{runFlags: r}
 	defer w.Close()
 	if err := w.loadFiles(); err != nil {
@@ -64,14 +66,13 @@ func (r *runFlags) run(ctx context.Context) error {
 	if !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin) {
 		return w.screen(ctx)
 	}
-	if err := w.open(prompt()); err != nil {
+	if err := w.open(ctx, prompt()); err != nil {
 		return err
 	}
 	if err := w.approveAs(r.approve); err != nil {
 		return err
 	}
-	w.line.Emit = tee(jsonLines(os.Stdout), w.log)
-	return lineExit(w.line.Run(ctx))
+	return headless(ctx, w.line, os.Stdout, w.log)
 }
 
 // places are the ports of the flags, or the station file's slots.

@@ -24,7 +24,7 @@ func (w *works) screen(ctx context.Context) error {
 		return err
 	}
 	if !asks {
-		if err := w.open(nil); err != nil {
+		if err := w.open(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -33,7 +33,7 @@ func (w *works) screen(ctx context.Context) error {
 		shift.Operator = func(id string) error { w.operator = id; return nil }
 	}
 	if asks {
-		shift.PIN = w.openWith
+		shift.PIN = func(pin *secret.Bytes) error { return w.openWith(ctx, pin) }
 	}
 	if w.approve != "" {
 		if w.ledger == nil {
@@ -62,8 +62,8 @@ func (w *works) asksPIN() (bool, error) {
 
 // openWith opens everything with a PIN that was typed on the screen, which
 // destroys its copy.
-func (w *works) openWith(pin *secret.Bytes) error {
-	return w.open(func(string) (*secret.Bytes, error) {
+func (w *works) openWith(ctx context.Context, pin *secret.Bytes) error {
+	return w.open(ctx, func(string) (*secret.Bytes, error) {
 		own, err := secret.Make(pin.Len())
 		if err == nil {
 			copy(own.Reveal(), pin.Reveal())

@@ -73,6 +73,8 @@ each has a numbered folder of its own.`,
 }
 
 func (s *simFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
+	ctx, stop := unbroken(ctx)
+	defer stop()
 	if s.count < 1 || s.count > 32 {
 		return fmt.Errorf("sim: --count %d: write 1 to 32", s.count)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -58,12 +59,38 @@ func prompt() func(question string) (*secret.Bytes, error) {
 	}
 	return func(question string) (*secret.Bytes, error) {
 		fmt.Fprint(os.Stderr, question+" ")
-		pin, err := term.ReadPassword(int(os.Stdin.Fd()))
-		fmt.Fprintln(os.Stderr)
+		defer fmt.Fprintln(os.Stderr)
+		pin, err := readHidden(int(os.Stdin.Fd()))
 		if err != nil {
 			return nil, fmt.Errorf("read PIN: %w", err)
 		}
 		return secret.New(pin)
+	}
+}
+
+// readHidden reads a line without echo. A signal ends it, and the terminal
+// echoes again.
+func readHidden(fd int) ([]byte, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := unbroken(context.Background())
+	defer stop()
+	type line struct {
+		text []byte
+		err  error
+	}
+	typed := make(chan line, 1)
+	go func() {
+		text, err := term.ReadPassword(fd)
+		typed <- line{text, err}
+	}()
+	select {
+	case l := <-typed:
+		return l.text, l.err
+	case <-ctx.Done():
+		return nil, errors.Join(errors.New("nobody typed one"), term.Restore(fd, before))
 	}
 }
 

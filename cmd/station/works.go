@@ -50,16 +50,22 @@ func (w *works) loadFiles() (err error) {
 	return nil
 }
 
-// open logs in to the token, opens ledger and log, and makes the line.
-func (w *works) open(ask func(string) (*secret.Bytes, error)) (err error) {
+// open logs in to the token and finds the job's key there, opens ledger and
+// log, and makes the line.
+func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error)) (err error) {
 	if w.token, err = openToken(w.file.TokenURI(), ask); err != nil {
 		return err
 	}
 	w.close = append(w.close, w.token.Close)
+	keys := bench.Keys{Token: w.token}
+	ready := func(ctx context.Context) error { return keys.Ready(ctx, w.job) }
+	if err := ready(ctx); err != nil {
+		return stationFault(err)
+	}
 	simulated := w.token.Info().Throwaway()
 	w.ledger, err = ledger.Open(w.file.Ledger, ledger.Options{Create: true, Station: w.file.ID, Software: version(), Simulated: simulated})
 	if err != nil {
-		return stationFault(flow.Fail("E-LEDGER", err))
+		return stationFault(bench.LedgerFailure(err))
 	}
 	w.close = append(w.close, w.ledger.Close)
 	log, closeLog, err := w.openLog()
@@ -69,10 +75,10 @@ func (w *works) open(ask func(string) (*secret.Bytes, error)) (err error) {
 	w.log = log
 	w.close = append(w.close, closeLog)
 	w.line = &flow.Line{
-		Runner: flow.Runner{Job: w.job, Keys: bench.Keys{Token: w.token}, Ledger: w.ledger, Station: w.file.ID, Operator: w.operator,
+		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: w.ledger, Station: w.file.ID, Operator: w.operator,
 			Batch: w.batch, Software: version(), Simulated: simulated},
 		Slots: w.slots, Once: w.once, Count: w.count,
-		Healthy: func(ctx context.Context) error { return w.token.Check(ctx) },
+		Healthy: ready,
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ var tokenCodes = []struct {
 	is   error
 	code flow.Code
 }{
+	{context.Canceled, "E-STOPPED"}, // also where the token was busy until then
 	{hsm.ErrPIN, "E-HSM-PIN"},
 	{hsm.ErrNoPIN, "E-HSM-PIN"},
 	{hsm.ErrSize, "E-CODING"},
@@ -52,7 +53,6 @@ var tokenCodes = []struct {
 	{hsm.ErrAttributes, "E-HSM-KEY"},
 	{hsm.ErrUnavailable, "E-HSM-AWAY"},
 	{hsm.ErrNoToken, "E-HSM-AWAY"},
-	{context.Canceled, "E-STOPPED"},
 }
 
 // TokenFailure gives an error of the token its failure code.

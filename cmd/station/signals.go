@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// unbroken is for commands that must not die between two commands to a chip.
+// The first signal that asks the program to stop ends the context, and so the
+// line in good order; later ones change nothing, so that an impatient second
+// Ctrl-C cannot break a burn. That nobody reads the output any more, or that
+// the disk takes no more, are errors of the writes and kill nobody.
+//
+// A signal that the caller has the program ignore (nohup) stays ignored.
+func unbroken(ctx context.Context) (context.Context, context.CancelFunc) {
+	var asked []os.Signal
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) {
+			asked = append(asked, s)
+		}
+	}
+	unheard := make(chan os.Signal, 1)
+	signal.Notify(unheard, failedWrites...)
+	ctx, stop := signal.NotifyContext(ctx, asked...)
+	return ctx, func() {
+		stop()
+		signal.Stop(unheard)
+	}
+}

@@ -1,0 +1,38 @@
+package bench
+
+import (
+	"context"
+	"errors"
+
+	"station/internal/esp32"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/ledger"
+)
+
+// nobody is a MAC that no device has: that of a broadcast.
+var nobody = esp32.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// Ready reports whether the token can make keys for the job's devices: it makes
+// one for nobody and throws it away. That it is there and logged in says too
+// little: the job's key may be missing, or no longer alone of its label, or be
+// open for more than its work.
+func (k Keys) Ready(ctx context.Context, job *flow.Job) error {
+	key, err := k.Token.DeviceKey(ctx, hsm.Request{MAC: nobody, Size: 32, Policy: hsm.Policy(job.Key.Policy), Label: job.Key.Label})
+	key.Secret.Destroy()
+	if errors.Is(err, hsm.ErrSize) { // a shared key for chips of coding scheme 3/4
+		return nil
+	}
+	return TokenFailure(err)
+}
+
+// LedgerFailure gives an error of opening the ledger its failure code.
+func LedgerFailure(err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrLocked):
+		return flow.Fail("E-LEDGER-LOCKED", err)
+	case errors.Is(err, ledger.ErrCorrupt), errors.Is(err, ledger.ErrForeign):
+		return flow.Fail("E-LEDGER-DAMAGED", err)
+	}
+	return flow.Fail("E-LEDGER", err)
+}
