@@ -167,6 +167,9 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 	if err != nil {
 		return err
 	}
+	if err := ctx.Err(); err != nil { // nothing is begun yet
+		return err
+	}
 	ctx = context.WithoutCancel(ctx)
 	for _, stage := range plan {
 		if left := todo.Only(stage.Name); len(left) > 0 {
