@@ -177,12 +177,25 @@ func (t *Terminal) Wait(texts ...string) {
 // Until waits until ok likes the screen; what says what is waited for.
 func (t *Terminal) Until(what string, ok func(screen string) bool) {
 	t.t.Helper()
+	t.await(what, func() bool { return ok(t.text()) })
+}
+
+// Restored waits until the terminal is as a shell wants it: the normal screen,
+// and a cursor.
+func (t *Terminal) Restored() {
+	t.t.Helper()
+	t.await("the terminal is restored", func() bool { return !t.alt && t.cursor })
+}
+
+// await asks ok, with the lock held, whenever something was drawn.
+func (t *Terminal) await(what string, ok func() bool) {
+	t.t.Helper()
 	late := time.AfterFunc(Patience, func() { t.drawn.Broadcast() })
 	defer late.Stop()
 	end := time.Now().Add(Patience)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for !ok(t.text()) {
+	for !ok() {
 		if t.ended || time.Now().After(end) {
 			t.t.Fatalf("waited for: %s; the screen is\n%s", what, t.text())
 		}
@@ -209,7 +222,7 @@ func (t *Terminal) Exit() int {
 	return -1
 }
 
-// Bells is how often the bell rang, Written how many bytes were drawn.
+// Bells is how often the bell rang.
 func (t *Terminal) Bells() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -221,12 +234,4 @@ func (t *Terminal) Written() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.written
-}
-
-// Restored reports whether the terminal is as a shell wants it: the normal
-// screen, and a cursor.
-func (t *Terminal) Restored() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return !t.alt && t.cursor
 }
