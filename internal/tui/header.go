@@ -25,7 +25,21 @@ func (m *Model) header() []string {
 	if m.simulated() {
 		lines = append(lines, m.style.simulation.s(center(m.lang.simulation, m.width)))
 	}
+	if m.dialog != nil && len(m.status.Slots) > 0 {
+		lines = append(lines, m.summary())
+	}
 	return append(lines, m.banners()...)
+}
+
+// summary is the line of slots while a dialogue covers it: names and signs, in
+// their colours.
+func (m *Model) summary() string {
+	var parts []string
+	for _, s := range m.status.Slots {
+		st := m.style.tone[toneOf(s)]
+		parts = append(parts, st.paper.s(" "+s.Name+" "+st.sign+" "))
+	}
+	return fit(" "+joined(parts, " ", m.width-2), m.width)
 }
 
 // banners are what everybody at the line has to know, the gravest first. A low

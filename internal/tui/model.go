@@ -161,6 +161,9 @@ func (m *Model) fold(events ...flow.Event) tea.Cmd {
 	if m.status.Now.After(m.now) {
 		m.now = m.status.Now
 	}
+	if _, asking := m.dialog.(*quitDialog); asking && m.status.Done {
+		m.dialog = nil // there is nothing left to stop
+	}
 	switch {
 	case m.status.Done && m.stopping:
 		return tea.Quit

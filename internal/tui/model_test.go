@@ -163,6 +163,18 @@ func quitsWith(m *Model, msg tea.Msg) bool {
 	return quit
 }
 
+// A dialogue hides the tiles, not what they say.
+func TestSlotsStayInSightBehindADialogue(t *testing.T) {
+	m := screen(t, Config{Quit: func() {}}, 80, 24)
+	send(m, started("1"), passed("1"), started("2"), failed("2"), burns("3"))
+	press(m, "?")
+	mustShow(t, m, " 1 √ ", " 2 ◄ ", " 3 !! ")
+	press(m, "esc", "q")
+	send(m, passed("3"), flow.Event{Time: morning, Event: flow.LineDone})
+	mustHide(t, m, "Stop the line?")
+	mustShow(t, m, "FINISHED")
+}
+
 // A line that ends by itself leaves its results on the screen.
 func TestLineEndsByItself(t *testing.T) {
 	m := screen(t, Config{Quit: func() { t.Error("an ended line was stopped") }}, 80, 24)

@@ -109,7 +109,7 @@ type signs struct {
 }
 
 var (
-	signsUTF8  = signs{"█", "░", "●", "►", "○", " │ ", "…", "→", "►", "×", "◄"}
+	signsUTF8  = signs{"█", "░", "■", "►", "·", " │ ", "…", "→", "►", "×", "◄"}
 	signsASCII = signs{"#", ".", "*", ">", "o", " | ", "~", "->", ">", "x", "<"}
 )
 
@@ -117,7 +117,7 @@ var (
 type styles struct {
 	ascii             bool
 	signs             signs
-	plain, bold, dim  paint
+	bold, dim         paint
 	title, alarm, key paint
 	simulation        paint
 	selected          paint
