@@ -1,5 +1,5 @@
-// Package port opens the wire to a chip: a serial device, or a TCP socket that
-// carries the same bytes. It moves bytes, sets the speed and drives the modem
+// Package port opens the wire to a chip: a serial device, a serial port
+// of another machine (RFC 2217), or a TCP socket that carries the same bytes. It moves bytes, sets the speed and drives the modem
 // lines; what they mean is the loader's business.
 package port
 
@@ -37,7 +37,8 @@ type wire interface {
 // schemes are the kinds of port that are named by a URL; a name without
 // :// is a device.
 var schemes = map[string]func(address string) (wire, error){
-	"socket": dialSocket,
+	"socket":  dialSocket,
+	"rfc2217": dialRFC2217,
 }
 
 // Port is an open wire. Only Close may be called while another method runs.
@@ -48,8 +49,8 @@ type Port struct {
 }
 
 // Open opens a serial device at 115200 baud, 8N1, with DTR and RTS released
-// (GPIO0 and EN of a board high), or connects to socket://HOST:PORT. The port
-// is held exclusively where the system can do that.
+// (GPIO0 and EN of a board high), or connects to socket://HOST:PORT or
+// rfc2217://HOST:PORT. The port is held exclusively where the system can do that.
 //
 // Errors: esp32.ErrPortAbsent, esp32.ErrPortBusy, os.ErrPermission.
 func Open(name string) (*Port, error) {
@@ -118,7 +119,9 @@ func (p *Port) lost(err error) error {
 	case err == nil || errors.Is(err, os.ErrDeadlineExceeded):
 		return err
 	case p.closed.Load():
-		return fmt.Errorf("port %s: %w", p.name, os.ErrClosed)
+		return p.named(os.ErrClosed)
+	case errors.Is(err, esp32.ErrPortGone):
+		return p.named(err)
 	}
 	return fmt.Errorf("port %s: %w: %w", p.name, esp32.ErrPortGone, err)
 }

@@ -19,6 +19,11 @@ const takeover = 500 * time.Millisecond
 // PressReset. A second client is turned away while the first is there. There
 // are no modem lines and no baud rate: the wire follows the chip's.
 func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
+	return c.accept(ctx, l, c.serveConn)
+}
+
+// accept serves each client of l until ctx ends.
+func (c *Chip) accept(ctx context.Context, l net.Listener, serve func(context.Context, net.Conn)) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	var clients sync.WaitGroup
@@ -34,7 +39,7 @@ func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
 		case err != nil:
 			return err
 		}
-		clients.Go(func() { c.serveConn(ctx, conn) })
+		clients.Go(func() { serve(ctx, conn) })
 	}
 }
 

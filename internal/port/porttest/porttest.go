@@ -1,0 +1,86 @@
+// Package porttest runs serial port servers and clients that others wrote, for
+// tests: pyserial and ser2net, as Debian packages them.
+package porttest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Example is pyserial's own RFC 2217 server, as it comes with the package:
+// arguments are a port and -p with the TCP port.
+const Example = "/usr/share/doc/python3-serial/examples/rfc2217_server.py"
+
+// Python is Debian's interpreter, to which python3-serial belongs, with the
+// arguments given. Its standard error goes to the test's.
+func Python(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	const interpreter = "/usr/bin/python3"
+	if out, err := exec.Command(interpreter, "-c", "import serial.rfc2217").CombinedOutput(); err != nil {
+		t.Fatalf("pyserial is missing (%v): run make deps\n%s", err, out)
+	}
+	cmd := exec.Command(interpreter, append([]string{"-u", "-W", "ignore"}, args...)...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// Start runs a command until the test ends.
+func Start(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// Ser2net serves a device until the test ends and returns its rfc2217:// URL. A
+// new client takes the place of an old one.
+func Ser2net(t *testing.T, device string) (url string) {
+	t.Helper()
+	path, err := exec.LookPath("ser2net")
+	if err != nil {
+		t.Fatalf("ser2net is missing (%v): run make deps", err)
+	}
+	place := FreePort(t)
+	config := filepath.Join(t.TempDir(), "ser2net.yaml")
+	_, port, _ := net.SplitHostPort(place)
+	text := fmt.Sprintf("connection: &c\n  accepter: telnet(rfc2217),tcp,127.0.0.1,%s\n"+
+		"  connector: serialdev,%s,115200n81,local\n  options:\n    kickolduser: true\n", port, device)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	Start(t, exec.Command(path, "-n", "-c", config, "-P", filepath.Join(t.TempDir(), "pid")))
+	Await(t, place)
+	return "rfc2217://" + place
+}
+
+// FreePort is a TCP address of the loopback that nobody listens at.
+func FreePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Await waits until somebody listens at a TCP address.
+func Await(t *testing.T, place string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", place); err == nil {
+			c.Close()
+			return
+		}
+	}
+	t.Fatalf("nobody listens at %s", place)
+}
