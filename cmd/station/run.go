@@ -20,8 +20,9 @@ type runFlags struct {
 	once, headless                bool
 }
 
-func runCommand(o *options) *cobra.Command {
-	r := &runFlags{options: o}
+func runCommand(o *options) *cobra.Command { return (&runFlags{options: o}).command() }
+
+func (r *runFlags) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Provision devices",

@@ -95,22 +95,26 @@ type chip struct {
 // sim starts station sim and waits for its address.
 func (w *workplace) sim(args ...string) *chip {
 	w.t.Helper()
-	cmd := w.command(append([]string{"sim", "--listen", "socket://127.0.0.1:0"}, args...)...)
+	return startSim(w.t, w.command(append([]string{"sim", "--listen", "socket://127.0.0.1:0"}, args...)...))
+}
+
+func startSim(t *testing.T, cmd *exec.Cmd) *chip {
+	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
 	address, err := lines.ReadString('\n')
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	stopped := false
 	c := &chip{address: strings.TrimSpace(address), buttons: in}
@@ -122,10 +126,10 @@ func (w *workplace) sim(args ...string) *chip {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_, _ = io.Copy(io.Discard, lines)
 		if err := cmd.Wait(); err != nil {
-			w.t.Errorf("station sim: %v", err)
+			t.Errorf("station sim: %v", err)
 		}
 	}
-	w.t.Cleanup(c.stop)
+	t.Cleanup(c.stop)
 	return c
 }
 
