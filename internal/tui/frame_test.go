@@ -96,20 +96,25 @@ func settle(m *Model, cmd tea.Cmd) {
 }
 
 func press(m *Model, keys ...string) {
+	for _, k := range keys {
+		send(m, keyMsg(k))
+	}
+}
+
+// keyMsg is a key by its name, or a text as a scanner types it.
+func keyMsg(k string) tea.KeyMsg {
 	types := map[string]tea.KeyType{"enter": tea.KeyEnter, "esc": tea.KeyEsc, "up": tea.KeyUp, "down": tea.KeyDown,
 		"left": tea.KeyLeft, "right": tea.KeyRight, "tab": tea.KeyTab, "backspace": tea.KeyBackspace, "space": tea.KeySpace,
 		"ctrl+c": tea.KeyCtrlC, "ctrl+u": tea.KeyCtrlU, "f1": tea.KeyF1, "f2": tea.KeyF2, "f3": tea.KeyF3, "f4": tea.KeyF4,
 		"f5": tea.KeyF5, "f6": tea.KeyF6, "f10": tea.KeyF10, "end": tea.KeyEnd}
-	for _, k := range keys {
-		msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(k)}
-		if t, ok := types[k]; ok {
-			msg = tea.KeyMsg{Type: t}
-			if t == tea.KeySpace {
-				msg.Runes = []rune{' '}
-			}
-		}
-		send(m, msg)
+	t, ok := types[k]
+	switch {
+	case !ok:
+		return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(k)}
+	case t == tea.KeySpace:
+		return tea.KeyMsg{Type: t, Runes: []rune{' '}}
 	}
+	return tea.KeyMsg{Type: t}
 }
 
 // golden compares a frame with the one in testdata.
