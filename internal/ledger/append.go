@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"station/internal/esp32"
+	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
 
@@ -18,6 +19,9 @@ type head struct {
 	size      uint64
 	last      time.Time // of the newest entry
 	simulated bool
+	// peaks are the roots of the full subtrees at the right edge of the tree:
+	// peaks[i] spans 1<<i entries if bit i of size is set.
+	peaks [64]tlog.Hash
 }
 
 // txn is one write transaction.
@@ -30,10 +34,12 @@ type txn struct {
 	// Devices as this transaction and those before it left them: decoding them
 	// would cost as much as all the rest.
 	devices, known map[esp32.MAC]record.Device
+	file           boltfile.File // to check pages before bbolt trusts them; may be nil
+	base           *snapshot     // what it held when the transaction began
 }
 
-func newTxn(tx *bbolt.Tx, h head, o Options) *txn {
-	t := &txn{head: h, tx: tx, opt: o, b: map[string]*bbolt.Bucket{},
+func newTxn(tx *bbolt.Tx, h head, o Options, file boltfile.File) *txn {
+	t := &txn{head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
 		lots: map[string]*record.Lot{}, devices: map[esp32.MAC]record.Device{}}
 	for _, name := range buckets {
 		t.b[name] = tx.Bucket([]byte(name))
@@ -43,10 +49,33 @@ func newTxn(tx *bbolt.Tx, h head, o Options) *txn {
 	return t
 }
 
-func (t *txn) get(bucket, key string) ([]byte, error) { return t.b[bucket].Get([]byte(key)), nil }
+func (t *txn) get(bucket, key string) ([]byte, error) {
+	if err := t.trust(bucket, key); err != nil {
+		return nil, err
+	}
+	return t.b[bucket].Get([]byte(key)), nil
+}
 
+// put sets a projection's key. Whoever puts what it has not got asks for trust.
 func (t *txn) put(bucket, key string, payload []byte) error {
 	return t.b[bucket].Put([]byte(key), seal(bucket, key, payload))
+}
+
+// trust checks the pages that lead to a key. bbolt does not: a page that is
+// damaged can make it give pages free that are in use, or never come back. The
+// pages that this process wrote itself need no check.
+func (t *txn) trust(bucket, key string) error {
+	if t.file == nil {
+		return nil
+	}
+	if t.base == nil {
+		s, err := boltfile.Open(t.file)
+		if err != nil {
+			return inFile(err)
+		}
+		t.base = newSnapshot(s)
+	}
+	return inFile(t.base.CheckPath(bucket, []byte(key)))
 }
 
 func (t *txn) setState(key string, n uint64) error { return t.put(inState, key, []byte(number(n))) }
@@ -76,28 +105,26 @@ func (t *txn) add(e record.Entry) (record.Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	value, err := t.leaf(raw)
-	if err != nil {
-		return e, err
-	}
-	if err := t.b[inEntries].Put([]byte(number(t.size)), value); err != nil {
+	if err := t.b[inEntries].Put([]byte(number(t.size)), t.leaf(raw)); err != nil {
 		return e, err
 	}
 	t.size, t.last = t.size+1, e.Time
 	return e, t.project(e, d)
 }
 
-// leaf puts the hashes that the entry completes in front of it.
-func (t *txn) leaf(raw []byte) ([]byte, error) {
-	hashes, err := tlog.StoredHashes(int64(t.size), raw, tree(t))
-	if err != nil {
-		return nil, err
-	}
-	value := make([]byte, 0, len(hashes)*tlog.HashSize+len(raw))
-	for _, h := range hashes {
+// leaf puts the hashes that the entry completes in front of it: its own, and
+// one for each subtree whose last leaf it is.
+func (t *txn) leaf(raw []byte) []byte {
+	value := make([]byte, 0, hashCount(t.size)*tlog.HashSize+len(raw))
+	h := tlog.RecordHash(raw)
+	level := 0
+	for ; t.size>>level&1 == 1; level++ {
 		value = append(value, h[:]...)
+		h = tlog.NodeHash(t.peaks[level], h)
 	}
-	return append(value, raw...), nil
+	t.peaks[level] = h
+	value = append(value, h[:]...)
+	return append(value, raw...)
 }
 
 // stamp sets what the ledger knows better than the caller.
@@ -177,7 +204,7 @@ func (t *txn) allowApproval(e *record.Entry, _ record.Device) error {
 	if e.Plan == "" || e.Operator == "" {
 		return errors.New("an approval needs the plan's digest and who approves it")
 	}
-	return nil
+	return t.trust(inApprovals, approval(e.Station, e.Plan))
 }
 
 func (t *txn) allowOpen(e *record.Entry, _ record.Device) error {

@@ -261,7 +261,7 @@ func (u *auditor) tree(p piece) {
 		}
 		if level < len(p.hashes) {
 			if h != nil && *h != p.hashes[level] {
-				u.fault(int64(p.n), "a hash of the tree stored with it is wrong (level %d)", level)
+				u.fault(int64(p.n), "the tree's hash over the entries %d to %d is not theirs", p.n+1-1<<level, p.n)
 			}
 			h = &p.hashes[level]
 		}

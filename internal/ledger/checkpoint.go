@@ -183,6 +183,9 @@ func (l *Ledger) Checkpoint(key crypto.Signer) ([]byte, error) {
 	signed, size, err := l.sign(key)
 	if err == nil && l.w != nil {
 		err = l.update(func(t *txn) error {
+			if err := t.trust(inCheckpoints, number(size)); err != nil {
+				return err
+			}
 			return t.b[inCheckpoints].Put([]byte(number(size)), signed)
 		})
 	}

@@ -18,15 +18,17 @@ import (
 
 // The test binary is also the program that the tests kill.
 func TestMain(m *testing.M) {
-	if path := os.Getenv("LEDGER_CHILD"); path != "" {
-		if err := child(path, os.Getenv("LEDGER_DEVICE")); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+	role, ok := children[os.Getenv("LEDGER_CHILD")]
+	if !ok {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if err := role(os.Getenv("LEDGER_PATH"), os.Getenv("LEDGER_DEVICE")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
+
+var children = map[string]func(path, device string) error{"append": child}
 
 // child appends devices for ever and tells the index of each entry once it is
 // on disk.
@@ -60,7 +62,7 @@ func spawn(t testing.TB, path string, n int) (*exec.Cmd, *bufio.Scanner) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), "LEDGER_CHILD="+path, "LEDGER_DEVICE="+strconv.Itoa(n))
+	cmd.Env = append(os.Environ(), "LEDGER_CHILD=append", "LEDGER_PATH="+path, "LEDGER_DEVICE="+strconv.Itoa(n))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -125,10 +127,11 @@ func TestReadersBesideAStation(t *testing.T) {
 	_, lines := spawn(t, path, 0)
 	var size uint64
 	for i := range 25 {
-		for range 8 {
+		for at := uint64(0); at < size || at == 0; {
 			if !lines.Scan() {
 				t.Fatal("the station does not go on")
 			}
+			_, _ = fmt.Sscan(lines.Text(), &at)
 		}
 		l, err := Open(path, Options{ReadOnly: true})
 		if err != nil {

@@ -63,7 +63,7 @@ func begin(db *bbolt.DB, first record.Entry) error {
 				return err
 			}
 		}
-		t := newTxn(tx, head{simulated: first.Simulated}, Options{Now: time.Now})
+		t := newTxn(tx, head{simulated: first.Simulated}, Options{Now: time.Now}, nil)
 		if err := errors.Join(t.setState(stateFormat, record.Version), t.setState(stateProjection, projection)); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ var diskHints = []struct {
 	{syscall.EDQUOT, "the disk quota is used up: make room"},
 	{syscall.EFBIG, "the file may not grow further"},
 	{syscall.EROFS, "the disk is read-only"},
-	{fs.ErrPermission, "this user may not write it"},
+	{fs.ErrPermission, "this user has no right to it"},
 	{bolterrors.ErrMaxSizeReached, "the file has outgrown this run: restart the station"},
 }
 

@@ -118,10 +118,9 @@ func TestPinsEnd(t *testing.T) {
 func TestTogether(t *testing.T) {
 	l := start(t, bench)
 	add(t, l, run(0)...)
-	stop := make(chan struct{})
-	var writers, readers sync.WaitGroup
+	var wg sync.WaitGroup
 	for slot := range 4 {
-		writers.Go(func() {
+		wg.Go(func() {
 			for n := range 8 {
 				for _, e := range run(1 + 100*slot + n) {
 					if _, err := l.Append(e); err != nil {
@@ -132,20 +131,13 @@ func TestTogether(t *testing.T) {
 		})
 	}
 	for range 3 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					everything(t, l)
-				}
+		wg.Go(func() {
+			for range 4 {
+				everything(t, l)
 			}
 		})
 	}
-	writers.Wait()
-	close(stop)
-	readers.Wait()
+	wg.Wait()
 	if size, _, err := l.Head(); size != 1+12+4*8*12 || err != nil {
 		t.Errorf("got %d entries, %v", size, err)
 	}

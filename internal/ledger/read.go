@@ -125,7 +125,11 @@ func (r *readers) newest() (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &snapshot{Snapshot: s, buckets: map[string]boltfile.Bucket{}}, nil
+	return newSnapshot(s), nil
+}
+
+func newSnapshot(s *boltfile.Snapshot) *snapshot {
+	return &snapshot{Snapshot: s, buckets: map[string]boltfile.Bucket{}}
 }
 
 // kept tells whether the writer has kept all pages of s until now.

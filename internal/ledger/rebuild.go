@@ -20,8 +20,15 @@ func (l *Ledger) Rebuild() error {
 	return nil
 }
 
-// forget empties the projections and says so.
+// forget empties the projections and says so. bbolt walks all their pages for
+// that, so the whole file is checked before: damaged pages are beyond it.
 func (t *txn) forget() error {
+	if err := t.trust(inState, ""); err != nil {
+		return err
+	}
+	for err := range t.base.Snapshot.Check() {
+		return corrupt("%w: restore a backup", err)
+	}
 	for _, name := range projections {
 		if err := t.tx.DeleteBucket([]byte(name)); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"station/internal/esp32"
 	"station/internal/record"
@@ -125,7 +127,7 @@ func (w *writer) transact(o Options, fn func(*txn) error) error {
 	if w.stale {
 		w.known = map[esp32.MAC]record.Device{}
 	}
-	t := newTxn(tx, w.head, o)
+	t := newTxn(tx, w.head, o, w.file)
 	t.known = w.known
 	if w.stale {
 		err = t.findHead()
@@ -162,8 +164,13 @@ func (w *writer) remember(devices map[esp32.MAC]record.Device) {
 	}
 }
 
-// findHead reads where the log stands.
+// findHead reads where the log stands, after checking the pages that every
+// append writes.
 func (t *txn) findHead() error {
+	end := string(bytes.Repeat([]byte{0xff}, 8))
+	if err := errors.Join(t.trust(inEntries, end), t.trust(inState, "")); err != nil {
+		return err
+	}
 	key, value := t.b[inEntries].Cursor().Last()
 	if t.size = 0; key == nil {
 		return nil
@@ -181,6 +188,25 @@ func (t *txn) findHead() error {
 		return corrupt("entry %d: %w", n, err)
 	}
 	t.size, t.last = n+1, e.Time
+	return t.findPeaks()
+}
+
+func (t *txn) findPeaks() error {
+	var at []int64
+	for level := range t.peaks {
+		if t.size>>level&1 == 1 {
+			at = append(at, tlog.StoredHashIndex(level, int64(t.size>>level)-1))
+		}
+	}
+	hashes, err := tree(t).ReadHashes(at)
+	if err != nil {
+		return err
+	}
+	for level := range t.peaks {
+		if t.size>>level&1 == 1 {
+			t.peaks[level], hashes = hashes[0], hashes[1:]
+		}
+	}
 	return nil
 }
 

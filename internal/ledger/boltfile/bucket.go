@@ -136,6 +136,42 @@ func (b Bucket) From(key []byte) iter.Seq2[Item, error] {
 	}
 }
 
+// CheckPath checks all pages that lead to where key is or would be.
+func (b Bucket) CheckPath(key []byte) error {
+	var lo, hi []byte
+	_, err := b.descend(func(p page) (int, error) {
+		if err := p.check(lo, hi); err != nil || p.leaf() || p.count() == 0 {
+			return -1, err
+		}
+		i, err := p.branch(key)
+		if err != nil {
+			return -1, err
+		}
+		lo, _ = p.key(i)
+		if i+1 < p.count() {
+			hi, _ = p.key(i + 1)
+		}
+		return i, nil
+	})
+	return err
+}
+
+// CheckPath checks the pages that lead to a top-level bucket, and in it those
+// that lead to key.
+func (s *Snapshot) CheckPath(bucket string, key []byte) error {
+	if err := s.rootBucket().CheckPath([]byte(bucket)); err != nil {
+		return fmt.Errorf("bucket %s: %w", bucket, err)
+	}
+	b, err := s.Bucket(bucket)
+	if err != nil {
+		return err
+	}
+	if err := b.CheckPath(key); err != nil {
+		return fmt.Errorf("bucket %s: %w", bucket, err)
+	}
+	return nil
+}
+
 type walk struct {
 	b     Bucket
 	from  []byte
@@ -150,7 +186,9 @@ func (w *walk) visit(id uint64, lo, hi []byte, depth int) bool {
 	case err != nil:
 	case depth == maxDepth:
 		err = errDepth
-	case depth > 0 || p.count() > 0: // only a bucket's root may be empty
+	case depth > 0 && p.count() == 0: // only a bucket's root may be empty
+		err = errEmpty
+	default:
 		err = p.check(lo, hi)
 	}
 	if err != nil {

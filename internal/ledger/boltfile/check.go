@@ -127,6 +127,10 @@ func (s *Snapshot) freelist(at uint64) (ids []uint64, overflow uint64, err error
 	if n > uint64(len(b)/8) {
 		return nil, 0, errBounds
 	}
+	// bbolt makes room before it knows the exact number, one page more at most.
+	if 8*n+2*uint64(s.meta.pageSize) < uint64(len(b)) {
+		return nil, 0, errLong
+	}
 	before := uint64(1) // bbolt sorts the list; pages 0 and 1 are never free
 	for i := range n {
 		id := native.Uint64(b[8*i:])

@@ -27,7 +27,7 @@ var (
 	errGap     = errors.New("elements are not packed")
 	errOrder   = errors.New("is not in order")
 	errHigh    = errors.New("lies beyond the end of the file's pages")
-	errLong    = errors.New("claims to be longer than any page is")
+	errLong    = errors.New("claims to be longer than it is")
 	errEmpty   = errors.New("is empty")
 	errDepth   = errors.New("lies too deep: the tree runs in circles")
 	errHeaders = errors.New("bucket value is too short")
@@ -35,8 +35,9 @@ var (
 
 // page is one branch or leaf page with its overflow, or an inline bucket.
 type page struct {
-	id uint64
-	b  []byte
+	id   uint64
+	b    []byte
+	size int // of one page without overflow; 0 for an inline bucket
 }
 
 func (p page) leaf() bool { return native.Uint16(p.b[8:]) == flagLeaf }
@@ -55,7 +56,7 @@ func (s *Snapshot) page(id uint64) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	p := page{id: id, b: b}
+	p := page{id: id, b: b, size: int(s.meta.pageSize)}
 	switch flags := native.Uint16(b[8:]); {
 	case flags != flagBranch && flags != flagLeaf:
 		err = errType
@@ -158,12 +159,10 @@ func (p page) branch(key []byte) (int, error) {
 }
 
 // check proves the order of the page's keys, that they lie in [lo, hi), and
-// that the data of the elements is packed without gaps, as bbolt writes it: so
-// no offset, no count and no length but the last can change unnoticed.
+// that the data of the elements is packed without gaps and ends in the last
+// page, as bbolt writes it: so no offset, no count and no length but the last
+// can change unnoticed.
 func (p page) check(lo, hi []byte) error {
-	if p.count() == 0 {
-		return errEmpty
-	}
 	var before []byte
 	next := p.at(p.count())
 	for i := range p.count() {
@@ -188,6 +187,9 @@ func (p page) check(lo, hi []byte) error {
 	}
 	if hi != nil && bytes.Compare(before, hi) >= 0 {
 		return errOrder
+	}
+	if p.size > 0 && next+uint64(p.size) <= uint64(len(p.b)) {
+		return errLong
 	}
 	return nil
 }
