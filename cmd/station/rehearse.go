@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -144,6 +145,10 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	}
 	return err
 }
+
+// swapTime is how long the verdict of a virtual device stands, and then how long
+// its slot is empty.
+const swapTime = 3 * time.Second
 
 // screen shows the rehearsal on the operator's screen.
 func (r *rehearseFlags) screen(ctx context.Context, v *bench.Rehearsal, line *flow.Line, log func(flow.Event)) error {

@@ -84,10 +84,9 @@ func (w *works) plan() (tui.Plan, error) {
 // watch lets the screen look into the ledger and at what the line depends on.
 // Both may be opened only after the PIN was typed.
 func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
-	if _, book := opened(); book != nil {
-		if day, err := bench.Day(book, time.Now()); err == nil {
-			cfg.Day = day
-		}
+	cfg.Today = func() (flow.Day, error) {
+		_, book := opened()
+		return bench.Day(book, time.Now())
 	}
 	cfg.History = func(query string) ([]tui.Row, error) {
 		_, book := opened()
@@ -109,7 +108,7 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 	}
 	cfg.Health = func() tui.Health {
 		h := bench.Look(opened())
-		return tui.Health{HSM: tui.Part(h.Token), Ledger: tui.Part(h.Ledger), Disk: tui.Part(h.Disk), Head: h.Head, Halted: !h.Token.OK}
+		return tui.Health{HSM: tui.Part(h.Token), Ledger: tui.Part(h.Ledger), Disk: tui.Part(h.Disk), Head: h.Head}
 	}
 }
 
@@ -117,7 +116,6 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 type lineScreen struct {
 	line    func() *flow.Line
 	prepare func() error
-	cancel  context.CancelFunc
 	done    chan flow.Counts
 	screen  *tui.Screen
 }

@@ -18,8 +18,7 @@ import (
 // tokenFlags name the token for commands that can do without a station file.
 type tokenFlags struct {
 	*options
-	uri      string
-	imported bool
+	uri string
 }
 
 func (t *tokenFlags) add(cmd *cobra.Command) {

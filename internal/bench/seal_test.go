@@ -169,8 +169,7 @@ func flashError(job *flow.Job, chip *sim.Chip, key []byte) error {
 func TestSealRelease(t *testing.T) {
 	s := newStation(t, exampleJob)
 	mac := esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
-	var chip *sim.Chip
-	chip = newChip(t, sim.Options{MAC: mac, OnBurn: func(before, after [31]uint32) {
+	chip := newChip(t, sim.Options{MAC: mac, OnBurn: func(before, after [31]uint32) {
 		// Asked at the instant when fuses change: the intent is on disk.
 		d, known, err := s.ledger.Device(mac)
 		if err != nil || !known || len(d.Intended) != len(d.Settled)+1 {

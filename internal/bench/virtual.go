@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"station/internal/esp32"
 	"station/internal/esploader"
@@ -20,6 +21,8 @@ type Virtual struct {
 	Pace  bool
 	// Chip, where set, changes the n-th chip (from 0) before it is made.
 	Chip func(n int, o *sim.Options)
+	// Swap is how long a person takes to change a device; 0 is no time.
+	Swap time.Duration
 
 	mu   sync.Mutex
 	made int
@@ -29,17 +32,42 @@ type Virtual struct {
 func (v *Virtual) FlowSlots() []flow.Slot {
 	var slots []flow.Slot
 	for i := range max(v.Slots, 1) {
-		slots = append(slots, flow.Slot{Name: fmt.Sprint(i + 1), Port: fmt.Sprintf("sim://%d", i+1), Next: v.next})
+		slots = append(slots, flow.Slot{Name: fmt.Sprint(i + 1), Port: fmt.Sprintf("sim://%d", i+1), Next: v.next()})
 	}
 	return slots
 }
 
-// next plugs a new chip in.
-func (v *Virtual) next(ctx context.Context, _ func()) (flow.Loader, error) {
-	n, ok := v.take()
-	if !ok || ctx.Err() != nil {
-		return nil, io.EOF
+// next plugs one new chip after the other into a slot.
+func (v *Virtual) next() func(ctx context.Context, removed func()) (flow.Loader, error) {
+	used := false
+	return func(ctx context.Context, removed func()) (flow.Loader, error) {
+		n, ok := v.take()
+		if !ok {
+			return nil, io.EOF
+		}
+		if used && v.Swap > 0 && !v.swap(ctx, removed) {
+			return nil, io.EOF
+		}
+		used = true
+		return v.plug(n)
 	}
+}
+
+// swap is a person who looks at the verdict, takes the device out and puts the
+// next one in.
+func (v *Virtual) swap(ctx context.Context, removed func()) bool {
+	for _, then := range []func(){removed, func() {}} {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(v.Swap):
+			then()
+		}
+	}
+	return true
+}
+
+func (v *Virtual) plug(n int) (flow.Loader, error) {
 	o := sim.Options{MAC: VirtualMAC(n), Pace: v.Pace}
 	if v.Chip != nil {
 		v.Chip(n, &o)

@@ -57,6 +57,10 @@ func (l *Line) Run(ctx context.Context) Counts {
 		}
 	}
 	ready := l.event(LineReady)
+	ready.Target = l.Job.Line.Target
+	for _, step := range Procedure(l.Job) {
+		ready.Steps = append(ready.Steps, step.ID)
+	}
 	for _, s := range l.Slots {
 		ready.Slots = append(ready.Slots, s.Name)
 	}
