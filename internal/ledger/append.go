@@ -166,6 +166,7 @@ var rules = map[record.Kind]func(*txn, *record.Entry, record.Device) error{
 		return nil
 	},
 	record.KeyAssigned:  (*txn).allowKey,
+	record.SerialBound:  (*txn).allowSerial,
 	record.PlanApproved: (*txn).allowApproval,
 	record.BatchOpened:  (*txn).allowOpen,
 	record.BatchClosed:  (*txn).allowClose,
@@ -198,6 +199,22 @@ func (t *txn) allowKey(e *record.Entry, d record.Device) error {
 		return fmt.Errorf("%w: %s belongs to %s", record.ErrKeyTaken, e.KeyID, mac)
 	}
 	return nil
+}
+
+// allowSerial keeps the promises about serial numbers: no device has two, and
+// none is given twice.
+func (t *txn) allowSerial(e *record.Entry, d record.Device) error {
+	if e.Serial == "" || e.MAC.IsZero() {
+		return errors.New("a serial number needs its device's MAC")
+	}
+	if d.Serial != "" && d.Serial != e.Serial {
+		return fmt.Errorf("%w: %s has %s, not %s", record.ErrSerialTaken, e.MAC, d.Serial, e.Serial)
+	}
+	mac, bound, err := owner(t, serialName(e.Serial))
+	if err == nil && bound && mac != e.MAC {
+		err = fmt.Errorf("%w: %s belongs to %s", record.ErrSerialTaken, e.Serial, mac)
+	}
+	return err
 }
 
 func (t *txn) allowApproval(e *record.Entry, _ record.Device) error {

@@ -97,6 +97,10 @@ func (u *auditor) promises(e record.Entry, d *record.Device) {
 		if d.KeyID != "" && d.KeyID != e.KeyID {
 			u.fault(n, "%s gets a second key", e.MAC)
 		}
+	case record.SerialBound:
+		if d.Serial != "" && d.Serial != e.Serial {
+			u.fault(n, "%s gets a second serial number", e.MAC)
+		}
 	case record.NumberTaken:
 		l, _ := u.idx.lot(e.Lot())
 		if limit := l.Limit(e); !u.log.some && (e.Number != l.Reserved+1 || limit > 0 && e.Number > limit) {
@@ -121,9 +125,10 @@ func (u *auditor) indexes(e record.Entry, d *record.Device, c *chunk) {
 		case !bytes.Equal(have.payload, p.payload):
 			u.fault(int64(e.Index), "its key %s belongs to another device too", p.key)
 		}
-		if e.Policy == shared {
+		switch {
+		case e.Policy == shared:
 			x.shared[p.key] = true
-		} else if d.KeyID == "" {
+		case e.Kind == record.SerialBound && d.Serial == "", e.Kind == record.KeyAssigned && d.KeyID == "":
 			x.bound++
 		}
 	}
@@ -249,7 +254,7 @@ func (u *auditor) extraKeys(s *snapshot) {
 			continue
 		}
 		d, _, _ := bareDevice(s, mac)
-		if bound && !u.idx.shared[key] && d.KeyID != key {
+		if bound && !u.idx.shared[key] && d.KeyID != key && serialName(d.Serial) != key {
 			u.fault(-1, "the index of keys has %q, which no entry binds", key)
 		}
 	}

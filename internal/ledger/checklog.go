@@ -157,8 +157,10 @@ func (c *chunk) lookUp(e record.Entry) {
 	if _, have := c.devices[e.MAC]; !have && !e.MAC.IsZero() {
 		c.devices[e.MAC] = c.fetch(inDevices, string(e.MAC[:]))
 	}
-	if e.Kind == record.KeyAssigned {
-		c.owners[e.KeyID] = c.fetch(inKeys, e.KeyID)
+	for _, p := range indexed(e) {
+		if p.bucket == inKeys {
+			c.owners[p.key] = c.fetch(inKeys, p.key)
+		}
 	}
 }
 

@@ -78,7 +78,7 @@ func open(path string, o Options) (*Ledger, error) {
 	if l.first.Simulated != o.Simulated {
 		err = record.ErrMixed
 	} else {
-		l.w, err = openWriter(path, l.first.Simulated)
+		l.w, err = openWriter(path, l.first.Simulated, l.read.f)
 	}
 	if err == nil {
 		err = l.catchUp()

@@ -38,6 +38,7 @@ func same(a, b map[string]string) bool {
 func TestPinsKeepASnapshot(t *testing.T) {
 	for _, announced := range []bool{true, false} {
 		l := start(t, bench)
+		l.w.db.NoSync = true // this is about pages
 		for n := range 20 {
 			add(t, l, run(n)[:3]...)
 		}

@@ -45,6 +45,8 @@ func indexed(e record.Entry) []index {
 			return []index{{inKeys, e.KeyID, nil}}
 		}
 		return []index{{inKeys, e.KeyID, e.MAC[:]}}
+	case record.SerialBound:
+		return []index{{inKeys, serialName(e.Serial), e.MAC[:]}}
 	case record.PlanApproved:
 		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))}}
 	case record.LedgerKey:
@@ -52,6 +54,10 @@ func indexed(e record.Entry) []index {
 	}
 	return nil
 }
+
+// serialName is a serial number among the key IDs, which begin with a policy:
+// both are names that belong to one device for ever.
+func serialName(serial string) string { return "serial:" + serial }
 
 func approval(station, digest string) string { return digest + "\x00" + station }
 

@@ -194,6 +194,11 @@ func (l *Ledger) KeyOwner(keyID string) (mac esp32.MAC, bound bool, err error) {
 	return mac, bound, nil
 }
 
+// SerialOwner returns the device that a serial number is bound to for ever.
+func (l *Ledger) SerialOwner(serial string) (mac esp32.MAC, bound bool, err error) {
+	return l.KeyOwner(serialName(serial))
+}
+
 // Approved tells whether a person approved the burn plan of that digest at the
 // station.
 func (l *Ledger) Approved(station, digest string) (yes bool, err error) {

@@ -1,33 +1,35 @@
 package ledger
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"iter"
+
+	"station/internal/ledger/boltfile"
 )
 
 // Stored is a device as it is stored, for whoever reads a great many and wants
 // a few fields of each: decoding is most of the work of Devices.
 type Stored struct {
-	Device []byte // JSON of record.Device, without its images
-	Images []byte // the entry that verified them; nil for none
-	Last   []byte // the device's last entry
+	Device  []byte // JSON of record.Device, without its images
+	Last    uint64 // index of the device's last entry
+	Flashed uint64 // index of the entry that verified its images; 0 for none
 }
 
-// StoredDevices yields what Devices does, not decoded.
-func (l *Ledger) StoredDevices() iter.Seq2[Stored, error] {
-	return func(yield func(Stored, error) bool) {
+// StoredDevices yields what Devices does, not decoded, some devices at a time.
+func (l *Ledger) StoredDevices() iter.Seq2[[]Stored, error] {
+	return func(yield func([]Stored, error) bool) {
 		from := ""
 		for {
 			list, next, err := l.stored(from)
-			for _, d := range list {
-				if !yield(d, nil) {
-					return
-				}
-			}
 			if err != nil {
-				yield(Stored{}, fmt.Errorf("devices: %w", err))
+				err = fmt.Errorf("devices: %w", err)
 			}
-			if from = next; from == "" || err != nil {
+			if len(list) == 0 && err == nil || !yield(list, err) || err != nil {
+				return
+			}
+			if from = next; from == "" {
 				return
 			}
 		}
@@ -45,22 +47,66 @@ func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
 			if next = string(it.Key); len(list) == scanned {
 				return nil
 			}
-			f, err := s.find(inDevices, next, it.Value)
+			payload, err := unseal(inDevices, next, it.Value)
 			if err != nil {
 				return err
 			}
-			last, err := lastOf(f.payload)
-			if err != nil {
+			var d Stored
+			if d.Last, err = lastOf(payload); err != nil {
 				return err
 			}
-			d := Stored{Device: f.payload[deviceHead:], Images: f.images}
-			if d.Last, err = entryAt(s, last); err != nil {
+			if d.Flashed, err = flashedBy(payload); err != nil {
 				return err
 			}
+			d.Device = payload[deviceHead:]
 			list = append(list, d)
 		}
 		next = ""
 		return nil
 	})
 	return list, next, err
+}
+
+// LinesAt returns the stored bytes of some entries, each held against its leaf.
+func (l *Ledger) LinesAt(indexes ...uint64) (list [][]byte, err error) {
+	err = l.view(func(*snapshot) error {
+		// A snapshot of its own, not older than view's, so view keeps its pages too.
+		bolt, err := boltfile.Open(&remembered{l.read.f, map[int64][]byte{}})
+		if err != nil {
+			return err
+		}
+		s := &snapshot{Snapshot: bolt, buckets: map[string]boltfile.Bucket{}}
+		list = make([][]byte, len(indexes))
+		for i, n := range indexes {
+			if list[i], err = entryAt(s, n); err != nil {
+				return fmt.Errorf("entry %d: %w", n, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// remembered is a file that remembers, for the length of one look, the pages
+// that lead to others.
+type remembered struct {
+	boltfile.File
+	pages map[int64][]byte
+}
+
+const flagBranch = 1
+
+// ReadAt reads from the file what it does not remember.
+func (r *remembered) ReadAt(b []byte, at int64) (int, error) {
+	if page := r.pages[at]; len(page) >= len(b) && page != nil {
+		return copy(b, page), nil
+	}
+	n, err := r.File.ReadAt(b, at)
+	if n == pageSize && binary.NativeEndian.Uint16(b[8:]) == flagBranch {
+		r.pages[at] = bytes.Clone(b)
+	}
+	return n, err
 }

@@ -22,6 +22,7 @@ type writer struct {
 	mu     sync.Mutex
 	db     *bbolt.DB
 	file   *os.File    // bbolt's own
+	read   *os.File    // the reader's
 	pins   []*bbolt.Tx // read transactions that keep pages for readers, oldest first
 	head   head
 	known  map[esp32.MAC]record.Device // the devices of the last entries
@@ -29,12 +30,12 @@ type writer struct {
 	broken error                       // bbolt panicked on damage, or the ledger is closed
 }
 
-func openWriter(path string, simulated bool) (*writer, error) {
+func openWriter(path string, simulated bool, read *os.File) (*writer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, onDisk(err)
 	}
-	w := &writer{head: head{simulated: simulated}, stale: true}
+	w := &writer{read: read, head: head{simulated: simulated}, stale: true}
 	err = guarded(func() (err error) {
 		w.db, err = bbolt.Open(path, fileMode, boltOptions(info.Size(), func(f *os.File) { w.file = f }))
 		return err
@@ -127,7 +128,7 @@ func (w *writer) transact(o Options, fn func(*txn) error) error {
 	if w.stale {
 		w.known = map[esp32.MAC]record.Device{}
 	}
-	t := newTxn(tx, w.head, o, w.file)
+	t := newTxn(tx, w.head, o, w.read)
 	t.known = w.known
 	if w.stale {
 		err = t.findHead()
