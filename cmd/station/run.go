@@ -14,10 +14,10 @@ import (
 // runFlags are those of station run.
 type runFlags struct {
 	*options
-	job, batch, operator, approve string
-	ports                         []string
-	count                         int
-	once, headless                bool
+	job, batch, operator, approve, serial string
+	ports                                 []string
+	count                                 int
+	once, headless                        bool
 }
 
 func runCommand(o *options) *cobra.Command { return (&runFlags{options: o}).command() }
@@ -47,6 +47,7 @@ Exit code: 0 every device passed, 1 a device failed or is in quarantine,
 	f.BoolVar(&r.headless, "headless", false, "JSON lines on standard output, no screen")
 	f.StringVar(&r.batch, "batch", "", "batch `ID` for the ledger")
 	f.StringVar(&r.operator, "operator", "", "operator `ID` for the ledger")
+	f.StringVar(&r.serial, "serial", "", "serial number of the next device, where the job demands one and nobody scans it")
 	f.StringVar(&r.approve, "approve", "", "approve the burn plan with this `DIGEST`")
 	_ = cmd.MarkFlagRequired("job")
 	cmd.MarkFlagsMutuallyExclusive("count", "once")
@@ -71,6 +72,9 @@ func (r *runFlags) run(ctx context.Context) error {
 		return err
 	}
 	if err := w.approveAs(r.approve); err != nil {
+		return err
+	}
+	if err := w.scanned(); err != nil {
 		return err
 	}
 	return headless(ctx, w.line, os.Stdout, w.log)

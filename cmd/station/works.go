@@ -80,7 +80,23 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		Slots: w.slots, Once: w.once, Count: w.count,
 		Healthy: ready,
 	}
+	w.line.Serials = w.job.Serials(w.ledger.SerialOwner)
 	return nil
+}
+
+// scanned takes the serial number of --serial for the next device; without a
+// screen nobody can scan another one.
+func (w *works) scanned() error {
+	switch {
+	case w.serial != "" && w.line.Serials == nil:
+		return errors.New("run: --serial: the job demands no serial numbers; leave it out or write [serial] into the job")
+	case w.line.Serials == nil:
+		return nil
+	case w.serial == "":
+		w.line.Serials = nil
+		return nil
+	}
+	return w.line.Serials.Scan("", w.serial)
 }
 
 // approveAs approves the job's burn plan with a digest, or with "" finds that

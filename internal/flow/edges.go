@@ -70,6 +70,7 @@ type DeviceKey struct {
 type Ledger interface {
 	Append(e record.Entry) (record.Entry, error)
 	Device(mac esp32.MAC) (record.Device, bool, error)
+	SerialOwner(serial string) (esp32.MAC, bool, error)
 	Approved(station, digest string) (bool, error)
 	// Reserve takes the next number of the entry's batch or job for its device:
 	// record.ErrQuota if there is none left. A device keeps the number it has.

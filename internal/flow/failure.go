@@ -132,6 +132,7 @@ var sentinels = []struct {
 }{
 	{record.ErrKeyTaken, "E-LEDGER-DISAGREES"},
 	{record.ErrKeyBound, "E-LEDGER-DISAGREES"},
+	{record.ErrSerialTaken, "E-LEDGER-DISAGREES"},
 	{record.ErrQuota, "E-QUOTA"},
 	{record.ErrBatch, "E-BATCH"},
 	{esp32.ErrPortGone, "E-PORT-GONE"},

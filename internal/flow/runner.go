@@ -319,7 +319,7 @@ func (v *visit) fail(err error) Outcome {
 // ledgerFailure tells what the ledger refuses because of what it holds from a
 // ledger that cannot be written.
 func ledgerFailure(err error) error {
-	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrQuota, record.ErrBatch} {
+	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrSerialTaken, record.ErrQuota, record.ErrBatch} {
 		if errors.Is(err, refusal) {
 			return err
 		}

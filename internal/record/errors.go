@@ -10,6 +10,8 @@ var (
 	ErrKeyTaken = errors.New("the key belongs to another device")
 	// ErrKeyBound: the MAC already has another key. A device has one key for ever.
 	ErrKeyBound = errors.New("the device already has another key")
+	// ErrSerialTaken: the serial number belongs to another MAC, or the MAC has another one.
+	ErrSerialTaken = errors.New("the serial number is taken")
 	// ErrMixed: a simulated entry for a real ledger, or a real one for a simulated ledger.
 	ErrMixed = errors.New("simulated and real entries are never mixed")
 	// ErrQuota: the lot already has as many devices as it may have.
