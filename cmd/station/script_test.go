@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"station": main})
+	testscript.Main(m, map[string]func(){"station": main, "interrupted": interrupted})
 }
 
 // Each script is one feature, as its user meets it. The example job is in

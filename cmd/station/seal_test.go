@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -27,6 +28,7 @@ type workplace struct {
 	t    *testing.T
 	dir  string
 	bin  string
+	hsm  string     // folder of the token's store, its configuration and PIN
 	args [][]string // of everything that was started
 	out  []byte     // everything that was printed
 }
@@ -41,27 +43,32 @@ func newWorkplace(t *testing.T) *workplace {
 	}
 	w := &workplace{t: t, dir: t.TempDir()}
 	w.bin = filepath.Join(t.TempDir(), "station")
-	store := filepath.Join(t.TempDir(), "tokens") // the HSM's own, out of the search
-	conf := filepath.Join(filepath.Dir(store), "softhsm2.conf")
+	w.hsm = t.TempDir() // out of the search
 	for _, err := range []error{
-		os.Symlink(self, w.bin), os.Mkdir(store, 0o700),
-		os.WriteFile(conf, fmt.Appendf(nil, "directories.tokendir = %s\nobjectstore.backend = file\n", store), 0o600),
+		os.Symlink(self, w.bin), os.Mkdir(filepath.Join(w.hsm, "tokens"), 0o700),
 		os.CopyFS(filepath.Join(w.dir, "example"), os.DirFS("../../fixtures/example")),
-		os.WriteFile(filepath.Join(filepath.Dir(store), "pin"), []byte(testPIN), 0o600),
-		os.WriteFile(filepath.Join(w.dir, "station.toml"), fmt.Appendf(nil,
-			"id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:%s/pin\"\n", filepath.Dir(store)), 0o600),
+		os.WriteFile(filepath.Join(w.hsm, "pin"), []byte(testPIN), 0o600),
+		furnish(w.dir, w.hsm, "/usr/lib/softhsm/libsofthsm2.so"),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("SOFTHSM2_CONF", conf)
+	t.Setenv("SOFTHSM2_CONF", filepath.Join(w.hsm, "softhsm2.conf"))
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "line-1", "--so-pin", "12345678", "--pin", testPIN).CombinedOutput()
 	if err != nil {
 		t.Fatalf("softhsm2-util: %v\n%s", err, out)
 	}
 	w.run(0, "hsm", "init", "--policy", "derived", "--label", "station-master")
 	return w
+}
+
+// furnish writes the station file of a place and the configuration of its HSM.
+func furnish(place, hsm, module string) error {
+	return errors.Join(
+		os.WriteFile(filepath.Join(hsm, "softhsm2.conf"), fmt.Appendf(nil, "directories.tokendir = %s/tokens\nobjectstore.backend = file\n", hsm), 0o600),
+		os.WriteFile(filepath.Join(place, "station.toml"), fmt.Appendf(nil,
+			"id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=line-1?module-path=%s&pin-source=file:%s/pin\"\n", module, hsm), 0o600))
 }
 
 func (w *workplace) command(args ...string) *exec.Cmd {
@@ -89,6 +96,7 @@ func (w *workplace) run(code int, args ...string) (stdout, stderr string) {
 type chip struct {
 	address string
 	buttons io.Writer
+	answers *bufio.Reader
 	stop    func()
 }
 
@@ -117,7 +125,7 @@ func startSim(t *testing.T, cmd *exec.Cmd) *chip {
 		t.Fatal(err)
 	}
 	stopped := false
-	c := &chip{address: strings.TrimSpace(address), buttons: in}
+	c := &chip{address: strings.TrimSpace(address), buttons: in, answers: lines}
 	c.stop = func() {
 		if stopped {
 			return

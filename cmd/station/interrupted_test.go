@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"station/internal/esp32"
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// The program "interrupted" is station run to which something happens at one
+// of its moments: before or after an entry of the ledger, before or after a
+// write of the chip's registers, after an event has been told.
+//
+//	INTERRUPT=list FILE      writes the names of all moments, one a line
+//	INTERRUPT=kill N         kill -9 at the N-th, from 0
+//	INTERRUPT=signal N S...  sends itself these signals (numbers) there
+//	INTERRUPT=full N         from there on no file may be written
+
+// moments counts what happens and acts at one of them.
+type moments struct {
+	mu    sync.Mutex
+	names []string
+	at    int
+	act   func()
+}
+
+func (m *moments) pass(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names = append(m.names, fmt.Sprintf(format, args...))
+	if len(m.names) == m.at+1 {
+		m.act()
+	}
+}
+
+func interrupted() {
+	r := &runFlags{options: &options{station: "station.toml"}}
+	cmd := r.command()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return r.interrupted(cmd.Context()) }
+	os.Exit(report(cmd.ExecuteContext(context.Background())))
+}
+
+// interrupted is run without a screen.
+func (r *runFlags) interrupted(ctx context.Context) error {
+	ctx, stop := unbroken(ctx)
+	defer stop()
+	w := &works{runFlags: r}
+	defer w.Close()
+	if err := w.loadFiles(); err != nil {
+		return err
+	}
+	if err := w.open(ctx, nil); err != nil {
+		return err
+	}
+	m := &moments{at: -1}
+	what, rest, _ := strings.Cut(os.Getenv("INTERRUPT"), " ")
+	switch what {
+	case "list":
+		defer func() { _ = os.WriteFile(rest, []byte(strings.Join(m.names, "\n")), 0o600) }()
+	case "kill":
+		fmt.Sscan(rest, &m.at)
+		m.act = func() { sendSelf(syscall.SIGKILL); select {} }
+	case "signal":
+		signals := []syscall.Signal{0, 0, 0}
+		n, _ := fmt.Sscan(rest, &m.at, &signals[0], &signals[1], &signals[2])
+		m.act = func() { sendSelf(signals[:n-1]...); <-ctx.Done() }
+	case "full":
+		fmt.Sscan(rest, &m.at)
+		m.act = func() { limitFiles(os.Getpid(), 0) }
+	}
+	w.line.Ledger = watchedLedger{w.line.Ledger, m}
+	for i, s := range w.line.Slots {
+		w.line.Slots[i].Next = func(ctx context.Context, removed func()) (flow.Loader, error) {
+			l, err := s.Next(ctx, removed)
+			return watchedLoader{l, m}, err
+		}
+	}
+	if err := w.approveAs(r.approve); err != nil {
+		return err
+	}
+	return headless(ctx, w.line, watchedOutput{os.Stdout, m}, w.log)
+}
+
+func sendSelf(signals ...syscall.Signal) {
+	for _, s := range signals {
+		_ = syscall.Kill(os.Getpid(), s)
+	}
+}
+
+// limitFiles lets a process write no file beyond n bytes from its beginning,
+// as a full disk does; -1 lifts the limit. Any user may do that to his own.
+func limitFiles(pid, n int) {
+	var limit unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, nil, &limit); err != nil {
+		panic(err)
+	}
+	limit.Cur = limit.Max
+	if n >= 0 {
+		limit.Cur = uint64(n)
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+		panic(err)
+	}
+}
+
+type watchedLedger struct {
+	flow.Ledger
+	m *moments
+}
+
+func (l watchedLedger) Append(e record.Entry) (record.Entry, error) {
+	name := strings.TrimSpace(fmt.Sprint(e.Kind, " ", e.Stage))
+	l.m.pass("before the entry %s", name)
+	e, err := l.Ledger.Append(e)
+	l.m.pass("after the entry %s", name)
+	return e, err
+}
+
+type watchedLoader struct {
+	flow.Loader
+	m *moments
+}
+
+func (l watchedLoader) WriteReg(ctx context.Context, writes ...esp32.RegWrite) error {
+	l.m.pass("before a write of %d registers", len(writes))
+	err := l.Loader.WriteReg(ctx, writes...)
+	l.m.pass("after a write of %d registers", len(writes))
+	return err
+}
+
+type watchedOutput struct {
+	io.Writer
+	m *moments
+}
+
+// Write passes one JSON line on.
+func (w watchedOutput) Write(line []byte) (int, error) {
+	n, err := w.Writer.Write(line)
+	if name := field(line, "event"); name != flow.StepProgress {
+		w.m.pass("%s", strings.TrimSpace(name+" "+field(line, "step")))
+	}
+	return n, err
+}
+
+func field(line []byte, name string) string {
+	_, rest, _ := bytes.Cut(line, []byte(`"`+name+`":"`))
+	value, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(value)
+}
+
+// momentsOf are the moments whose names begin so.
+func momentsOf(names []string, prefixes ...string) []int {
+	var list []int
+	for i, name := range names {
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			list = append(list, i)
+		}
+	}
+	return list
+}

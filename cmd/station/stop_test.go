@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// A stop at any moment: what can be undone stops at the next command, a burn
+// that was begun is finished and read back, the ledger says so, and the device
+// goes on when it is put back. A second and a third Ctrl-C change nothing.
+func TestStoppedAnywhere(t *testing.T) {
+	f := newFloor(t)
+	for _, i := range momentsOf(f.moments, "before the entry", "after the entry", "step.", "device.") {
+		t.Run(fmt.Sprintf("%03d %s", i, f.moments[i]), func(t *testing.T) {
+			t.Parallel()
+			f.stop(t, i, syscall.SIGINT, syscall.SIGINT, syscall.SIGINT)
+		})
+	}
+	flash := slices.Index(f.moments, "step.started flash")
+	burn := slices.Index(f.moments, "after the entry burn.intended key")
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		for _, i := range []int{flash, burn, burn + 3} {
+			t.Run(fmt.Sprintf("%v %s", s, f.moments[i]), func(t *testing.T) {
+				t.Parallel()
+				f.stop(t, i, s)
+			})
+		}
+	}
+}
+
+// stop sends the signals at a moment of a visit.
+func (f *floor) stop(t *testing.T, at int, signals ...syscall.Signal) {
+	tr := f.trial(t)
+	interrupt := fmt.Sprint("signal ", at)
+	for _, s := range signals {
+		interrupt += fmt.Sprint(" ", int(s))
+	}
+	step, code := tr.stepAt(at), 1
+	if step == "seal" || step == "" && at > len(f.moments)/2 {
+		code = 0 // nothing was left to stop
+	}
+	events := tr.run(code, interrupt)
+	last := slices.IndexFunc(events, func(e flow.Event) bool { return e.Verdict != "" })
+	switch {
+	case step == "" && code == 1: // before the first device
+		if last >= 0 {
+			t.Errorf("a device was begun: %v", events)
+		}
+	case code == 0:
+		if last < 0 || events[last].Verdict != record.Pass {
+			t.Errorf("got %v", events)
+		}
+	default:
+		f.stopped(t, tr, step, events)
+	}
+	tr.finish()
+}
+
+// stopped checks a visit that a signal ended in the step.
+func (f *floor) stopped(t *testing.T, tr *trial, step string, events []flow.Event) {
+	t.Helper()
+	for _, e := range events {
+		if e.Event == flow.StepStarted && slices.Index(stepOrder, e.Step) > slices.Index(stepOrder, step) {
+			t.Errorf("step %s was begun after the stop in %s", e.Step, step)
+		}
+		if e.Verdict != "" && (e.Verdict != record.Retry || e.Code != "E-STOPPED") {
+			t.Errorf("got %s %s (%s), want RETRY E-STOPPED", e.Verdict, e.Code, e.Detail)
+		}
+	}
+	list := tr.entries()
+	if len(list) == 0 { // before anybody knew who it was
+		return
+	}
+	if e := list[len(list)-1]; e.Kind != record.Failed || e.Code != "E-STOPPED" {
+		t.Errorf("the ledger's last entry is %s %s", e.Kind, e.Code)
+	}
+	open := map[string]bool{}
+	for _, e := range list {
+		switch e.Kind {
+		case record.BurnIntended:
+			open[e.Stage] = true
+		case record.BurnSettled:
+			delete(open, e.Stage)
+		}
+	}
+	if len(open) > 0 {
+		t.Errorf("burns were begun and not finished: %v", open)
+	}
+}
+
+var stepOrder = []string{"connect", "admit", "key", "flash", "burn-key", "burn-crypt", "boot", "lock", "last-boot", "seal"}
+
+// stepAt is the step in which a moment lies; "" outside of any.
+func (f *floor) stepAt(moment int) string {
+	step := ""
+	for _, name := range f.moments[:moment+1] {
+		if s, ok := strings.CutPrefix(name, "step.started "); ok {
+			step = s
+		}
+		if strings.HasPrefix(name, "device.passed") || name == "line.done" {
+			step = ""
+		}
+	}
+	return step
+}
