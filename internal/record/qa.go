@@ -1,0 +1,13 @@
+package record
+
+// What happens to a sealed device besides the line's work. Both are remarks:
+// they change nothing that the ledger knows of the device.
+const (
+	// LabelPrinted: a label of the device was printed. Decision is "print" or
+	// "reprint", Message says in which form and where to.
+	LabelPrinted Kind = "label.printed"
+	// KeyRecovered: somebody got the device's key again, or images that it
+	// encrypts. Decision says which, Message for whom and why. It is on disk
+	// before the key leaves the token.
+	KeyRecovered Kind = "key.recovered"
+)
