@@ -2,132 +2,128 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"strings"
+	"net"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"station/internal/flow"
-	"station/internal/record"
+	"station/internal/hsm/hsmtest"
+	"station/internal/port"
 	"station/internal/sim"
 )
 
-// line is a line of virtual slots at this station.
-func (s *station) line(v *Virtual) *flow.Line {
-	l := &flow.Line{Runner: *s.runner(), Slots: v.FlowSlots()}
-	l.Serials = s.job.Serials(s.ledger.SerialOwner)
-	return l
+// A slot that waits for a device when the line is paused begins none before
+// the line goes on.
+func TestPausedWhileWaiting(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray()
+		s := newShift(t, token, job, tr.slot("1"))
+		s.line.Count = 1
+		done := make(chan flow.Counts)
+		go func() { done <- s.line.Run(t.Context()) }()
+		synctest.Wait()
+		s.line.Pause(true)
+		tr.put <- newChip(t, sim.Options{FlashSize: 1 << 20})
+		time.Sleep(time.Minute)
+		s.wantStory()
+		s.line.Pause(false)
+		<-done
+		s.wantStory("1 PASS ")
+	})
 }
 
-const withSerial = "\n[serial]\npattern = \"SN[0-9]{4}\"\n\n[boot]"
-
-// A serial number is scanned before or after a device is plugged in, is held
-// against the job's pattern and the ledger, and stays with its device.
-func TestSerialNumbers(t *testing.T) {
-	s := newStation(t, editJob(t, "\n[boot]", withSerial))
-	v := &Virtual{Slots: 1, Count: 2}
-	l := s.line(v)
-	if err := l.Serials.Scan("", "nonsense"); !errors.Is(err, flow.ErrSerial) {
-		t.Errorf("a wrong serial: %v", err)
-	}
-	if err := l.Serials.Scan("", "SN0001"); err != nil {
-		t.Fatal(err)
-	}
-	emit := l.Emit
-	l.Emit = func(e flow.Event) {
-		emit(e)
-		if e.Event == flow.StepStarted && e.Step == "bind" && e.MAC == VirtualMAC(1) {
-			go func() { // the operator, after a wrong one
-				if err := l.Serials.Scan(e.Slot, "SN0001"); !errors.Is(err, flow.ErrSerial) {
-					t.Errorf("a serial twice: %v", err)
-				}
-				for l.Serials.Scan(e.Slot, "SN0002") != nil {
-					time.Sleep(time.Millisecond)
-				}
-			}()
-		}
-	}
-	if c := l.Run(t.Context()); c.Passed != 2 {
-		t.Fatalf("%+v", c)
-	}
-	for n, want := range []string{"SN0001", "SN0002"} {
-		d, _, err := s.ledger.Device(VirtualMAC(n))
-		if err != nil || d.Serial != want {
-			t.Errorf("device %d: serial %q, %v", n, d.Serial, err)
-		}
-	}
-	if err := s.line(v).Serials.Scan("", "SN0002"); err == nil || !strings.Contains(err.Error(), VirtualMAC(1).String()) {
-		t.Errorf("a serial of the ledger: %v", err)
-	}
-}
-
-func TestSerialThatNobodyCanScan(t *testing.T) {
-	s := newStation(t, editJob(t, "\n[boot]", withSerial))
-	wantVerdict(t, s.visit(newChip(t, sim.Options{})), record.Station, "E-SERIAL")
-}
-
-// After the retests that the job allows a device is set aside; an engineer's
-// release starts the count anew.
-func TestRetests(t *testing.T) {
-	s := newStation(t, editJob(t, "\n[boot]", "\n[line]\nretests = 1\n\n[boot]"))
-	chip := newChip(t, sim.Options{Faults: []sim.Fault{{Kind: sim.MuteApp, Times: -1}}})
-	s.job.Boot.Timeout = flow.Duration(300 * time.Millisecond)
-	wantVerdict(t, s.visit(chip), record.Retry, "E-BOOT-MARKER")
-	wantVerdict(t, s.visit(chip), record.Retry, "E-BOOT-MARKER")
-	wantVerdict(t, s.visit(chip), record.Quarantine, "E-RETESTS")
-	wantVerdict(t, s.visit(chip), record.Quarantine, "E-SET-ASIDE")
-	if _, err := s.ledger.Append(record.Entry{Kind: record.Released, MAC: chipMAC, Operator: "anna", Message: "new firmware", Simulated: true}); err != nil {
-		t.Fatal(err)
-	}
-	chip.Heal()
-	wantVerdict(t, s.visit(chip), record.Pass, "")
-}
-
-// A failure holds its slot until somebody has seen it; a pause starts nothing.
-func TestPauseAndAcknowledge(t *testing.T) {
-	s := newStation(t, exampleJob)
-	l := s.line(&Virtual{Slots: 1, Count: 2, Chip: func(n int, o *sim.Options) {
-		if n == 0 {
-			o.Faults = []sim.Fault{{Kind: sim.Brownout, Times: -1}}
-		}
-	}})
-	l.NeedAck = true
-	events := make(chan flow.Event, 10000)
-	l.Emit = func(e flow.Event) { events <- e }
-	done := make(chan flow.Counts)
-	l.Pause(true)
-	go func() { done <- l.Run(t.Context()) }()
-	if e, ok := next(events, 100*time.Millisecond, flow.StepStarted); ok {
-		t.Fatalf("a paused line has begun: %+v", e)
-	}
-	l.Pause(false)
-	if _, ok := next(events, time.Minute, flow.DeviceFailed); !ok {
-		t.Fatal("the first device did not fail")
-	}
-	if e, ok := next(events, 100*time.Millisecond, flow.StepStarted); ok {
-		t.Fatalf("the slot went on before the failure was acknowledged: %+v", e)
-	}
-	l.Ack("1")
-	if _, ok := next(events, time.Minute, flow.DevicePassed); !ok {
-		t.Fatal("the second device did not pass")
-	}
-	if c := <-done; c.Passed != 1 || c.Retry != 1 {
-		t.Errorf("%+v", c)
-	}
-}
-
-// next waits for an event of that name.
-func next(events <-chan flow.Event, within time.Duration, name string) (flow.Event, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	for {
-		select {
-		case e := <-events:
-			if e.Event == name {
-				return e, true
+// With --once a line that cannot go on ends, and says what it owes.
+func TestOnceEndsWhenHalted(t *testing.T) {
+	cfg, faults := hsmtest.Faulty(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	token := hsmtest.Open(t, cfg)
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		late := newTray()
+		s := newShift(t, token, job, newTray(newChip(t, sim.Options{FlashSize: 1 << 20})).slot("1"), late.slot("2"))
+		s.line.Once = true
+		s.on = func(e flow.Event) {
+			if e.Event == flow.LineHalted {
+				late.put <- newChip(t, sim.Options{MAC: VirtualMAC(2), FlashSize: 1 << 20})
 			}
-		case <-ctx.Done():
-			return flow.Event{}, false
+		}
+		faults.Set("C_Sign 0x5 -1 0")
+		counts := s.line.Run(t.Context())
+		s.wantStory("1 STATION E-HSM", "line.halted E-HSM")
+		if counts != (flow.Counts{Station: 1, Missing: 1}) {
+			t.Errorf("%+v", counts)
+		}
+	})
+}
+
+// A fault of the program itself does not pass by itself: the line waits for a
+// person, and ends when it is told to.
+func TestPanicHaltsForGood(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		s := newShift(t, token, job, newTray(newChip(t, sim.Options{FlashSize: 1 << 20})).slot("1"))
+		var broken atomic.Bool
+		s.line.Now = func() time.Time {
+			if broken.Swap(false) {
+				panic("the clock is broken")
+			}
+			return time.Now()
+		}
+		s.on = func(e flow.Event) {
+			broken.Store(e.Event == flow.StepDone && e.Step == "flash")
+		}
+		s.line.Run(ctx)
+		s.wantStory("1 STATION E-PANIC", "line.halted E-PANIC")
+	})
+}
+
+// A port that another program holds is told of once, halts nobody else, and is
+// used as soon as it is free.
+func TestPortOfAnotherProgram(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	free := newChip(t, sim.Options{FlashSize: 1 << 20, NoLines: true, InLoader: true})
+	held := newChip(t, sim.Options{MAC: VirtualMAC(2), FlashSize: 1 << 20, NoLines: true, InLoader: true})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { _ = free.Serve(ctx, listener) }()
+	pty, err := held.ServePTY(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := port.Open(pty.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	s := newShift(t, token, smallProduct(t), Slot("1", "socket://"+listener.Addr().String(), "manual", false), Slot("2", pty.Path, "manual", false))
+	s.line.Count = 2
+	s.on = func(e flow.Event) {
+		chip := map[string]*sim.Chip{"1": free, "2": held}[e.Slot]
+		switch {
+		case e.Event == flow.StepStarted && e.Step == "boot":
+			chip.PressReset(false)
+		case e.Event == flow.DevicePassed && e.Slot == "1":
+			time.AfterFunc(retryTwice, func() { other.Close() })
 		}
 	}
+	counts := s.line.Run(ctx)
+	story := s.story()
+	slices.Sort(story[:min(2, len(story))])
+	if want := []string{"1 PASS ", "2 STATION E-PORT-BUSY", "2 PASS "}; !slices.Equal(story, want) || counts != (flow.Counts{Passed: 2, Station: 1}) {
+		t.Errorf("got %q, want %q; %+v", story, want, counts)
+	}
 }
+
+// retryTwice is long enough for a slot to find its port busy again.
+const retryTwice = 1200 * time.Millisecond

@@ -42,7 +42,7 @@ func (p *place) work(ctx, looking context.Context) {
 		if p.line.Once {
 			return
 		}
-		p.line.awaitAck(ctx, p.Name)
+		p.line.awaitAck(looking, p.Name)
 	}
 }
 
