@@ -84,26 +84,35 @@ func (t *Token) key(role Role, label string) (pkcs11.ObjectHandle, attributes, e
 	if err := checkLabel(label); err != nil {
 		return 0, nil, err
 	}
-	found, err := t.find(
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, s.class),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
-	switch {
-	case err != nil:
+	h, err := t.only(s.class, label)
+	if err != nil {
 		return 0, nil, err
-	case len(found) == 0:
-		return 0, nil, fmt.Errorf("key %q: %w in token %q", label, ErrNoKey, t.info.Label)
-	case len(found) > 1:
-		return 0, nil, fmt.Errorf("key %q: %w: the token has %d of that label", label, ErrAmbiguous, len(found))
 	}
-	a, err := t.read(found[0])
+	a, err := t.read(h)
 	if err != nil {
 		return 0, nil, fmt.Errorf("key %q: %w", label, err)
 	}
 	if bad := s.judge(a, t.cfg.AllowImported); len(bad) > 0 {
 		return 0, nil, fmt.Errorf("key %q: %w: %s", label, ErrAttributes, strings.Join(bad, "; "))
 	}
-	return found[0], a, nil
+	return h, a, nil
+}
+
+// only finds the one key of that class and label.
+func (t *Token) only(class uint, label string) (pkcs11.ObjectHandle, error) {
+	found, err := t.find(
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, class),
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+	switch {
+	case err != nil:
+		return 0, err
+	case len(found) == 0:
+		return 0, fmt.Errorf("key %q: %w in token %q", label, ErrNoKey, t.info.Label)
+	case len(found) > 1:
+		return 0, fmt.Errorf("key %q: %w: the token has %d of that label", label, ErrAmbiguous, len(found))
+	}
+	return found[0], nil
 }
 
 // destroy takes an object away.
