@@ -112,7 +112,7 @@ func TestPortOfAnotherProgram(t *testing.T) {
 		chip := map[string]*sim.Chip{"1": free, "2": held}[e.Slot]
 		switch {
 		case e.Event == flow.StepStarted && e.Step == "boot":
-			chip.PressReset(false)
+			time.AfterFunc(50*time.Millisecond, func() { chip.PressReset(false) }) // a hand is not faster
 		case e.Event == flow.DevicePassed && e.Slot == "1":
 			time.AfterFunc(retryTwice, func() { other.Close() })
 		}
