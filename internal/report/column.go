@@ -1,0 +1,223 @@
+package report
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/tidwall/gjson"
+)
+
+// Type is what the cells of a column hold.
+type Type string
+
+// The types. A number or time that is absent is an empty cell.
+const (
+	Text   Type = "text"
+	Number Type = "number"
+	Time   Type = "time" // RFC 3339 in UTC, to the millisecond
+)
+
+// Column is one column of a table. Names and meanings are kept for ever; new
+// columns are added at the end, with a new ColumnsVersion.
+type Column struct {
+	Name  string
+	Type  Type
+	About string
+}
+
+// ColumnsVersion is the version of all tables' columns.
+const ColumnsVersion = 1
+
+// column says where a Column comes from: a field of a stored JSON object, as
+// value makes it a text. Without a field it is filled by hand.
+type column struct {
+	Column
+	field string
+	value func(gjson.Result) string
+}
+
+// simulation stands in the first column of every row of a simulated ledger.
+const simulation = "SIMULATION"
+
+const (
+	aboutSimulation = "SIMULATION where the ledger is of virtual devices or a throw-away token; otherwise empty"
+	aboutKeyID      = "public name of the device's key: policy, token object, check value"
+	aboutDigest     = "SHA-256 of the job: settings, fuses and every image"
+	aboutImages     = "name@address, version, SHA-256 of the plain image and, where encrypted, of the flash"
+	aboutBlock1     = "state of the key block: empty, written or hidden (read-protected)"
+	aboutBlock2     = "empty, hidden or a digest"
+)
+
+// deviceColumns are those of the table of devices: fields of record.Device, of
+// the entry that sealed it (seal.) and of the one that verified its images
+// (flash.).
+var deviceColumns = []column{
+	{Column{"simulation", Text, aboutSimulation}, "simulated", mark},
+	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows"}, "mac", plain},
+	{Column{"serial", Text, "serial number bound to the device by a scan"}, "serial", plain},
+	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict"}, "", nil},
+	{Column{"code", Text, "failure code (E-…) behind the verdict"}, "", nil},
+	{Column{"keyId", Text, aboutKeyID}, "keyId", plain},
+	{Column{"policy", Text, "derived, random or shared"}, "policy", plain},
+	{Column{"job", Text, "name of the product"}, "job", plain},
+	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain},
+	{Column{"batch", Text, "batch of the last visit that named one"}, "batch", plain},
+	{Column{"number", Number, "number taken from the quota of the batch or job"}, "number", plain},
+	{Column{"firstSeen", Time, "time of the device's first entry"}, "seen", instant},
+	{Column{"lastEntry", Time, "time of the device's last entry"}, "updated", instant},
+	{Column{"visits", Number, "how often it was put into a slot"}, "runs", plain},
+	{Column{"sealedAt", Time, "when it was sealed last"}, "seal.time", instant},
+	{Column{"station", Text, "station that sealed it"}, "seal.station", plain},
+	{Column{"slot", Text, "slot in which it was sealed"}, "seal.slot", plain},
+	{Column{"operator", Text, "who was at the line then"}, "seal.operator", plain},
+	{Column{"software", Text, "version of this program then"}, "seal.software", plain},
+	{Column{"images", Text, "what the flash holds: " + aboutImages}, "flash.images", images},
+	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words"}, "fuses", block0},
+	{Column{"block1", Text, aboutBlock1}, "fuses", block1},
+	{Column{"block2", Text, aboutBlock2}, "fuses", block2},
+	{Column{"first", Number, "index of the device's first entry"}, "first", plain},
+	{Column{"last", Number, "index of the device's last entry"}, "last", plain},
+}
+
+// entryColumns are those of the table of entries: fields of record.Entry.
+var entryColumns = []column{
+	{Column{"simulation", Text, aboutSimulation}, "simulated", mark},
+	{Column{"index", Number, "place in the log, from 0; the leaf in the Merkle tree"}, "index", plain},
+	{Column{"time", Time, "when it was written, by the station's clock"}, "time", instant},
+	{Column{"kind", Text, "what it records, such as device.seen or device.sealed"}, "kind", plain},
+	{Column{"mac", Text, "factory MAC address, lower case with colons"}, "mac", plain},
+	{Column{"serial", Text, "serial number, where it was bound"}, "serial", plain},
+	{Column{"station", Text, "station that wrote it"}, "station", plain},
+	{Column{"slot", Text, "slot of the fixture"}, "slot", plain},
+	{Column{"operator", Text, "who was at the line, or did it"}, "operator", plain},
+	{Column{"software", Text, "version of this program"}, "software", plain},
+	{Column{"job", Text, "name of the product"}, "job", plain},
+	{Column{"revision", Text, "revision of the job"}, "revision", plain},
+	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain},
+	{Column{"batch", Text, "batch"}, "batch", plain},
+	{Column{"quota", Number, "how many devices the batch or job may have"}, "quota", plain},
+	{Column{"number", Number, "number taken from the quota"}, "number", plain},
+	{Column{"run", Text, "joins the entries of one visit of a device"}, "run", plain},
+	{Column{"step", Text, "step of the procedure"}, "step", plain},
+	{Column{"stage", Text, "stage of a burn"}, "stage", plain},
+	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint"}, "decision", plain},
+	{Column{"keyId", Text, "public name of a key: policy, token object, check value"}, "keyId", plain},
+	{Column{"policy", Text, "derived, random or shared"}, "policy", plain},
+	{Column{"token", Text, "which token made the key, as a PKCS#11 URI"}, "token", plain},
+	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned"}, "planDigest", plain},
+	{Column{"burns", Text, "fuses to change: FIELD old->new"}, "burns", burns},
+	{Column{"block0", Text, "fuse BLOCK0, seven words"}, "fuses", block0},
+	{Column{"block1", Text, aboutBlock1}, "fuses", block1},
+	{Column{"block2", Text, aboutBlock2}, "fuses", block2},
+	{Column{"images", Text, "what was verified in the flash: " + aboutImages}, "images", images},
+	{Column{"bootDigest", Text, "SHA-256 of the console of a start"}, "boot", member("digest")},
+	{Column{"bootMarker", Text, "the line that proved the start"}, "boot", member("marker")},
+	{Column{"bootSeconds", Number, "from reset to that line"}, "boot", member("seconds")},
+	{Column{"verdict", Text, "how a visit ended"}, "verdict", plain},
+	{Column{"code", Text, "failure code (E-…)"}, "code", plain},
+	{Column{"message", Text, "what an engineer or a person wrote"}, "message", plain},
+	{Column{"seconds", Number, "how long the step or visit took"}, "seconds", plain},
+	{Column{"clockBack", Number, "by how many seconds the clock had run backwards"}, "clockBack", plain},
+}
+
+// plain is a text as it is, and a number as it was written.
+func plain(v gjson.Result) string {
+	if v.Type == gjson.String {
+		return v.Str
+	}
+	return v.Raw
+}
+
+func mark(v gjson.Result) string {
+	if v.Bool() {
+		return simulation
+	}
+	return ""
+}
+
+// instant gives every time the same form: the log leaves out zeros at its end.
+func instant(v gjson.Result) string {
+	t, err := time.Parse(time.RFC3339, v.Str)
+	if err != nil {
+		return v.Str
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+func member(name string) func(gjson.Result) string {
+	return func(v gjson.Result) string { return plain(v.Get(name)) }
+}
+
+var block1, block2 = member("block1"), member("block2")
+
+func block0(v gjson.Result) string {
+	var b []byte
+	v.Get("block0").ForEach(func(_, word gjson.Result) bool {
+		if b != nil {
+			b = append(b, ' ')
+		}
+		b = append(b, word.Str...)
+		return true
+	})
+	return string(b)
+}
+
+// images and burns are lists of objects of which a few fields are told.
+
+func images(v gjson.Result) string {
+	var b []byte
+	v.ForEach(func(_, image gjson.Result) bool {
+		var name, version, plain, flash string
+		var address uint64
+		var encrypted bool
+		image.ForEach(func(field, value gjson.Result) bool {
+			switch field.Str {
+			case "name":
+				name = value.Str
+			case "address":
+				address = value.Uint()
+			case "encrypted":
+				encrypted = value.Bool()
+			case "plain":
+				plain = value.Str
+			case "flash":
+				flash = value.Str
+			case "version":
+				version = value.Str
+			}
+			return true
+		})
+		b = append(append(separate(b), name...), "@0x"...)
+		b = strconv.AppendUint(b, address, 16)
+		b = appendNamed(b, " version ", version)
+		b = appendNamed(b, " plain ", plain)
+		if encrypted {
+			b = appendNamed(b, " flash ", flash)
+		}
+		return true
+	})
+	return string(b)
+}
+
+func burns(v gjson.Result) string {
+	var b []byte
+	v.ForEach(func(_, change gjson.Result) bool {
+		b = appendNamed(separate(b), change.Get("field").Str+" ", change.Get("old").Str+"->"+change.Get("new").Str)
+		return true
+	})
+	return string(b)
+}
+
+func separate(b []byte) []byte {
+	if len(b) == 0 {
+		return b
+	}
+	return append(b, "; "...)
+}
+
+func appendNamed(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return append(append(b, name...), value...)
+}

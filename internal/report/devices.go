@@ -1,0 +1,201 @@
+package report
+
+import (
+	"encoding/json"
+	"iter"
+	"runtime"
+	"slices"
+
+	"github.com/tidwall/gjson"
+
+	"station/internal/esp32"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// deviceRows yields the wanted devices, each as it was before index size. It
+// works on several batches of devices at once and keeps their order.
+func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		stop := make(chan struct{})
+		defer close(stop)
+		queue := make(chan chan batch, runtime.GOMAXPROCS(0))
+		go func() {
+			defer close(queue)
+			for list, err := range l.StoredDevices() {
+				out := make(chan batch, 1)
+				select {
+				case queue <- out:
+				case <-stop:
+					return
+				}
+				go func() {
+					rows, bad := deviceBatch(l, list, size, f)
+					if bad == nil {
+						bad = err
+					}
+					out <- batch{rows, bad}
+				}()
+			}
+		}()
+		for out := range queue {
+			b := <-out
+			for _, cells := range b.rows {
+				if !yield(cells, nil) {
+					return
+				}
+			}
+			if b.err != nil {
+				yield(nil, b.err)
+				return
+			}
+		}
+	}
+}
+
+// batch is the rows of some devices.
+type batch struct {
+	rows [][]string
+	err  error
+}
+
+func deviceBatch(l *ledger.Ledger, list []ledger.Stored, size uint64, f Filter) (rows [][]string, err error) {
+	var indexes []uint64
+	for _, d := range list {
+		indexes = append(indexes, d.Last, d.Flashed)
+	}
+	lines, err := l.LinesAt(indexes...)
+	if err != nil {
+		return nil, err
+	}
+	r := newRow(deviceColumns)
+	for i, d := range list {
+		v := &device{l: l, json: d.Device, last: lines[2*i], lastIndex: d.Last}
+		if d.Flashed > 0 {
+			v.images = lines[2*i+1]
+		}
+		wanted, err := v.fill(r, size, f)
+		if err != nil {
+			return rows, err
+		}
+		if wanted {
+			rows = append(rows, slices.Clone(r.cells))
+		}
+	}
+	return rows, nil
+}
+
+// device is one device on its way into a row.
+type device struct {
+	l         *ledger.Ledger
+	json      []byte // of record.Device, without its images
+	images    []byte // an entry that has them; nil for none
+	last      []byte // its last entry; nil where that came later
+	lastIndex uint64
+	entries   []record.Entry // all up to the last one, where they were needed
+}
+
+// judged are the fields of a device that decide on its verdict.
+var judged = map[string]bool{"first": true, "setAside": true, "setAsideAs": true, "setAsideBy": true,
+	"sealed": true, "verdict": true, "code": true}
+
+// fill makes the row of the device as it was before index size. It is false
+// where the device is not wanted.
+func (v *device) fill(r *row, size uint64, f Filter) (bool, error) {
+	r.clear()
+	r.fill(v.json, "", judged)
+	if r.found["first"].Uint() >= size {
+		return false, nil
+	}
+	if v.lastIndex >= size {
+		if err := v.goBack(size); err != nil {
+			return false, err
+		}
+		r.clear()
+		r.fill(v.json, "", judged)
+	}
+	sealed := r.found["sealed"].Bool()
+	verdict, code := Verdict(record.Device{SetAside: r.found["setAside"].Bool(), SetAsideAs: record.Verdict(r.found["setAsideAs"].Str),
+		SetAsideBy: r.found["setAsideBy"].Str, Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: r.found["code"].Str})
+	r.set("verdict", string(verdict))
+	r.set("code", code)
+	if !f.row(r, "") {
+		return false, nil
+	}
+	if in, err := v.visited(r, f); err != nil || !in {
+		return false, err
+	}
+	if v.images != nil {
+		r.fill(v.images, "flash.", nil)
+	}
+	if !sealed {
+		return true, nil
+	}
+	seal, err := v.seal()
+	if err == nil {
+		r.fill(seal, "seal.", nil)
+	}
+	return true, err
+}
+
+// history is all entries of the device up to its last one.
+func (v *device) history() ([]record.Entry, error) {
+	if v.entries != nil {
+		return v.entries, nil
+	}
+	mac, err := esp32.ParseMAC(gjson.GetBytes(v.json, "mac").Str)
+	if err != nil {
+		return nil, err
+	}
+	list, err := v.l.History(mac)
+	v.entries = slices.DeleteFunc(list, func(e record.Entry) bool { return e.Index > v.lastIndex })
+	return v.entries, err
+}
+
+// goBack makes the device what it was before index size.
+func (v *device) goBack(size uint64) error {
+	list, err := v.history()
+	if err != nil {
+		return err
+	}
+	v.entries = slices.DeleteFunc(list, func(e record.Entry) bool { return e.Index >= size })
+	var then record.Device
+	for _, e := range v.entries {
+		then.Apply(e)
+	}
+	v.last, v.lastIndex, v.images = nil, then.Last, nil
+	if then.Flashed > 0 {
+		// Only its images are wanted of the entry that verified them.
+		if v.images, err = json.Marshal(record.Entry{Images: then.Images}); err != nil {
+			return err
+		}
+	}
+	then.Images = nil
+	v.json, err = json.Marshal(then)
+	return err
+}
+
+// visited tells whether the device has an entry in the filter's time.
+func (v *device) visited(r *row, f Filter) (bool, error) {
+	if !f.timed() || f.hasTime(r, "firstSeen") || f.hasTime(r, "lastEntry") {
+		return true, nil
+	}
+	// Between the first entry and the last there may be one in the range.
+	list, err := v.history()
+	return slices.ContainsFunc(list, func(e record.Entry) bool { return f.in(e.Time) }), err
+}
+
+// seal is the entry that sealed the device last. It is nearly always the
+// device's last one.
+func (v *device) seal() ([]byte, error) {
+	if v.last != nil && gjson.GetBytes(v.last, "kind").Str == string(record.Sealed) {
+		return v.last, nil
+	}
+	list, err := v.history()
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Kind == record.Sealed {
+			return json.Marshal(list[i])
+		}
+	}
+	return nil, err
+}

@@ -1,0 +1,137 @@
+package report
+
+import (
+	"io"
+	"strconv"
+
+	"github.com/xuri/excelize/v2"
+)
+
+// sheetRows is how many rows a sheet of a workbook may have, its header among
+// them; what is more goes on the next sheet. A variable for tests.
+var sheetRows = excelize.TotalRows
+
+// xlsxEncoder writes a workbook. Its rows wait in a temporary file, because a
+// sheet's size stands before its contents.
+type xlsxEncoder struct {
+	out   io.Writer
+	file  *excelize.File
+	table Table
+	sheet *excelize.StreamWriter
+	n     int // sheets begun
+	rows  int // in this sheet, its header among them
+	bold  int // style
+	cells []any
+}
+
+func newXLSX(w io.Writer, t Table, about [][2]string) (*xlsxEncoder, error) {
+	x := &xlsxEncoder{out: w, file: excelize.NewFile(), table: t}
+	bold, err := x.file.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}})
+	if err != nil {
+		return nil, err
+	}
+	if x.bold = bold; err == nil {
+		err = x.about(about)
+	}
+	if err == nil {
+		err = x.next()
+	}
+	return x, err
+}
+
+// about is the first sheet: what this export is, and what the columns mean.
+func (x *xlsxEncoder) about(lines [][2]string) error {
+	const name = "About"
+	if err := x.file.SetSheetName("Sheet1", name); err != nil {
+		return err
+	}
+	for _, c := range x.table.Columns {
+		lines = append(lines, [2]string{c.Name, c.About})
+	}
+	for i, line := range lines {
+		if err := x.file.SetSheetRow(name, "A"+strconv.Itoa(i+1), &[]any{line[0], line[1]}); err != nil {
+			return err
+		}
+	}
+	if err := x.file.SetColStyle(name, "A", x.bold); err != nil {
+		return err
+	}
+	return x.file.SetColWidth(name, "A", "A", 16)
+}
+
+// next begins a sheet.
+func (x *xlsxEncoder) next() error {
+	if err := x.finish(); err != nil {
+		return err
+	}
+	name := x.table.Name
+	if x.n++; x.n > 1 {
+		name += " " + strconv.Itoa(x.n)
+	}
+	index, err := x.file.NewSheet(name)
+	if err != nil {
+		return err
+	}
+	if x.n == 1 {
+		x.file.SetActiveSheet(index)
+	}
+	if x.sheet, err = x.file.NewStreamWriter(name); err != nil {
+		return err
+	}
+	if err := x.sheet.SetColWidth(1, len(x.table.Columns), 20); err != nil {
+		return err
+	}
+	if err := x.sheet.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
+		return err
+	}
+	x.cells, x.rows = x.cells[:0], 1
+	for _, c := range x.table.Columns {
+		x.cells = append(x.cells, excelize.Cell{StyleID: x.bold, Value: c.Name})
+	}
+	return x.sheet.SetRow("A1", x.cells)
+}
+
+func (x *xlsxEncoder) row(cells []string) error {
+	if x.rows == sheetRows {
+		if err := x.next(); err != nil {
+			return err
+		}
+	}
+	x.cells = x.cells[:0]
+	for i, s := range cells {
+		x.cells = append(x.cells, cellValue(x.table.Columns[i].Type, s))
+	}
+	x.rows++
+	return x.sheet.SetRow("A"+strconv.Itoa(x.rows), x.cells)
+}
+
+// cellValue makes numbers of numbers. A text stays one, whatever it begins with.
+func cellValue(t Type, s string) any {
+	if s == "" {
+		return nil
+	}
+	if t == Number {
+		if n, err := strconv.ParseFloat(s, 64); err == nil {
+			return n
+		}
+	}
+	return s
+}
+
+func (x *xlsxEncoder) finish() error {
+	if x.sheet == nil {
+		return nil
+	}
+	return x.sheet.Flush()
+}
+
+func (x *xlsxEncoder) end() error {
+	err := x.finish()
+	if err == nil {
+		_, err = x.file.WriteTo(x.out)
+	}
+	if closed := x.file.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
