@@ -12,13 +12,17 @@ import (
 
 // SetBaud changes the speed of both ends and makes sure that they understand
 // each other. After an error the chip's speed is unknown: Connect starts anew
-// at 115200 baud.
+// at 115200 baud. Through a port whose speed is not ours to set nothing changes,
+// and the error is errors.ErrUnsupported.
 func (l *Loader) SetBaud(ctx context.Context, baud int) error {
 	if baud == l.baud {
 		return nil
 	}
 	if baud <= 0 { // CHANGE_BAUDRATE 0 hangs the ROM
 		return fmt.Errorf("set %d baud: not a speed", baud)
+	}
+	if l.fixed {
+		return fmt.Errorf("set %d baud: %w", baud, errors.ErrUnsupported)
 	}
 	if err := l.changeBaud(ctx, baud); err != nil {
 		l.dirty = false // of no use: the chip cannot be brought back into step
@@ -74,18 +78,27 @@ func (l *Loader) awaitSwitch() error {
 }
 
 // romBaud is the number to send for a speed. The ROM computes its divider from
-// a crystal frequency that it has measured with an RC oscillator, which drifts:
-// the error is undone here. cal is the register that holds the measurement, and
-// ck8m fuse word 4, which holds the oscillator's own calibration.
+// the crystal frequency that it has measured: the error of that is undone here.
 func romBaud(baud int, cal, ck8m uint32) int {
-	measured := uint64(cal>>7&0x1ffffff) * 15625 * uint64(ck8m&0xff) / 40 // Hz
-	crystal := uint64(26e6)
-	if measured > 33e6 {
-		crystal = 40e6
-	}
-	// A measurement that is far off was never made (or not by a chip).
-	if measured < crystal*3/4 || measured > crystal*5/4 {
+	hz, crystal := measured(cal, ck8m)
+	if crystal == 0 {
 		return baud
 	}
-	return int(uint64(baud) * measured / crystal)
+	return int(uint64(baud) * hz / (uint64(crystal) * 1e6))
+}
+
+// measured is the crystal's frequency as the ROM has measured it with an RC
+// oscillator, which drifts, and the crystal (MHz) that it must be; 0 where it
+// was never measured. cal is the register that holds the measurement, and ck8m
+// fuse word 4, which holds the oscillator's own calibration.
+func measured(cal, ck8m uint32) (hz uint64, crystal int) {
+	hz = uint64(cal>>7&0x1ffffff) * 15625 * uint64(ck8m&0xff) / 40
+	crystal = 26
+	if hz > 33e6 {
+		crystal = 40
+	}
+	if hz < uint64(crystal)*750e3 || hz > uint64(crystal)*1250e3 {
+		return 0, 0
+	}
+	return hz, crystal
 }

@@ -29,7 +29,8 @@ type Port interface {
 	Read(p []byte) (int, error)
 	Write(p []byte) (int, error)
 	SetReadDeadline(t time.Time) error
-	// SetBaud changes the speed of this end; no-op on a socket.
+	// SetBaud changes the speed of this end. It wraps errors.ErrUnsupported where
+	// the port has no speed that this end could set.
 	SetBaud(baud int) error
 	// SetLines sets DTR and RTS at once. It wraps errors.ErrUnsupported where
 	// the port has no modem lines.
@@ -69,6 +70,8 @@ type Stats struct {
 	Received   int64
 	Retries    int // commands sent again
 	Resyncs    int // times that replies were out of step
+	BlockSize  int // bytes of a FLASH_DATA block
+	Refusals   int // blocks of a size that the chip does not take
 }
 
 // InitialBaud is the speed at which the ROM prints and is first spoken to.
@@ -79,7 +82,8 @@ type Loader struct {
 	port  Port
 	opts  Options
 	stats Stats
-	baud  int // of this end
+	baud  int  // of this end
+	fixed bool // it is not ours to set
 
 	dec     slip.Decoder
 	payload []byte // the request being built
@@ -129,7 +133,7 @@ func New(p Port, opts Options) *Loader {
 // Stats returns the counters.
 func (l *Loader) Stats() Stats {
 	s := l.stats
-	s.Commands = maps.Clone(s.Commands)
+	s.Commands, s.BlockSize = maps.Clone(s.Commands), l.blockSize
 	return s
 }
 

@@ -27,16 +27,28 @@ const (
 // refusal or an answer to this command; older ones are left behind. The end of
 // ctx is seen before the command, not during it.
 func (l *Loader) do(ctx context.Context, c *command, payload []byte, timeout time.Duration) (reply, error) {
+	if err := l.send(ctx, c, payload); err != nil {
+		return reply{}, err
+	}
+	return l.receive(c, timeout)
+}
+
+func (l *Loader) send(ctx context.Context, c *command, payload []byte) error {
 	if err := l.ready(ctx); err != nil {
-		return reply{}, fmt.Errorf("%s: %w", c.name, err)
+		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	l.stats.Commands[c.name]++
 	l.stats.RoundTrips++
 	l.frame = slip.Append(l.frame[:0], payload)
 	l.traceSent(payload)
 	if err := l.write(l.frame); err != nil {
-		return reply{}, fmt.Errorf("%s: %w", c.name, err)
+		return fmt.Errorf("%s: %w", c.name, err)
 	}
+	return nil
+}
+
+// receive takes the answer to what was sent last.
+func (l *Loader) receive(c *command, timeout time.Duration) (reply, error) {
 	r, err := l.await(c, timeout+l.wireTime(len(l.frame)+maxReply))
 	l.wipe()
 	return r, err

@@ -110,8 +110,8 @@ func TestReadRegsInOneRoundTrip(t *testing.T) {
 			t.Fatalf("got %x, %v, want %x", got, err, want)
 		}
 		s := l.Stats()
-		if n := s.RoundTrips - before.RoundTrips; n != 9 {
-			t.Errorf("%d round trips for 33 registers, want 9", n)
+		if n := s.RoundTrips - before.RoundTrips; n != 4 {
+			t.Errorf("%d round trips for 33 registers, want 4", n)
 		}
 		if n := s.Commands["READ_REG"] - before.Commands["READ_REG"]; n != 33 {
 			t.Errorf("%d commands, want 33", n)
@@ -133,11 +133,90 @@ func TestReadRegsInOneRoundTrip(t *testing.T) {
 	}
 }
 
+// What follows a frame at once must fit into the chip's FIFO, whatever the
+// addresses.
 func TestAWindowFitsTheFIFO(t *testing.T) {
-	frame := slip.Append(nil, appendReadReg(nil, 0xdbc0dbc0))
-	if n := readWindow * len(frame); n >= 128 {
-		t.Errorf("%d bytes in flight, the FIFO has 128", n)
+	for addr, want := range map[uint32]int{0x3ff5a000: 9, 0x3ff5a0c0: 8, 0xdbc0dbc0: 7} {
+		r := newROM(t, 0)
+		connected(t, r, Options{}, func(_ context.Context, l *Loader) {
+			l.frame = append(l.frame[:0], make([]byte, 500)...) // of a WRITE_REG
+			n := l.frameReads(slices.Repeat([]uint32{addr}, 20))
+			if n != want || len(l.frame)-500 > 128 {
+				t.Errorf("%#x: %d reads in %d bytes, want %d in 128", addr, n, len(l.frame)-500, want)
+			}
+		})
 	}
+}
+
+// Writes and the first reads after them cost one round trip.
+func TestWriteRead(t *testing.T) {
+	var addrs, want []uint32
+	for i := range uint32(12) {
+		addrs, want = append(addrs, 0x3ff5a000+4*i), append(want, 7*i)
+	}
+	chip := func() *rom {
+		r := newROM(t, 0)
+		for i := range addrs {
+			r.regs[addrs[i]] = want[i]
+		}
+		return r
+	}
+	write := esp32.Set(0x3ff5a000, 9)
+	want[0] = 9
+	r := chip()
+	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
+		before := l.Stats().RoundTrips
+		got, err := l.WriteRead(ctx, []esp32.RegWrite{write}, addrs...)
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("got %d, %v, want %d", got, err, want)
+		}
+		if n := l.Stats().RoundTrips - before; n != 2 {
+			t.Errorf("%d round trips, want 2", n)
+		}
+		if _, err := l.WriteRead(ctx, []esp32.RegWrite{write}, regMagic, 0); err == nil {
+			t.Error("READ_REG 0: no error")
+		}
+	})
+	// A reply to a read may be lost. Without the reply to the write nothing is
+	// read, and the write is not repeated.
+	for lost := range 13 {
+		r := chip()
+		connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
+			r.fault = func(n int, _ byte, reply []byte) [][]byte {
+				if n == lost {
+					return nil
+				}
+				return [][]byte{reply}
+			}
+			got, err := l.WriteRead(ctx, []esp32.RegWrite{write}, addrs...)
+			switch {
+			case lost == 0 && (got != nil || !errors.Is(err, esp32.ErrNoAnswer) || !strings.Contains(err.Error(), "may have carried it out")):
+				t.Errorf("write unanswered: got %d, %v", got, err)
+			case lost > 0 && (err != nil || !slices.Equal(got, want)):
+				t.Errorf("reply %d lost: got %d, %v", lost, got, err)
+			}
+			if n := l.Stats().Commands["WRITE_REG"]; n != 1 {
+				t.Errorf("reply %d lost: written %d times", lost, n)
+			}
+			if v, err := l.ReadReg(ctx, regMagic); err != nil || v != chipMagic {
+				t.Errorf("reply %d lost: next: got %#x, %v", lost, v, err)
+			}
+		})
+	}
+	// Nor after a refusal.
+	r = chip()
+	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
+		r.fault = once(cmdWriteReg.op, func(b []byte) [][]byte {
+			b[len(b)-5], b[len(b)-4] = 1, badMessage
+			return [][]byte{b}
+		})
+		if got, err := l.WriteRead(ctx, []esp32.RegWrite{write}, addrs...); got != nil || !errors.Is(err, esp32.ErrRefused) {
+			t.Errorf("refused: got %d, %v", got, err)
+		}
+		if v, err := l.ReadReg(ctx, 0x3ff5a004); err != nil || v != 7 {
+			t.Errorf("after a refusal: got %d, %v", v, err)
+		}
+	})
 }
 
 // What hangs the ROM is never sent: READ_REG of address 0, a C0 in the middle.
@@ -365,7 +444,7 @@ func FuzzStream(f *testing.F) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{rom: rom{t: t, chunk: int(chunk)}, want: slip.Append(nil, appendReadReg(nil, regMagic)), reply: stream}
 			var v [1]uint32
-			if err := New(s, Options{}).readTogether(t.Context(), []uint32{regMagic}, v[:]); err != nil {
+			if _, _, err := New(s, Options{}).together(t.Context(), nil, []uint32{regMagic}, v[:]); err != nil {
 				return
 			}
 			want := binary.LittleEndian.AppendUint32([]byte{1, 0x0a, 4, 0}, v[0])

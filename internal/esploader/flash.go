@@ -60,9 +60,13 @@ func (l *Loader) begin(ctx context.Context, addr uint32, sectors, blocks, blockS
 
 // data is FLASH_DATA: the block with number seq since the last begin. It must
 // not be sent twice: after any error only another begin makes the ROM's place
-// known again.
-func (l *Loader) data(ctx context.Context, seq int, block []byte) error {
+// known again. meanwhile runs while the block is on the wire.
+func (l *Loader) data(ctx context.Context, seq int, block []byte, meanwhile func()) error {
 	l.payload = appendFlashData(l.payload[:0], seq, block)
-	_, err := l.do(ctx, cmdFlashData, l.payload, cmdFlashData.timeout(0))
+	if err := l.send(ctx, cmdFlashData, l.payload); err != nil {
+		return err
+	}
+	meanwhile()
+	_, err := l.receive(cmdFlashData, cmdFlashData.timeout(0))
 	return err
 }

@@ -104,7 +104,7 @@ func (l *Loader) Identify(ctx context.Context) (esp32.Identity, error) {
 func (l *Loader) identity(ctx context.Context) (id esp32.Identity, pins uint32, err error) {
 	for range attempts {
 		var w block0
-		addrs := []uint32{regDate, regClkdiv}
+		addrs := []uint32{regDate, regClkdiv, regCalRC}
 		for i := range w[1:] {
 			addrs = append(addrs, regFuses+4*uint32(i+1))
 		}
@@ -112,9 +112,12 @@ func (l *Loader) identity(ctx context.Context) (id esp32.Identity, pins uint32, 
 		if err != nil {
 			return id, 0, err
 		}
-		copy(w[1:], v[2:])
+		copy(w[1:], v[3:])
 		id.Revision = w.revision(v[0])
 		id.Crystal = crystal(v[1], l.baud)
+		if _, mhz := measured(v[2], w[4]); l.fixed && mhz != 0 {
+			id.Crystal = mhz // nobody here knows the speed that the divider stands for
+		}
 		id.Package = w.pkg(id.Revision)
 		id.Coding = w.coding()
 		mac, crc := w.mac()

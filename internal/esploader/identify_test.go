@@ -22,8 +22,8 @@ func TestIdentify(t *testing.T) {
 		if id != want {
 			t.Errorf("got %+v, want %+v", id, want)
 		}
-		if n := l.Stats().RoundTrips - before; n != 8 {
-			t.Errorf("%d round trips, want 8", n)
+		if n := l.Stats().RoundTrips - before; n != 7 {
+			t.Errorf("%d round trips, want 7", n)
 		}
 		if r.regs[spiUser] != 0x80000001 || r.regs[spiUser2] != 0x70000005 {
 			t.Error("the SPI registers are not as they were")
@@ -168,6 +168,25 @@ func TestSetBaudCorrectsTheROM(t *testing.T) {
 			t.Error("the ROM was told another speed")
 		}
 	})
+}
+
+// Through a port with a speed of its own the speed stays, and the crystal is
+// known by the ROM's measurement: the divider stands for a speed unknown here.
+func TestPortWithItsOwnSpeed(t *testing.T) {
+	for crystal, cal := range map[int]uint32{40: 2000, 26: 1300} {
+		r := newROM(t, 0)
+		r.ownSpeed = true
+		r.regs[regClkdiv] = uint32(crystal) * 1e6 / 230400
+		r.regs[regCalRC], r.regs[regFuses+16] = cal<<7, 0x33
+		connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
+			if err := l.SetBaud(ctx, 921600); !errors.Is(err, errors.ErrUnsupported) || len(r.log) != 0 {
+				t.Errorf("got %v, sent % x", err, r.log)
+			}
+			if id, err := l.Identify(ctx); err != nil || id.Crystal != crystal {
+				t.Errorf("got %+v, %v, want a crystal of %d MHz", id, err, crystal)
+			}
+		})
+	}
 }
 
 // An adapter that cannot do a speed: the station goes back to 115200.

@@ -216,12 +216,15 @@ func (l *Loader) greet(ctx context.Context) error {
 
 func (l *Loader) magic(ctx context.Context) (uint32, error) {
 	var v [1]uint32
-	err := l.readTogether(ctx, []uint32{regMagic}, v[:])
+	_, _, err := l.together(ctx, nil, []uint32{regMagic}, v[:])
 	return v[0], err
 }
 
+// hostBaud sets this end's speed. Where that is somebody else's, the ROM takes
+// it up from the first SYNC, and InitialBaud is what time-outs are made for.
 func (l *Loader) hostBaud(baud int) error {
-	if err := l.port.SetBaud(baud); err != nil {
+	err := l.port.SetBaud(baud)
+	if l.fixed = errors.Is(err, errors.ErrUnsupported); err != nil && !l.fixed {
 		return fmt.Errorf("set %d baud: %w", baud, err)
 	}
 	l.baud = baud

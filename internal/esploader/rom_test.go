@@ -27,6 +27,7 @@ type rom struct {
 	reset     string // mode after a reset into the loader; "loader" where empty
 	console   string // what the application prints
 	noLines   bool
+	ownSpeed  bool
 	maxBlock  int
 	hostBaud  int
 	chipBaud  int
@@ -82,7 +83,13 @@ func newROM(t testing.TB, size int) *rom {
 
 func (r *rom) Close() error { r.gone = os.ErrClosed; return nil }
 
-func (r *rom) SetBaud(baud int) error { r.hostBaud = baud; return nil }
+func (r *rom) SetBaud(baud int) error {
+	if r.ownSpeed {
+		return fmt.Errorf("no speed: %w", errors.ErrUnsupported)
+	}
+	r.hostBaud = baud
+	return nil
+}
 
 func (r *rom) SetReadDeadline(t time.Time) error { r.deadline = t; return nil }
 

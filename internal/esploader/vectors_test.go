@@ -237,7 +237,7 @@ func replay(t *testing.T, l *Loader, p []byte) (value []byte, err error) {
 		_, err = l.sync(1)
 	case 0x0a:
 		var v [1]uint32
-		err = l.readTogether(ctx, []uint32{w(0)}, v[:])
+		_, _, err = l.together(ctx, nil, []uint32{w(0)}, v[:])
 		value = binary.LittleEndian.AppendUint32(nil, v[0])
 	case 0x13:
 		var r reply

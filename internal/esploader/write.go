@@ -34,10 +34,11 @@ type writer struct {
 	stats    esp32.WriteStats
 
 	copying []byte
-	buf     [sectorSize]byte // the sector at hand, FF beyond the end
-	whole   *[16]byte        // MD5 of the source, once known
-	hash    hash.Hash        // of its first
-	hashed  int              // sectors
+	buf     *sector   // the one at hand
+	ahead   *sector   // and one read while that was on the wire
+	whole   *[16]byte // MD5 of the source, once known
+	hash    hash.Hash // of its first
+	hashed  int       // sectors
 
 	place     int // sector that the ROM would write next, -1 where unknown,
 	blockSize int // in blocks of this size
@@ -46,6 +47,13 @@ type writer struct {
 
 	failed   int // sectors that had to be tried again
 	reported int // bytes
+}
+
+// sector is what one sector of the flash is to hold, FF beyond the end.
+type sector struct {
+	at   int // -1 for none
+	err  error
+	data [sectorSize]byte
 }
 
 // WriteFlash makes size bytes of flash from addr on, which begins a sector,
@@ -69,6 +77,7 @@ func (l *Loader) WriteFlash(ctx context.Context, addr uint32, size int, src io.R
 	w := &writer{
 		l: l, addr: addr, size: size, sectors: (size + sectorSize - 1) / sectorSize, src: src,
 		progress: progress, copying: make([]byte, 8*sectorSize), hash: md5.New(), place: -1,
+		buf: &sector{at: -1}, ahead: &sector{at: -1},
 	}
 	if err := w.run(ctx); err != nil {
 		return w.stats, fmt.Errorf("write flash at %#x: %w", addr, err)
@@ -189,13 +198,21 @@ func (w *writer) stretch(ctx context.Context, at, end int) error {
 	return nil
 }
 
-// sector erases what is to be erased and writes one sector.
+// sector erases what is to be erased and writes one sector. The next one of
+// the stretch is read, which may mean encrypted, while this one is on the wire.
 func (w *writer) sector(ctx context.Context, at, end int) error {
-	if err := w.read(at); err != nil {
-		return err
+	switch at {
+	case w.ahead.at:
+		w.buf, w.ahead = w.ahead, w.buf
+	case w.buf.at: // tried before
+	default:
+		w.read(w.buf, at)
+	}
+	if w.buf.err != nil {
+		return w.buf.err
 	}
 	size, length := w.shape(at)
-	empty := !w.l.opts.AlwaysErase && bytes.Equal(w.buf[:], blankSector[:]) // erased flash holds it already
+	empty := !w.l.opts.AlwaysErase && bytes.Equal(w.buf.data[:], blankSector[:]) // erased flash holds it already
 	if w.erase > 0 || !empty && (w.place != at || w.blockSize != size) {
 		blocks := (end-at-1)*sectorSize/size + length/size
 		if err := w.l.begin(ctx, w.addr+uint32(at*sectorSize), w.erase, blocks, size); err != nil {
@@ -209,9 +226,14 @@ func (w *writer) sector(ctx context.Context, at, end int) error {
 		w.stats.Skipped += min(sectorSize, w.size-at*sectorSize)
 		return nil
 	}
-	for block := range slices.Chunk(w.buf[:length], size) {
+	readAhead := func() {
+		if w.ahead.at != at+1 && at+1 < end {
+			w.read(w.ahead, at+1)
+		}
+	}
+	for block := range slices.Chunk(w.buf.data[:length], size) {
 		w.stats.Sent += len(block)
-		if err := w.l.data(ctx, w.seq, block); err != nil {
+		if err := w.l.data(ctx, w.seq, block, readAhead); err != nil {
 			return err
 		}
 		w.seq++
@@ -246,12 +268,13 @@ func (w *writer) adapt(err error) bool {
 		return false
 	case w.blockSize != w.l.blockSize && w.l.shortTail:
 		w.l.shortTail = false
-		return true
 	case w.l.blockSize == maxData && !w.l.proven:
 		w.l.blockSize, w.l.proven = smallBlock, true
-		return true
+	default:
+		return false
 	}
-	return false
+	w.l.stats.Refusals++
+	return true
 }
 
 // mendable reports an error after which the sector can be tried again. A begin
@@ -264,18 +287,20 @@ func mendable(err error) bool {
 	return transient(err)
 }
 
-// read gets a sector of the source, filled up with FF, and takes it into the
-// sum of the whole when its turn comes.
-func (w *writer) read(at int) error {
+// read gets a sector of the source and takes it into the sum of the whole when
+// its turn comes.
+func (w *writer) read(s *sector, at int) {
 	from := at * sectorSize
-	part := w.buf[:min(sectorSize, w.size-from)]
+	part := s.data[:min(sectorSize, w.size-from)]
+	s.at, s.err = at, nil
 	if n, err := w.src.ReadAt(part, int64(from)); n < len(part) {
 		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return fmt.Errorf("read the image: %w", err)
+		s.err = fmt.Errorf("read the image: %w", err)
+		return
 	}
-	copy(w.buf[len(part):], blankSector[:])
+	copy(s.data[len(part):], blankSector[:])
 	if w.whole == nil && at == w.hashed {
 		w.hash.Write(part)
 		if w.hashed++; w.hashed == w.sectors {
@@ -283,7 +308,6 @@ func (w *writer) read(at int) error {
 			w.hash.Sum(w.whole[:0])
 		}
 	}
-	return nil
 }
 
 func (w *writer) done(at int) {

@@ -180,6 +180,9 @@ func TestBlockSizeIsFoundOut(t *testing.T) {
 			if want := 5*4096 + 0x400; s.Sent != want && s.Sent != want+4096 || s.Retries != 0 {
 				t.Errorf("%s: got %+v", name, s)
 			}
+			if s := l.Stats(); s.BlockSize != 0x400 || s.Refusals == 0 {
+				t.Errorf("%s: blocks of %d bytes after %d refusals", name, s.BlockSize, s.Refusals)
+			}
 			begins := l.Stats().Commands["FLASH_BEGIN"]
 			write(t, ctx, r, l, 0x10000, img[:4096])
 			if n := l.Stats().Commands["FLASH_BEGIN"] - begins; n != 1 {
@@ -187,6 +190,38 @@ func TestBlockSizeIsFoundOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// observed is an image that tells where it is read.
+type observed struct {
+	*bytes.Reader
+	read func(p []byte, at int64)
+}
+
+func (o observed) ReadAt(p []byte, at int64) (int, error) {
+	o.read(p, at)
+	return o.Reader.ReadAt(p, at)
+}
+
+// The image is read once, for the wire and for its sum, and but for the first
+// sector while the one before is on the wire.
+func TestReadsAheadAndOnce(t *testing.T) {
+	r := newROM(t, megabyte)
+	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
+		img := image(20*4096+100, 8)
+		blocks := l.Stats().Commands["FLASH_DATA"]
+		next := 0
+		src := observed{bytes.NewReader(img), func(p []byte, at int64) {
+			sent := l.Stats().Commands["FLASH_DATA"] - blocks
+			if int(at) != next || sent != next/4096 {
+				t.Errorf("read at %d after %d, with %d blocks sent", at, next, sent)
+			}
+			next += len(p)
+		}}
+		if _, err := l.WriteFlash(ctx, 0x1000, len(img), src, nil); err != nil || next != len(img) {
+			t.Errorf("%d bytes read of %d, %v", next, len(img), err)
+		}
+	})
 }
 
 // A short last block may be what a ROM refuses, too.
@@ -242,15 +277,15 @@ func (e endless) ReadAt(p []byte, at int64) (int, error) {
 
 func TestMemoryDoesNotGrowWithTheImage(t *testing.T) {
 	allocations := func(size int) float64 {
-		w := &writer{size: size, sectors: size / 4096, src: endless{t}, hash: md5.New(), copying: make([]byte, 8*sectorSize)}
+		w := &writer{size: size, sectors: size / 4096, src: endless{t}, hash: md5.New(), copying: make([]byte, 8*sectorSize), buf: &sector{}}
 		return testing.AllocsPerRun(1, func() {
 			w.whole, w.hashed = nil, 0
 			if _, err := w.sum(0, size); err != nil {
 				t.Fatal(err)
 			}
 			for at := range w.sectors {
-				if err := w.read(at); err != nil {
-					t.Fatal(err)
+				if w.read(w.buf, at); w.buf.err != nil {
+					t.Fatal(w.buf.err)
 				}
 			}
 		})

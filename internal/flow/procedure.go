@@ -47,7 +47,7 @@ func connectAndRead(ctx context.Context, s *Session) error {
 		return fmt.Errorf("identify: %w", err)
 	}
 	if baud := s.Job.Flash.Baud; baud != 0 {
-		if err := s.Chip.SetBaud(ctx, baud); err != nil {
+		if err := s.Chip.SetBaud(ctx, baud); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return Fail("E-BAUD", fmt.Errorf("baud rate %d: %w", baud, err))
 		}
 	}

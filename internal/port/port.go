@@ -89,7 +89,8 @@ func (p *Port) Write(b []byte) (int, error) {
 // SetReadDeadline bounds the next reads; the zero time is no bound.
 func (p *Port) SetReadDeadline(t time.Time) error { return p.wire.SetReadDeadline(t) }
 
-// SetBaud changes the speed of this end. A socket has none and accepts any.
+// SetBaud changes the speed of this end. It wraps errors.ErrUnsupported where
+// the speed is not this end's to set.
 func (p *Port) SetBaud(baud int) error { return p.named(p.wire.SetBaud(baud)) }
 
 // SetLines drives DTR (asserted pulls GPIO0 low on most boards) and RTS

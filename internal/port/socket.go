@@ -11,8 +11,8 @@ import (
 
 const dialTimeout = 5 * time.Second
 
-// socket carries the bytes of a serial line and nothing else: no speed, no
-// modem lines. Go's connections have TCP_NODELAY set, so a frame leaves at once.
+// socket carries the bytes of a serial line and nothing else. The speed is what
+// the other end has set, and there are no modem lines. Go's connections have TCP_NODELAY set, so a frame leaves at once.
 type socket struct{ net.Conn }
 
 func dialSocket(address string) (wire, error) {
@@ -37,7 +37,9 @@ func (s socket) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (socket) SetBaud(int) error { return nil }
+func (socket) SetBaud(int) error {
+	return fmt.Errorf("the other end of a socket has the speed: %w", errors.ErrUnsupported)
+}
 
 func (socket) SetLines(bool, bool) error {
 	return fmt.Errorf("a socket has no modem lines: %w", errors.ErrUnsupported)
