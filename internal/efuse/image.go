@@ -149,6 +149,15 @@ func (have Image) Revision() esp32.Revision {
 	return 100*major + esp32.Revision(have.Value("WAFER_VERSION_MINOR"))
 }
 
+// With is the chip as it reads when the stage's values are burned too.
+func (have Image) With(s Stage) Image {
+	for _, set := range s.Sets {
+		f := byName[set.Field]
+		have.Block0[f.Word] |= set.Value << f.Bit
+	}
+	return have
+}
+
 // WriteDisabled reports whether a WR_DIS bit freezes the field.
 func (have Image) WriteDisabled(name string) bool { return frozen(have.Block0[0], byName[name]) }
 

@@ -189,21 +189,36 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 
 func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
 	begin := v.now()
-	changes := stage.Changes(v.s.Fuses)
-	err := v.append(record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: changes,
-		KeyID: v.s.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.s.Fuses)})
-	if err != nil {
+	e := record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: stage.Changes(v.s.Fuses),
+		KeyID: v.s.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.s.Fuses)}
+	if err := v.append(e); err != nil {
 		return err
 	}
 	v.s.closing = stage.Name == efuse.StageUART
 	image, err := efuse.Burn(ctx, v.loader, v.s.ID.Crystal, v.s.Fuses, stage)
+	if err != nil && v.s.closing {
+		image = v.s.Fuses.With(stage)
+		e.Message, err = v.closed(ctx, err)
+	}
 	if err != nil {
 		return err
 	}
 	v.s.Fuses.Wipe()
 	v.s.Fuses = image
-	return v.append(record.Entry{Kind: record.BurnSettled, Stage: stage.Name, Burns: changes,
-		KeyID: v.s.Key.ID, Fuses: snapshot(v.s.Fuses), Seconds: v.now().Sub(begin).Seconds()})
+	e.Kind, e.Plan, e.Fuses, e.Seconds = record.BurnSettled, "", snapshot(v.s.Fuses), v.now().Sub(begin).Seconds()
+	return v.append(e)
+}
+
+// closed asks the chip how the burn of UART_DOWNLOAD_DIS ended when that could
+// not be read back, for it will not be asked again: reset into its loader, a
+// closed chip says that it is closed. Otherwise the burn's own error stands.
+func (v *visit) closed(ctx context.Context, burn error) (how string, err error) {
+	err = v.s.reach(ctx)
+	if errors.Is(err, esp32.ErrDownloadDisabled) {
+		return fmt.Sprintf("not read back (%v): %v", burn, err), nil
+	}
+	v.s.closing = err != nil
+	return "", burn
 }
 
 // backToLoader makes sure that the chip is in the loader and still the same
