@@ -28,6 +28,7 @@ type Report struct {
 	Loaded      bool   // and loaded an application
 	App         uint32 // from this flash offset
 	AppStarted  bool   // which printed its first line
+	Version     string // that the application gives itself; "" where it says none
 
 	Loop             bool // three resets or more without a start of the application between them
 	DownloadMode     bool // the chip waits in its serial loader
@@ -178,6 +179,9 @@ func (p *parser) progress(l string) {
 		r.DownloadDisabled = true
 	case strings.Contains(l, "Brownout detector was triggered"):
 		r.Brownout = true
+	}
+	if _, version, ok := strings.Cut(l, "App version:"); ok {
+		r.Version = strings.TrimSpace(version)
 	}
 	if m := plainLeft.FindStringSubmatch(l); m != nil {
 		left, _ := strconv.Atoi(m[1])

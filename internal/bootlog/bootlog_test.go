@@ -225,6 +225,18 @@ func TestPlaintextFlashesLeft(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	for log, want := range map[string]string{
+		"\x1b[0;32mI (65) cpu_start: App version:      1.0.0-rc1\x1b[0m\r\n":                "1.0.0-rc1",
+		"I (65) app_init: App version: 1\r\nrst:0xc\r\nI (65) app_init: App version: 2\r\n": "2",
+		"I (31) boot: ESP-IDF v5.4 2nd stage bootloader\r\n":                                "",
+	} {
+		if r := Parse([]byte(log)); r.Version != want {
+			t.Errorf("%q: got %q, want %q", log, r.Version, want)
+		}
+	}
+}
+
 func TestMarker(t *testing.T) {
 	ok := fixture(t, "enc_ok")
 	for _, c := range []struct {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"station/internal/bootlog"
@@ -31,7 +32,11 @@ func boot(ctx context.Context, s *Session) error {
 		return err
 	}
 	line, found := bootlog.Marker(log, s.Job.Boot.Marker)
-	if err := judge(bootlog.Parse(log), len(log), found, s.Job.Boot.Marker, timeout); err != nil {
+	report := bootlog.Parse(log)
+	if err := judge(report, len(log), found, s.Job.Boot.Marker, timeout); err != nil {
+		return err
+	}
+	if err := s.Job.runs(report.Version); err != nil {
 		return err
 	}
 	s.lastBoot = record.Boot{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(log)), Marker: line, Seconds: seconds}
@@ -55,6 +60,20 @@ func lastBoot(ctx context.Context, s *Session) error {
 func decided(r bootlog.Report) bool {
 	_, bad := r.Fault()
 	return bad || r.Loop || r.Brownout
+}
+
+// runs reports that an application which says its version is the job's.
+func (j *Job) runs(version string) error {
+	var ours []string
+	for _, r := range j.Regions {
+		if r.Version != "" {
+			ours = append(ours, r.Version)
+		}
+	}
+	if version == "" || len(ours) == 0 || slices.Contains(ours, version) {
+		return nil
+	}
+	return failf("E-BOOT-VERSION", "the application calls itself version %q, the job has %q", version, ours)
 }
 
 func judge(r bootlog.Report, size int, found bool, marker string, timeout time.Duration) error {

@@ -83,6 +83,7 @@ var Failures = []FailureKind{
 	{"E-BOOT-SILENT", record.Retry, "The device printed nothing after the reset.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-MARKER", record.Retry, "The device started but did not say that it is ready.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-FAILED", record.Retry, "The device did not start.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-BOOT-VERSION", record.Retry, "The device started another program than the job's.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-STOPPED", record.Retry, "The station was stopped before this device was finished.", "Put it back when the line runs again."},
 
 	{"E-NOT-ESP32", record.Quarantine, "This is not an ESP32.", "Set the device aside: it does not belong to this job."},

@@ -27,6 +27,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-BOOT-SILENT":  {"复位后设备没有任何输出。", zhAgain},
 	"E-BOOT-MARKER":  {"设备启动了，但没有报告就绪。", zhAgain},
 	"E-BOOT-FAILED":  {"设备没有启动。", zhAgain},
+	"E-BOOT-VERSION": {"设备启动的程序不是这个任务的。", zhAgain},
 	"E-STOPPED":      {"设备完成之前工位被停止。", "生产线恢复后请放回去。"},
 
 	"E-NOT-ESP32":         {"这不是 ESP32。", zhForeign},
