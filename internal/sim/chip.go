@@ -224,15 +224,17 @@ func (c *Chip) gpio0Low() bool { return c.jumper || c.dtr && !c.rts }
 // setLines moves DTR and RTS at once. The two transistors pull EN down by RTS
 // alone and GPIO0 by DTR alone: both together, or none, do nothing.
 func (c *Chip) setLines(dtr, rts bool) {
-	c.settle(time.Now()) // with the straps as they were
+	now := time.Now()
+	c.settle(now) // with the straps as they were
 	wasLow := c.enLow()
 	c.dtr, c.rts = dtr, rts
 	switch {
 	case c.mode == off:
 	case c.enLow():
+		c.hostActs(now)
 		c.hold()
 	case wasLow:
-		c.rising = time.Now().Add(c.opts.Rise)
+		c.rising = now.Add(c.opts.Rise)
 	}
 	c.wire.wake()
 }

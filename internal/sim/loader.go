@@ -193,11 +193,14 @@ func (c *Chip) frame(f []byte) {
 			l.op = op
 			a = cmd.run(c)
 		}
-		if op != opFlashData && op != opDeflData {
-			c.busy(c.opts.Times.RoundTrip)
-		}
 		if c.mode == off || c.afterCommand(op) {
 			return
+		}
+		if !a.silent && !c.wire.unread() { // the host waits, and not for an earlier answer
+			c.meter.RoundTrips++
+			if op != opFlashData && op != opDeflData {
+				c.busy(c.opts.Times.RoundTrip)
+			}
 		}
 		c.respond(op, a)
 	}
@@ -233,7 +236,6 @@ func (c *Chip) respond(op byte, a answer) {
 			out = append(out, one...)
 		}
 	}
-	c.meter.RoundTrips++
 	c.faultyReply(op, out)
 	c.reply([]byte(a.trailer))
 	if op == opChangeBaud {

@@ -6,12 +6,12 @@ import (
 )
 
 // Meter counts what a chip was asked to do. It is the proof of what a run
-// costs, without a clock.
+// costs, without a clock but for HostTime.
 type Meter struct {
 	BytesIn         int            `json:"bytesIn"`  // from the host
 	BytesOut        int            `json:"bytesOut"` // to the host, console included
 	ConsoleBytes    int            `json:"consoleBytes"`
-	RoundTrips      int            `json:"roundTrips"` // commands that were answered
+	RoundTrips      int            `json:"roundTrips"` // times that the host waited for an answer: commands sent in one go count once
 	Commands        map[string]int `json:"commands"`   // by name; "unknown" for rejected opcodes
 	Resets          int            `json:"resets"`
 	FlashBlocks     int            `json:"flashBlocks"` // FLASH_DATA and FLASH_DEFL_DATA written
@@ -22,6 +22,7 @@ type Meter struct {
 	FuseBits        int            `json:"fuseBits"`  // bits that they set
 
 	EraseTime time.Duration `json:"-"` // modelled
+	HostTime  time.Duration `json:"-"` // that the chip waited for the host, between its last answer and the next command or reset
 	times     Times
 }
 
@@ -61,13 +62,14 @@ func md5Time(t Times, n int) time.Duration {
 // MeterReport is a meter with the model's answers: what `--meter` writes.
 type MeterReport struct {
 	Meter
+	Host    float64   `json:"hostSeconds"`
 	Times   Times     `json:"times"`
 	Modeled []Seconds `json:"modelledSeconds"`
 }
 
 // Report is the meter, the constants and the modelled seconds, for JSON.
 func (m Meter) Report() MeterReport {
-	return MeterReport{Meter: m, Times: m.times, Modeled: m.Model()}
+	return MeterReport{Meter: m, Host: m.HostTime.Seconds(), Times: m.times, Modeled: m.Model()}
 }
 
 // Since is what was counted after an earlier reading.
@@ -90,6 +92,7 @@ func (m Meter) Since(earlier Meter) Meter {
 	d.FuseBurns -= earlier.FuseBurns
 	d.FuseBits -= earlier.FuseBits
 	d.EraseTime -= earlier.EraseTime
+	d.HostTime -= earlier.HostTime
 	return d
 }
 

@@ -1,10 +1,13 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -26,6 +29,75 @@ func TestMeterCounts(t *testing.T) {
 	}
 	if m.BytesOut != 14*m.RoundTrips || m.BytesIn < 14*m.RoundTrips {
 		t.Errorf("got %d bytes in, %d out for %d round trips", m.BytesIn, m.BytesOut, m.RoundTrips)
+	}
+}
+
+// answers writes and waits for so many bytes.
+func answers(t *testing.T, p *Port, tx []byte, n int) {
+	t.Helper()
+	if _, err := p.Write(tx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(p, make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// synced is a chip in its loader that has answered a SYNC, at any pace.
+func synced(t *testing.T, o Options) (*Chip, *Port) {
+	t.Helper()
+	o.InLoader = true
+	c := newChip(t, o)
+	p := openPort(t, c)
+	answers(t, p, unhex(t, syncFrame), syncAnswers*14)
+	return c, p
+}
+
+// Commands that the host sends without waiting cost one round trip, and one
+// latency where the chip is paced.
+func TestRoundTrips(t *testing.T) {
+	for _, pace := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, p := synced(t, Options{Pace: pace, Times: Times{BitsPerByte: 10, RoundTrip: time.Second}})
+			magic := unhex(t, magicFrame)
+			before, begin := c.Meter(), time.Now()
+			for range 3 {
+				answers(t, p, bytes.Repeat(magic, 9), 9*14)
+			}
+			answers(t, p, magic, 14)
+			m := c.Meter().Since(before)
+			if m.RoundTrips != 4 || m.Commands["READ_REG"] != 28 {
+				t.Errorf("paced %t: %d round trips, want 4", pace, m.RoundTrips)
+			}
+			if d := time.Since(begin); pace && (d < 4*time.Second || d > 5*time.Second) {
+				t.Errorf("they took %v, want 4 s and the wire", d)
+			}
+		})
+	}
+}
+
+// What the chip waits for the host is counted, and nothing else: neither the
+// wire nor the time in reset.
+func TestHostTime(t *testing.T) {
+	for _, pace := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, p := synced(t, Options{Pace: pace})
+			before, magic := c.Meter(), unhex(t, magicFrame)
+			answers(t, p, magic, 14)
+			time.Sleep(30 * time.Millisecond)
+			answers(t, p, magic, 14)
+			time.Sleep(20 * time.Millisecond)
+			p.SetLines(false, true)
+			time.Sleep(100 * time.Millisecond)
+			p.SetLines(true, false)
+			time.Sleep(50 * time.Millisecond)
+			p.SetLines(false, false)
+			drain(p)
+			answers(t, p, unhex(t, syncFrame), syncAnswers*14)
+			if got := c.Meter().Since(before).HostTime; got != 50*time.Millisecond {
+				t.Errorf("paced %t: got %v, want 50 ms", pace, got)
+			}
+		})
 	}
 }
 

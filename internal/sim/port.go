@@ -62,6 +62,7 @@ func (p *Port) Close() error {
 	p.chip.mu.Lock()
 	defer p.chip.mu.Unlock()
 	if p.err == nil {
+		p.chip.hostActs(time.Now())
 		p.chip.setLines(false, false)
 	}
 	p.release(net.ErrClosed)
@@ -139,13 +140,14 @@ func (p *Port) write(b []byte) (pause time.Duration, n int, err error) {
 	if !c.rising.IsZero() {
 		c.start(resetPowerOn) // who sends already has waited long enough
 	}
+	now := time.Now()
+	c.hostActs(now)
 	c.meter.BytesIn += len(b)
 	rate := p.rate()
 	if c.autobaud && c.mode == loading && rate != 0 {
 		c.baud, c.autobaud = rate, false
 	}
 	heard := garble(b, rate, c.baud)
-	now := time.Now()
 	start := later(c.wire.lineIn, now.Add(-c.wire.slip))
 	if rate == 0 {
 		rate = c.baud

@@ -13,7 +13,7 @@ type Times struct {
 	SectorErase   time.Duration // 4 KiB
 	BlockErase    time.Duration // 64 KiB, as the ROM does where a whole block is to be erased
 	BlockOverhead time.Duration // each FLASH_DATA besides wire and page programs
-	RoundTrip     time.Duration // each other command: the adapter's latency timer
+	RoundTrip     time.Duration // each other one: the adapter's latency timer
 	MD5PerMiB     time.Duration
 	FuseProgram   time.Duration // one program operation
 	Watchdog      time.Duration // from a hang in boot to the next reset

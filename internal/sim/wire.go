@@ -3,6 +3,7 @@ package sim
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type wire struct {
 	cost    time.Duration // of the command in hand
 	late    time.Duration // of the next reply, by a fault
 	slip    time.Duration // by which the reader was woken too late for the last bytes
+	idle    time.Time     // since when the chip has nothing to do and the host knows; zero: it has
 	last    []byte        // the last reply, for the fault that sends it again
 }
 
@@ -56,6 +58,19 @@ func (w *wire) cutOff(now time.Time) {
 		}
 	}
 	w.cpu, w.lineOut, w.cost = time.Time{}, time.Time{}, 0
+}
+
+// unread reports whether an answer is on its way to the host.
+func (w *wire) unread() bool {
+	return slices.ContainsFunc(w.out, func(ch chunk) bool { return ch.baud == 0 })
+}
+
+// hostActs ends the time for which the chip waits for the host.
+func (c *Chip) hostActs(now time.Time) {
+	if since := c.wire.idle; !since.IsZero() && now.After(since) {
+		c.meter.HostTime += now.Sub(since)
+	}
+	c.wire.idle = time.Time{}
 }
 
 // busy adds to what the command in hand takes.
@@ -93,6 +108,9 @@ func (c *Chip) emit(ch chunk) {
 		ch.at = w.lineOut.Add(delay)
 	} else if delay > 0 {
 		ch.at = now.Add(delay)
+	}
+	if ch.baud == 0 || c.mode == running { // not the text of a chip that waits in its loader
+		w.idle = later(ch.at, now)
 	}
 	if c.port == nil || w.queued+len(ch.data) > maxQueued || len(ch.data) == 0 {
 		return
