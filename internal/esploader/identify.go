@@ -101,31 +101,47 @@ func (l *Loader) Identify(ctx context.Context) (esp32.Identity, error) {
 	return id, nil
 }
 
+// identity reads who the chip is. A wrong crystal or coding scheme would cost it.
 func (l *Loader) identity(ctx context.Context) (id esp32.Identity, pins uint32, err error) {
-	for range attempts {
-		var w block0
-		addrs := []uint32{regDate, regClkdiv, regCalRC}
-		for i := range w[1:] {
-			addrs = append(addrs, regFuses+4*uint32(i+1))
-		}
-		v, err := l.ReadRegs(ctx, addrs...)
-		if err != nil {
-			return id, 0, err
-		}
-		copy(w[1:], v[3:])
-		id.Revision = w.revision(v[0])
-		id.Crystal = crystal(v[1], l.baud)
-		if _, mhz := measured(v[2], w[4]); l.fixed && mhz != 0 {
-			id.Crystal = mhz // nobody here knows the speed that the divider stands for
-		}
-		id.Package = w.pkg(id.Revision)
-		id.Coding = w.coding()
-		mac, crc := w.mac()
-		if id.MAC = mac; mac.CRC8() == crc {
-			return id, w.flashPins(), nil
-		}
+	addrs := [9]uint32{regDate, regClkdiv, regCalRC}
+	var w block0
+	for i := range w[1:] {
+		addrs[3+i] = regFuses + 4*uint32(i+1)
 	}
-	return id, 0, fmt.Errorf("%w: %v", esp32.ErrMACCRC, id.MAC)
+	v, err := agree(func() (v [9]uint32, err error) {
+		got, err := l.ReadRegs(ctx, addrs[:]...)
+		copy(v[:], got)
+		return v, err
+	})
+	if err != nil {
+		return id, 0, err
+	}
+	copy(w[1:], v[3:])
+	id.Revision = w.revision(v[0])
+	id.Crystal = crystal(v[1], l.baud)
+	if _, mhz := measured(v[2], w[4]); l.fixed && mhz != 0 {
+		id.Crystal = mhz // nobody here knows the speed that the divider stands for
+	}
+	id.Package = w.pkg(id.Revision)
+	id.Coding = w.coding()
+	mac, crc := w.mac()
+	if id.MAC = mac; mac.CRC8() != crc {
+		return id, 0, fmt.Errorf("%w: %v", esp32.ErrMACCRC, mac)
+	}
+	return id, w.flashPins(), nil
+}
+
+// agree reads until two readings in a row are the same: replies have no
+// checksum, and what the wire has changed once it seldom changes again.
+func agree[T comparable](read func() (T, error)) (last T, err error) {
+	for n := range 1 + attempts {
+		now, err := read()
+		if err != nil || n > 0 && now == last {
+			return now, err
+		}
+		last = now
+	}
+	return last, fmt.Errorf("%w: its answers differ: check ground and cable", esp32.ErrNoAnswer)
 }
 
 func (l *Loader) attachFlash(ctx context.Context, id *esp32.Identity, pins uint32) error {

@@ -72,6 +72,39 @@ func TestVirtualChips(t *testing.T) {
 	}
 }
 
+// A reply has no checksum. Any bit of any value may be wrong once, and the chip
+// is taken for what it is.
+func TestIdentityThroughAWireThatChangesABit(t *testing.T) {
+	var want esp32.Identity
+	n := 0
+	virtual(t, sim.Options{}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
+		if err := l.Connect(ctx); err != nil {
+			t.Fatal(err)
+		}
+		before := c.Meter()
+		want, _ = l.Identify(ctx)
+		n = c.Meter().Since(before).Commands["READ_REG"]
+	})
+	if n < 20 {
+		t.Fatalf("%d registers read", n)
+	}
+	for at := range n {
+		for bit := range 32 {
+			virtual(t, sim.Options{}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
+				if err := l.Connect(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Inject(sim.Fault{Kind: sim.ChangeReply, Op: 0x0a, At: 1 + at, Byte: 5 + bit/8, XOR: 1 << (bit % 8)}); err != nil {
+					t.Fatal(err)
+				}
+				if id, err := l.Identify(ctx); err != nil || id != want {
+					t.Errorf("bit %d of value %d: got %+v, %v", bit, at, id, err)
+				}
+			})
+		}
+	}
+}
+
 func TestVirtualChipIsWrittenAndStarted(t *testing.T) {
 	virtual(t, sim.Options{}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
 		if err := errors.Join(l.Connect(ctx), l.SetBaud(ctx, 921600)); err != nil {

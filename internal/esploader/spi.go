@@ -31,10 +31,12 @@ func (l *Loader) flashID(ctx context.Context) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	var id uint32
-	err = l.again(func() error {
-		id, err = l.runRDID(ctx)
-		return err
+	id, err := agree(func() (id uint32, err error) {
+		err = l.again(func() error {
+			id, err = l.runRDID(ctx)
+			return err
+		})
+		return id, err
 	})
 	if err != nil {
 		return 0, err
