@@ -46,6 +46,11 @@ func (t *Token) imageKey(label string) (pkcs11.ObjectHandle, crypto.PublicKey, e
 	if err != nil {
 		return 0, nil, fmt.Errorf("key %q: %w", label, err)
 	}
+	// The ledger's key must sign nothing else: an image may be any text, also
+	// that of a checkpoint.
+	if role := roleOf(a[pkcs11.CKA_ID]); role != "" {
+		return 0, nil, fmt.Errorf("key %q: %w: it is our %s, which signs no images", label, ErrAttributes, role)
+	}
 	if !a.flag(pkcs11.CKA_SIGN) {
 		return 0, nil, fmt.Errorf("key %q: %w: SIGN is false: it may not sign", label, ErrAttributes)
 	}

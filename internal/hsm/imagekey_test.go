@@ -104,7 +104,7 @@ func TestImageKey(t *testing.T) {
 }
 
 func TestImageKeyThatIsNone(t *testing.T) {
-	cfg := hsmtest.Token(t, hsm.Master)
+	cfg := hsmtest.Token(t, hsm.Master, hsm.Signer)
 	rsaPair(t, cfg, "twice", 1024)
 	rsaPair(t, cfg, "twice", 1024)
 	rsaPair(t, cfg, "mute", 1024)
@@ -116,6 +116,7 @@ func TestImageKeyThatIsNone(t *testing.T) {
 	}{
 		"nobody":         {hsm.ErrNoKey, "nobody"},
 		"station-master": {hsm.ErrNoKey, "station-master"}, // no private key
+		"station-signer": {hsm.ErrAttributes, "our signer, which signs no images"},
 		"twice":          {hsm.ErrAmbiguous, "2 of that label"},
 		"mute":           {hsm.ErrAttributes, "may not sign"},
 		"large":          {hsm.ErrAttributes, "not on P-256"},

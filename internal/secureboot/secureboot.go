@@ -54,6 +54,10 @@ type Signature struct {
 	KeyDigest [sha256.Size]byte
 }
 
+// ErrKeyNeeded: the file has a version 1 signature, which can be verified only
+// with the public key at hand.
+var ErrKeyNeeded = errors.New("a version 1 signature does not tell its key")
+
 // Sign returns the image with its signature after it. An ESP image must be
 // whole, still unsigned, and end where the chip will look for the signature;
 // the error has every fault. Any other content is signed as it is.
@@ -65,11 +69,11 @@ func Sign(image []byte, key crypto.Signer) ([]byte, error) {
 	if err := signable(image, version); err != nil {
 		return nil, err
 	}
-	file := signV2
+	sign := signV2
 	if version == V1 {
-		file = signV1
+		sign = signV1
 	}
-	out, err := file(image, key)
+	out, err := sign(image, key)
 	if err != nil {
 		return nil, fmt.Errorf("secure boot: sign: %w", err)
 	}
@@ -81,9 +85,9 @@ func Sign(image []byte, key crypto.Signer) ([]byte, error) {
 }
 
 // Verify verifies a file's signature as the chip would. key is the one that
-// must have signed, nil for whatever key a version 2 signature brings along.
-// The error has every fault; the signature is what could be read nevertheless,
-// nil where there is none.
+// must have signed, nil for whatever key a version 2 signature brings along
+// (ErrKeyNeeded with version 1). The error has every fault; the signature is
+// what could be read nevertheless, nil where there is none.
 func Verify(file []byte, key crypto.PublicKey) (*Signature, error) {
 	version := V2
 	if key != nil {
@@ -96,7 +100,7 @@ func Verify(file []byte, key crypto.PublicKey) (*Signature, error) {
 	length := f.image(file)
 	at := version.place(file, length)
 	if key == nil && !hasV2(file, at) && hasV1(file, V1.place(file, length)) {
-		return nil, errors.New("a version 1 signature, which does not tell its key: say which public key must have signed")
+		return nil, ErrKeyNeeded
 	}
 	if version == V1 {
 		return f.verifyV1(file, at, key.(*ecdsa.PublicKey)), f.err()
