@@ -12,10 +12,11 @@ import (
 )
 
 func imageCommand(*options) *cobra.Command {
-	cmd := &cobra.Command{Use: "image", Short: "Examine, encrypt and decrypt flash images"}
+	cmd := &cobra.Command{Use: "image", Short: "Examine, encrypt, decrypt, sign and verify flash images"}
 	cmd.AddCommand(imageInfoCommand(),
 		cryptCommand("encrypt", "Encrypt an image for its flash address", true),
-		cryptCommand("decrypt", "Decrypt what was encrypted for a flash address", false))
+		cryptCommand("decrypt", "Decrypt what was encrypted for a flash address", false),
+		imageSignCommand(), imageVerifyCommand())
 	return cmd
 }
 

@@ -31,6 +31,8 @@ func TestScripts(t *testing.T) {
 			"edit":     editFile,
 			"exits":    exits,
 			"digest":   digest,
+			"newkey":   newKey,
+			"damage":   damage,
 		},
 	})
 }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"station/internal/secret"
+)
+
+// maxPEM is more than any key file has.
+const maxPEM = 64 << 10
+
+// privatePEM reads the private key of a PEM file. A file that others may read
+// or that the group may change is refused, as a PIN file is.
+func privatePEM(path string) (crypto.Signer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("key file: %w", err)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("key file %s: it is not a file", path)
+	case info.Size() > maxPEM:
+		return nil, fmt.Errorf("key file %s: %d bytes are no key", path, info.Size())
+	case info.Mode().Perm()&0o027 != 0:
+		return nil, fmt.Errorf("key file %s may be read or changed by others (mode %04o); chmod 0600 or 0640 it, and think about who has read it", path, info.Mode().Perm())
+	}
+	page, err := secret.Make(int(info.Size()))
+	if err != nil {
+		return nil, err
+	}
+	defer page.Destroy()
+	if _, err := io.ReadFull(f, page.Reveal()); err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	block, err := findPEM(page.Reveal(), "PRIVATE KEY")
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	defer clear(block.Bytes)
+	key, err := parsePrivate(block)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// findPEM finds the block whose type ends so. Files of EC keys have another
+// one, of the curve, before it.
+func findPEM(data []byte, kind string) (*pem.Block, error) {
+	other := ""
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, kind) {
+			return block, nil
+		}
+		clear(block.Bytes)
+		other = block.Type
+	}
+	switch {
+	case strings.HasSuffix(other, "PRIVATE KEY"):
+		return nil, errors.New(`it holds a private key, where its public half is enough; make that with "openssl pkey -pubout"`)
+	case other != "":
+		return nil, fmt.Errorf("it holds a %s, want a %s", other, kind)
+	}
+	return nil, fmt.Errorf("it holds no %s in PEM", kind)
+}
+
+func parsePrivate(block *pem.Block) (crypto.Signer, error) {
+	switch {
+	case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":
+		return nil, errors.New("the key is encrypted, and this program asks for no passphrases; put the key into a token, or decrypt it for as long as it is used")
+	case block.Type == "EC PRIVATE KEY":
+		return x509.ParseECPrivateKey(block.Bytes)
+	case block.Type == "RSA PRIVATE KEY":
+		return x509.ParsePKCS1PrivateKey(block.Bytes)
+	case block.Type != "PRIVATE KEY":
+		return nil, fmt.Errorf("%s is a form of key that is not known here; make it PKCS #8", block.Type)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
+}
+
+// publicPEM reads the public key of a PEM file.
+func publicPEM(path string) (crypto.PublicKey, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	defer clear(data) // it may be the wrong file
+	block, err := findPEM(data, "PUBLIC KEY")
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	var key crypto.PublicKey
+	if block.Type == "RSA PUBLIC KEY" {
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	} else {
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return key, nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/firmware"
+	"station/internal/otaimage"
+	"station/internal/secureboot"
+)
+
+func imageVerifyCommand() *cobra.Command {
+	var key string
+	cmd := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "Verify an image and its signature, or open an OTA image",
+		Long: `Verify an image and its secure boot signature, and name all that is wrong.
+
+--key is the public key, in PEM, that must have signed. Version 1 needs it. A
+version 2 signature brings its key along: without --key the signature is
+verified with that one, and what it proves is up to you: compare the key digest
+with BLOCK2 of your devices.
+
+A pre-encrypted OTA image has no signature of its own. It is opened with the
+fleet's private key in --key, and the image in it is verified.`,
+		Example: `  station image verify --key secure_boot_public_key.pem app-signed.bin
+  station image verify app-signed.bin
+  station image verify --key fleet-private.pem app.ota`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return verifyImage(cmd.OutOrStdout(), args[0], key)
+		},
+	}
+	cmd.Flags().StringVar(&key, "key", "", "PEM `FILE` of the key that must have signed")
+	return cmd
+}
+
+func verifyImage(w io.Writer, path, keyPath string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	if otaimage.Is(data) {
+		return verifyOTA(w, path, data, keyPath)
+	}
+	var key crypto.PublicKey
+	if keyPath != "" {
+		if key, err = publicPEM(keyPath); err != nil {
+			return err
+		}
+		if _, err := secureboot.VersionOf(key); err != nil {
+			return fmt.Errorf("--key: %w", err)
+		}
+	}
+	signature, err := secureboot.Verify(data, key)
+	if errors.Is(err, secureboot.ErrKeyNeeded) {
+		return fmt.Errorf("image: %s: %w; give the public key with --key", path, err)
+	}
+	if signature != nil {
+		printSignature(w, signature)
+	}
+	return printFaults(w, path, err)
+}
+
+// printFaults shows each line of an error as a fault of the file.
+func printFaults(w io.Writer, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	list := strings.Split(err.Error(), "\n")
+	for _, fault := range list {
+		fmt.Fprintf(w, "FAULT         %s\n", fault)
+	}
+	return fmt.Errorf("image: %s has %d faults", path, len(list))
+}
+
+func verifyOTA(w io.Writer, path string, data []byte, keyPath string) error {
+	if keyPath == "" {
+		return fmt.Errorf("image: %s is a pre-encrypted OTA image; give the fleet's private key with --key to open it", path)
+	}
+	private, err := privatePEM(keyPath)
+	if err != nil {
+		return err
+	}
+	key, ok := private.(*rsa.PrivateKey)
+	if !ok {
+		return fmt.Errorf("--key: a key of type %T; an OTA image takes RSA-3072", private)
+	}
+	image, err := otaimage.Open(data, key)
+	if err != nil {
+		return printFaults(w, path, err)
+	}
+	fmt.Fprintf(w, "OTA image     opens with this key\nimage         %d bytes, sha256:%x\n", len(image), sha256.Sum256(image))
+	if firmware.Describe(path, image).Kind == "unknown" {
+		return printFaults(w, path, fmt.Errorf("the image in it is no ESP image"))
+	}
+	_, err = firmware.ParseImage(image)
+	return printFaults(w, path, err)
+}
