@@ -17,10 +17,12 @@ demo: deps build
 test: deps
 	$(GO) test -race -timeout 15m ./...
 
-# Debian packages: the HSM that runs in software, and a C compiler for PKCS#11.
+# Debian packages: the HSM that runs in software, a C compiler for PKCS#11, and
+# two serial port servers of others to test against.
+PACKAGES := softhsm2 gcc libc6-dev python3-serial ser2net
 deps:
-	@test -e $(SOFTHSM) && command -v gcc >/dev/null || \
-		{ $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq softhsm2 gcc libc6-dev; }
+	@test -e $(SOFTHSM) -a -x /usr/sbin/ser2net && command -v gcc >/dev/null && /usr/bin/python3 -c 'import serial' 2>/dev/null || \
+		{ $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq $(PACKAGES); }
 
 lint:
 	@unformatted=$$(gofmt -l cmd internal fixtures); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }

@@ -17,7 +17,7 @@ import (
 const Example = "/usr/share/doc/python3-serial/examples/rfc2217_server.py"
 
 // Python is Debian's interpreter, to which python3-serial belongs, with the
-// arguments given. Its standard error goes to the test's.
+// arguments given. What it complains of is in the test's output.
 func Python(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	const interpreter = "/usr/bin/python3"
@@ -25,7 +25,7 @@ func Python(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatalf("pyserial is missing (%v): run make deps\n%s", err, out)
 	}
 	cmd := exec.Command(interpreter, append([]string{"-u", "-W", "ignore"}, args...)...)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = t.Output()
 	return cmd
 }
 
@@ -45,8 +45,8 @@ func Start(t *testing.T, cmd *exec.Cmd) {
 // new client takes the place of an old one.
 func Ser2net(t *testing.T, device string) (url string) {
 	t.Helper()
-	path, err := exec.LookPath("ser2net")
-	if err != nil {
+	const program = "/usr/sbin/ser2net" // not in everybody's PATH
+	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("ser2net is missing (%v): run make deps", err)
 	}
 	place := FreePort(t)
@@ -57,7 +57,7 @@ func Ser2net(t *testing.T, device string) (url string) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	Start(t, exec.Command(path, "-n", "-c", config, "-P", filepath.Join(t.TempDir(), "pid")))
+	Start(t, exec.Command(program, "-n", "-c", config, "-P", filepath.Join(t.TempDir(), "pid")))
 	Await(t, place)
 	return "rfc2217://" + place
 }

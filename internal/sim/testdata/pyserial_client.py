@@ -6,13 +6,23 @@ import time
 
 import serial
 
-SYNC = bytes.fromhex("c000082400000000000707122055555555555555555555555555555555555555555555555555555555555555555555c0".replace("c00008240000000000", "c00008240000000000", 1))
-READ_MAGIC = bytes.fromhex("c0000a04000000000000100040c0")
+
+def frame(op, body, check=0):
+    raw = bytes([0, op]) + len(body).to_bytes(2, "little") + check.to_bytes(4, "little") + body
+    return b"\xc0" + raw.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0"
 
 
-def changed(baud):
-    body = baud.to_bytes(4, "little") + bytes(4)
-    return bytes.fromhex("c0000f080000000000") + body + b"\xc0"
+def words(*w):
+    return b"".join(v.to_bytes(4, "little") for v in w)
+
+
+def ask(op, body, size, check=0):
+    port.write(frame(op, body, check))
+    return port.read(size)
+
+
+def magic():
+    return ask(0x0A, words(0x40001000), 14)[5:9].hex()
 
 
 def until(text):
@@ -32,18 +42,15 @@ port.dtr = True
 port.rts = False
 time.sleep(0.05)
 port.dtr = False
-print("loader:", until(b"waiting for download\r\n").decode().split()[-6:])
+print("loader:", *until(b"waiting for download\r\n").decode().split()[-6:])
 
-port.write(SYNC)
-print("sync:", [port.read(14)[1:3].hex() for _ in range(8)])
-port.write(READ_MAGIC)
-print("magic:", port.read(14)[5:9].hex())
+port.write(frame(0x08, bytes.fromhex("07071220") + b"\x55" * 32))
+print("sync:", "".join(port.read(14)[2:3].hex() for _ in range(8)))
+print("magic:", magic())
 
-port.write(changed(921600))
-print("reply:", port.read(16).hex())
+print("speed:", ask(0x0F, words(921600, 0), 16)[9])
 port.baudrate = 921600
-port.write(READ_MAGIC)
-print("magic:", port.read(14)[5:9].hex())
+print("magic:", magic())
 
 # Every byte value both ways: a flash block that the ROM answers with its MD5.
 block = bytes(range(256)) * 4
@@ -51,32 +58,17 @@ check = 0xEF
 for b in block:
     check ^= b
 
-
-def frame(op, body, check=0):
-    raw = bytes([0, op]) + len(body).to_bytes(2, "little") + check.to_bytes(4, "little") + body
-    return b"\xc0" + raw.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0"
-
-
-def words(*w):
-    return b"".join(v.to_bytes(4, "little") for v in w)
-
-
-def ask(op, body, size, check=0):
-    port.write(frame(op, body, check))
-    return port.read(size)
-
-
 ask(0x0D, words(0, 0), 14)
-print("begin:", ask(0x02, words(len(block), 1, len(block), 0x300000), 14)[9])
+print("begin:", ask(0x02, words(len(block), 1, len(block), 0x100000), 14)[9])
 print("block:", ask(0x03, words(len(block), 0, 0, 0) + block, 14, check)[9])
-print("md5:", ask(0x13, words(0x300000, len(block), 0, 0), 46)[9:41].decode())
+print("md5:", ask(0x13, words(0x100000, len(block), 0, 0), 46)[9:41].decode())
 
 # Into the application.
 port.baudrate = 115200
 port.rts = True
 time.sleep(0.1)
 port.rts = False
-print("app:", until(b"(SPI_FAST_FLASH_BOOT)\r\n").decode().split()[-2:])
+print("app:", *until(b"(SPI_FAST_FLASH_BOOT)\r\n").decode().split()[-1:])
 until(b"station-example: ready")
 print("lines:", port.cts, port.dsr, port.cd)
 port.close()
