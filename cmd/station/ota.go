@@ -30,8 +30,8 @@ them: AES-256-GCM under a new key, which is wrapped to the fleet's public key
 private key in their firmware and encrypt it again for their own flash.
 
 FILE is the app as the build made it, signed where the fleet has secure boot,
-and not encrypted for the flash. The result is secret, but it does not prove who made
-it: anybody with the public key can make one. That is what secure boot is for.`,
+and not encrypted for the flash. The result is secret, but it does not prove who
+made it: anybody with the public key can make one. Secure boot proves that.`,
 		Example: `  openssl genrsa -out fleet-private.pem 3072
   openssl pkey -in fleet-private.pem -pubout -out fleet-public.pem
   station ota build --key fleet-public.pem --out app.ota app-signed.bin
