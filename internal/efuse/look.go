@@ -18,8 +18,8 @@ func (s sighting) wipe() {
 
 // look reads the fuses several times after p was programmed into a chip that
 // read as before, each time from the fuses themselves: first p's block, or
-// everything after a stage's last part; then the words that p touches. It is
-// an error if anything but bits of p changed.
+// everything after a stage's last part; then the words that p touches, and those
+// that are not as they must be. It is an error if anything but bits of p changed.
 func (c *controller) look(p part, before []uint32) (sighting, error) {
 	expect := p.expect(before)
 	defer clear(expect)
@@ -38,8 +38,10 @@ func (c *controller) look(p part, before []uint32) (sighting, error) {
 			s.all[i] &= got[j]
 			s.any[i] |= got[j]
 		}
+		if n == 0 {
+			which, clean = p.doubtful(which, got, expect), nil
+		}
 		clear(got)
-		which, clean = p.touched(), nil
 	}
 	if err := p.judge(before, expect, s); err != nil {
 		s.wipe()
@@ -105,6 +107,18 @@ func (p part) touched() []int {
 	}
 	if p.coding == esp32.Coding34 {
 		out = append(out, atDec)
+	}
+	return out
+}
+
+// doubtful are the words that p touches and those that were read otherwise than
+// expected: one reading is no proof of a fuse that is burned or lost.
+func (p part) doubtful(which []int, got, expect []uint32) []int {
+	out := p.touched()
+	for j, i := range which {
+		if got[j] != expect[i] && !slices.Contains(out, i) {
+			out = append(out, i)
+		}
 	}
 	return out
 }
