@@ -89,6 +89,8 @@ func judge(r bootlog.Report, size int, found bool, marker string, timeout time.D
 		return failf("E-BOOT-FAILED", "the chip resets again and again")
 	case found:
 		return nil
+	case r.Found("app-crash"):
+		return failf("E-BOOT-FAILED", "the application crashed, and %q did not appear within %v", marker, timeout)
 	case size == 0:
 		return failf("E-BOOT-SILENT", "no console text within %v", timeout)
 	}
