@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"fmt"
@@ -55,7 +56,18 @@ func (p *planner) inspectBootloader(x *piece) {
 		p.in(x.File, "%v", err)
 		return
 	}
+	if !bytes.Equal(patched, x.data) && signed(x) {
+		p.in(x.File, "the bootloader is signed, and other flash settings would break its signature; build it with the job's settings, or write keep into the job")
+		return
+	}
 	x.data = patched
+}
+
+// signed reports a secure boot V2 signature sector behind the image
+// (ESP-IDF, "Secure Boot V2", signature block format).
+func signed(x *piece) bool {
+	sector := (x.image.Length + SectorSize - 1) / SectorSize * SectorSize
+	return len(x.data) >= sector+2 && x.data[sector] == 0xe7 && x.data[sector+1] == 2
 }
 
 func (p *planner) inspectPartition(x *piece) {

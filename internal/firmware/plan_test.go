@@ -143,6 +143,27 @@ func TestPlanPatchesTheBootloaderOnly(t *testing.T) {
 	}
 }
 
+// A signed bootloader is not patched: the chip would refuse it.
+func TestPlanLeavesASignedBootloaderAlone(t *testing.T) {
+	files := exampleFiles(t)
+	const boot = "build/bootloader/bootloader.bin"
+	image := files[boot]
+	if image[2] != 2 { // dio
+		t.Fatalf("the example's bootloader has mode %d", image[2])
+	}
+	image = append(image, bytes.Repeat([]byte{0xff}, (SectorSize-len(image)%SectorSize)%SectorSize)...)
+	files[boot] = append(image, append([]byte{0xe7, 2}, make([]byte, SectorSize-2)...)...)
+	l := exampleLayout(files)
+	// The table follows at 0x8000; this bootloader and its signature fit before it.
+	if plan, err := l.Plan(); err != nil || !bytes.Equal(plan.Regions[0].Data[:len(files[boot])], files[boot]) {
+		t.Errorf("with the settings that it was built with: %v", err)
+	}
+	l.Mode = "qio"
+	if _, err := l.Plan(); err == nil || !strings.Contains(err.Error(), "the bootloader is signed") {
+		t.Errorf("with other settings: %v", err)
+	}
+}
+
 func TestPlanWithoutEncryption(t *testing.T) {
 	l := exampleLayout(exampleFiles(t))
 	l.Encrypted = false
