@@ -123,6 +123,9 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	defer closeLog()
 	screen := !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin)
 	fixture := &bench.Virtual{Slots: r.slots, Count: r.count, Pace: screen && !r.fast}
+	if screen {
+		fixture.Swap = swapTime
+	}
 	if r.teach && screen {
 		fixture.Chip = bench.Instructive
 	}
