@@ -13,9 +13,10 @@ import (
 // Registers is what burning needs of a chip.
 type Registers interface {
 	Reader
-	// WriteReg does several writes in one frame. After an error nobody knows
-	// whether the chip has done them.
-	WriteReg(ctx context.Context, writes ...esp32.RegWrite) error
+	// WriteRead does several writes in one frame and reads registers after it,
+	// all in as few round trips as it can. After an error nobody knows whether
+	// the chip has done the writes.
+	WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error)
 }
 
 // How a burn can go wrong in the chip. Whatever the error, the registers have
@@ -53,7 +54,7 @@ const (
 // the stage is finished whatever the context says. Nothing else in the program
 // burns fuses.
 func Burn(ctx context.Context, r Registers, crystalMHz int, have Image, s Stage) (Image, error) {
-	c := &controller{ctx: ctx, regs: r}
+	c := newController(ctx, r)
 	after, err := c.burn(crystalMHz, have, s)
 	if err != nil {
 		return Image{}, fmt.Errorf("burn %s: %w", s.Name, c.safe(err))

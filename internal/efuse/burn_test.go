@@ -292,17 +292,23 @@ func TestBurnAgain(t *testing.T) {
 	}
 }
 
-// The cost of a stage on the wire: frames of WRITE_REG and registers read.
+// The cost of a stage on the wire: one exchange for reading the fuses before it
+// and five for each program command, in each of them no more registers than
+// there is something to learn from, or to change.
 func TestCost(t *testing.T) {
 	for _, stage := range stageList {
 		c, s := ready(t, stage)
-		regs := 0
-		c.reading = func(_ int, addrs, _ []uint32) error { regs += len(addrs); return nil }
+		read, written := 0, 0
+		c.reading = func(_ int, addrs, _ []uint32) error { read += len(addrs); return nil }
+		c.frame = func(_ int, writes []esp32.RegWrite) (bool, error) { written += len(writes); return true, nil }
 		if _, err := Burn(t.Context(), c, 40, c.seen(), s); err != nil {
 			t.Fatal(err)
 		}
-		if c.frames > 1+5*c.programs || regs > 60+90*c.programs {
-			t.Errorf("%s: %d frames and %d registers for %d program commands", stage, c.frames, regs, c.programs)
+		if c.frames != 1+5*c.programs || c.reads != c.frames {
+			t.Errorf("%s: %d frames and %d readings for %d program commands", stage, c.frames, c.reads, c.programs)
+		}
+		if read > 35+100*c.programs || written > 2+26*c.programs {
+			t.Errorf("%s: %d registers read and %d written for %d program commands", stage, read, written, c.programs)
 		}
 	}
 }

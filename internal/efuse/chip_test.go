@@ -46,7 +46,14 @@ func newChip(t *testing.T) *chip {
 	return c
 }
 
-func (c *chip) WriteReg(ctx context.Context, writes ...esp32.RegWrite) error {
+func (c *chip) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+	if err := c.write(ctx, writes); err != nil || len(addrs) == 0 {
+		return nil, err
+	}
+	return c.ReadRegs(ctx, addrs...)
+}
+
+func (c *chip) write(ctx context.Context, writes []esp32.RegWrite) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

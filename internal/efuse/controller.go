@@ -12,8 +12,11 @@ import (
 
 const (
 	attempts  = 3 // of a write whose reply was lost or that reads back wrong
-	polls     = 3 // of CMD in one batch
+	polls     = 3 // of CMD in one batch, while it programs
 	busyLimit = 500 * time.Millisecond
+	// The ROM waits so long after telling the controller to read: it is done then,
+	// and one poll says so.
+	latchTime = 100 * time.Microsecond
 )
 
 // controller drives the fuse controller of one chip through one stage. CONF
@@ -24,6 +27,21 @@ type controller struct {
 	regs   Registers
 	timing timing
 	loaded bool // WDATA may hold words
+
+	// Registers that need not be written with these values, being taken to hold
+	// them. Whether they do is read back every time.
+	holds map[uint32]uint32
+}
+
+// newController: all WDATA are zero after a reset, and nobody else writes them.
+func newController(ctx context.Context, r Registers) *controller {
+	c := &controller{ctx: ctx, regs: r, holds: map[uint32]uint32{}}
+	for _, b := range blocks {
+		for w := range b.words {
+			c.holds[b.write+4*uint32(w)] = 0
+		}
+	}
+	return c
 }
 
 // gone reports an error that no second attempt can mend.
@@ -48,44 +66,94 @@ func (c *controller) read(addrs []uint32) ([]uint32, error) {
 	return v, nil
 }
 
-// settle writes registers until they read back as written, bounded. Whether a
-// frame without a reply was executed, and whether one with a reply was executed
-// right, is only known from the registers: the ROM looks at no checksum here.
-// The registers of addrs are read in the same go and returned.
-func (c *controller) settle(writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+// settle writes registers until those of stay read back as written, bounded.
+// Whether a frame without a reply was executed, and whether one with a reply
+// was executed right, is only known from the registers: the ROM looks at no
+// checksum here. So what they are taken to hold is not written at first, and
+// everything once one of them reads otherwise. The registers of addrs are read
+// in the same go and returned.
+func (c *controller) settle(writes, stay []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
 	// A command leaves no trace: without a reply it is given again.
-	stay := writes
 	command := writes[len(writes)-1].Addr == regCmd
-	if command {
-		stay = writes[:len(writes)-1]
-	}
-	var all []uint32
+	all := make([]uint32, 0, len(stay)+len(addrs))
 	for _, w := range stay {
 		all = append(all, w.Addr)
 	}
 	all = append(all, addrs...)
+	frame := c.needed(writes)
+	defer func() { clear(frame) }() // of key words
 	var werr error
-	for range attempts {
-		werr = c.regs.WriteReg(c.ctx, writes...)
-		if gone(werr) {
-			break
-		}
-		got, err := c.idleRead(all...)
+	for range 1 + attempts {
+		var got []uint32
+		var err error
+		got, werr, err = c.exchange(frame, 1, all)
 		if err != nil {
 			return nil, err
+		}
+		if gone(werr) {
+			break
 		}
 		right := hold(got, stay)
 		rest := slices.Clone(got[len(stay):])
 		clear(got)
 		if right && (werr == nil || !command) {
+			c.remember(stay)
 			return rest, nil
 		}
 		clear(rest)
+		frame = append(frame[:0], writes...)
 	}
 	if werr != nil {
 		return nil, fmt.Errorf("write fuse registers: %w", werr)
 	}
-	return nil, fmt.Errorf("%w: the registers read back wrong %d times", ErrRegisters, attempts)
+	return nil, fmt.Errorf("%w: the registers read back wrong %d times", ErrRegisters, 1+attempts)
+}
+
+// needed is writes without those that would change nothing.
+func (c *controller) needed(writes []esp32.RegWrite) []esp32.RegWrite {
+	out := make([]esp32.RegWrite, 0, len(writes))
+	for _, w := range writes {
+		if v, ok := c.holds[w.Addr]; !ok || v != w.Value {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// remember takes what was read back for granted in the next frame; never the
+// words of a key.
+func (c *controller) remember(writes []esp32.RegWrite) {
+	for _, w := range writes {
+		delete(c.holds, w.Addr)
+		if _, data := blockOf(w.Addr); w.Value == 0 || !data {
+			c.holds[w.Addr] = w.Value
+		}
+	}
+}
+
+// blockOf is the block that a WDATA register belongs to.
+func blockOf(addr uint32) (block int, ok bool) {
+	for n, b := range blocks {
+		if addr >= b.write && addr < b.write+4*uint32(b.words) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// exchange writes in one frame and reads registers once the controller is
+// idle. werr is what is wrong with the writes.
+func (c *controller) exchange(writes []esp32.RegWrite, polled int, addrs []uint32) (got []uint32, werr, err error) {
+	got, werr = c.regs.WriteRead(c.ctx, writes, append(slices.Repeat([]uint32{regCmd}, polled), addrs...)...)
+	switch {
+	case gone(werr):
+		return nil, werr, nil
+	case werr == nil && len(got) == polled+len(addrs) && got[polled-1] == 0:
+		return got[polled:], nil, nil
+	}
+	clear(got)
+	got, err = c.idleRead(addrs...)
+	return got, werr, err
 }
 
 // hold reports whether got is what the writes have left in their registers.
@@ -140,7 +208,7 @@ func (c *controller) load(block int, words []uint32) error {
 		}
 	}
 	c.loaded = true
-	_, err := c.settle(writes)
+	_, err := c.settle(writes, writes)
 	return err
 }
 
@@ -157,26 +225,35 @@ func (c *controller) program(block int, words []uint32) error {
 	// One frame: were one of its words changed on the wire, nothing would be
 	// programmed. Without a reply it may have been; that shows in the fuses,
 	// so the command is never simply given again.
-	err := c.regs.WriteReg(c.ctx, esp32.Set(regConf, opProgram), esp32.Set(regCmd, cmdProgram))
-	if gone(err) {
+	delete(c.holds, regConf)
+	_, werr, err := c.exchange([]esp32.RegWrite{esp32.Set(regConf, opProgram), esp32.Set(regCmd, cmdProgram)}, polls, nil)
+	if gone(werr) {
+		err = werr
+	}
+	if err != nil {
 		return fmt.Errorf("program fuses: %w", err)
 	}
-	_, err = c.idleRead()
-	return err
+	return nil
 }
 
 // latch makes the chip read its fuses anew and returns registers after that.
 // It leaves the controller safe: WDATA of the blocks given is zero, CONF holds
 // the read code.
 func (c *controller) latch(addrs []uint32, clean ...int) ([]uint32, error) {
-	var writes []esp32.RegWrite
-	for _, b := range clean {
-		for w := range blocks[b].words {
-			writes = append(writes, esp32.Set(blocks[b].write+4*uint32(w), 0))
+	var writes, stay []esp32.RegWrite
+	for b, blk := range blocks {
+		for w := range blk.words {
+			zero := esp32.Set(blk.write+4*uint32(w), 0)
+			if writes = append(writes, zero); slices.Contains(clean, b) {
+				stay = append(stay, zero)
+			}
 		}
 	}
-	writes = append(writes, esp32.Set(regConf, opRead), esp32.Set(regCmd, cmdRead))
-	got, err := c.settle(writes, addrs...)
+	read := esp32.Set(regCmd, cmdRead)
+	read.Delay = latchTime
+	writes = append(writes, esp32.Set(regConf, opRead), read)
+	stay = append(stay, esp32.Set(regConf, opRead))
+	got, err := c.settle(writes, stay, addrs...)
 	if err == nil && len(clean) > 0 {
 		c.loaded = false
 	}
@@ -190,6 +267,7 @@ func (c *controller) safe(err error) error {
 		return err
 	}
 	c.ctx = context.WithoutCancel(c.ctx)
+	clear(c.holds)
 	v, cerr := c.latch(nil, 0, 1, 2, 3)
 	clear(v)
 	if cerr != nil {

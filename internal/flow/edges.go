@@ -28,7 +28,7 @@ type Chip interface {
 // registers. Steps see it only through onlyChip.
 type Loader interface {
 	Chip
-	WriteReg(ctx context.Context, writes ...esp32.RegWrite) error
+	WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error)
 	Close() error
 }
 

@@ -35,7 +35,8 @@ const (
 	cmdProgram  = 2
 	busyPolls   = 2                     // reads of CMD that still find it busy
 	busyTime    = 10 * time.Millisecond // after which it is done even if nobody asked
-	programTime = 3 * time.Millisecond
+	programTime = 3 * time.Millisecond  // of waiting by WRITE_REG after which it has programmed
+	readTime    = 50 * time.Microsecond // or read; both are assumptions
 )
 
 // The programming voltage is right only with these clock dividers (CLK SEL0,
@@ -202,7 +203,8 @@ func (c *Chip) startFuseOp(cmd uint32) {
 // waitFuses lets the time pass that a WRITE_REG asked the chip to wait.
 func (c *Chip) waitFuses(d time.Duration) {
 	f := &c.fuses
-	if f.waited += d; f.cmd != 0 && f.waited >= programTime {
+	f.waited += d
+	if f.cmd == cmdRead && f.waited >= readTime || f.cmd != 0 && f.waited >= programTime {
 		c.finishFuseOp()
 	}
 }
