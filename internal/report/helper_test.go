@@ -24,8 +24,18 @@ type line struct {
 	t    testing.TB
 	l    *ledger.Ledger
 	now  time.Time
+	when []time.Time // of the entries that are being written; then now
 	sim  bool
 	runs int
+}
+
+func (x *line) clock() time.Time {
+	if len(x.when) == 0 {
+		return x.now
+	}
+	t := x.when[0]
+	x.when = x.when[1:]
+	return t
 }
 
 func newLine(t testing.TB, simulated bool) *line {
@@ -33,7 +43,7 @@ func newLine(t testing.TB, simulated bool) *line {
 	x := &line{t: t, now: begin, sim: simulated}
 	var err error
 	x.l, err = ledger.Open(filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{Create: true, Station: "bench-1",
-		Software: "station v1", Simulated: simulated, Now: func() time.Time { return x.now }})
+		Software: "station v1", Simulated: simulated, Now: x.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,11 +105,14 @@ func (x *line) do(v visit) {
 	x.t.Helper()
 	x.runs++
 	run := fmt.Sprintf("%016x", x.runs)
+	var list []record.Entry
+	defer func() { x.add(list...) }()
 	put := func(after time.Duration, e record.Entry) {
 		x.now = x.now.Add(after)
+		x.when = append(x.when, x.now)
 		e.MAC, e.Slot, e.Run, e.Batch, e.Operator = mac(v.n), v.slot, run, v.batch, "anna"
 		e.Job, e.Revision, e.JobHash = "lamp", "4", sha(4)
-		x.add(e)
+		list = append(list, e)
 	}
 	put(time.Second, record.Entry{Kind: record.DeviceSeen, Step: "connect", Fuses: blank,
 		Identity: &esp32.Identity{MAC: mac(v.n), Revision: 300, Crystal: 40, FlashSize: 4 << 20}})
@@ -114,9 +127,7 @@ func (x *line) do(v visit) {
 	}
 	if !v.again {
 		if v.batch != "" {
-			if _, err := x.l.Reserve(record.Entry{MAC: mac(v.n), Batch: v.batch, Run: run, Step: "key", Simulated: x.sim}); err != nil {
-				x.t.Fatal(err)
-			}
+			put(0, record.Entry{Kind: record.NumberTaken, Step: "key"})
 		}
 		if code == "E-HSM" {
 			put(time.Second, record.Entry{Kind: record.Failed, Step: "key", Verdict: record.Verdict(verdict), Code: code, Message: "hsm: away", Seconds: 3})
@@ -131,9 +142,12 @@ func (x *line) do(v visit) {
 		{Name: "app", Address: 0x10000, Size: 65536, Encrypted: true, Plain: sha(3), Flash: sha(2000 + v.n), MD5: strings.Repeat("2", 32), Version: "1.0.0"}}})
 	for _, stage := range []string{"key", "count"} {
 		step := map[string]string{"key": "burn-key", "count": "burn-crypt"}[stage]
-		put(time.Second, record.Entry{Kind: record.BurnIntended, Step: step, Stage: stage, Fuses: blank,
-			Burns: []record.FuseChange{{Field: "FLASH_CRYPT_CNT", Old: "0x0", New: "0x7f"}}})
-		put(2*time.Second, record.Entry{Kind: record.BurnSettled, Step: step, Stage: stage, Fuses: locked, Seconds: 2})
+		changes := []record.FuseChange{{Field: "FLASH_CRYPT_CNT", Old: "0x0", New: "0x7f"}}
+		if stage == "key" {
+			changes = []record.FuseChange{{Field: "BLOCK1", Old: "empty", New: "device key " + keyID(v.n)[len(keyID(v.n))-16:]}}
+		}
+		put(time.Second, record.Entry{Kind: record.BurnIntended, Step: step, Stage: stage, Fuses: blank, Burns: changes})
+		put(2*time.Second, record.Entry{Kind: record.BurnSettled, Step: step, Stage: stage, Fuses: locked, Burns: changes, Seconds: 2})
 	}
 	if failed {
 		put(time.Second, record.Entry{Kind: record.Failed, Step: "boot", Verdict: record.Verdict(verdict), Code: code, Message: "it failed", Seconds: 20})

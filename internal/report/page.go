@@ -1,0 +1,313 @@
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+// Report is a page for people: one HTML file that needs nothing else.
+type Report struct {
+	File     string // name for the proof
+	Title    string
+	Filter   Filter // time, batch and job only
+	Software string
+	Made     time.Time
+	Zone     *time.Location // of the times on the page
+	Limit    int            // devices in the list at most; 0 is all
+}
+
+// page is what the template shows.
+type page struct {
+	Stats
+	Report    Report
+	Proof     *ExportProof
+	Devices   int
+	Verdicts  []VerdictCount
+	List      []*DeviceLine
+	Firmwares []*Firmware
+	Burned    []BurnCount
+	Charts    map[string]template.HTML
+}
+
+// VerdictCount is how many devices are what by the end of the report's time.
+type VerdictCount struct {
+	Verdict record.Verdict
+	Mark    string // a shape for each, so that colour never speaks alone
+	N       int
+	Share   float64
+}
+
+// DeviceLine is one device in the list.
+type DeviceLine struct {
+	MAC           esp32.MAC
+	Serial, KeyID string
+	Verdict       record.Verdict
+	Code          string
+	Visits        int
+	Sealed        time.Time
+	Station, Slot string
+	Operator      string
+	Firmware      int // number in Firmwares, from 1; 0 none
+	Before, After string
+	Block1        string // state of the key block, before and after
+	Labels        int    // printed
+}
+
+// Firmware is what a job put into its devices.
+type Firmware struct {
+	Number   int
+	Job      string
+	Revision string
+	Digest   string // of the job
+	Images   []record.Image
+	Devices  int
+}
+
+// BurnCount is a fuse that was burned, and in how many devices.
+type BurnCount struct {
+	Field, Old, New string
+	N               int
+}
+
+//go:embed report.html
+var pageSource string
+
+var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"percent": func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) },
+	"seconds": func(f float64) string { return fmt.Sprintf("%.1f", f) },
+	"address": func(a uint32) string { return fmt.Sprintf("0x%x", a) },
+	"digest":  func(s string) string { return strings.TrimPrefix(s, "sha256:") },
+	"mark":    func(v record.Verdict) string { return marks[v] },
+	"class":   func(v record.Verdict) string { return strings.ToLower(string(v)) },
+	"yield": func(n, of int) string {
+		y, ok := ratio(n, of)
+		if !ok {
+			return "–"
+		}
+		return fmt.Sprintf("%.1f %%", 100*y)
+	},
+}).Parse(pageSource))
+
+var marks = map[record.Verdict]string{record.Pass: "✓", record.Retry: "↻", record.Scrap: "✗", record.Quarantine: "?", record.Station: "!", Begun: "…"}
+
+// Write writes the page and returns its proof, not yet signed.
+func (r Report) Write(w io.Writer, h *Head) (*ExportProof, error) {
+	p, err := r.page(h)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	p.Proof.SHA256 = hex.EncodeToString(sum[:])
+	if _, err := w.Write(b.Bytes()); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	return p.Proof, nil
+}
+
+func (r Report) page(h *Head) (*page, error) {
+	if r.Zone == nil {
+		r.Zone = time.UTC
+	}
+	x := Export{File: r.File, Table: Table{Name: reportTable}, Format: "html", Filter: r.Filter, Software: r.Software, Made: r.Made}
+	p := &page{Report: r, Proof: x.proof(h)}
+	p.Proof.Columns = 0
+	stats, macs, until, err := r.scan(h)
+	if err != nil {
+		return nil, err
+	}
+	p.Stats = stats
+	if err := p.describe(h, macs, until); err != nil {
+		return nil, err
+	}
+	p.Proof.Rows = uint64(len(p.List))
+	p.Charts, err = p.draw()
+	return p, err
+}
+
+// slim is what visits are made of: decoding the rest of an entry would take
+// longer than everything else.
+type slim struct {
+	Time     time.Time
+	Kind     record.Kind
+	MAC      esp32.MAC
+	Run      string
+	Station  string
+	Slot     string
+	Operator string
+	Job      string
+	Batch    string
+	Step     string
+	Decision string
+	Verdict  record.Verdict
+	Code     string
+}
+
+// longest is more than any visit takes: what was written longer before the
+// report's time belongs to none of its visits.
+const longest = 24 * time.Hour
+
+// scan folds the visits that ended in the report's time. It returns their
+// devices in the order of their first visit, and where in the log the time ends.
+func (r Report) scan(h *Head) (Stats, []esp32.MAC, uint64, error) {
+	stats, until, index := newStatsFold(), uint64(0), uint64(0)
+	var macs []esp32.MAC
+	known := map[esp32.MAC]bool{}
+	fold := newVisitFold(func(v *Visit) {
+		if !r.Filter.in(v.End) {
+			return
+		}
+		stats.add(v)
+		if !known[v.MAC] {
+			known[v.MAC] = true
+			macs = append(macs, v.MAC)
+		}
+	})
+	early := r.Filter
+	batch, err := json.Marshal(r.Filter.Batch)
+	if err != nil {
+		return Stats{}, nil, 0, err
+	}
+	early.From, early.To = early.From.Add(-longest), time.Time{}
+	for raw, err := range h.Ledger.Lines(0) {
+		if err != nil {
+			return Stats{}, nil, 0, err
+		}
+		if index++; index > h.Size {
+			break
+		}
+		when := gjson.GetBytes(raw, "time").Time()
+		if r.Filter.To.IsZero() || when.Before(r.Filter.To) {
+			until = index
+		}
+		if !r.Filter.From.IsZero() && !early.in(when) || r.Filter.Batch != "" && !bytes.Contains(raw, batch) {
+			continue
+		}
+		var e slim
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return Stats{}, nil, 0, err
+		}
+		if (r.Filter.Batch == "" || e.Batch == r.Filter.Batch) && (r.Filter.Job == "" || e.Job == r.Filter.Job) {
+			fold.add(&record.Entry{Time: e.Time, Kind: e.Kind, MAC: e.MAC, Run: e.Run, Station: e.Station, Slot: e.Slot,
+				Operator: e.Operator, Step: e.Step, Decision: e.Decision, Verdict: e.Verdict, Code: e.Code})
+		}
+	}
+	fold.end()
+	return stats.end(r.Zone), macs, until, nil
+}
+
+// describe looks at every device, and lists as many as the page may have.
+func (p *page) describe(h *Head, macs []esp32.MAC, until uint64) error {
+	verdicts, burned := map[record.Verdict]int{}, map[BurnCount]int{}
+	for _, mac := range macs {
+		history, err := h.Ledger.History(mac)
+		if err != nil {
+			return err
+		}
+		line, d := newDeviceLine(history, until, burned)
+		verdicts[line.Verdict]++
+		line.Firmware = p.firmware(d, history)
+		if p.Report.Limit == 0 || len(p.List) < p.Report.Limit {
+			p.List = append(p.List, line)
+		}
+	}
+	p.Devices = len(macs)
+	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, Begun} {
+		share, _ := ratio(verdicts[v], p.Devices)
+		p.Verdicts = append(p.Verdicts, VerdictCount{v, marks[v], verdicts[v], share})
+	}
+	for b, n := range burned {
+		b.N = n
+		p.Burned = append(p.Burned, b)
+	}
+	slices.SortFunc(p.Burned, func(a, b BurnCount) int {
+		return strings.Compare(a.Field+" "+a.Old+" "+a.New, b.Field+" "+b.Old+" "+b.New)
+	})
+	return nil
+}
+
+// Left is how many devices the list leaves out.
+func (p *page) Left() int { return p.Devices - len(p.List) }
+
+// firmware finds or adds what the device has in its flash.
+func (p *page) firmware(d record.Device, history []record.Entry) int {
+	if len(d.Images) == 0 {
+		return 0
+	}
+	for _, f := range p.Firmwares {
+		if f.Digest == d.JobHash {
+			f.Devices++
+			return f.Number
+		}
+	}
+	f := &Firmware{Number: len(p.Firmwares) + 1, Job: d.Job, Digest: d.JobHash, Images: d.Images, Devices: 1}
+	for _, e := range history {
+		if e.JobHash == f.Digest {
+			f.Revision = e.Revision
+		}
+	}
+	p.Firmwares = append(p.Firmwares, f)
+	return f.Number
+}
+
+// newDeviceLine folds a device as it was before index until.
+func newDeviceLine(history []record.Entry, until uint64, burned map[BurnCount]int) (*DeviceLine, record.Device) {
+	var d record.Device
+	line := &DeviceLine{}
+	var first *record.Fuses
+	seen := map[BurnCount]bool{}
+	for _, e := range history {
+		if e.Index >= until {
+			break
+		}
+		d.Apply(e)
+		if first == nil {
+			first = e.Fuses
+		}
+		switch e.Kind {
+		case record.Sealed:
+			line.Sealed, line.Station, line.Slot, line.Operator = e.Time, e.Station, e.Slot, e.Operator
+		case record.LabelPrinted:
+			line.Labels++
+		case record.BurnSettled:
+			for _, c := range e.Burns {
+				if strings.HasPrefix(c.New, "device key") {
+					c.New = "device key" // each has its own
+				}
+				seen[BurnCount{Field: c.Field, Old: c.Old, New: c.New}] = true
+			}
+		}
+	}
+	for b := range seen {
+		burned[b]++
+	}
+	line.MAC, line.Serial, line.KeyID, line.Visits = d.MAC, d.Serial, d.KeyID, d.Runs
+	line.Verdict, line.Code = Verdict(d)
+	if first != nil && d.Fuses != nil {
+		line.Before, line.After = strings.Join(first.Block0, " "), strings.Join(d.Fuses.Block0, " ")
+		line.Block1 = first.Block1 + " → " + d.Fuses.Block1
+	}
+	return line, d
+}
+
+// ChartOrder is the order of the charts on the page.
+func (p *page) ChartOrder() []string {
+	return []string{"throughput", "pareto", "times", "steps", "slots"}
+}
