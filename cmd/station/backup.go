@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -22,20 +24,28 @@ original it is put in its place (docs/recovery.md).`,
 		Example: `  station ledger backup /mnt/backup/ledger-2026-11-20.db`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return l.read(func(b *ledger.Ledger) error {
-				err := b.BackupTo(args[0])
-				switch {
-				case errors.Is(err, fs.ErrExist):
-					return fmt.Errorf("%w; a backup never overwrites a file", err)
-				case err != nil:
-					return stationFault(err)
-				}
-				err = verifyLedger(cmd.OutOrStdout(), func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(args[0], a) })
-				if err != nil {
-					return errors.Join(err, os.Remove(args[0]))
-				}
-				return nil
-			})
+			return l.read(func(b *ledger.Ledger) error { return backup(cmd.OutOrStdout(), b, args[0]) })
 		},
 	}
+}
+
+// backup copies a ledger that is whole: a copy of a damaged one could hide
+// what is missing. The copy is reread, since it is what will be left.
+func backup(out io.Writer, b *ledger.Ledger, path string) error {
+	var said bytes.Buffer
+	if err := verifyLedger(&said, func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(b.Path(), a) }); err != nil {
+		_, _ = said.WriteTo(out)
+		return err
+	}
+	switch err := b.BackupTo(path); {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w; a backup never overwrites a file", err)
+	case err != nil:
+		return stationFault(err)
+	}
+	err := verifyLedger(out, func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) })
+	if err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -179,6 +180,25 @@ func (tr *trial) entries() []record.Entry {
 	return list
 }
 
+// refused runs a station that must not touch a device, and reads why.
+func (tr *trial) refused(cmd *exec.Cmd, code string, words ...string) {
+	tr.t.Helper()
+	fuses, before := tr.chipState()
+	events, stderr := watchRun(tr.t, cmd, tr.attend)
+	kind := flow.FailureOf(flow.Code(code))
+	for _, want := range append(words, "station: "+code+": "+kind.Sentence+" "+kind.Action) {
+		if !strings.Contains(stderr, want) {
+			tr.t.Errorf("standard error holds no %q:\n%s", want, stderr)
+		}
+	}
+	if exit := cmd.ProcessState.ExitCode(); exit != 3 || len(events) > 0 {
+		tr.t.Errorf("exit code %d, events %v", exit, events)
+	}
+	if after, flash := tr.chipState(); !bytes.Equal(after, fuses) || !bytes.Equal(flash, before) {
+		tr.t.Error("the chip was touched")
+	}
+}
+
 // finish puts the device back until it is sealed, and holds it against one
 // that nobody disturbed.
 func (tr *trial) finish() {
@@ -210,17 +230,23 @@ func (tr *trial) finish() {
 // honest checks that no fuse holds what the ledger had not announced.
 func (tr *trial) honest() {
 	tr.t.Helper()
-	announced := map[string]bool{}
-	for _, e := range tr.entries() {
-		if e.Kind == record.BurnIntended {
-			announced[e.Stage] = true
-		}
-	}
+	announced := tr.announced()
 	for _, stage := range tr.burned() {
-		if !announced[stage] {
+		if !slices.Contains(announced, stage) {
 			tr.t.Errorf("fuses of stage %s are burned and the ledger does not know: announced %v", stage, announced)
 		}
 	}
+}
+
+// announced are the stages whose intent is in the ledger.
+func (tr *trial) announced() (list []string) {
+	tr.t.Helper()
+	for _, e := range tr.entries() {
+		if e.Kind == record.BurnIntended && !slices.Contains(list, e.Stage) {
+			list = append(list, e.Stage)
+		}
+	}
+	return list
 }
 
 // burned are the stages that have left anything in the fuses.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/bench"
 	"station/internal/esp32"
 	"station/internal/flow"
 	"station/internal/ledger"
@@ -48,6 +49,9 @@ func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error
 		return err
 	}
 	book, err := ledger.Open(path, o)
+	if err != nil && !o.ReadOnly {
+		err = bench.LedgerFailure(err)
+	}
 	if err != nil {
 		return stationFault(err)
 	}
