@@ -134,11 +134,14 @@ type watchedLoader struct {
 	m *moments
 }
 
-func (l watchedLoader) WriteReg(ctx context.Context, writes ...esp32.RegWrite) error {
+func (l watchedLoader) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+	if len(writes) == 0 {
+		return l.Loader.WriteRead(ctx, writes, addrs...)
+	}
 	l.m.pass("before a write of %d registers", len(writes))
-	err := l.Loader.WriteReg(ctx, writes...)
+	values, err := l.Loader.WriteRead(ctx, writes, addrs...)
 	l.m.pass("after a write of %d registers", len(writes))
-	return err
+	return values, err
 }
 
 type watchedOutput struct {
