@@ -39,26 +39,32 @@ type txn struct {
 }
 
 func newTxn(tx *bbolt.Tx, h head, o Options, file boltfile.File) *txn {
-	t := &txn{head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
+	return &txn{head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
 		lots: map[string]*record.Lot{}, devices: map[esp32.MAC]record.Device{}}
-	for _, name := range buckets {
-		t.b[name] = tx.Bucket([]byte(name))
+}
+
+func (t *txn) bucket(name string) *bbolt.Bucket {
+	b := t.b[name]
+	if b == nil {
+		b = t.tx.Bucket([]byte(name))
+		if name == inEntries {
+			b.FillPercent = 1 // nothing is ever put between two entries
+		}
+		t.b[name] = b
 	}
-	// Nothing is ever put between two entries: pages are filled up.
-	t.b[inEntries].FillPercent = 1
-	return t
+	return b
 }
 
 func (t *txn) get(bucket, key string) ([]byte, error) {
 	if err := t.trust(bucket, key); err != nil {
 		return nil, err
 	}
-	return t.b[bucket].Get([]byte(key)), nil
+	return t.bucket(bucket).Get([]byte(key)), nil
 }
 
 // put sets a projection's key. Whoever puts what it has not got asks for trust.
 func (t *txn) put(bucket, key string, payload []byte) error {
-	return t.b[bucket].Put([]byte(key), seal(bucket, key, payload))
+	return t.bucket(bucket).Put([]byte(key), seal(bucket, key, payload))
 }
 
 // trust checks the pages that lead to a key. bbolt does not: a page that is
@@ -105,7 +111,7 @@ func (t *txn) add(e record.Entry) (record.Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	if err := t.b[inEntries].Put([]byte(number(t.size)), t.leaf(raw)); err != nil {
+	if err := t.bucket(inEntries).Put([]byte(number(t.size)), t.leaf(raw)); err != nil {
 		return e, err
 	}
 	t.size, t.last = t.size+1, e.Time

@@ -186,7 +186,7 @@ func (l *Ledger) Checkpoint(key crypto.Signer) ([]byte, error) {
 			if err := t.trust(inCheckpoints, number(size)); err != nil {
 				return err
 			}
-			return t.b[inCheckpoints].Put([]byte(number(size)), signed)
+			return t.bucket(inCheckpoints).Put([]byte(number(size)), signed)
 		})
 	}
 	if err != nil {

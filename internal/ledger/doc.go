@@ -8,7 +8,8 @@
 //	checkpoints  tree size u64 → signed note     heads of the log, signed (C2SP tlog-checkpoint)
 //	devices      MAC → two indexes u64 | JSON    projections: record.Device by MAC (its last
 //	                                             entry, the one with its images),
-//	keys         key ID → MAC, or nothing        its owner; nothing for a shared key,
+//	keys         key ID → MAC, or nothing        its owner; nothing for a shared key;
+//	                                             serial numbers too, as serial:…,
 //	approvals    digest 0 station → index u64    burn plans that a person approved,
 //	lots         lot → JSON                      record.Lot: quotas and counts,
 //	signers      public key → index u64          keys that sign the checkpoints

@@ -137,6 +137,11 @@ func (l *Ledger) inspect(s *snapshot) error {
 	} else if format > record.Version && !l.opt.ReadOnly {
 		return ErrNewer
 	}
+	for _, name := range buckets {
+		if _, err := s.bucket(name); err != nil {
+			return err
+		}
+	}
 	raw, err := entryAt(s, 0)
 	if err != nil {
 		return err

@@ -196,7 +196,7 @@ func TestNewer(t *testing.T) {
 	tamper(t, l.Path(), func(tx *txn) error {
 		raw := `{"v":2,"index":13,"time":"2026-11-20T09:00:00Z","kind":"device.weighed","mac":"` + mac(1).String() + `","prev":12,"grams":7}`
 		value := tx.leaf([]byte(raw))
-		return errors.Join(tx.b[inEntries].Put([]byte(number(13)), value), tx.setState(stateFormat, 2))
+		return errors.Join(tx.bucket(inEntries).Put([]byte(number(13)), value), tx.setState(stateFormat, 2))
 	})
 	if _, err := Open(l.Path(), bench); !errors.Is(err, ErrNewer) {
 		t.Errorf("for writing: got %v, want ErrNewer", err)

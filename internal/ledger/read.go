@@ -128,6 +128,15 @@ func (r *readers) newest() (*snapshot, error) {
 	return newSnapshot(s), nil
 }
 
+// device opens a projection with its images.
+func (s *snapshot) device(payload []byte) (record.Device, error) {
+	d, err := openDevice(payload)
+	if err == nil {
+		err = addImages(s, &d)
+	}
+	return d, err
+}
+
 func newSnapshot(s *boltfile.Snapshot) *snapshot {
 	return &snapshot{Snapshot: s, buckets: map[string]boltfile.Bucket{}}
 }

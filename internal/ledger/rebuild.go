@@ -86,7 +86,7 @@ func (t *txn) step(n uint64) (more bool, err error) {
 	if to < t.size {
 		return true, t.setState(stateProjected, to)
 	}
-	return false, t.b[inState].Delete([]byte(stateProjected))
+	return false, t.bucket(inState).Delete([]byte(stateProjected))
 }
 
 func (t *txn) replay(n uint64) error {

@@ -4,31 +4,62 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"runtime"
+	"sync"
 
 	"station/internal/record"
 )
 
 // scanned is how much one look at the file takes: looks are short, so that a
 // slow consumer makes no writer keep old pages.
-const scanned = 256
+const scanned = 512
 
 // Lines yields the stored bytes of every entry from an index on, as far as the
 // log went when the iteration began. Each is held against its leaf before.
 func (l *Ledger) Lines(from uint64) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
+	return scan(l, from, func(raw []byte) ([]byte, error) { return raw, nil })
+}
+
+// Entries yields every entry from an index on, as far as the log went when the
+// iteration began. The first error ends it. An entry of a newer version has
+// only the fields that this version knows.
+func (l *Ledger) Entries(from uint64) iter.Seq2[record.Entry, error] {
+	return scan(l, from, decode)
+}
+
+// Devices yields every device, in the order of the MACs. Each is as of the
+// moment when it is read.
+func (l *Ledger) Devices() iter.Seq2[record.Device, error] {
+	return list(l, inDevices, func(s *snapshot, payload []byte) (record.Device, error) {
+		return s.device(payload)
+	})
+}
+
+// Lots yields the sums of every batch and job, in the order of their names.
+func (l *Ledger) Lots() iter.Seq2[record.Lot, error] {
+	return list(l, inLots, func(_ *snapshot, payload []byte) (lot record.Lot, err error) {
+		err = json.Unmarshal(payload, &lot)
+		return lot, err
+	})
+}
+
+// scan yields the log, open being what is made of an entry's bytes.
+func scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		end, _, err := l.Head()
 		for from < end && err == nil {
-			var list [][]byte
-			list, err = l.lines(from, min(end, from+scanned))
-			for _, raw := range list {
-				if !yield(raw, nil) {
+			var raws [][]byte
+			raws, err = l.lines(from, min(end, from+scanned))
+			for _, r := range parallel(raws, open) {
+				if !yield(r.v, r.err) || r.err != nil {
 					return
 				}
 			}
-			from += uint64(len(list))
+			from += uint64(len(raws))
 		}
 		if err != nil {
-			yield(nil, fmt.Errorf("entry %d: %w", from, err))
+			var none T
+			yield(none, fmt.Errorf("entry %d: %w", from, err))
 		}
 	}
 }
@@ -59,119 +90,75 @@ func (l *Ledger) lines(from, to uint64) (list [][]byte, err error) {
 	return list, err
 }
 
-// Entries yields every entry from an index on, as far as the log went when the
-// iteration began. The first error ends it. An entry of a newer version has
-// only the fields that this version knows.
-func (l *Ledger) Entries(from uint64) iter.Seq2[record.Entry, error] {
-	return func(yield func(record.Entry, error) bool) {
-		for raw, err := range l.Lines(from) {
-			var e record.Entry
-			if err == nil {
-				e, err = decode(raw)
+// list yields a projection, open being what is made of a payload.
+func list[T any](l *Ledger, bucket string, open func(*snapshot, []byte) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for from, more := "", true; more; {
+			var some []result[T]
+			err := l.project(func(s *snapshot) (err error) {
+				some, from, more, err = page(s, bucket, from, open)
+				return err
+			})
+			if err != nil {
+				some, more = append(some, result[T]{err: err}), false
 			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// Devices yields every device, in the order of the MACs. Each is as of the
-// moment when it is read.
-func (l *Ledger) Devices() iter.Seq2[record.Device, error] {
-	return func(yield func(record.Device, error) bool) {
-		for p, err := range l.payloads(inDevices) {
-			var d record.Device
-			if err == nil {
-				d, err = p.device()
-			}
-			if !yield(d, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// Lots yields the sums of every batch and job, in the order of their names.
-func (l *Ledger) Lots() iter.Seq2[record.Lot, error] {
-	return func(yield func(record.Lot, error) bool) {
-		for p, err := range l.payloads(inLots) {
-			var lot record.Lot
-			if err == nil {
-				err = json.Unmarshal(p.payload, &lot)
-			}
-			if !yield(lot, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// found is one key of a projection.
-type found struct {
-	payload []byte
-	images  []byte // of a device: the entry that verified them, if any
-}
-
-func (f found) device() (record.Device, error) {
-	d, err := openDevice(f.payload)
-	if err == nil && f.images != nil {
-		err = setImages(&d, f.images)
-	}
-	return d, err
-}
-
-// payloads yields a projection, a few keys at a time.
-func (l *Ledger) payloads(bucket string) iter.Seq2[found, error] {
-	return func(yield func(found, error) bool) {
-		from := ""
-		for {
-			list, next, err := l.some(bucket, from)
-			for _, f := range list {
-				if !yield(f, nil) {
+			for _, r := range some {
+				if r.err != nil {
+					r.err = fmt.Errorf("%s: %w", bucket, r.err)
+				}
+				if !yield(r.v, r.err) || r.err != nil {
 					return
 				}
 			}
-			if err != nil {
-				yield(found{}, fmt.Errorf("%s: %w", bucket, err))
-			}
-			if from = next; from == "" || err != nil {
-				return
-			}
 		}
 	}
 }
 
-// some returns what a projection holds from a key on, and where to go on.
-func (l *Ledger) some(bucket, from string) (list []found, next string, err error) {
-	err = l.project(func(s *snapshot) error {
-		list, next = nil, ""
-		for it, err := range s.items(bucket, from) {
-			if err != nil {
-				return err
-			}
-			if next = string(it.Key); len(list) == scanned {
-				return nil
-			}
-			f, err := s.find(bucket, next, it.Value)
-			if err != nil {
-				return err
-			}
-			list = append(list, f)
+// page returns what a projection holds from a key on, and where to go on.
+func page[T any](s *snapshot, bucket, from string, open func(*snapshot, []byte) (T, error)) (some []result[T], next string, more bool, err error) {
+	type found struct {
+		key   string
+		value []byte
+	}
+	var all []found
+	for it, err := range s.items(bucket, from) {
+		if err != nil {
+			return nil, from, false, err
 		}
-		next = ""
-		return nil
+		if more = len(all) == scanned; more {
+			next = string(it.Key)
+			break
+		}
+		all = append(all, found{string(it.Key), it.Value})
+	}
+	_, err = s.bucket(inEntries) // from here on the snapshot is only read
+	some = parallel(all, func(f found) (v T, err error) {
+		payload, err := unseal(bucket, f.key, f.value)
+		if err == nil {
+			v, err = open(s, payload)
+		}
+		return v, err
 	})
-	return list, next, err
+	return some, next, more, err
 }
 
-func (s *snapshot) find(bucket, key string, value []byte) (f found, err error) {
-	if f.payload, err = unseal(bucket, key, value); err != nil || bucket != inDevices {
-		return f, err
+type result[T any] struct {
+	v   T
+	err error
+}
+
+// parallel does fn with every element, on all processors.
+func parallel[S, T any](in []S, fn func(S) (T, error)) []result[T] {
+	out := make([]result[T], len(in))
+	n := runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for part := range n {
+		wg.Go(func() {
+			for i := part; i < len(in); i += n {
+				out[i].v, out[i].err = fn(in[i])
+			}
+		})
 	}
-	n, err := flashedBy(f.payload)
-	if err == nil && n > 0 {
-		f.images, err = entryAt(s, n)
-	}
-	return f, err
+	wg.Wait()
+	return out
 }

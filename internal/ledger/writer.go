@@ -172,7 +172,7 @@ func (t *txn) findHead() error {
 	if err := errors.Join(t.trust(inEntries, end), t.trust(inState, "")); err != nil {
 		return err
 	}
-	key, value := t.b[inEntries].Cursor().Last()
+	key, value := t.bucket(inEntries).Cursor().Last()
 	if t.size = 0; key == nil {
 		return nil
 	}

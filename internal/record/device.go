@@ -42,7 +42,8 @@ type Device struct {
 
 // Apply folds one entry into the device. It is the only way a Device changes,
 // so that the projection can always be rebuilt from the log. The device keeps
-// no memory of the entry's.
+// no memory of the entry's. Whoever changes what it does raises the ledger's
+// projection version, so that ledgers in use are projected anew.
 func (d *Device) Apply(e Entry) {
 	if d.MAC.IsZero() {
 		d.MAC, d.First, d.Seen = e.MAC, e.Index, e.Time
@@ -59,7 +60,7 @@ func (d *Device) Apply(e Entry) {
 		d.Serial = e.Serial
 	}
 	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
-		d.Fuses = e.Fuses
+		d.Fuses = e.Fuses.clone()
 	}
 	switch e.Kind {
 	case DeviceSeen:

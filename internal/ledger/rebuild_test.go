@@ -1,0 +1,186 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/json"
+	"errors"
+	"testing"
+	"unicode/utf8"
+
+	"station/internal/record"
+)
+
+// filled has thirty devices in its projections, closed.
+func filled(t *testing.T) *Ledger {
+	t.Helper()
+	l := start(t, bench)
+	for n := range 30 {
+		if _, err := l.AppendAll(run(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// Projections that are wrong are made right from the log.
+func TestRebuild(t *testing.T) {
+	path := filled(t).Path()
+	m := mac(3)
+	tamper(t, path, func(tx *txn) error {
+		return errors.Join(tx.bucket(inDevices).Delete(m[:]), tx.put(inKeys, key(4), m[:]), tx.put(inKeys, "no key", m[:]),
+			tx.bucket(inApprovals).Delete([]byte(approval("bench-3", "sha256:1"))), tx.put(inLots, "job:none", []byte("{}")))
+	})
+	if len(check(path)) < 5 {
+		t.Fatal("the damage was not found")
+	}
+	l := reopen(t, path, bench)
+	if err := l.Rebuild(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, path)
+	if owner, _, err := l.KeyOwner(key(4)); owner != mac(4) || err != nil {
+		t.Errorf("got %v, %v", owner, err)
+	}
+	if yes, err := l.Approved("bench-3", "sha256:1"); !yes || err != nil {
+		t.Errorf("got %v, %v", yes, err)
+	}
+	add(t, l, run(31)...)
+}
+
+// A rebuilding that a power cut interrupted, and one that a new version needs,
+// are done when the ledger is next opened for writing. Until then the indexes
+// are not asked.
+func TestRebuildOnOpen(t *testing.T) {
+	for name, change := range map[string]func(*txn) error{
+		"interrupted at the start": (*txn).forgetAll,
+		"interrupted later": func(tx *txn) error {
+			err := tx.forgetAll()
+			for n := uint64(0); n < 100 && err == nil; n++ {
+				err = tx.replay(n)
+			}
+			return errors.Join(err, tx.setState(stateProjected, 100), tx.flush())
+		},
+		"another version": func(tx *txn) error { return tx.setState(stateProjection, projection+1) },
+	} {
+		path := filled(t).Path()
+		tamper(t, path, change)
+		r, err := Open(path, Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.Device(mac(1)); name != "another version" && !errors.Is(err, ErrBusy) {
+			t.Errorf("%s: a reader got %v, want ErrBusy", name, err)
+		}
+		r.Close()
+		if len(check(path)) == 0 {
+			t.Errorf("%s: verify does not say so", name)
+		}
+		l := reopen(t, path, bench)
+		if d, found, err := l.Device(mac(29)); !found || !d.Sealed || err != nil {
+			t.Errorf("%s: %v, %v", name, found, err)
+		}
+	}
+}
+
+// forgetAll is forget without the check of the file, which tamper has not.
+func (t *txn) forgetAll() error {
+	for _, name := range projections {
+		if err := t.tx.DeleteBucket([]byte(name)); err != nil {
+			return err
+		}
+		if _, err := t.tx.CreateBucket([]byte(name)); err != nil {
+			return err
+		}
+	}
+	return t.setState(stateProjected, 0)
+}
+
+// A damaged page is beyond rebuilding, and is not walked by bbolt.
+func TestRebuildOfDamagedPages(t *testing.T) {
+	l := reopen(t, filled(t).Path(), bench)
+	f, at := l.read.f, int64(-1)
+	for page := int64(2); at < 0; page++ { // the first leaf with a device
+		var buf [pageSize]byte
+		if _, err := f.ReadAt(buf[:], page*pageSize); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(buf[:], []byte(`"setAside":false`)) {
+			at = page * pageSize
+		}
+	}
+	flip(t, l.w.file, at+15) // overflow: millions of pages
+	if err := l.Rebuild(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("got %v, want ErrCorrupt", err)
+	}
+	flip(t, l.w.file, at+15)
+}
+
+// What is read from stored bytes gives the same bytes again.
+func FuzzEntry(f *testing.F) {
+	for _, e := range run(1) {
+		raw, _, err := encode(e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, err := decode(raw)
+		if err != nil {
+			return
+		}
+		if e.Time.Year() < 0 || e.Time.Year() > 9999 {
+			return // has no RFC 3339 form
+		}
+		first, e, err := encode(e)
+		if err != nil {
+			return
+		}
+		if !utf8.Valid(first) {
+			t.Errorf("%q is not text", first)
+		}
+		again, _, err := encode(e)
+		if err != nil || !bytes.Equal(first, again) {
+			t.Errorf("%s became %s, %v", first, again, err)
+		}
+		if back, err := decode(first); err != nil || back.Version > 0 && back.Version <= record.Version && !canonical(back, first) {
+			t.Errorf("%s is not canonical: %v", first, err)
+		}
+	})
+}
+
+func FuzzCheckProof(f *testing.F) {
+	// The same key in every process that fuzzes.
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		f.Fatal(err)
+	}
+	l := start(f, bench)
+	add(f, l, run(2)[:2]...)
+	sign(f, l, k)
+	p, _, err := l.Prove(mac(2))
+	if err != nil {
+		f.Fatal(err)
+	}
+	file, err := json.Marshal(p)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file)
+	want, _, err := CheckProof(file, &k.PublicKey)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		got, _, err := CheckProof(file, &k.PublicKey)
+		if err == nil && (got.MAC != want.MAC || len(got.Entries) > len(want.Entries)) {
+			t.Errorf("believed %s", file)
+		}
+	})
+}
