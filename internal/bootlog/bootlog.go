@@ -91,16 +91,26 @@ func Parse(log []byte) Report {
 // ready and then restarts is not taken for a good one. An empty marker is
 // found when the application prints anything.
 func Marker(log []byte, marker string) (line string, found bool) {
+	m := mark{want: marker}
 	for l := range lines(log) {
-		switch {
-		case strings.Contains(l, "rst:0x"):
-			line, found = "", false
-		case found:
-		case marker == "" && isApp(l), marker != "" && strings.Contains(l, marker):
-			line, found = trim(l), true
-		}
+		m.line(l)
 	}
-	return line, found
+	return m.at, m.found
+}
+
+type mark struct {
+	want, at string
+	found    bool
+}
+
+func (m *mark) line(l string) {
+	switch {
+	case strings.Contains(l, "rst:0x"):
+		m.at, m.found = "", false
+	case m.found:
+	case m.want == "" && isApp(l), m.want != "" && strings.Contains(l, m.want):
+		m.at, m.found = trim(l), true
+	}
 }
 
 type parser struct {

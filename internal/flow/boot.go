@@ -23,16 +23,19 @@ func boot(ctx context.Context, s *Session) error {
 	defer cancel()
 	s.inLoader = false
 	begin := time.Now()
+	watch, seen := bootlog.NewWatch(s.Job.Boot.Marker), 0
 	log, err := s.Chip.Boot(ctx, func(log []byte) bool {
-		_, found := bootlog.Marker(log, s.Job.Boot.Marker)
-		return found || decided(bootlog.Parse(log))
+		watch.Add(log[seen:])
+		seen = len(log)
+		_, found := watch.Marker()
+		return found || decided(watch.Report())
 	})
 	seconds := time.Since(begin).Seconds()
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	line, found := bootlog.Marker(log, s.Job.Boot.Marker)
-	report := bootlog.Parse(log)
+	line, found := watch.Marker()
+	report := watch.Report()
 	if err := judge(report, len(log), found, s.Job.Boot.Marker, timeout); err != nil {
 		return err
 	}
