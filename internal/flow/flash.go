@@ -6,6 +6,7 @@ import (
 	"crypto/md5" // the ROM's own check of the flash, not a signature
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
 
 	"station/internal/firmware"
@@ -29,24 +30,26 @@ func flash(ctx context.Context, s *Session) error {
 	for _, r := range s.Job.Regions {
 		total += int64(r.Size)
 	}
+	var written []*content
 	for _, r := range s.Job.Regions {
-		src, err := contents(cipher, r)
+		src, err := newContent(cipher, r)
 		if err == nil {
 			_, err = s.Chip.WriteFlash(ctx, r.Address, r.Size, src, func(done int) { s.progress(before+int64(done), total) })
 		}
 		if err != nil {
 			return fmt.Errorf("%s at %#x: %w", r.Name, r.Address, err)
 		}
+		written = append(written, src)
 		before += int64(r.Size)
 		s.progress(before, total)
 	}
 	// Only now: a command that the wire has changed may have hit a region that
 	// was right already.
 	var images []record.Image
-	for _, r := range s.Job.Regions {
-		image, err := s.verify(ctx, cipher, r)
+	for _, src := range written {
+		image, err := s.verify(ctx, src)
 		if err != nil {
-			return fmt.Errorf("%s at %#x: %w", r.Name, r.Address, err)
+			return fmt.Errorf("%s at %#x: %w", src.Name, src.Address, err)
 		}
 		images = append(images, image)
 	}
@@ -54,34 +57,64 @@ func flash(ctx context.Context, s *Session) error {
 }
 
 // verify lets the chip compute the MD5 of a region.
-func (s *Session) verify(ctx context.Context, cipher *flashcrypt.Cipher, r firmware.Region) (record.Image, error) {
-	src, err := contents(cipher, r)
+func (s *Session) verify(ctx context.Context, src *content) (record.Image, error) {
+	want, sum, err := src.sums()
 	if err != nil {
 		return record.Image{}, err
 	}
-	want, sum := md5.New(), sha256.New()
-	if _, err := io.Copy(io.MultiWriter(want, sum), io.NewSectionReader(src, 0, int64(r.Size))); err != nil {
-		return record.Image{}, err
-	}
-	got, err := s.Chip.FlashMD5(ctx, r.Address, uint32(r.Size))
+	got, err := s.Chip.FlashMD5(ctx, src.Address, uint32(src.Size))
 	if err != nil {
 		return record.Image{}, err
 	}
-	if !bytes.Equal(got[:], want.Sum(nil)) {
-		return record.Image{}, failf("E-FLASH-VERIFY", "the chip's MD5 is %x, want %x", got, want.Sum(nil))
+	if got != want {
+		return record.Image{}, failf("E-FLASH-VERIFY", "the chip's MD5 is %x, want %x", got, want)
 	}
 	return record.Image{
-		Name: r.Name, Address: r.Address, Size: r.Size, Encrypted: r.Encrypted, Version: r.Version,
-		Plain: r.SHA256,
-		Flash: fmt.Sprintf("sha256:%x", sum.Sum(nil)), MD5: fmt.Sprintf("%x", got),
+		Name: src.Name, Address: src.Address, Size: src.Size, Encrypted: src.Encrypted, Version: src.Version,
+		Plain: src.SHA256,
+		Flash: fmt.Sprintf("sha256:%x", sum), MD5: fmt.Sprintf("%x", got),
 	}, nil
 }
 
-// contents is what the flash must hold of a region.
-func contents(cipher *flashcrypt.Cipher, r firmware.Region) (io.ReaderAt, error) {
-	plain := bytes.NewReader(r.Data)
+// content is what the flash must hold of a region. Its sums are taken while it
+// is read for the wire, so it is encrypted once, and never waited for.
+type content struct {
+	firmware.Region
+	src    io.ReaderAt
+	md5    hash.Hash
+	sha    hash.Hash
+	summed int64 // bytes from the beginning
+}
+
+func newContent(cipher *flashcrypt.Cipher, r firmware.Region) (*content, error) {
+	c := &content{Region: r, src: bytes.NewReader(r.Data), md5: md5.New(), sha: sha256.New()}
 	if !r.Encrypted {
-		return plain, nil
+		return c, nil
 	}
-	return flashcrypt.NewReaderAt(cipher, plain, int64(len(r.Data)), r.Address, flashcrypt.BlockSize)
+	var err error
+	c.src, err = flashcrypt.NewReaderAt(cipher, c.src, int64(len(r.Data)), r.Address, flashcrypt.BlockSize)
+	return c, err
+}
+
+// ReadAt implements io.ReaderAt, for one reader at a time.
+func (c *content) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.src.ReadAt(p, off)
+	if end := off + int64(n); off <= c.summed && c.summed < end {
+		next := p[c.summed-off : n]
+		c.md5.Write(next)
+		c.sha.Write(next)
+		c.summed = end
+	}
+	return n, err
+}
+
+// sums are those of the whole region. What nobody has read by now is read.
+func (c *content) sums() (sum [16]byte, sha [32]byte, err error) {
+	_, err = io.Copy(io.Discard, io.NewSectionReader(c, c.summed, int64(c.Size)-c.summed))
+	if err == nil && c.summed != int64(c.Size) {
+		err = fmt.Errorf("%d of %d bytes: %w", c.summed, c.Size, io.ErrUnexpectedEOF)
+	}
+	c.md5.Sum(sum[:0])
+	c.sha.Sum(sha[:0])
+	return sum, sha, err
 }
