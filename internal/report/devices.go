@@ -152,16 +152,21 @@ func (v *device) history() ([]record.Entry, error) {
 	return v.entries, err
 }
 
-// goBack makes the device what it was before index size.
-func (v *device) goBack(size uint64) error {
+// before is the device as it was before index size; v's entries end there too.
+func (v *device) before(size uint64) (then record.Device, err error) {
 	list, err := v.history()
-	if err != nil {
-		return err
-	}
 	v.entries = slices.DeleteFunc(list, func(e record.Entry) bool { return e.Index >= size })
-	var then record.Device
 	for _, e := range v.entries {
 		then.Apply(e)
+	}
+	return then, err
+}
+
+// goBack makes the device what it was before index size.
+func (v *device) goBack(size uint64) error {
+	then, err := v.before(size)
+	if err != nil {
+		return err
 	}
 	v.last, v.lastIndex, v.images = nil, then.Last, nil
 	if then.Flashed > 0 {

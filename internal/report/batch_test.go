@@ -1,0 +1,198 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/esp32"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// opened is a line with an open batch of so many devices.
+func opened(t *testing.T, simulated bool, devices int) *line {
+	t.Helper()
+	x := newLine(t, simulated)
+	x.add(record.Entry{Kind: record.BatchOpened, Batch: "b1", Quota: devices, Job: "lamp", JobHash: sha(4), Operator: "anna"})
+	return x
+}
+
+func balanceOf(t *testing.T, x *line, batch string) *Balance {
+	t.Helper()
+	b, err := BalanceOf(x.l, headOf(t, x.l).Size, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestBatchBalances(t *testing.T) {
+	x := opened(t, false, 3)
+	for n := range 3 {
+		x.do(visit{n: n, slot: "1", batch: "b1"})
+	}
+	x.do(visit{n: 9, slot: "1", batch: "b2"}) // another one
+	got := *balanceOf(t, x, "b1")
+	want := Balance{Batch: "b1", Job: "lamp", JobHash: sha(4), Opened: got.Opened, First: 1, Last: got.Last,
+		Ordered: 3, Numbers: 3, Keys: 3, Started: 3, Passed: 3}
+	if a, b := asJSON(t, got), asJSON(t, want); a != b || !got.Balanced() {
+		t.Errorf("got  %s\nwant %s", a, b)
+	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// A batch in which everything went wrong at least once.
+func TestBatchThatDoesNotBalance(t *testing.T) {
+	x := opened(t, false, 10)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	x.do(visit{n: 2, slot: "1", batch: "b1", end: "RETRY E-BOOT-MARKER"})
+	x.do(visit{n: 2, slot: "1", batch: "b1", again: true})
+	x.do(visit{n: 3, slot: "1", batch: "b1", end: "SCRAP E-FUSE-WRONG"})
+	x.do(visit{n: 4, slot: "1", batch: "b1", end: "QUARANTINE E-BOOT-SELFKEY"})
+	x.do(visit{n: 5, slot: "1", batch: "b1", end: "STATION E-HSM"}) // its number is skipped
+	x.do(visit{n: 6, slot: "1", batch: "b1", end: "pulled"})        // before it had one
+	x.do(visit{n: 7, slot: "1", batch: "b1", end: "RETRY E-BOOT-MARKER"})
+	x.do(visit{n: 8, slot: "1", batch: "b1", end: "RETRY E-BOOT-MARKER"})
+	x.do(visit{n: 8, slot: "1", batch: "b2", again: true})
+	got := balanceOf(t, x, "b1")
+	want := Balance{Ordered: 10, Numbers: 7, Keys: 6, Skipped: 1, Started: 7, Passed: 2, Scrapped: 1, Quarantined: 1, Unfinished: 3, Moved: 1}
+	if got.Ordered != want.Ordered || got.Numbers != want.Numbers || got.Keys != want.Keys || got.Skipped != want.Skipped || got.Started != want.Started ||
+		got.Passed != want.Passed || got.Scrapped != want.Scrapped || got.Quarantined != want.Quarantined || got.Unfinished != want.Unfinished || got.Moved != want.Moved {
+		t.Errorf("got  %+v\nwant %+v", *got, want)
+	}
+	if len(got.SkippedNumbers) != 1 || got.SkippedNumbers[0] != 5 {
+		t.Errorf("skipped: %v, want 5", got.SkippedNumbers)
+	}
+	text := strings.Join(got.Differences, "\n")
+	for _, want := range []string{
+		"3 devices were started and have no end: " + mac(5).String() + ", " + mac(6).String() + ", " + mac(7).String(),
+		"8 of 10 ordered devices are missing",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %q", want, text)
+		}
+	}
+	if got.Balanced() || len(got.Differences) != 2 {
+		t.Errorf("differences %q", got.Differences)
+	}
+	// What was released is on its way again.
+	x.add(record.Entry{Kind: record.Released, MAC: mac(4), Operator: "eve"})
+	if got := balanceOf(t, x, "b1"); got.Quarantined != 0 || got.Unfinished != 4 {
+		t.Errorf("released: %d in quarantine, %d unfinished", got.Quarantined, got.Unfinished)
+	}
+}
+
+// Keys without numbers, and numbers that were never given.
+func TestKeysAndNumbersDisagree(t *testing.T) {
+	x := opened(t, false, 0)
+	x.add(record.Entry{Kind: record.KeyAssigned, MAC: mac(1), Batch: "b1", KeyID: keyID(1), Policy: "derived"},
+		record.Entry{Kind: record.Sealed, MAC: mac(1), Batch: "b1"})
+	got := balanceOf(t, x, "b1")
+	if got.Keys != 1 || got.Numbers != 0 || len(got.Differences) != 1 || !strings.Contains(got.Differences[0], "1 keys and 0 skipped numbers are not 0 numbers") {
+		t.Errorf("got %+v", *got)
+	}
+	f := &batchFold{Balance: Balance{Ordered: 2}, numbers: map[int]esp32.MAC{1: mac(1), 3: mac(3), 4: mac(4)}, keyed: map[esp32.MAC]bool{mac(1): true, mac(3): true, mac(4): true}}
+	f.Keys = 3
+	f.settle()
+	for _, want := range []string{"numbers were never given: 2", "2 of 2 ordered devices are missing", "3 numbers were taken of 2"} {
+		if !strings.Contains(strings.Join(f.Differences, "\n"), want) {
+			t.Errorf("no %q in %q", want, f.Differences)
+		}
+	}
+}
+
+func TestNoSuchBatch(t *testing.T) {
+	x := opened(t, false, 1)
+	if _, err := BalanceOf(x.l, headOf(t, x.l).Size, "b"); !errors.Is(err, ErrNoBatch) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRanges(t *testing.T) {
+	for want, list := range map[string][]int{"": nil, "3": {3}, "3-5": {3, 4, 5}, "1, 3, 7-8": {1, 3, 7, 8}} {
+		if got := ranges(list); got != want {
+			t.Errorf("%v: got %q, want %q", list, got, want)
+		}
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	x := opened(t, false, 2)
+	key := newKey(t)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	x.do(visit{n: 2, slot: "1", batch: "b1", end: "STATION E-HSM"})
+	x.add(record.Entry{Kind: record.BatchClosed, Batch: "b1", Operator: "anna"})
+	c, err := Certify(x.l, key, "b1", Certificate{Issued: begin.Add(time.Hour + time.Millisecond), Station: "bench-1",
+		Operator: "anna\nbalanced     yes", Reason: "end of the year", Software: "v1", Token: "pkcs11:token=line-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := c.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := CheckCertificate(file, &newKey(t).PublicKey, &key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"batch        b1", "ordered      2", "numbers      2", "keys made    1", "skipped      1: 2", "passed       1", "unfinished   1",
+		"DIFFERENCE   1 of 2 ordered devices are missing", "balanced     NO", "operator     anna balanced yes", "reason       end of the year"} {
+		if !strings.Contains("\n"+got.Text(), "\n"+line+"\n") {
+			t.Errorf("no line %q in\n%s", line, got.Text())
+		}
+	}
+	x.do(visit{n: 3, slot: "1", batch: "b3"}) // the log grows
+	if err := got.CheckLedger(x.l); err != nil {
+		t.Error(err)
+	}
+	if err := got.CheckLedger(opened(t, false, 1).l); !errors.Is(err, ErrProof) {
+		t.Errorf("another ledger: got %v", err)
+	}
+	if _, err := CheckCertificate(file, &newKey(t).PublicKey); !errors.Is(err, ledger.ErrSignature) {
+		t.Errorf("another key: got %v", err)
+	}
+}
+
+// Whatever is changed in a certificate, it is found.
+func TestEveryByteOfACertificateIsSigned(t *testing.T) {
+	x := opened(t, false, 2)
+	key := newKey(t)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	x.do(visit{n: 2, slot: "1", batch: "b1", end: "STATION E-HSM"})
+	c, err := Certify(x.l, key, "b1", Certificate{Issued: begin, Station: "bench-1", Operator: "anna", Software: "v1", Token: "pkcs11:token=line-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := c.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range file {
+		forged := bytes.Clone(file)
+		if forged[i]++; json.Valid(forged) && strings.TrimSpace(string(forged)) != strings.TrimSpace(string(file)) {
+			if got, err := CheckCertificate(forged, &key.PublicKey); err == nil && asJSON(t, got) != asJSON(t, c) {
+				t.Errorf("byte %d may be changed: %s", i, forged[max(0, i-20):min(len(forged), i+20)])
+			}
+		}
+	}
+}
+
+func TestSimulationIsNotCertified(t *testing.T) {
+	x := opened(t, true, 1)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	if c, err := Certify(x.l, newKey(t), "b1", Certificate{}); !errors.Is(err, ErrSimulated) || c != nil {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,157 @@
+package report
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"station/internal/ledger"
+)
+
+const batchCertificate = "station-batch-certificate/1"
+
+// Certificate closes a batch: its account, signed by the station's token. As
+// JSON it is one file; Text is what people read, and what is signed.
+type Certificate struct {
+	Format   string    `json:"format"`
+	Account  Balance   `json:"account"`
+	Issued   time.Time `json:"issued"`
+	Station  string    `json:"station"`
+	Operator string    `json:"operator"`
+	Reason   string    `json:"reason,omitempty"` // why it was closed although it does not balance
+	Software string    `json:"software"`
+	Token    string    `json:"token"` // PKCS#11 URI of the token that signs
+	Origin   string    `json:"origin"`
+	Size     uint64    `json:"size"` // entries of the ledger that it tells of
+	Root     tlog.Hash `json:"root"`
+	// Checkpoint is the signed checkpoint of exactly that head.
+	Checkpoint string `json:"checkpoint"`
+	Signed     string `json:"signed"` // Text as a signed note
+}
+
+// Certify counts the batch and signs the account. Errors: ErrSimulated,
+// ErrNoBatch.
+func Certify(l *ledger.Ledger, key crypto.Signer, batch string, c Certificate) (*Certificate, error) {
+	h, err := HeadOf(l, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	b, err := BalanceOf(l, h.Size, batch)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	c.Format, c.Account, c.Issued = batchCertificate, *b, c.Issued.UTC().Truncate(time.Second)
+	c.Origin, c.Size, c.Root, c.Checkpoint = l.Origin(), h.Size, h.Root, h.Checkpoint
+	if c.Signed, err = signText(c.Text(), c.Origin, key); err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return &c, nil
+}
+
+// Text is the certificate for people. Its last line is a digest of all fields,
+// so that nothing in the file can change that the text does not tell.
+func (c *Certificate) Text() string {
+	var b strings.Builder
+	line := func(name, value string) {
+		// One line each: what a person wrote cannot pass for another line.
+		fmt.Fprintf(&b, "%-12s %s\n", name, strings.Join(strings.Fields(value), " "))
+	}
+	b.WriteString("closing certificate v1\n")
+	for _, l := range c.Account.Lines() {
+		line(l[0], l[1])
+	}
+	line("issued", timeText(c.Issued))
+	line("station", c.Station)
+	line("operator", c.Operator)
+	if c.Reason != "" {
+		line("reason", c.Reason)
+	}
+	line("software", c.Software)
+	line("token", c.Token)
+	line("ledger", c.Origin)
+	line("size", fmt.Sprint(c.Size))
+	line("root", c.Root.String())
+	line("fields", c.digest())
+	return b.String()
+}
+
+func (c *Certificate) digest() string {
+	all := *c
+	all.Signed = ""
+	data, err := json.Marshal(all)
+	if err != nil {
+		return err.Error() // texts, numbers and times always marshal
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(data))
+}
+
+// Marshal is the certificate as a file: indented JSON.
+func (c *Certificate) Marshal() ([]byte, error) { return marshalIndent(c) }
+
+// CheckCertificate checks a certificate offline: that a trusted key signed
+// all of it, and the head of the ledger that it tells of. Errors:
+// ledger.ErrSignature, ErrProof.
+func CheckCertificate(file []byte, trusted ...*ecdsa.PublicKey) (*Certificate, error) {
+	c := new(Certificate)
+	err := strict(file, c)
+	if err == nil {
+		err = c.check(trusted)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("check certificate: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Certificate) check(trusted []*ecdsa.PublicKey) error {
+	if c.Format != batchCertificate {
+		return fmt.Errorf("format %q: want %q", c.Format, batchCertificate)
+	}
+	text, err := openText(c.Signed, c.Origin, trusted)
+	if err != nil {
+		return err
+	}
+	if text != c.Text() {
+		return fmt.Errorf("%w: its fields are not those that were signed", ErrProof)
+	}
+	head, err := ledger.OpenCheckpoint([]byte(c.Checkpoint), trusted...)
+	if err != nil {
+		return err
+	}
+	if head.Origin != c.Origin || head.Size != c.Size || head.Root != c.Root {
+		return fmt.Errorf("%w: the checkpoint is of another head", ErrProof)
+	}
+	return nil
+}
+
+// CheckLedger checks that the ledger still begins with the entries that the
+// certificate tells of, and that they give the same account.
+func (c *Certificate) CheckLedger(l *ledger.Ledger) error {
+	if l.Origin() != c.Origin {
+		return fmt.Errorf("check certificate: %w: it is of another ledger, %s", ErrProof, c.Origin)
+	}
+	root, err := rootAt(l, c.Size)
+	if err == nil && root != c.Root {
+		err = errors.New("the ledger's entries are others now")
+	}
+	if err != nil {
+		return fmt.Errorf("check certificate: %w: %w", ErrProof, err)
+	}
+	b, err := BalanceOf(l, c.Size, c.Account.Batch)
+	if err != nil {
+		return fmt.Errorf("check certificate: %w", err)
+	}
+	again := *c
+	again.Account = *b
+	if again.Text() != c.Text() {
+		return fmt.Errorf("check certificate: %w: the ledger gives another account", ErrProof)
+	}
+	return nil
+}
