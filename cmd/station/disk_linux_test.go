@@ -1,14 +1,36 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"station/internal/flow"
 	"station/internal/record"
 )
+
+func init() {
+	limitFiles = func(pid, n int) {
+		var limit unix.Rlimit
+		if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, nil, &limit); err != nil {
+			panic(err)
+		}
+		limit.Cur = limit.Max
+		if n >= 0 {
+			limit.Cur = uint64(n)
+		}
+		if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+			panic(err)
+		}
+	}
+}
 
 // The disk takes nothing any more, from any entry on: no fuse is burned whose
 // intent could not be written, nobody reads PASS, and with room again the
@@ -79,6 +101,52 @@ func TestDiskFullForAWhile(t *testing.T) {
 	want := []string{"device.failed E-LEDGER", "line.halted E-LEDGER", "line.resumed E-LEDGER", "device.passed"}
 	if exit := cmd.ProcessState.ExitCode(); exit != 3 || !slices.Equal(story, want) {
 		t.Errorf("exit code %d, %q, want %q\n%s\n%v", exit, story, want, stderr, events)
+	}
+	tr.finish()
+}
+
+// A user without the right to write the records burns nothing.
+func TestLedgerWithoutRights(t *testing.T) {
+	f := newFloor(t)
+	tr := f.trial(t)
+	tr.run(1, "signal 0 2")
+	path := filepath.Join(tr.dir, "ledger.db")
+	for _, dir := range []string{tr.dir, f.dir} {
+		if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() == 0 { // the token is whose the station is
+		err := filepath.WalkDir(filepath.Join(tr.dir, "hsm"), func(path string, _ fs.DirEntry, err error) error {
+			return errors.Join(err, os.Chown(path, nobody, nobody))
+		})
+		if err := errors.Join(err, os.Chmod(f.job, 0o644), os.Chmod(filepath.Join(tr.dir, "station.toml"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func() {
+		t.Helper()
+		cmd := tr.program("interrupted", tr.runArgs()...)
+		cmd.Env = append(cmd.Env, "INTERRUPT=nobody")
+		tr.refused(cmd, "E-LEDGER", "permission denied")
+	}
+	for _, mode := range []fs.FileMode{0o444, 0} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		refused()
+	}
+	if err := errors.Join(os.Rename(path, path+".away"), os.Chmod(tr.dir, 0o555)); err != nil {
+		t.Fatal(err)
+	}
+	refused()
+	if err := errors.Join(os.Chmod(tr.dir, 0o755), os.Rename(path+".away", path), os.Chmod(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(filepath.Join(tr.dir, "hsm", "pin"), 0, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	tr.finish()
 }

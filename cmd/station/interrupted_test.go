@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"station/internal/esp32"
 	"station/internal/flow"
@@ -27,6 +27,7 @@ import (
 //	INTERRUPT=kill N         kill -9 at the N-th, from 0
 //	INTERRUPT=signal N S...  sends itself these signals (numbers) there
 //	INTERRUPT=full N         from there on no file may be written
+//	INTERRUPT=nobody         it has no rights from the start, whoever starts it
 
 // moments counts what happens and acts at one of them.
 type moments struct {
@@ -46,6 +47,11 @@ func (m *moments) pass(format string, args ...any) {
 }
 
 func interrupted() {
+	if os.Getenv("INTERRUPT") == "nobody" && os.Getuid() == 0 {
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
+			panic(err)
+		}
+	}
 	r := &runFlags{options: &options{station: "station.toml"}}
 	cmd := r.command()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
@@ -94,6 +100,8 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 	return headless(ctx, w.line, watchedOutput{os.Stdout, m}, w.log)
 }
 
+const nobody = 65534
+
 func sendSelf(signals ...syscall.Signal) {
 	for _, s := range signals {
 		_ = syscall.Kill(os.Getpid(), s)
@@ -102,19 +110,7 @@ func sendSelf(signals ...syscall.Signal) {
 
 // limitFiles lets a process write no file beyond n bytes from its beginning,
 // as a full disk does; -1 lifts the limit. Any user may do that to his own.
-func limitFiles(pid, n int) {
-	var limit unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, nil, &limit); err != nil {
-		panic(err)
-	}
-	limit.Cur = limit.Max
-	if n >= 0 {
-		limit.Cur = uint64(n)
-	}
-	if err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
-		panic(err)
-	}
-}
+var limitFiles func(pid, n int)
 
 type watchedLedger struct {
 	flow.Ledger

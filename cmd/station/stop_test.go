@@ -57,13 +57,14 @@ func (f *floor) stop(t *testing.T, at int, signals ...syscall.Signal) {
 			t.Errorf("got %v", events)
 		}
 	default:
-		f.stopped(t, tr, step, events)
+		tr.stopped(step, events)
 	}
 	tr.finish()
 }
 
 // stopped checks a visit that a signal ended in the step.
-func (f *floor) stopped(t *testing.T, tr *trial, step string, events []flow.Event) {
+func (tr *trial) stopped(step string, events []flow.Event) {
+	t := tr.t
 	t.Helper()
 	for _, e := range events {
 		if e.Event == flow.StepStarted && slices.Index(stepOrder, e.Step) > slices.Index(stepOrder, step) {
