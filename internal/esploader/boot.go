@@ -35,7 +35,7 @@ func (l *Loader) boot(ctx context.Context, done func(log []byte) bool) ([]byte, 
 		return nil, err
 	}
 	if l.opts.Reset != ResetManual {
-		if err := l.drive(ctx, intoApp); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		if err := l.drive(ctx, l.intoApp()); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err
 		}
 	}

@@ -41,17 +41,18 @@ func classic(hold time.Duration) []step {
 	return []step{{false, false, 0}, {false, true, holdReset}, {true, true, 0}, {true, false, hold}, {false, false, 0}}
 }
 
-// intoApp releases EN with GPIO0 high.
-var intoApp = []step{{false, true, holdReset}, {false, false, 0}}
-
 // strategies are the ways to reset into the loader, in the order in which they
 // are tried.
 func (l *Loader) strategies() [][]step {
+	ways := [][]step{tight(shortHold), tight(longHold), classic(shortHold), classic(longHold)}
 	p, says := l.port.(interface{ LinesTogether() bool })
 	if says && !p.LinesTogether() || !says && runtime.GOOS == "windows" {
-		return [][]step{classic(shortHold), classic(longHold)}
+		ways = ways[2:]
 	}
-	return [][]step{tight(shortHold), tight(longHold), classic(shortHold), classic(longHold)}
+	if l.keepsDTR() {
+		return endWithDTR(ways)
+	}
+	return ways
 }
 
 // drive goes through the steps. What the chip said before EN went low is
@@ -71,7 +72,7 @@ func (l *Loader) drive(ctx context.Context, steps []step) error {
 			_ = l.port.SetLines(false, false)
 			return err
 		}
-		if s.rts {
+		if s.rts && !s.dtr {
 			if err := l.discard(); err != nil {
 				return err
 			}

@@ -19,6 +19,7 @@ type Info struct {
 	Product string `json:"product,omitempty"` // the adapter's own name
 	Path    string `json:"path,omitempty"`    // USB socket and interface: 1-2.3:1.0. The same after every plug-in
 	Driver  string `json:"driver,omitempty"`  // cp210x, ftdi_sio, ch341, cdc_acm
+	Latency int    `json:"latency,omitempty"` // of an FTDI adapter's timer, ms
 }
 
 // List returns the serial ports, those on USB first, in the order of their
@@ -28,17 +29,18 @@ func List() ([]Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list serial ports: %w", err)
 	}
-	return describe("/sys", found), nil
+	return Host.describe(found), nil
 }
 
-func describe(sysfs string, found []*enumerator.PortDetails) []Info {
+func (s System) describe(found []*enumerator.PortDetails) []Info {
 	var all []Info
 	for _, d := range found {
 		if d.Name == "" { // a terminal without a device
 			continue
 		}
 		i := Info{Name: d.Name, VID: d.VID, PID: d.PID, Serial: d.SerialNumber, Product: d.Product}
-		i.Path, i.Driver = usb(sysfs, filepath.Base(d.Name))
+		known := s.info(d.Name)
+		i.Path, i.Driver, i.Latency = known.Path, known.Driver, known.Latency
 		all = append(all, i)
 	}
 	slices.SortFunc(all, func(a, b Info) int {

@@ -42,10 +42,10 @@ func TestUSBPathAndDriver(t *testing.T) {
 	usb := func(name string) *enumerator.PortDetails {
 		return &enumerator.PortDetails{Name: "/dev/" + name, VID: "0403", PID: "6010", SerialNumber: "A1", Product: "Dual"}
 	}
-	got := describe(root, []*enumerator.PortDetails{{Name: "/dev/ttyS1"}, usb("ttyUSB0"), {}, {Name: "/dev/ttyS0"}, usb("ttyACM0")})
+	got := System{Sys: root}.describe([]*enumerator.PortDetails{{Name: "/dev/ttyS1"}, usb("ttyUSB0"), {}, {Name: "/dev/ttyS0"}, usb("ttyACM0")})
 	want := []Info{
-		{"/dev/ttyACM0", "0403", "6010", "A1", "Dual", "1-2.3:1.0", "cdc_acm"},
-		{"/dev/ttyUSB0", "0403", "6010", "A1", "Dual", "1-2.3:1.1", "ftdi_sio"},
+		{"/dev/ttyACM0", "0403", "6010", "A1", "Dual", "1-2.3:1.0", "cdc_acm", 0},
+		{"/dev/ttyUSB0", "0403", "6010", "A1", "Dual", "1-2.3:1.1", "ftdi_sio", 0},
 		{Name: "/dev/ttyS0", Driver: "serial"},
 		{Name: "/dev/ttyS1"},
 	}

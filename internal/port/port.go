@@ -1,6 +1,7 @@
-// Package port opens the wire to a chip: a serial device, a serial port
-// of another machine (RFC 2217), or a TCP socket that carries the same bytes. It moves bytes, sets the speed and drives the modem
-// lines; what they mean is the loader's business.
+// Package port opens the wire to a chip: a serial device, a serial port of
+// another machine (RFC 2217), or a TCP socket that carries the same bytes. It
+// moves bytes, sets the speed and drives the modem lines; what they mean is the
+// loader's business. It knows the adapters and where they are plugged in.
 package port
 
 import (
@@ -43,30 +44,52 @@ var schemes = map[string]func(address string) (wire, error){
 
 // Port is an open wire. Only Close may be called while another method runs.
 type Port struct {
-	name   string
-	wire   wire
-	closed atomic.Bool
+	name    string
+	wire    wire
+	adapter Adapter
+	closed  atomic.Bool
 }
 
+// Open is Host.Open.
+func Open(name string) (*Port, error) { return Host.Open(name) }
+
 // Open opens a serial device at 115200 baud, 8N1, with DTR and RTS released
-// (GPIO0 and EN of a board high), or connects to socket://HOST:PORT or
-// rfc2217://HOST:PORT. The port is held exclusively where the system can do that.
+// (GPIO0 and EN of a board high): by its path, or as usb:1-2.3:1.0 by the USB
+// socket and interface of its adapter, whatever name it has today. Or it
+// connects to socket://HOST:PORT or rfc2217://HOST:PORT. The port is held
+// exclusively where the system can do that.
 //
 // Errors: esp32.ErrPortAbsent, esp32.ErrPortBusy, os.ErrPermission.
-func Open(name string) (*Port, error) {
-	open, address := openSerial, name
-	if scheme, rest, isURL := strings.Cut(name, "://"); isURL {
-		if open = schemes[scheme]; open == nil {
-			known := strings.Join(slices.Sorted(maps.Keys(schemes)), "://, ")
-			return nil, fmt.Errorf("port %s: unknown kind %s://; want a device path or %s://", name, scheme, known)
-		}
-		address = rest
-	}
-	w, err := open(address)
-	if err != nil {
+func (s System) Open(name string) (*Port, error) {
+	p := &Port{name: name}
+	if err := s.open(p); err != nil {
 		return nil, fmt.Errorf("port %s: %w", name, err)
 	}
-	return &Port{name: name, wire: w}, nil
+	return p, nil
+}
+
+func (s System) open(p *Port) (err error) {
+	if scheme, address, isURL := strings.Cut(p.name, "://"); isURL {
+		open := schemes[scheme]
+		if open == nil {
+			known := strings.Join(slices.Sorted(maps.Keys(schemes)), "://, ")
+			return fmt.Errorf("unknown kind %s://; want a device path, usb:PATH, %s://", scheme, known)
+		}
+		p.wire, err = open(address)
+		return err
+	}
+	device, err := s.device(p.name)
+	if err != nil {
+		return err
+	}
+	if p.wire, err = openSerial(device); err != nil {
+		return err
+	}
+	p.adapter = s.info(device).Adapter()
+	if p.adapter.KeepDTR {
+		keepLines(p.wire)
+	}
+	return nil
 }
 
 // Name is what Open was given.
@@ -104,6 +127,10 @@ func (p *Port) LinesTogether() bool {
 	w, ok := p.wire.(interface{ LinesTogether() bool })
 	return ok && w.LinesTogether()
 }
+
+// KeepDTR reports whether the adapter needs DTR asserted for as long as it is
+// in use.
+func (p *Port) KeepDTR() bool { return p.adapter.KeepDTR }
 
 // Close gives the port back and ends a Read that waits. It may be called more
 // than once.
