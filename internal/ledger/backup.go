@@ -6,9 +6,14 @@ import (
 	"os"
 )
 
-// Backup writes a consistent copy of the ledger while the line runs. The copy
-// is a ledger of its own: put in place of the file, the station goes on from
-// there. On an error what was written is worthless.
+// Backup writes a consistent copy of the ledger while the line runs. On an
+// error what was written is worthless.
+//
+// The copy is a ledger of its own: put in place of the file, the station goes on
+// from there. What was written after the copy is then not in the log: devices
+// made since are unknown to it (their key blocks are closed, so that the line
+// sets them aside), numbers taken since are given again, and checkpoints signed
+// since, kept elsewhere, no longer fit.
 func (l *Ledger) Backup(w io.Writer) error {
 	if err := l.backup(w); err != nil {
 		return fmt.Errorf("backup: %w", err)

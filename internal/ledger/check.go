@@ -7,7 +7,6 @@ import (
 	"iter"
 	"os"
 	"runtime"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -141,22 +140,7 @@ func (u *auditor) run() {
 
 // look is Ledger.view for a file that may be damaged. fn may run again and must
 // not report.
-func (u *auditor) look(fn func(*snapshot) error) error {
-	for try := range 4 {
-		s, err := u.r.newest()
-		if err != nil {
-			return err
-		}
-		if len(s.Damaged()) > 0 && try < 3 {
-			time.Sleep(time.Millisecond) // a writer may be at work on that header
-			continue
-		}
-		if err = fn(s); u.r.kept(s) {
-			return err
-		}
-	}
-	return ErrBusy
-}
+func (u *auditor) look(fn func(*snapshot) error) error { return u.r.look(fn) }
 
 // pages checks the structure of the file. It reports at the end only, because
 // a snapshot that was not kept looks damaged.

@@ -200,22 +200,23 @@ func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if l.w == nil {
-		// What a writer has not synced yet may never have been.
-		err = onDisk(l.read.f.Sync())
-	} else {
-		err = l.introduce(der)
-	}
-	if err != nil {
-		return nil, 0, err
-	}
 	v, err := newVerifier(l.Origin(), key.Public().(*ecdsa.PublicKey))
 	if err != nil {
 		return nil, 0, err
 	}
+	if l.w != nil {
+		if err := l.introduce(der); err != nil {
+			return nil, 0, err
+		}
+	}
 	size, root, err := l.Head()
 	if err != nil {
 		return nil, 0, err
+	}
+	// What is signed must not be lost afterwards, and what is read may belong
+	// to a commit that its writer has not synced yet.
+	if err := l.read.f.Sync(); err != nil {
+		return nil, 0, onDisk(err)
 	}
 	c := Checkpoint{Origin: l.Origin(), Size: size, Root: root}
 	signed, err := note.Sign(&note.Note{Text: c.text()}, &signer{v, key})

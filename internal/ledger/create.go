@@ -86,7 +86,7 @@ func given(f *os.File) func(string, int, os.FileMode) (*os.File, error) {
 	return func(string, int, os.FileMode) (*os.File, error) { return f, nil }
 }
 
-func temporary(path string) string { return path + ".new" }
+func temporary(path string) string { return path + ".creating" }
 
 // publish lets write fill a file and gives it its name only when all of it is
 // on disk. What a power cut left behind under the temporary name is used up.

@@ -22,12 +22,16 @@
 // number of trailing ones of the index, plus one). So the tree needs no bucket
 // of its own, and hash (level, n) stands with entry (n+1)<<level - 1.
 //
+// Each entry of a device names the one before (Prev): inside the log a device's
+// entries are a chain, of which none can be left out.
+//
 // The projections are written in the entry's own transaction, carry a CRC-32C
 // over key and value in front, and can be rebuilt from the log.
 //
 // Reading does not go through bbolt: package boltfile reads the pages of a
 // snapshot without a lock. A reader announces itself with a lock on a byte
 // that no file has; as long as a writer sees such a lock it keeps the pages of
-// the last commits from being used again. So readers never wait for the
-// writer, nor the writer for them.
+// the last commits (maxPins) from being used again. A reader that took longer
+// than that notices and looks again. So readers never wait for the writer, nor
+// the writer for them.
 package ledger

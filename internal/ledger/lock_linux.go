@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"io"
 	"os"
 
@@ -17,7 +18,15 @@ const readersByte = 1 << 62
 // commit, so that many more would slow the writer down.
 const maxPins = 1024
 
-func announce(f *os.File) error { return readersLock(f, unix.F_OFD_SETLK, unix.F_RDLCK) }
+// announce tells writers of a reader. Where the file system has no such locks
+// a writer cannot ask for them either, and takes readers for granted.
+func announce(f *os.File) error {
+	err := readersLock(f, unix.F_OFD_SETLK, unix.F_RDLCK)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return err
+}
 
 func withdraw(f *os.File) { _ = readersLock(f, unix.F_OFD_SETLK, unix.F_UNLCK) }
 

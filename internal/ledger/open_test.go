@@ -102,7 +102,7 @@ func TestLeftoverIsSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	reopen(t, l.Path(), bench)
-	if got := names(t, filepath.Dir(l.Path())); got != "ledger.db ledger.db.new" {
+	if got := names(t, filepath.Dir(l.Path())); got != "ledger.db ledger.db.creating" {
 		t.Errorf("the folder holds %s", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -154,16 +155,25 @@ func (l *Ledger) view(fn func(*snapshot) error) error {
 		return err
 	}
 	defer l.read.leave()
-	for range 3 {
-		s, err := l.read.newest()
+	return inFile(l.read.look(fn))
+}
+
+// look gives fn the newest snapshot, and again if its pages were not kept.
+func (r *readers) look(fn func(*snapshot) error) error {
+	for try := range 4 {
+		s, err := r.newest()
 		if err != nil {
-			return inFile(err)
+			return err
 		}
-		if err = fn(s); l.read.kept(s) {
-			return inFile(err)
+		if len(s.Damaged()) > 0 && try < 3 {
+			time.Sleep(time.Millisecond) // a writer may be at work on that header
+			continue
+		}
+		if err = fn(s); r.kept(s) {
+			return err
 		}
 	}
-	return ErrBusy
+	return fmt.Errorf("%w: it changed faster than it could be read", ErrBusy)
 }
 
 // project is view for what the projections tell.

@@ -257,6 +257,9 @@ func (l *Ledger) AppendAll(list []record.Entry) ([]record.Entry, error) {
 			}
 			stored = append(stored, e)
 		}
+		if len(list) == 0 {
+			return errUnchanged
+		}
 		return nil
 	})
 	if err != nil {
