@@ -182,7 +182,7 @@ func TestEveryByteOfACertificateIsSigned(t *testing.T) {
 	for i := range file {
 		forged := bytes.Clone(file)
 		if forged[i]++; json.Valid(forged) && strings.TrimSpace(string(forged)) != strings.TrimSpace(string(file)) {
-			if got, err := CheckCertificate(forged, &key.PublicKey); err == nil && asJSON(t, got) != asJSON(t, c) {
+			if got, err := CheckCertificate(forged, &key.PublicKey); err == nil && got.Text() != c.Text() {
 				t.Errorf("byte %d may be changed: %s", i, forged[max(0, i-20):min(len(forged), i+20)])
 			}
 		}
