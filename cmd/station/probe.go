@@ -31,7 +31,7 @@ the job would do. It resets the device into its loader and changes nothing else.
 			return o.probe(cmd.Context(), cmd.OutOrStdout(), portName, jobPath)
 		},
 	}
-	cmd.Flags().StringVar(&portName, "port", "", "device path or socket://HOST:PORT")
+	cmd.Flags().StringVar(&portName, "port", "", "device path, usb:SOCKET, rfc2217://HOST:PORT or socket://HOST:PORT")
 	cmd.Flags().StringVar(&jobPath, "job", "", "job `FILE` to decide by")
 	_ = cmd.MarkFlagRequired("port")
 	return cmd
@@ -70,7 +70,8 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	loader, err := bench.Slot("1", portName, reset, true).Next(ctx, func() {})
+	place := bench.Place{Name: "1", Port: portName, Reset: reset, Once: true, Warn: warning}
+	loader, err := place.Slot().Next(ctx, func() {})
 	if err != nil {
 		return lineFailure(err)
 	}

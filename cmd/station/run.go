@@ -41,7 +41,7 @@ Exit code: 0 every device passed, 1 a device failed or is in quarantine,
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.job, "job", "", "job `FILE`")
-	f.StringArrayVar(&r.ports, "port", nil, "device path or socket://HOST:PORT; may be given again (default: the station file's slots)")
+	f.StringArrayVar(&r.ports, "port", nil, "device path, usb:SOCKET, rfc2217://HOST:PORT or socket://HOST:PORT; may be given again (default: the station file's slots)")
 	f.IntVar(&r.count, "count", 0, "stop after `N` devices")
 	f.BoolVar(&r.once, "once", false, "one device at each port")
 	f.BoolVar(&r.headless, "headless", false, "JSON lines on standard output, no screen")
@@ -65,7 +65,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.loadFiles(); err != nil {
 		return err
 	}
-	if !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin) {
+	if r.hasScreen() {
 		return w.screen(ctx)
 	}
 	if err := w.open(ctx, prompt()); err != nil {
@@ -103,7 +103,19 @@ func (r *runFlags) places(job *flow.Job, file *flow.StationFile) ([]flow.Slot, e
 	}
 	var slots []flow.Slot
 	for _, p := range places {
-		slots = append(slots, bench.Slot(p.Name, p.Port, reset, r.once))
+		place := bench.Place{Name: p.Name, Port: p.Port, Reset: reset, Once: r.once}
+		if !r.hasScreen() {
+			place.Warn = warning
+		}
+		slots = append(slots, place.Slot())
 	}
 	return slots, nil
 }
+
+// hasScreen reports whether the line is shown to a person at a terminal.
+func (r *runFlags) hasScreen() bool {
+	return !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin)
+}
+
+// warning tells an engineer of something that the line can live with.
+func warning(text string) { fmt.Fprintf(os.Stderr, "station: warning: %s\n", text) }

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -14,41 +16,77 @@ import (
 
 // How a slot looks for its next device.
 const (
-	lookEvery = 500 * time.Millisecond // at an absent port or an empty socket
+	lookEvery = 500 * time.Millisecond // at a port that only asking can find, or a fixture that keeps its adapter
 	answerIn  = 2 * time.Second        // a device that is there answers within
+	settleIn  = 3 * time.Second        // a port that has just come belongs to its group, and to us, within
 )
 
-// Slot is a place with a real port. With once, the port must be there and the
-// device in it; otherwise the slot waits for both, as often as it is asked.
+// Place is one slot of the fixture with a real port.
+type Place struct {
+	Name  string
+	Port  string // as port.Open takes it
+	Reset flow.Reset
+	Once  bool        // the port must be there and the device in it; otherwise both are waited for
+	Ports port.System // where the port is; the zero value is this machine
+	Warn  func(string)
+}
+
+// Slot is the slot of a Place on this machine.
 func Slot(name, portName string, reset flow.Reset, once bool) flow.Slot {
-	s := &slot{port: portName, once: once, options: esploader.Options{Reset: string(reset)}}
-	return flow.Slot{Name: name, Port: portName, Next: s.next, Again: func() { s.again.Store(true) }}
+	return Place{Name: name, Port: portName, Reset: reset, Once: once}.Slot()
+}
+
+// Slot is the place as the line uses it.
+func (p Place) Slot() flow.Slot {
+	if p.Ports == (port.System{}) {
+		p.Ports = port.Host
+	}
+	s := &slot{Place: p, options: esploader.Options{Reset: string(p.Reset)}}
+	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, Again: func() { s.again.Store(true) }}
 }
 
 type slot struct {
-	port    string
-	once    bool
+	Place
 	options esploader.Options
 	last    esp32.MAC // of the device that was here before
 	empty   bool      // it has been taken out since
 	again   atomic.Bool
+	absent  bool      // the port itself is not there
+	came    time.Time // when it was last absent
+	warned  bool
 }
 
 func (s *slot) open() (*esploader.Loader, error) {
-	p, err := port.Open(s.port)
+	p, err := s.Ports.Open(s.Port)
 	if err != nil {
 		return nil, err
+	}
+	if s.Reset != esploader.ResetManual && errors.Is(p.SetLines(false, false), errors.ErrUnsupported) {
+		s.warn(fmt.Sprintf("slot %s: port %s has no DTR and RTS; the station waits for a hand to reset the device", s.Name, s.Port))
 	}
 	return esploader.New(p, s.options), nil
 }
 
+// warn tells of what is wrong with the port, once.
+func (s *slot) warn(text string) {
+	if s.Warn != nil && !s.warned {
+		s.Warn(text)
+	}
+	s.warned = true
+}
+
 func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
-	if s.once {
+	if s.Once {
 		l, err := s.open()
 		if err != nil {
 			return nil, err
 		}
 		return l, nil
+	}
+	var changes <-chan struct{}
+	if watch, err := s.Ports.Watch(s.Port); err == nil {
+		defer watch.Close()
+		changes = watch.C
 	}
 	for {
 		was := s.empty
@@ -59,10 +97,15 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 		if l != nil || err != nil {
 			return l, err
 		}
+		var later <-chan time.Time
+		if !s.absent || changes == nil { // nothing will tell
+			later = time.After(lookEvery)
+		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(lookEvery):
+		case <-changes:
+		case <-later:
 		}
 	}
 }
@@ -71,9 +114,12 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 // that was here before is the next one only after it had been taken out.
 func (s *slot) look(ctx context.Context) (flow.Loader, error) {
 	l, err := s.open()
+	s.absent = errors.Is(err, esp32.ErrPortAbsent)
 	switch {
-	case errors.Is(err, esp32.ErrPortAbsent):
-		s.empty = true
+	case s.absent:
+		s.empty, s.came = true, time.Now()
+		return nil, nil
+	case s.settling(err):
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -93,6 +139,14 @@ func (s *slot) look(ctx context.Context) (flow.Loader, error) {
 	}
 	l.Close()
 	return nil, nil
+}
+
+// settling reports whether a port that has just been plugged in need only be
+// waited for: udev gives it to its group a moment later, and other programs
+// open it to see what it is.
+func (s *slot) settling(err error) bool {
+	denied := errors.Is(err, fs.ErrPermission) || errors.Is(err, esp32.ErrPortBusy)
+	return denied && time.Since(s.came) < settleIn
 }
 
 func identify(ctx context.Context, l *esploader.Loader) (esp32.Identity, error) {

@@ -84,7 +84,7 @@ func (s *StationFile) check(f *tomlfile.File) {
 			f.Fault(at+".name", "is missing; write the name that stands on the fixture")
 		}
 		if slot.Port == "" {
-			f.Fault(at+".port", "is missing; write a device path or socket://HOST:PORT")
+			f.Fault(at+".port", "is missing; write usb:SOCKET (station ports), a device path, rfc2217://HOST:PORT or socket://HOST:PORT")
 		}
 		if first, twice := names[slot.Name]; twice && slot.Name != "" {
 			f.Fault(at+".name", "%q is the name of slot %d too", slot.Name, first+1)

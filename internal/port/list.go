@@ -49,6 +49,18 @@ func (s System) describe(found []*enumerator.PortDetails) []Info {
 	return all
 }
 
+// Is reports whether a port's name, a path or usb:SOCKET, means this port.
+func (i Info) Is(name string) bool {
+	if place, isUSB := strings.CutPrefix(name, usbPrefix); isUSB {
+		return i.Path != "" && (place == i.Path || strings.HasPrefix(i.Path, place+":"))
+	}
+	if name == i.Name {
+		return true
+	}
+	real, err := filepath.EvalSymlinks(name) // /dev/serial/by-path
+	return err == nil && real == i.Name
+}
+
 // usb follows the kernel's links from a terminal to the USB interface that it
 // stands on. Both are empty where there is none.
 func usb(sysfs, tty string) (path, driver string) {

@@ -76,3 +76,26 @@ func TestList(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesOfAPort(t *testing.T) {
+	dir := t.TempDir()
+	device, link := filepath.Join(dir, "ttyUSB0"), filepath.Join(dir, "pci-usb-0:2.3:1.0-port0")
+	if err := os.WriteFile(device, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(device, link); err != nil {
+		t.Fatal(err)
+	}
+	i := Info{Name: device, Path: "1-2.3:1.0"}
+	for name, want := range map[string]bool{
+		device: true, link: true, "usb:1-2.3:1.0": true, "usb:1-2.3": true,
+		"usb:1-2": false, "usb:1-2.3:1.1": false, "usb:": false, device + "0": false, "": false,
+	} {
+		if got := i.Is(name); got != want {
+			t.Errorf("%q: got %v, want %v", name, got, want)
+		}
+	}
+	if (Info{Name: "/dev/ttyS0"}).Is("usb:") {
+		t.Error("a port without USB is at a USB socket")
+	}
+}
