@@ -6,7 +6,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 SOFTHSM := /usr/lib/softhsm/libsofthsm2.so
 ASROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test deps lint fuzz
+.PHONY: build demo test conformance deps lint soak fuzz
 
 build:
 	$(GO) build -o $(BIN) ./cmd/station
@@ -16,6 +16,16 @@ demo: deps build
 
 test: deps
 	$(GO) test -race -timeout 15m ./...
+
+# A client of others against the virtual chip.
+conformance: deps build conformance/node_modules
+	node conformance/run.mjs $(BIN)
+
+conformance/node_modules: conformance/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || \
+		{ $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq nodejs npm; }
+	cd conformance && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # Debian packages: the HSM that runs in software, a C compiler for PKCS#11, and
 # two serial port servers of others to test against.
@@ -29,6 +39,12 @@ lint:
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(TOOL) depguard ./...
+
+# Virtual devices with faults of every kind, over eight slots.
+SEED ?= 1
+DEVICES ?= 1000
+soak: deps
+	SOAK_SEED=$(SEED) SOAK_DEVICES=$(DEVICES) $(GO) test -count 1 -timeout 60m -run '^TestSoak$$' -v ./internal/bench
 
 # Every fuzz target for FUZZTIME.
 FUZZTIME ?= 20s
