@@ -79,6 +79,14 @@ func TestWireFaults(t *testing.T) {
 				return true, nil
 			}
 		},
+		"command kept from the chip": func(c *chip, at int) {
+			c.frame = func(n int, w []esp32.RegWrite) (bool, error) {
+				if n == at {
+					w[len(w)-1].Addr ^= 0x40
+				}
+				return true, nil
+			}
+		},
 		"mask changed on the wire": func(c *chip, at int) {
 			c.frame = func(n int, w []esp32.RegWrite) (bool, error) {
 				if n == at {
@@ -117,7 +125,7 @@ func TestWireFaults(t *testing.T) {
 				}
 				fault(c, at)
 				_, err := Burn(t.Context(), c, 40, c.seen(), s)
-				if err != nil && !errors.Is(err, ErrRegisters) && !errors.Is(err, ErrUnstable) &&
+				if err != nil && !errors.Is(err, ErrRegisters) &&
 					(name != "reading lost" || !errors.Is(err, esp32.ErrNoAnswer)) {
 					t.Fatalf("%s %d in %s: %v", name, at, stage, err)
 				}
