@@ -55,6 +55,7 @@ func newWorkplace(t *testing.T) *workplace {
 		}
 	}
 	t.Setenv("SOFTHSM2_CONF", filepath.Join(w.hsm, "softhsm2.conf"))
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // a program of the race detector takes a second to end
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "line-1", "--so-pin", "12345678", "--pin", testPIN).CombinedOutput()
 	if err != nil {
 		t.Fatalf("softhsm2-util: %v\n%s", err, out)
