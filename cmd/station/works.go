@@ -76,7 +76,8 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	w.close = append(w.close, closeLog)
 	w.line = &flow.Line{
 		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: w.ledger, Station: w.file.ID, Operator: w.operator,
-			Batch: w.batch, Software: version(), Simulated: simulated},
+			Batch: w.batch, Software: version(), Simulated: simulated,
+			Speed: bench.OpenRates(w.file.Ledger).Speed},
 		Slots: w.slots, Once: w.once, Count: w.count,
 		Healthy: ready,
 	}

@@ -75,7 +75,7 @@ var Failures = []FailureKind{
 	{"E-BOOT-MODE", record.Retry, "The device started its program instead of the loader.", "Check the fixture's GPIO0 and EN contacts, then put it back."},
 	{"E-DEAF", record.Retry, "The device talks but does not hear the station.", "Check the fixture's RX contact, then put it back."},
 	{"E-ROM", record.Retry, "The device's loader refused a command.", putBack},
-	{"E-BAUD", record.Retry, "The connection does not work at the job's speed.", "Put it back; if it happens again, call an engineer to lower flash.baud."},
+	{"E-BAUD", record.Retry, "The connection does not work, not even at its lowest speed.", "Check the fixture's contacts and the cable, then put it back."},
 	{"E-FLASH-ID", record.Retry, "The flash chip does not identify itself.", "Put it back; if it happens again, set it aside for repair."},
 	{"E-FLASH-VERIFY", record.Retry, "The flash does not keep what was written.", "Put it back; if it happens again, set it aside for repair."},
 	{"E-FUSE-WIRE", record.Retry, "The connection was disturbed before a fuse was changed.", putBack},

@@ -34,7 +34,7 @@ func flash(ctx context.Context, s *Session) error {
 	for _, r := range s.Job.Regions {
 		src, err := newContent(cipher, r)
 		if err == nil {
-			_, err = s.Chip.WriteFlash(ctx, r.Address, r.Size, src, func(done int) { s.progress(before+int64(done), total) })
+			err = s.write(ctx, src, func(done int) { s.progress(before+int64(done), total) })
 		}
 		if err != nil {
 			return fmt.Errorf("%s at %#x: %w", r.Name, r.Address, err)
@@ -43,6 +43,7 @@ func flash(ctx context.Context, s *Session) error {
 		before += int64(r.Size)
 		s.progress(before, total)
 	}
+	s.wire.written()
 	// Only now: a command that the wire has changed may have hit a region that
 	// was right already.
 	var images []record.Image
@@ -54,6 +55,26 @@ func flash(ctx context.Context, s *Session) error {
 		images = append(images, image)
 	}
 	return s.note(record.Entry{Kind: record.FlashVerified, KeyID: s.Key.ID, Images: images})
+}
+
+// write writes a region, slower where the wire makes errors: what the flash
+// holds by then is left alone.
+func (s *Session) write(ctx context.Context, src *content, progress func(done int)) error {
+	done := 0
+	for {
+		stats, err := s.Chip.WriteFlash(ctx, src.Address, src.Size, src, func(n int) {
+			if done = max(done, n); done == n {
+				progress(n)
+			}
+		})
+		s.wire.wrote(stats)
+		if err == nil || !s.slower(ctx, err) {
+			return err
+		}
+		if err := s.Chip.SetFlashSize(ctx, s.ID.FlashSize); err != nil {
+			return err
+		}
+	}
 }
 
 // verify lets the chip compute the MD5 of a region.

@@ -38,18 +38,11 @@ func Procedure(job *Job) []Step {
 
 // connectAndRead resets the chip into the loader, identifies it and reads its fuses.
 func connectAndRead(ctx context.Context, s *Session) error {
-	if err := s.reach(ctx); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	id, err := s.Chip.Identify(ctx)
-	s.ID = id
-	if err != nil {
-		return fmt.Errorf("identify: %w", err)
-	}
-	if baud := s.Job.Flash.Baud; baud != 0 {
-		if err := s.Chip.SetBaud(ctx, baud); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			return Fail("E-BAUD", fmt.Errorf("baud rate %d: %w", baud, err))
-		}
+	if err := s.raise(ctx); err != nil {
+		return err
 	}
 	image, err := efuse.Read(ctx, s.Chip)
 	if err != nil {

@@ -41,6 +41,7 @@ type Session struct {
 	serial   func(ctx context.Context) (string, error) // nil: nobody can scan one
 	reserve  func() error                              // takes the device's number
 	progress func(done, total int64)
+	wire     wire
 	inLoader bool
 	closing  bool // UART_DOWNLOAD_DIS is being burned, or is: the loader may never answer again
 	lastBoot record.Boot
@@ -59,6 +60,8 @@ type Runner struct {
 	Software  string
 	Simulated bool
 	Serials   *Serials // nil: nobody can scan one
+	// Speed is what is known of the adapter at a port; nil: nothing.
+	Speed func(port string) Speed
 }
 
 // Outcome is how the visit of one device ended.
@@ -89,6 +92,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
 	v.s.note, v.s.reserve = v.append, v.reserve
 	v.s.progress = v.showProgress
+	v.s.wire = newWire(r.Job, r.speed(port))
 	if r.Serials != nil {
 		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }
 	}
@@ -122,6 +126,13 @@ func newRunID() string {
 	return hex.EncodeToString(b[:])
 }
 
+func (r *Runner) speed(port string) Speed {
+	if r.Speed == nil {
+		return nil
+	}
+	return r.Speed(port)
+}
+
 func (r *Runner) now() time.Time {
 	if r.Now != nil {
 		return r.Now()
@@ -145,7 +156,9 @@ func (v *visit) do(ctx context.Context, step Step) error {
 	if err != nil {
 		return err
 	}
-	v.emit(Event{Event: StepDone, Percent: 100, Seconds: v.now().Sub(begin).Seconds()})
+	done := Event{Event: StepDone, Percent: 100, Seconds: v.now().Sub(begin).Seconds()}
+	v.s.wire.tell(&done)
+	v.emit(done)
 	return nil
 }
 
@@ -227,15 +240,7 @@ func (v *visit) backToLoader(ctx context.Context) error {
 	if v.s.inLoader {
 		return nil
 	}
-	before := v.s.ID
-	err := connectAndRead(ctx, &v.s)
-	if now := v.s.ID.MAC; err == nil && now != before.MAC {
-		err = failf("E-PORT-GONE", "the device was changed for another one: %s, now %s", before.MAC, now)
-	}
-	if err != nil {
-		v.s.ID = before // whom the ledger hears of
-	}
-	return err
+	return connectAndRead(ctx, &v.s)
 }
 
 func snapshot(image efuse.Image) *record.Fuses {

@@ -19,7 +19,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-BOOT-MODE":    {"设备启动了程序，没有进入下载模式。", "请检查治具的 GPIO0 和 EN 触点，再放回去。"},
 	"E-DEAF":         {"设备有输出，但收不到工位的数据。", "请检查治具的 RX 触点，再放回去。"},
 	"E-ROM":          {"设备拒绝了一个命令。", zhPutBack},
-	"E-BAUD":         {"设备不能以任务要求的速度通信。", "请放回再试；如果再次出现，请叫工程师降低 flash.baud。"},
+	"E-BAUD":         {"通信在最低速度下也不正常。", "请检查治具触点和线缆，再放回去。"},
 	"E-FLASH-ID":     {"闪存芯片无法识别。", zhRepair},
 	"E-FLASH-VERIFY": {"闪存没有保住写入的内容。", zhRepair},
 	"E-FUSE-WIRE":    {"烧写熔丝之前通信受到干扰。", zhPutBack},

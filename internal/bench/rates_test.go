@@ -1,0 +1,187 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"station/internal/esp32"
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/record"
+	"station/internal/sim"
+)
+
+// badAdapter is one that does not do well what is faster than good.
+type badAdapter struct {
+	*sim.Port
+	good   int
+	spoils func(frame []byte, n int) bool // changes the n-th long frame
+	deaf   bool                           // nothing arrives at all
+	broken bool                           // nor ever again, once a faster rate was set
+
+	baud, frames int
+}
+
+func (a *badAdapter) SetBaud(baud int) error {
+	a.baud = baud
+	return a.Port.SetBaud(baud)
+}
+
+func (a *badAdapter) Write(p []byte) (int, error) {
+	fast := a.baud > a.good
+	a.deaf = a.deaf || a.broken && fast
+	switch {
+	case a.deaf && (fast || a.broken):
+		return len(p), nil
+	case fast && a.spoils != nil && len(p) > 300:
+		if a.frames++; a.spoils(p, a.frames) {
+			p = append([]byte(nil), p...)
+			p[len(p)/2] ^= 0x11
+		}
+	}
+	return a.Port.Write(p)
+}
+
+// visitBy is a visit by way of an adapter, on a clock of its own. It returns
+// what the ends of connect and flash said of the wire.
+func (s *station) visitBy(n int, speed func(string) flow.Speed, adapter badAdapter) (out flow.Outcome, connect, flash flow.Event, chip sim.Meter) {
+	s.t.Helper()
+	s.events = nil
+	synctest.Test(s.t, func(t *testing.T) {
+		c, err := sim.New(sim.Options{MAC: esp32.MAC(VirtualMAC(n))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if adapter.Port, err = c.Open(); err != nil {
+			t.Fatal(err)
+		}
+		r := s.runner()
+		r.Speed = speed
+		out = r.Device(t.Context(), "1", "sim://1", esploader.New(&adapter, esploader.Options{}))
+		chip = c.Meter()
+	})
+	for _, e := range s.events {
+		if e.Event == flow.StepDone && e.Step == "connect" {
+			connect = e
+		}
+		if e.Event == flow.StepDone && e.Step == "flash" {
+			flash = e
+		}
+	}
+	return out, connect, flash, chip
+}
+
+func smallStation(t *testing.T) *station {
+	t.Helper()
+	return newStation(t, "../../fixtures/small/job.toml")
+}
+
+func TestAdapterThatCannotDoTheRate(t *testing.T) {
+	for _, good := range []int{460800, flow.BaseBaud} {
+		t.Run(fmt.Sprint(good), func(t *testing.T) {
+			s := smallStation(t)
+			path := filepath.Join(t.TempDir(), "ledger.db")
+			for n := range 2 {
+				out, connect, _, chip := s.visitBy(n, OpenRates(path).Speed, badAdapter{good: good, deaf: true})
+				wantVerdict(t, out, record.Pass, "")
+				if connect.Baud != good || connect.Message == "" {
+					t.Errorf("visit %d: at %d baud: %q, want %d", n, connect.Baud, connect.Message, good)
+				}
+				// What the first visit has found out the next one knows.
+				if n > 0 && chip.Commands["CHANGE_BAUDRATE"] > 1 {
+					t.Errorf("visit %d: %d changes of the rate", n, chip.Commands["CHANGE_BAUDRATE"])
+				}
+			}
+		})
+	}
+}
+
+// Blocks that go wrong now and then are sent again; where that is too often,
+// the next device is spoken to more slowly.
+func TestAdapterThatMakesErrors(t *testing.T) {
+	s := newStation(t, exampleJob)
+	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
+	adapter := badAdapter{good: 460800, spoils: func(_ []byte, n int) bool { return n%40 == 0 }}
+	out, connect, flash, _ := s.visitBy(1, rates.Speed, adapter)
+	wantVerdict(t, out, record.Pass, "")
+	if connect.Baud != 921600 || flash.Retries < 4 {
+		t.Errorf("first: at %d baud, %d blocks sent again", connect.Baud, flash.Retries)
+	}
+	out, connect, flash, _ = s.visitBy(2, rates.Speed, adapter)
+	wantVerdict(t, out, record.Pass, "")
+	if connect.Baud != 460800 || !strings.Contains(connect.Message, "921600 baud made errors here") || flash.Retries != 0 {
+		t.Errorf("second: at %d baud (%s), %d blocks sent again", connect.Baud, connect.Message, flash.Retries)
+	}
+}
+
+// Where no block arrives, the device itself is written at a lower rate.
+func TestSlowerInTheMiddle(t *testing.T) {
+	s := smallStation(t)
+	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
+	spoils := func(_ []byte, n int) bool { return n > 3 }
+	out, connect, flash, _ := s.visitBy(1, rates.Speed, badAdapter{good: 230400, spoils: spoils})
+	wantVerdict(t, out, record.Pass, "")
+	if connect.Baud != 921600 || flash.Baud != 230400 || flash.Message != "slower than 460800 baud, which made errors here" {
+		t.Errorf("at %d, then %d baud (%s)", connect.Baud, flash.Baud, flash.Message)
+	}
+	if baud, _ := rates.Speed("sim://1").Pick(921600); baud != 230400 {
+		t.Errorf("the next device at %d baud", baud)
+	}
+}
+
+func TestAdapterThatBreaks(t *testing.T) {
+	out, _, _, _ := smallStation(t).visitBy(1, nil, badAdapter{good: 460800, broken: true})
+	wantVerdict(t, out, record.Retry, "E-BAUD")
+}
+
+func TestRatesOfAdapters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	file := filepath.Join(filepath.Dir(path), "ledger.adapters.json")
+	open := func() *Rates {
+		r := OpenRates(path)
+		r.Adapter = func(name string) (string, func(int) bool) {
+			return "adapter at " + name, func(baud int) bool { return baud < 1000000 }
+		}
+		return r
+	}
+	r := open()
+	if baud, why := r.Speed("a").Pick(2000000); baud != 921600 || !strings.Contains(why, "cannot do 2000000") {
+		t.Errorf("got %d because %q", baud, why)
+	}
+	r.Speed("a").Done(921600, 100, 0)
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("a file for nothing: %v", err)
+	}
+	r.Speed("a").Failed(921600)
+	if baud, _ := r.Speed("b").Pick(921600); baud != 921600 {
+		t.Errorf("another adapter at %d baud", baud)
+	}
+	r = open()
+	if baud, _ := r.Speed("a").Pick(921600); baud != 460800 {
+		t.Errorf("after a restart at %d baud", baud)
+	}
+	if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"adapter at a"`) {
+		t.Errorf("got %s, %v", b, err)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+	for _, damaged := range []string{"", "{", `{"version":2,"adapters":{"adapter at a":{"barred":{"921600":{"wait":9}}}}}`, `{"version":1}`} {
+		if err := os.WriteFile(file, []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := open()
+		if baud, _ := r.Speed("a").Pick(921600); baud != 921600 {
+			t.Errorf("%q: at %d baud", damaged, baud)
+		}
+		r.Speed("a").Failed(921600)
+		if baud, _ := open().Speed("a").Pick(921600); baud != 460800 {
+			t.Errorf("%q: not replaced", damaged)
+		}
+	}
+}
