@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/bench"
+	"station/internal/flow"
 	"station/internal/hsm"
 )
 
@@ -20,73 +24,167 @@ func hsmCommand(o *options) *cobra.Command {
 }
 
 func hsmInitCommand(t *tokenFlags) *cobra.Command {
-	var policy, label string
+	var policy, label, signer string
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Make in the token what a key policy needs",
+		Short: "Make in the token what a key policy needs, and the key that signs the ledger",
 		Long: `Make in the token what a key policy needs: a master for "derived", a
-key-encryption key for "random". It is made inside the token, can never leave
-it, and is refused if the token gives it other attributes. Nothing that exists
-is changed.`,
+key-encryption key for "random"; and beside it, unless it is there already, the
+P-256 key that signs the ledger's checkpoints, exports and certificates. Keys
+are made inside the token, can never leave it, and are refused if the token
+gives them other attributes. Nothing that exists is changed.
+
+"--policy none" makes the signing key alone. What must be backed up before the
+first device is sealed is in docs/keys.md.`,
 		Example: `  station hsm init --policy derived --label station-master
+  station hsm init --policy none
   station hsm init --hsm 'pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			role := hsm.Policy(policy).Role()
-			switch role {
-			case "":
-				return fmt.Errorf("hsm init: policy %q is not known; write derived or random", policy)
-			case hsm.SharedKey:
+			switch {
+			case role == hsm.SharedKey:
 				return fmt.Errorf("hsm init: a shared key is made with \"station key new\" or brought in with \"station key import\"")
-			}
-			if label == "" {
-				label = role.Label()
+			case role == "" && policy != "none":
+				return fmt.Errorf("hsm init: policy %q is not known; write derived, random or none", policy)
+			case role == "" && signer == "":
+				return fmt.Errorf("hsm init: nothing to make")
 			}
 			token, err := t.open()
 			if err != nil {
 				return err
 			}
 			defer token.Close()
-			key, err := token.Init(cmd.Context(), role, label)
-			if err != nil {
-				return stationFault(bench.TokenFailure(err))
-			}
-			printKey(cmd.OutOrStdout(), key)
-			return nil
+			return makeKeys(cmd.Context(), cmd.OutOrStdout(), token, role, label, signer)
 		},
 	}
-	cmd.Flags().StringVar(&policy, "policy", "derived", "derived or random")
-	cmd.Flags().StringVar(&label, "label", "", "label of the new key (default: the role's own)")
+	cmd.Flags().StringVar(&policy, "policy", "derived", "derived, random or none")
+	cmd.Flags().StringVar(&label, "label", "", "label of the policy's key (default: the role's own)")
+	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key; empty makes none")
 	return cmd
 }
 
+// makeKeys makes the policy's key, and the signing key where it is missing.
+func makeKeys(ctx context.Context, out io.Writer, token *hsm.Token, role hsm.Role, label, signer string) error {
+	if role != "" {
+		if label == "" {
+			label = role.Label()
+		}
+		key, err := token.Init(ctx, role, label)
+		if err != nil {
+			return stationFault(bench.TokenFailure(err))
+		}
+		printKey(out, key)
+	}
+	if signer == "" {
+		return nil
+	}
+	key, err := token.Init(ctx, hsm.Signer, signer)
+	switch {
+	case errors.Is(err, hsm.ErrExists):
+		fmt.Fprintf(out, "\nthe signing key %s is there already\n", signer)
+		return nil
+	case err != nil:
+		return stationFault(bench.TokenFailure(err))
+	}
+	fmt.Fprintln(out)
+	printKey(out, key)
+	return nil
+}
+
 func hsmStatusCommand(t *tokenFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:     "status",
-		Short:   "Show the token and every key of ours in it, with what is wrong",
-		Example: `  station hsm status --station station.toml`,
-		Args:    cobra.NoArgs,
+	var jobs []string
+	var signer string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Audit the token: every object, what is too open, what is missing, what is not ours",
+		Long: `Audit the token: what it is and can do, every key of ours with its attributes,
+what is too open or unfit, what is missing (the signing key, and the keys of the
+jobs given), and what in it is not ours. Exit code 3 if anything is wrong.`,
+		Example: `  station hsm status
+  station hsm status --job lamp.toml --job bell.toml --json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			want, err := wantedKeys(jobs, signer)
+			if err != nil {
+				return err
+			}
 			token, err := t.open()
 			if err != nil {
 				return err
 			}
 			defer token.Close()
-			out, info := cmd.OutOrStdout(), token.Info()
-			fmt.Fprintf(out, "token         %s\nserial        %s\nmodel         %s, %s\nfirmware      %s\n", info.Label, info.Serial, info.Model, info.Manufacturer, info.Firmware)
-			keys, err := token.Keys(cmd.Context())
+			s, err := token.Status(cmd.Context(), want...)
 			if err != nil {
 				return stationFault(bench.TokenFailure(err))
 			}
-			for _, k := range keys {
-				fmt.Fprintln(out)
-				printKey(out, k)
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				err = enc.Encode(s)
+			} else {
+				printStatus(cmd.OutOrStdout(), s)
 			}
-			if len(keys) == 0 {
-				fmt.Fprintln(out, "\nno keys of ours; make them with \"station hsm init\"")
+			if n := len(s.Problems()); err == nil && n > 0 {
+				return stationFault(fmt.Errorf("hsm status: %d problems", n))
 			}
-			return nil
+			return err
 		},
+	}
+	cmd.Flags().StringArrayVar(&jobs, "job", nil, "job `FILE` whose key must be there; may be given again")
+	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key that must be there; empty for none")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// wantedKeys are the keys that jobs and ledger count on.
+func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
+	for _, path := range jobs {
+		job, err := flow.LoadJob(path)
+		if err != nil {
+			return nil, err
+		}
+		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label})
+	}
+	if signer != "" {
+		want = append(want, hsm.Want{Role: hsm.Signer, Label: signer})
+	}
+	return want, nil
+}
+
+func printStatus(w io.Writer, s hsm.Status) {
+	fmt.Fprintf(w, "token         %s\nserial        %s\nmodel         %s, %s\nfirmware      %s\nmodule        %s\nlibrary       %s\n",
+		s.Label, s.Serial, s.Model, s.Manufacturer, s.Firmware, s.Module, s.Library)
+	if s.Throwaway {
+		fmt.Fprintln(w, "SIMULATION    a throw-away token; nothing made with it is real")
+	}
+	for _, m := range s.Mechanisms {
+		state := "yes"
+		if !m.Present {
+			state = "MISSING"
+		}
+		fmt.Fprintf(w, "mechanism     %-28s %-8s %s\n", m.Name, state, m.For)
+	}
+	for _, k := range s.Keys {
+		fmt.Fprintln(w)
+		printKey(w, k)
+	}
+	if len(s.Keys) == 0 {
+		fmt.Fprintln(w, "\nno keys of ours; make them with \"station hsm init\"")
+	}
+	for _, k := range s.Others {
+		fmt.Fprintf(w, "\nnot ours      %s %q, %s\n", k.Type, k.Label, strings.Join(k.Attributes, " "))
+	}
+	problems := s.Problems()
+	if len(problems) == 0 {
+		fmt.Fprintln(w, "\nno problems")
+	}
+	for i, p := range problems {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "PROBLEM       %s\n", p)
 	}
 }
 

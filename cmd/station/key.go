@@ -11,9 +11,9 @@ import (
 
 func keyCommand(o *options) *cobra.Command {
 	t := &tokenFlags{options: o}
-	cmd := &cobra.Command{Use: "key", Short: "List, show, make and import keys in the token; never their values"}
+	cmd := &cobra.Command{Use: "key", Short: "List, show, make, import and recover keys; never their values"}
 	t.add(cmd)
-	cmd.AddCommand(keyListCommand(t), keyShowCommand(t), keyNewCommand(t), keyImportCommand(t))
+	cmd.AddCommand(keyListCommand(t), keyShowCommand(t), keyNewCommand(t), keyImportCommand(t), keyPublicCommand(t), keyRecoverCommand(t))
 	return cmd
 }
 

@@ -35,7 +35,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "tell engineers more on standard error")
 	root.AddCommand(
 		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), replayCommand(o),
-		jobCommand(o), hsmCommand(o), keyCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o),
+		jobCommand(o), hsmCommand(o), keyCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())

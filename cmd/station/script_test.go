@@ -33,6 +33,8 @@ func TestScripts(t *testing.T) {
 			"digest":   digest,
 			"newkey":   newKey,
 			"damage":   damage,
+			"record":   recordLedger,
+			"flip":     flip,
 		},
 	})
 }

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/ledger"
+	qa "station/internal/report"
+)
+
+func ledgerCheckCommand(l *ledgerFlags) *cobra.Command {
+	var keys []string
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check an export, a report, a certificate, a proof or a checkpoint",
+		Long: `Check a file that came out of a ledger: an export or a report (its proof lies
+beside it), a closing certificate, the proof of a device, a proof that one
+checkpoint continues another, or a checkpoint.
+
+--key is the public key of the station's token ("station key public"); with it
+the check is offline and needs neither ledger nor token. --ledger compares with
+a ledger as well: whether it still begins with the entries that the file tells
+of, and still gives the same rows and sums.`,
+		Example: `  station ledger check devices.csv --key station-signer.pem
+  station ledger check batch.certificate --key station-signer.pem --ledger ledger.db`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			trusted, err := publicKeys(keys)
+			if err != nil {
+				return err
+			}
+			if len(trusted) == 0 && l.path == "" {
+				return fmt.Errorf("ledger check: nothing to check against; give --key PUBLIC.pem, --ledger FILE or both")
+			}
+			c := &checker{out: cmd.OutOrStdout(), path: args[0], trusted: trusted, ledger: l}
+			if err := c.run(); err != nil {
+				return fmt.Errorf("%s: NOT OK: %w", args[0], err)
+			}
+			for _, k := range trusted {
+				fmt.Fprintf(c.out, "key          %s\n", keyPrint(k))
+			}
+			fmt.Fprintf(c.out, "%s: OK\n", args[0])
+			return nil
+		},
+	}
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key `FILE` (PEM) that must have signed; may be given again")
+	return cmd
+}
+
+// keyPrint is how "station key list" shows a signing key's check value.
+func keyPrint(k *ecdsa.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(k)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(der))[:16]
+}
+
+// checker checks one file, whatever it is.
+type checker struct {
+	out     io.Writer
+	path    string
+	trusted []*ecdsa.PublicKey
+	ledger  *ledgerFlags
+}
+
+// maxProof is more than any proof has; an export can be longer.
+const maxProof = 64 << 20
+
+func (c *checker) run() error {
+	proof := c.path + ".proof"
+	if _, err := os.Stat(proof); err == nil {
+		return c.export(proof, c.path)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	info, err := os.Stat(c.path)
+	if err != nil {
+		return err
+	}
+	if info.Size() > maxProof {
+		return fmt.Errorf("its proof %s is not there", proof)
+	}
+	data, err := os.ReadFile(c.path)
+	if err != nil {
+		return err
+	}
+	var head struct{ Format string }
+	_ = json.Unmarshal(data, &head) // a checkpoint is none
+	switch {
+	case strings.HasPrefix(head.Format, "station-export-proof/"):
+		return c.export(c.path, strings.TrimSuffix(c.path, ".proof"))
+	case strings.HasPrefix(head.Format, "station-batch-certificate/"):
+		return c.certificate(data)
+	case strings.HasPrefix(head.Format, "station-device-proof/"):
+		return c.device(data)
+	case strings.HasPrefix(head.Format, "station-consistency-proof/"):
+		return c.consistency(data)
+	case bytes.Contains(data, []byte("\n\n— ")):
+		return c.checkpoint(data)
+	}
+	return fmt.Errorf("it is no proof, certificate or checkpoint, and there is no %s", proof)
+}
+
+func (c *checker) export(proof, path string) error {
+	data, err := os.ReadFile(proof)
+	if err != nil {
+		return err
+	}
+	p, err := qa.ParseExportProof(data)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("the export of this proof: %w", err)
+	}
+	defer f.Close()
+	if err := p.CheckFile(f); err != nil {
+		return err
+	}
+	if len(c.trusted) > 0 {
+		if err := p.CheckSigned(c.trusted...); err != nil {
+			return err
+		}
+	}
+	if err := c.against(p.CheckLedger); err != nil {
+		return err
+	}
+	if p.Simulated {
+		fmt.Fprintln(c.out, "SIMULATION   nothing in it is a real device")
+	}
+	fmt.Fprintf(c.out, "table        %s, %d rows\nof           %s\nledger       %s, the first %d entries\nmade         %s\n",
+		p.Table, p.Rows, p.Filter, p.Origin, p.Size, p.Made.Format(time.RFC3339))
+	return nil
+}
+
+// against runs a check against the ledger of --ledger, if there is one.
+func (c *checker) against(check func(*ledger.Ledger) error) error {
+	if c.ledger.path == "" {
+		return nil
+	}
+	return c.ledger.read(check)
+}
+
+func (c *checker) needKey() error {
+	if len(c.trusted) == 0 {
+		return errors.New("this needs --key PUBLIC.pem")
+	}
+	return nil
+}
+
+func (c *checker) certificate(data []byte) error {
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	cert, err := qa.CheckCertificate(data, c.trusted...)
+	if err == nil {
+		err = c.against(cert.CheckLedger)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(c.out, cert.Text())
+	return nil
+}
+
+func (c *checker) device(data []byte) error {
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	p, entries, err := ledger.CheckProof(data, c.trusted...)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "device       %s, %d entries\n", p.MAC, len(entries))
+	for _, e := range entries {
+		fmt.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyID, e.Verdict)
+	}
+	return nil
+}
+
+func (c *checker) consistency(data []byte) error {
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	before, after, err := ledger.CheckConsistency(data, c.trusted...)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "ledger       %s\ncontinues    %d entries to %d\n", after.Origin, before.Size, after.Size)
+	return nil
+}
+
+// checkpoint checks a checkpoint that somebody kept; against a ledger, that
+// nothing of what it covers was changed or cut off.
+func (c *checker) checkpoint(data []byte) error {
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	p, err := ledger.OpenCheckpoint(data, c.trusted...)
+	if err != nil {
+		return err
+	}
+	if c.ledger.path != "" {
+		for fault := range ledger.Check(c.ledger.path, &ledger.Audit{Trusted: c.trusted, Kept: [][]byte{data}}) {
+			return fault
+		}
+	}
+	fmt.Fprintf(c.out, "ledger       %s\nentries      %d\nroot         %s\n", p.Origin, p.Size, p.Root)
+	return nil
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/bench"
+	"station/internal/hsm"
+)
+
+func keyPublicCommand(t *tokenFlags) *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "public [LABEL]",
+		Short: "Write the public half of the signing key, to check signatures with",
+		Long: `Write the public half of the token's signing key in PEM. Whoever checks exports,
+certificates and proofs needs it: give it to them by a way of its own, once.`,
+		Example: `  station key public --out station-signer.pem`,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			label := hsm.Signer.Label()
+			if len(args) > 0 {
+				label = args[0]
+			}
+			token, err := t.open()
+			if err != nil {
+				return err
+			}
+			defer token.Close()
+			key, err := token.Show(cmd.Context(), label)
+			if err != nil {
+				return stationFault(bench.TokenFailure(err))
+			}
+			if key.Public == nil {
+				return fmt.Errorf("key public: %q is a %s; it has no public half", label, key.Type)
+			}
+			der, err := x509.MarshalPKIXPublicKey(key.Public)
+			if err != nil {
+				return err
+			}
+			text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+			if out == "" {
+				_, err := cmd.OutOrStdout().Write(text)
+				return err
+			}
+			return writeBytes(out, text)
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
+	return cmd
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/esp32"
+	"station/internal/ledger"
+	qa "station/internal/report"
+)
+
+func labelCommand(o *options) *cobra.Command {
+	l := &ledgerFlags{options: o}
+	var format, out, operator string
+	var again bool
+	cmd := &cobra.Command{
+		Use:   "label MAC",
+		Short: "Print the label of a sealed device: MAC, serial number, key ID",
+		Long: `Write the label of a sealed device as ZPL for a label printer, as a PNG picture,
+or as a QR code on the terminal. The code holds MAC, serial number and key ID.
+Each print is an entry of the ledger, on disk before the label is written; a
+second one has to be asked for with --reprint.`,
+		Example: `  station label 24:0a:c4:01:02:03 --operator anna
+  station label 24:0a:c4:01:02:03 --operator anna --format zpl --out /dev/usb/lp0
+  station label 24:0a:c4:01:02:03 --operator anna --out label.png --reprint`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			mac, err := esp32.ParseMAC(args[0])
+			if err != nil {
+				return err
+			}
+			if format == "" {
+				format = cmp.Or(strings.TrimPrefix(filepath.Ext(out), "."), "qr")
+			}
+			draw, ok := qa.LabelFormats[format]
+			if !ok {
+				return fmt.Errorf("label: format %q is not known; write zpl, png or qr", format)
+			}
+			return l.change(func(b *ledger.Ledger) error {
+				label, err := qa.LabelOf(b, mac)
+				if err != nil {
+					return refusal(err)
+				}
+				if err := label.Record(b, operator, strings.TrimSuffix(format+" to "+out, " to "), again); err != nil {
+					return refusal(err)
+				}
+				if out == "" {
+					return draw(label, cmd.OutOrStdout())
+				}
+				return writeTo(out, func(w io.Writer) error { return draw(label, w) })
+			})
+		},
+	}
+	cmd.Flags().StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
+	cmd.Flags().StringVar(&format, "format", "", "zpl, png or qr (default: as --out ends, or qr)")
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` or printer to write to (default: standard output)")
+	cmd.Flags().StringVar(&operator, "operator", "", "who prints")
+	cmd.Flags().BoolVar(&again, "reprint", false, "print it once more")
+	_ = cmd.MarkFlagRequired("operator")
+	return cmd
+}
+
+// refusal tells what a person can put right from a fault of the station.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, qa.ErrNotSealed):
+		return &codedError{exitFailed, err}
+	case errors.Is(err, qa.ErrPrinted):
+		return fmt.Errorf("%w; give --reprint if that label is lost or spoiled", err)
+	}
+	return stationFault(err)
+}
+
+// writeTo writes a file as a whole, and what is none, such as a printer, as it
+// comes.
+func writeTo(path string, write func(io.Writer) error) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() {
+		return writeWhole(path, write)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}

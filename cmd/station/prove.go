@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/esp32"
+	"station/internal/ledger"
+	qa "station/internal/report"
+)
+
+func ledgerCheckpointCommand(l *ledgerFlags) *cobra.Command {
+	s := &signerFlags{tokenFlags: tokenFlags{options: l.options}}
+	var out string
+	cmd := &cobra.Command{
+		Use:   "checkpoint",
+		Short: "Let the token sign the head of the ledger",
+		Long: `Let the token sign the head of the ledger, and keep the signature in it. Who
+keeps a copy elsewhere can prove later that nothing before it was changed or cut
+off. Beside a line that runs the checkpoint is signed but not kept in the ledger.`,
+		Example: `  station ledger checkpoint --out ledger-2026-11-20.checkpoint`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			token, key, err := s.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer token.Close()
+			sign := func(b *ledger.Ledger) error {
+				signed, err := b.Checkpoint(key)
+				if err != nil {
+					return stationFault(err)
+				}
+				if out == "" {
+					_, err = cmd.OutOrStdout().Write(signed)
+					return err
+				}
+				return writeBytes(out, signed)
+			}
+			err = l.real(sign)
+			if errors.Is(err, ledger.ErrLocked) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "the line runs: the checkpoint is not kept in the ledger")
+				err = l.read(func(b *ledger.Ledger) error {
+					if b.Simulated() {
+						return qa.ErrSimulated
+					}
+					return sign(b)
+				})
+			}
+			return err
+		},
+	}
+	s.add(cmd)
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
+	return cmd
+}
+
+func ledgerProveCommand(l *ledgerFlags) *cobra.Command {
+	var out, since string
+	cmd := &cobra.Command{
+		Use:   "prove [MAC]",
+		Short: "Write the proof of a device's entries, or that an old checkpoint is continued",
+		Long: `Write one file that proves what the ledger says of a device: its entries, their
+way to the root of the Merkle tree, and the newest signed checkpoint. With
+--since FILE, and no MAC, it proves that the newest checkpoint continues the log
+of the checkpoint in FILE. "station ledger check" checks both offline.`,
+		Example: `  station ledger prove 24:0a:c4:01:02:03 --out device.proof
+  station ledger prove --since kept.checkpoint --out continues.proof`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 0) == (since == "") {
+				return fmt.Errorf("ledger prove: give a MAC or --since FILE")
+			}
+			return l.read(func(b *ledger.Ledger) error {
+				data, newer, err := prove(b, args, since)
+				switch {
+				case errors.Is(err, ledger.ErrNoCheckpoint):
+					return fmt.Errorf("%w; \"station ledger checkpoint\" signs one", err)
+				case err != nil:
+					return err
+				}
+				if newer > 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%d entries are newer than the newest checkpoint and not in the proof; \"station ledger checkpoint\" signs a new one\n", newer)
+				}
+				if out == "" {
+					_, err = cmd.OutOrStdout().Write(data)
+					return err
+				}
+				return writeBytes(out, data)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
+	cmd.Flags().StringVar(&since, "since", "", "checkpoint `FILE` that was kept")
+	return cmd
+}
+
+func prove(b *ledger.Ledger, args []string, since string) (data []byte, newer int, err error) {
+	if since != "" {
+		old, err := os.ReadFile(since)
+		if err != nil {
+			return nil, 0, err
+		}
+		p, err := b.ProveConsistency(old)
+		if err != nil {
+			return nil, 0, err
+		}
+		data, err = p.File()
+		return data, 0, err
+	}
+	mac, err := esp32.ParseMAC(args[0])
+	if err != nil {
+		return nil, 0, err
+	}
+	p, newer, err := b.Prove(mac)
+	if err != nil {
+		return nil, 0, err
+	}
+	data, err = p.File()
+	return data, newer, err
+}

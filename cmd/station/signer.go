@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/bench"
+	"station/internal/hsm"
+	"station/internal/ledger"
+	"station/internal/record"
+	qa "station/internal/report"
+)
+
+// signerFlags name the token's signing key.
+type signerFlags struct {
+	tokenFlags
+	label string
+}
+
+func (s *signerFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.uri, "hsm", "", "the token's PKCS#11 `URI`, in place of the station file's")
+	cmd.Flags().StringVar(&s.label, "signer", hsm.Signer.Label(), "`LABEL` of the token's signing key")
+}
+
+// open logs in and finds the signing key. A throw-away token signs nothing.
+func (s *signerFlags) open(ctx context.Context) (*hsm.Token, crypto.Signer, error) {
+	token, err := s.tokenFlags.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	if token.Info().Throwaway() {
+		token.Close()
+		return nil, nil, fmt.Errorf("token %s is for rehearsals: %w", token.Info().Label, qa.ErrSimulated)
+	}
+	key, err := token.Signer(ctx, s.label)
+	if err != nil {
+		token.Close()
+		return nil, nil, stationFault(bench.TokenFailure(err))
+	}
+	return token, key, nil
+}
+
+// publicKeys reads the P-256 public keys that signatures are trusted from.
+func publicKeys(paths []string) ([]*ecdsa.PublicKey, error) {
+	var list []*ecdsa.PublicKey
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("--key: %w", err)
+		}
+		key, err := ledger.ParsePublicKey(data)
+		clear(data) // it may be the wrong file
+		if err != nil {
+			return nil, fmt.Errorf("--key %s: %w", path, err)
+		}
+		list = append(list, key)
+	}
+	return list, nil
+}
+
+// change opens the ledger for writing, whichever kind it is.
+func (l *ledgerFlags) change(f func(*ledger.Ledger) error) error {
+	var simulated bool
+	if err := l.read(func(b *ledger.Ledger) error { simulated = b.Simulated(); return nil }); err != nil {
+		return err
+	}
+	return l.with(ledger.Options{Simulated: simulated, Software: version()}, f)
+}
+
+// real is change for what a simulation must never get.
+func (l *ledgerFlags) real(f func(*ledger.Ledger) error) error {
+	err := l.with(ledger.Options{Software: version()}, f)
+	if errors.Is(err, record.ErrMixed) {
+		return fmt.Errorf("%w", qa.ErrSimulated)
+	}
+	return err
+}
+
+// writeBytes writes a whole file.
+func writeBytes(path string, data []byte) error {
+	return writeWhole(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
