@@ -56,12 +56,18 @@ func newWorkplace(t *testing.T) *workplace {
 	}
 	t.Setenv("SOFTHSM2_CONF", filepath.Join(w.hsm, "softhsm2.conf"))
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // a program of the race detector takes a second to end
+	w.newToken()
+	return w
+}
+
+// newToken makes the token that station.toml names, with a new master.
+func (w *workplace) newToken() {
+	w.t.Helper()
 	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", "line-1", "--so-pin", "12345678", "--pin", testPIN).CombinedOutput()
 	if err != nil {
-		t.Fatalf("softhsm2-util: %v\n%s", err, out)
+		w.t.Fatalf("softhsm2-util: %v\n%s", err, out)
 	}
 	w.run(0, "hsm", "init", "--policy", "derived", "--label", "station-master")
-	return w
 }
 
 // furnish writes the station file of a place and the configuration of its HSM.
