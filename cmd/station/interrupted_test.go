@@ -26,6 +26,7 @@ import (
 //	INTERRUPT=list FILE      writes the names of all moments, one a line
 //	INTERRUPT=kill N         kill -9 at the N-th, from 0
 //	INTERRUPT=signal N S...  sends itself these signals (numbers) there
+//	INTERRUPT=tell N         opens the pipe "moment" there, and waits for its end
 //	INTERRUPT=full N         from there on no file may be written
 //	INTERRUPT=nobody         it has no rights from the start, whoever starts it
 
@@ -83,6 +84,14 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 		signals := []syscall.Signal{0, 0, 0}
 		n, _ := fmt.Sscan(rest, &m.at, &signals[0], &signals[1], &signals[2])
 		m.act = func() { sendSelf(signals[:n-1]...); <-ctx.Done() }
+	case "tell":
+		fmt.Sscan(rest, &m.at)
+		m.act = func() {
+			if f, err := os.OpenFile("moment", os.O_WRONLY, 0); err == nil {
+				f.Close()
+			}
+			<-ctx.Done()
+		}
 	case "full":
 		fmt.Sscan(rest, &m.at)
 		m.act = func() { limitFiles(os.Getpid(), 0) }

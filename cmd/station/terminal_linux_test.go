@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -29,14 +31,26 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ours.Close() })
+	// A terminal ends when nobody holds or reads it any more: a read that waits
+	// must let go of it when it is closed.
+	defer ours.Close()
+	fd, err := unix.Dup(int(ours.Fd()))
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.CloseOnExec(fd)
+	terminal := os.NewFile(uintptr(fd), ours.Name())
+	t.Cleanup(func() { terminal.Close() })
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	theirs.Close()
-	return ours
+	return terminal
 }
 
 // ended waits for the end of a command that nobody stops.
@@ -51,13 +65,12 @@ func ended(t *testing.T, cmd *exec.Cmd) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// brokenOff checks a device whose station was left alone while it burned: the
-// burn was finished and nothing else was begun. How far it came before it heard
-// of its fate is a matter of time.
-func (tr *trial) brokenOff() {
+// brokenOff checks a device whose station was left alone while it burned: what
+// was begun is finished, and the device goes on when it is put back.
+func (tr *trial) brokenOff(begun ...string) {
 	tr.t.Helper()
-	if got := tr.burned(); !slices.Equal(got, tr.announced()) || len(got)%2 != 0 || len(got) == 0 {
-		tr.t.Errorf("burned %v, announced %v", got, tr.announced())
+	if got := tr.burned(); !slices.Equal(got, tr.announced()) || begun != nil && !slices.Equal(got, begun) {
+		tr.t.Errorf("burned %v, announced %v, want %v", got, tr.announced(), begun)
 	}
 	tr.stopped("boot", nil)
 	tr.finish()
@@ -83,7 +96,7 @@ func TestReaderGoesAway(t *testing.T) {
 	if code := ended(t, cmd); code != 3 || !strings.Contains(errOut.String(), "the line was stopped") || !strings.Contains(errOut.String(), "broken pipe") {
 		t.Errorf("exit code %d\n%s", code, errOut.String())
 	}
-	tr.brokenOff()
+	tr.brokenOff("key", "key-protect")
 }
 
 // readUntil reads events until a step begins.
@@ -104,15 +117,22 @@ func TestTerminalClosed(t *testing.T) {
 	f := newFloor(t)
 	t.Run("lines", func(t *testing.T) {
 		tr := f.trial(t)
-		cmd := tr.program("station", tr.runCommand()...)
-		cmd.Env = append(cmd.Env, "TERM=dumb")
+		moment := filepath.Join(tr.dir, "moment")
+		if err := unix.Mkfifo(moment, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := tr.program("interrupted", tr.runArgs()...)
+		cmd.Env = append(cmd.Env, "TERM=dumb", fmt.Sprint("INTERRUPT=tell ", slices.Index(f.moments, "after the entry burn.intended key")))
 		ours := onTerminal(t, cmd)
-		readUntil(t, ours, "burn-key")
+		go func() { _, _ = io.Copy(io.Discard, ours) }()
+		if _, err := os.ReadFile(moment); err != nil { // waits for it
+			t.Fatal(err)
+		}
 		ours.Close()
 		if code := ended(t, cmd); code != 3 { // it could not say how it ended
 			t.Errorf("exit code %d, want 3", code)
 		}
-		tr.brokenOff()
+		tr.brokenOff("key", "key-protect")
 	})
 	t.Run("screen", func(t *testing.T) {
 		tr := f.trial(t)
@@ -189,8 +209,13 @@ func TestInterruptedQuestion(t *testing.T) {
 
 func echoes(t *testing.T, terminal *os.File) bool {
 	t.Helper()
-	state, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	raw, err := terminal.SyscallConn()
 	if err != nil {
+		t.Fatal(err)
+	}
+	var state *unix.Termios
+	ctlErr := raw.Control(func(fd uintptr) { state, err = unix.IoctlGetTermios(int(fd), unix.TCGETS) })
+	if err := errors.Join(ctlErr, err); err != nil {
 		t.Fatal(err)
 	}
 	return state.Lflag&unix.ECHO != 0
