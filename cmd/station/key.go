@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
+	"station/internal/hsm"
 )
 
 func keyCommand(o *options) *cobra.Command {
@@ -24,14 +24,13 @@ func keyListCommand(t *tokenFlags) *cobra.Command {
 		Example: `  station key list`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			token, err := t.open()
+			var keys []hsm.Key
+			err := t.with(func(token *hsm.Token) (err error) {
+				keys, err = token.Keys(cmd.Context())
+				return err
+			})
 			if err != nil {
 				return err
-			}
-			defer token.Close()
-			keys, err := token.Keys(cmd.Context())
-			if err != nil {
-				return stationFault(bench.TokenFailure(err))
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "LABEL\tROLE\tTYPE\tBITS\tCHECK VALUE\tPROBLEMS")
@@ -50,17 +49,9 @@ func keyShowCommand(t *tokenFlags) *cobra.Command {
 		Example: `  station key show station-master`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			token, err := t.open()
-			if err != nil {
-				return err
-			}
-			defer token.Close()
-			key, err := token.Show(cmd.Context(), args[0])
-			if err != nil {
-				return stationFault(bench.TokenFailure(err))
-			}
-			printKey(cmd.OutOrStdout(), key)
-			return nil
+			return t.showKey(cmd.OutOrStdout(), func(token *hsm.Token) (hsm.Key, error) {
+				return token.Show(cmd.Context(), args[0])
+			})
 		},
 	}
 }
@@ -77,17 +68,9 @@ func keyNewCommand(t *tokenFlags) *cobra.Command {
 			if size != 32 && size != 24 {
 				return fmt.Errorf("key new: --size %d: a key is 32 bytes, or 24 for coding scheme 3/4", size)
 			}
-			token, err := t.open()
-			if err != nil {
-				return err
-			}
-			defer token.Close()
-			key, err := token.NewShared(cmd.Context(), label, size)
-			if err != nil {
-				return stationFault(bench.TokenFailure(err))
-			}
-			printKey(cmd.OutOrStdout(), key)
-			return nil
+			return t.showKey(cmd.OutOrStdout(), func(token *hsm.Token) (hsm.Key, error) {
+				return token.NewShared(cmd.Context(), label, size)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&label, "label", "", "label of the new key")
@@ -112,16 +95,12 @@ The file is left alone: destroy it when every station that needs the key has it.
 				return err
 			}
 			defer secret.Destroy()
-			token, err := t.open()
+			err = t.showKey(cmd.OutOrStdout(), func(token *hsm.Token) (hsm.Key, error) {
+				return token.Import(cmd.Context(), label, secret)
+			})
 			if err != nil {
 				return err
 			}
-			defer token.Close()
-			key, err := token.Import(cmd.Context(), label, secret)
-			if err != nil {
-				return stationFault(bench.TokenFailure(err))
-			}
-			printKey(cmd.OutOrStdout(), key)
 			fmt.Fprintf(cmd.ErrOrStderr(), "the key is in the token; destroy %s when nobody needs it any more\n", args[0])
 			return nil
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,27 @@ func (t *tokenFlags) open() (*hsm.Token, error) {
 		uri = file.TokenURI()
 	}
 	return openToken(uri, prompt())
+}
+
+// with logs in to the token for f, whose error is the token's.
+func (t *tokenFlags) with(f func(*hsm.Token) error) error {
+	token, err := t.open()
+	if err != nil {
+		return err
+	}
+	defer token.Close()
+	return stationFault(bench.TokenFailure(f(token)))
+}
+
+// showKey logs in to the token and shows the key that f gives.
+func (t *tokenFlags) showKey(w io.Writer, f func(*hsm.Token) (hsm.Key, error)) error {
+	return t.with(func(token *hsm.Token) error {
+		key, err := f(token)
+		if err == nil {
+			printKey(w, key)
+		}
+		return err
+	})
 }
 
 // openToken logs in to a token; what can be wrong with it is the station's fault.
