@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,6 +132,7 @@ func (s *rfc2217) receive(p []byte, deadline time.Time) (int, error) {
 	}
 	n, err := s.conn.Read(p)
 	data := s.telnet.decode(p[:n], s.obey)
+	clear(p[data:n])
 	s.said += n - data
 	if data > 0 {
 		return data, nil
@@ -168,9 +170,10 @@ func (s *rfc2217) Write(p []byte) (int, error) {
 			return 0, fmt.Errorf("write: the server suspends the flow: %w", err)
 		}
 	}
-	s.tx = appendData(s.tx[:0], p)
+	// The frame may hold a key: no buffer that grows leaves a copy behind.
+	s.tx = appendData(slices.Grow(s.tx[:0], 2*len(p)), p)
 	err := s.send(s.tx)
-	clear(s.tx) // of a key
+	clear(s.tx)
 	if err != nil {
 		return 0, err
 	}

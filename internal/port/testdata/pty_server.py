@@ -44,9 +44,9 @@ sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 client = Client(sock)
 manager = serial.rfc2217.PortManager(device, client)
 threading.Thread(target=forward, args=(device, client, manager), daemon=True).start()
-while True:
-    data = sock.recv(4096)
-    if not data:
-        break
-    device.write(b"".join(manager.filter(data)))
+try:
+    while data := sock.recv(4096):
+        device.write(b"".join(manager.filter(data)))
+except ConnectionResetError:
+    pass  # the client has gone and leaves something unread
 print("speed", device.baudrate)
