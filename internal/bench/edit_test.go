@@ -8,13 +8,13 @@ import (
 )
 
 // editJob copies the example and changes its job file.
-func editJob(t *testing.T, pairs ...string) string {
+func editJob(t testing.TB, pairs ...string) string {
 	t.Helper()
 	return editCopy(t, "../../fixtures/example", pairs...)
 }
 
 // editCopy copies the folder of a job and changes its job file.
-func editCopy(t *testing.T, from string, pairs ...string) string {
+func editCopy(t testing.TB, from string, pairs ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {

@@ -48,10 +48,10 @@ func (a *badAdapter) Write(p []byte) (int, error) {
 
 // visitBy is a visit by way of an adapter, on a clock of its own. It returns
 // what the ends of connect and flash said of the wire.
-func (s *station) visitBy(n int, speed func(string) flow.Speed, adapter badAdapter) (out flow.Outcome, connect, flash flow.Event, chip sim.Meter) {
-	s.t.Helper()
+func (s *station) visitBy(t *testing.T, n int, speed func(string) flow.Speed, adapter badAdapter) (out flow.Outcome, connect, flash flow.Event, chip sim.Meter) {
+	t.Helper()
 	s.events = nil
-	synctest.Test(s.t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		c, err := sim.New(sim.Options{MAC: esp32.MAC(VirtualMAC(n))})
 		if err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestAdapterThatCannotDoTheRate(t *testing.T) {
 			s := smallStation(t)
 			path := filepath.Join(t.TempDir(), "ledger.db")
 			for n := range 2 {
-				out, connect, _, chip := s.visitBy(n, OpenRates(path).Speed, badAdapter{good: good, deaf: true})
+				out, connect, _, chip := s.visitBy(t, n, OpenRates(path).Speed, badAdapter{good: good, deaf: true})
 				wantVerdict(t, out, record.Pass, "")
 				if connect.Baud != good || connect.Message == "" {
 					t.Errorf("visit %d: at %d baud: %q, want %d", n, connect.Baud, connect.Message, good)
@@ -107,12 +107,12 @@ func TestAdapterThatMakesErrors(t *testing.T) {
 	s := newStation(t, exampleJob)
 	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
 	adapter := badAdapter{good: 460800, spoils: func(_ []byte, n int) bool { return n%40 == 0 }}
-	out, connect, flash, _ := s.visitBy(1, rates.Speed, adapter)
+	out, connect, flash, _ := s.visitBy(t, 1, rates.Speed, adapter)
 	wantVerdict(t, out, record.Pass, "")
 	if connect.Baud != 921600 || flash.Retries < 4 {
 		t.Errorf("first: at %d baud, %d blocks sent again", connect.Baud, flash.Retries)
 	}
-	out, connect, flash, _ = s.visitBy(2, rates.Speed, adapter)
+	out, connect, flash, _ = s.visitBy(t, 2, rates.Speed, adapter)
 	wantVerdict(t, out, record.Pass, "")
 	if connect.Baud != 460800 || !strings.Contains(connect.Message, "921600 baud made errors here") || flash.Retries != 0 {
 		t.Errorf("second: at %d baud (%s), %d blocks sent again", connect.Baud, connect.Message, flash.Retries)
@@ -124,7 +124,7 @@ func TestSlowerInTheMiddle(t *testing.T) {
 	s := smallStation(t)
 	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
 	spoils := func(_ []byte, n int) bool { return n > 3 }
-	out, connect, flash, _ := s.visitBy(1, rates.Speed, badAdapter{good: 230400, spoils: spoils})
+	out, connect, flash, _ := s.visitBy(t, 1, rates.Speed, badAdapter{good: 230400, spoils: spoils})
 	wantVerdict(t, out, record.Pass, "")
 	if connect.Baud != 921600 || flash.Baud != 230400 || flash.Message != "slower than 460800 baud, which made errors here" {
 		t.Errorf("at %d, then %d baud (%s)", connect.Baud, flash.Baud, flash.Message)
@@ -135,7 +135,7 @@ func TestSlowerInTheMiddle(t *testing.T) {
 }
 
 func TestAdapterThatBreaks(t *testing.T) {
-	out, _, _, _ := smallStation(t).visitBy(1, nil, badAdapter{good: 460800, broken: true})
+	out, _, _, _ := smallStation(t).visitBy(t, 1, nil, badAdapter{good: 460800, broken: true})
 	wantVerdict(t, out, record.Retry, "E-BAUD")
 }
 

@@ -27,7 +27,7 @@ const exampleJob = "../../fixtures/example/job.toml"
 
 // station is a bench with a real token and a real ledger.
 type station struct {
-	t      *testing.T
+	t      testing.TB
 	job    *flow.Job
 	token  *hsm.Token
 	ledger *ledger.Ledger
@@ -38,7 +38,7 @@ type station struct {
 // master is the label of the example job's key.
 const master = "station-master"
 
-func newStation(t *testing.T, jobPath string) *station {
+func newStation(t testing.TB, jobPath string) *station {
 	t.Helper()
 	job, err := flow.LoadJob(jobPath)
 	if err != nil {

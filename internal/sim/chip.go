@@ -122,7 +122,9 @@ func (c *Chip) Flash() []byte {
 func (c *Chip) Meter() Meter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.meter.clone()
+	m := c.meter.clone()
+	m.HostTime += c.wire.waited(time.Now())
+	return m
 }
 
 // PressReset is a hand on the EN button, with GPIO0 held low or not; GPIO0

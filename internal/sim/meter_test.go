@@ -84,7 +84,11 @@ func TestHostTime(t *testing.T) {
 			c, p := synced(t, Options{Pace: pace})
 			before, magic := c.Meter(), unhex(t, magicFrame)
 			answers(t, p, magic, 14)
-			time.Sleep(30 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
+			if got := c.Meter().Since(before).HostTime; got != 10*time.Millisecond {
+				t.Errorf("paced %t, while it waits: got %v, want 10 ms", pace, got)
+			}
+			time.Sleep(20 * time.Millisecond)
 			answers(t, p, magic, 14)
 			time.Sleep(20 * time.Millisecond)
 			p.SetLines(false, true)

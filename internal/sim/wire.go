@@ -67,10 +67,16 @@ func (w *wire) unread() bool {
 
 // hostActs ends the time for which the chip waits for the host.
 func (c *Chip) hostActs(now time.Time) {
-	if since := c.wire.idle; !since.IsZero() && now.After(since) {
-		c.meter.HostTime += now.Sub(since)
-	}
+	c.meter.HostTime += c.wire.waited(now)
 	c.wire.idle = time.Time{}
+}
+
+// waited is how long the chip has waited for the host by now.
+func (w *wire) waited(now time.Time) time.Duration {
+	if w.idle.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(w.idle))
 }
 
 // busy adds to what the command in hand takes.
