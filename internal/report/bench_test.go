@@ -68,9 +68,7 @@ func fillMany(x *line, n int) {
 	var list []record.Entry
 	for i := range n {
 		x.now = x.now.Add(time.Second)
-		for _, e := range sealedDevice(i) {
-			list = append(list, e)
-		}
+		list = append(list, sealedDevice(i)...)
 		if len(list) > 5000 || i == n-1 {
 			x.add(list...)
 			list = list[:0]
