@@ -135,6 +135,8 @@ type WriteStats struct {
 	Skipped int // bytes that the flash already held
 	Erased  int // sectors erased
 	Retries int // blocks written again
+
+	MD5 [16]byte // of the bytes, as the chip computed it when all was done
 }
 
 // What can be wrong between a chip and us. The loader wraps these; the flow

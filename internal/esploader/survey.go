@@ -95,6 +95,9 @@ func (w *writer) look(ctx context.Context, first, count int) (state, error) {
 	if err != nil || have != want {
 		return wrong, err
 	}
+	if size == w.size {
+		w.stats.MD5, w.verified = have, true
+	}
 	return right, nil
 }
 

@@ -45,8 +45,9 @@ type writer struct {
 	seq       int // from this number on
 	erase     int // sectors to erase by the next begin
 
-	failed   int // sectors that had to be tried again
-	reported int // bytes
+	failed   int  // sectors that had to be tried again
+	reported int  // bytes
+	verified bool // the whole is right
 }
 
 // sector is what one sector of the flash is to hold, FF beyond the end.
@@ -114,25 +115,25 @@ func (w *writer) run(ctx context.Context) error {
 		if err := w.write(ctx, states); err != nil {
 			return err
 		}
-		have, err := w.verify(ctx, states)
-		if err != nil || have {
+		if err := w.verify(ctx); err != nil || w.verified {
 			return err
 		}
 	}
 	return esp32.ErrVerify
 }
 
-// verify compares the whole region once more, unless nothing had to be written.
-func (w *writer) verify(ctx context.Context, states []state) (bool, error) {
-	if !slices.ContainsFunc(states, func(s state) bool { return s != right }) {
-		return true, nil
+// verify compares the whole region, unless nothing had to be written.
+func (w *writer) verify(ctx context.Context) error {
+	if w.verified {
+		return nil
 	}
 	want, err := w.sum(0, w.size)
 	if err != nil {
-		return false, err
+		return err
 	}
-	have, err := w.l.FlashMD5(ctx, w.addr, uint32(w.size))
-	return have == want, err
+	w.stats.MD5, err = w.l.FlashMD5(ctx, w.addr, uint32(w.size))
+	w.verified = err == nil && w.stats.MD5 == want
+	return err
 }
 
 // write goes through the sectors once, in stretches that one command erases.

@@ -41,6 +41,10 @@ func write(t *testing.T, ctx context.Context, r *rom, l *Loader, addr int, img [
 	if last != len(img) {
 		t.Errorf("progress ended at %d of %d", last, len(img))
 	}
+	if s.MD5 != md5.Sum(img) {
+		t.Errorf("the chip's MD5 is %x", s.MD5)
+	}
+	s.MD5 = [16]byte{}
 	return s
 }
 

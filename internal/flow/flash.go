@@ -14,9 +14,9 @@ import (
 	"station/internal/record"
 )
 
-// flash writes every region, encrypted on the host for its address, and then
-// lets the chip compute the MD5 of each. Regions that are right already are
-// left alone.
+// flash writes every region, encrypted on the host for its address, and lets
+// the chip compute the MD5 of each. Regions that are right already are left
+// alone.
 func flash(ctx context.Context, s *Session) error {
 	cipher, err := flashcrypt.New(s.Key.Secret, s.Job.cryptConfig)
 	if err != nil {
@@ -43,12 +43,13 @@ func flash(ctx context.Context, s *Session) error {
 		before += int64(r.Size)
 		s.progress(before, total)
 	}
+	// A command that the wire has changed may have hit a region that was right
+	// already. It shows as an error in the region that it was meant for.
+	disturbed := s.wire.disturbed()
 	s.wire.written()
-	// Only now: a command that the wire has changed may have hit a region that
-	// was right already.
 	var images []record.Image
 	for _, src := range written {
-		image, err := s.verify(ctx, src)
+		image, err := s.verify(ctx, src, disturbed)
 		if err != nil {
 			return fmt.Errorf("%s at %#x: %w", src.Name, src.Address, err)
 		}
@@ -68,6 +69,7 @@ func (s *Session) write(ctx context.Context, src *content, progress func(done in
 			}
 		})
 		s.wire.wrote(stats)
+		src.inChip = stats.MD5
 		if err == nil || !s.slower(ctx, err) {
 			return err
 		}
@@ -77,23 +79,23 @@ func (s *Session) write(ctx context.Context, src *content, progress func(done in
 	}
 }
 
-// verify lets the chip compute the MD5 of a region.
-func (s *Session) verify(ctx context.Context, src *content) (record.Image, error) {
+// verify compares the chip's MD5 of a region, once more or as it was when the
+// region was written.
+func (s *Session) verify(ctx context.Context, src *content, again bool) (record.Image, error) {
 	want, sum, err := src.sums()
+	if err == nil && again {
+		src.inChip, err = s.Chip.FlashMD5(ctx, src.Address, uint32(src.Size))
+	}
 	if err != nil {
 		return record.Image{}, err
 	}
-	got, err := s.Chip.FlashMD5(ctx, src.Address, uint32(src.Size))
-	if err != nil {
-		return record.Image{}, err
-	}
-	if got != want {
-		return record.Image{}, failf("E-FLASH-VERIFY", "the chip's MD5 is %x, want %x", got, want)
+	if src.inChip != want {
+		return record.Image{}, failf("E-FLASH-VERIFY", "the chip's MD5 is %x, want %x", src.inChip, want)
 	}
 	return record.Image{
 		Name: src.Name, Address: src.Address, Size: src.Size, Encrypted: src.Encrypted, Version: src.Version,
 		Plain: src.SHA256,
-		Flash: fmt.Sprintf("sha256:%x", sum), MD5: fmt.Sprintf("%x", got),
+		Flash: fmt.Sprintf("sha256:%x", sum), MD5: fmt.Sprintf("%x", want),
 	}, nil
 }
 
@@ -104,7 +106,8 @@ type content struct {
 	src    io.ReaderAt
 	md5    hash.Hash
 	sha    hash.Hash
-	summed int64 // bytes from the beginning
+	summed int64    // bytes from the beginning
+	inChip [16]byte // MD5 as the chip computed it
 }
 
 func newContent(cipher *flashcrypt.Cipher, r firmware.Region) (*content, error) {

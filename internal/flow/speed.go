@@ -111,6 +111,9 @@ func (w *wire) wrote(stats esp32.WriteStats) {
 	w.retries += stats.Retries
 }
 
+// disturbed reports that something went wrong in the step in hand.
+func (w *wire) disturbed() bool { return w.retries > 0 || len(w.doubted) > 0 }
+
 // written ends the writing: now it is known whose fault errors were.
 func (w *wire) written() {
 	for _, baud := range w.doubted {
