@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"station/internal/esp32"
+	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/record"
@@ -118,5 +119,36 @@ func TestEscrowOpensTheDevice(t *testing.T) {
 	}
 	if other.PlanDigest() == before {
 		t.Error("another officer's key has the same plan digest")
+	}
+}
+
+// A batch has its own quota, and takes no device when it is closed.
+func TestQuotaOfABatch(t *testing.T) {
+	s := newStation(t, editCopy(t, small, "[key]", "[quota]\ndevices = 5\n\n[key]"))
+	note := func(e record.Entry) {
+		t.Helper()
+		e.Batch, e.Simulated = "b1", true
+		if _, err := s.ledger.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	visit := func(n int) flow.Outcome {
+		t.Helper()
+		wire, err := newChip(t, sim.Options{MAC: VirtualMAC(n)}).Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.runner()
+		r.Batch = "b1"
+		return r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{}))
+	}
+	note(record.Entry{Kind: record.BatchOpened, Quota: 1})
+	wantVerdict(t, visit(0), record.Pass, "")
+	wantVerdict(t, visit(1), record.Station, "E-QUOTA")
+	note(record.Entry{Kind: record.BatchClosed})
+	wantVerdict(t, visit(2), record.Station, "E-BATCH")
+	lot, _, err := s.ledger.Lot("batch:b1")
+	if err != nil || lot.Reserved != 1 || lot.Keys != 1 || lot.Passed != 1 || lot.Devices != 3 {
+		t.Errorf("lot %+v, %v", lot, err)
 	}
 }
