@@ -84,28 +84,35 @@ func newPlot(title, y string) *plot.Plot {
 	p.Title.TextStyle.Font.Size = 10
 	p.Title.Padding = 6
 	p.Y.Min = 0
-	p.Y.Tick.Marker = wholeTicks{}
+	p.Y.Tick.Marker = ticks{whole: true}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = nil, gridColor
 	p.Add(grid)
 	return p
 }
 
-// wholeTicks marks few and whole numbers.
-type wholeTicks struct{}
+// ticks marks few and round numbers.
+type ticks struct{ whole bool }
 
 // Ticks implements plot.Ticker.
-func (wholeTicks) Ticks(low, high float64) (list []plot.Tick) {
-	step := math.Pow(10, math.Floor(math.Log10(max(1, high))))
+func (t ticks) Ticks(low, high float64) (list []plot.Tick) {
+	if high <= 0 {
+		return nil
+	}
+	unit := math.Pow(10, math.Floor(math.Log10(high)))
+	step := unit
 	for _, part := range []float64{0.1, 0.2, 0.5, 1, 2, 5} {
-		if s := max(1, step*part); high/s <= 5 {
-			step = s
+		if step = unit * part; high/step <= 5 {
 			break
 		}
 	}
-	for v := 0.0; v <= high+step/2; v += step {
-		if v >= low {
-			list = append(list, plot.Tick{Value: v, Label: fmt.Sprintf("%.0f", v)})
+	if t.whole {
+		step = max(1, step)
+	}
+	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
+	for i := 0; float64(i)*step <= high; i++ {
+		if v := float64(i) * step; v >= low {
+			list = append(list, plot.Tick{Value: v, Label: fmt.Sprintf("%.*f", digits, v)})
 		}
 	}
 	return list
@@ -204,6 +211,7 @@ func (p *page) stepsChart() (*plot.Plot, error) {
 		return nil, nil
 	}
 	chart := newPlot("Time for each step", "seconds")
+	chart.Y.Tick.Marker = ticks{}
 	var median, rest plotter.Values
 	var names []string
 	for _, s := range p.Steps {

@@ -88,7 +88,7 @@ var pageSource string
 
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"percent": func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) },
-	"seconds": func(f float64) string { return fmt.Sprintf("%.1f", f) },
+	"seconds": secondsText,
 	"address": func(a uint32) string { return fmt.Sprintf("0x%x", a) },
 	"digest":  func(s string) string { return strings.TrimPrefix(s, "sha256:") },
 	"mark":    func(v record.Verdict) string { return marks[v] },
@@ -101,6 +101,17 @@ var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 		return fmt.Sprintf("%.1f %%", 100*y)
 	},
 }).Parse(pageSource))
+
+// secondsText is as exact as a time deserves.
+func secondsText(f float64) string {
+	switch {
+	case f < 1:
+		return fmt.Sprintf("%.3f", f)
+	case f < 10:
+		return fmt.Sprintf("%.2f", f)
+	}
+	return fmt.Sprintf("%.1f", f)
+}
 
 var marks = map[record.Verdict]string{record.Pass: "✓", record.Retry: "↻", record.Scrap: "✗", record.Quarantine: "?", record.Station: "!", Begun: "…"}
 

@@ -1,0 +1,113 @@
+package report
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/record"
+)
+
+func TestBuckets(t *testing.T) {
+	at := func(minutes ...int) map[time.Time]*Bucket {
+		m := map[time.Time]*Bucket{}
+		for _, n := range minutes {
+			start := begin.Add(time.Duration(n) * time.Minute)
+			m[start] = &Bucket{Start: start, Passed: n + 1, Failed: 1}
+		}
+		return m
+	}
+	for _, c := range []struct {
+		minutes []int
+		width   time.Duration
+		n       int
+	}{
+		{nil, 0, 0},
+		{[]int{0}, time.Minute, 1},
+		{[]int{0, 47}, time.Minute, 48},
+		{[]int{0, 48}, 5 * time.Minute, 10},
+		{[]int{0, 8 * 60}, 15 * time.Minute, 33},
+		{[]int{0, 40 * 60}, time.Hour, 41},
+		{[]int{0, 30 * 24 * 60}, 24 * time.Hour, 31},
+		{[]int{0, 3000 * 24 * 60}, 28 * 24 * time.Hour, 108},
+	} {
+		list, width := join(at(c.minutes...), time.UTC)
+		sum := 0
+		for _, b := range list {
+			sum += b.Failed
+		}
+		if width != c.width || len(list) != c.n || sum != len(c.minutes) {
+			t.Errorf("%v: got %d of %v with %d visits, want %d of %v", c.minutes, len(list), width, sum, c.n, c.width)
+		}
+	}
+	// A day begins at midnight on the wall.
+	tokyo := time.FixedZone("JST", 9*3600)
+	if list, _ := join(at(0, 30*24*60), tokyo); list[0].Start.In(tokyo).Hour() != 0 {
+		t.Errorf("the first day begins at %v", list[0].Start.In(tokyo))
+	}
+}
+
+func TestSpread(t *testing.T) {
+	var s []float64
+	for i := range 100 {
+		s = append(s, float64(100-i))
+	}
+	if got, want := spread(s), (Spread{N: 100, Min: 1, Median: 50, P95: 95, Mean: 50.5, Max: 100}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := spread([]float64{7}); got.Median != 7 || got.P95 != 7 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A visit that never ends is over when the next device is in its slot.
+func TestVisitsThatNeverEnd(t *testing.T) {
+	var got []string
+	f := newVisitFold(func(v *Visit) { got = append(got, v.Slot+" "+string(v.Verdict)) })
+	at := func(run, slot string, kind record.Kind, seconds int) {
+		f.add(&record.Entry{Run: run, Slot: slot, Station: "b", MAC: mac(1), Kind: kind, Time: begin.Add(time.Duration(seconds) * time.Second)})
+	}
+	at("a", "1", record.DeviceSeen, 0)
+	at("b", "2", record.DeviceSeen, 1)
+	at("c", "1", record.DeviceSeen, 2)
+	at("c", "1", record.Sealed, 3)
+	at("d", "3", record.DeviceSeen, 4)
+	f.add(&record.Entry{Kind: record.PlanApproved})
+	f.end()
+	if want := []string{"1 BEGUN", "1 PASS", "2 BEGUN", "3 BEGUN"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestTicks(t *testing.T) {
+	for _, c := range []struct {
+		high  float64
+		whole bool
+		want  string
+	}{
+		{0.23, false, "0.00 0.05 0.10 0.15 0.20"},
+		{0.9, true, "0"},
+		{3.1, true, "0 1 2 3"},
+		{9.6, false, "0 2 4 6 8"},
+		{93, true, "0 20 40 60 80"},
+		{40000, true, "0 10000 20000 30000 40000"},
+		{0, true, ""},
+	} {
+		var got []string
+		for _, tick := range (ticks{c.whole}).Ticks(0, c.high) {
+			got = append(got, tick.Label)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("to %v: got %v, want %s", c.high, got, c.want)
+		}
+	}
+}
+
+func TestSecondsText(t *testing.T) {
+	for f, want := range map[float64]string{0: "0.000", 0.0341: "0.034", 1.5: "1.50", 9.99: "9.99", 31.25: "31.2"} {
+		if got := secondsText(f); got != want {
+			t.Errorf("%v: got %s, want %s", f, got, want)
+		}
+	}
+}
