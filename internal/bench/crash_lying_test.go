@@ -25,8 +25,8 @@ const (
 var lies = []lie{
 	{"the chip tells a wrong MD5, once", faults(sim.Fault{Kind: sim.LieMD5}), "PASS", "sealed"},
 	{"the chip tells wrong MD5s", faults(sim.Fault{Kind: sim.LieMD5, Times: -1}), noFlash, sealedThen},
-	{"bits of the flash are stuck at 0", faults(sim.Fault{Kind: sim.StuckLow, Addr: 0x10123, XOR: 0xff}), noFlash, sealedThen},
-	{"bits of the flash are stuck at 1", faults(sim.Fault{Kind: sim.StuckHigh, Addr: 0x20001, XOR: 0xff}), noFlash, sealedThen},
+	{"bits of the flash are stuck at 0", faults(sim.Fault{Kind: sim.StuckLow, Addr: 0x30123, XOR: 0xff}), noFlash, sealedThen},
+	{"bits of the flash are stuck at 1", faults(sim.Fault{Kind: sim.StuckHigh, Addr: 0x10001, XOR: 0xff}), noFlash, sealedThen},
 
 	{"fuses of the key are weak", fuses(sim.WeakFuse, "BLOCK1", 0, 77, 200, 255), "PASS", "sealed"},
 	{"fuses of the counter are weak", fuses(sim.WeakFuse, "FLASH_CRYPT_CNT", 0, 3, 6), "PASS", "sealed"},
@@ -103,7 +103,7 @@ func TestLyingChips(t *testing.T) {
 		full := p
 		full.before = func(o *sim.Options) { o.Flash = bytes.Repeat([]byte{0x5a}, 1<<20) }
 		visit("the flash was full", full, nil, "PASS", "sealed")
-		stuck := faults(sim.Fault{Kind: sim.NoErase, Addr: 0x10000, Size: 0x1000})
+		stuck := faults(sim.Fault{Kind: sim.NoErase, Addr: 0x30000, Size: 0x1000})
 		visit("a sector of it does not erase", full, stuck, noFlash, sealedThen)
 		full.lasting = true
 		visit("and never will", full, stuck, noFlash, noFlash)

@@ -99,10 +99,13 @@ type sent struct {
 // changed, and no reply comes.
 func (c sent) writes() bool { return slices.Contains(writing, c.op) }
 
-const writeReg = 0x09
+const (
+	flashBegin = 0x02
+	writeReg   = 0x09
+)
 
-// FLASH_BEGIN, FLASH_DATA, WRITE_REG, SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE
-var writing = []byte{0x02, 0x03, writeReg, 0x0b, 0x0d, 0x0f}
+// And FLASH_DATA, SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE.
+var writing = []byte{flashBegin, writeReg, 0x03, 0x0b, 0x0d, 0x0f}
 
 // undisturbed seals one device of the product.
 func (l *lab) undisturbed(p product) (run, error) {

@@ -85,6 +85,9 @@ func TestWire(t *testing.T) {
 				disturb("a byte of a register write is changed", n+1,
 					sim.Fault{Kind: sim.ChangeByte, Byte: (53*n + i*c.size/10) % c.size, XOR: 1 << (n % 8)})
 			}
+			for bit := 0; bit < 16*8 && c.op == flashBegin && !raceEnabled; bit++ { // what to erase, and where
+				disturb("a bit is wrong in what to erase", n+1, sim.Fault{Kind: sim.ChangeByte, Byte: 9 + bit/8, XOR: 1 << (bit % 8)})
+			}
 			for bit := n % 4; bit < 32 && n < aboutTheChip && !raceEnabled; bit += 4 {
 				disturb("a bit is wrong in what the chip tells of itself", n+1,
 					sim.Fault{Kind: sim.ChangeReply, Byte: 5 + bit/8, XOR: 1 << (bit % 8)})
