@@ -49,6 +49,12 @@ func TestSetAsideUntilReleased(t *testing.T) {
 	if d = fold(scrap, later, Entry{Kind: Released}); d.SetAside || d.SetAsideBy != "" || d.SetAsideAs != "" {
 		t.Errorf("released: got %+v", d)
 	}
+	if d = fold(scrap, Entry{Kind: Admitted, Decision: DecisionQuarantine}); d.SetAsideBy != "E-FUSE" {
+		t.Errorf("turned away: got %+v", d)
+	}
+	if d = fold(scrap, Entry{Kind: Admitted, Decision: "resume"}); d.SetAside || d.SetAsideBy != "" {
+		t.Errorf("admitted again: got %+v", d)
+	}
 	if d = fold(Entry{Kind: Failed, Verdict: Retry, Code: "E-SYNC"}); d.SetAside {
 		t.Error("RETRY set a device aside")
 	}
