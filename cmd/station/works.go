@@ -68,6 +68,24 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		return stationFault(bench.LedgerFailure(err))
 	}
 	w.close = append(w.close, w.ledger.Close)
+	var book flow.Ledger = w.ledger
+	key, err := w.token.Signer(ctx, hsm.Signer.Label())
+	switch {
+	case err == nil:
+		signed := &bench.Signed{Ledger: w.ledger, Key: key, Every: bench.CheckpointEvery}
+		book = signed
+		w.close = append(w.close, func() error {
+			err := signed.Finish()
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "station: the ledger's head could not be signed: %v\n", err)
+			}
+			return err
+		})
+	case errors.Is(err, hsm.ErrNoKey):
+		fmt.Fprintln(os.Stderr, "station: the token has no key to sign the ledger with; station hsm init --policy none makes one")
+	default:
+		return stationFault(bench.TokenFailure(err))
+	}
 	log, closeLog, err := w.openLog()
 	if err != nil {
 		return err
@@ -75,7 +93,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	w.log = log
 	w.close = append(w.close, closeLog)
 	w.line = &flow.Line{
-		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: w.ledger, Station: w.file.ID, Operator: w.operator,
+		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: book, Station: w.file.ID, Operator: w.operator,
 			Batch: w.batch, Software: version(), Simulated: simulated,
 			Speed: bench.OpenRates(w.file.Ledger).Speed},
 		Slots: w.slots, Once: w.once, Count: w.count,
