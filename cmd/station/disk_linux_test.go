@@ -37,32 +37,41 @@ func init() {
 // device is finished.
 func TestDiskFullAnywhere(t *testing.T) {
 	f := newFloor(t)
-	for _, i := range momentsOf(f.moments, "before the entry") {
+	var m matrix
+	m.publish(t, "station-disk")
+	const class = "the disk takes nothing any more, from an entry of the ledger on"
+	points := momentsOf(f.moments, "before the entry")
+	m.plan(class, len(points))
+	for _, i := range points {
 		t.Run(fmt.Sprintf("%03d %s", i, f.moments[i]), func(t *testing.T) {
 			t.Parallel()
-			tr := f.trial(t)
-			events := tr.run(3, fmt.Sprint("full ", i))
-			if strings.HasSuffix(f.moments[i], "plan.approved") {
-				if len(events) > 0 {
-					t.Errorf("a line was begun without an approval: %v", events)
-				}
-				tr.finish()
-				return
-			}
-			last := slices.IndexFunc(events, func(e flow.Event) bool { return e.Verdict != "" })
-			if last < 0 || events[last].Verdict != record.Station || events[last].Code != "E-LEDGER" {
-				t.Errorf("got %v, want STATION E-LEDGER", events)
-			}
-			if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.LineHalted && e.Code == "E-LEDGER" }) {
-				t.Error("the line is not halted")
-			}
-			tr.honest()
-			if want := f.announcedBefore(i); !slices.Equal(tr.burned(), want) {
-				t.Errorf("burned %v, want %v", tr.burned(), want)
-			}
-			tr.finish()
+			m.count(class, f.full(t, i))
 		})
 	}
+}
+
+// full fills the disk at a moment of a visit, and tells how it ended.
+func (f *floor) full(t *testing.T, at int) string {
+	tr := f.trial(t)
+	events := tr.run(3, fmt.Sprint("full ", at))
+	if strings.HasSuffix(f.moments[at], "plan.approved") {
+		if len(events) > 0 {
+			t.Errorf("a line was begun without an approval: %v", events)
+		}
+		return "no device begun, exit 3; " + tr.finish()
+	}
+	last := slices.IndexFunc(events, func(e flow.Event) bool { return e.Verdict != "" })
+	if last < 0 || events[last].Verdict != record.Station || events[last].Code != "E-LEDGER" {
+		t.Errorf("got %v, want STATION E-LEDGER", events)
+	}
+	if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.LineHalted && e.Code == "E-LEDGER" }) {
+		t.Error("the line is not halted")
+	}
+	tr.honest()
+	if want := f.announcedBefore(at); !slices.Equal(tr.burned(), want) {
+		t.Errorf("burned %v, want %v", tr.burned(), want)
+	}
+	return "STATION E-LEDGER, exit 3; " + tr.finish()
 }
 
 // announcedBefore are the stages whose intent is on disk before the moment.
@@ -88,9 +97,8 @@ func TestDiskFullForAWhile(t *testing.T) {
 			limitFiles(cmd.Process.Pid, 0)
 		case e.Event == flow.LineHalted:
 			tr.honest()
+			tr.chip.do(t, "loader") // wherever it was stopped
 			limitFiles(cmd.Process.Pid, -1)
-		case e.Event == flow.LineResumed:
-			tr.chip.do(t, "loader")
 		default:
 			tr.attend(e)
 		}

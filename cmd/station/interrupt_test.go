@@ -199,11 +199,11 @@ func (tr *trial) refused(cmd *exec.Cmd, code string, words ...string) {
 	}
 }
 
-// finish puts the device back until it is sealed, and holds it against one
-// that nobody disturbed.
-func (tr *trial) finish() {
+// finish puts the device back, which must be sealed now, and holds it against
+// one that nobody disturbed. It tells what the second station had to do.
+func (tr *trial) finish() string {
 	tr.t.Helper()
-	tr.run(0, "")
+	events := tr.run(0, "")
 	fuses, flash := tr.chipState()
 	if !bytes.Equal(fuses, tr.fuses) || !bytes.Equal(flash, tr.flash) {
 		tr.t.Error("fuses or flash are not those of an undisturbed device")
@@ -225,6 +225,10 @@ func (tr *trial) finish() {
 	if keys != 1 || sealed != 1 || len(open) > 0 {
 		tr.t.Errorf("the ledger has %d keys and %d seals for the device, and unsettled %v", keys, sealed, open)
 	}
+	if slices.ContainsFunc(events, func(e flow.Event) bool { return e.Already }) {
+		return "found sealed"
+	}
+	return "sealed by the next station"
 }
 
 // honest checks that no fuse holds what the ledger had not announced.

@@ -13,13 +13,25 @@ var lockedMode = []string{`mode = "release"`,
 // does not know of, and the next one finishes the device with the same key.
 func TestKilledAnywhere(t *testing.T) {
 	f := newFloor(t, lockedMode...)
-	for i, name := range f.moments {
-		t.Run(fmt.Sprintf("%03d %s", i, name), func(t *testing.T) {
-			t.Parallel()
-			tr := f.trial(t)
-			tr.run(killed, fmt.Sprint("kill ", i))
-			tr.honest()
-			tr.finish()
-		})
+	var m matrix
+	m.publish(t, "station-killed")
+	for _, c := range []struct{ prefix, class string }{
+		{"before the entry", "kill -9 before an entry of the ledger"},
+		{"after the entry", "kill -9 after an entry of the ledger"},
+		{"after a write", "kill -9 after a write of the fuse controller's registers"},
+		{"step.started", "kill -9 when a step begins"},
+		{"step.done", "kill -9 when a step is done"},
+	} {
+		points := momentsOf(f.moments, c.prefix)
+		m.plan(c.class, len(points))
+		for _, i := range points {
+			t.Run(fmt.Sprintf("%03d %s", i, f.moments[i]), func(t *testing.T) {
+				t.Parallel()
+				tr := f.trial(t)
+				tr.run(killed, fmt.Sprint("kill ", i))
+				tr.honest()
+				m.count(c.class, tr.finish())
+			})
+		}
 	}
 }

@@ -16,50 +16,48 @@ import (
 // goes on when it is put back. A second and a third Ctrl-C change nothing.
 func TestStoppedAnywhere(t *testing.T) {
 	f := newFloor(t)
-	for _, i := range momentsOf(f.moments, "before the entry", "after the entry", "step.", "device.") {
-		t.Run(fmt.Sprintf("%03d %s", i, f.moments[i]), func(t *testing.T) {
+	var m matrix
+	m.publish(t, "station-stopped")
+	stop := func(class string, at int, signals ...syscall.Signal) {
+		m.plan(class, 1)
+		t.Run(fmt.Sprintf("%03d %v %s", at, signals, f.moments[at]), func(t *testing.T) {
 			t.Parallel()
-			f.stop(t, i, syscall.SIGINT, syscall.SIGINT, syscall.SIGINT)
+			m.count(class, f.stop(t, at, signals...))
 		})
 	}
-	flash := slices.Index(f.moments, "step.started flash")
-	burn := slices.Index(f.moments, "after the entry burn.intended key")
-	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
-		for _, i := range []int{flash, burn, burn + 3} {
-			t.Run(fmt.Sprintf("%v %s", s, f.moments[i]), func(t *testing.T) {
-				t.Parallel()
-				f.stop(t, i, s)
-			})
+	for _, i := range momentsOf(f.moments, "before the entry", "after the entry", "step.", "device.") {
+		stop("Ctrl-C, three times, around an entry of the ledger or the begin or end of a step", i, syscall.SIGINT, syscall.SIGINT, syscall.SIGINT)
+	}
+	for _, i := range momentsOf(f.moments, "step.started flash", "after the entry burn.intended") {
+		for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+			stop("SIGTERM, SIGHUP, SIGQUIT while the flash is written or a burn is begun", i, s)
 		}
 	}
 }
 
-// stop sends the signals at a moment of a visit.
-func (f *floor) stop(t *testing.T, at int, signals ...syscall.Signal) {
+// stop sends the signals at a moment of a visit, and tells how it ended.
+func (f *floor) stop(t *testing.T, at int, signals ...syscall.Signal) string {
 	tr := f.trial(t)
 	interrupt := fmt.Sprint("signal ", at)
 	for _, s := range signals {
 		interrupt += fmt.Sprint(" ", int(s))
 	}
-	step, code := tr.stepAt(at), 1
-	if step == "seal" || step == "" && at > len(f.moments)/2 {
-		code = 0 // nothing was left to stop
-	}
-	events := tr.run(code, interrupt)
-	last := slices.IndexFunc(events, func(e flow.Event) bool { return e.Verdict != "" })
+	step := f.stepAt(at)
+	begun := slices.IndexFunc(f.moments, func(name string) bool { return name == "step.started connect" }) <= at
 	switch {
-	case step == "" && code == 1: // before the first device
-		if last >= 0 {
+	case !begun:
+		if events := tr.run(1, interrupt); slices.ContainsFunc(events, func(e flow.Event) bool { return e.Slot != "" }) {
 			t.Errorf("a device was begun: %v", events)
 		}
-	case code == 0:
-		if last < 0 || events[last].Verdict != record.Pass {
+		return "no device begun, exit 1; " + tr.finish()
+	case step == "" || step == "seal": // nothing is left to stop
+		if events := tr.run(0, interrupt); !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Verdict == record.Pass }) {
 			t.Errorf("got %v", events)
 		}
-	default:
-		tr.stopped(step, events)
+		return "PASS, exit 0; " + tr.finish()
 	}
-	tr.finish()
+	tr.stopped(step, tr.run(1, interrupt))
+	return "RETRY E-STOPPED, exit 1; " + tr.finish()
 }
 
 // stopped checks a visit that a signal ended in the step.
