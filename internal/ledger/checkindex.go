@@ -41,7 +41,7 @@ func (x *indexFold) lot(name string) (*record.Lot, error) {
 }
 
 // index folds one entry into the projections.
-func (u *auditor) index(e record.Entry, c *chunk) {
+func (u *auditor) index(e *record.Entry, c *chunk) {
 	x := &u.idx
 	if x.off = x.off || e.Version > record.Version; x.off {
 		return
@@ -51,17 +51,17 @@ func (u *auditor) index(e record.Entry, c *chunk) {
 		return
 	}
 	u.promises(e, d)
-	_ = countLots(x.lot, e, *d) // lot has no errors
+	_ = countLots(x.lot, *e, *d) // lot has no errors
 	u.indexes(e, d, c)
 	if e.MAC.IsZero() {
 		return
 	}
-	d.Apply(e)
+	d.Apply(*e)
 	u.compare(d, c.devices[e.MAC])
 }
 
 // device returns the device of an entry as the entries before left it.
-func (u *auditor) device(e record.Entry, c *chunk) (*record.Device, bool) {
+func (u *auditor) device(e *record.Entry, c *chunk) (*record.Device, bool) {
 	d, seen := u.idx.devices[e.MAC]
 	switch {
 	case e.MAC.IsZero():
@@ -90,7 +90,7 @@ func (u *auditor) device(e record.Entry, c *chunk) (*record.Device, bool) {
 }
 
 // promises checks what no entry may break.
-func (u *auditor) promises(e record.Entry, d *record.Device) {
+func (u *auditor) promises(e *record.Entry, d *record.Device) {
 	n := int64(e.Index)
 	switch e.Kind {
 	case record.KeyAssigned:
@@ -103,16 +103,16 @@ func (u *auditor) promises(e record.Entry, d *record.Device) {
 		}
 	case record.NumberTaken:
 		l, _ := u.idx.lot(e.Lot())
-		if limit := l.Limit(e); !u.log.some && (e.Number != l.Reserved+1 || limit > 0 && e.Number > limit) {
+		if limit := l.Limit(*e); !u.log.some && (e.Number != l.Reserved+1 || limit > 0 && e.Number > limit) {
 			u.fault(n, "number %d of %s, after %d of %d", e.Number, e.Lot(), l.Reserved, limit)
 		}
 	}
 }
 
 // indexes holds the entry against the projections that only look up.
-func (u *auditor) indexes(e record.Entry, d *record.Device, c *chunk) {
+func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 	x := &u.idx
-	for _, p := range indexed(e) {
+	for _, p := range indexed(*e) {
 		if p.bucket != inKeys {
 			x.small[p.bucket][p.key] = p.payload
 			continue

@@ -72,6 +72,7 @@ func (u *auditor) rest(s *snapshot) (c *chunk, end bool, err error) {
 
 func (c *chunk) read() {
 	c.devices, c.owners = map[esp32.MAC]projected{}, map[string]projected{}
+	c.pieces = make([]piece, 0, chunkSize)
 	next := c.from
 	for it, err := range c.s.items(inEntries, number(c.from)) {
 		var page *boltfile.PageError
@@ -93,14 +94,15 @@ func (c *chunk) read() {
 		if n > next {
 			c.pieces = append(c.pieces, piece{n: next, end: n, hole: true})
 		}
-		c.pieces = append(c.pieces, open1(n, it.Value))
+		c.pieces = append(c.pieces, piece{n: n, lost: true})
+		c.pieces[len(c.pieces)-1].open(it.Value)
 		next = n + 1
 	}
 	if c.to != math.MaxUint64 && next < c.to {
 		c.pieces = append(c.pieces, piece{n: next, end: c.to, hole: true})
 	}
-	for _, p := range c.pieces {
-		c.lookUp(p.e)
+	for i := range c.pieces {
+		c.lookUp(&c.pieces[i].e)
 	}
 }
 
@@ -116,34 +118,32 @@ func (c *chunk) skip(next uint64, page *boltfile.PageError) uint64 {
 	return max(next, to)
 }
 
-// open1 checks what can be checked of one entry alone.
-func open1(n uint64, value []byte) piece {
-	p := piece{n: n, lost: true}
+// open checks what can be checked of one entry alone.
+func (p *piece) open(value []byte) {
 	var err error
-	if p.hashes, p.raw, err = split(n, value); err != nil {
+	if p.hashes, p.raw, err = split(p.n, value); err != nil {
 		p.texts = append(p.texts, "its bytes are cut")
-		return p
+		return
 	}
 	if tlog.RecordHash(p.raw) != p.hashes[0] {
 		p.texts = append(p.texts, "it is not what was written: its hash differs")
 	}
 	if p.e, err = decode(p.raw); err != nil {
 		p.texts = append(p.texts, "it cannot be read: "+err.Error())
-		return p
+		return
 	}
-	if !canonical(p.e, p.raw) {
+	if !canonical(&p.e, p.raw) {
 		p.texts = append(p.texts, "it is not in the form in which entries are written")
 	}
-	if p.e.Index != n {
+	if p.e.Index != p.n {
 		p.texts = append(p.texts, "it carries the index of another entry")
 	}
 	p.lost = len(p.texts) > 0
-	return p
 }
 
 // canonical tells whether these are the only bytes that the entry can have. Of
 // a newer version only white space is known.
-func canonical(e record.Entry, raw []byte) bool {
+func canonical(e *record.Entry, raw []byte) bool {
 	if e.Version > record.Version {
 		var b bytes.Buffer
 		return json.Compact(&b, raw) == nil && bytes.Equal(b.Bytes(), raw)
@@ -153,11 +153,11 @@ func canonical(e record.Entry, raw []byte) bool {
 }
 
 // lookUp fetches the projections that an entry touches.
-func (c *chunk) lookUp(e record.Entry) {
+func (c *chunk) lookUp(e *record.Entry) {
 	if _, have := c.devices[e.MAC]; !have && !e.MAC.IsZero() {
 		c.devices[e.MAC] = c.fetch(inDevices, string(e.MAC[:]))
 	}
-	for _, p := range indexed(e) {
+	for _, p := range indexed(*e) {
 		if p.bucket == inKeys {
 			c.owners[p.key] = c.fetch(inKeys, p.key)
 		}
@@ -189,7 +189,8 @@ func (u *auditor) fold(c *chunk) {
 		u.fault(int64(c.from), "entries cannot be read: %v", c.err)
 		u.log.some = true
 	}
-	for _, p := range c.pieces {
+	for i := range c.pieces {
+		p := &c.pieces[i]
 		if u.done {
 			return
 		}
@@ -207,7 +208,7 @@ func (u *auditor) fold(c *chunk) {
 			continue
 		}
 		u.order(p)
-		u.index(p.e, c)
+		u.index(&p.e, c)
 	}
 	if c.to != math.MaxUint64 {
 		u.log.next = c.to
@@ -215,7 +216,7 @@ func (u *auditor) fold(c *chunk) {
 }
 
 // hole reports entries that are not there.
-func (u *auditor) hole(p piece) {
+func (u *auditor) hole(p *piece) {
 	text := "it is missing"
 	if len(p.texts) > 0 {
 		text = p.texts[0]
@@ -233,7 +234,7 @@ func (u *auditor) hole(p piece) {
 	for n := p.n; n < p.end; n++ {
 		u.lose(n)
 		u.log.next = n + 1
-		u.tree(piece{n: n})
+		u.tree(&piece{n: n})
 	}
 }
 
@@ -248,7 +249,7 @@ func (u *auditor) lose(n uint64) {
 // tree computes the hashes that the entry completes and holds them against the
 // stored ones. Where one differs the stored one counts for what follows, so
 // that one fault is not reported as many.
-func (u *auditor) tree(p piece) {
+func (u *auditor) tree(p *piece) {
 	l := &u.log
 	var h *tlog.Hash
 	for level := range hashCount(p.n) {
@@ -292,7 +293,7 @@ func (l *logFold) root() (root tlog.Hash, ok bool) {
 }
 
 // order checks what an entry must keep of those before it.
-func (u *auditor) order(p piece) {
+func (u *auditor) order(p *piece) {
 	l, n := &u.log, int64(p.n)
 	if (p.e.Kind == record.LedgerCreated) != (n == 0) {
 		u.fault(n, "the first entry, and no other, creates the ledger")
