@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -155,6 +156,46 @@ func TestLedgerWithoutRights(t *testing.T) {
 		if err := os.Chown(filepath.Join(tr.dir, "hsm", "pin"), 0, 0); err != nil {
 			t.Fatal(err)
 		}
+	}
+	tr.finish()
+}
+
+// A log that cannot be written is said and harms nothing; events that cannot be
+// told stop the line before a device is begun.
+func TestOutputFull(t *testing.T) {
+	f := newFloor(t)
+	tr := f.trial(t)
+	events, stderr := watchRun(t, tr.program("station", append(tr.runCommand(), "--log", "/dev/full")...), tr.attend)
+	if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Verdict == record.Pass }) || !strings.Contains(stderr, "goes on without its log: write /dev/full: no space left") {
+		t.Errorf("got %v\n%s", events, stderr)
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	other := f.trial(t)
+	cmd := other.program("station", other.runCommand()...)
+	cmd.Stdout = full
+	var errOut strings.Builder
+	cmd.Stderr = &errOut
+	_ = cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); code != 3 || !strings.Contains(errOut.String(), "the line was stopped: write /dev/stdout: no space left") {
+		t.Errorf("exit code %d\n%s", code, errOut.String())
+	}
+	if list := other.entries(); len(list) > 0 {
+		t.Errorf("a device was begun: %v", list)
+	}
+}
+
+// A disk that takes its time makes a device slow and nothing else.
+func TestSlowDisk(t *testing.T) {
+	f := newFloor(t)
+	tr := f.trial(t)
+	begin := time.Now()
+	tr.run(0, "slow 100")
+	if took := time.Since(begin); took < 14*100*time.Millisecond {
+		t.Errorf("took %v", took)
 	}
 	tr.finish()
 }

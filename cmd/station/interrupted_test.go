@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,7 @@ import (
 //	INTERRUPT=signal N S...  sends itself these signals (numbers) there
 //	INTERRUPT=tell N         opens the pipe "moment" there, and waits for its end
 //	INTERRUPT=full N         from there on no file may be written
+//	INTERRUPT=slow N         an entry takes N milliseconds to reach the disk
 //	INTERRUPT=nobody         it has no rights from the start, whoever starts it
 
 // moments counts what happens and acts at one of them.
@@ -36,6 +38,7 @@ type moments struct {
 	names []string
 	at    int
 	act   func()
+	slow  int // milliseconds
 }
 
 func (m *moments) pass(format string, args ...any) {
@@ -92,6 +95,8 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 			}
 			<-ctx.Done()
 		}
+	case "slow":
+		fmt.Sscan(rest, &m.slow)
 	case "full":
 		fmt.Sscan(rest, &m.at)
 		m.act = func() { limitFiles(os.Getpid(), 0) }
@@ -129,6 +134,7 @@ type watchedLedger struct {
 func (l watchedLedger) Append(e record.Entry) (record.Entry, error) {
 	name := strings.TrimSpace(fmt.Sprint(e.Kind, " ", e.Stage))
 	l.m.pass("before the entry %s", name)
+	time.Sleep(time.Duration(l.m.slow) * time.Millisecond)
 	e, err := l.Ledger.Append(e)
 	l.m.pass("after the entry %s", name)
 	return e, err
