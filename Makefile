@@ -6,7 +6,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 SOFTHSM := /usr/lib/softhsm/libsofthsm2.so
 ASROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test conformance deps lint soak fuzz
+.PHONY: build demo test bench conformance deps lint soak fuzz
 
 build:
 	$(GO) build -o $(BIN) ./cmd/station
@@ -16,6 +16,11 @@ demo: deps build
 
 test: deps
 	$(GO) test -race -timeout 15m ./...
+
+# What a device costs on the wire and in time: the tables of docs/performance.md.
+bench: deps
+	$(GO) test -run '^$$' -bench '^Benchmark(Wire|Visit)$$' -benchtime 20x ./internal/bench
+	$(GO) test -run '^$$' -bench '^BenchmarkSlots$$' -benchtime 1x ./internal/bench
 
 # A client of others against the virtual chip.
 conformance: deps build conformance/node_modules

@@ -13,14 +13,18 @@ import (
 	"station/internal/sim"
 )
 
-// tap is a chip's port that sees what the chip cannot: escaped bytes, and how
-// long the lines held it in reset.
+// tap is a chip's port that sees what the chip cannot: escaped bytes, how long
+// the lines held it in reset, and what passes between an answer and the next
+// block.
 type tap struct {
 	*sim.Port
 	escapes  int
 	reset    time.Duration // from EN low to the first byte after, either way
 	since    time.Time
 	released bool
+	answered time.Time
+	turns    time.Duration // from an answer to a block
+	blocks   int
 }
 
 func (p *tap) SetLines(dtr, rts bool) error {
@@ -40,6 +44,9 @@ func (p *tap) awake() {
 
 func (p *tap) Write(b []byte) (int, error) {
 	p.awake()
+	if len(b) > 0x1000 && !p.answered.IsZero() {
+		p.turns, p.blocks = p.turns+time.Since(p.answered), p.blocks+1
+	}
 	p.escapes += strings.Count(string(b), "\xdb")
 	return p.Port.Write(b)
 }
@@ -48,6 +55,7 @@ func (p *tap) Read(b []byte) (int, error) {
 	n, err := p.Port.Read(b)
 	if n > 0 {
 		p.awake()
+		p.answered = time.Now()
 	}
 	return n, err
 }
@@ -184,3 +192,32 @@ const (
 	toLoader = 100*time.Millisecond + 50*time.Millisecond + rise
 	toApp    = 100*time.Millisecond + rise
 )
+
+// Whom the slot has just connected and identified is not asked again, until it
+// is connected anew.
+func TestConnectedIsNotAskedAgain(t *testing.T) {
+	chip := newChip(t, sim.Options{})
+	p, err := chip.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := esploader.New(p, esploader.Options{})
+	defer l.Close()
+	id, err := identify(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &connected{Loader: l, id: &id}
+	for n, want := range []bool{false, true} {
+		before := chip.Meter()
+		if err := c.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Identify(t.Context()); err != nil || got != id {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if asked := chip.Meter().Since(before).RoundTrips > 0; asked != want {
+			t.Errorf("time %d: asked %t", n+1, asked)
+		}
+	}
+}

@@ -130,13 +130,20 @@ func replaceFile(path string, b []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// adapterAt names an adapter by maker, product, serial number and USB socket,
-// any other port by its own name.
 func adapterAt(portName string) (name string, works func(baud int) bool) {
+	if strings.Contains(portName, "://") {
+		return portName, nil
+	}
 	all, _ := port.List()
+	return adapterOf(all, portName)
+}
+
+// adapterOf names an adapter by maker, product, serial number and USB socket,
+// any other port by its own name.
+func adapterOf(all []port.Info, portName string) (name string, works func(baud int) bool) {
 	for _, i := range all {
-		if i.Name == portName && i.VID != "" {
-			return strings.Join([]string{i.VID, i.PID, i.Serial, i.Path}, " "), nil
+		if i.VID != "" && i.Is(portName) {
+			return strings.Join([]string{i.VID, i.PID, i.Serial, i.Path}, " "), i.Adapter().Works
 		}
 	}
 	return portName, nil

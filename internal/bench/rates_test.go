@@ -11,6 +11,7 @@ import (
 	"station/internal/esp32"
 	"station/internal/esploader"
 	"station/internal/flow"
+	"station/internal/port"
 	"station/internal/record"
 	"station/internal/sim"
 )
@@ -137,6 +138,27 @@ func TestSlowerInTheMiddle(t *testing.T) {
 func TestAdapterThatBreaks(t *testing.T) {
 	out, _, _, _ := smallStation(t).visitBy(t, 1, nil, badAdapter{good: 460800, broken: true})
 	wantVerdict(t, out, record.Retry, "E-BAUD")
+}
+
+func TestAdapterIsNamed(t *testing.T) {
+	all := []port.Info{
+		{Name: "/dev/ttyS0"},
+		{Name: "/dev/ttyUSB1", VID: "1A86", PID: "7523", Serial: "7", Path: "1-2:1.0"},
+	}
+	for given, want := range map[string]string{
+		"/dev/ttyUSB1": "1A86 7523 7 1-2:1.0", "usb:1-2": "1A86 7523 7 1-2:1.0", "/dev/ttyS0": "/dev/ttyS0", "/dev/ttyUSB2": "/dev/ttyUSB2",
+	} {
+		name, works := adapterOf(all, given)
+		if name != want || (works == nil) != (name == given) {
+			t.Errorf("%s: got %q, want %q", given, name, want)
+		}
+		if works != nil && (works(921600) || !works(1000000)) {
+			t.Error("a CH340 does 1000000 baud and not 921600")
+		}
+	}
+	if name, works := adapterAt("socket://h:1"); name != "socket://h:1" || works != nil {
+		t.Errorf("got %q", name)
+	}
 }
 
 func TestRatesOfAdapters(t *testing.T) {

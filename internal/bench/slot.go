@@ -130,7 +130,7 @@ func (s *slot) look(ctx context.Context) (flow.Loader, error) {
 	switch {
 	case err == nil && (s.again.Swap(false) || s.empty || id.MAC != s.last):
 		s.last, s.empty = id.MAC, false
-		return &connected{Loader: l}, nil
+		return &connected{Loader: l, id: &id}, nil
 	case errors.Is(err, esp32.ErrNoAnswer), errors.Is(err, esp32.ErrPortGone), errors.Is(err, context.DeadlineExceeded):
 		s.empty = true
 	case err != nil && s.empty: // something is there that does not work: let the procedure name it
@@ -156,10 +156,11 @@ func identify(ctx context.Context, l *esploader.Loader) (esp32.Identity, error) 
 	return l.Identify(ctx)
 }
 
-// connected is a loader whose chip has just been connected: the procedure's
-// first Connect need not reset it once more.
+// connected is a loader whose chip has just been connected: the procedure need
+// not reset it once more, nor ask again who it is.
 type connected struct {
 	*esploader.Loader
+	id   *esp32.Identity // nil once it was told
 	used bool
 }
 
@@ -168,5 +169,14 @@ func (c *connected) Connect(ctx context.Context) error {
 		c.used = true
 		return nil
 	}
+	c.id = nil
 	return c.Loader.Connect(ctx)
+}
+
+func (c *connected) Identify(ctx context.Context) (esp32.Identity, error) {
+	if id := c.id; id != nil {
+		c.id = nil
+		return *id, nil
+	}
+	return c.Loader.Identify(ctx)
 }

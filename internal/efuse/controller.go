@@ -14,6 +14,7 @@ const (
 	attempts  = 3 // of a write whose reply was lost or that reads back wrong
 	polls     = 3 // of CMD in one batch, while it programs
 	busyLimit = 500 * time.Millisecond
+	maxWait   = 16 * time.Millisecond // between looks at a busy controller
 	// The ROM waits so long after telling the controller to read: it is done then,
 	// and one poll says so.
 	latchTime = 100 * time.Microsecond
@@ -175,7 +176,7 @@ func hold(got []uint32, writes []esp32.RegWrite) bool {
 func (c *controller) idleRead(addrs ...uint32) ([]uint32, error) {
 	addrs = append(slices.Repeat([]uint32{regCmd}, polls), addrs...)
 	start := time.Now()
-	for wait := time.Millisecond; ; wait *= 2 {
+	for wait := time.Millisecond; ; wait = min(2*wait, maxWait) {
 		got, err := c.read(addrs)
 		if err != nil {
 			return nil, err
