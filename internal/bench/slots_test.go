@@ -87,8 +87,12 @@ func (l *lane) plugIn(context.Context, func()) (loader flow.Loader, err error) {
 // the token, the ledger or the station, and writing takes what the model says.
 func TestSlotsKeepTheirWiresBusy(t *testing.T) {
 	s := newStation(t, exampleJob)
+	slots := 32
+	if raceEnabled {
+		slots = 4
+	}
 	synctest.Test(t, func(t *testing.T) {
-		for n, l := range s.runLanes(t, 32) {
+		for n, l := range s.runLanes(t, slots) {
 			model := l.used.Model()[2] // 921600 baud
 			took := l.end.Sub(l.begin).Seconds()
 			if l.busy() < 0.98 || model.Total/took < 0.98 || model.Baud != s.job.Flash.Baud {
