@@ -27,6 +27,7 @@ import (
 //	INTERRUPT=list FILE      writes the names of all moments, one a line
 //	INTERRUPT=kill N         kill -9 at the N-th, from 0
 //	INTERRUPT=signal N S...  sends itself these signals (numbers) there
+//	INTERRUPT=hold N         waits there as long as somebody has the pipe "moment" open
 //	INTERRUPT=tell N         opens the pipe "moment" there, and waits for its end
 //	INTERRUPT=full N         from there on no file may be written
 //	INTERRUPT=slow N         an entry takes N milliseconds to reach the disk
@@ -87,6 +88,9 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 		signals := []syscall.Signal{0, 0, 0}
 		n, _ := fmt.Sscan(rest, &m.at, &signals[0], &signals[1], &signals[2])
 		m.act = func() { sendSelf(signals[:n-1]...); <-ctx.Done() }
+	case "hold":
+		fmt.Sscan(rest, &m.at)
+		m.act = func() { _, _ = os.ReadFile("moment") }
 	case "tell":
 		fmt.Sscan(rest, &m.at)
 		m.act = func() {

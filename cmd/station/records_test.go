@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"station/internal/flow"
 	"station/internal/record"
@@ -60,42 +63,65 @@ func TestLedgerOfAnotherStation(t *testing.T) {
 	}
 }
 
-// A backup is made while a device is sealed; then the ledger is lost and the
-// backup takes its place. What it knows goes on; what it does not know is set
-// aside, never keyed anew.
+// A backup is made while a device is in work; then the ledger is lost and the
+// backup takes its place. What it knows goes on; a key that it does not know of,
+// or whose burn it does not know of, is set aside, and never burned anew.
 func TestBackupTakesThePlaceOfTheLedger(t *testing.T) {
 	f := newFloor(t)
-	tr := f.trial(t)
-	tr.run(0, "")
-	late := tr.plug("24:0a:c4:01:02:04")
-	seen := false
-	events, _ := watchRun(t, late.program("station", late.runCommand()...), func(e flow.Event) {
-		if e.Event == flow.StepStarted && e.Step == "key" {
-			seen = true
-			if said := tr.ledgerCommand(0, "backup", "copy.db"); !strings.Contains(said, "ledger is whole") {
-				t.Errorf("ledger backup says %s", said)
+	for moment, code := range map[string]string{
+		"before the entry key.assigned": "E-FOREIGN-KEY",
+		"after the entry key.assigned":  "E-LEDGER-DISAGREES",
+	} {
+		t.Run(moment, func(t *testing.T) {
+			tr := f.trial(t)
+			tr.run(0, "")
+			late := tr.plug("24:0a:c4:01:02:04")
+			late.runAndBackup(slices.Index(f.moments, moment))
+			tr.ledgerCommand(0, "verify", "--ledger", "copy.db")
+			if err := os.Rename(filepath.Join(tr.dir, "copy.db"), filepath.Join(tr.dir, "ledger.db")); err != nil {
+				t.Fatal(err)
 			}
-		}
-		late.attend(e)
-	})
-	if !seen || !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.DevicePassed }) {
-		t.Fatalf("got %v", events)
-	}
-	tr.ledgerCommand(0, "verify", "--ledger", "copy.db")
-	if err := os.Rename(filepath.Join(tr.dir, "copy.db"), filepath.Join(tr.dir, "ledger.db")); err != nil {
-		t.Fatal(err)
-	}
 
-	again := tr.run(0, "")
-	if !slices.ContainsFunc(again, func(e flow.Event) bool { return e.Event == flow.DevicePassed && e.Already }) {
-		t.Errorf("a device that the backup knows: %v", again)
+			again := tr.run(0, "")
+			if !slices.ContainsFunc(again, func(e flow.Event) bool { return e.Event == flow.DevicePassed && e.Already }) {
+				t.Errorf("a device that the backup knows: %v", again)
+			}
+			tr.plug("24:0a:c4:01:02:05").run(0, "")
+			unknown := late.run(1, "")
+			if !slices.ContainsFunc(unknown, func(e flow.Event) bool { return e.Verdict == record.Quarantine && e.Code == code }) {
+				t.Errorf("a device that the backup does not know: %v", unknown)
+			}
+			tr.finish()
+		})
 	}
-	tr.plug("24:0a:c4:01:02:05").run(0, "")
-	unknown := late.run(1, "")
-	if !slices.ContainsFunc(unknown, func(e flow.Event) bool { return e.Verdict == record.Quarantine && e.Code != "" }) {
-		t.Errorf("a device that the backup does not know: %v", unknown)
+}
+
+// runAndBackup seals a device and makes a backup at a moment of that.
+func (tr *trial) runAndBackup(at int) {
+	tr.t.Helper()
+	pipe := filepath.Join(tr.dir, "moment")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		tr.t.Fatal(err)
 	}
-	tr.finish()
+	cmd := tr.program("interrupted", tr.runArgs()...)
+	cmd.Env = append(cmd.Env, fmt.Sprint("INTERRUPT=hold ", at-2)) // the plan is approved already
+	events, stderr := watchRun(tr.t, cmd, func(e flow.Event) {
+		tr.attend(e)
+		if e.Event != flow.StepStarted || e.Step != "key" {
+			return
+		}
+		held, err := os.OpenFile(pipe, os.O_WRONLY, 0) // when it is there
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		if said := tr.ledgerCommand(0, "backup", "copy.db"); !strings.Contains(said, "ledger is whole") {
+			tr.t.Errorf("ledger backup says %s", said)
+		}
+		held.Close()
+	})
+	if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.DevicePassed }) {
+		tr.t.Fatalf("%s\n%v", stderr, events)
+	}
 }
 
 // Damage of the file is found before a device is touched, and named.
