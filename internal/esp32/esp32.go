@@ -13,10 +13,12 @@ import (
 // MAC is the factory base MAC address in transmission order.
 type MAC [6]byte
 
+var separators = strings.NewReplacer(":", "", "-", "")
+
 // ParseMAC reads six hexadecimal bytes with or without separators (: or -).
 func ParseMAC(s string) (MAC, error) {
 	var m MAC
-	b, err := hex.DecodeString(strings.NewReplacer(":", "", "-", "").Replace(strings.TrimSpace(s)))
+	b, err := hex.DecodeString(separators.Replace(strings.TrimSpace(s)))
 	if err != nil || len(b) != len(m) {
 		return MAC{}, fmt.Errorf("MAC %q: want six bytes like 24:0a:c4:01:02:03", s)
 	}
