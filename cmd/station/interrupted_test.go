@@ -144,6 +144,13 @@ func (l watchedLedger) Append(e record.Entry) (record.Entry, error) {
 	return e, err
 }
 
+func (l watchedLedger) Reserve(e record.Entry) (int, error) {
+	l.m.pass("before the entry %s", record.NumberTaken)
+	n, err := l.Ledger.Reserve(e)
+	l.m.pass("after the entry %s", record.NumberTaken)
+	return n, err
+}
+
 type watchedLoader struct {
 	flow.Loader
 	m *moments

@@ -6,7 +6,8 @@ import (
 )
 
 // lockedMode makes the small job burn something in each kind of stage.
-var lockedMode = []string{`mode = "release"`,
+// The one device that it may make must not lose its number.
+var lockedMode = []string{"[boot]", "[quota]\ndevices = 1\n\n[boot]", `mode = "release"`,
 	"mode = \"release\"\nfuses = { \"WR_DIS.RD_DIS\" = 1, \"WR_DIS.DISABLE_DL_CACHE\" = 1, \"WR_DIS.WR_DIS\" = 1 }"}
 
 // A station that is killed at any moment has burned nothing that its ledger

@@ -158,8 +158,11 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 	s.screen = tui.NewScreen(cfg, os.Stdin, os.Stdout)
 	err := s.screen.Run(ctx)
 	cancel()
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, tui.ErrLeft):
+		return &codedError{exitFailed, err}
+	case err != nil: // the terminal, or the screen itself
+		return stationFault(err)
 	}
 	return lineExit(<-s.done)
 }
