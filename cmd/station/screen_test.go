@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"station/internal/flow"
+	"station/internal/tui/ttytest"
+)
+
+// onScreen starts the real binary on a real pseudo-terminal.
+func (w *workplace) onScreen(cols, rows int, args ...string) *ttytest.Terminal {
+	w.t.Helper()
+	cmd := w.command(args...)
+	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "LANG=C.UTF-8")
+	return ttytest.Start(w.t, cmd, cols, rows)
+}
+
+// A demo from start to end: virtual devices pass, the window changes its size,
+// help comes and goes, and the ledger stands on the terminal at the end.
+func TestDemoOnATerminal(t *testing.T) {
+	w := newWorkplace(t)
+	term := w.onScreen(80, 24, "demo", "--fast", "--slots", "2")
+	term.Wait("SIMULATION", "02:00:00:00:00:00", "02:00:00:00:00:01")
+	term.Until("both slots have passed", func(s string) bool { return strings.Count(s, "Sealed.") == 2 })
+	for _, size := range [][2]int{{160, 48}, {40, 20}, {80, 24}} {
+		term.Resize(size[0], size[1])
+		term.Until(fmt.Sprintf("the line at %v", size), func(s string) bool {
+			lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+			return len(lines) <= size[1] && strings.Contains(s, "SIMULATION") && strings.Contains(s, "quit")
+		})
+	}
+	term.Press("?")
+	term.Wait("Help", "QUARANTINE")
+	term.Press("esc")
+	term.Wait("done 2")
+	term.Press("q")
+	if code := term.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	term.Restored()
+	if text := term.Text(); !strings.Contains(text, "ledger is whole") {
+		t.Errorf("the terminal says at the end:\n%s", text)
+	}
+}
+
+// A shift with a real token and a chip in another process: the plan is read
+// and approved, a device fails and is acknowledged, it is tried again, and
+// whoever quits while a device must not be unplugged is made to wait.
+func TestShiftOnATerminal(t *testing.T) {
+	w := newWorkplace(t)
+	path := filepath.Join(w.dir, "example", "job.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), `timeout = "10s"`, `timeout = "2s"`, 1) + "\n[device]\nreset = \"manual\"\n[line]\nacknowledge = true\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	job, err := flow.LoadJob(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := w.sim()
+	term := w.onScreen(100, 40, "run", "--job", "example/job.toml", "--port", c.address)
+	term.Wait("Who works at this station?")
+	term.Press("anna", "enter")
+	term.Wait("Burn plan of station-example", "FLASH_CRYPT_CNT")
+	term.Press("end")
+	term.Wait("type the first")
+	term.Press(strings.TrimPrefix(job.PlanDigest(), "sha256:")[:6], "enter")
+
+	// Nobody starts the firmware: the device fails and holds its slot.
+	term.Wait("DO NOT UNPLUG")
+	term.Wait("printed nothing after the reset", "Seen?")
+	term.Press(" ")
+	term.Until("the failure was acknowledged", func(s string) bool { return !strings.Contains(s, "Seen?") })
+
+	// Once more, and now somebody quits in the middle.
+	fmt.Fprintln(c.buttons, "loader")
+	term.Press("r")
+	term.Until("the burned device is being started", func(s string) bool {
+		return strings.Contains(s, "Start firmware") && strings.Contains(s, "DO NOT UNPLUG")
+	})
+	term.Press("q")
+	term.Wait("Stop the line?")
+	fmt.Fprintln(c.buttons, "boot")
+	term.Press("y")
+	if code := term.Exit(); code != exitFailed { // one visit failed
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+	term.Restored()
+	list, _ := w.run(0, "ledger", "list")
+	if !strings.Contains(list, "02:00:00:00:00:00") {
+		t.Errorf("ledger list:\n%s", list)
+	}
+	w.run(0, "ledger", "verify")
+}
