@@ -45,6 +45,7 @@ var (
 // products are made anew for each test: jobs are read from files.
 func products(t *testing.T) map[string]product {
 	t.Helper()
+	inMemory(t)
 	small := func(pairs ...string) *flow.Job {
 		t.Helper()
 		job, err := flow.LoadJob(editCopy(t, filepath.Dir(smallJob), pairs...))

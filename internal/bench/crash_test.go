@@ -28,9 +28,7 @@ type lab struct {
 	made   atomic.Int32
 }
 
-// inLab opens the station, with the clock of its own, for as long as f runs. The
-// ledger stands in memory where the system has a folder for that: each of its
-// entries is synced, and what it does on a disk is not asked here.
+// inLab opens the station, with the clock of its own, for as long as f runs.
 func inLab(t *testing.T, f func(*lab)) {
 	t.Helper()
 	l := &lab{config: hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master)}
@@ -38,7 +36,7 @@ func inLab(t *testing.T, f func(*lab)) {
 	if _, err := l.token.Init(t.Context(), hsm.KEK, "kek"); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(memoryDir(t), "ledger.db")
+	path := filepath.Join(t.TempDir(), "ledger.db")
 	synctest.Test(t, func(t *testing.T) {
 		l.ctx = t.Context()
 		var err error
@@ -71,14 +69,16 @@ func parallel(feed func(do func(func()))) {
 	wg.Wait()
 }
 
-func memoryDir(t *testing.T) string {
+// inMemory puts the test's folders into memory, where the system has one for
+// that: each entry of the ledger is synced, and a disk is not what is asked here.
+func inMemory(t *testing.T) {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "station")
 	if err != nil {
-		return t.TempDir()
+		return
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
+	t.Setenv("TMPDIR", dir)
 }
 
 // run is what an undisturbed device took.
