@@ -72,7 +72,7 @@ func lineExit(c flow.Counts) error {
 	case c.Failed() > 0:
 		return &codedError{code: exitFailed}
 	case c.Missing > 0:
-		return &codedError{exitFailed, fmt.Errorf("stopped with %d devices still to make", c.Missing)}
+		return &codedError{exitFailed, fmt.Errorf("stopped; devices still to make: %d", c.Missing)}
 	}
 	return nil
 }

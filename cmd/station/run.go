@@ -32,8 +32,9 @@ On a terminal it shows the line; with --headless or without a terminal it
 prints JSON lines. Before the first device of a job revision a person reads
 the burn plan ("station job check") and approves its digest with --approve.
 
-Exit code: 0 every device passed, 1 a device failed or is in quarantine,
-2 wrong usage or a bad file, 3 the station itself failed.`,
+Exit code: 0 every device passed, 1 a device failed, is in quarantine or was
+not made because the line was stopped, 2 wrong usage or a bad file, 3 the
+station itself failed, also where it went on by itself later.`,
 		Example: `  station run --job job.toml --port /dev/ttyUSB0 --once --headless
   station run --job job.toml --approve sha256:5f2c... --operator anna --batch 2026-47`,
 		Args: cobra.NoArgs,

@@ -10,8 +10,8 @@ import (
 // unbroken is for commands that must not die between two commands to a chip.
 // The first signal that asks the program to stop ends the context, and so the
 // line in good order; later ones change nothing, so that an impatient second
-// Ctrl-C cannot break a burn. That nobody reads the output any more, or that
-// the disk takes no more, are errors of the writes and kill nobody.
+// Ctrl-C cannot break a burn. That nobody reads the output any more is an error
+// of the write and kills nobody.
 //
 // A signal that the caller has the program ignore (nohup) stays ignored.
 func unbroken(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -22,7 +22,7 @@ func unbroken(ctx context.Context) (context.Context, context.CancelFunc) {
 		}
 	}
 	unheard := make(chan os.Signal, 1)
-	signal.Notify(unheard, failedWrites...)
+	signal.Notify(unheard, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(ctx, asked...)
 	return ctx, func() {
 		stop()
