@@ -14,8 +14,11 @@ build:
 demo: deps build
 	$(BIN) demo
 
+# Everything under the race detector; then the crash matrix in full, which the
+# detector would make too slow, and which docs/crash-matrix.md is held against.
 test: deps
 	$(GO) test -race -timeout 15m ./...
+	$(GO) test -timeout 15m -run 'TestPowerCuts|TestStops|TestWire|TestLyingChips' ./internal/bench
 
 # What a device costs on the wire and in time: the tables of docs/performance.md.
 bench: deps
