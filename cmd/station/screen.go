@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"station/internal/bench"
@@ -112,12 +113,39 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 	}
 }
 
+// consoles keeps what each device printed at its last start, for the screen's
+// details: the ledger has only its digest.
+type consoles struct {
+	mu   sync.Mutex
+	last map[esp32.MAC]string
+}
+
+func (c *consoles) keep(e flow.Event) {
+	if e.Console == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil {
+		c.last = map[esp32.MAC]string{}
+	}
+	c.last[e.MAC] = e.Console
+}
+
+func (c *consoles) of(mac esp32.MAC) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last[mac]
+}
+
 // lineScreen joins a line and a screen.
 type lineScreen struct {
 	line    func() *flow.Line
 	prepare func() error
 	done    chan flow.Counts
 	screen  *tui.Screen
+
+	consoles consoles
 }
 
 // config is what every line offers its screen.
@@ -151,9 +179,16 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 		}
 		line := s.line()
 		line.NeedAck = line.Job.Line.Acknowledge
-		line.Emit = tee(s.screen.Emit, log())
+		line.Emit = tee(s.screen.Emit, s.consoles.keep, log())
 		go func() { s.done <- line.Run(running) }()
 		return nil
+	}
+	if detail := cfg.Detail; detail != nil {
+		cfg.Detail = func(mac esp32.MAC) (tui.Detail, error) {
+			d, err := detail(mac)
+			d.Boot = s.consoles.of(mac)
+			return d, err
+		}
 	}
 	s.screen = tui.NewScreen(cfg, os.Stdin, os.Stdout)
 	err := s.screen.Run(ctx)

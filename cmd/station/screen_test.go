@@ -35,8 +35,16 @@ func TestDemoOnATerminal(t *testing.T) {
 	}
 	term.Press("?")
 	term.Wait("Help", "QUARANTINE")
-	term.Press("esc")
-	term.Wait("done 2")
+	back := func(from string) {
+		term.Press("esc")
+		term.Until("no more "+from, func(s string) bool { return !strings.Contains(s, from) })
+	}
+	back("What the tiles say")
+	term.Press("enter") // details of the first slot
+	term.Wait("Boot log", "device.seen")
+	term.Press("tab", "tab", "end")
+	term.Wait("station-example: ready")
+	back("Boot log")
 	term.Press("q")
 	if code := term.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)

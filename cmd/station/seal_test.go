@@ -227,6 +227,11 @@ func TestSealByHandAndLeaveNoSecret(t *testing.T) {
 	if last.Event != flow.LineDone || last.Counts == nil || last.Counts.Passed != 1 {
 		t.Errorf("last event: %+v", last)
 	}
+	if !slices.ContainsFunc(events, func(e flow.Event) bool {
+		return e.Event == flow.StepDone && e.Step == "boot" && strings.Contains(e.Console, "station-example: ready")
+	}) {
+		t.Error("no event tells what the device printed at its start")
+	}
 	// Approved once, a second time it needs no approval, and passes untouched.
 	events = w.seal(0, c.press, "--job", "example/job.toml", "--port", c.address)
 	if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.DevicePassed && e.Already }) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"station/internal/bootlog"
@@ -31,6 +32,7 @@ func boot(ctx context.Context, s *Session) error {
 		return found || decided(watch.Report())
 	})
 	seconds := time.Since(begin).Seconds()
+	s.console = log
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -44,6 +46,16 @@ func boot(ctx context.Context, s *Session) error {
 	}
 	s.lastBoot = record.Boot{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(log)), Marker: line, Seconds: seconds}
 	return s.note(record.Entry{Kind: record.BootVerified, KeyID: s.Key.ID, Boot: &s.lastBoot})
+}
+
+// consoleKept is how much of the end of a console an event tells.
+const consoleKept = 4 << 10
+
+// takeConsole is the end of the console that no event has told yet.
+func (s *Session) takeConsole() string {
+	log := s.console
+	s.console = nil
+	return strings.ToValidUTF8(string(log[max(0, len(log)-consoleKept):]), "?")
 }
 
 // lastBoots is how often a closed device is started: it cannot be put back.

@@ -40,7 +40,8 @@ type Event struct {
 	Code    string         `json:"code,omitempty"`
 	Message string         `json:"message,omitempty"`
 	Action  string         `json:"action,omitempty"`
-	Detail  string         `json:"detail,omitempty"` // the error as an engineer reads it
+	Detail  string         `json:"detail,omitempty"`  // the error as an engineer reads it
+	Console string         `json:"console,omitempty"` // of a start: the end of what the device printed
 	KeyID   string         `json:"keyId,omitempty"`
 	Serial  string         `json:"serial,omitempty"`  // bound to the device by a scan
 	Baud    int            `json:"baud,omitempty"`    // of step.done: the rate that the wire runs at from here

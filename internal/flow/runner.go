@@ -45,6 +45,7 @@ type Session struct {
 	inLoader bool
 	closing  bool // UART_DOWNLOAD_DIS is being burned, or is: the loader may never answer again
 	lastBoot record.Boot
+	console  []byte // of the last start, until an event has told it
 }
 
 // Runner runs the procedure. The zero Now is time.Now.
@@ -158,6 +159,7 @@ func (v *visit) do(ctx context.Context, step Step) error {
 	}
 	done := Event{Event: StepDone, Percent: 100, Seconds: v.now().Sub(begin).Seconds()}
 	v.s.wire.tell(&done)
+	done.Console = v.s.takeConsole()
 	v.emit(done)
 	return nil
 }
@@ -332,7 +334,7 @@ func (v *visit) fail(err error) Outcome {
 		event = DeviceQuarantined
 	}
 	v.emit(Event{Event: event, Verdict: kind.Verdict, Code: string(f.Code), Message: kind.Sentence, Action: kind.Action,
-		Detail: f.Err.Error(), Seconds: seconds})
+		Detail: f.Err.Error(), Seconds: seconds, Console: v.s.takeConsole()})
 	return Outcome{MAC: v.s.ID.MAC, Verdict: kind.Verdict, Failure: f}
 }
 
