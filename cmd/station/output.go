@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"station/internal/flow"
 )
@@ -81,4 +82,25 @@ func lineExit(c flow.Counts) error {
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}
+
+// narrate tells a person what happens, with the times of steps and the causes
+// of failures, where --verbose asks for it; nil where it does not.
+func (o *options) narrate(w io.Writer) func(flow.Event) {
+	if !o.verbose {
+		return nil
+	}
+	return func(e flow.Event) {
+		if e.Event == flow.StepStarted || e.Event == flow.StepProgress {
+			return
+		}
+		mac, _ := e.MAC.MarshalText() // nothing for a device that has not told it
+		words := []string{"station:", e.Event}
+		for _, s := range []string{e.Slot, string(mac), e.Step, string(e.Verdict), e.Code, e.Detail} {
+			if s != "" {
+				words = append(words, s)
+			}
+		}
+		fmt.Fprintf(w, "%s (%.2f s)\n", strings.Join(words, " "), e.Seconds)
+	}
 }

@@ -32,7 +32,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.station, "station", "station.toml", "the bench: station ID, ledger, token, slots")
 	flags.StringVar(&o.log, "log", "", "append what happens to `FILE`, one JSON object a line")
-	flags.BoolVarP(&o.verbose, "verbose", "v", false, "tell engineers more on standard error")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "tell on standard error, in plain lines, what a line without a screen does")
 	root.AddCommand(
 		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), replayCommand(o),
 		jobCommand(o), hsmCommand(o), keyCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),

@@ -232,6 +232,9 @@ func TestSealByHandAndLeaveNoSecret(t *testing.T) {
 	}) {
 		t.Error("no event tells what the device printed at its start")
 	}
+	if !bytes.Contains(w.out, []byte("station: device.passed 1 02:00:00:00:00:00 seal PASS (")) {
+		t.Error("--verbose does not tell that the device passed")
+	}
 	// Approved once, a second time it needs no approval, and passes untouched.
 	events = w.seal(0, c.press, "--job", "example/job.toml", "--port", c.address)
 	if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.DevicePassed && e.Already }) {
