@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"fmt"
 	"io"
@@ -14,23 +13,7 @@ import (
 	"station/internal/port/porttest"
 )
 
-func serveRFC2217(t *testing.T, c *Chip) (addr string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- c.ServeRFC2217(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return l.Addr().String()
-}
+func serveRFC2217(t *testing.T, c *Chip) (addr string) { return serve(t, c.ServeRFC2217) }
 
 // pyserial, as it comes, resets the chip into its loader, works with it at two
 // speeds and starts the application.

@@ -12,7 +12,9 @@ import (
 )
 
 // serveTCP serves a chip until the test ends.
-func serveTCP(t *testing.T, c *Chip) (addr string) {
+func serveTCP(t *testing.T, c *Chip) (addr string) { return serve(t, c.Serve) }
+
+func serve(t *testing.T, by func(context.Context, net.Listener) error) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -20,7 +22,7 @@ func serveTCP(t *testing.T, c *Chip) (addr string) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- c.Serve(ctx, l) }()
+	go func() { done <- by(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
