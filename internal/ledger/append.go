@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
 	"time"
 
@@ -31,16 +32,41 @@ type txn struct {
 	opt  Options
 	b    map[string]*bbolt.Bucket
 	lots map[string]*record.Lot // those that were touched
-	// Devices as this transaction and those before it left them: decoding them
-	// would cost as much as all the rest.
-	devices, known map[esp32.MAC]record.Device
-	file           boltfile.File // to check pages before bbolt trusts them; may be nil
-	base           *snapshot     // what it held when the transaction began
+	// Devices as this transaction left them.
+	devices map[esp32.MAC]record.Device
+	known   known
+	file    boltfile.File // to check pages before bbolt trusts them; may be nil
+	base    *snapshot     // what it held when the transaction began
+}
+
+// known is what the transactions before left: to read and decode it again would
+// cost as much as all the rest.
+type known struct {
+	devices map[esp32.MAC]record.Device
+	lots    map[string]record.Lot
+}
+
+func newKnown() known {
+	return known{devices: map[esp32.MAC]record.Device{}, lots: map[string]record.Lot{}}
+}
+
+// remember keeps about as many devices as a line has in work.
+func (k *known) remember(t *txn) {
+	if len(k.devices)+len(t.devices)+len(k.lots)+len(t.lots) > 512 {
+		*k = newKnown()
+	}
+	if len(t.devices)+len(t.lots) > 512 {
+		return
+	}
+	maps.Copy(k.devices, t.devices)
+	for name, l := range t.lots {
+		k.lots[name] = *l
+	}
 }
 
 func newTxn(tx *bbolt.Tx, h head, o Options, file boltfile.File) *txn {
 	return &txn{head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
-		lots: map[string]*record.Lot{}, devices: map[esp32.MAC]record.Device{}}
+		lots: map[string]*record.Lot{}, devices: map[esp32.MAC]record.Device{}, known: newKnown()}
 }
 
 func (t *txn) bucket(name string) *bbolt.Bucket {
@@ -90,7 +116,7 @@ func (t *txn) device(mac esp32.MAC) (record.Device, error) {
 	if d, ok := t.devices[mac]; ok {
 		return d, nil
 	}
-	if d, ok := t.known[mac]; ok {
+	if d, ok := t.known.devices[mac]; ok {
 		return d, nil
 	}
 	d, _, err := bareDevice(t, mac)

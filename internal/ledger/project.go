@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"encoding/json"
 
 	"station/internal/record"
@@ -109,24 +108,30 @@ func (t *txn) lot(name string) (*record.Lot, error) {
 	if l, ok := t.lots[name]; ok {
 		return l, nil
 	}
-	l := &record.Lot{Name: name}
-	if _, err := lookupJSON(t, inLots, name, l); err != nil {
-		return nil, err
+	l, ok := t.known.lots[name]
+	if !ok {
+		found, err := lookupJSON(t, inLots, name, &l)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			t.known.lots[name] = l
+		}
+		l.Name = name
 	}
-	t.lots[name] = l
-	return l, nil
+	t.lots[name] = &l
+	return &l, nil
 }
 
 // flush writes the lots that have changed. It ends every transaction.
 func (t *txn) flush() error {
 	for name, l := range t.lots {
+		if before, ok := t.known.lots[name]; name == "" || ok && before == *l {
+			continue
+		}
 		payload, err := json.Marshal(l)
 		if err != nil {
 			return err
-		}
-		old, _ := t.get(inLots, name)
-		if name == "" || bytes.Equal(old, seal(inLots, name, payload)) {
-			continue
 		}
 		if err := t.put(inLots, name, payload); err != nil {
 			return err

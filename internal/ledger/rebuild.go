@@ -39,7 +39,7 @@ func (t *txn) forget() error {
 		}
 		t.b[name] = b
 	}
-	t.known = nil
+	t.known = newKnown()
 	if err := t.setState(stateProjection, projection); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (t *txn) step(n uint64) (more bool, err error) {
 	if err != nil || !busy {
 		return false, err
 	}
-	t.known = nil // they are ahead of what is rebuilt so far
+	t.known = newKnown() // they are ahead of what is rebuilt so far
 	to := min(from+n, t.size)
 	for ; from < to; from++ {
 		if err := t.replay(from); err != nil {

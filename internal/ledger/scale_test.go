@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -14,20 +15,29 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-var devices = flag.Int("devices", 2000, "how many devices the ledger of BenchmarkScale has")
+var (
+	devices = flag.Int("devices", 2000, "how many devices the ledger of BenchmarkScale has")
+	keep    = flag.String("keep", "", "file of BenchmarkScale's ledger, built if it is absent and kept; BenchmarkScale appends to it")
+)
 
 // BenchmarkScale builds a ledger of -devices devices, twelve entries each, and
 // measures what QA and the line do with it:
 //
 //	go test ./internal/ledger -run '^$' -bench Scale -devices 1000000
+//
+// With -keep the ledger stays, for the commands to be measured on it too.
 func BenchmarkScale(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "ledger.db")
+	path := cmp.Or(*keep, filepath.Join(b.TempDir(), "ledger.db"))
+	_, err := os.Stat(path)
 	l := reopenFor(b, path)
 	defer func() { l.Close() }()
 	begun := time.Now()
 	// A transaction for each device, as the line leaves it, but not each on disk.
 	l.w.db.NoSync, l.w.db.NoGrowSync = true, true
 	for n := range *devices {
+		if err == nil {
+			break // it was kept
+		}
 		if _, err := l.AppendAll(run(n)); err != nil {
 			b.Fatal(err)
 		}

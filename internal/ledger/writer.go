@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
 	"station/internal/record"
 )
 
@@ -25,9 +23,9 @@ type writer struct {
 	read   *os.File    // the reader's
 	pins   []*bbolt.Tx // read transactions that keep pages for readers, oldest first
 	head   head
-	known  map[esp32.MAC]record.Device // the devices of the last entries
-	stale  bool                        // a commit failed: head and known are not to be trusted
-	broken error                       // bbolt panicked on damage, or the ledger is closed
+	known  known // of the last entries
+	stale  bool  // a commit failed: head and known are not to be trusted
+	broken error // bbolt panicked on damage, or the ledger is closed
 }
 
 func openWriter(path string, simulated bool, read *os.File) (*writer, error) {
@@ -126,7 +124,7 @@ func (w *writer) transact(o Options, fn func(*txn) error) error {
 		return onDisk(err)
 	}
 	if w.stale {
-		w.known = map[esp32.MAC]record.Device{}
+		w.known = newKnown()
 	}
 	t := newTxn(tx, w.head, o, w.read)
 	t.known = w.known
@@ -151,18 +149,8 @@ func (w *writer) transact(o Options, fn func(*txn) error) error {
 		return onDisk(err)
 	}
 	w.head, w.stale = t.head, false
-	w.remember(t.devices)
+	w.known.remember(t)
 	return nil
-}
-
-// remember keeps about as many devices as a line has in work.
-func (w *writer) remember(devices map[esp32.MAC]record.Device) {
-	if len(w.known)+len(devices) > 512 {
-		clear(w.known)
-	}
-	if len(devices) <= 512 {
-		maps.Copy(w.known, devices)
-	}
 }
 
 // findHead reads where the log stands, after checking the pages that every
