@@ -66,6 +66,9 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.loadFiles(); err != nil {
 		return err
 	}
+	if err := w.batchTakes(); err != nil {
+		return err
+	}
 	if r.hasScreen() {
 		return w.screen(ctx)
 	}

@@ -50,6 +50,27 @@ func (w *works) loadFiles() (err error) {
 	return nil
 }
 
+// batchTakes refuses a job that the batch was not opened for, before a PIN is
+// asked for. A ledger that cannot be read is left to whoever opens it.
+func (w *works) batchTakes() error {
+	if w.batch == "" {
+		return nil
+	}
+	book, err := ledger.Open(w.file.Ledger, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return nil
+	}
+	defer book.Close()
+	err = bench.BatchTakes(book, w.batch, w.job)
+	switch {
+	case errors.Is(err, bench.ErrOtherJob):
+		return fmt.Errorf("run: %w", err)
+	case err != nil:
+		return stationFault(bench.LedgerFailure(err))
+	}
+	return nil
+}
+
 // open logs in to the token and finds the job's key there, opens ledger and
 // log, and makes the line.
 func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error)) (err error) {
