@@ -34,6 +34,7 @@ type txn struct {
 	lots map[string]*record.Lot // those that were touched
 	// Devices as this transaction left them.
 	devices map[esp32.MAC]record.Device
+	recent  map[string]tail // nil before they are asked for
 	known   known
 	file    boltfile.File // to check pages before bbolt trusts them; may be nil
 	base    *snapshot     // what it held when the transaction began
@@ -44,6 +45,7 @@ type txn struct {
 type known struct {
 	devices map[esp32.MAC]record.Device
 	lots    map[string]record.Lot
+	recent  map[string]tail // nil if it is not known
 }
 
 func newKnown() known {
@@ -54,6 +56,9 @@ func newKnown() known {
 func (k *known) remember(t *txn) {
 	if len(k.devices)+len(t.devices)+len(k.lots)+len(t.lots) > 512 {
 		*k = newKnown()
+	}
+	if t.recent != nil {
+		k.recent = t.recent
 	}
 	if len(t.devices)+len(t.lots) > 512 {
 		return
@@ -288,8 +293,11 @@ func (t *txn) takeNumber(e *record.Entry, _ record.Device) error {
 	if err != nil {
 		return err
 	}
-	if !l.Closed.IsZero() {
+	switch {
+	case !l.Closed.IsZero():
 		return fmt.Errorf("%w: %q is closed", record.ErrBatch, e.Batch)
+	case !l.Opened.IsZero() && l.JobHash != "" && e.JobHash != l.JobHash:
+		return fmt.Errorf("%w: %q was opened for job %s (%s), this one is %s (%s)", record.ErrBatch, e.Batch, l.Job, l.JobHash, e.Job, e.JobHash)
 	}
 	if limit := l.Limit(*e); limit > 0 && l.Reserved >= limit {
 		return fmt.Errorf("%w: %s may have %d devices", record.ErrQuota, name, limit)

@@ -21,6 +21,7 @@ type chunk struct {
 	from, to uint64
 	pieces   []piece
 	devices  map[esp32.MAC]projected
+	recent   map[string]tail // nil: cannot be read, as is reported at the end
 	owners   map[string]projected
 	err      error
 }
@@ -72,6 +73,7 @@ func (u *auditor) rest(s *snapshot) (c *chunk, end bool, err error) {
 
 func (c *chunk) read() {
 	c.devices, c.owners = map[esp32.MAC]projected{}, map[string]projected{}
+	c.recent, _ = c.s.recentDevices()
 	c.pieces = make([]piece, 0, chunkSize)
 	next := c.from
 	for it, err := range c.s.items(inEntries, number(c.from)) {

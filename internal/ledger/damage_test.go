@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"station/internal/esp32"
 	"station/internal/record"
 )
 
@@ -150,6 +151,44 @@ func TestEveryProjection(t *testing.T) {
 			payload, err2 := devicePayload(d)
 			return errors.Join(err, err2, tx.put(inDevices, device, payload))
 		},
+		"a recent device from before": func(tx *txn) error {
+			mac, b := oneRecent(tx)
+			b.last--
+			return tx.put(inRecent, mac, b.payload())
+		},
+		"a recent device from after": func(tx *txn) error {
+			mac, b := oneRecent(tx)
+			b.last++
+			return tx.put(inRecent, mac, b.payload())
+		},
+		"a recent device's earlier entry": func(tx *txn) error {
+			mac, b := oneRecent(tx)
+			raw, err := entryAt(tx, b.last)
+			e, err2 := decode(raw)
+			b.last = e.Prev
+			return errors.Join(err, err2, tx.put(inRecent, mac, b.payload()))
+		},
+		"a recent device is missing": func(tx *txn) error {
+			mac, _ := oneRecent(tx)
+			return tx.bucket(inRecent).Delete([]byte(mac))
+		},
+		"a recent device too many": func(tx *txn) error {
+			sealed := mac(0)
+			d, err := tx.device(sealed)
+			return errors.Join(err, tx.put(inRecent, string(sealed[:]), tail{d.Last, 1}.payload()))
+		},
+		"a recent device unknown": func(tx *txn) error { return tx.put(inRecent, "strang", tail{3, 1}.payload()) },
+		"a recent device's checksum": func(tx *txn) error {
+			mac, _ := oneRecent(tx)
+			return tx.bucket(inRecent).Put([]byte(mac), make([]byte, 13))
+		},
+		"a recent device's projection": func(tx *txn) error {
+			mac, _ := oneRecent(tx)
+			d, err := tx.device(esp32.MAC([]byte(mac)))
+			d.Runs++
+			payload, err2 := devicePayload(d)
+			return errors.Join(err, err2, tx.put(inDevices, mac, payload))
+		},
 		"a device from after": func(tx *txn) error {
 			d, err := tx.device(m)
 			d.Last++
@@ -180,6 +219,7 @@ func TestEveryProjection(t *testing.T) {
 		"a rebuilding not done": func(tx *txn) error { return tx.setState(stateProjected, 3) },
 		"no bucket of devices":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inDevices)) },
 		"no bucket of entries":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inEntries)) },
+		"no bucket of recents":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inRecent)) },
 		"no bucket of lots":     func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inLots)) },
 		"no state":              func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inState)) },
 	} {
@@ -189,6 +229,18 @@ func TestEveryProjection(t *testing.T) {
 			t.Errorf("%s: not found", name)
 		}
 	}
+}
+
+// oneRecent is a device whose projection is behind.
+func oneRecent(t *txn) (key string, b tail) {
+	all, err := t.recentDevices()
+	if err != nil {
+		panic(err)
+	}
+	for key, b = range all {
+		return key, b
+	}
+	panic("no device is recent")
 }
 
 // Entries that break a promise, with everything computed anew as if the program

@@ -6,8 +6,10 @@
 //
 //	entries      index u64 → hashes | JSON       the log
 //	checkpoints  tree size u64 → signed note     heads of the log, signed (C2SP tlog-checkpoint)
-//	devices      MAC → two indexes u64 | JSON    projections: record.Device by MAC (its last
-//	                                             entry, the one with its images),
+//	devices      MAC → two indexes u64 | JSON    projections: record.Device by MAC (the last
+//	                                             entry in it, the one with its images),
+//	recent       MAC → index u64, count u8       devices whose projection lacks their last
+//	                                             entries: the last one, how many,
 //	keys         key ID → MAC, or nothing        its owner; nothing for a shared key;
 //	                                             serial numbers too, as serial:…,
 //	approvals    digest 0 station → index u64    burn plans that a person approved,
@@ -26,7 +28,9 @@
 // entries are a chain, of which none can be left out.
 //
 // The projections are written in the entry's own transaction, carry a CRC-32C
-// over key and value in front, and can be rebuilt from the log.
+// over key and value in front, and can be rebuilt from the log. A device's own
+// is written when it is first seen and when a visit ends; in between recent
+// says how far its chain goes, and who reads the device folds those entries.
 //
 // Reading does not go through bbolt: package boltfile reads the pages of a
 // snapshot without a lock. A reader announces itself with a lock on a byte

@@ -20,6 +20,7 @@ const (
 	inEntries     = "entries"
 	inCheckpoints = "checkpoints"
 	inDevices     = "devices"
+	inRecent      = "recent"
 	inKeys        = "keys"
 	inApprovals   = "approvals"
 	inLots        = "lots"
@@ -28,14 +29,14 @@ const (
 )
 
 var (
-	projections = []string{inDevices, inKeys, inApprovals, inLots, inSigners}
+	projections = []string{inDevices, inRecent, inKeys, inApprovals, inLots, inSigners}
 	buckets     = append([]string{inEntries, inCheckpoints, inState}, projections...)
 )
 
 const (
 	// projection is the version of the projections' own format: a ledger with
 	// another one has them rebuilt when it is opened for writing.
-	projection = 1
+	projection = 2
 
 	stateFormat     = "format"     // newest record.Version that was written
 	stateProjection = "projection" // version of the projections
@@ -156,7 +157,7 @@ func unseal(bucket, key string, value []byte) ([]byte, error) {
 
 // readable is a projection's key as people write it.
 func readable(bucket, key string) string {
-	if bucket == inDevices && len(key) == len(esp32.MAC{}) {
+	if (bucket == inDevices || bucket == inRecent) && len(key) == len(esp32.MAC{}) {
 		return esp32.MAC([]byte(key)).String()
 	}
 	return fmt.Sprintf("%q", key)
@@ -215,13 +216,19 @@ func bareDevice(r reader, mac esp32.MAC) (d record.Device, found bool, err error
 	if err != nil || !found {
 		return d, false, err
 	}
-	d, err = openDevice(payload)
+	if d, err = openDevice(payload); err != nil {
+		return d, false, err
+	}
+	behind, err := tailOf(r, mac)
+	if err == nil {
+		err = applyTail(r, &d, behind)
+	}
 	return d, err == nil, err
 }
 
 // deviceHead is the length of what stands in front of a device's JSON, to be
-// told without decoding: the index of its last entry, and of the one that
-// verified its images (0 for none).
+// told without decoding: the index of the last entry that it knows, and of the
+// one that verified its images (0 for none).
 const deviceHead = 16
 
 // devicePayload leaves the images, the greatest part, where they are: in the

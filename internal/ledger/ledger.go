@@ -138,7 +138,11 @@ func (l *Ledger) inspect(s *snapshot) error {
 		return ErrNewer
 	}
 	for _, name := range buckets {
-		if _, err := s.bucket(name); err != nil {
+		_, err := s.bucket(name)
+		if name == inRecent && errors.Is(err, boltfile.ErrNoBucket) {
+			err = s.older()
+		}
+		if err != nil {
 			return err
 		}
 	}

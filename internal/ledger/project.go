@@ -13,14 +13,10 @@ func (t *txn) project(e record.Entry, before record.Device) error {
 	}
 	if !e.MAC.IsZero() {
 		before.Apply(e)
-		payload, err := devicePayload(before)
-		if err != nil {
-			return err
-		}
-		if err := t.put(inDevices, string(e.MAC[:]), payload); err != nil {
-			return err
-		}
 		t.devices[e.MAC] = before
+		if err := t.store(before, e.Kind); err != nil {
+			return err
+		}
 	}
 	for _, p := range indexed(e) {
 		if err := t.put(p.bucket, p.key, p.payload); err != nil {

@@ -77,7 +77,7 @@ func (s *snapshot) prove(p *Proof) (newer int, err error) {
 		return 0, err
 	}
 	p.Checkpoint = string(signed)
-	list, err := chain(s, p.MAC, d.Last)
+	list, err := chain(s, p.MAC, d.Last, 0)
 	if err != nil {
 		return 0, err
 	}

@@ -67,6 +67,7 @@ func (r *readers) close() error {
 type snapshot struct {
 	*boltfile.Snapshot
 	buckets map[string]boltfile.Bucket
+	recent  map[string]tail // nil before they are asked for
 }
 
 func (s *snapshot) bucket(name string) (boltfile.Bucket, error) {
@@ -129,9 +130,17 @@ func (r *readers) newest() (*snapshot, error) {
 	return newSnapshot(s), nil
 }
 
-// device opens a projection with its images.
+// device opens a projection, brings it up to the device's last entry and adds
+// its images.
 func (s *snapshot) device(payload []byte) (record.Device, error) {
 	d, err := openDevice(payload)
+	if err != nil {
+		return d, err
+	}
+	recent, err := s.recentDevices()
+	if err == nil {
+		err = applyTail(s, &d, recent[string(d.MAC[:])])
+	}
 	if err == nil {
 		err = addImages(s, &d)
 	}
@@ -280,7 +289,7 @@ func (l *Ledger) History(mac esp32.MAC) ([]record.Entry, error) {
 	err := l.project(func(s *snapshot) (err error) {
 		d, found, err := deviceAt(s, mac)
 		if err == nil && found {
-			list, err = chain(s, mac, d.Last)
+			list, err = chain(s, mac, d.Last, 0)
 		}
 		return err
 	})
@@ -290,8 +299,9 @@ func (l *Ledger) History(mac esp32.MAC) ([]record.Entry, error) {
 	return list, nil
 }
 
-// chain follows a device's entries back from its last one.
-func chain(r reader, mac esp32.MAC, last uint64) ([]record.Entry, error) {
+// chain follows a device's entries back from its last one to the one behind
+// known, oldest first; with 0 to its first.
+func chain(r reader, mac esp32.MAC, last, known uint64) ([]record.Entry, error) {
 	var list []record.Entry
 	for n := last; ; {
 		raw, err := entryAt(r, n)
@@ -299,11 +309,11 @@ func chain(r reader, mac esp32.MAC, last uint64) ([]record.Entry, error) {
 			return nil, err
 		}
 		e, err := decode(raw)
-		if err != nil || e.MAC != mac || e.Prev >= n {
+		if err != nil || e.MAC != mac || e.Prev >= n || e.Prev < known {
 			return nil, corrupt("entry %d does not continue the device's chain: %w", n, errors.Join(err, errChain))
 		}
 		list = append(list, e)
-		if n = e.Prev; n == 0 {
+		if n = e.Prev; n == known {
 			slices.Reverse(list)
 			return list, nil
 		}

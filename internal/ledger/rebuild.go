@@ -1,7 +1,10 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"station/internal/record"
 )
@@ -30,7 +33,8 @@ func (t *txn) forget() error {
 		return corrupt("%w: restore a backup", err)
 	}
 	for _, name := range projections {
-		if err := t.tx.DeleteBucket([]byte(name)); err != nil {
+		err := t.tx.DeleteBucket([]byte(name))
+		if err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) { // as in ledgers older than it
 			return err
 		}
 		b, err := t.tx.CreateBucket([]byte(name))
@@ -39,7 +43,7 @@ func (t *txn) forget() error {
 		}
 		t.b[name] = b
 	}
-	t.known = newKnown()
+	t.known, t.recent = newKnown(), map[string]tail{}
 	if err := t.setState(stateProjection, projection); err != nil {
 		return err
 	}

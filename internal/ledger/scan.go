@@ -131,7 +131,13 @@ func page[T any](s *snapshot, bucket, from string, open func(*snapshot, []byte) 
 		}
 		all = append(all, found{string(it.Key), it.Value})
 	}
-	_, err = s.bucket(inEntries) // from here on the snapshot is only read
+	// From here on the snapshot is only read.
+	if _, err = s.bucket(inEntries); err == nil {
+		_, err = s.recentDevices()
+	}
+	if err != nil {
+		return nil, from, false, err
+	}
 	some = parallel(all, func(f found) (v T, err error) {
 		payload, err := unseal(bucket, f.key, f.value)
 		if err == nil {

@@ -40,6 +40,10 @@ func (l *Ledger) StoredDevices() iter.Seq2[[]Stored, error] {
 func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
 	err = l.project(func(s *snapshot) error {
 		list, next = nil, ""
+		recent, err := s.recentDevices()
+		if err != nil {
+			return err
+		}
 		for it, err := range s.items(inDevices, from) {
 			if err != nil {
 				return err
@@ -48,6 +52,9 @@ func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
 				return nil
 			}
 			payload, err := unseal(inDevices, next, it.Value)
+			if err == nil {
+				payload, err = s.current(payload, recent[next])
+			}
 			if err != nil {
 				return err
 			}
@@ -65,6 +72,21 @@ func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
 		return nil
 	})
 	return list, next, err
+}
+
+// current is the payload that a projection would have if it were not behind.
+func (s *snapshot) current(payload []byte, behind tail) ([]byte, error) {
+	if behind.last == 0 {
+		return payload, nil
+	}
+	d, err := openDevice(payload)
+	if err == nil {
+		err = applyTail(s, &d, behind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return devicePayload(d)
 }
 
 // LinesAt returns the stored bytes of some entries, each held against its leaf.
