@@ -155,6 +155,8 @@ func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
 	der := b
 	if block, _ := pem.Decode(b); block != nil {
 		der = block.Bytes
+	} else if _, err := x509.ParsePKIXPublicKey(b); err == nil {
+		// Plus signs in it are bytes like others.
 	} else if parts := bytes.SplitN(bytes.TrimSpace(b), []byte("+"), 3); len(parts) == 3 {
 		typed, err := base64.StdEncoding.DecodeString(string(parts[2]))
 		if err != nil || len(typed) == 0 || typed[0] != 2 {
@@ -181,19 +183,72 @@ func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
 // On a ledger that is open for reading the note is only returned.
 func (l *Ledger) Checkpoint(key crypto.Signer) ([]byte, error) {
 	signed, size, err := l.sign(key)
-	if err == nil && l.w != nil {
-		err = l.update(func(t *txn) error {
-			if err := t.trust(inCheckpoints, number(size)); err != nil {
-				return err
-			}
-			return t.bucket(inCheckpoints).Put([]byte(number(size)), signed)
-		})
+	switch {
+	case err != nil:
+	case l.guest:
+		var der []byte
+		if der, err = marshalKey(key.Public()); err == nil {
+			_, err = l.ask(request{Public: der, Checkpoint: signed})
+		}
+	case l.w != nil:
+		err = l.keep(size, signed)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	return signed, nil
 }
+
+func (l *Ledger) keep(size uint64, signed []byte) error {
+	return l.update(func(t *txn) error {
+		if err := t.trust(inCheckpoints, number(size)); err != nil {
+			return err
+		}
+		return t.bucket(inCheckpoints).Put([]byte(number(size)), signed)
+	})
+}
+
+// adopt keeps a checkpoint that a guest let a key sign, if it is one of the
+// ledger's keys and tells the truth about its log.
+func (l *Ledger) adopt(der, signed []byte) error {
+	key, err := ParsePublicKey(der)
+	if err != nil {
+		return err
+	}
+	c, err := OpenCheckpoint(signed, key)
+	if err != nil {
+		return err
+	}
+	if err := l.view(func(s *snapshot) error { return l.agrees(s, c, der) }); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return l.keep(c.Size, signed)
+}
+
+// agrees holds a checkpoint of one of the ledger's keys against the log.
+func (l *Ledger) agrees(s *snapshot, c Checkpoint, der []byte) error {
+	_, known, err := lookupNumber(s, inSigners, string(der))
+	if err == nil && !known {
+		err = ErrSignature
+	}
+	if err != nil {
+		return err
+	}
+	size, err := s.size()
+	if err != nil {
+		return err
+	}
+	if c.Origin != l.Origin() || c.Size == 0 || c.Size > size {
+		return errNotOurs
+	}
+	root, err := rootOf(s, c.Size)
+	if err == nil && root != c.Root {
+		err = errNotOurs
+	}
+	return err
+}
+
+var errNotOurs = errors.New("it is not of this log")
 
 func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 	der, err := marshalKey(key.Public())
@@ -204,7 +259,7 @@ func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if l.w != nil {
+	if l.w != nil || l.guest {
 		if err := l.introduce(der); err != nil {
 			return nil, 0, err
 		}
@@ -226,6 +281,10 @@ func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 // introduce makes a signing key an entry, so that the log itself tells which
 // keys speak for it.
 func (l *Ledger) introduce(der []byte) error {
+	if l.guest {
+		_, err := l.ask(request{Public: der})
+		return err
+	}
 	return l.update(func(t *txn) error {
 		if _, known, err := lookupNumber(t, inSigners, string(der)); err != nil || known {
 			return errors.Join(err, errUnchanged)

@@ -38,4 +38,8 @@
 // the last commits (maxPins) from being used again. A reader that took longer
 // than that notices and looks again. So readers never wait for the writer, nor
 // the writer for them.
+//
+// One process writes. Others of its machine and user, and root's, may be its
+// guests: it appends remarks and administration for them (OpenDoor,
+// Options.Guest).
 package ledger

@@ -19,6 +19,10 @@ type Options struct {
 	// ReadOnly opens beside a running station, without blocking it or waiting
 	// for it.
 	ReadOnly bool
+	// Guest opens for a few entries of those that OpenDoor allows: for writing
+	// if nobody else does, otherwise beside the process of this machine that
+	// has the ledger open, which writes them.
+	Guest bool
 	// Create makes the ledger if there is none, real or simulated as Simulated
 	// says.
 	Create bool
@@ -42,7 +46,9 @@ type Ledger struct {
 	opt   Options
 	first record.Entry
 	read  *readers
-	w     *writer // nil when it is open for reading only
+	w     *writer // nil when it is open for reading only, or as a guest
+	guest bool    // another process writes for this one
+	door  *door   // where this one writes for others; may be nil
 
 	damaged bool // one of the headers was
 }
@@ -78,12 +84,12 @@ func open(path string, o Options) (*Ledger, error) {
 	if l.first.Simulated != o.Simulated {
 		err = record.ErrMixed
 	} else {
-		l.w, err = openWriter(path, l.first.Simulated, l.read.f)
+		err = l.take()
 	}
-	if err == nil {
+	if err == nil && l.w != nil {
 		err = l.catchUp()
 	}
-	if err == nil && l.damaged {
+	if err == nil && l.w != nil && l.damaged {
 		_, err = l.Append(record.Entry{Kind: record.Recovered, Simulated: o.Simulated,
 			Message: "a header of the file was damaged; the newest entries may be lost"})
 	}
@@ -92,6 +98,15 @@ func open(path string, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// take gets the right to write.
+func (l *Ledger) take() (err error) {
+	if l.opt.Guest {
+		return l.visit()
+	}
+	l.w, err = openWriter(l.path, l.first.Simulated, l.read.f)
+	return err
 }
 
 // look opens the file for reading and makes sure that it is a ledger that can
@@ -168,6 +183,7 @@ func (l *Ledger) Simulated() bool { return l.first.Simulated }
 // Close ends all use of the ledger. Entries are on disk before, always.
 func (l *Ledger) Close() error {
 	var err error
+	l.door.close()
 	if l.w != nil {
 		err = l.w.close()
 	}

@@ -236,8 +236,16 @@ func (l *Ledger) Append(e record.Entry) (record.Entry, error) {
 
 // AppendAll is Append for many entries in one transaction: all of them or none.
 func (l *Ledger) AppendAll(list []record.Entry) ([]record.Entry, error) {
+	if l.guest {
+		return l.appendAtDoor(list)
+	}
+	return l.appendAs(l.opt, list)
+}
+
+// appendAs appends with a station and software that may be somebody else's.
+func (l *Ledger) appendAs(o Options, list []record.Entry) ([]record.Entry, error) {
 	stored := make([]record.Entry, 0, len(list))
-	err := l.update(func(t *txn) error {
+	err := l.updateAs(o, func(t *txn) error {
 		for _, e := range list {
 			e, err := t.add(e)
 			if err != nil {
@@ -291,11 +299,13 @@ func (l *Ledger) Reserve(e record.Entry) (int, error) {
 	return n, nil
 }
 
-func (l *Ledger) update(fn func(*txn) error) error {
+func (l *Ledger) update(fn func(*txn) error) error { return l.updateAs(l.opt, fn) }
+
+func (l *Ledger) updateAs(o Options, fn func(*txn) error) error {
 	if l.w == nil {
 		return fmt.Errorf("append: %w", ErrReadOnly)
 	}
-	if err := l.w.update(l.opt, fn); err != nil {
+	if err := l.w.update(o, fn); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
 	return nil

@@ -1,0 +1,533 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"station/internal/record"
+)
+
+// host is a ledger with its door open, as a line holds it.
+func host(t testing.TB, path string) *Ledger {
+	t.Helper()
+	l := reopen(t, path, bench)
+	if err := l.OpenDoor(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func ledgerPath(t testing.TB) string { return filepath.Join(t.TempDir(), "ledger.db") }
+
+var visitor = Options{Guest: true, Station: "office-1", Software: "station v2"}
+
+// guest is a second opening of a ledger, as another process has it.
+func guest(t testing.TB, path string) *Ledger {
+	t.Helper()
+	l, err := Open(path, visitor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// knockAt is a guest that can say anything.
+func knockAt(t testing.TB, path string) *net.UnixConn {
+	t.Helper()
+	c, err := dialDoor(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.UnixConn)
+}
+
+func TestGuestWritesBesideTheLine(t *testing.T) {
+	l := host(t, ledgerPath(t))
+	add(t, l, run(1)...)
+	g := guest(t, l.Path())
+	for _, e := range remarks() {
+		stored := add(t, g, e)[0]
+		size, _, err := l.Head()
+		if err != nil || stored.Index != size-1 || stored.Time.IsZero() || stored.Version != record.Version {
+			t.Errorf("%s: stamped %+v, %d entries, %v", e.Kind, stored, size, err)
+		}
+		if stored.Station != "office-1" || stored.Software != "station v2" || stored.Operator != e.Operator || stored.Message != e.Message {
+			t.Errorf("who wrote it: got %+v", stored)
+		}
+		if e.MAC == mac(1) && stored.Prev == 0 {
+			t.Errorf("%s is not in the device's chain", e.Kind)
+		}
+		read, err := g.Entry(stored.Index)
+		if err != nil || !reflect.DeepEqual(read, stored) {
+			t.Errorf("read back: %+v, %v, want %+v", read, err, stored)
+		}
+	}
+	if list, err := g.AppendAll(remarks()[:4]); err != nil || len(list) != 4 || list[3].Index != list[0].Index+3 {
+		t.Errorf("four at once: %v, %v", list, err)
+	}
+	add(t, l, run(2)...) // the line goes on
+	if lot, _, err := l.Lot("batch:b1"); err != nil || lot.Closed.IsZero() {
+		t.Errorf("the batch: %+v, %v", lot, err)
+	}
+	// A guest that says nothing of itself is not taken for the host.
+	silent, err := Open(l.Path(), Options{Guest: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if e := add(t, silent, remarks()[0])[0]; e.Station != "" || e.Software != "" {
+		t.Errorf("signed as %q, %q", e.Station, e.Software)
+	}
+}
+
+// What the log does not allow, it does not allow a guest.
+func TestGuestsAreRefusedAsEverybodyIs(t *testing.T) {
+	l := host(t, ledgerPath(t))
+	g := guest(t, l.Path())
+	open := remarks()[4]
+	add(t, g, open)
+	_, want := l.Append(open)
+	_, err := g.Append(open)
+	if !errors.Is(err, record.ErrBatch) || err.Error() != want.Error() {
+		t.Errorf("opened twice: got %v, want %v", err, want)
+	}
+	before, _, _ := l.Head()
+	if _, err := g.AppendAll([]record.Entry{remarks()[0], open}); !errors.Is(err, record.ErrBatch) {
+		t.Errorf("got %v, want ErrBatch", err)
+	}
+	virtual := remarks()[0]
+	virtual.Simulated = true
+	if _, err := g.Append(virtual); !errors.Is(err, record.ErrMixed) {
+		t.Errorf("simulated: got %v, want ErrMixed", err)
+	}
+	o := visitor
+	o.Simulated = true
+	if _, err := Open(l.Path(), o); !errors.Is(err, record.ErrMixed) {
+		t.Errorf("opened as simulated: got %v, want ErrMixed", err)
+	}
+	if _, err := g.Append(run(1)[0]); err == nil || !strings.Contains(err.Error(), "only the process that has the devices") {
+		t.Errorf("a device seen: got %v", err)
+	}
+	if _, err := g.Reserve(record.Entry{MAC: mac(1), Batch: "b1"}); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("a number: got %v, want ErrReadOnly", err)
+	}
+	if err := g.OpenDoor(); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("a guest's own door: got %v, want ErrReadOnly", err)
+	}
+	long := remarks()[0]
+	long.Message = strings.Repeat("x", maxRequest)
+	if _, err := g.Append(long); err == nil {
+		t.Error("an endless remark was taken")
+	}
+	if after, _, _ := l.Head(); after != before {
+		t.Errorf("what was refused left %d entries", after-before)
+	}
+	if list, err := g.AppendAll(nil); list != nil || err != nil {
+		t.Errorf("nothing to append: %v, %v", list, err)
+	}
+	g.Close()
+	if _, err := g.Append(remarks()[0]); !errors.Is(err, ErrClosed) {
+		t.Errorf("a guest that has left: got %v, want ErrClosed", err)
+	}
+}
+
+// The other side checks too: what a guest sends is not believed.
+func TestHostBelievesNothing(t *testing.T) {
+	l := host(t, ledgerPath(t))
+	for _, e := range run(1) {
+		line, _ := json.Marshal(request{Append: []record.Entry{e}})
+		if r := l.answer(line); r.Error == "" || len(r.Entries) > 0 {
+			t.Errorf("%s: got %+v", e.Kind, r)
+		}
+	}
+	other := start(t, bench)
+	add(t, other, run(1)...)
+	add(t, l, run(2)...)
+	k, stranger := newKey(t), newKey(t)
+	good := sign(t, l, k)
+	der, _ := marshalKey(k.Public())
+	strange, _ := marshalKey(stranger.Public())
+	reader := reopen(t, l.Path(), Options{ReadOnly: true})
+	ahead := Checkpoint{Origin: l.Origin(), Size: 1000}
+	for _, c := range []struct {
+		name        string
+		der, signed []byte
+		want        string
+	}{
+		{"of a key that the log does not know", strange, sign(t, reader, stranger), "not signed by a trusted key"},
+		{"of another key", strange, good, "not signed by a trusted key"},
+		{"of another ledger", der, sign(t, other, k), "not of this log"},
+		{"of entries that are not there", der, signedBy(t, k, ahead), "not of this log"},
+		{"of nothing", der, signedBy(t, k, Checkpoint{Origin: l.Origin()}), "not of this log"},
+		{"rubbish", der, []byte("rubbish"), "checkpoint"},
+		{"good", der, good, ""},
+	} {
+		line, _ := json.Marshal(request{Public: c.der, Checkpoint: c.signed})
+		if r := l.answer(line); (r.Error == "") != (c.want == "") || !strings.Contains(r.Error, c.want) {
+			t.Errorf("a checkpoint %s: got %+v, want %q", c.name, r, c.want)
+		}
+	}
+	if last, err := l.LastCheckpoint(); err != nil || !bytes.Equal(last, good) {
+		t.Errorf("the last checkpoint is %q, %v", last, err)
+	}
+}
+
+// signedBy signs whatever the checkpoint says.
+func signedBy(t testing.TB, k *ecdsa.PrivateKey, c Checkpoint) []byte {
+	t.Helper()
+	v, err := newVerifier(c.Origin, &k.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := note.Sign(&note.Note{Text: c.text()}, &signer{v, k})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func TestGuestSigns(t *testing.T) {
+	l := host(t, ledgerPath(t))
+	add(t, l, run(1)...)
+	g := guest(t, l.Path())
+	k := newKey(t)
+	for range 2 { // the second time its key is known
+		signed := sign(t, g, k)
+		c, err := OpenCheckpoint(signed, &k.PublicKey)
+		if err != nil || c.Size != 14 {
+			t.Errorf("got %+v, %v", c, err)
+		}
+		if kept, err := l.LastCheckpoint(); err != nil || !bytes.Equal(kept, signed) {
+			t.Errorf("kept: %q, %v", kept, err)
+		}
+	}
+}
+
+func TestGuestAlone(t *testing.T) {
+	l := start(t, bench)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g := guest(t, l.Path())
+	add(t, g, run(1)...) // with the ledger to itself it may do what it wants
+	if got := names(t, filepath.Dir(l.Path())); got != "ledger.db" {
+		t.Errorf("the folder holds %s", got)
+	}
+	if _, err := Open(ledgerPath(t), visitor); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no ledger: got %v", err)
+	}
+}
+
+// A short command that holds the ledger for a moment is waited for.
+func TestGuestsTakeTurns(t *testing.T) {
+	l := start(t, bench)
+	time.AfterFunc(150*time.Millisecond, func() { _ = l.Close() })
+	add(t, guest(t, l.Path()), remarks()[0])
+}
+
+// Whoever holds the ledger without a door keeps guests out, as always.
+func TestNoDoor(t *testing.T) {
+	l := start(t, bench)
+	begun := time.Now()
+	_, err := Open(l.Path(), visitor)
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "stop the line for a moment") {
+		t.Errorf("got %v, want ErrLocked and what to do", err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestDoorIsShut(t *testing.T) {
+	l := host(t, ledgerPath(t))
+	info, err := os.Lstat(l.Path() + ".door")
+	if err != nil || info.Mode() != fs.ModeSocket|doorMode {
+		t.Fatalf("got %v, %v", info.Mode(), err)
+	}
+	if err := l.OpenDoor(); err != nil {
+		t.Errorf("opened twice: %v", err)
+	}
+	g := guest(t, l.Path())
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, filepath.Dir(l.Path())); got != "ledger.db" {
+		t.Errorf("the folder holds %s", got)
+	}
+	if _, err := g.Append(remarks()[0]); err == nil || !strings.Contains(err.Error(), "nothing was written") {
+		t.Errorf("the host has ended: got %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("closed twice: %v", err)
+	}
+}
+
+// A process that was killed leaves its socket behind.
+func TestStaleDoor(t *testing.T) {
+	path := ledgerPath(t)
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path + ".door"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	dead.Close()
+	l := reopen(t, path, bench)
+	if _, err := Open(path, visitor); !errors.Is(err, ErrLocked) {
+		t.Errorf("got %v, want ErrLocked", err)
+	}
+	if err := l.OpenDoor(); err != nil {
+		t.Fatal(err)
+	}
+	add(t, guest(t, path), remarks()[0])
+	// What is there and no socket is somebody's.
+	other := ledgerPath(t)
+	write(t, other+".door", "mine")
+	if err := reopen(t, other, bench).OpenDoor(); err == nil {
+		t.Error("a file of that name was taken for a door")
+	}
+	if b, err := os.ReadFile(other + ".door"); string(b) != "mine" {
+		t.Errorf("got %q, %v", b, err)
+	}
+	// A socket that took the door's name since stays.
+	if err := os.Remove(path + ".door"); err != nil {
+		t.Fatal(err)
+	}
+	next, err := net.Listen("unix", path+".door")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(path + ".door"); err != nil {
+		t.Errorf("another one's door: %v", err)
+	}
+}
+
+// A backup that was put in place of the file while a line had it open is
+// another ledger, although it has the same origin.
+func TestDoorOfAnotherFile(t *testing.T) {
+	path := ledgerPath(t)
+	l := host(t, path)
+	if err := errors.Join(l.BackupTo(path+".copy"), os.Rename(path, path+".old"), os.Rename(path+".copy", path)); err != nil {
+		t.Fatal(err)
+	}
+	holder := reopen(t, path, bench) // without a door
+	_, err := Open(path, visitor)
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another file open") {
+		t.Errorf("got %v, want ErrLocked and that it is another file", err)
+	}
+	if err := holder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	add(t, guest(t, path), remarks()[0]) // under its own lock
+	if size, _, err := l.Head(); size != 1 || err != nil {
+		t.Errorf("the line's ledger has %d entries, %v", size, err)
+	}
+	if err := os.Rename(path+".old", path+".gone"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The kernel takes 107 bytes of a socket's name.
+func TestDoorAtALongPath(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 40))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "ledger.db")
+	host(t, path)
+	add(t, guest(t, path), remarks()[0])
+	// By another name it is the same door.
+	link := ledgerPath(t)
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	add(t, guest(t, link), remarks()[0])
+	if err := reopen(t, filepath.Join(t.TempDir(), strings.Repeat("n", 120)), bench).OpenDoor(); err == nil {
+		t.Error("a door whose own name is too long was opened")
+	}
+}
+
+// Guests that hang, send rubbish or go away cost the host nothing.
+func TestBadGuests(t *testing.T) {
+	l := host(t, ledgerPath(t))
+	l.door.mu.Lock()
+	l.door.within = 300 * time.Millisecond
+	l.door.mu.Unlock()
+	for i := range 3 * doorRoom {
+		c := knockAt(t, l.Path())
+		switch i % 5 {
+		case 0: // says nothing
+		case 1:
+			fmt.Fprintln(c, "GET / HTTP/1.1")
+		case 2:
+			fmt.Fprint(c, `{"append":[{"kind":"label.pr`)
+		case 3:
+			fmt.Fprintln(c, `{"append":[{"kind":"label.printed"}]}`)
+			c.Close() // does not wait for the answer
+		case 4:
+			_, _ = c.Write(bytes.Repeat([]byte("x"), 2*maxRequest)) // as much as is taken
+		}
+	}
+	add(t, l, run(1)...)
+	add(t, guest(t, l.Path()), remarks()[0])
+}
+
+// Whoever says nothing is told so, and does not hold up the end.
+func TestDoorDoesNotWaitForSilence(t *testing.T) {
+	path := ledgerPath(t)
+	before := runtime.NumGoroutine()
+	l := host(t, path)
+	c := knockAt(t, path)
+	var g greeting
+	if line, err := readLine(c, maxRequest); err != nil || json.Unmarshal(line, &g) != nil || g.Origin != l.Origin() {
+		t.Fatalf("greeted with %+v, %v", g, err)
+	}
+	begun := time.Now()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > guestTime/2 {
+		t.Errorf("closed after %v", took)
+	}
+	if line, err := readLine(c, maxReply); err != nil || !strings.Contains(string(line), "did not come whole") {
+		t.Errorf("told %q, %v", line, err)
+	}
+	for range 100 { // the test's own goroutines of other connections
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines are left of %d", runtime.NumGoroutine(), before)
+}
+
+// fakeHost greets as the ledger's host, and leaves the rest to then.
+func fakeHost(t *testing.T, then func(c net.Conn)) *Ledger {
+	t.Helper()
+	l := start(t, bench)
+	door, err := net.Listen("unix", l.Path()+".door")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { door.Close() })
+	go func() {
+		for {
+			c, err := door.Accept()
+			if err != nil {
+				return
+			}
+			_ = json.NewEncoder(c).Encode(l.greeting())
+			then(c)
+			c.Close()
+		}
+	}()
+	return guest(t, l.Path())
+}
+
+// A guest whose host dies says what it knows and what it does not.
+func TestHostDies(t *testing.T) {
+	read := func(c net.Conn) { _, _ = readLine(c, maxRequest) }
+	for name, then := range map[string]func(net.Conn){
+		"before it answers": read,
+		"in the middle of the answer": func(c net.Conn) {
+			read(c)
+			fmt.Fprint(c, `{"entries":[{"v":1,`)
+		},
+	} {
+		_, err := fakeHost(t, then).Append(remarks()[0])
+		if err == nil || !strings.Contains(err.Error(), "may have been written or not") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	_, err := fakeHost(t, func(c net.Conn) {
+		read(c)
+		fmt.Fprintln(c, `{}`)
+	}).Append(remarks()[0])
+	if err == nil {
+		t.Error("an answer without the entry was taken for one")
+	}
+}
+
+func TestWhoMayEnter(t *testing.T) {
+	for _, c := range []struct {
+		guest, host uint32
+		want        bool
+	}{{1000, 1000, true}, {0, 1000, true}, {0, 0, true}, {1001, 1000, false}, {1000, 0, false}} {
+		if got := mayEnter(c.guest, c.host); got != c.want {
+			t.Errorf("user %d at the door of %d: got %v, want %v", c.guest, c.host, got, c.want)
+		}
+	}
+	c := knockAt(t, host(t, ledgerPath(t)).Path())
+	if uid, err := peer(c); uid != uint32(os.Getuid()) || err != nil {
+		t.Errorf("got user %d, %v", uid, err)
+	}
+}
+
+// All at once: every entry is in the log, once.
+func TestManyGuests(t *testing.T) {
+	l := host(t, ledgerPath(t))
+	var all sync.WaitGroup
+	const guests, each = 6, 5
+	for n := range guests {
+		all.Go(func() {
+			g, err := Open(l.Path(), visitor)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer g.Close()
+			for i := range each {
+				e := remarks()[0]
+				e.MAC, e.Message = mac(n), fmt.Sprint(n, " ", i)
+				if stored, err := g.Append(e); err != nil || stored.Message != e.Message {
+					t.Errorf("got %+v, %v", stored, err)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for _, e := range run(50) {
+			if _, err := l.Append(e); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	all.Wait()
+	seen := map[string]int{}
+	for e, err := range l.Entries(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == record.LabelPrinted {
+			seen[e.Message]++
+		}
+	}
+	if len(seen) != guests*each {
+		t.Errorf("%d of %d remarks are in the log", len(seen), guests*each)
+	}
+	for message, n := range seen {
+		if n != 1 {
+			t.Errorf("%q is there %d times", message, n)
+		}
+	}
+}
