@@ -17,6 +17,10 @@ type Stored struct {
 	Flashed uint64 // index of the entry that verified its images; 0 for none
 }
 
+// storedAtOnce bounds the memory of whoever works on several lots of devices at
+// the same time: with each device come the pages of its entries.
+const storedAtOnce = 128
+
 // StoredDevices yields what Devices does, not decoded, some devices at a time.
 func (l *Ledger) StoredDevices() iter.Seq2[[]Stored, error] {
 	return func(yield func([]Stored, error) bool) {
@@ -48,7 +52,7 @@ func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
 			if err != nil {
 				return err
 			}
-			if next = string(it.Key); len(list) == scanned {
+			if next = string(it.Key); len(list) == storedAtOnce {
 				return nil
 			}
 			payload, err := unseal(inDevices, next, it.Value)
