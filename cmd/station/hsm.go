@@ -24,6 +24,7 @@ func hsmCommand(o *options) *cobra.Command {
 }
 
 func hsmInitCommand(t *tokenFlags) *cobra.Command {
+	n := &noteFlags{tokenFlags: t}
 	var policy, label, signer string
 	cmd := &cobra.Command{
 		Use:   "init",
@@ -32,11 +33,12 @@ func hsmInitCommand(t *tokenFlags) *cobra.Command {
 key-encryption key for "random"; and beside it, unless it is there already, the
 P-256 key that signs the ledger's checkpoints, exports and certificates. Keys
 are made inside the token, can never leave it, and are refused if the token
-gives them other attributes. Nothing that exists is changed.
+gives them other attributes. Nothing that exists is changed. Each key is noted
+in the station's ledger, which is made if there is none.
 
 "--policy none" makes the signing key alone. What must be backed up before the
 first device is sealed is in docs/keys.md.`,
-		Example: `  station hsm init --policy derived --label station-master
+		Example: `  station hsm init --policy derived --label station-master --operator eve
   station hsm init --policy none
   station hsm init --hsm 'pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so'`,
 		Args: cobra.NoArgs,
@@ -50,46 +52,48 @@ first device is sealed is in docs/keys.md.`,
 			case role == "" && signer == "":
 				return fmt.Errorf("hsm init: nothing to make")
 			}
-			token, err := t.open()
-			if err != nil {
-				return err
+			there := false
+			err := n.making(cmd, bench.KeyMade, func(token *hsm.Token) (keys []hsm.Key, err error) {
+				keys, there, err = makeKeys(cmd.Context(), token, role, label, signer)
+				return keys, err
+			})
+			if there {
+				fmt.Fprintf(cmd.OutOrStdout(), "the signing key %s is there already\n", signer)
 			}
-			defer token.Close()
-			return makeKeys(cmd.Context(), cmd.OutOrStdout(), token, role, label, signer)
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", "derived", "derived, random or none")
 	cmd.Flags().StringVar(&label, "label", "", "label of the policy's key (default: the role's own)")
 	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key; empty makes none")
+	n.add(cmd)
 	return cmd
 }
 
-// makeKeys makes the policy's key, and the signing key where it is missing.
-func makeKeys(ctx context.Context, out io.Writer, token *hsm.Token, role hsm.Role, label, signer string) error {
+// makeKeys makes the policy's key, and the signing key unless it is there
+// already. It returns those that it made, also with an error.
+func makeKeys(ctx context.Context, token *hsm.Token, role hsm.Role, label, signer string) (made []hsm.Key, there bool, err error) {
 	if role != "" {
 		if label == "" {
 			label = role.Label()
 		}
 		key, err := token.Init(ctx, role, label)
 		if err != nil {
-			return stationFault(bench.TokenFailure(err))
+			return nil, false, err
 		}
-		printKey(out, key)
+		made = append(made, key)
 	}
 	if signer == "" {
-		return nil
+		return made, false, nil
 	}
 	key, err := token.Init(ctx, hsm.Signer, signer)
 	switch {
 	case errors.Is(err, hsm.ErrExists):
-		fmt.Fprintf(out, "\nthe signing key %s is there already\n", signer)
-		return nil
+		return made, true, nil
 	case err != nil:
-		return stationFault(bench.TokenFailure(err))
+		return made, false, err
 	}
-	fmt.Fprintln(out)
-	printKey(out, key)
-	return nil
+	return append(made, key), false, nil
 }
 
 func hsmStatusCommand(t *tokenFlags) *cobra.Command {
@@ -101,7 +105,10 @@ func hsmStatusCommand(t *tokenFlags) *cobra.Command {
 		Short: "Audit the token: every object, what is too open, what is missing, what is not ours",
 		Long: `Audit the token: what it is and can do, every key of ours with its attributes,
 what is too open or unfit, what is missing (the signing key, and the keys of the
-jobs given), and what in it is not ours. Exit code 3 if anything is wrong.`,
+jobs given), and what in it is not ours. If the station has a ledger, the keys
+are compared with what it says of this token: a key that it knows nothing of, or
+that it speaks of and the token lacks, is a problem too ("station key note").
+Exit code 3 if anything is wrong.`,
 		Example: `  station hsm status
   station hsm status --job lamp.toml --job bell.toml --json`,
 		Args: cobra.NoArgs,
@@ -119,12 +126,13 @@ jobs given), and what in it is not ours. Exit code 3 if anything is wrong.`,
 			if err != nil {
 				return stationFault(bench.TokenFailure(err))
 			}
+			book := t.compare(&s)
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
 				err = enc.Encode(s)
 			} else {
-				printStatus(cmd.OutOrStdout(), s)
+				printStatus(cmd.OutOrStdout(), s, book)
 			}
 			if n := len(s.Problems()); err == nil && n > 0 {
 				return stationFault(fmt.Errorf("hsm status: %d problems", n))
@@ -153,11 +161,16 @@ func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
 	return want, nil
 }
 
-func printStatus(w io.Writer, s hsm.Status) {
+// printStatus shows an audit; book is what is said of the ledger that it was
+// compared with.
+func printStatus(w io.Writer, s hsm.Status, book string) {
 	fmt.Fprintf(w, "token         %s\nserial        %s\nmodel         %s, %s\nfirmware      %s\nmodule        %s\nlibrary       %s\n",
 		s.Label, s.Serial, s.Model, s.Manufacturer, s.Firmware, s.Module, s.Library)
 	if s.Throwaway {
 		fmt.Fprintln(w, "SIMULATION    a throw-away token; nothing made with it is real")
+	}
+	if book != "" {
+		fmt.Fprintf(w, "ledger        %s\n", book)
 	}
 	for _, m := range s.Mechanisms {
 		state := "yes"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -47,17 +46,6 @@ func (t *tokenFlags) with(f func(*hsm.Token) error) error {
 	}
 	defer token.Close()
 	return stationFault(bench.TokenFailure(f(token)))
-}
-
-// showKey logs in to the token and shows the key that f gives.
-func (t *tokenFlags) showKey(w io.Writer, f func(*hsm.Token) (hsm.Key, error)) error {
-	return t.with(func(token *hsm.Token) error {
-		key, err := f(token)
-		if err == nil {
-			printKey(w, key)
-		}
-		return err
-	})
 }
 
 // openToken logs in to a token; what can be wrong with it is the station's fault.

@@ -19,6 +19,7 @@ type Status struct {
 	Keys       []Key       `json:"keys"`              // ours
 	Others     []Key       `json:"others,omitempty"`  // objects that are not ours
 	Missing    []string    `json:"missing,omitempty"` // wanted and not there
+	Record     []string    `json:"record,omitempty"`  // what a record of the keys says otherwise
 }
 
 // Mechanism is one that we need, and whether the token has it.
@@ -62,7 +63,32 @@ func (s Status) Problems() []string {
 			list = append(list, fmt.Sprintf("key %q: %s", k.Label, p))
 		}
 	}
-	return append(list, s.Missing...)
+	return slices.Concat(list, s.Missing, s.Record)
+}
+
+// Noted is the newest that a record kept elsewhere says of a key in this token.
+type Noted struct {
+	Role         Role
+	Label, Check string // Check is empty where the token gave none
+}
+
+// Compare holds our keys against a record of them: a key that nobody noted, one
+// that is not the one noted, and one that is gone each become a problem.
+func (s *Status) Compare(noted []Noted) {
+	for _, k := range s.Keys {
+		i := slices.IndexFunc(noted, func(n Noted) bool { return n.Role == k.Role && n.Label == k.Label })
+		switch {
+		case i < 0:
+			s.Record = append(s.Record, fmt.Sprintf("key %q (%s): the ledger knows nothing of it; find out who made it, then \"station key note\"", k.Label, k.Role))
+		case k.Check != "" && noted[i].Check != "" && k.Check != noted[i].Check:
+			s.Record = append(s.Record, fmt.Sprintf("key %q (%s): the ledger speaks of another one: check value %s, noted %s; find out who replaced it, then \"station key note\"", k.Label, k.Role, k.Check, noted[i].Check))
+		}
+	}
+	for _, n := range noted {
+		if !slices.ContainsFunc(s.Keys, func(k Key) bool { return n.Role == k.Role && n.Label == k.Label }) {
+			s.Record = append(s.Record, fmt.Sprintf("key %q (%s): the ledger speaks of it (check value %s), and the token lacks it; if it was removed on purpose, \"station key note\"", n.Label, n.Role, n.Check))
+		}
+	}
 }
 
 // Probe tells what a token says without a PIN: who it is, its mechanisms and

@@ -1,7 +1,7 @@
 package record
 
-// What happens to a sealed device besides the line's work. Both are remarks:
-// they change nothing that the ledger knows of the device.
+// What happens to devices and keys besides the line's work. All are remarks:
+// they change nothing that the ledger knows of a device.
 const (
 	// LabelPrinted: a label of the device was printed. Decision is "print" or
 	// "reprint", Message says in which form and where to.
@@ -10,4 +10,6 @@ const (
 	// encrypts. Decision says which, Message for whom and why. It is on disk
 	// before the key leaves the token.
 	KeyRecovered Kind = "key.recovered"
+	// KeyRemoved: a key that KeyImported told of is no longer in the token.
+	KeyRemoved Kind = "key.removed"
 )
