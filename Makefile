@@ -9,7 +9,7 @@ ASROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 .PHONY: build demo test bench conformance deps lint soak fuzz
 
 build:
-	$(GO) build -o $(BIN) ./cmd/station
+	$(GO) build -buildvcs=auto -o $(BIN) ./cmd/station
 
 demo: deps build
 	$(BIN) demo
