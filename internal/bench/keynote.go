@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,27 +45,16 @@ func note(kind record.Kind, token hsm.Info, n hsm.Noted, how string) record.Entr
 // KeysNoted is the newest that the ledger says of each key in the token of that
 // serial number.
 func KeysNoted(l *ledger.Ledger, serial string) ([]hsm.Noted, error) {
+	list, err := l.TokenKeys(serial)
+	if err != nil {
+		return nil, err
+	}
 	var noted []hsm.Noted
-	for raw, err := range l.Lines(0) {
-		if err != nil {
-			return nil, err
-		}
-		if !bytes.Contains(raw, []byte(record.KeyImported)) && !bytes.Contains(raw, []byte(record.KeyRemoved)) {
-			continue // most entries are of devices, and need not be decoded
-		}
-		var e record.Entry
-		if err := json.Unmarshal(raw, &e); err != nil {
-			return nil, err
-		}
+	for _, e := range list {
 		role, rest, _ := strings.Cut(e.KeyID, ":")
 		end := strings.LastIndex(rest, ":") // a label may hold colons
-		if e.Token != serial || end < 0 || e.Kind != record.KeyImported && e.Kind != record.KeyRemoved {
-			continue
-		}
-		n := hsm.Noted{Role: hsm.Role(role), Label: rest[:end], Check: rest[end+1:]}
-		noted = slices.DeleteFunc(noted, func(o hsm.Noted) bool { return o.Role == n.Role && o.Label == n.Label })
-		if e.Kind == record.KeyImported {
-			noted = append(noted, n)
+		if e.Kind == record.KeyImported && end >= 0 {
+			noted = append(noted, hsm.Noted{Role: hsm.Role(role), Label: rest[:end], Check: rest[end+1:]})
 		}
 	}
 	return noted, nil

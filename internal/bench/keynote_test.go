@@ -26,7 +26,7 @@ func TestKeysNoted(t *testing.T) {
 	}{
 		{KeyNote(here, fleet, KeyBrought), "shared fleet:7 01"},
 		{KeyNote(there, signer, KeyMade), "shared fleet:7 01"},
-		{KeyNote(here, kek, KeyMade), "shared fleet:7 01, kek kek "},
+		{KeyNote(here, kek, KeyMade), "kek kek , shared fleet:7 01"},
 		{KeyNote(here, anew, KeyMade), "kek kek , shared fleet:7 02"},
 		{KeyNote(here, signer, KeyFound), "kek kek , shared fleet:7 02, signer s 03"},
 		{KeyGone(here, hsm.Noted{Role: hsm.SharedKey, Label: "fleet:7", Check: "02"}), "kek kek , signer s 03"},

@@ -21,7 +21,7 @@ type indexFold struct {
 	devices map[esp32.MAC]*folded
 	broken  map[esp32.MAC]bool // an entry is lost or wrong: nothing more can be told of the device
 	lots    map[string]*record.Lot
-	small   map[string]map[string][]byte // approvals and signers: bucket, key, payload
+	small   map[string]map[string][]byte // approvals, signers and tokens: bucket, key, payload
 	shared  map[string]bool              // shared keys
 	bound   int                          // keys that are not shared
 	signers []*ecdsa.PublicKey
@@ -38,7 +38,7 @@ type folded struct {
 func (x *indexFold) init() {
 	x.devices, x.broken = map[esp32.MAC]*folded{}, map[esp32.MAC]bool{}
 	x.lots, x.shared = map[string]*record.Lot{}, map[string]bool{}
-	x.small = map[string]map[string][]byte{inApprovals: {}, inSigners: {}}
+	x.small = map[string]map[string][]byte{inApprovals: {}, inSigners: {}, inTokens: {}}
 }
 
 func (x *indexFold) lot(name string) (*record.Lot, error) {

@@ -25,7 +25,8 @@ func damageable(t testing.TB) (path string, size uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"}, record.Entry{Kind: record.BatchOpened, Batch: "2026-W47", Quota: 9})
+	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"}, record.Entry{Kind: record.BatchOpened, Batch: "2026-W47", Quota: 9},
+		record.Entry{Kind: record.KeyImported, Token: "4711", KeyID: "master:m:01"})
 	for n := range 3 {
 		if _, err := l.Reserve(record.Entry{MAC: mac(n), Batch: "2026-W47"}); err != nil {
 			t.Fatal(err)
@@ -195,15 +196,20 @@ func TestEveryProjection(t *testing.T) {
 			payload, err2 := devicePayload(d)
 			return errors.Join(err, err2, tx.put(inDevices, device, payload))
 		},
-		"a key":                func(tx *txn) error { return tx.put(inKeys, key(1), []byte("strang")) },
-		"a key made shared":    func(tx *txn) error { return tx.put(inKeys, key(1), nil) },
-		"a key is missing":     func(tx *txn) error { return tx.bucket(inKeys).Delete([]byte(key(1))) },
-		"a key too many":       func(tx *txn) error { return tx.put(inKeys, "k", m[:]) },
-		"a key's checksum":     func(tx *txn) error { return tx.bucket(inKeys).Put([]byte(key(1)), m[:]) },
-		"a shared key owned":   func(tx *txn) error { return tx.put(inKeys, "fleet", m[:]) },
-		"an approval too many": func(tx *txn) error { return tx.put(inApprovals, approval("s", "d"), []byte(number(1))) },
-		"an approval missing":  func(tx *txn) error { return tx.bucket(inApprovals).Delete([]byte(approval("bench-3", "sha256:1"))) },
-		"a lot":                func(tx *txn) error { return tx.put(inLots, "batch:2026-W47", []byte(`{"name":"batch:2026-W47"}`)) },
+		"a key":                  func(tx *txn) error { return tx.put(inKeys, key(1), []byte("strang")) },
+		"a key made shared":      func(tx *txn) error { return tx.put(inKeys, key(1), nil) },
+		"a key is missing":       func(tx *txn) error { return tx.bucket(inKeys).Delete([]byte(key(1))) },
+		"a key too many":         func(tx *txn) error { return tx.put(inKeys, "k", m[:]) },
+		"a key's checksum":       func(tx *txn) error { return tx.bucket(inKeys).Put([]byte(key(1)), m[:]) },
+		"a shared key owned":     func(tx *txn) error { return tx.put(inKeys, "fleet", m[:]) },
+		"an approval too many":   func(tx *txn) error { return tx.put(inApprovals, approval("s", "d"), []byte(number(1))) },
+		"an approval missing":    func(tx *txn) error { return tx.bucket(inApprovals).Delete([]byte(approval("bench-3", "sha256:1"))) },
+		"a token's key too many": func(tx *txn) error { return tx.put(inTokens, "4711\x00kek:k", []byte(number(3))) },
+		"a token's key missing":  func(tx *txn) error { return tx.bucket(inTokens).Delete([]byte("4711\x00master:m")) },
+		"a token's key from before": func(tx *txn) error {
+			return tx.put(inTokens, "4711\x00master:m", []byte(number(1)))
+		},
+		"a lot": func(tx *txn) error { return tx.put(inLots, "batch:2026-W47", []byte(`{"name":"batch:2026-W47"}`)) },
 		"a signer missing": func(tx *txn) error {
 			k, _ := tx.bucket(inSigners).Cursor().First()
 			return tx.bucket(inSigners).Delete(k)
@@ -220,6 +226,7 @@ func TestEveryProjection(t *testing.T) {
 		"no bucket of devices":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inDevices)) },
 		"no bucket of entries":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inEntries)) },
 		"no bucket of recents":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inRecent)) },
+		"no bucket of tokens":   func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inTokens)) },
 		"no bucket of lots":     func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inLots)) },
 		"no state":              func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inState)) },
 	} {

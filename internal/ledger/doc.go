@@ -15,6 +15,7 @@
 //	approvals    digest 0 station → index u64    burn plans that a person approved,
 //	lots         lot → JSON                      record.Lot: quotas and counts,
 //	signers      public key → index u64          keys that sign the checkpoints
+//	tokens       serial 0 key's name → index u64 what was noted last of a token's key
 //	state        format, projection, projected
 //
 // An entry's JSON is what encoding/json makes of record.Entry, and exactly

@@ -25,11 +25,12 @@ const (
 	inApprovals   = "approvals"
 	inLots        = "lots"
 	inSigners     = "signers"
+	inTokens      = "tokens"
 	inState       = "state"
 )
 
 var (
-	projections = []string{inDevices, inRecent, inKeys, inApprovals, inLots, inSigners}
+	projections = []string{inDevices, inRecent, inKeys, inApprovals, inLots, inSigners, inTokens}
 	buckets     = append([]string{inEntries, inCheckpoints, inState}, projections...)
 )
 

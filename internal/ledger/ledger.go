@@ -154,7 +154,7 @@ func (l *Ledger) inspect(s *snapshot) error {
 	}
 	for _, name := range buckets {
 		_, err := s.bucket(name)
-		if name == inRecent && errors.Is(err, boltfile.ErrNoBucket) {
+		if (name == inRecent || name == inTokens) && errors.Is(err, boltfile.ErrNoBucket) {
 			err = s.older()
 		}
 		if err != nil {

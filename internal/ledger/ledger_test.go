@@ -247,6 +247,36 @@ func TestKeysAreUnique(t *testing.T) {
 	}
 }
 
+func TestTokenKeys(t *testing.T) {
+	l := start(t, bench)
+	add(t, l,
+		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "master:a:b:01", Decision: "made"},
+		record.Entry{Kind: record.KeyImported, Token: "2", KeyID: "master:a:b:02"},
+		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "kek:k:03"},
+		record.Entry{Kind: record.KeyImported, Token: "11", KeyID: "kek:k:04"},
+		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "master:a:b:05", Decision: "found"},
+		record.Entry{Kind: record.KeyRemoved, Token: "1", KeyID: "kek:k:03"},
+		record.Entry{Kind: record.KeyImported, KeyID: "kek:of no token:06"})
+	for _, l := range []*Ledger{l, readOnly(t, l.Path())} {
+		list, err := l.TokenKeys("1")
+		if err != nil || len(list) != 2 || list[0].Kind != record.KeyRemoved || list[0].KeyID != "kek:k:03" || list[1].KeyID != "master:a:b:05" {
+			t.Errorf("got %+v, %v", list, err)
+		}
+		if list, err := l.TokenKeys("3"); err != nil || len(list) > 0 {
+			t.Errorf("unknown token: got %+v, %v", list, err)
+		}
+	}
+	if err := l.Rebuild(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, l.Path())
+}
+
+func readOnly(t *testing.T, path string) *Ledger {
+	t.Helper()
+	return reopen(t, path, Options{ReadOnly: true})
+}
+
 func TestApproval(t *testing.T) {
 	l := start(t, bench)
 	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"})

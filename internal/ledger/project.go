@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/json"
+	"strings"
 
 	"station/internal/record"
 )
@@ -44,6 +45,10 @@ func indexed(e record.Entry) []index {
 		return []index{{inKeys, serialName(e.Serial), e.MAC[:]}}
 	case record.PlanApproved:
 		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))}}
+	case record.KeyImported, record.KeyRemoved:
+		if e.Token != "" {
+			return []index{{inTokens, tokenKey(e), []byte(number(e.Index))}}
+		}
 	case record.LedgerKey:
 		return []index{{inSigners, string(e.Public), []byte(number(e.Index))}}
 	}
@@ -53,6 +58,16 @@ func indexed(e record.Entry) []index {
 // serialName is a serial number among the key IDs, which begin with a policy:
 // both are names that belong to one device for ever.
 func serialName(serial string) string { return "serial:" + serial }
+
+// tokenKey is a token's serial number and the name of one of its keys: the key
+// ID without its check value.
+func tokenKey(e record.Entry) string {
+	name := e.KeyID
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		name = name[:i]
+	}
+	return e.Token + "\x00" + name
+}
 
 func approval(station, digest string) string { return digest + "\x00" + station }
 

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -225,6 +226,41 @@ func (l *Ledger) KeyOwner(keyID string) (mac esp32.MAC, bound bool, err error) {
 // SerialOwner returns the device that a serial number is bound to for ever.
 func (l *Ledger) SerialOwner(serial string) (mac esp32.MAC, bound bool, err error) {
 	return l.KeyOwner(serialName(serial))
+}
+
+// TokenKeys returns what was noted last of each key of a token: entries of the
+// kinds record.KeyImported and record.KeyRemoved, in the order of the names.
+func (l *Ledger) TokenKeys(serial string) (list []record.Entry, err error) {
+	err = l.project(func(s *snapshot) error {
+		list = nil
+		prefix := serial + "\x00"
+		for it, err := range s.items(inTokens, prefix) {
+			if errors.Is(err, boltfile.ErrNoBucket) {
+				return s.older()
+			}
+			if err != nil || !strings.HasPrefix(string(it.Key), prefix) {
+				return err
+			}
+			n, _, err := lookupNumber(s, inTokens, string(it.Key))
+			if err != nil {
+				return err
+			}
+			raw, err := entryAt(s, n)
+			if err != nil {
+				return err
+			}
+			e, err := decode(raw)
+			if err != nil {
+				return err
+			}
+			list = append(list, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("keys of token %s: %w", serial, err)
+	}
+	return list, nil
 }
 
 // Approved tells whether a person approved the burn plan of that digest at the

@@ -128,11 +128,12 @@ func (s *snapshot) recentDevices() (map[string]tail, error) {
 	return all, nil
 }
 
-// older returns nil if the projections are of a version without recent devices.
+// older returns nil if the projections are of a version without recent devices
+// and without tokens.
 func (s *snapshot) older() error {
 	version, found, err := lookupNumber(s, inState, stateProjection)
 	if err == nil && (!found || version >= projection) {
-		err = corrupt("bucket %s is missing", inRecent)
+		err = corrupt("a bucket is missing")
 	}
 	return err
 }
