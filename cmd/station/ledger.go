@@ -22,7 +22,7 @@ func ledgerCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "ledger", Short: "Read and prove the record of every device"}
 	cmd.PersistentFlags().StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
 	cmd.AddCommand(ledgerListCommand(l), ledgerShowCommand(l), ledgerVerifyCommand(l), ledgerReleaseCommand(l), ledgerBackupCommand(l),
-		ledgerExportCommand(l), ledgerReportCommand(l), ledgerCheckpointCommand(l), ledgerProveCommand(l), ledgerCheckCommand(l))
+		ledgerExportCommand(l), ledgerReportCommand(l), ledgerCheckpointCommand(l), ledgerProveCommand(l), ledgerCheckCommand(l), ledgerRecoverCommand(l))
 	return cmd
 }
 

@@ -33,6 +33,8 @@ func TestScripts(t *testing.T) {
 			"digest":   digest,
 			"newkey":   newKey,
 			"damage":   damage,
+			"header":   header,
+			"bend":     bend,
 			"record":   recordLedger,
 			"flip":     flip,
 		},

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"station/internal/esp32"
 	"station/internal/flow"
@@ -31,8 +32,10 @@ func LedgerFailure(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrLocked):
 		return flow.Fail("E-LEDGER-LOCKED", err)
-	case errors.Is(err, ledger.ErrCorrupt), errors.Is(err, ledger.ErrForeign):
+	case errors.Is(err, ledger.ErrForeign):
 		return flow.Fail("E-LEDGER-DAMAGED", err)
+	case errors.Is(err, ledger.ErrCorrupt):
+		return flow.Fail("E-LEDGER-DAMAGED", fmt.Errorf("%w; \"station ledger verify\" lists the faults, \"station ledger recover\" mends a header that is damaged alone", err))
 	}
 	return flow.Fail("E-LEDGER", err)
 }

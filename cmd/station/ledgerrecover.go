@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/bench"
+	"station/internal/flow"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// mendFlags are those of ledger recover.
+type mendFlags struct {
+	*ledgerFlags
+	operator, reason string
+}
+
+func ledgerRecoverCommand(l *ledgerFlags) *cobra.Command {
+	m := &mendFlags{ledgerFlags: l}
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Mend a ledger of whose two header pages one is damaged",
+		Long: `Mend a ledger of whose two header pages one is damaged, as a power cut or a bad
+disk may leave it. What was written last may then be missing, which nothing in
+the file can tell; so a person decides, and who did and why becomes an entry.
+The file as it is is first copied to FILE.damaged-TIME. A ledger that is damaged
+in any other way is left alone: restore a backup (docs/recovery.md).`,
+		Example: `  station ledger recover --operator anna --reason "power cut on Friday"`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return m.run(cmd.OutOrStdout()) },
+	}
+	cmd.Flags().StringVar(&m.operator, "operator", "", "who decides")
+	cmd.Flags().StringVar(&m.reason, "reason", "", "why")
+	_ = cmd.MarkFlagRequired("operator")
+	_ = cmd.MarkFlagRequired("reason")
+	return cmd
+}
+
+func (m *mendFlags) run(out io.Writer) error {
+	path, err := m.file()
+	if err != nil {
+		return err
+	}
+	last, err := lastEntry(path)
+	switch {
+	case errors.Is(err, ledger.ErrCorrupt), errors.Is(err, ledger.ErrForeign):
+		return beyondMending(err)
+	case err != nil:
+		return stationFault(err)
+	}
+	fault, err := onlyFault(out, path, last.Simulated)
+	if err != nil {
+		return err
+	}
+	kept, err := keepDamaged(path, time.Now())
+	if err != nil {
+		return stationFault(err)
+	}
+	if err := m.mend(path, kept, last.Simulated); err != nil {
+		return err
+	}
+	for f := range ledger.Check(path, nil) {
+		return beyondMending(fmt.Errorf("%w; the file as it was is %s", f, kept))
+	}
+	fmt.Fprintf(out, "found         %s\nkept          %s, the file as it was\n", fault, kept)
+	fmt.Fprintf(out, "entries       %d, the last of %s: %s\n", last.Index+1, last.Time.UTC().Format(time.RFC3339), about(last))
+	fmt.Fprintf(out, "mended by     %s: %s\n\n", m.operator, m.reason)
+	fmt.Fprintf(out, `What was committed after that may be lost. What to do next:
+  station ledger verify                           rereads everything
+  station ledger check CHECKPOINT --ledger FILE   with the newest checkpoint or export that was kept elsewhere
+  put the last devices back                       chip and ledger are compared again
+`)
+	return nil
+}
+
+// about names an entry for people.
+func about(e record.Entry) string {
+	if e.MAC.IsZero() {
+		return string(e.Kind)
+	}
+	return fmt.Sprintf("%s %s", e.Kind, e.MAC)
+}
+
+// lastEntry is the newest entry that can be read.
+func lastEntry(path string) (record.Entry, error) {
+	book, err := ledger.Open(path, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return record.Entry{}, err
+	}
+	defer book.Close()
+	size, _, err := book.Head()
+	if err != nil {
+		return record.Entry{}, err
+	}
+	return book.Entry(size - 1)
+}
+
+// onlyFault is the one fault that keeps the ledger from being opened. A ledger
+// that has none is refused, and one that has more.
+func onlyFault(out io.Writer, path string, simulated bool) (ledger.Fault, error) {
+	book, err := ledger.Open(path, ledger.Options{Simulated: simulated})
+	switch {
+	case err == nil:
+		return ledger.Fault{}, errors.Join(book.Close(),
+			fmt.Errorf("ledger recover: both headers of %s are whole, and the station opens it: there is nothing to mend; if \"station ledger verify\" finds faults, restore a backup", path))
+	case !errors.Is(err, ledger.ErrCorrupt):
+		return ledger.Fault{}, stationFault(bench.LedgerFailure(err))
+	}
+	var faults []ledger.Fault
+	for f := range ledger.Check(path, nil) {
+		faults = append(faults, f)
+	}
+	if len(faults) == 1 {
+		return faults[0], nil
+	}
+	for _, f := range faults {
+		fmt.Fprintf(out, "FAULT %s\n", f)
+	}
+	return ledger.Fault{}, beyondMending(fmt.Errorf("%d faults", len(faults)))
+}
+
+// beyondMending refuses what is more than a damaged header.
+func beyondMending(err error) error {
+	return stationFault(flow.Fail("E-LEDGER-DAMAGED",
+		fmt.Errorf("ledger recover: this is more than one damaged header: keep the file as it is and restore a backup (docs/recovery.md): %w", err)))
+}
+
+// keepDamaged copies the file, byte by byte, to a name that says when.
+func keepDamaged(path string, now time.Time) (kept string, err error) {
+	kept = path + ".damaged-" + now.UTC().Format("20060102T150405Z")
+	from, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	info, err := from.Stat()
+	if err != nil {
+		return "", err
+	}
+	to, err := os.OpenFile(kept, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(to, from)
+	err = errors.Join(err, to.Sync(), to.Close())
+	if err == nil {
+		err = syncFolder(kept)
+	}
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("copy of the damaged ledger: %w", err), os.Remove(kept))
+	}
+	return kept, nil
+}
+
+func syncFolder(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// mend opens the ledger with what is left of it, and notes who decided it.
+func (m *mendFlags) mend(path, kept string, simulated bool) error {
+	o := ledger.Options{Recover: true, Simulated: simulated, Software: version()}
+	if file, err := flow.LoadStation(m.station); err == nil {
+		o.Station = file.ID
+	}
+	book, err := ledger.Open(path, o)
+	switch {
+	case errors.Is(err, ledger.ErrLocked): // nothing was done: the copy is of no use
+		return errors.Join(stationFault(bench.LedgerFailure(err)), os.Remove(kept))
+	case errors.Is(err, ledger.ErrCorrupt):
+		return beyondMending(fmt.Errorf("%w; the file as it was is %s too", err, kept))
+	case err != nil:
+		return stationFault(bench.LedgerFailure(fmt.Errorf("%w; the file as it was is %s", err, kept)))
+	}
+	_, err = book.Append(record.Entry{Kind: record.Recovered, Operator: m.operator, Simulated: simulated,
+		Message: fmt.Sprintf("%s; the file as it was: %s", m.reason, filepath.Base(kept))})
+	if err = errors.Join(err, book.Close()); err != nil {
+		return stationFault(bench.LedgerFailure(err))
+	}
+	return nil
+}
