@@ -34,7 +34,9 @@ func batchOpenCommand(l *ledgerFlags) *cobra.Command {
 		Short: "Open a batch of so many devices",
 		Long: `Open a batch: so many devices may be made in it. Each takes its number in the
 ledger before its key is made, so that a power cut may skip a number and never
-makes a device too many. "station run --batch BATCH" makes them.`,
+makes a device too many. "station run --batch BATCH" makes them. A batch that is
+opened with --job takes only devices of that job file and its images as they are
+now; a run with others is refused.`,
 		Example: `  station batch open 2026-47 --devices 500 --job job.toml --operator anna`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,7 +62,7 @@ makes a device too many. "station run --batch BATCH" makes them.`,
 		},
 	}
 	cmd.Flags().StringVar(&operator, "operator", "", "who opens it")
-	cmd.Flags().StringVar(&job, "job", "", "job `FILE`, for the record")
+	cmd.Flags().StringVar(&job, "job", "", "job `FILE`; the batch then takes devices of no other")
 	cmd.Flags().IntVar(&devices, "devices", 0, "how many devices it may have; 0 is no limit")
 	_ = cmd.MarkFlagRequired("operator")
 	_ = cmd.MarkFlagRequired("devices")
