@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/esp32"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// leaves are the commands that do something.
+func leaves(cmd *cobra.Command) (list []string) {
+	for _, c := range cmd.Commands() {
+		if c.HasSubCommands() {
+			list = append(list, leaves(c)...)
+		} else {
+			list = append(list, c.CommandPath())
+		}
+	}
+	return list
+}
+
+// rolesOfDocs is what docs/roles.md says of each command's need of a token.
+func rolesOfDocs(t *testing.T) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/roles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	needs := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(station [a-z ]+)` \\|[^|]*\\| ([^|]*) \\|").FindAllStringSubmatch(string(page), -1) {
+		needs[row[1]] = row[2]
+	}
+	return needs
+}
+
+// Every command does without a token what docs/roles.md says that it can, and
+// nothing that it says it cannot.
+func TestRoles(t *testing.T) {
+	w := newWorkplace(t)
+	w.product("small")
+	const mac, aside = "24:0a:c4:01:02:03", "24:0a:c4:01:02:04"
+	job := filepath.Join("small", "job.toml")
+	w.run(0, "batch", "open", "b1", "--devices", "3", "--operator", "anna")
+	w.sealOne(job, mac)
+	w.setAside(aside)
+	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
+	w.run(0, "key", "public", "--out", "signer.pem")
+	_, rsa := w.officer()
+	if err := os.WriteFile(filepath.Join(w.dir, "fleet.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chip := w.sim()
+	if err := furnish(w.dir, w.hsm, "/usr/lib/softhsm/there-is-none.so"); err != nil {
+		t.Fatal(err)
+	}
+
+	const app = "example/build/station-example.bin"
+	needs := rolesOfDocs(t)
+	tried := map[string]bool{ // what only a test of its own can try, because it does not end, or needs a terminal or a token of its own
+		"station sim": true, "station replay": true, "station rehearse": true, "station demo": true, "station ledger recover": true,
+	}
+	for _, c := range []struct{ command, args string }{
+		{"station probe", "--port " + chip.address},
+		{"station ports", ""},
+		{"station job new", "example/build/flasher_args.json --name lamp --marker ready --out lamp.toml"},
+		{"station job check", job},
+		{"station run", "--job " + job + " --once --headless --operator anna --port " + chip.address},
+		{"station hsm init", ""},
+		{"station hsm status", ""},
+		{"station key list", ""},
+		{"station key show", "station-master"},
+		{"station key public", ""},
+		{"station key new", "--label fleet --operator eve"},
+		{"station key import", "fleet.bin --label fleet --operator eve"},
+		{"station key note", "station-master --operator eve"},
+		{"station key recover", mac + " --operator eve --reason RMA --job " + job + " --out rma"},
+		{"station image info", app},
+		{"station image sign", "--key " + rsa + " --out signed.bin " + app},
+		{"station image verify", "signed.bin"},
+		{"station image encrypt", "--key fleet.bin --address 0x10000 --out app.flash " + app},
+		{"station image decrypt", "--key fleet.bin --address 0x10000 --out app.again app.flash"},
+		{"station ota build", "--key officer.pem --out app.ota " + app},
+		{"station batch open", "b2 --devices 3 --operator anna"},
+		{"station batch show", "b1"},
+		{"station batch close", "b1 --operator anna --anyway test"},
+		{"station label", mac + " --operator anna"},
+		{"station ledger list", ""},
+		{"station ledger show", mac},
+		{"station ledger verify", ""},
+		{"station ledger export", "--out devices.csv"},
+		{"station ledger report", "--out report.html"},
+		{"station ledger prove", mac + " --out device.proof"},
+		{"station ledger check", "device.proof --key signer.pem"},
+		{"station ledger backup", "backup.db"},
+		{"station ledger checkpoint", ""},
+		{"station ledger release", aside + " --operator anna --reason retry"},
+	} {
+		tried[c.command] = true
+		args := append(strings.Fields(c.command)[1:], strings.Fields(c.args)...)
+		if strings.HasPrefix(needs[c.command], "no") {
+			w.run(0, args...)
+			continue
+		}
+		if out, stderr := w.run(exitStation, args...); !strings.Contains(out+stderr, "there-is-none.so") {
+			t.Errorf("%s: got %s%s, want that the token's module is missing", c.command, out, stderr)
+		}
+	}
+	for _, c := range leaves(rootCommand()) {
+		if needs[c] == "" || !tried[c] {
+			t.Errorf("%s: docs/roles.md says %q of it, tried %t", c, needs[c], tried[c])
+		}
+		delete(needs, c)
+	}
+	for c := range needs {
+		t.Errorf("docs/roles.md knows %s, which is no command", c)
+	}
+}
+
+// setAside records a device that is in quarantine.
+func (w *workplace) setAside(mac string) {
+	w.t.Helper()
+	m, err := esp32.ParseMAC(mac)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	l, err := ledger.Open(filepath.Join(w.dir, "ledger.db"), ledger.Options{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	list := slices.DeleteFunc(visitEntries(m, "b1", "QUARANTINE E-CHIP-STATE"), func(e record.Entry) bool { return e.KeyID != "" })
+	_, err = l.AppendAll(list)
+	if err := errors.Join(err, l.Close()); err != nil {
+		w.t.Fatal(err)
+	}
+}
