@@ -1,12 +1,8 @@
 package ledger
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"iter"
-
-	"station/internal/ledger/boltfile"
 )
 
 // Stored is a device as it is stored, for whoever reads a great many and wants
@@ -95,13 +91,7 @@ func (s *snapshot) current(payload []byte, behind tail) ([]byte, error) {
 
 // LinesAt returns the stored bytes of some entries, each held against its leaf.
 func (l *Ledger) LinesAt(indexes ...uint64) (list [][]byte, err error) {
-	err = l.view(func(*snapshot) error {
-		// A snapshot of its own, not older than view's, so view keeps its pages too.
-		bolt, err := boltfile.Open(&remembered{l.read.f, map[int64][]byte{}})
-		if err != nil {
-			return err
-		}
-		s := &snapshot{Snapshot: bolt, buckets: map[string]boltfile.Bucket{}}
+	err = l.view(func(s *snapshot) error {
 		list = make([][]byte, len(indexes))
 		for i, n := range indexes {
 			if list[i], err = entryAt(s, n); err != nil {
@@ -114,25 +104,4 @@ func (l *Ledger) LinesAt(indexes ...uint64) (list [][]byte, err error) {
 		return nil, err
 	}
 	return list, nil
-}
-
-// remembered is a file that remembers, for the length of one look, the pages
-// that lead to others.
-type remembered struct {
-	boltfile.File
-	pages map[int64][]byte
-}
-
-const flagBranch = 1
-
-// ReadAt reads from the file what it does not remember.
-func (r *remembered) ReadAt(b []byte, at int64) (int, error) {
-	if page := r.pages[at]; len(page) >= len(b) && page != nil {
-		return copy(b, page), nil
-	}
-	n, err := r.File.ReadAt(b, at)
-	if n == pageSize && binary.NativeEndian.Uint16(b[8:]) == flagBranch {
-		r.pages[at] = bytes.Clone(b)
-	}
-	return n, err
 }

@@ -47,7 +47,7 @@ type csvEncoder struct {
 }
 
 func newCSV(w io.Writer, t Table) (*csvEncoder, error) {
-	c := &csvEncoder{csv.NewWriter(w), t.Columns}
+	c := &csvEncoder{csv.NewWriter(bufio.NewWriterSize(w, 1<<16)), t.Columns}
 	var head []string
 	for _, column := range t.Columns {
 		head = append(head, column.Name)

@@ -24,6 +24,7 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"sync"
 )
 
 // ErrFormat means that the file is not a bbolt file of version 2, or that both
@@ -60,7 +61,13 @@ type Snapshot struct {
 	size int64
 	meta meta
 	bad  []int // numbers of the metas that are damaged
+
+	mu       sync.Mutex
+	branches map[uint64]page // that look-ups came by
 }
+
+// maxBranches bounds how many branch pages a snapshot remembers.
+const maxBranches = 4096
 
 // File is an open file, as *os.File.
 type File interface {

@@ -67,6 +67,31 @@ func (b Bucket) page(id uint64) (page, error) {
 	return b.s.page(id)
 }
 
+// step is page for who goes from the root to one key: the branches that lead
+// there lead to other keys too, and are read once.
+func (b Bucket) step(id uint64) (page, error) {
+	if b.inline != nil {
+		return *b.inline, nil
+	}
+	b.s.mu.Lock()
+	p, ok := b.s.branches[id]
+	b.s.mu.Unlock()
+	if ok {
+		return p, nil
+	}
+	p, err := b.s.page(id)
+	if err != nil || p.leaf() {
+		return p, err
+	}
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	if b.s.branches == nil || len(b.s.branches) == maxBranches {
+		b.s.branches = map[uint64]page{}
+	}
+	b.s.branches[id] = p
+	return p, nil
+}
+
 // Get returns the value of key, nil where it is absent.
 func (b Bucket) Get(key []byte) ([]byte, error) {
 	it, err := b.find(key)
@@ -103,7 +128,7 @@ func (b Bucket) Last() (Item, error) {
 func (b Bucket) descend(choose func(page) (int, error)) (Item, error) {
 	id := b.root
 	for range maxDepth {
-		p, err := b.page(id)
+		p, err := b.step(id)
 		if err != nil {
 			return Item{}, &PageError{Page: id, Err: err}
 		}
