@@ -77,10 +77,11 @@ func (f *fileFlags) add(cmd *cobra.Command) {
 
 // write writes the file and its proof. The ledger is only read, and the token
 // asked only with --sign.
-func (f *fileFlags) write(ctx context.Context, out, person io.Writer, make func(io.Writer, *qa.Head) (*qa.ExportProof, error)) error {
+func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *progress, make func(io.Writer, *qa.Head) (*qa.ExportProof, error)) error {
 	if f.sign && f.out == "" {
 		return fmt.Errorf("--sign needs --out FILE: the signature goes into FILE.proof")
 	}
+	defer told.end()
 	return f.read(func(b *ledger.Ledger) error {
 		var key crypto.Signer
 		if f.sign {
@@ -105,6 +106,7 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, make func(
 		var proof *qa.ExportProof
 		err = writeWhole(f.out, func(w io.Writer) (err error) {
 			proof, err = make(w, head)
+			told.end()
 			return err
 		})
 		if err == nil && key != nil {
@@ -158,7 +160,9 @@ and the proof beside the file are described in docs/export.md.`,
 			if x.Filter, err = filter.filter(); err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
-			return file.write(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), x.Write)
+			told := newProgress("exporting", "rows")
+			x.Progress = func(rows uint64) { told.tell(rows, 0) }
+			return file.write(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), told, x.Write)
 		},
 	}
 	filter.addTimes(cmd)
@@ -200,7 +204,9 @@ that runs.`,
 			if r.Title == "" {
 				r.Title = "Report of " + cmp.Or(filter.name(), "the whole ledger")
 			}
-			return file.write(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), r.Write)
+			told := newProgress("reading the ledger", "entries")
+			r.Progress = told.tell
+			return file.write(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), told, r.Write)
 		},
 	}
 	filter.addTimes(cmd)

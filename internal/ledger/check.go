@@ -37,6 +37,8 @@ type Audit struct {
 	Kept [][]byte
 	// Progress, if not nil, is told now and then how many entries were read.
 	Progress func(done, total uint64)
+	// Pages is the same for the pages of the file, which are read before.
+	Pages func(done, total uint64)
 
 	// Set when the check has ended:
 
@@ -146,7 +148,7 @@ func (u *auditor) look(fn func(*snapshot) error) error { return u.r.look(fn) }
 // a snapshot that was not kept looks damaged.
 func (u *auditor) pages(s *snapshot) error {
 	var list []string
-	for err := range s.Snapshot.Check() {
+	for err := range s.Snapshot.Check(u.Pages) {
 		if list = append(list, err.Error()); len(list) > 1000 {
 			break
 		}

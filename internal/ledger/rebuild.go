@@ -29,7 +29,7 @@ func (t *txn) forget() error {
 	if err := t.trust(inState, ""); err != nil {
 		return err
 	}
-	for err := range t.base.Snapshot.Check() {
+	for err := range t.base.Snapshot.Check(nil) {
 		return corrupt("%w: restore a backup", err)
 	}
 	for _, name := range projections {

@@ -20,6 +20,7 @@ type Export struct {
 	Filter   Filter
 	Software string
 	Made     time.Time
+	Progress func(rows uint64) // told of every row, if not nil
 }
 
 // Write writes the export and returns its proof, not yet signed. Memory does
@@ -36,6 +37,9 @@ func (x Export) Write(w io.Writer, h *Head) (*ExportProof, error) {
 		if err == nil {
 			digest.add(row)
 			err = enc.row(row)
+		}
+		if x.Progress != nil {
+			x.Progress(digest.rows)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("export: row %d: %w", digest.rows+1, err)

@@ -26,8 +26,9 @@ type Report struct {
 	Filter   Filter // time, batch and job only
 	Software string
 	Made     time.Time
-	Zone     *time.Location // of the times on the page
-	Limit    int            // devices in the list at most; 0 is all
+	Zone     *time.Location              // of the times on the page
+	Limit    int                         // devices in the list at most; 0 is all
+	Progress func(entries, total uint64) // told of every entry that was read, if not nil
 }
 
 // page is what the template shows.
@@ -203,6 +204,9 @@ func (r Report) scan(h *Head) (Stats, []esp32.MAC, uint64, error) {
 		}
 		if index++; index > h.Size {
 			break
+		}
+		if r.Progress != nil {
+			r.Progress(index, h.Size)
 		}
 		when := gjson.GetBytes(raw, "time").Time()
 		if r.Filter.To.IsZero() || when.Before(r.Filter.To) {

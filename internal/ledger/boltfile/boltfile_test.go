@@ -164,7 +164,7 @@ func TestReadsWhatBboltWrote(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Errorf("n=%d: %d items differ from bbolt's %d", n, len(got), len(want))
 		}
-		for err := range s.Check() {
+		for err := range s.Check(nil) {
 			t.Errorf("n=%d: %v", n, err)
 		}
 	}
@@ -258,7 +258,7 @@ func TestForeignFiles(t *testing.T) {
 }
 
 func faults(s *Snapshot) (n int) {
-	for range s.Check() {
+	for range s.Check(nil) {
 		n++
 	}
 	return n
