@@ -121,6 +121,7 @@ var guestKinds = map[record.Kind]bool{
 	record.LabelPrinted: false,
 	record.KeyRecovered: false,
 	record.KeyImported:  false,
+	record.KeyRemoved:   false,
 	record.Released:     false,
 	record.BatchOpened:  true,
 	record.BatchClosed:  true,

@@ -101,7 +101,7 @@ func TestGuestWritesBesideTheLine(t *testing.T) {
 func TestGuestsAreRefusedAsEverybodyIs(t *testing.T) {
 	l := host(t, ledgerPath(t))
 	g := guest(t, l.Path())
-	open := remarks()[4]
+	open := remarks()[5]
 	add(t, g, open)
 	_, want := l.Append(open)
 	_, err := g.Append(open)
