@@ -20,7 +20,7 @@ func ledgerCheckpointCommand(l *ledgerFlags) *cobra.Command {
 		Short: "Let the token sign the head of the ledger",
 		Long: `Let the token sign the head of the ledger, and keep the signature in it. Who
 keeps a copy elsewhere can prove later that nothing before it was changed or cut
-off. Beside a line that runs the checkpoint is signed but not kept in the ledger.`,
+off.`,
 		Example: `  station ledger checkpoint --out ledger-2026-11-20.checkpoint`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,7 +42,7 @@ off. Beside a line that runs the checkpoint is signed but not kept in the ledger
 			}
 			err = l.real(sign)
 			if errors.Is(err, ledger.ErrLocked) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "the line runs: the checkpoint is not kept in the ledger")
+				fmt.Fprintln(cmd.ErrOrStderr(), "another process has the ledger open, and writes nothing for others: the checkpoint is signed, but not kept in the ledger")
 				err = l.read(func(b *ledger.Ledger) error {
 					if b.Simulated() {
 						return qa.ErrSimulated

@@ -65,18 +65,19 @@ func publicKeys(paths []string) ([]*ecdsa.PublicKey, error) {
 	return list, nil
 }
 
-// change opens the ledger for writing, whichever kind it is.
+// change opens the ledger to append to it, whichever kind it is, also beside a
+// line that runs.
 func (l *ledgerFlags) change(f func(*ledger.Ledger) error) error {
 	var simulated bool
 	if err := l.read(func(b *ledger.Ledger) error { simulated = b.Simulated(); return nil }); err != nil {
 		return err
 	}
-	return l.with(ledger.Options{Simulated: simulated, Software: version()}, f)
+	return l.with(ledger.Options{Guest: true, Simulated: simulated, Software: version()}, f)
 }
 
 // real is change for what a simulation must never get.
 func (l *ledgerFlags) real(f func(*ledger.Ledger) error) error {
-	err := l.with(ledger.Options{Software: version()}, f)
+	err := l.with(ledger.Options{Guest: true, Software: version()}, f)
 	if errors.Is(err, record.ErrMixed) {
 		return fmt.Errorf("%w", qa.ErrSimulated)
 	}

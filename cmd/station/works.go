@@ -89,6 +89,9 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		return stationFault(bench.LedgerFailure(err))
 	}
 	w.close = append(w.close, w.ledger.Close)
+	if err := w.ledger.OpenDoor(); err != nil {
+		warning(fmt.Sprintf("while this line runs no other command can write into the ledger: %v", err))
+	}
 	var book flow.Ledger = w.ledger
 	key, err := w.token.Signer(ctx, hsm.Signer.Label())
 	switch {

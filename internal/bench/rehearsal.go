@@ -42,7 +42,9 @@ func OpenRehearsal(ctx context.Context, job *flow.Job, tokenDir, path string) (r
 	if err := r.makeKey(ctx, job); err != nil {
 		return r, TokenFailure(err)
 	}
-	r.Ledger, err = ledger.Open(path, ledger.Options{Create: true, Station: rehearsalID, Simulated: true})
+	if r.Ledger, err = ledger.Open(path, ledger.Options{Create: true, Station: rehearsalID, Simulated: true}); err == nil {
+		_ = r.Ledger.OpenDoor() // for who practises other commands beside it
+	}
 	return r, err
 }
 
