@@ -79,6 +79,7 @@ func ledgerListCommand(l *ledgerFlags) *cobra.Command {
 func listLedger(out io.Writer, b *ledger.Ledger) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "MAC\tVERDICT\tCODE\tKEY ID\tJOB\tBATCH\tRUNS\tLAST SEEN")
+	rows := 0
 	for d, err := range b.Devices() {
 		if err != nil {
 			return err
@@ -91,6 +92,11 @@ func listLedger(out io.Writer, b *ledger.Ledger) error {
 			verdict = "begun"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.MAC, verdict, d.Code, d.KeyID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339))
+		if rows++; rows%1000 == 0 { // not all of a large ledger in memory
+			if err := w.Flush(); err != nil {
+				return err
+			}
+		}
 	}
 	return w.Flush()
 }
@@ -144,15 +150,19 @@ func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
 
 // verifyLedger reports every fault that the check finds.
 func verifyLedger(out io.Writer, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
-	var audit ledger.Audit
+	told := newProgress("rereading the ledger", "entries")
+	defer told.end()
+	audit := ledger.Audit{Progress: told.tell, Pages: func(done, total uint64) { told.tellOf(done, total, "pages") }}
 	faults := 0
 	for f := range check(&audit) {
 		faults++
+		told.end()
 		fmt.Fprintf(out, "FAULT %s\n", f)
 	}
 	if faults > 0 {
 		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
 	}
+	told.end()
 	fmt.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
 	return nil
 }
