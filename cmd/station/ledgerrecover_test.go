@@ -14,7 +14,7 @@ import (
 func header(ts *testscript.TestScript, _ bool, args []string) {
 	data, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
-	const page, txid = 4096, 64
+	const page, txid = 8192, 64
 	at := 0
 	if first, second := binary.NativeEndian.Uint64(data[txid:]), binary.NativeEndian.Uint64(data[page+txid:]); (first < second) == (args[1] == "newest") {
 		at = page

@@ -149,8 +149,8 @@ func TestLedgerDamaged(t *testing.T) {
 		{"half of it is cut", whole[:used/2], false},
 		{"it is empty", nil, false},
 		{"it is another file", []byte(strings.Repeat("not a ledger\n", 1000)), false},
-		{"a bit of the first header", flip(4096*0 + 40), false},
-		{"a bit of the second header", flip(4096*1 + 40), false},
+		{"a bit of the first header", flip(8192*0 + 40), false},
+		{"a bit of the second header", flip(8192*1 + 40), false},
 		{"a bit of the first entry", flip(bytes.Index(whole, []byte("ledger.created"))), false},
 		{"a bit of an entry", flip(bytes.LastIndex(whole, []byte("flash.verified"))), true},
 	} {

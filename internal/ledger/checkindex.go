@@ -206,6 +206,7 @@ func (u *auditor) conclude(c *chunk) {
 }
 
 func (u *auditor) projections(s *snapshot) {
+	u.state(s)
 	version, _, err := lookupNumber(s, inState, stateProjection)
 	_, busy, err2 := lookupNumber(s, inState, stateProjected)
 	if err != nil || err2 != nil {
@@ -230,6 +231,27 @@ func (u *auditor) projections(s *snapshot) {
 	}
 	for _, bucket := range slices.Sorted(maps.Keys(want)) {
 		u.bucket(s, bucket, want[bucket])
+	}
+}
+
+// state looks for what must be there and for what must not.
+func (u *auditor) state(s *snapshot) {
+	must := map[string]bool{stateFormat: true, stateProjection: true}
+	for it, err := range s.items(inState, "") {
+		key := string(it.Key)
+		if err == nil {
+			_, _, err = lookupNumber(s, inState, key)
+		}
+		switch {
+		case err != nil:
+			u.fault(-1, "state: %q: %v", key, err)
+		case !must[key] && key != stateProjected:
+			u.fault(-1, "state: %q means nothing", key)
+		}
+		delete(must, key)
+	}
+	for key := range must {
+		u.fault(-1, "state: %q is missing", key)
 	}
 }
 

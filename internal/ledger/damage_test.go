@@ -225,6 +225,8 @@ func TestEveryProjection(t *testing.T) {
 		"a rebuilding not done": func(tx *txn) error { return tx.setState(stateProjected, 3) },
 		"no bucket of devices":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inDevices)) },
 		"no bucket of entries":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inEntries)) },
+		"no format":             func(tx *txn) error { return tx.bucket(inState).Delete([]byte(stateFormat)) },
+		"a state too many":      func(tx *txn) error { return tx.setState("dormat", 1) },
 		"no bucket of recents":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inRecent)) },
 		"no bucket of tokens":   func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inTokens)) },
 		"no bucket of lots":     func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inLots)) },

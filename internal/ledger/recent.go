@@ -17,7 +17,7 @@ import (
 // file's root page, says which entry is the device's last: whoever reads the
 // device folds those few on top.
 const (
-	maxRecent = 24 // devices; more would not fit into a quarter of a page, where bbolt keeps a bucket inline
+	maxRecent = 48 // devices; more would not fit into a quarter of a page, where bbolt keeps a bucket inline
 	maxTail   = 16 // entries that a projection may be behind
 )
 

@@ -32,14 +32,19 @@ func BenchmarkScale(b *testing.B) {
 	l := reopenFor(b, path)
 	defer func() { l.Close() }()
 	begun := time.Now()
-	// A transaction for each device, as the line leaves it, but not each on disk.
+	// A transaction for each entry, as the line writes them, but not each on disk.
 	l.w.db.NoSync, l.w.db.NoGrowSync = true, true
 	for n := range *devices {
 		if err == nil {
 			break // it was kept
 		}
-		if _, err := l.AppendAll(run(n)); err != nil {
-			b.Fatal(err)
+		for _, e := range run(n) {
+			if _, err := l.Append(e); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if n := n + 1; n == 100 || n == 1000 || n%(*devices/4) == 0 {
+			fmt.Printf("%8d devices: %d bytes each\n", n, snapshotOf(b, path).Size()/int64(n))
 		}
 	}
 	built := time.Since(begun)
