@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"text/tabwriter"
 	"time"
@@ -43,13 +45,20 @@ func (l *ledgerFlags) file() (string, error) {
 	return file.Ledger, nil
 }
 
-// with opens the ledger, lets f use it and closes it.
+// with opens the ledger, lets f use it and closes it. What f appends carries
+// the ID of the station file, if there is one.
 func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error {
 	path, err := l.file()
 	if err != nil {
 		return err
 	}
+	if file, err := flow.LoadStation(l.station); err == nil {
+		o.Station = file.ID
+	}
 	book, err := ledger.Open(path, o)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stationFault(fmt.Errorf("there is no ledger %s yet; \"station hsm init\" or the first \"station run\" makes it", path))
+	}
 	if err != nil && !o.ReadOnly {
 		err = bench.LedgerFailure(err)
 	}
