@@ -132,7 +132,9 @@ func accountOf(b *ledger.Ledger, batch string) (*qa.Balance, error) {
 	if err != nil {
 		return nil, stationFault(err)
 	}
-	account, err := qa.BalanceOf(b, size, batch)
+	told := newProgress("counting the batch", "entries")
+	defer told.end()
+	account, err := qa.BalanceOf(b, size, batch, told.tell)
 	if err != nil && !errors.Is(err, qa.ErrNoBatch) {
 		err = stationFault(err)
 	}

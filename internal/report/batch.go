@@ -57,17 +57,18 @@ type batchFold struct {
 	keyed   map[esp32.MAC]bool
 }
 
-// BalanceOf counts a batch in the first size entries of the ledger. Error:
+// BalanceOf counts a batch in the first size entries of the ledger, and tells of
+// each that it has read, if told is not nil. Error:
 // ErrNoBatch.
-func BalanceOf(l *ledger.Ledger, size uint64, batch string) (*Balance, error) {
-	b, err := balance(l, size, batch)
+func BalanceOf(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*Balance, error) {
+	b, err := balance(l, size, batch, told)
 	if err != nil {
 		return nil, fmt.Errorf("batch %s: %w", batch, err)
 	}
 	return b, nil
 }
 
-func balance(l *ledger.Ledger, size uint64, batch string) (*Balance, error) {
+func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*Balance, error) {
 	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[esp32.MAC]bool{}, numbers: map[int]esp32.MAC{}, keyed: map[esp32.MAC]bool{}}
 	name, err := json.Marshal(batch)
 	if err != nil {
@@ -80,6 +81,9 @@ func balance(l *ledger.Ledger, size uint64, batch string) (*Balance, error) {
 		}
 		if index++; index > size {
 			break
+		}
+		if told != nil {
+			told(index, size)
 		}
 		if !bytes.Contains(raw, name) {
 			continue

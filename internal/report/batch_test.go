@@ -23,7 +23,7 @@ func opened(t *testing.T, simulated bool, devices int) *line {
 
 func balanceOf(t *testing.T, x *line, batch string) *Balance {
 	t.Helper()
-	b, err := BalanceOf(x.l, headOf(t, x.l).Size, batch)
+	b, err := BalanceOf(x.l, headOf(t, x.l).Size, batch, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestKeysAndNumbersDisagree(t *testing.T) {
 
 func TestNoSuchBatch(t *testing.T) {
 	x := opened(t, false, 1)
-	if _, err := BalanceOf(x.l, headOf(t, x.l).Size, "b"); !errors.Is(err, ErrNoBatch) {
+	if _, err := BalanceOf(x.l, headOf(t, x.l).Size, "b", nil); !errors.Is(err, ErrNoBatch) {
 		t.Errorf("got %v", err)
 	}
 }

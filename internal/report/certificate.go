@@ -43,7 +43,7 @@ func Certify(l *ledger.Ledger, key crypto.Signer, batch string, c Certificate) (
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	b, err := BalanceOf(l, h.Size, batch)
+	b, err := BalanceOf(l, h.Size, batch, nil)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
@@ -144,7 +144,7 @@ func (c *Certificate) CheckLedger(l *ledger.Ledger) error {
 	if err != nil {
 		return fmt.Errorf("check certificate: %w: %w", ErrProof, err)
 	}
-	b, err := BalanceOf(l, c.Size, c.Account.Batch)
+	b, err := BalanceOf(l, c.Size, c.Account.Batch, nil)
 	if err != nil {
 		return fmt.Errorf("check certificate: %w", err)
 	}
