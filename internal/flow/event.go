@@ -18,6 +18,7 @@ const (
 	DeviceFailed      = "device.failed"
 	DeviceQuarantined = "device.quarantined"
 	DeviceRemoved     = "device.removed" // the slot is empty again
+	LabelFailed       = "label.failed"   // a device passed and has no label
 	LineHalted        = "line.halted"    // a fault of the station: no new device is started
 	LineResumed       = "line.resumed"   // and it is over
 	LineDone          = "line.done"

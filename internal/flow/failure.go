@@ -69,6 +69,7 @@ const (
 // Failures is the whole list of codes. Verdicts: RETRY where nothing is lost,
 // SCRAP where a fuse holds what it must not, QUARANTINE where chip and ledger
 // cannot be explained together, STATION where it is not the device's fault.
+// One is no verdict: that of a device that passed.
 var Failures = []FailureKind{
 	{"E-NO-ANSWER", record.Retry, "The device does not answer.", "Check that it sits well in the fixture, then put it back."},
 	{"E-PORT-GONE", record.Retry, "The device or its cable was unplugged.", putBack},
@@ -123,7 +124,12 @@ var Failures = []FailureKind{
 	{"E-BATCH", record.Station, "The batch is not open.", callEng},
 	{"E-SERIAL", record.Station, "Nobody can scan the serial number that the job demands.", callEng},
 	{"E-PANIC", record.Station, "The station's program met a fault of its own.", callEng},
+
+	{LabelMissing, record.Pass, "Sealed, but its label was not printed.", "Take the device out; it needs a label (station label --reprint)."},
 }
+
+// LabelMissing is the code of a device that passed without a label.
+const LabelMissing Code = "E-LABEL"
 
 // sentinels maps what can be wrong with a chip to its code; the first that
 // matches decides.

@@ -22,7 +22,7 @@ func TestFailuresAreWholeAndUnique(t *testing.T) {
 			t.Errorf("%s: stands twice or has no E-", k.Code)
 		}
 		seen[k.Code] = true
-		if k.Verdict == "" || k.Verdict == record.Pass || !strings.HasSuffix(k.Sentence, ".") || !strings.HasSuffix(k.Action, ".") {
+		if k.Verdict == "" || (k.Verdict == record.Pass) != (k.Code == LabelMissing) || !strings.HasSuffix(k.Sentence, ".") || !strings.HasSuffix(k.Action, ".") {
 			t.Errorf("%s: %+v", k.Code, k)
 		}
 	}

@@ -131,6 +131,16 @@ func (s *SlotStatus) end(e Event) {
 		Seconds: e.Seconds, Retries: s.Retries})
 }
 
+// unlabelled tells that the device that has just passed has no label. When it is
+// told, the next one may be there.
+func (s *SlotStatus) unlabelled(e Event) {
+	if s.Busy || s.Verdict != record.Pass || s.MAC != e.MAC {
+		return
+	}
+	s.Code, s.Message, s.Action, s.Detail = e.Code, e.Message, e.Action, e.Detail
+	s.Log = append(s.Log, e)
+}
+
 // Visit is how one device's time in a slot ended.
 type Visit struct {
 	Time    time.Time

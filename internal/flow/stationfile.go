@@ -18,6 +18,7 @@ type StationFile struct {
 	// Language of the operator's sentences: en (default) or zh.
 	Language Language   `toml:"language"`
 	Slots    []SlotFile `toml:"slot"`
+	Label    LabelFile  `toml:"label"`
 	Path     string     `toml:"-"`
 }
 
@@ -30,6 +31,22 @@ type HSMFile struct {
 type SlotFile struct {
 	Name string `toml:"name"`
 	Port string `toml:"port"`
+}
+
+// LabelFile is where a label of each sealed device goes by itself.
+type LabelFile struct {
+	Printer string      `toml:"printer"` // a device, a file or a folder, relative to the station file; empty is none
+	Format  LabelFormat `toml:"format"`
+}
+
+// LabelFormat is a form of a label: zpl (default) or png.
+type LabelFormat string
+
+// UnmarshalText reads a label's format.
+func (l *LabelFormat) UnmarshalText(b []byte) error {
+	w, err := word(b, "zpl", "png")
+	*l = LabelFormat(w)
+	return err
 }
 
 // Language is one of those that the screen speaks.
@@ -61,10 +78,22 @@ func ParseStation(path string, data []byte) (*StationFile, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	if !filepath.IsAbs(s.Ledger) {
-		s.Ledger = filepath.Join(filepath.Dir(path), s.Ledger)
+	s.Ledger = s.beside(s.Ledger)
+	if s.Label.Printer != "" {
+		s.Label.Printer = s.beside(s.Label.Printer)
+	}
+	if s.Label.Format == "" {
+		s.Label.Format = "zpl"
 	}
 	return s, nil
+}
+
+// beside is a path of the file as everybody finds it.
+func (s *StationFile) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(s.Path), path)
 }
 
 func (s *StationFile) check(f *tomlfile.File) {
@@ -76,6 +105,9 @@ func (s *StationFile) check(f *tomlfile.File) {
 	}
 	if s.HSM.URI == "" {
 		f.Fault("hsm.uri", `is missing; write uri = "pkcs11:token=NAME?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/path"`)
+	}
+	if f.Has("label") && s.Label.Printer == "" {
+		f.Fault("label.printer", `is missing; write printer = "/dev/usb/lp0", a file or a folder, or leave [label] out`)
 	}
 	names, ports := map[string]int{}, map[string]int{}
 	for i, slot := range s.Slots {

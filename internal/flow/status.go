@@ -67,6 +67,10 @@ func (s *Status) Apply(e Event) {
 	if e.Slot == "" {
 		return
 	}
+	if e.Event == LabelFailed {
+		s.Slot(e.Slot).unlabelled(e)
+		return
+	}
 	slot := s.Slot(e.Slot)
 	slot.apply(e)
 	if e.Verdict == "" || !isVerdict(e.Event) {

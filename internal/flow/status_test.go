@@ -166,3 +166,23 @@ func TestHintCodesExist(t *testing.T) {
 		}
 	}
 }
+
+// That a device has no label is told after it has passed, and changes no count.
+// When it is told late, the slot has the next device, and that one has no fault.
+func TestStatusOfAMissingLabel(t *testing.T) {
+	kind := FailureOf(LabelMissing)
+	passed := Event{Time: at(9), Event: DevicePassed, Slot: "1", MAC: macA, Verdict: record.Pass}
+	missing := Event{Time: at(10), Event: LabelFailed, Slot: "1", MAC: macA, Code: string(kind.Code), Message: kind.Sentence, Action: kind.Action, Detail: "out of paper"}
+	s := folded(passed, missing)
+	slot := s.Slot("1")
+	if slot.Verdict != record.Pass || slot.Code != "E-LABEL" || slot.Detail != "out of paper" || slot.Action != kind.Action || slot.Busy {
+		t.Errorf("got %+v", slot)
+	}
+	if s.Counts != (Counts{Passed: 1}) || slot.Tried != 1 || len(slot.Recent) != 1 {
+		t.Errorf("counted %+v, %+v", s.Counts, slot)
+	}
+	next := Event{Time: at(9.5), Event: StepStarted, Slot: "1", MAC: macB, Step: "connect"}
+	if slot = folded(passed, next, missing).Slot("1"); slot.Code != "" || slot.MAC != macB || !slot.Busy {
+		t.Errorf("the next device: got %+v", slot)
+	}
+}

@@ -75,6 +75,7 @@ func (l *language) stepTitle(id, title string) string {
 // sentence is what happened and what to do now.
 func (l *language) sentence(s *flow.SlotStatus) (sentence, action string) {
 	switch {
+	case s.Code == string(flow.LabelMissing):
 	case s.Verdict == record.Pass && s.Already:
 		return l.already, l.remove
 	case s.Verdict == record.Pass:

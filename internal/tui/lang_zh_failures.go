@@ -66,4 +66,5 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-BATCH":          {"批次没有打开。", zhCall},
 	"E-UNKNOWN":        {"发生了本程序不认识的问题。", "请把设备放到一边，叫工程师。"},
 	"E-PANIC":          {"工位程序自身出错。", zhCall},
+	"E-LABEL":          {"已封装，但标签没有打印。", "请取出设备；需要补打标签 (station label --reprint)。"},
 }
