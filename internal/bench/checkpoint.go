@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"station/internal/ledger"
 	"station/internal/record"
@@ -21,7 +22,9 @@ type Signed struct {
 	Key   crypto.Signer
 	Every uint64
 
-	busy   sync.Mutex // held while the token signs
+	begin  sync.Once
+	round  atomic.Uint64 // the newest entry's index by Every
+	busy   sync.Mutex    // held while the token signs
 	signs  sync.WaitGroup
 	mu     sync.Mutex
 	size   uint64 // entries under the newest signature
@@ -31,13 +34,21 @@ type Signed struct {
 // Append implements flow.Ledger.
 func (s *Signed) Append(e record.Entry) (record.Entry, error) {
 	stored, err := s.Ledger.Append(e)
-	if err == nil && (stored.Index+1)%s.Every == 0 && s.busy.TryLock() {
+	if err == nil && s.due(stored.Index) && s.busy.TryLock() {
 		s.signs.Go(func() {
 			defer s.busy.Unlock()
 			s.sign()
 		})
 	}
 	return stored, err
+}
+
+// due tells whether the entry is the first in its round: the one that completes
+// the round before may have been written by others.
+func (s *Signed) due(index uint64) bool {
+	s.begin.Do(func() { s.round.Store(index / s.Every) })
+	was, is := s.round.Load(), (index+1)/s.Every
+	return is > was && s.round.CompareAndSwap(was, is)
 }
 
 // Finish signs what has been written since the newest signature. The error is
