@@ -115,7 +115,7 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 	if err := w.approveAs(r.approve); err != nil {
 		return err
 	}
-	return headless(ctx, w.line, watchedOutput{os.Stdout, m}, w.log)
+	return headless(ctx, w.line, watchedOutput{os.Stdout, m}, w.labels(), w.log)
 }
 
 const nobody = 65534

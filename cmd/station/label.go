@@ -26,7 +26,9 @@ func labelCommand(o *options) *cobra.Command {
 		Long: `Write the label of a sealed device as ZPL for a label printer, as a PNG picture,
 or as a QR code on the terminal. The code holds MAC, serial number and key ID.
 Each print is an entry of the ledger, on disk before the label is written; a
-second one has to be asked for with --reprint.`,
+second one has to be asked for with --reprint.
+
+A line prints by itself where the station file has a [label] table.`,
 		Example: `  station label 24:0a:c4:01:02:03 --operator anna
   station label 24:0a:c4:01:02:03 --operator anna --format zpl --out /dev/usb/lp0
   station label 24:0a:c4:01:02:03 --operator anna --out label.png --reprint`,

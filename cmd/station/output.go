@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"station/internal/bench"
 	"station/internal/flow"
 )
 
@@ -27,13 +28,13 @@ func jsonLines(w io.Writer, lost func(error)) func(flow.Event) {
 	}
 }
 
-// headless runs the line with its events as JSON lines on out. A line that
-// nobody hears of any more is stopped in good order.
-func headless(ctx context.Context, line *flow.Line, out io.Writer, log func(flow.Event)) error {
+// headless runs the line with its events as JSON lines on out; labels may be
+// nil. A line that nobody hears of any more is stopped in good order.
+func headless(ctx context.Context, line *flow.Line, out io.Writer, labels *bench.Labels, log func(flow.Event)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var lost error
-	line.Emit = tee(jsonLines(out, func(err error) { lost = err; stop() }), log)
+	line.Emit = labelled(labels, tee(jsonLines(out, func(err error) { lost = err; stop() }), log))
 	counts := line.Run(ctx)
 	if lost != nil {
 		return stationFault(fmt.Errorf("the events could not be told, so the line was stopped: %w", lost))
@@ -50,6 +51,14 @@ func tee(sinks ...func(flow.Event)) func(flow.Event) {
 			}
 		}
 	}
+}
+
+// labelled is emit with the labels that a line prints by itself, if it does.
+func labelled(labels *bench.Labels, emit func(flow.Event)) func(flow.Event) {
+	if labels == nil {
+		return emit
+	}
+	return labels.Watch(emit)
 }
 
 // openLog appends events to the file of --log.

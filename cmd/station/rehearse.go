@@ -137,7 +137,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	if screen {
 		err = r.screen(ctx, v, line, log)
 	} else {
-		err = headless(ctx, line, os.Stdout, tee(log, r.narrate(os.Stderr)))
+		err = headless(ctx, line, os.Stdout, nil, tee(log, r.narrate(os.Stderr)))
 		person = os.Stderr
 	}
 	if err := listLedger(person, v.Ledger); err != nil {

@@ -81,7 +81,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.scanned(); err != nil {
 		return err
 	}
-	return headless(ctx, w.line, os.Stdout, tee(w.log, w.narrate(os.Stderr)))
+	return headless(ctx, w.line, os.Stdout, w.labels(), tee(w.log, w.narrate(os.Stderr)))
 }
 
 // places are the ports of the flags, or the station file's slots.

@@ -44,7 +44,7 @@ func (w *works) screen(ctx context.Context) error {
 			return err
 		}
 	}
-	s := &lineScreen{line: func() *flow.Line { return w.line }}
+	s := &lineScreen{line: func() *flow.Line { return w.line }, labels: w.labels}
 	cfg := s.config(string(w.file.Language), w.job)
 	cfg.Shift = shift
 	watch(&cfg, func() (*hsm.Token, *ledger.Ledger) { return w.token, w.ledger })
@@ -142,6 +142,7 @@ func (c *consoles) of(mac esp32.MAC) string {
 type lineScreen struct {
 	line    func() *flow.Line
 	prepare func() error
+	labels  func() *bench.Labels // nil: this line prints none
 	done    chan flow.Counts
 	screen  *tui.Screen
 
@@ -180,6 +181,9 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 		line := s.line()
 		line.NeedAck = line.Job.Line.Acknowledge
 		line.Emit = tee(s.screen.Emit, s.consoles.keep, log())
+		if s.labels != nil {
+			line.Emit = labelled(s.labels(), line.Emit)
+		}
 		go func() { s.done <- line.Run(running) }()
 		return nil
 	}

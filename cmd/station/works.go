@@ -44,6 +44,9 @@ func (w *works) loadFiles() (err error) {
 	if w.slots, err = w.places(w.job, w.file); err != nil {
 		return err
 	}
+	if err := (printer{w.file.Label}).check(); err != nil {
+		warning(err.Error() + "; the line runs, and its labels have to be printed later")
+	}
 	for _, warning := range w.job.Warnings {
 		fmt.Fprintf(os.Stderr, "station: warning: %s: %s\n", w.job.Path, warning)
 	}

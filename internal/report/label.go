@@ -51,6 +51,9 @@ func LabelOf(l *ledger.Ledger, mac esp32.MAC) (Label, error) {
 	return b, err
 }
 
+// Printed tells whether the ledger has a print of the label.
+func (b Label) Printed() bool { return b.printed != nil }
+
 // Record puts the print into the ledger, before the label is on paper: there
 // may be fewer labels than entries, never more. Error: ErrPrinted where one
 // was printed before and again is false.
