@@ -39,6 +39,9 @@ func (tr *trial) remarks() (list []string) {
 		switch e.Kind {
 		case record.LabelPrinted, record.BatchOpened, record.BatchClosed, record.Released, record.KeyRecovered, record.LedgerKey:
 			list = append(list, strings.TrimSpace(string(e.Kind)+" "+e.Operator))
+			if e.Station != "bench-1" || e.Software == "" {
+				tr.t.Errorf("%s was written at station %q with %q", e.Kind, e.Station, e.Software)
+			}
 		}
 	}
 	return list

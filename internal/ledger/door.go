@@ -263,7 +263,7 @@ func (l *Ledger) visit() error {
 func (l *Ledger) knock() (net.Conn, error) {
 	c, err := dialDoor(l.path)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", errNoDoor, err)
+		return nil, fmt.Errorf("%w (%v)", errNoDoor, err) // that there is no socket does not mean that there is no ledger
 	}
 	if err := l.meet(c); err != nil {
 		c.Close()

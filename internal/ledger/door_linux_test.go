@@ -250,6 +250,9 @@ func TestNoDoor(t *testing.T) {
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "stop the line for a moment") {
 		t.Errorf("got %v, want ErrLocked and what to do", err)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v: reads as if there were no ledger", err)
+	}
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
