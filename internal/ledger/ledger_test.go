@@ -201,7 +201,7 @@ func TestDevicesAndLots(t *testing.T) {
 		t.Errorf("got %d devices", n)
 	}
 	for lot, err := range l.Lots() {
-		if want := (record.Lot{Name: "batch:2026-W47", Devices: 600, Keys: 600}); err != nil || lot != want {
+		if want := (record.Lot{Name: "batch:2026-W47", First: 1, Devices: 600, Keys: 600}); err != nil || lot != want {
 			t.Errorf("got %+v, %v, want %+v", lot, err, want)
 		}
 	}

@@ -144,9 +144,25 @@ func (m *model) same(t *testing.T, l *Ledger) {
 		change(&v)
 		lots[name] = v
 	}
-	for _, e := range m.entries {
+	first := map[string]uint64{}
+	devices := map[esp32.MAC]record.Device{}
+	for i, e := range slices.Backward(m.entries) { // so that the first one stays
+		if e.Kind == record.BatchOpened || e.Kind == record.BatchClosed || e.Kind == record.NumberTaken {
+			first[e.Lot()] = uint64(i)
+		}
+	}
+	for i, e := range m.entries {
 		if e.Kind == record.BatchOpened || e.Kind == record.BatchClosed || e.Kind == record.NumberTaken {
 			lot(e.Lot(), func(v *record.Lot) { v.Apply(e) })
+		}
+		if e.MAC.IsZero() {
+			continue
+		}
+		d := devices[e.MAC]
+		d.Apply(e)
+		devices[e.MAC] = d
+		if n, known := first[d.InLot()]; d.InLot() != "" && (!known || uint64(i) < n) {
+			first[d.InLot()] = uint64(i)
 		}
 	}
 	for n := range 12 {
@@ -167,7 +183,10 @@ func (m *model) same(t *testing.T, l *Ledger) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v != (record.Lot{Name: v.Name}) { // all its devices went on in another
+		if v.First != first[v.Name] {
+			t.Fatalf("lot %s: its first entry is %d, not %d", v.Name, first[v.Name], v.First)
+		}
+		if v.First = 0; v != (record.Lot{Name: v.Name}) { // all its devices went on in another
 			got[v.Name] = v
 		}
 	}

@@ -73,7 +73,14 @@ func approval(station, digest string) string { return digest + "\x00" + station 
 
 // countLots moves a device between its lots' sums, and folds what the entry
 // says of the lot itself. lot gives the lot of a name, to be changed in place.
-func countLots(lot func(string) (*record.Lot, error), e record.Entry, before record.Device) error {
+func countLots(stored func(string) (*record.Lot, error), e record.Entry, before record.Device) error {
+	lot := func(name string) (*record.Lot, error) {
+		l, err := stored(name)
+		if err == nil && l.First == 0 { // entry 0 is in no lot
+			l.First = e.Index
+		}
+		return l, err
+	}
 	after := before
 	if !e.MAC.IsZero() {
 		after.Apply(e)

@@ -5,7 +5,8 @@ import "time"
 // Lot is what quotas, numbers and closing certificates count: a batch, or the
 // devices of one job that are in no batch. It is a projection of the entries.
 type Lot struct {
-	Name    string    `json:"name"` // "batch:…" or "job:…"
+	Name    string    `json:"name"`  // "batch:…" or "job:…"
+	First   uint64    `json:"first"` // index of the first entry that it was counted in
 	Job     string    `json:"job,omitempty"`
 	JobHash string    `json:"jobDigest,omitempty"`
 	Quota   int       `json:"quota,omitempty"` // of BatchOpened

@@ -74,8 +74,12 @@ func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, tot
 	if err != nil {
 		return nil, err
 	}
-	index := uint64(0)
-	for raw, err := range l.Lines(0) {
+	lot, _, err := l.Lot("batch:" + batch)
+	if err != nil {
+		return nil, err
+	}
+	index := lot.First
+	for raw, err := range l.Lines(index) {
 		if err != nil {
 			return nil, err
 		}

@@ -44,6 +44,21 @@ func TestBatchBalances(t *testing.T) {
 	}
 }
 
+// A late batch in a long ledger is counted from its first entry on.
+func TestBatchIsReadFromItsBegin(t *testing.T) {
+	x := newLine(t, false)
+	for n := range 5 {
+		x.do(visit{n: n, slot: "1", batch: "b1"})
+	}
+	head := headOf(t, x.l).Size
+	x.do(visit{n: 9, slot: "1", batch: "b2"})
+	var read []uint64
+	b, err := BalanceOf(x.l, headOf(t, x.l).Size, "b2", func(entries, total uint64) { read = append(read, entries) })
+	if err != nil || b.First != head || b.Passed != 1 || len(read) == 0 || read[0] != head+1 {
+		t.Errorf("got %+v, %v, read entries %v, want from %d on", b, err, read, head+1)
+	}
+}
+
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)

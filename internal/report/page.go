@@ -198,7 +198,14 @@ func (r Report) scan(h *Head) (Stats, []esp32.MAC, uint64, error) {
 		return Stats{}, nil, 0, err
 	}
 	early.From, early.To = early.From.Add(-longest), time.Time{}
-	for raw, err := range h.Ledger.Lines(0) {
+	if r.Filter.Batch != "" {
+		lot, _, err := h.Ledger.Lot("batch:" + r.Filter.Batch)
+		if err != nil {
+			return Stats{}, nil, 0, err
+		}
+		index, until = lot.First, lot.First
+	}
+	for raw, err := range h.Ledger.Lines(index) {
 		if err != nil {
 			return Stats{}, nil, 0, err
 		}
