@@ -39,7 +39,17 @@ type moments struct {
 	names []string
 	at    int
 	act   func()
-	slow  int // milliseconds
+	slow  int             // milliseconds
+	line  context.Context // of whoever works on a device; nil before
+}
+
+// stopped waits until a stop has come to the bottom: contexts hear of it one
+// after the other, those of a visit last.
+func (m *moments) stopped(ctx context.Context) {
+	<-ctx.Done()
+	if m.line != nil {
+		<-m.line.Done()
+	}
 }
 
 func (m *moments) pass(format string, args ...any) {
@@ -87,7 +97,7 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 	case "signal":
 		signals := []syscall.Signal{0, 0, 0}
 		n, _ := fmt.Sscan(rest, &m.at, &signals[0], &signals[1], &signals[2])
-		m.act = func() { sendSelf(signals[:n-1]...); <-ctx.Done() }
+		m.act = func() { sendSelf(signals[:n-1]...); m.stopped(ctx) }
 	case "hold":
 		fmt.Sscan(rest, &m.at)
 		m.act = func() { _, _ = os.ReadFile("moment") }
@@ -97,7 +107,7 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 			if f, err := os.OpenFile("moment", os.O_WRONLY, 0); err == nil {
 				f.Close()
 			}
-			<-ctx.Done()
+			m.stopped(ctx)
 		}
 	case "slow":
 		fmt.Sscan(rest, &m.slow)
@@ -108,6 +118,9 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 	w.line.Ledger = watchedLedger{w.line.Ledger, m}
 	for i, s := range w.line.Slots {
 		w.line.Slots[i].Next = func(ctx context.Context, removed func()) (flow.Loader, error) {
+			m.mu.Lock()
+			m.line = ctx
+			m.mu.Unlock()
 			l, err := s.Next(ctx, removed)
 			return watchedLoader{l, m}, err
 		}
