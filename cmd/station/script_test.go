@@ -59,6 +59,7 @@ func setup(env *testscript.Env) error {
 	conf := filepath.Join(env.WorkDir, ".softhsm2.conf")
 	env.Setenv("SOFTHSM2_CONF", conf)
 	env.Setenv("TERM", "dumb")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // a program of the race detector takes a second to end
 	text := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", store)
 	return os.WriteFile(conf, []byte(text), 0o600)
 }

@@ -323,7 +323,7 @@ func TestEveryByteOfTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, end := 0, s.Size()
-	for at := int64(0); at < end; at += 97 {
+	for at := int64(0); at < end; at += 193 {
 		flip(t, f, at)
 		if list := check(path); len(list) > 0 {
 			found++
@@ -335,7 +335,7 @@ func TestEveryByteOfTheFile(t *testing.T) {
 		flip(t, f, at)
 	}
 	if found < 120 {
-		t.Errorf("only %d of %d were found", found, end/97)
+		t.Errorf("only %d of %d were found", found, end/193)
 	}
 }
 

@@ -19,7 +19,7 @@ func TestRecentDevices(t *testing.T) {
 	folded := map[esp32.MAC]*record.Device{}
 	work := map[int][]record.Entry{}
 	most := 0
-	for step := range 1200 {
+	for step := range 700 {
 		n := r.IntN(maxRecent + 12)
 		if len(work[n]) == 0 {
 			work[n] = run(n)
@@ -58,7 +58,7 @@ func TestRecentDevices(t *testing.T) {
 			t.Fatal(err)
 		}
 		l = reopen(t, l.Path(), bench)
-		if step%300 == 0 {
+		if step%200 == 0 {
 			mustBeWhole(t, l.Path())
 		}
 	}
