@@ -53,7 +53,11 @@ func (m *Model) day() string {
 	if yield, ok := d.FirstPassYield(); ok {
 		parts = append(parts, fmt.Sprintf(m.lang.firstPass, fmt.Sprintf("%.1f %%", 100*yield)))
 	}
-	if rate := d.PerHour(m.now); rate > 0 {
+	now := m.now
+	if m.status.Done { // the pace of the work, not of the time since
+		now = m.status.Now
+	}
+	if rate := d.PerHour(now); rate > 0 {
 		parts = append(parts, fmt.Sprintf(m.lang.perHour, fmt.Sprintf("%.0f", rate)))
 	}
 	if each := d.PerDevice(); each > 0 {

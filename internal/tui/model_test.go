@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -178,11 +179,20 @@ func TestSlotsStayInSightBehindADialogue(t *testing.T) {
 // A line that ends by itself leaves its results on the screen.
 func TestLineEndsByItself(t *testing.T) {
 	m := screen(t, Config{Quit: func() { t.Error("an ended line was stopped") }}, 80, 24)
-	send(m, started("1"), passed("1"))
-	if quitsWith(m, flow.Event{Time: morning, Event: flow.LineDone}) {
+	sealed := passed("1")
+	sealed.Time = morning.Add(time.Minute)
+	m.status.Day.Since = morning
+	send(m, started("1"), sealed)
+	if quitsWith(m, flow.Event{Time: sealed.Time, Event: flow.LineDone}) {
 		t.Fatal("the screen vanished with its results")
 	}
 	mustShow(t, m, "FINISHED", "Sealed.")
+	pace := regexp.MustCompile(`\d+ an hour`)
+	before := pace.FindString(m.View())
+	send(m, tickMsg(m.now.Add(10*time.Minute)))
+	if after := pace.FindString(m.View()); before == "" || after != before {
+		t.Errorf("the pace was %q and becomes %q while nobody works", before, after)
+	}
 	if !quitsWith(m, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")}) {
 		t.Error("q does not leave an ended line")
 	}
