@@ -173,6 +173,9 @@ func verifyLedger(out io.Writer, check func(*ledger.Audit) iter.Seq[ledger.Fault
 	}
 	told.end()
 	fmt.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
+	if audit.Stale {
+		fmt.Fprintln(out, "its indexes are of another version or were not made to the end: the next command that writes makes them anew from the log")
+	}
 	return nil
 }
 

@@ -47,6 +47,10 @@ type Audit struct {
 	Devices     int
 	Checkpoints int
 	Newer       uint64 // entries of a newer version: hashes checked, meaning not
+	// Stale: the projections are of another version, or were not made to the end.
+	// That is no fault: the log alone counts, and opening the ledger for writing
+	// makes them anew.
+	Stale bool
 }
 
 // Check rereads all of the ledger, beside a running station too, and yields
@@ -89,7 +93,7 @@ func newAuditor(r *readers, a *Audit, yield func(Fault) bool) *auditor {
 	if a == nil {
 		a = new(Audit)
 	}
-	a.Size, a.Root, a.Devices, a.Checkpoints, a.Newer = 0, tlog.Hash{}, 0, 0, 0
+	a.Size, a.Root, a.Devices, a.Checkpoints, a.Newer, a.Stale = 0, tlog.Hash{}, 0, 0, 0, false
 	u := &auditor{Audit: a, r: r, emit: yield}
 	u.idx.init()
 	return u
@@ -110,6 +114,10 @@ func (u *auditor) run() {
 	if err := u.look(u.pages); err != nil {
 		u.fault(-1, "%v", inFile(err))
 		return
+	}
+	if err := u.look(u.stale); err != nil {
+		u.fault(-1, "state: %v", inFile(err))
+		u.Stale = true // nothing can be said about the projections
 	}
 	total, err := u.extent()
 	if err != nil {
@@ -160,6 +168,17 @@ func (u *auditor) pages(s *snapshot) error {
 		u.fault(-1, "file: %s", text)
 	}
 	return nil
+}
+
+// stale looks whether the projections are to be held against the log.
+func (u *auditor) stale(s *snapshot) error {
+	version, _, err := lookupNumber(s, inState, stateProjection)
+	if err != nil {
+		return err
+	}
+	_, busy, err := lookupNumber(s, inState, stateProjected)
+	u.Stale = busy || version != projection
+	return err
 }
 
 // extent is the number of entries, as far as it can be told.

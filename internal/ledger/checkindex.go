@@ -67,7 +67,12 @@ func (u *auditor) index(e *record.Entry, c *chunk) {
 	}
 	d.Apply(*e)
 	f.last = e.Index
-	u.compare(f, c.devices[e.MAC], c.recent)
+	switch {
+	case !u.Stale:
+		u.compare(f, c.devices[e.MAC], c.recent)
+	case settles[e.Kind]:
+		f.d = nil // not all devices in memory
+	}
 }
 
 // device returns the device of an entry as the entries before left it.
@@ -134,6 +139,7 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 			continue
 		}
 		switch have := c.owners[p.key]; {
+		case u.Stale:
 		case have.err != nil:
 			u.fault(int64(e.Index), "its key's owner: %v", have.err)
 		case have.payload == nil:
@@ -207,17 +213,8 @@ func (u *auditor) conclude(c *chunk) {
 
 func (u *auditor) projections(s *snapshot) {
 	u.state(s)
-	version, _, err := lookupNumber(s, inState, stateProjection)
-	_, busy, err2 := lookupNumber(s, inState, stateProjected)
-	if err != nil || err2 != nil {
-		u.fault(-1, "state: %v", slices.DeleteFunc([]error{err, err2}, func(e error) bool { return e == nil })[0])
-	}
-	if u.Newer > 0 {
+	if u.Newer > 0 || u.Stale {
 		return // the newer program's projections are for it to judge
-	}
-	if busy || version != projection {
-		u.fault(-1, "the projections are not complete or of another version: open the ledger for writing")
-		return
 	}
 	u.leftDevices(s)
 	u.extraKeys(s)

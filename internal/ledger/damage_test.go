@@ -222,15 +222,14 @@ func TestEveryProjection(t *testing.T) {
 			_, v := tx.bucket(inCheckpoints).Cursor().First()
 			return tx.bucket(inCheckpoints).Put([]byte(number(3)), v)
 		},
-		"a rebuilding not done": func(tx *txn) error { return tx.setState(stateProjected, 3) },
-		"no bucket of devices":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inDevices)) },
-		"no bucket of entries":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inEntries)) },
-		"no format":             func(tx *txn) error { return tx.bucket(inState).Delete([]byte(stateFormat)) },
-		"a state too many":      func(tx *txn) error { return tx.setState("dormat", 1) },
-		"no bucket of recents":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inRecent)) },
-		"no bucket of tokens":   func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inTokens)) },
-		"no bucket of lots":     func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inLots)) },
-		"no state":              func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inState)) },
+		"no bucket of devices": func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inDevices)) },
+		"no bucket of entries": func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inEntries)) },
+		"no format":            func(tx *txn) error { return tx.bucket(inState).Delete([]byte(stateFormat)) },
+		"a state too many":     func(tx *txn) error { return tx.setState("dormat", 1) },
+		"no bucket of recents": func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inRecent)) },
+		"no bucket of tokens":  func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inTokens)) },
+		"no bucket of lots":    func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inLots)) },
+		"no state":             func(tx *txn) error { return tx.tx.DeleteBucket([]byte(inState)) },
 	} {
 		bad := copyOf(t, path)
 		tamper(t, bad, change)

@@ -91,7 +91,11 @@ func TestRebuildOnOpen(t *testing.T) {
 			t.Errorf("%s: tokens: %v", name, err)
 		}
 		r.Close()
-		if len(check(path)) == 0 {
+		var a Audit
+		for fault := range Check(path, &a) {
+			t.Errorf("%s: %v", name, fault)
+		}
+		if !a.Stale {
 			t.Errorf("%s: verify does not say so", name)
 		}
 		l := reopen(t, path, bench)
