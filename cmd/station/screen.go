@@ -89,14 +89,9 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 		_, book := opened()
 		return bench.Day(book, time.Now())
 	}
-	cfg.History = func(query string) ([]tui.Row, error) {
+	cfg.History = func(query string) ([]flow.Visit, error) {
 		_, book := opened()
-		visits, err := bench.Visits(book, time.Now(), query)
-		var rows []tui.Row
-		for _, v := range visits {
-			rows = append(rows, tui.Row(v))
-		}
-		return rows, err
+		return bench.Visits(book, time.Now(), query)
 	}
 	cfg.Detail = func(mac esp32.MAC) (tui.Detail, error) {
 		_, book := opened()

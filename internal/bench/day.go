@@ -50,33 +50,21 @@ func Day(l *ledger.Ledger, now time.Time) (flow.Day, error) {
 	return day, nil
 }
 
-// Visit is one device's visit to a slot, as the ledger has it.
-type Visit struct {
-	Time    time.Time
-	MAC     esp32.MAC
-	Serial  string
-	Slot    string
-	Verdict record.Verdict
-	Already bool
-	Code    string
-	Seconds float64
-}
-
 // Visits are those of now's day whose MAC or serial number holds the query,
 // the newest first.
-func Visits(l *ledger.Ledger, now time.Time, query string) ([]Visit, error) {
+func Visits(l *ledger.Ledger, now time.Time, query string) ([]flow.Visit, error) {
 	first, err := today(l, now)
 	if err != nil {
 		return nil, err
 	}
-	var visits []Visit
+	var visits []flow.Visit
 	serials := map[esp32.MAC]string{}
 	begun := map[string]time.Time{}
 	for e, err := range l.Entries(first) {
 		if err != nil {
 			return nil, err
 		}
-		v := Visit{Time: e.Time, MAC: e.MAC, Slot: e.Slot, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds}
+		v := flow.Visit{Time: e.Time, MAC: e.MAC, Slot: e.Slot, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds}
 		switch {
 		case e.Serial != "":
 			serials[e.MAC] = e.Serial

@@ -145,6 +145,8 @@ func (s *SlotStatus) unlabelled(e Event) {
 type Visit struct {
 	Time    time.Time
 	MAC     esp32.MAC // zero where the device never told
+	Serial  string
+	Slot    string
 	Verdict record.Verdict
 	Code    string
 	Already bool

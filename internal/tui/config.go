@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"time"
-
 	"station/internal/efuse"
 	"station/internal/esp32"
 	"station/internal/flow"
@@ -20,18 +18,18 @@ type Config struct {
 	Columns    int      // of the fixture; 0 lets the window decide
 	Day        flow.Day // what the station did today already
 
-	Shift   *Shift                              // asked before Start
-	Today   func() (flow.Day, error)            // asked before Start, where Day is not known yet
-	Start   func() error                        // begins the line; nil where it runs already
-	Quit    func()                              // stops the line, which tells line.done when it has ended
-	Pause   func(on bool)                       // no new device begins while it is on
-	Retry   func(slot string)                   // the device in the slot once more
-	Ack     func(slot string)                   // a person has seen the failure; nil asks for none
-	Scan    func(slot, serial string) error     // binds a serial: to the slot that waits for it, or with slot "" to the next device
-	Bell    func()                              // one sound
-	Health  func() Health                       // asked once a second while the line runs
-	History func(query string) ([]Row, error)   // devices of the day; query is part of a MAC or serial
-	Detail  func(mac esp32.MAC) (Detail, error) // what the ledger knows of a device
+	Shift   *Shift                                   // asked before Start
+	Today   func() (flow.Day, error)                 // asked before Start, where Day is not known yet
+	Start   func() error                             // begins the line; nil where it runs already
+	Quit    func()                                   // stops the line, which tells line.done when it has ended
+	Pause   func(on bool)                            // no new device begins while it is on
+	Retry   func(slot string)                        // the device in the slot once more
+	Ack     func(slot string)                        // a person has seen the failure; nil asks for none
+	Scan    func(slot, serial string) error          // binds a serial: to the slot that waits for it, or with slot "" to the next device
+	Bell    func()                                   // one sound
+	Health  func() Health                            // asked once a second while the line runs
+	History func(query string) ([]flow.Visit, error) // devices of the day; query is part of a MAC or serial
+	Detail  func(mac esp32.MAC) (Detail, error)      // what the ledger knows of a device
 }
 
 // Shift is what has to be settled before the line starts, in this order. The
@@ -87,18 +85,6 @@ type Health struct {
 type Part struct {
 	OK    bool
 	Words string
-}
-
-// Row is one device in the history of the day.
-type Row struct {
-	Time    time.Time
-	MAC     esp32.MAC
-	Serial  string
-	Slot    string
-	Verdict record.Verdict
-	Already bool
-	Code    string
-	Seconds float64
 }
 
 // Detail is what an engineer wants to see of one device.

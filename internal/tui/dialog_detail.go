@@ -40,7 +40,7 @@ func (m *Model) openDetail() tea.Cmd {
 }
 
 // detailOf shows a device of the history.
-func (m *Model) detailOf(r Row, from dialog) tea.Cmd {
+func (m *Model) detailOf(r flow.Visit, from dialog) tea.Cmd {
 	d := &detailDialog{title: r.Serial, mac: r.MAC, from: from}
 	m.dialog = d
 	return d.load(m)

@@ -10,6 +10,7 @@ import (
 	"github.com/muesli/termenv"
 
 	"station/internal/esp32"
+	"station/internal/flow"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -204,18 +205,18 @@ func TestPINIsLimited(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	all := []Row{
+	all := []flow.Visit{
 		{Time: morning, MAC: esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Serial: "A-77", Slot: "3", Verdict: record.Pass, Seconds: 17.2},
 		{Time: morning, MAC: esp32.MAC{0x24, 0x0a, 0xc4, 9, 9, 9}, Serial: "A-78", Slot: "1", Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 0.3},
 	}
 	var asked []string
 	cfg := Config{
-		History: func(query string) ([]Row, error) {
+		History: func(query string) ([]flow.Visit, error) {
 			asked = append(asked, query)
 			if query == "broken" {
 				return nil, errors.New("ledger: cannot be read")
 			}
-			var out []Row
+			var out []flow.Visit
 			for _, r := range all {
 				if strings.Contains(r.MAC.String()+r.Serial, query) {
 					out = append(out, r)
@@ -254,9 +255,9 @@ func TestHistory(t *testing.T) {
 
 // An answer that comes late does not replace a newer one.
 func TestHistoryDropsOldAnswers(t *testing.T) {
-	m := screen(t, Config{History: func(string) ([]Row, error) { return []Row{{Serial: "new"}}, nil }}, 100, 24)
+	m := screen(t, Config{History: func(string) ([]flow.Visit, error) { return []flow.Visit{{Serial: "new"}}, nil }}, 100, 24)
 	press(m, "h", "x")
-	send(m, rowsMsg{asked: 1, rows: []Row{{Serial: "old"}}})
+	send(m, rowsMsg{asked: 1, rows: []flow.Visit{{Serial: "old"}}})
 	mustShow(t, m, "new")
 	mustHide(t, m, "old")
 }

@@ -18,9 +18,9 @@ func full(calls *int) Config {
 	ask := func() { *calls++ }
 	return Config{
 		Quit: ask, Pause: func(bool) { ask() }, Retry: func(string) { ask() }, Ack: func(string) { ask() }, Bell: func() {},
-		History: func(string) ([]Row, error) {
+		History: func(string) ([]flow.Visit, error) {
 			ask()
-			return []Row{{Verdict: record.Pass, MAC: esp32.MAC{1}}, {Verdict: record.Scrap}}, nil
+			return []flow.Visit{{Verdict: record.Pass, MAC: esp32.MAC{1}}, {Verdict: record.Scrap}}, nil
 		},
 		Detail: func(esp32.MAC) (Detail, error) { ask(); return Detail{Boot: strings.Repeat("line\n", 60)}, nil },
 	}

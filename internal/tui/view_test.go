@@ -63,7 +63,7 @@ func TestViewFillsTheWindow(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 5, 8, 16, 32} {
 		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true}, {ASCII: true, Columns: 4}} {
 			cfg.Quit, cfg.Ack, cfg.Pause = func() {}, func(string) {}, func(bool) {}
-			cfg.History = func(string) ([]Row, error) { return []Row{{Verdict: record.Pass}}, nil }
+			cfg.History = func(string) ([]flow.Visit, error) { return []flow.Visit{{Verdict: record.Pass}}, nil }
 			for name, keys := range dialogs {
 				m := screen(t, cfg, 80, 24)
 				send(m, anyLine(n))
