@@ -43,14 +43,11 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 	if err != nil {
 		return err
 	}
-	token, err := n.open()
+	token, err := n.ready(file)
 	if err != nil {
 		return err
 	}
 	defer token.Close()
-	if err := ready(file, token.Info()); err != nil {
-		return err
-	}
 	keys, err := fn(token)
 	err = stationFault(bench.TokenFailure(err))
 	var notes []record.Entry
@@ -77,6 +74,19 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "station: %s\n", explain(noted))
 	return err
+}
+
+// ready opens the token, of which the ledger takes notes.
+func (n *noteFlags) ready(file *flow.StationFile) (*hsm.Token, error) {
+	token, err := n.open()
+	if err != nil {
+		return nil, err
+	}
+	if err := ready(file, token.Info()); err != nil {
+		token.Close()
+		return nil, err
+	}
+	return token, nil
 }
 
 func noteCommand(labels []string) string {
@@ -194,14 +204,11 @@ func (n *noteFlags) run(cmd *cobra.Command, labels []string) error {
 	if err != nil {
 		return err
 	}
-	token, err := n.open()
+	token, err := n.ready(file)
 	if err != nil {
 		return err
 	}
 	defer token.Close()
-	if err := ready(file, token.Info()); err != nil {
-		return err
-	}
 	keys, err := token.Keys(cmd.Context())
 	if err != nil {
 		return stationFault(bench.TokenFailure(err))
