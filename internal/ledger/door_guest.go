@@ -21,7 +21,7 @@ var errNoDoor = errors.New("it lets nobody write beside it")
 // moments.
 func (l *Ledger) visit() error {
 	var err error
-	for range 12 { // of a tenth of a second each
+	for range patience {
 		if l.w, err = openWriter(l.path, l.first.Simulated, l.read.f); !errors.Is(err, ErrLocked) {
 			return err
 		}

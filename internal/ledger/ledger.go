@@ -105,9 +105,24 @@ func (l *Ledger) take() (err error) {
 	if l.opt.Guest {
 		return l.visit()
 	}
-	l.w, err = openWriter(l.path, l.first.Simulated, l.read.f)
+	for range patience {
+		if l.w, err = openWriter(l.path, l.first.Simulated, l.read.f); !errors.Is(err, ErrLocked) {
+			return err
+		}
+		c, noDoor := l.knock()
+		if noDoor == nil {
+			c.Close()
+		}
+		if !errors.Is(noDoor, errNoDoor) { // a line, which keeps it
+			return err
+		}
+	}
 	return err
 }
+
+// patience is how often the lock is tried, some 50 ms each time: who has it and
+// no door may be a command that is about to end. A variable for tests.
+var patience = 20
 
 // look opens the file for reading and makes sure that it is a ledger that can
 // be used.
