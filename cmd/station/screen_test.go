@@ -108,3 +108,26 @@ func TestShiftOnATerminal(t *testing.T) {
 	}
 	w.run(0, "ledger", "verify")
 }
+
+// A PIN that is mistyped on the screen is asked for again.
+func TestMistypedPINOnATerminal(t *testing.T) {
+	w := newWorkplace(t)
+	path := filepath.Join(w.dir, "station.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), "&pin-source=file:"+w.hsm+"/pin", "", 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil || text == string(b) {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	term := w.onScreen(100, 40, "run", "--job", "example/job.toml", "--operator", "anna", "--port", "socket://127.0.0.1:1")
+	term.Wait("PIN of the key token", "It is not shown")
+	term.Press("123123", "enter")
+	term.Wait("The key token's PIN is wrong.", "CKR_PIN_INCORRECT")
+	term.Press(testPIN, "enter")
+	term.Wait("Burn plan of station-example")
+	term.Press("ctrl+c")
+	term.Exit()
+	term.Restored()
+}

@@ -15,7 +15,7 @@ var (
 	ErrNoToken = errors.New("no such token")
 	// ErrBlank: the token is there but was never initialised, or has no user PIN.
 	ErrBlank = errors.New("the token is not initialised")
-	// ErrPIN: the token refused the PIN. This process does not try again.
+	// ErrPIN: the token refused the PIN. This process does not give it again.
 	ErrPIN = errors.New("the token refused the PIN")
 	// ErrNoPIN: there is no source for the PIN, or the source is not fit.
 	ErrNoPIN = errors.New("no PIN")

@@ -5,7 +5,7 @@
 // derivation (policy derived), written by the module straight into locked
 // memory, or wrapped to an RSA key of this run (policies shared and random).
 // No key of the station itself can leave at all, and a key whose attributes
-// would let it is refused. A wrong PIN is tried once in the life of the
+// would let it is refused. No wrong PIN is given twice in the life of the
 // process. Nothing that this package returns, prints or logs holds a key or a
 // PIN, other than the Secret of a DeviceKey.
 //

@@ -23,9 +23,7 @@ type module struct {
 	refs  int
 	ready bool // between C_Initialize and C_Finalize
 	life  int  // counts initialisations: handles of an earlier life are dead
-	// refused tells by serial number which tokens said no to a PIN. They are
-	// not asked again in this process.
-	refused map[string]error
+	refused refusals
 }
 
 var loaded = struct {
@@ -73,7 +71,7 @@ func load(path string) (*module, error) {
 	if c == nil {
 		return nil, fmt.Errorf("%w: %s: cannot be loaded", ErrNoModule, path)
 	}
-	m := &module{path: path, ctx: c, fn: fn, turn: make(chan struct{}, 1), refused: map[string]error{}}
+	m := &module{path: path, ctx: c, fn: fn, turn: make(chan struct{}, 1), refused: newRefusals()}
 	loaded.modules[path] = m
 	return m, nil
 }

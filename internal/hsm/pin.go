@@ -2,6 +2,8 @@ package hsm
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +39,33 @@ func readPIN(cfg Config, token string) (*secret.Bytes, error) {
 		return nil, fmt.Errorf("%w: nothing was typed", ErrNoPIN)
 	}
 	return pin, nil
+}
+
+// refusals are the PINs that tokens refused in this process, as digests under
+// a random key, which say nothing outside of it.
+type refusals struct {
+	key   [32]byte
+	known map[[sha256.Size]byte]error
+}
+
+func newRefusals() refusals {
+	r := refusals{known: map[[sha256.Size]byte]error{}}
+	_, _ = rand.Read(r.key[:]) // never fails
+	return r
+}
+
+// print is the digest of a PIN for the token of that serial number; nil is the
+// one that is typed at its key pad.
+func (r refusals) print(serial string, pin *secret.Bytes) (sum [sha256.Size]byte, err error) {
+	page, err := secret.Make(len(r.key) + len(serial) + 1 + pin.Len())
+	if err != nil {
+		return sum, err
+	}
+	defer page.Destroy()
+	b := page.Reveal()
+	copy(b[copy(b, r.key[:]):], serial+"\x00")
+	copy(b[len(b)-pin.Len():], pin.Reveal())
+	return sha256.Sum256(b), nil
 }
 
 // pinFile reads a PIN, without the line end behind it, into locked memory. A

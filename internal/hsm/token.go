@@ -29,6 +29,7 @@ type Token struct {
 	// pin is kept for the next login after a loss, in locked memory, until
 	// Close or until the token refuses it.
 	pin      *secret.Bytes
+	refused  error               // what the token said against a PIN that a person gave
 	wrapping *rsa.PrivateKey     // what keys leave the token under; of this run
 	wrapper  pkcs11.ObjectHandle // its public half in the session, 0: not yet
 	sha1     bool                // the token has RSA-OAEP with SHA-1 only
@@ -190,11 +191,12 @@ func (t *Token) login() error {
 	return nil
 }
 
-// givePIN logs in. Whatever a token says against a PIN is final for this
-// process, so that no loop and no second station window can lock it.
+// givePIN logs in. What a token says against a PIN is final for this PIN in this
+// process, so that no loop and no second station window can lock it. A person
+// is asked once in the life of a Token.
 func (t *Token) givePIN(s pkcs11.SessionHandle, info Info) error {
-	if err := t.mod.refused[info.Serial]; err != nil {
-		return err
+	if t.refused != nil {
+		return t.refused
 	}
 	if err := mayTry(info); err != nil {
 		return err
@@ -206,14 +208,23 @@ func (t *Token) givePIN(s pkcs11.SessionHandle, info Info) error {
 			return fmt.Errorf("login: %w", err)
 		}
 	}
-	err := failure("login", t.mod.fn.login(s, pkcs11.CKU_USER, t.pin))
+	print, err := t.mod.refused.print(info.Serial, t.pin)
+	if err != nil {
+		return err
+	}
+	if err = t.mod.refused.known[print]; err == nil {
+		err = failure("login", t.mod.fn.login(s, pkcs11.CKU_USER, t.pin))
+	}
 	switch {
 	case isCode(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN): // another Token of this process did it
 		return nil
 	case errors.Is(err, ErrPIN):
-		t.mod.refused[info.Serial] = err
+		t.mod.refused.known[print] = err
 		t.pin.Destroy()
 		t.pin = nil
+		if t.cfg.URI.PINSource == "" {
+			t.refused = err
+		}
 	}
 	return err
 }

@@ -1,9 +1,13 @@
 package tui
 
 import (
+	"errors"
+
 	"github.com/charmbracelet/bubbles/cursor"
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"station/internal/flow"
 )
 
 // dialog is what stands in the place of the line while an operator is asked
@@ -92,9 +96,18 @@ func (q *question) said(m *Model, w int) []string {
 	case q.busy:
 		return []string{"", m.style.dim.s(m.lang.wait)}
 	case q.err != nil:
-		lines := []string{""}
-		for _, l := range wrap(clean(q.err.Error()), w, 3, m.style.signs.ellipsis) {
-			lines = append(lines, m.style.alarm.s(l))
+		lines, text := []string{""}, q.err.Error()
+		var f *flow.Failure
+		if errors.As(q.err, &f) { // first what it means, then what an engineer wants to know
+			kind := f.Kind()
+			sentence, _ := m.lang.failure(string(kind.Code), kind.Sentence, kind.Action)
+			lines = append(lines, m.style.alarm.s(fit(sentence, w)))
+		}
+		for _, l := range wrap(clean(text), w, 3, m.style.signs.ellipsis) {
+			if f == nil {
+				l = m.style.alarm.s(l)
+			}
+			lines = append(lines, l)
 		}
 		return lines
 	}
