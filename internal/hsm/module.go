@@ -19,10 +19,10 @@ type module struct {
 	ctx  *pkcs11.Ctx
 	fn   functions
 	// turn is held during every call into the library and guards what is below.
-	turn  chan struct{}
-	refs  int
-	ready bool // between C_Initialize and C_Finalize
-	life  int  // counts initialisations: handles of an earlier life are dead
+	turn    chan struct{}
+	refs    int
+	ready   bool // between C_Initialize and C_Finalize
+	life    int  // counts initialisations: handles of an earlier life are dead
 	refused refusals
 }
 
