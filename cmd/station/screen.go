@@ -150,6 +150,12 @@ func (s *lineScreen) config(language string, job *flow.Job) tui.Config {
 		Language: language, ASCII: tui.PlainASCII(os.Getenv, runtime.GOOS == "windows"), NoColor: tui.WithoutColor(os.Getenv),
 		Pause: func(on bool) { s.line().Pause(on) },
 		Retry: func(slot string) { s.line().Retry(slot) },
+		Hand: func(slot string) flow.Hand {
+			if s.line() == nil { // a shift that has not begun
+				return flow.HandNone
+			}
+			return s.line().Hand(slot)
+		},
 	}
 	if job.Line.Acknowledge {
 		cfg.Ack = func(slot string) { s.line().Ack(slot) }

@@ -112,7 +112,12 @@ func TestPortOfAnotherProgram(t *testing.T) {
 		chip := map[string]*sim.Chip{"1": free, "2": held}[e.Slot]
 		switch {
 		case e.Event == flow.StepStarted && e.Step == "boot":
-			time.AfterFunc(50*time.Millisecond, func() { chip.PressReset(false) }) // a hand is not faster
+			go func() { // a person does what the screen says
+				for s.line.Hand(e.Slot) != flow.HandApp && ctx.Err() == nil {
+					time.Sleep(5 * time.Millisecond)
+				}
+				chip.PressReset(false)
+			}()
 		case e.Event == flow.DevicePassed && e.Slot == "1":
 			time.AfterFunc(retryTwice, func() { other.Close() })
 		}

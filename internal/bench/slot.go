@@ -41,8 +41,26 @@ func (p Place) Slot() flow.Slot {
 	if p.Ports == (port.System{}) {
 		p.Ports = port.Host
 	}
-	s := &slot{Place: p, options: esploader.Options{Reset: string(p.Reset)}}
-	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, Again: func() { s.again.Store(true) }}
+	s := &slot{Place: p}
+	s.options = esploader.Options{Reset: string(p.Reset), ByHand: s.byHand}
+	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, Hand: s.hand, Again: func() { s.again.Store(true) }}
+}
+
+func (s *slot) byHand(what string) {
+	s.wanted.Store(what)
+	if what != "" {
+		s.manual.Store(true)
+	}
+}
+
+// hand is what is wanted now. Between two devices the slot looks for one again
+// and again; what it wants of the next one does not change meanwhile.
+func (s *slot) hand() flow.Hand {
+	if s.looking.Load() && s.manual.Load() {
+		return flow.HandLoader
+	}
+	wanted, _ := s.wanted.Load().(string)
+	return flow.Hand(wanted)
 }
 
 type slot struct {
@@ -54,6 +72,10 @@ type slot struct {
 	absent  bool      // the port itself is not there
 	came    time.Time // when it was last absent
 	warned  bool
+
+	wanted  atomic.Value // string: what the loader waits for, of a hand
+	manual  atomic.Bool  // a hand was needed here before
+	looking atomic.Bool  // for the next device
 }
 
 func (s *slot) open() (*esploader.Loader, error) {
@@ -83,6 +105,8 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 		}
 		return l, nil
 	}
+	s.looking.Store(true)
+	defer s.looking.Store(false)
 	var changes <-chan struct{}
 	if watch, err := s.Ports.Watch(s.Port); err == nil {
 		defer watch.Close()

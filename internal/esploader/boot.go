@@ -34,10 +34,15 @@ func (l *Loader) boot(ctx context.Context, done func(log []byte) bool) ([]byte, 
 	if err := l.hostBaud(InitialBaud); err != nil {
 		return nil, err
 	}
+	err := errors.ErrUnsupported
 	if l.opts.Reset != ResetManual {
-		if err := l.drive(ctx, l.intoApp()); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		if err = l.drive(ctx, l.intoApp()); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err
 		}
+	}
+	if err != nil && len(l.have) == 0 {
+		l.byHand(ToApp)
+		defer l.byHand("")
 	}
 	log := slices.Clone(l.have)
 	l.have, l.dirty = nil, false
@@ -47,6 +52,7 @@ func (l *Loader) boot(ctx context.Context, done func(log []byte) bool) ([]byte, 
 		}
 		log = append(log, l.have...)
 		l.have = nil
+		l.byHand("") // it starts
 		if len(log) > maxLog {
 			return log, errors.New("the console does not end")
 		}

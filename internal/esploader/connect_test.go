@@ -3,6 +3,7 @@ package esploader
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -113,8 +114,17 @@ func TestWaitForTheLoader(t *testing.T) {
 			r.mode, r.noLines = "off", name == "no lines"
 			r.after(40*time.Second, func() { r.enter(true) })
 			begin := time.Now()
+			var hand []string
+			opts.ByHand = func(what string) {
+				if len(hand) == 0 || hand[len(hand)-1] != what {
+					hand = append(hand, what)
+				}
+			}
 			if err := New(r, opts).Connect(t.Context()); err != nil {
 				t.Fatalf("%s: %v", name, err)
+			}
+			if want := []string{ToLoader, ""}; !slices.Equal(hand, want) {
+				t.Errorf("%s: a hand was asked for %q, want %q", name, hand, want)
 			}
 			if d := time.Since(begin); d < 40*time.Second || d > 41*time.Second {
 				t.Errorf("%s: took %v", name, d)
@@ -222,11 +232,21 @@ func TestBootThatNeverSaysIt(t *testing.T) {
 func TestBootByHand(t *testing.T) {
 	r := newROM(t, 0)
 	r.console = "READY\r\n"
-	connected(t, r, Options{Reset: ResetManual}, func(ctx context.Context, l *Loader) {
-		r.after(20*time.Second, func() { r.enter(false) })
+	var hand []string
+	connected(t, r, Options{Reset: ResetManual, ByHand: func(what string) { hand = append(hand, what) }}, func(ctx context.Context, l *Loader) {
+		hand = nil
+		r.after(20*time.Second, func() {
+			if !slices.Equal(hand, []string{ToApp}) {
+				t.Errorf("a hand is asked for %q, want %q", hand, ToApp)
+			}
+			r.enter(false)
+		})
 		log, err := l.Boot(ctx, func(log []byte) bool { return strings.Contains(string(log), "READY") })
 		if err != nil || !strings.HasPrefix(string(log), "ets") || len(r.lines) != 0 {
 			t.Errorf("got %q, %v, lines %v", log, err, r.lines)
+		}
+		if hand[len(hand)-1] != "" {
+			t.Errorf("a hand is still asked for %q", hand[len(hand)-1])
 		}
 	})
 }

@@ -56,10 +56,26 @@ type Options struct {
 	// whatever the flash holds: the way of other tools, to compare with.
 	AlwaysErase bool
 
+	// ByHand hears what a person or the fixture has to do now, ToLoader or ToApp,
+	// and "" when it has been done or nobody waits for it any more.
+	ByHand func(what string)
+
 	// Trace sees each frame without its SLIP framing, sent ('>') or received
 	// ('<'). Values on their way to or from the key block read as ****. The
 	// frame is valid during the call only.
 	Trace func(dir byte, frame []byte)
+}
+
+// What Options.ByHand is told.
+const (
+	ToLoader = "loader" // reset the chip with GPIO0 held low
+	ToApp    = "app"    // reset it
+)
+
+func (l *Loader) byHand(what string) {
+	if l.opts.ByHand != nil {
+		l.opts.ByHand(what)
+	}
 }
 
 // Stats counts what went over the wire since New.

@@ -14,10 +14,23 @@ type Slot struct {
 	// io.EOF when there will be none any more, and calls removed when the
 	// device that was there before has left.
 	Next func(ctx context.Context, removed func()) (Loader, error)
+	// Hand tells what a person has to do at a slot that cannot reset its device;
+	// nil where none can be needed.
+	Hand func() Hand
 	// Again makes the device that is there the next one; nil where the slot
 	// cannot do that.
 	Again func()
 }
+
+// Hand is what a person has to do at a device.
+type Hand string
+
+// What a hand does.
+const (
+	HandNone   Hand = ""
+	HandLoader Hand = "loader" // reset it with GPIO0 held low
+	HandApp    Hand = "app"    // reset it
+)
 
 // Line runs the procedure in several slots at once.
 type Line struct {
@@ -174,6 +187,16 @@ func (l *Line) change() {
 		close(l.changed)
 	}
 	l.changed = make(chan struct{})
+}
+
+// Hand tells what a person has to do at a slot's device.
+func (l *Line) Hand(slot string) Hand {
+	for _, s := range l.Slots {
+		if s.Name == slot && s.Hand != nil {
+			return s.Hand()
+		}
+	}
+	return HandNone
 }
 
 // Pause starts no new device while on; devices that were begun go on.

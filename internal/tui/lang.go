@@ -23,6 +23,7 @@ type language struct {
 	// The tile.
 	passed, already, remove, free                string
 	ready, empty, plugIn, doNotUnplug, holdShort string
+	hands                                        map[flow.Hand]string
 	scanNow, ackNow                              string
 	left, step, visit, passedOf, sec             string
 	slot, space, enter, esc, arrows              string

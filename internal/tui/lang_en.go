@@ -33,6 +33,10 @@ var english = language{
 
 	passed: "Sealed.", already: "Sealed before, all is right.", remove: "Take the device out.",
 	free: "Taken out. Ready for the next device.", ready: "READY", empty: "EMPTY", plugIn: "Plug a device in.",
+	hands: map[flow.Hand]string{
+		flow.HandLoader: "Hold BOOT, press EN (reset), let go of BOOT.",
+		flow.HandApp:    "Press EN (reset) once.",
+	},
 	doNotUnplug: "DO NOT UNPLUG", holdShort: "DO NOT UNPLUG", scanNow: "Scan the serial number of this device.", ackNow: "Seen? Press %[1]s.",
 	left: "%[1]s left", step: "step %[1]d of %[2]d", visit: "visit %[1]d", passedOf: "%[1]d of %[2]d passed", sec: "%[1]s s", slot: "slot %[1]s",
 	space: "Space", enter: "Enter", esc: "Esc", arrows: "arrows",

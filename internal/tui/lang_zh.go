@@ -46,6 +46,10 @@ var chinese = language{
 
 	passed: "已封装。", already: "以前已封装，一切正常。", remove: "请取出设备。",
 	free: "已取出。可以放入下一个设备。", ready: "就绪", empty: "空", plugIn: "请放入设备。",
+	hands: map[flow.Hand]string{
+		flow.HandLoader: "请按住 BOOT，按一下 EN（复位），再松开 BOOT。",
+		flow.HandApp:    "请按一下 EN（复位）。",
+	},
 	doNotUnplug: "请勿拔出 DO NOT UNPLUG", holdShort: "请勿拔出", scanNow: "请扫描此设备的序列号。", ackNow: "看到了吗？请按 %[1]s。",
 	left: "剩余 %[1]s", step: "第 %[1]d 步，共 %[2]d 步", visit: "第 %[1]d 次", passedOf: "合格 %[1]d / %[2]d", sec: "%[1]s 秒", slot: "槽 %[1]s",
 	space: "空格", enter: "回车", esc: "Esc", arrows: "方向键",

@@ -170,8 +170,25 @@ func (m *Model) insideIdle(s *flow.SlotStatus, w, h int) []line {
 			lines = append(asLines(big("READY", w, h/2, m.style.ascii), line{paint: st.edge, center: true, rank: 2}), line{rank: 2}, lines[0])
 		}
 		lines = append(lines, line{text: m.lang.plugIn, center: true, rank: 1})
+		lines = append(lines, m.handLines(s, w)...)
 	}
 	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
+}
+
+// hand is what a person has to do at the device, which cannot be reset over its
+// port.
+func (m *Model) hand(s *flow.SlotStatus) string {
+	if m.cfg.Hand == nil {
+		return ""
+	}
+	return m.lang.hands[m.cfg.Hand(s.Name)]
+}
+
+func (m *Model) handLines(s *flow.SlotStatus, w int) (lines []line) {
+	for _, text := range wrap(m.hand(s), w, 2, m.style.signs.ellipsis) {
+		lines = append(lines, line{text: text, paint: m.style.bold, center: true, rank: 1})
+	}
+	return lines
 }
 
 // ready reports whether a device that is plugged in now would be started.

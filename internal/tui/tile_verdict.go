@@ -48,6 +48,9 @@ func (m *Model) say(s *flow.SlotStatus) (sentence, action string) {
 		action += " " + fmt.Sprintf(m.lang.ackNow, m.lang.space)
 	case s.Removed:
 		action = m.lang.free
+		if hand := m.hand(s); hand != "" {
+			action += " " + hand
+		}
 	}
 	return sentence, action
 }

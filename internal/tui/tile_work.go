@@ -20,6 +20,7 @@ func (m *Model) insideWork(s *flow.SlotStatus, w, h int) []line {
 		}
 	}
 	lines = append(lines, line{rank: 9}, line{text: m.stepLine(s, w), paint: m.style.bold})
+	lines = append(lines, m.handLines(s, w)...)
 	if s.Total > 0 {
 		lines = append(lines, line{text: m.bar(s, w), rank: 1}, line{text: m.numbers(s, w), rank: 2})
 	}

@@ -57,11 +57,37 @@ func anyLine(n int) eventsMsg {
 	return out
 }
 
+// Where a port cannot reset its device the tile tells what a person has to do:
+// before a device, at work, and when one was taken out.
+func TestWhatAHandHasToDo(t *testing.T) {
+	for language, texts := range map[string]map[flow.Hand]string{"en": english.hands, "zh": chinese.hands} {
+		wanted := flow.HandLoader
+		m := screen(t, Config{Language: language, Hand: func(slot string) flow.Hand {
+			if slot != "1" {
+				t.Errorf("asked for slot %q", slot)
+			}
+			return wanted
+		}}, 120, 24)
+		send(m, eventsMsg{{Time: morning, Event: flow.LineReady, Slots: []string{"1"}}})
+		mustShow(t, m, texts[flow.HandLoader])
+		wanted = flow.HandApp
+		send(m, started("1"))
+		mustShow(t, m, texts[flow.HandApp])
+		wanted = flow.HandNone
+		mustHide(t, m, texts[flow.HandApp], texts[flow.HandLoader])
+		send(m, passed("1"))
+		wanted = flow.HandLoader
+		mustHide(t, m, texts[flow.HandLoader]) // the next one comes later
+		send(m, flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
+		mustShow(t, m, texts[flow.HandLoader])
+	}
+}
+
 // The view fills the window exactly, whatever its size and whatever is shown.
 func TestViewFillsTheWindow(t *testing.T) {
 	dialogs := map[string][]string{"the line": nil, "help": {"?"}, "details": {"right", "enter"}, "quit": {"q"}, "history": {"h"}}
 	for _, n := range []int{0, 1, 2, 3, 5, 8, 16, 32} {
-		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true}, {ASCII: true, Columns: 4}} {
+		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true, Hand: func(string) flow.Hand { return flow.HandLoader }}, {ASCII: true, Columns: 4}} {
 			cfg.Quit, cfg.Ack, cfg.Pause = func() {}, func(string) {}, func(bool) {}
 			cfg.History = func(string) ([]flow.Visit, error) { return []flow.Visit{{Verdict: record.Pass}}, nil }
 			for name, keys := range dialogs {
