@@ -207,6 +207,9 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 			if err != nil {
 				return stationFault(err)
 			}
+			if b.Guest() {
+				warning("a line has this ledger open; if it makes this batch, it halts at its next device (E-BATCH)")
+			}
 		}
 		station := ""
 		if file, err := flow.LoadStation(c.ledgerFlags.station); err == nil {

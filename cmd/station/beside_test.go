@@ -83,7 +83,9 @@ func TestCommandsBesideALine(t *testing.T) {
 		if said := tr.command(2, "batch", "open", "b7", "--devices", "5", "--operator", "bob"); !strings.Contains(said, "was opened before") {
 			t.Errorf("a batch of the same name: %s", said)
 		}
-		tr.command(0, "batch", "close", "b7", "--operator", "carl", "--anyway", "order cancelled", "--out", "b7.certificate")
+		if said := tr.command(0, "batch", "close", "b7", "--operator", "carl", "--anyway", "order cancelled", "--out", "b7.certificate"); !strings.Contains(said, "if it makes this batch, it halts") {
+			t.Errorf("batch close beside a line: got %s", said)
+		}
 		tr.command(0, "ledger", "release", aside.String(), "--operator", "eve", "--reason", "wrong job file")
 		tr.command(0, "key", "recover", mac, "--operator", "eve", "--reason", "audit", "--to", filepath.Join(f.dir, "officer.pem"), "--out", "key.wrapped")
 		tr.command(0, "ledger", "checkpoint", "--out", "head.checkpoint")

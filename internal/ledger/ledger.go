@@ -195,6 +195,10 @@ func (l *Ledger) Origin() string { return l.first.Origin }
 // Simulated tells whether the ledger holds what was made on virtual devices.
 func (l *Ledger) Simulated() bool { return l.first.Simulated }
 
+// Guest tells whether another process has the ledger open for writing and
+// appends for this one.
+func (l *Ledger) Guest() bool { return l.guest }
+
 // Close ends all use of the ledger. Entries are on disk before, always.
 func (l *Ledger) Close() error {
 	var err error
