@@ -168,11 +168,7 @@ func (l *Ledger) inspect(s *snapshot) error {
 		return ErrNewer
 	}
 	for _, name := range buckets {
-		_, err := s.bucket(name)
-		if (name == inRecent || name == inTokens) && errors.Is(err, boltfile.ErrNoBucket) {
-			err = s.older()
-		}
-		if err != nil {
+		if _, err := s.bucket(name); err != nil {
 			return err
 		}
 	}

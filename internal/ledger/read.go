@@ -76,10 +76,23 @@ func (s *snapshot) bucket(name string) (boltfile.Bucket, error) {
 		return b, nil
 	}
 	b, err := s.Bucket(name)
+	if errors.Is(err, boltfile.ErrNoBucket) && s.olderThan(name) {
+		b, err = boltfile.Empty(), nil
+	}
 	if err == nil {
 		s.buckets[name] = b
 	}
 	return b, err
+}
+
+// olderThan tells whether the projections are of a version that had no such
+// bucket yet. They are made anew when the ledger is next opened for writing.
+func (s *snapshot) olderThan(name string) bool {
+	if name != inRecent && name != inTokens {
+		return false
+	}
+	version, found, err := lookupNumber(s, inState, stateProjection)
+	return err == nil && found && version < projection
 }
 
 func (s *snapshot) get(bucket, key string) ([]byte, error) {
@@ -235,9 +248,6 @@ func (l *Ledger) TokenKeys(serial string) (list []record.Entry, err error) {
 		list = nil
 		prefix := serial + "\x00"
 		for it, err := range s.items(inTokens, prefix) {
-			if errors.Is(err, boltfile.ErrNoBucket) {
-				return s.older()
-			}
 			if err != nil || !strings.HasPrefix(string(it.Key), prefix) {
 				return err
 			}

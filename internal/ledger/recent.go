@@ -2,11 +2,9 @@ package ledger
 
 import (
 	"encoding/binary"
-	"errors"
 	"maps"
 
 	"station/internal/esp32"
-	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
 
@@ -112,11 +110,6 @@ func (s *snapshot) recentDevices() (map[string]tail, error) {
 	}
 	all := map[string]tail{}
 	for it, err := range s.items(inRecent, "") {
-		if errors.Is(err, boltfile.ErrNoBucket) {
-			if err = s.older(); err == nil {
-				break
-			}
-		}
 		if err == nil {
 			err = addRecent(all, it.Key, it.Value)
 		}
@@ -126,16 +119,6 @@ func (s *snapshot) recentDevices() (map[string]tail, error) {
 	}
 	s.recent = all
 	return all, nil
-}
-
-// older returns nil if the projections are of a version without recent devices
-// and without tokens.
-func (s *snapshot) older() error {
-	version, found, err := lookupNumber(s, inState, stateProjection)
-	if err == nil && (!found || version >= projection) {
-		err = corrupt("a bucket is missing")
-	}
-	return err
 }
 
 // addRecent checks and adds one.
@@ -153,9 +136,6 @@ func addRecent(all map[string]tail, key, value []byte) error {
 // tailOf returns the tail of one device; a zero one if its projection is whole.
 func tailOf(r reader, mac esp32.MAC) (tail, error) {
 	payload, found, err := lookup(r, inRecent, string(mac[:]))
-	if s, is := r.(*snapshot); is && errors.Is(err, boltfile.ErrNoBucket) {
-		return tail{}, s.older()
-	}
 	if err != nil || !found {
 		return tail{}, err
 	}

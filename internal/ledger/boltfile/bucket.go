@@ -26,6 +26,13 @@ type Bucket struct {
 	inline *page // the whole bucket, where it is small enough to stand in its parent's value
 }
 
+// Empty is a bucket without items.
+func Empty() Bucket {
+	p := page{b: make([]byte, headerSize)}
+	native.PutUint16(p.b[8:], flagLeaf)
+	return Bucket{inline: &p}
+}
+
 func (s *Snapshot) rootBucket() Bucket { return Bucket{s: s, root: s.meta.root} }
 
 // Bucket returns the top-level bucket of that name, or ErrNoBucket.
