@@ -15,26 +15,13 @@ import (
 // errNoDoor: nobody answers there.
 var errNoDoor = errors.New("it lets nobody write beside it")
 
-// visit opens the ledger for a guest: for writing if nobody else has it,
-// otherwise at the door of the process that has. That one may be about to open
-// its door, or to end, or be a short command itself: all that is a matter of
-// moments.
-func (l *Ledger) visit() error {
-	var err error
-	for range patience {
-		if l.w, err = openWriter(l.path, l.first.Simulated, l.read.f); !errors.Is(err, ErrLocked) {
-			return err
-		}
-		c, noDoor := l.knock()
-		if noDoor == nil {
-			l.guest = true
-			return c.Close()
-		}
-		if err = fmt.Errorf("%w, and %w", ErrLocked, noDoor); !errors.Is(noDoor, errNoDoor) {
-			return err
-		}
+// knockOnce asks whether this ledger has a door.
+func (l *Ledger) knockOnce() error {
+	c, err := l.knock()
+	if err == nil {
+		err = c.Close()
 	}
-	return fmt.Errorf("%w: it is an older version, or runs on another machine, or another command is at work for long; try again on the machine of the line, or stop the line for a moment", err)
+	return err
 }
 
 // knock goes to the door and makes sure that it is this ledger's.

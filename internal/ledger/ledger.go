@@ -100,22 +100,27 @@ func open(path string, o Options) (*Ledger, error) {
 	return l, nil
 }
 
-// take gets the right to write.
+// take gets the right to write. A guest who finds another process with it gets
+// it at that one's door. That process may be about to open its door, or to end,
+// or be a short command itself: all that is a matter of moments.
 func (l *Ledger) take() (err error) {
-	if l.opt.Guest {
-		return l.visit()
-	}
 	for range patience {
 		if l.w, err = openWriter(l.path, l.first.Simulated, l.read.f); !errors.Is(err, ErrLocked) {
 			return err
 		}
-		c, noDoor := l.knock()
-		if noDoor == nil {
-			c.Close()
+		noDoor := l.knockOnce()
+		if l.opt.Guest {
+			if l.guest = noDoor == nil; l.guest {
+				return nil
+			}
+			err = fmt.Errorf("%w, and %w", ErrLocked, noDoor)
 		}
-		if !errors.Is(noDoor, errNoDoor) { // a line, which keeps it
+		if !errors.Is(noDoor, errNoDoor) { // a line, which keeps it, or the wrong one
 			return err
 		}
+	}
+	if l.opt.Guest {
+		err = fmt.Errorf("%w: it is an older version, or runs on another machine, or another command is at work for long; try again on the machine of the line, or stop the line for a moment", err)
 	}
 	return err
 }
