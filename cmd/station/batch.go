@@ -211,9 +211,9 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 				warning("a line has this ledger open; if it makes this batch, it halts at its next device (E-BATCH)")
 			}
 		}
-		station := ""
-		if file, err := flow.LoadStation(c.ledgerFlags.station); err == nil {
-			station = file.ID
+		_, station, err := c.file()
+		if err != nil {
+			return err
 		}
 		cert, err := qa.Certify(b, key, batch, qa.Certificate{Issued: time.Now(), Station: station, Operator: c.operator,
 			Reason: c.anyway, Software: version(), Token: token.URI()})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,28 +35,27 @@ type ledgerFlags struct {
 	path string
 }
 
-// file is the ledger of --ledger or of the station file.
-func (l *ledgerFlags) file() (string, error) {
-	if l.path != "" {
-		return l.path, nil
-	}
+// file is the ledger of --ledger or of the station file, and that file's ID,
+// if there is one.
+func (l *ledgerFlags) file() (path, station string, err error) {
 	file, err := flow.LoadStation(l.station)
-	if err != nil {
-		return "", err
+	switch {
+	case err == nil:
+		return cmp.Or(l.path, file.Ledger), file.ID, nil
+	case l.path != "":
+		return l.path, "", nil
 	}
-	return file.Ledger, nil
+	return "", "", err
 }
 
 // with opens the ledger, lets f use it and closes it. What f appends carries
 // the ID of the station file, if there is one.
 func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error {
-	path, err := l.file()
+	path, station, err := l.file()
 	if err != nil {
 		return err
 	}
-	if file, err := flow.LoadStation(l.station); err == nil {
-		o.Station = file.ID
-	}
+	o.Station = station
 	book, err := ledger.Open(path, o)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stationFault(fmt.Errorf("there is no ledger %s yet; \"station hsm init\" or the first \"station run\" makes it", path))
@@ -158,7 +158,7 @@ and an old checkpoint with --checkpoint, which this ledger must continue.`,
   station ledger verify --key station-signer.pem --checkpoint 2026-10.checkpoint`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := l.file()
+			path, _, err := l.file()
 			if err != nil {
 				return err
 			}

@@ -44,7 +44,7 @@ in any other way is left alone: restore a backup (docs/recovery.md).`,
 }
 
 func (m *mendFlags) run(out io.Writer) error {
-	path, err := m.file()
+	path, station, err := m.file()
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (m *mendFlags) run(out io.Writer) error {
 	if err != nil {
 		return stationFault(err)
 	}
-	if err := m.mend(path, kept, last.Simulated); err != nil {
+	if err := m.mend(path, station, kept, last.Simulated); err != nil {
 		return err
 	}
 	for f := range ledger.Check(path, nil) {
@@ -169,12 +169,8 @@ func syncFolder(path string) error {
 }
 
 // mend opens the ledger with what is left of it, and notes who decided it.
-func (m *mendFlags) mend(path, kept string, simulated bool) error {
-	o := ledger.Options{Recover: true, Simulated: simulated, Software: version()}
-	if file, err := flow.LoadStation(m.station); err == nil {
-		o.Station = file.ID
-	}
-	book, err := ledger.Open(path, o)
+func (m *mendFlags) mend(path, station, kept string, simulated bool) error {
+	book, err := ledger.Open(path, ledger.Options{Recover: true, Simulated: simulated, Station: station, Software: version()})
 	switch {
 	case errors.Is(err, ledger.ErrLocked): // nothing was done: the copy is of no use
 		return errors.Join(stationFault(bench.LedgerFailure(err)), os.Remove(kept))

@@ -63,12 +63,9 @@ func buildOTA(cmd *cobra.Command, path, keyPath, out string) error {
 		return fmt.Errorf("ota: %s: %s", path, strings.Join(info.Faults, "; "))
 	}
 	public, err := publicPEM(keyPath)
+	key, err := fleetKey[*rsa.PublicKey](public, err)
 	if err != nil {
 		return err
-	}
-	key, ok := public.(*rsa.PublicKey)
-	if !ok {
-		return fmt.Errorf("--key: a key of type %T; an OTA image takes RSA-3072", public)
 	}
 	file, err := otaimage.Seal(image, key)
 	if err != nil {
@@ -82,4 +79,16 @@ func buildOTA(cmd *cobra.Command, path, keyPath, out string) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "image         %d bytes, %s\nOTA image     %d bytes\n", info.Size, info.SHA256, len(file))
 	return nil
+}
+
+// fleetKey is a key of --key, as it was read, for OTA images.
+func fleetKey[K any](read any, err error) (key K, _ error) {
+	if err != nil {
+		return key, err
+	}
+	key, ok := read.(K)
+	if !ok {
+		return key, fmt.Errorf("--key: a key of type %T; an OTA image takes RSA-3072", read)
+	}
+	return key, nil
 }

@@ -87,12 +87,9 @@ func verifyOTA(w io.Writer, path string, data []byte, keyPath string) error {
 		return fmt.Errorf("image: %s is a pre-encrypted OTA image; give the fleet's private key with --key to open it", path)
 	}
 	private, err := privatePEM(keyPath)
+	key, err := fleetKey[*rsa.PrivateKey](private, err)
 	if err != nil {
 		return err
-	}
-	key, ok := private.(*rsa.PrivateKey)
-	if !ok {
-		return fmt.Errorf("--key: a key of type %T; an OTA image takes RSA-3072", private)
 	}
 	image, err := otaimage.Open(data, key)
 	if err != nil {
