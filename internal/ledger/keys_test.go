@@ -1,0 +1,91 @@
+package ledger
+
+import (
+	"errors"
+	"testing"
+
+	"station/internal/record"
+)
+
+func TestKeysAreUnique(t *testing.T) {
+	l := start(t, bench)
+	assign := func(n int, id, policy string) error {
+		_, err := l.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(n), KeyID: id, Policy: policy})
+		return err
+	}
+	for _, c := range []struct {
+		n          int
+		id, policy string
+		want       error
+	}{
+		{1, "k1", "derived", nil},
+		{1, "k1", "derived", nil}, // said twice
+		{2, "k1", "derived", record.ErrKeyTaken},
+		{1, "k2", "derived", record.ErrKeyBound},
+		{2, "k1", "shared", record.ErrKeyTaken},
+		{2, "fleet", "shared", nil},
+		{3, "fleet", "shared", nil},
+		{4, "fleet", "derived", record.ErrKeyTaken},
+		{2, "k2", "derived", record.ErrKeyBound},
+		{4, "k4", "random", nil},
+	} {
+		if err := assign(c.n, c.id, c.policy); !errors.Is(err, c.want) {
+			t.Errorf("device %d, %s, %s: got %v, want %v", c.n, c.id, c.policy, err, c.want)
+		}
+	}
+	if owner, bound, err := l.KeyOwner("fleet"); !owner.IsZero() || !bound || err != nil {
+		t.Errorf("shared key: %v, %v, %v", owner, bound, err)
+	}
+	if size, _, err := l.Head(); size != 6 || err != nil {
+		t.Errorf("what was refused left entries: %d, %v", size, err)
+	}
+	for _, e := range []record.Entry{{}, {Kind: record.LedgerCreated}, {Kind: record.KeyAssigned, MAC: mac(9)},
+		{Kind: record.KeyAssigned, KeyID: "x"}, {Kind: record.PlanApproved, Plan: "sha256:1"}, {Kind: record.NumberTaken, MAC: mac(9)}} {
+		if _, err := l.Append(e); err == nil {
+			t.Errorf("%+v was taken", e)
+		}
+	}
+}
+
+func TestTokenKeys(t *testing.T) {
+	l := start(t, bench)
+	add(t, l,
+		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "master:a:b:01", Decision: "made"},
+		record.Entry{Kind: record.KeyImported, Token: "2", KeyID: "master:a:b:02"},
+		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "kek:k:03"},
+		record.Entry{Kind: record.KeyImported, Token: "11", KeyID: "kek:k:04"},
+		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "master:a:b:05", Decision: "found"},
+		record.Entry{Kind: record.KeyRemoved, Token: "1", KeyID: "kek:k:03"},
+		record.Entry{Kind: record.KeyImported, KeyID: "kek:of no token:06"})
+	for _, l := range []*Ledger{l, readOnly(t, l.Path())} {
+		list, err := l.TokenKeys("1")
+		if err != nil || len(list) != 2 || list[0].Kind != record.KeyRemoved || list[0].KeyID != "kek:k:03" || list[1].KeyID != "master:a:b:05" {
+			t.Errorf("got %+v, %v", list, err)
+		}
+		if list, err := l.TokenKeys("3"); err != nil || len(list) > 0 {
+			t.Errorf("unknown token: got %+v, %v", list, err)
+		}
+	}
+	if err := l.Rebuild(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, l.Path())
+}
+
+func readOnly(t *testing.T, path string) *Ledger {
+	t.Helper()
+	return reopen(t, path, Options{ReadOnly: true})
+}
+
+func TestApproval(t *testing.T) {
+	l := start(t, bench)
+	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"})
+	for _, c := range []struct {
+		station, digest string
+		want            bool
+	}{{"bench-3", "sha256:1", true}, {"bench-4", "sha256:1", false}, {"bench-3", "sha256:2", false}, {"", "", false}} {
+		if got, err := l.Approved(c.station, c.digest); got != c.want || err != nil {
+			t.Errorf("%+v: got %v, %v", c, got, err)
+		}
+	}
+}
