@@ -1,18 +1,14 @@
 package main
 
 import (
-	"cmp"
-	"flag"
 	"fmt"
-	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the generated documents")
+	"station/internal/bench/matrixtest"
+)
 
 // matrix counts what became of interrupted stations, by what happened to them.
 type matrix struct {
@@ -20,7 +16,7 @@ type matrix struct {
 	planned int
 	tried   int
 	classes []string
-	ends    map[string]map[string]int
+	ends    map[string]matrixtest.Ends
 }
 
 // count adds one trial.
@@ -29,10 +25,10 @@ func (m *matrix) count(class, end string) {
 	defer m.mu.Unlock()
 	m.tried++
 	if m.ends == nil {
-		m.ends = map[string]map[string]int{}
+		m.ends = map[string]matrixtest.Ends{}
 	}
 	if m.ends[class] == nil {
-		m.ends[class] = map[string]int{}
+		m.ends[class] = matrixtest.Ends{}
 	}
 	m.ends[class][end]++
 }
@@ -50,24 +46,14 @@ func (m *matrix) table() string {
 	var b strings.Builder
 	b.WriteString("| what happens to the station | points | how it ends |\n|---|---:|---|\n")
 	for _, class := range m.classes {
-		points := 0
-		var ends []string
-		for _, end := range slices.SortedFunc(maps.Keys(m.ends[class]), func(x, y string) int {
-			return cmp.Or(m.ends[class][y]-m.ends[class][x], strings.Compare(x, y))
-		}) {
-			points += m.ends[class][end]
-			ends = append(ends, fmt.Sprintf("%d %s", m.ends[class][end], end))
-		}
-		fmt.Fprintf(&b, "| %s | %d | %s |\n", class, points, strings.Join(ends, "<br>"))
+		ends, points := m.ends[class].Cell()
+		fmt.Fprintf(&b, "| %s | %d | %s |\n", class, points, ends)
 	}
 	return b.String()
 }
 
-const matrixPath = "../../docs/crash-matrix.md"
-
 // publish prints the matrix when all trials are over and holds it against its
-// section of the document, which lies between two comments. Run with -update
-// after a change. A part of the trials says nothing about the document.
+// section of the document. Run with -update after a change. A part of the trials says nothing about the document.
 func (m *matrix) publish(t *testing.T, section string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -76,21 +62,6 @@ func (m *matrix) publish(t *testing.T, section string) {
 		if t.Failed() || m.tried != m.planned {
 			return
 		}
-		b, err := os.ReadFile(matrixPath)
-		if err != nil {
-			t.Fatal(err)
-		}
-		begin, end := "<!-- "+section+" -->\n", "<!-- end -->"
-		before, rest, ok := strings.Cut(string(b), begin)
-		have, after, closed := strings.Cut(rest, end)
-		if !ok || !closed {
-			t.Errorf("%s has no section %s", matrixPath, section)
-		} else if *update {
-			if err := os.WriteFile(matrixPath, []byte(before+begin+table+end+after), 0o644); err != nil {
-				t.Error(err)
-			}
-		} else if have != table {
-			t.Errorf("%s is not what the tests found; go test ./cmd/station -run Anywhere -update", matrixPath)
-		}
+		matrixtest.Publish(t, section, table, "go test ./cmd/station -run Anywhere")
 	})
 }

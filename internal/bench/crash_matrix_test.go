@@ -1,18 +1,13 @@
 package bench
 
 import (
-	"cmp"
-	"flag"
 	"fmt"
-	"maps"
-	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the generated documents")
+	"station/internal/bench/matrixtest"
+)
 
 // matrix counts how trials end, by what was done to them.
 type matrix struct {
@@ -22,7 +17,7 @@ type matrix struct {
 
 type row struct {
 	class, product string
-	ends           map[string]int
+	ends           matrixtest.Ends
 }
 
 // tryFunc queues one trial: what happens, to what, and the first visits. The
@@ -59,7 +54,7 @@ func (m *matrix) fill(t *testing.T, feed func(l *lab, try tryFunc)) {
 }
 
 // row is where the ends of one class are counted.
-func (m *matrix) row(class, product string) map[string]int {
+func (m *matrix) row(class, product string) matrixtest.Ends {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.rows {
@@ -67,7 +62,7 @@ func (m *matrix) row(class, product string) map[string]int {
 			return r.ends
 		}
 	}
-	ends := map[string]int{}
+	ends := matrixtest.Ends{}
 	m.rows = append(m.rows, row{class, product, ends})
 	return ends
 }
@@ -78,25 +73,16 @@ func (m *matrix) table() string {
 	b.WriteString("| what happens | product | points | how it ends |\n|---|---|---:|---|\n")
 	all := 0
 	for _, r := range m.rows {
-		points := 0
-		var ends []string
-		for _, end := range slices.SortedFunc(maps.Keys(r.ends), func(a, b string) int {
-			return cmp.Or(r.ends[b]-r.ends[a], strings.Compare(a, b))
-		}) {
-			points += r.ends[end]
-			ends = append(ends, fmt.Sprintf("%d %s", r.ends[end], end))
-		}
+		ends, points := r.ends.Cell()
 		all += points
-		fmt.Fprintf(&b, "| %s | %s | %d | %s |\n", r.class, r.product, points, strings.Join(ends, "<br>"))
+		fmt.Fprintf(&b, "| %s | %s | %d | %s |\n", r.class, r.product, points, ends)
 	}
 	fmt.Fprintf(&b, "| **all** | | **%d** | |\n", all)
 	return b.String()
 }
 
-const matrixPath = "../../docs/crash-matrix.md"
-
-// publish prints the matrix and holds it against its section of the document,
-// which lies between two comments. Run with -update after a change.
+// publish prints the matrix and holds it against its section of the document.
+// Run with -update after a change.
 func (m *matrix) publish(t *testing.T, section string) {
 	t.Helper()
 	table := m.table()
@@ -104,21 +90,5 @@ func (m *matrix) publish(t *testing.T, section string) {
 	if raceEnabled {
 		return // fewer points
 	}
-	b, err := os.ReadFile(matrixPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin, end := "<!-- "+section+" -->\n", "<!-- end -->"
-	before, rest, ok := strings.Cut(string(b), begin)
-	have, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("%s has no section %s", matrixPath, section)
-	}
-	if *update {
-		if err := os.WriteFile(matrixPath, []byte(before+begin+table+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if have != table {
-		t.Errorf("%s is not what the tests found; go test ./internal/bench -update", matrixPath)
-	}
+	matrixtest.Publish(t, section, table, "go test ./internal/bench")
 }
