@@ -323,6 +323,31 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// A batch that was opened for a job takes no number for another one, nor for the
+// same one after its files have changed.
+func TestBatchOfOneJob(t *testing.T) {
+	l := start(t, bench)
+	add(t, l, record.Entry{Kind: record.BatchOpened, Batch: "lamps", Job: "lamp", JobHash: "sha256:1"}, record.Entry{Kind: record.BatchOpened, Batch: "any"})
+	for i, c := range []struct {
+		batch, job, digest string
+		err                error
+	}{
+		{"lamps", "lamp", "sha256:1", nil},
+		{"lamps", "bell", "sha256:2", record.ErrBatch},
+		{"lamps", "lamp", "sha256:3", record.ErrBatch},
+		{"any", "bell", "sha256:2", nil},
+		{"never opened", "bell", "sha256:2", nil},
+	} {
+		_, err := l.Reserve(record.Entry{MAC: mac(i), Batch: c.batch, Job: c.job, JobHash: c.digest})
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s, %s of %s: got %v, want %v", c.batch, c.job, c.digest, err, c.err)
+		}
+	}
+	if lot, _, err := l.Lot("batch:lamps"); lot.Reserved != 1 || err != nil {
+		t.Errorf("got %+v, %v, want one number taken", lot, err)
+	}
+}
+
 func TestAppendAllIsAllOrNone(t *testing.T) {
 	l := start(t, bench)
 	bad := append(run(1), record.Entry{Kind: record.KeyAssigned, MAC: mac(2), KeyID: key(1)})
