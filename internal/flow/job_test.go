@@ -98,6 +98,8 @@ func TestJobFaultsNameFileLineAndFix(t *testing.T) {
 		{"missing file", []string{"build/ota_0.bin", "build/ota_9.bin"}, []string{"ota_9.bin: there is no such file; build the project"}},
 		{"weak config", []string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 0"}, []string{"FLASH_CRYPT_CONFIG = 0 weakens"}},
 		{"forbidden fuse", []string{`mode = "release"`, "mode = \"release\"\nfuses = { DIS_CACHE = 1 }"}, []string{"DIS_CACHE"}},
+		{"secure boot v1 without signed images", []string{`mode = "release"`, "mode = \"release\"\nfuses = { ABS_DONE_0 = 1 }"}, []string{"job.toml:40: security.fuses.ABS_DONE_0: switches secure boot on"}},
+		{"secure boot v2 in a table", []string{`mode = "release"`, "mode = \"release\"\n[security.fuses]\nABS_DONE_1 = 1"}, []string{"job.toml:41: security.fuses.ABS_DONE_1: switches secure boot on"}},
 		{"data in an app partition", []string{`partition = "sys"`, `partition = "factory"`}, []string{"sys.bin: no ESP image", "overlaps"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -4,16 +4,25 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"station/internal/efuse"
 	"station/internal/tomlfile"
 )
+
+// secureBootFuses are burned only for a job whose images are signed and whose
+// signing key is known: over unsigned firmware they end the device.
+var secureBootFuses = []string{"ABS_DONE_0", "ABS_DONE_1"}
 
 // plan makes the job's burn plan and puts every reason against it on the line
 // of the job file that asks for it.
 func (j *Job) plan(f *tomlfile.File) {
 	fuses := map[string]uint32{}
 	for name, value := range j.Security.Fuses {
+		if value != 0 && slices.Contains(secureBootFuses, name) {
+			f.Fault("security.fuses."+name, "switches secure boot on, and the job has none: a device would refuse every image that is not signed; leave it out")
+			continue
+		}
 		fuses[name] = value
 	}
 	if c := j.Security.CryptConfig; c != nil {
