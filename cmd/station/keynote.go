@@ -49,7 +49,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 	}
 	defer token.Close()
 	keys, err := fn(token)
-	err = stationFault(bench.TokenFailure(err))
+	err = tokenFault(err)
 	var notes []record.Entry
 	var labels []string
 	for _, k := range keys {

@@ -15,6 +15,7 @@ import (
 	"station/internal/efuse"
 	"station/internal/flow"
 	"station/internal/ledger"
+	"station/internal/port"
 )
 
 func probeCommand(o *options) *cobra.Command {
@@ -41,6 +42,9 @@ the job would do. It resets the device into its loader and changes nothing else.
 const probeTime = 30 * time.Second
 
 func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath string) error {
+	if err := port.Check(portName); err != nil {
+		return fmt.Errorf("probe: %w", err)
+	}
 	ctx, stop := unbroken(ctx)
 	defer stop()
 	var r flow.Runner
@@ -73,7 +77,7 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	place := bench.Place{Name: "1", Port: portName, Reset: reset, Once: true, Warn: warning}
 	loader, err := place.Slot().Next(ctx, func() {})
 	if err != nil {
-		return lineFailure(err)
+		return lineFailure(flow.PortFailure(err))
 	}
 	defer loader.Close()
 	report, err := r.Probe(ctx, loader)

@@ -9,6 +9,7 @@ import (
 
 	"station/internal/bench"
 	"station/internal/flow"
+	"station/internal/port"
 )
 
 // runFlags are those of station run.
@@ -107,6 +108,9 @@ func (r *runFlags) places(job *flow.Job, file *flow.StationFile) ([]flow.Slot, e
 	}
 	var slots []flow.Slot
 	for _, p := range places {
+		if err := port.Check(p.Port); err != nil {
+			return nil, fmt.Errorf("run: slot %s: %w", p.Name, err)
+		}
 		place := bench.Place{Name: p.Name, Port: p.Port, Reset: reset, Once: r.once}
 		if !r.hasScreen() {
 			place.Warn = warning

@@ -27,15 +27,16 @@ func (t *tokenFlags) add(cmd *cobra.Command) {
 
 // open logs in to the token of --hsm or of the station file.
 func (t *tokenFlags) open() (*hsm.Token, error) {
-	uri := t.uri
-	if uri == "" {
-		file, err := flow.LoadStation(t.station)
-		if err != nil {
-			return nil, err
-		}
-		uri = file.TokenURI()
+	file, err := flow.LoadStation(t.station)
+	switch {
+	case t.uri == "" && err != nil:
+		return nil, err
+	case t.uri == "":
+		return openToken(file.TokenURI(), bench.RefusedPINs(file.Ledger), prompt())
+	case err != nil: // a token without a station remembers nothing
+		return openToken(t.uri, "", prompt())
 	}
-	return openToken(uri, prompt())
+	return openToken(t.uri, bench.RefusedPINs(file.Ledger), prompt())
 }
 
 // with logs in to the token for f, whose error is the token's.
@@ -45,16 +46,26 @@ func (t *tokenFlags) with(f func(*hsm.Token) error) error {
 		return err
 	}
 	defer token.Close()
-	return stationFault(bench.TokenFailure(f(token)))
+	return tokenFault(f(token))
 }
 
-// openToken logs in to a token; what can be wrong with it is the station's fault.
-func openToken(text string, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
+// tokenFault is an error of the token: the station's fault, but for what the
+// caller asked for and can have under another name.
+func tokenFault(err error) error {
+	if errors.Is(err, hsm.ErrExists) || errors.Is(err, hsm.ErrLabel) {
+		return err
+	}
+	return stationFault(bench.TokenFailure(err))
+}
+
+// openToken logs in to a token; what can be wrong with it is the station's
+// fault. A PIN that is in the file refused is not given again.
+func openToken(text, refused string, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
 	uri, err := hsm.ParseURI(text)
 	if err != nil {
 		return nil, fmt.Errorf("hsm: %w", err)
 	}
-	token, err := hsm.Open(hsm.Config{URI: uri, Prompt: ask})
+	token, err := hsm.Open(hsm.Config{URI: uri, Prompt: ask, Refused: refused})
 	if err != nil {
 		return nil, stationFault(bench.TokenFailure(err))
 	}

@@ -6,6 +6,8 @@ package bench
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"strings"
 
 	"station/internal/flow"
 	"station/internal/hsm"
@@ -46,13 +48,19 @@ var tokenCodes = []struct {
 }{
 	{context.Canceled, "E-STOPPED"}, // also where the token was busy until then
 	{hsm.ErrPIN, "E-HSM-PIN"},
-	{hsm.ErrNoPIN, "E-HSM-PIN"},
+	{hsm.ErrNoPIN, "E-HSM-NO-PIN"},
 	{hsm.ErrSize, "E-CODING"},
 	{hsm.ErrNoKey, "E-HSM-KEY"},
 	{hsm.ErrAmbiguous, "E-HSM-KEY"},
 	{hsm.ErrAttributes, "E-HSM-KEY"},
 	{hsm.ErrUnavailable, "E-HSM-AWAY"},
 	{hsm.ErrNoToken, "E-HSM-AWAY"},
+}
+
+// RefusedPINs is the file beside a ledger that remembers, as slow salted
+// digests, which PINs a token refused.
+func RefusedPINs(ledgerPath string) string {
+	return strings.TrimSuffix(ledgerPath, filepath.Ext(ledgerPath)) + ".pins.json"
 }
 
 // TokenFailure gives an error of the token its failure code.

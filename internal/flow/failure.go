@@ -114,6 +114,7 @@ var Failures = []FailureKind{
 	{"E-HSM", record.Station, "The key token does not work.", callEng},
 	{"E-HSM-AWAY", record.Station, "The key token is not there.", "Plug the token in; the line goes on by itself."},
 	{"E-HSM-PIN", record.Station, "The key token's PIN is wrong.", callEng},
+	{"E-HSM-NO-PIN", record.Station, "The station has no PIN for the key token.", callEng},
 	{"E-HSM-KEY", record.Station, "The key token does not hold the job's key.", callEng},
 	{"E-LEDGER", record.Station, "The station's records cannot be written.", callEng},
 	{"E-LEDGER-LOCKED", record.Station, "Another program has the station's records open.", "Close the other program, then start again."},

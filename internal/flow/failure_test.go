@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -71,5 +72,23 @@ func TestFailuresDocument(t *testing.T) {
 	have, err := os.ReadFile(path)
 	if err != nil || string(have) != b.String() {
 		t.Errorf("%s is not the table (%v); go test ./internal/flow -update", path, err)
+	}
+}
+
+// No right to a port is a fault of the port, whoever asks; no device has said
+// anything yet.
+func TestPortFailure(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want Code
+	}{
+		{fmt.Errorf("port /dev/ttyUSB0: %w: add this user to the group dialout", fs.ErrPermission), "E-PORT"},
+		{errors.New("not a serial port"), "E-PORT"},
+		{fmt.Errorf("port: %w", esp32.ErrPortBusy), "E-PORT-BUSY"},
+		{fmt.Errorf("port: %w", esp32.ErrPortAbsent), "E-PORT"},
+	} {
+		if f := PortFailure(c.err); f.Code != c.want || f.Kind().Verdict != record.Station {
+			t.Errorf("%v: got %s", c.err, f.Code)
+		}
 	}
 }

@@ -90,10 +90,7 @@ func (p *place) removed() {
 // noDevice tells of a port that cannot be used, once. It reports whether the
 // slot shall try it again.
 func (p *place) noDevice(looking context.Context, err error) bool {
-	f := FailureFrom(err)
-	if f.Code == "E-UNKNOWN" { // no device has been asked yet
-		f = &Failure{"E-PORT", f.Err}
-	}
+	f := PortFailure(err)
 	if f.Code != p.told {
 		p.told = f.Code
 		kind := f.Kind()
@@ -110,4 +107,14 @@ func (p *place) noDevice(looking context.Context, err error) bool {
 	case <-time.After(retryPort):
 		return true
 	}
+}
+
+// PortFailure turns an error of opening a port into a Failure: no device has
+// been asked yet.
+func PortFailure(err error) *Failure {
+	f := FailureFrom(err)
+	if f.Code == "E-UNKNOWN" {
+		f = &Failure{"E-PORT", f.Err}
+	}
+	return f
 }

@@ -30,6 +30,8 @@ var (
 	ErrAttributes = errors.New("unfit attributes")
 	// ErrExists: something of that label is there already.
 	ErrExists = errors.New("already there")
+	// ErrLabel: a label that no key may have.
+	ErrLabel = errors.New("unfit label")
 	// ErrFull: the token has no room for another object.
 	ErrFull = errors.New("the token is full")
 	// ErrSize: the key has not the length that the chip needs.

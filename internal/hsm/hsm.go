@@ -6,7 +6,7 @@
 // memory, or wrapped to an RSA key of this run (policies shared and random).
 // No key of the station itself can leave at all, and a key whose attributes
 // would let it is refused. No wrong PIN is given twice in the life of the
-// process. Nothing that this package returns, prints or logs holds a key or a
+// process, and with Config.Refused not in the next one either. Nothing that this package returns, prints or logs holds a key or a
 // PIN, other than the Secret of a DeviceKey.
 //
 // # What is ours in a token
@@ -39,6 +39,9 @@ type Config struct {
 	// Prompt asks a person for the PIN if neither the URI's pin-source nor the
 	// environment variable PINEnv has one. nil: there is nobody to ask.
 	Prompt func(question string) (*secret.Bytes, error)
+	// Refused is the file in which PINs that a token refused are remembered from
+	// one process to the next, as digests. Empty: they are not.
+	Refused string
 	// AllowImported accepts masters, KEKs and signing keys that were brought
 	// into the token, as in a key ceremony for two stations or after a restore
 	// by other means than the token's own backup. What they were before cannot

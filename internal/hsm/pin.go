@@ -56,14 +56,20 @@ func newRefusals() refusals {
 
 // print is the digest of a PIN for the token of that serial number; nil is the
 // one that is typed at its key pad.
-func (r refusals) print(serial string, pin *secret.Bytes) (sum [sha256.Size]byte, err error) {
-	page, err := secret.Make(len(r.key) + len(serial) + 1 + pin.Len())
+func (r refusals) print(serial string, pin *secret.Bytes) ([sha256.Size]byte, error) {
+	return digestPIN(r.key[:], serial, pin)
+}
+
+// digestPIN is the digest of a PIN under a key. The PIN is copied nowhere but
+// into locked memory.
+func digestPIN(key []byte, serial string, pin *secret.Bytes) (sum [sha256.Size]byte, err error) {
+	page, err := secret.Make(len(key) + len(serial) + 1 + pin.Len())
 	if err != nil {
 		return sum, err
 	}
 	defer page.Destroy()
 	b := page.Reveal()
-	copy(b[copy(b, r.key[:]):], serial+"\x00")
+	copy(b[copy(b, key):], serial+"\x00")
 	copy(b[len(b)-pin.Len():], pin.Reveal())
 	return sha256.Sum256(b), nil
 }

@@ -154,11 +154,11 @@ func roleOf(id []byte) Role {
 func checkLabel(label string) error {
 	switch {
 	case label == "":
-		return fmt.Errorf("a key needs a label")
+		return fmt.Errorf("%w: a key needs a label", ErrLabel)
 	case len(label) > 64:
-		return fmt.Errorf("label %q: want at most 64 bytes", label)
+		return fmt.Errorf("%w %q: want at most 64 bytes", ErrLabel, label)
 	case !utf8.ValidString(label) || strings.TrimSpace(label) != label || strings.ContainsFunc(label, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return fmt.Errorf("label %q: want printable characters without spaces at the ends", label)
+		return fmt.Errorf("%w %q: want printable characters without spaces at the ends", ErrLabel, label)
 	}
 	return nil
 }

@@ -213,7 +213,7 @@ func (t *Token) givePIN(s pkcs11.SessionHandle, info Info) error {
 		return err
 	}
 	if err = t.mod.refused.known[print]; err == nil {
-		err = failure("login", t.mod.fn.login(s, pkcs11.CKU_USER, t.pin))
+		err = t.tryPIN(s, info)
 	}
 	switch {
 	case isCode(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN): // another Token of this process did it
@@ -225,6 +225,24 @@ func (t *Token) givePIN(s pkcs11.SessionHandle, info Info) error {
 		if t.cfg.URI.PINSource == "" {
 			t.refused = err
 		}
+	}
+	return err
+}
+
+// tryPIN gives the token a PIN that it has not refused before.
+func (t *Token) tryPIN(s pkcs11.SessionHandle, info Info) error {
+	if t.pin != nil { // one that is typed at the token's key pad is never known here
+		if err := refusedBefore(t.cfg.Refused, info.Serial, t.pin); err != nil {
+			return err
+		}
+	}
+	err := failure("login", t.mod.fn.login(s, pkcs11.CKU_USER, t.pin))
+	switch {
+	case t.pin == nil:
+	case err == nil:
+		forgetRefused(t.cfg.Refused, info.Serial)
+	case isCode(err, pkcs11.CKR_PIN_INCORRECT):
+		rememberRefused(t.cfg.Refused, info.Serial, t.pin)
 	}
 	return err
 }

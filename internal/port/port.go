@@ -37,9 +37,39 @@ type wire interface {
 
 // schemes are the kinds of port that are named by a URL; a name without
 // :// is a device.
-var schemes = map[string]func(address string) (wire, error){
-	"socket":  dialSocket,
-	"rfc2217": dialRFC2217,
+var schemes = map[string]struct {
+	check func(address string) error
+	dial  func(address string) (wire, error)
+}{
+	"socket":  {checkSocket, dialSocket},
+	"rfc2217": {checkRFC2217, dialRFC2217},
+}
+
+// Check reports that a name can be no port's, without looking for one.
+func Check(name string) error {
+	if name == "" {
+		return errors.New("port: no name; want a device path, usb:PATH, socket://HOST:PORT or rfc2217://HOST:PORT")
+	}
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("port %s: %w", name, err)
+	}
+	return nil
+}
+
+func checkName(name string) error {
+	if place, isUSB := strings.CutPrefix(name, usbPrefix); isUSB {
+		return checkPlace(place)
+	}
+	scheme, address, isURL := strings.Cut(name, "://")
+	switch kind, ok := schemes[scheme]; {
+	case !isURL:
+		return nil
+	case !ok:
+		known := strings.Join(slices.Sorted(maps.Keys(schemes)), "://, ")
+		return fmt.Errorf("unknown kind %s://; want a device path, usb:PATH, %s://", scheme, known)
+	default:
+		return kind.check(address)
+	}
 }
 
 // Port is an open wire. Only Close may be called while another method runs.
@@ -69,13 +99,11 @@ func (s System) Open(name string) (*Port, error) {
 }
 
 func (s System) open(p *Port) (err error) {
+	if err := checkName(p.name); err != nil {
+		return err
+	}
 	if scheme, address, isURL := strings.Cut(p.name, "://"); isURL {
-		open := schemes[scheme]
-		if open == nil {
-			known := strings.Join(slices.Sorted(maps.Keys(schemes)), "://, ")
-			return fmt.Errorf("unknown kind %s://; want a device path, usb:PATH, %s://", scheme, known)
-		}
-		p.wire, err = open(address)
+		p.wire, err = schemes[scheme].dial(address)
 		return err
 	}
 	device, err := s.device(p.name)

@@ -40,15 +40,20 @@ const (
 	lineTimeout   = time.Second // it has shown by then how fast it is
 )
 
-func dialRFC2217(address string) (wire, error) {
+func checkRFC2217(address string) error {
 	address, query, _ := strings.Cut(address, "?")
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return nil, fmt.Errorf("want rfc2217://HOST:PORT")
+		return errors.New("want rfc2217://HOST:PORT")
 	}
 	// The one option that instructions for other programs add.
 	if query != "" && query != "ign_set_control" {
-		return nil, fmt.Errorf("unknown option ?%s; want rfc2217://HOST:PORT", query)
+		return fmt.Errorf("unknown option ?%s; want rfc2217://HOST:PORT", query)
 	}
+	return nil
+}
+
+func dialRFC2217(address string) (wire, error) {
+	address, query, _ := strings.Cut(address, "?")
 	c, err := net.DialTimeout("tcp", address, dialTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", esp32.ErrPortAbsent, err)

@@ -15,10 +15,14 @@ const dialTimeout = 5 * time.Second
 // the other end has set, and there are no modem lines. Go's connections have TCP_NODELAY set, so a frame leaves at once.
 type socket struct{ net.Conn }
 
-func dialSocket(address string) (wire, error) {
+func checkSocket(address string) error {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return nil, fmt.Errorf("want socket://HOST:PORT")
+		return errors.New("want socket://HOST:PORT")
 	}
+	return nil
+}
+
+func dialSocket(address string) (wire, error) {
 	c, err := net.DialTimeout("tcp", address, dialTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", esp32.ErrPortAbsent, err)

@@ -45,12 +45,18 @@ func (s System) device(name string) (string, error) {
 	return found[0].Name, nil
 }
 
+func checkPlace(place string) error {
+	if socket, _, _ := strings.Cut(place, ":"); !strings.Contains(socket, "-") {
+		return errors.New("want usb:SOCKET:INTERFACE, such as usb:1-2.3:1.0 (station ports lists them)")
+	}
+	return nil
+}
+
 // at is the terminals at a USB socket (1-2.3), or the one of an interface of
 // the adapter in it (1-2.3:1.0).
 func (s System) at(place string) ([]Info, error) {
-	socket, _, _ := strings.Cut(place, ":")
-	if !strings.Contains(socket, "-") {
-		return nil, fmt.Errorf("want usb:SOCKET:INTERFACE, such as usb:1-2.3:1.0 (station ports lists them)")
+	if err := checkPlace(place); err != nil {
+		return nil, err
 	}
 	terminals, err := os.ReadDir(filepath.Join(s.Sys, "class/tty"))
 	if errors.Is(err, fs.ErrNotExist) {
