@@ -13,6 +13,9 @@ import (
 	"station/internal/esp32"
 )
 
+// patience is for what only a fault keeps from coming.
+const patience = time.Minute
+
 // listen serves one TCP connection and gives its server side.
 func listen(t *testing.T) (address string, accepted <-chan net.Conn) {
 	t.Helper()
@@ -55,7 +58,7 @@ func exchange(t *testing.T, p *Port, far io.ReadWriter) {
 	if _, err := far.Write(sent); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := p.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, sent) {
@@ -87,7 +90,7 @@ func TestSocket(t *testing.T) {
 	}
 
 	far.Close()
-	_ = p.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = p.SetReadDeadline(time.Now().Add(patience))
 	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, esp32.ErrPortGone) || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("far end closed: got %v, want ErrPortGone", err)
 	}
@@ -117,7 +120,7 @@ func TestCloseEndsARead(t *testing.T) {
 		if !errors.Is(err, os.ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the read still waits")
 	}
 }

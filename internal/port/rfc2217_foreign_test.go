@@ -106,7 +106,7 @@ func TestPyserialExampleServer(t *testing.T) {
 // openWhenReady opens a server that may not listen yet.
 func openWhenReady(t *testing.T, name string) *Port {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		p, err := Open(name)
 		if err == nil {
 			t.Cleanup(func() { p.Close() })

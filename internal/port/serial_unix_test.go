@@ -66,7 +66,7 @@ func TestPulledCable(t *testing.T) {
 	p := mustOpen(t, name)
 	result := make(chan error, 1)
 	go func() {
-		_ = p.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = p.SetReadDeadline(time.Now().Add(patience))
 		_, err := p.Read(make([]byte, 64))
 		result <- err
 	}()

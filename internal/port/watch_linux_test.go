@@ -11,16 +11,16 @@ import (
 // tells waits for a watch, or makes sure that it is silent.
 func tells(t *testing.T, w *Watch, what string, want bool) {
 	t.Helper()
-	patience := 5 * time.Second
+	wait := patience
 	if !want {
-		patience = 50 * time.Millisecond
+		wait = 50 * time.Millisecond
 	}
 	select {
 	case <-w.C:
 		if !want {
 			t.Errorf("%s: it tells", what)
 		}
-	case <-time.After(patience):
+	case <-time.After(wait):
 		if want {
 			t.Fatalf("%s: it is silent", what)
 		}
@@ -59,7 +59,12 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	tells(t, w, "made usable", true)
-	settle(w)
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if w, err = s.Watch("usb:1-2.3:1.0"); err != nil { // nothing of before is still on its way
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(node, []byte("data"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +73,12 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	tells(t, w, "renamed", true)
-	settle(w)
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if w, err = s.Watch("usb:1-2.3:1.0"); err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"station/internal/slip"
@@ -47,7 +48,9 @@ func TestReplyFaults(t *testing.T) {
 	}
 }
 
-func TestLateReply(t *testing.T) {
+func TestLateReply(t *testing.T) { synctest.Test(t, checkLateReply) }
+
+func checkLateReply(t *testing.T) {
 	_, h := loaderHost(t, Options{Faults: []Fault{{Kind: LateReply, Op: opReadReg, Delay: 20 * time.Millisecond}}})
 	if got := ask(h.p, unhex(t, magicFrame)); len(got) != 0 {
 		t.Errorf("at once: got %x", got)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +94,7 @@ func TestRFC2217Answers(t *testing.T) {
 	if n, err := conn.Read(make([]byte, 1)); n > 0 {
 		t.Errorf("suspended, and got %d bytes, %v", n, err)
 	}
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	say(t, conn, com+"\x09"+end, string(unhex(t, "c0010a0400831df000")))
 }
 
@@ -110,22 +109,23 @@ func TestRFC2217Lines(t *testing.T) {
 	addr := serveRFC2217(t, c)
 	conn := dial(t, addr)
 	say(t, conn, com+"\x05\x0b"+end, string(greeting)) // into reset
-	for !strings.HasSuffix(readSome(t, conn), com+"\x69\x0b"+end) {
-	}
+	readUntil(t, conn, com+"\x69\x0b"+end)
 	conn.Close()
 	conn = dial(t, addr)
 	say(t, conn, "", string(greeting))
-	for text := ""; !strings.Contains(text, "POWERON_RESET"); {
-		text += readSome(t, conn)
-	}
+	readUntil(t, conn, "POWERON_RESET")
 }
 
-func readSome(t *testing.T, conn net.Conn) string {
+// readUntil reads until the text has come, whatever stands before and behind
+// it: answers and what the chip prints come in pieces of any size, and neither
+// waits for the other.
+func readUntil(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
-	b := make([]byte, 512)
-	n, err := conn.Read(b)
-	if err != nil {
-		t.Fatal(err)
+	var got []byte
+	for b := make([]byte, 512); !bytes.Contains(got, []byte(text)); {
+		n, err := conn.Read(b)
+		if got = append(got, b[:n]...); err != nil && !bytes.Contains(got, []byte(text)) {
+			t.Fatalf("%v; want %q, got %q", err, text, got)
+		}
 	}
-	return string(b[:n])
 }

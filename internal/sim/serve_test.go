@@ -32,6 +32,9 @@ func serve(t *testing.T, by func(context.Context, net.Listener) error) (addr str
 	return l.Addr().String()
 }
 
+// patience is for what only a fault keeps from coming.
+const patience = time.Minute
+
 func dial(t *testing.T, addr string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -39,7 +42,7 @@ func dial(t *testing.T, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	return conn
 }
 

@@ -4,10 +4,12 @@ package porttest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -62,21 +64,29 @@ func Ser2net(t *testing.T, device string) (url string) {
 	return "rfc2217://" + place
 }
 
-// FreePort is a TCP address of the loopback that nobody listens at.
+// FreePort is a TCP address of the loopback that nobody listens at. It is none
+// of those that a system gives out by itself: those may go to another test
+// before the server that is started has it.
 func FreePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
+		if l, err := net.Listen("tcp", address); err == nil {
+			defer l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no TCP port is free")
+	return ""
 }
+
+// patience is for what only a fault keeps from coming.
+const patience = time.Minute
 
 // Await waits until somebody listens at a TCP address.
 func Await(t *testing.T, place string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", place); err == nil {
 			c.Close()
 			return
