@@ -105,7 +105,7 @@ func (t *Token) random(r Request) (*secret.Bytes, []byte, error) {
 			return nil, nil, err
 		}
 	}
-	h, err := t.mod.ctx.UnwrapKey(t.session, keyWrap(), kek, blob, passing())
+	h, err := t.mod.fn.UnwrapKey(t.session, keyWrap(), kek, blob, passing())
 	if err != nil {
 		err = failure("unwrap with "+r.Label, err)
 		if t.lost(err) {
@@ -124,12 +124,11 @@ func (t *Token) random(r Request) (*secret.Bytes, []byte, error) {
 
 // newWrapped makes a key in the token and gives it wrapped under the KEK.
 func (t *Token) newWrapped(kek pkcs11.ObjectHandle, size int) ([]byte, error) {
-	mech := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_GENERIC_SECRET_KEY_GEN, nil)}
-	h, err := t.mod.ctx.GenerateKey(t.session, mech, append(passing(), pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)))
+	h, err := t.mod.fn.GenerateKey(t.session, mech(pkcs11.CKM_GENERIC_SECRET_KEY_GEN), append(passing(), pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)))
 	if err != nil {
 		return nil, failure("make key", err)
 	}
-	blob, err := t.mod.ctx.WrapKey(t.session, keyWrap(), kek, h)
+	blob, err := t.mod.fn.WrapKey(t.session, keyWrap(), kek, h)
 	if err := errors.Join(failure("wrap key", err), t.destroy(h)); err != nil {
 		return nil, err
 	}
@@ -137,9 +136,7 @@ func (t *Token) newWrapped(kek pkcs11.ObjectHandle, size int) ([]byte, error) {
 }
 
 // keyWrap is AES key wrap (RFC 3394); 24 and 32 bytes need no padding.
-func keyWrap() []*pkcs11.Mechanism {
-	return []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_AES_KEY_WRAP, nil)}
-}
+func keyWrap() mechanism { return mech(pkcs11.CKM_AES_KEY_WRAP) }
 
 // passing is the template of a device key that is in the token only for the
 // moment: a session object that can do nothing but be wrapped.
@@ -162,15 +159,14 @@ func passing() []*pkcs11.Attribute {
 // more for it.
 func (t *Token) hmac(h pkcs11.ObjectHandle, label string, data []byte) (*secret.Bytes, error) {
 	op := "sign with " + label
-	mech := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_SHA256_HMAC, nil)}
-	if err := t.mod.ctx.SignInit(t.session, mech, h); err != nil {
+	if err := t.mod.fn.SignInit(t.session, mech(pkcs11.CKM_SHA256_HMAC), h); err != nil {
 		return nil, failure(op, err)
 	}
 	out, err := secret.Make(32)
 	if err != nil {
 		return nil, err
 	}
-	n, err := t.mod.fn.sign(t.session, data, out)
+	n, err := t.mod.fn.Sign(t.session, data, out)
 	if err == nil && n != 32 {
 		err = fmt.Errorf("the token gave %d bytes of HMAC-SHA-256", n)
 	}

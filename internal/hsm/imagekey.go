@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 
 	"github.com/miekg/pkcs11"
 )
@@ -71,16 +70,15 @@ func (t *Token) imageKey(label string) (pkcs11.ObjectHandle, crypto.PublicKey, e
 
 // publicRSA reads the public half of an RSA key, which its private one tells.
 func (t *Token) publicRSA(h pkcs11.ObjectHandle) (*rsa.PublicKey, error) {
-	v, err := t.mod.ctx.GetAttributeValue(t.session, h, []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_MODULUS, nil), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, nil)})
+	a, err := t.mod.fn.Attributes(t.session, h, []uint{pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT})
 	if err != nil {
 		return nil, failure("read its public half", err)
 	}
-	e := new(big.Int).SetBytes(v[1].Value)
-	if len(v[0].Value) == 0 || !e.IsInt64() || e.Int64() > 1<<31-1 {
+	pub, ok := a.rsa()
+	if !ok {
 		return nil, fmt.Errorf("%w: the token does not tell its public half", ErrAttributes)
 	}
-	return &rsa.PublicKey{N: new(big.Int).SetBytes(v[0].Value), E: int(e.Int64())}, nil
+	return pub, nil
 }
 
 // Public is the public key, an *ecdsa.PublicKey or *rsa.PublicKey.
@@ -102,14 +100,14 @@ func (k *ImageKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 			return nil, err
 		}
 		op := "sign with " + k.label
-		mech := pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)
+		how := mech(pkcs11.CKM_ECDSA)
 		if _, ok := pub.(*rsa.PublicKey); ok {
-			mech = pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_PSS, pkcs11.NewPSSParams(pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, saltLength))
+			how = mech(pkcs11.CKM_RSA_PKCS_PSS, pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, saltLength)
 		}
-		if err := k.t.mod.ctx.SignInit(k.t.session, []*pkcs11.Mechanism{mech}, h); err != nil {
+		if err := k.t.mod.fn.SignInit(k.t.session, how, h); err != nil {
 			return nil, failure(op, err)
 		}
-		raw, err := k.t.mod.ctx.Sign(k.t.session, digest)
+		raw, err := k.t.mod.fn.Signature(k.t.session, digest)
 		if err == nil {
 			raw, err = k.verified(digest, raw)
 		}

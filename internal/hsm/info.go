@@ -18,6 +18,9 @@ type Info struct {
 	Firmware     string `json:"firmware"`
 	Slot         uint   `json:"slot"`
 	Flags        uint   `json:"flags"` // CKF_…
+	// minPIN and maxPIN are the lengths that a PIN may have, 0 where the token
+	// does not say.
+	minPIN, maxPIN int
 }
 
 // ThrowawayLabel is the label of tokens made by Throwaway. What was made with
@@ -31,17 +34,6 @@ func (i Info) Throwaway() bool { return i.Label == ThrowawayLabel }
 func (i Info) URI() string {
 	return URI{Token: i.Label, Manufacturer: i.Manufacturer, Serial: i.Serial, Model: i.Model}.String()
 }
-
-func newInfo(slot uint, t pkcs11.TokenInfo) Info {
-	return Info{
-		Label: strings.TrimRight(t.Label, " \x00"), Serial: strings.TrimRight(t.SerialNumber, " \x00"),
-		Model: strings.TrimRight(t.Model, " \x00"), Manufacturer: strings.TrimRight(t.ManufacturerID, " \x00"),
-		Hardware: version(t.HardwareVersion), Firmware: version(t.FirmwareVersion),
-		Slot: slot, Flags: t.Flags,
-	}
-}
-
-func version(v pkcs11.Version) string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
 
 func (i Info) has(flag uint) bool { return i.Flags&flag != 0 }
 

@@ -53,7 +53,7 @@ func (m *module) initToken(label string, soPIN, userPIN *secret.Bytes) (Info, er
 	if blank == nil {
 		return Info{}, fmt.Errorf("initialise token: %w: the module has no blank one", ErrNoToken)
 	}
-	if err := m.fn.initToken(blank.Slot, soPIN, label); err != nil {
+	if err := m.fn.InitToken(blank.Slot, soPIN, label); err != nil {
 		return Info{}, failure("initialise token", err)
 	}
 	if err := m.setUserPIN(blank.Slot, soPIN, userPIN); err != nil {
@@ -70,15 +70,15 @@ func (m *module) initToken(label string, soPIN, userPIN *secret.Bytes) (Info, er
 }
 
 func (m *module) setUserPIN(slot uint, soPIN, userPIN *secret.Bytes) error {
-	s, err := m.ctx.OpenSession(slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	s, err := m.fn.OpenSession(slot)
 	if err != nil {
 		return failure("open session", err)
 	}
-	err = failure("login as security officer", m.fn.login(s, pkcs11.CKU_SO, soPIN))
+	err = failure("login as security officer", m.fn.Login(s, pkcs11.CKU_SO, soPIN))
 	if err == nil {
-		err = failure("set user PIN", m.fn.initPIN(s, userPIN))
+		err = failure("set user PIN", m.fn.InitPIN(s, userPIN))
 	}
-	return errors.Join(err, failure("close session", m.ctx.CloseSession(s)))
+	return errors.Join(err, failure("close session", m.fn.CloseSession(s)))
 }
 
 // pad fills a label with blanks to n bytes, as Cryptoki wants it.

@@ -106,15 +106,14 @@ func (t *Token) make(role Role, label string, fn func([]*pkcs11.Attribute) ([]pk
 }
 
 func (t *Token) generate(mechanism uint, template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-	h, err := t.mod.ctx.GenerateKey(t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(mechanism, nil)}, template)
+	h, err := t.mod.fn.GenerateKey(t.session, mech(mechanism), template)
 	return []pkcs11.ObjectHandle{h}, failure("make key", err)
 }
 
 // generatePair makes the private key of the template and its public key, both
 // of one label and ID.
 func (t *Token) generatePair(label string, private []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-	mech := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_EC_KEY_PAIR_GEN, nil)}
-	pub, priv, err := t.mod.ctx.GenerateKeyPair(t.session, mech, []*pkcs11.Attribute{
+	pub, priv, err := t.mod.fn.GenerateKeyPair(t.session, mech(pkcs11.CKM_EC_KEY_PAIR_GEN), []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
 		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_EC),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),

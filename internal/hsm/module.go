@@ -16,7 +16,6 @@ import (
 // C_Initialize per process, so all tokens of a library share it.
 type module struct {
 	path string
-	ctx  *pkcs11.Ctx
 	fn   functions
 	// turn is held during every call into the library and guards what is below.
 	turn    chan struct{}
@@ -67,11 +66,7 @@ func load(path string) (*module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrNoModule, path, err)
 	}
-	c := pkcs11.New(path)
-	if c == nil {
-		return nil, fmt.Errorf("%w: %s: cannot be loaded", ErrNoModule, path)
-	}
-	m := &module{path: path, ctx: c, fn: fn, turn: make(chan struct{}, 1), refused: newRefusals()}
+	m := &module{path: path, fn: fn, turn: make(chan struct{}, 1), refused: newRefusals()}
 	loaded.modules[path] = m
 	return m, nil
 }
@@ -97,7 +92,7 @@ func (m *module) initialize() error {
 	if m.ready {
 		return nil
 	}
-	err := m.ctx.Initialize()
+	err := m.fn.Initialize()
 	if err != nil && !isCode(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
 		return failure("start module", err)
 	}
@@ -111,7 +106,7 @@ func (m *module) finalize() error {
 		return nil
 	}
 	m.ready = false
-	return failure("stop module", m.ctx.Finalize())
+	return failure("stop module", m.fn.Finalize())
 }
 
 // restart makes the library look again for its tokens. SoftHSM reads them
@@ -173,17 +168,17 @@ func findModule(name string, dirs []string) (string, error) {
 
 // slots lists the slots that hold a token, with what each token says.
 func (m *module) slots() ([]Info, error) {
-	ids, err := m.ctx.GetSlotList(true)
+	ids, err := m.fn.GetSlotList()
 	if err != nil {
 		return nil, failure("list slots", err)
 	}
 	var all []Info
 	for _, id := range ids {
-		ti, err := m.ctx.GetTokenInfo(id)
+		ti, err := m.fn.GetTokenInfo(id)
 		if err != nil {
 			continue // a slot whose token is just going away
 		}
-		all = append(all, newInfo(id, ti))
+		all = append(all, ti)
 	}
 	slices.SortStableFunc(all, func(a, b Info) int {
 		return int(b.Flags&pkcs11.CKF_TOKEN_INITIALIZED) - int(a.Flags&pkcs11.CKF_TOKEN_INITIALIZED)

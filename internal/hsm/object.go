@@ -1,9 +1,12 @@
 package hsm
 
 import (
+	"crypto/rsa"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"maps"
+	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/miekg/pkcs11"
@@ -26,6 +29,15 @@ func (a attributes) number(attr uint) uint {
 	return 0
 }
 
+// rsa is the public key that the attributes tell, also those of a private key.
+func (a attributes) rsa() (*rsa.PublicKey, bool) {
+	n, e := a[pkcs11.CKA_MODULUS], new(big.Int).SetBytes(a[pkcs11.CKA_PUBLIC_EXPONENT])
+	if len(n) == 0 || e.Sign() <= 0 || !e.IsInt64() || e.Int64() > 1<<31-1 {
+		return nil, false
+	}
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(e.Int64())}, true
+}
+
 // attributeNames are the attributes read back of every key, none of which is
 // the key.
 var attributeNames = map[uint]string{
@@ -39,38 +51,16 @@ var attributeNames = map[uint]string{
 	pkcs11.CKA_EC_PARAMS: "EC_PARAMS", pkcs11.CKA_EC_POINT: "EC_POINT",
 }
 
-// read asks for each attribute by itself: one that does not apply to the
-// object would spoil the answer for all.
+// read asks for all attributes of an object.
 func (t *Token) read(h pkcs11.ObjectHandle) (attributes, error) {
-	a := attributes{}
-	for attr := range attributeNames {
-		v, err := t.mod.ctx.GetAttributeValue(t.session, h, []*pkcs11.Attribute{pkcs11.NewAttribute(attr, nil)})
-		switch {
-		case err == nil:
-			a[attr] = v[0].Value
-		case isCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_SENSITIVE):
-		default:
-			return nil, failure("read "+attributeNames[attr], err)
-		}
-	}
-	return a, nil
+	a, err := t.mod.fn.Attributes(t.session, h, slices.Sorted(maps.Keys(attributeNames)))
+	return a, failure("read attributes", err)
 }
 
 // find lists the objects that have all the given attributes.
 func (t *Token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-	if err := t.mod.ctx.FindObjectsInit(t.session, template); err != nil {
-		return nil, failure("find objects", err)
-	}
-	var all []pkcs11.ObjectHandle
-	for {
-		some, _, err := t.mod.ctx.FindObjects(t.session, 64)
-		if err != nil {
-			return nil, errors.Join(failure("find objects", err), failure("end search", t.mod.ctx.FindObjectsFinal(t.session)))
-		}
-		if all = append(all, some...); len(some) == 0 {
-			return all, failure("end search", t.mod.ctx.FindObjectsFinal(t.session))
-		}
-	}
+	all, err := t.mod.fn.Find(t.session, template)
+	return all, failure("find objects", err)
 }
 
 // key finds the one key of that label and role and refuses it if its
@@ -117,7 +107,7 @@ func (t *Token) only(class uint, label string) (pkcs11.ObjectHandle, error) {
 
 // destroy takes an object away.
 func (t *Token) destroy(h pkcs11.ObjectHandle) error {
-	return failure("destroy object", t.mod.ctx.DestroyObject(t.session, h))
+	return failure("destroy object", t.mod.fn.DestroyObject(t.session, h))
 }
 
 var classNames = map[uint]string{

@@ -6,20 +6,7 @@ package hsm
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-// The head of CK_FUNCTION_LIST (PKCS#11 v2.40, pkcs11t.h): a version, then the
-// functions in the order of pkcs11f.h. Only the named ones are called here.
-typedef unsigned long rv;
-struct functions {
-	unsigned char version[2];
-	void *from_initialize[9];
-	rv (*init_token)(unsigned long slot, unsigned char *pin, unsigned long n, unsigned char *label);
-	rv (*init_pin)(unsigned long session, unsigned char *pin, unsigned long n);
-	void *from_set_pin[7];
-	rv (*login)(unsigned long session, unsigned long user, unsigned char *pin, unsigned long n);
-	void *from_logout[24];
-	rv (*sign)(unsigned long session, unsigned char *data, unsigned long n, unsigned char *out, unsigned long *outlen);
-};
+#include "cryptoki.h"
 
 static struct functions *load(const char *path, char **why) {
 	struct functions *list = NULL;
@@ -47,22 +34,15 @@ static void clear_registers(void) {
 		move(to, from, n);
 }
 
-static rv cleared(rv result) {
+// Every function of Cryptoki takes at most eight words. Where it takes fewer,
+// it does not look at the others: both calling conventions that Go knows on
+// Unix, of amd64 and arm64, leave them to the caller to clean up.
+static rv call(struct functions *f, int i, unsigned long *a) {
+	if (f->call[i] == NULL)
+		return 0x54; // CKR_FUNCTION_NOT_SUPPORTED
+	rv result = f->call[i](a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
 	clear_registers();
 	return result;
-}
-
-static rv init_token(struct functions *f, unsigned long slot, void *pin, unsigned long n, void *label) {
-	return cleared(f->init_token(slot, pin, n, label));
-}
-static rv init_pin(struct functions *f, unsigned long session, void *pin, unsigned long n) {
-	return cleared(f->init_pin(session, pin, n));
-}
-static rv login(struct functions *f, unsigned long session, unsigned long user, void *pin, unsigned long n) {
-	return cleared(f->login(session, user, pin, n));
-}
-static rv sign(struct functions *f, unsigned long session, void *data, unsigned long n, void *out, unsigned long *outlen) {
-	return cleared(f->sign(session, data, n, out, outlen));
 }
 */
 import "C"
@@ -70,18 +50,26 @@ import "C"
 import (
 	"errors"
 	"runtime"
+	"sync/atomic"
+	"time"
 	"unsafe"
-
-	"station/internal/secret"
 
 	"github.com/miekg/pkcs11"
 )
 
-// functions calls the module directly where a PIN goes in or a key comes out.
-// The pkcs11 package takes PINs as strings and copies results through memory
-// that is freed without being overwritten; here the module reads and writes
-// the pages of a secret.Bytes and nothing else.
-type functions struct{ list *C.struct_functions }
+// functions calls a PKCS#11 module. Of the pkcs11 package only its names are
+// used: it takes PINs as strings, copies results through memory that is freed
+// without being overwritten, asks twice for every answer whose length is not
+// known, and asks the module for a function list of its own; p11-kit takes
+// that for another program that has not started it. Here a PIN goes in and a
+// key comes out on the pages of a secret.Bytes and nowhere else.
+type functions struct {
+	list *C.struct_functions
+	// since is when the call that is now in the module began, in nanoseconds;
+	// 0: none is.
+	since *atomic.Int64
+	calls *atomic.Int64
+}
 
 // loadFunctions loads the module. It stays loaded: unloading crashes in the
 // exit handlers of modules that bring a cryptographic library of their own.
@@ -94,34 +82,25 @@ func loadFunctions(path string) (functions, error) {
 		defer C.free(unsafe.Pointer(why))
 		return functions{}, errors.New(C.GoString(why))
 	}
-	return functions{list}, nil
+	return functions{list, new(atomic.Int64), new(atomic.Int64)}, nil
 }
 
-func (f functions) initToken(slot uint, pin *secret.Bytes, label string) error {
-	padded := C.CBytes([]byte(pad(label, 32)))
-	defer C.free(padded)
-	p, n := pointer(pin.Reveal())
-	return rv(C.init_token(f.list, C.ulong(slot), p, n, padded))
-}
+// word is an argument of a call: a number, a handle or an address in memory
+// that is not Go's.
+type word = C.ulong
 
-func (f functions) initPIN(s pkcs11.SessionHandle, pin *secret.Bytes) error {
-	p, n := pointer(pin.Reveal())
-	return rv(C.init_pin(f.list, C.ulong(s), p, n))
-}
-
-// login with an empty PIN leaves the question to the token's own key pad.
-func (f functions) login(s pkcs11.SessionHandle, user uint, pin *secret.Bytes) error {
-	p, n := pointer(pin.Reveal())
-	return rv(C.login(f.list, C.ulong(s), C.ulong(user), p, n))
-}
-
-// sign fills out with the result of an operation begun by C_SignInit and
-// returns its length.
-func (f functions) sign(s pkcs11.SessionHandle, data []byte, out *secret.Bytes) (int, error) {
-	in, n := pointer(data)
-	to, room := pointer(out.Reveal())
-	err := rv(C.sign(f.list, C.ulong(s), in, n, to, &room))
-	return int(room), err
+// call makes one call into the module.
+func (f functions) call(i int, args ...word) error {
+	var a [8]word
+	copy(a[:], args)
+	f.calls.Add(1)
+	f.since.Store(time.Now().UnixNano())
+	code := C.call(f.list, C.int(i), &a[0])
+	f.since.Store(0)
+	if code == 0 {
+		return nil
+	}
+	return pkcs11.Error(code)
 }
 
 // scrubbed runs fn, which handles keys or a PIN, on one thread and leaves the
@@ -144,14 +123,3 @@ func clearRegisters() {
 
 //go:noinline
 func move(to, from []byte) { copy(to, from) }
-
-func pointer(b []byte) (unsafe.Pointer, C.ulong) {
-	return unsafe.Pointer(unsafe.SliceData(b)), C.ulong(len(b))
-}
-
-func rv(code C.rv) error {
-	if code == 0 {
-		return nil
-	}
-	return pkcs11.Error(code)
-}

@@ -62,10 +62,10 @@ func (s *SigningKey) SignDigest(ctx context.Context, digest []byte, opts crypto.
 			return nil, err
 		}
 		op := "sign with " + s.label
-		if err := s.t.mod.ctx.SignInit(s.t.session, []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil)}, h); err != nil {
+		if err := s.t.mod.fn.SignInit(s.t.session, mech(pkcs11.CKM_ECDSA), h); err != nil {
 			return nil, failure(op, err)
 		}
-		raw, err := s.t.mod.ctx.Sign(s.t.session, digest)
+		raw, err := s.t.mod.fn.Signature(s.t.session, digest)
 		if err != nil {
 			return nil, failure(op, err)
 		}

@@ -121,11 +121,11 @@ func Probe(cfg Config) (Status, error) {
 // too open, which of the wanted keys are missing, and what is not ours.
 func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
 	return call(ctx, t, repeat, func() (Status, error) {
-		ti, err := t.mod.ctx.GetTokenInfo(t.slot)
+		ti, err := t.mod.fn.GetTokenInfo(t.slot)
 		if err != nil {
 			return Status{}, failure("ask token", err)
 		}
-		s, err := t.mod.status(newInfo(t.slot, ti))
+		s, err := t.mod.status(ti)
 		if err != nil {
 			return Status{}, err
 		}
@@ -144,15 +144,15 @@ func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
 // status is the part of the audit that needs no login.
 func (m *module) status(info Info) (Status, error) {
 	s := Status{Info: info, Module: m.path, Throwaway: info.Throwaway(), PIN: info.pinWarnings()}
-	if lib, err := m.ctx.GetInfo(); err == nil {
-		s.Library = fmt.Sprintf("%s, %s %s", lib.ManufacturerID, lib.LibraryDescription, version(lib.LibraryVersion))
+	if lib, err := m.fn.GetInfo(); err == nil {
+		s.Library = lib
 	}
-	have, err := m.ctx.GetMechanismList(info.Slot)
+	have, err := m.fn.GetMechanismList(info.Slot)
 	if err != nil {
 		return Status{}, failure("list mechanisms", err)
 	}
 	for _, need := range mechanisms {
-		present := slices.ContainsFunc(have, func(h *pkcs11.Mechanism) bool { return h.Mechanism == need.id })
+		present := slices.Contains(have, need.id)
 		s.Mechanisms = append(s.Mechanisms, Mechanism{need.name, need.use, present})
 	}
 	return s, nil

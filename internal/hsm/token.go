@@ -120,18 +120,18 @@ func (t *Token) health() error {
 	if t.life == 0 || t.life != t.mod.life || !t.mod.ready {
 		return ErrUnavailable
 	}
-	ti, err := t.mod.ctx.GetTokenInfo(t.slot)
+	ti, err := t.mod.fn.GetTokenInfo(t.slot)
 	if err != nil {
 		return failure("ask token", err)
 	}
-	if now := newInfo(t.slot, ti); now.Serial != t.info.Serial || now.Label != t.info.Label {
+	if ti.Serial != t.info.Serial || ti.Label != t.info.Label {
 		return ErrUnavailable
 	}
-	si, err := t.mod.ctx.GetSessionInfo(t.session)
+	state, err := t.mod.fn.SessionState(t.session)
 	if err != nil {
 		return failure("ask session", err)
 	}
-	if si.State != pkcs11.CKS_RW_USER_FUNCTIONS {
+	if state != pkcs11.CKS_RW_USER_FUNCTIONS {
 		return ErrUnavailable
 	}
 	return nil
@@ -176,12 +176,12 @@ func (t *Token) login() error {
 	if err != nil {
 		return err
 	}
-	s, err := t.mod.ctx.OpenSession(info.Slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	s, err := t.mod.fn.OpenSession(info.Slot)
 	if err != nil {
 		return failure("open session", err)
 	}
 	if err := t.givePIN(s, info); err != nil {
-		_ = t.mod.ctx.CloseSession(s)
+		_ = t.mod.fn.CloseSession(s)
 		return err
 	}
 	if t.info.Serial == "" {
@@ -236,7 +236,7 @@ func (t *Token) tryPIN(s pkcs11.SessionHandle, info Info) error {
 			return err
 		}
 	}
-	err := failure("login", t.mod.fn.login(s, pkcs11.CKU_USER, t.pin))
+	err := failure("login", t.mod.fn.Login(s, pkcs11.CKU_USER, t.pin))
 	switch {
 	case t.pin == nil:
 	case err == nil:
@@ -263,7 +263,7 @@ func mayTry(info Info) error {
 // drop forgets the session and what lives in it.
 func (t *Token) drop() {
 	if t.life != 0 && t.life == t.mod.life && t.mod.ready {
-		_ = t.mod.ctx.CloseSession(t.session) // a lost session cannot be closed
+		_ = t.mod.fn.CloseSession(t.session) // a lost session cannot be closed
 	}
 	t.session, t.life, t.wrapper = 0, 0, 0
 }

@@ -40,22 +40,21 @@ func (t *Token) export(h pkcs11.ObjectHandle, label string) (*secret.Bytes, erro
 // no weakness here: OAEP does not rest on collision resistance.
 func (t *Token) oaepWrap(h pkcs11.ObjectHandle) ([]byte, error) {
 	if !t.sha1 {
-		blob, err := t.mod.ctx.WrapKey(t.session, oaep(false), t.wrapper, h)
+		blob, err := t.mod.fn.WrapKey(t.session, oaep(false), t.wrapper, h)
 		if !isCode(err, pkcs11.CKR_ARGUMENTS_BAD, pkcs11.CKR_MECHANISM_PARAM_INVALID, pkcs11.CKR_MECHANISM_INVALID) {
 			return blob, err
 		}
 		t.sha1 = true
 	}
-	return t.mod.ctx.WrapKey(t.session, oaep(true), t.wrapper, h)
+	return t.mod.fn.WrapKey(t.session, oaep(true), t.wrapper, h)
 }
 
-func oaep(old bool) []*pkcs11.Mechanism {
+func oaep(old bool) mechanism {
 	digest, mgf := uint(pkcs11.CKM_SHA256), uint(pkcs11.CKG_MGF1_SHA256)
 	if old {
 		digest, mgf = pkcs11.CKM_SHA_1, pkcs11.CKG_MGF1_SHA1
 	}
-	params := pkcs11.NewOAEPParams(digest, mgf, pkcs11.CKZ_DATA_SPECIFIED, nil)
-	return []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_OAEP, params)}
+	return mech(pkcs11.CKM_RSA_PKCS_OAEP, digest, mgf, pkcs11.CKZ_DATA_SPECIFIED, 0, 0) // no label: no address, no length
 }
 
 func oaepHash(old bool) hash.Hash {
@@ -77,7 +76,7 @@ func (t *Token) makeWrapper() error {
 	if t.wrapper != 0 {
 		return nil
 	}
-	h, err := t.mod.ctx.CreateObject(t.session, []*pkcs11.Attribute{
+	h, err := t.mod.fn.CreateObject(t.session, []*pkcs11.Attribute{
 		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
 		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
@@ -99,8 +98,7 @@ func (t *Token) makeWrapper() error {
 // between: the token makes an RSA key pair for the moment, the key travels
 // under its public half.
 func (t *Token) bringIn(key *secret.Bytes, template []*pkcs11.Attribute) (h pkcs11.ObjectHandle, err error) {
-	mech := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)}
-	pub, priv, err := t.mod.ctx.GenerateKeyPair(t.session, mech,
+	pub, priv, err := t.mod.fn.GenerateKeyPair(t.session, mech(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN),
 		[]*pkcs11.Attribute{
 			pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
 			pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
@@ -120,18 +118,16 @@ func (t *Token) bringIn(key *secret.Bytes, template []*pkcs11.Attribute) (h pkcs
 		return 0, failure("make transport key", err)
 	}
 	defer func() { err = errors.Join(err, t.destroy(pub), t.destroy(priv)) }()
-	v, err := t.mod.ctx.GetAttributeValue(t.session, pub, []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_MODULUS, nil), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, nil)})
+	to, err := t.publicRSA(pub)
 	if err != nil {
-		return 0, failure("read transport key", err)
+		return 0, fmt.Errorf("transport key: %w", err)
 	}
-	to := &rsa.PublicKey{N: new(big.Int).SetBytes(v[0].Value), E: int(new(big.Int).SetBytes(v[1].Value).Int64())}
 	for _, old := range []bool{false, true} {
 		blob, err := rsa.EncryptOAEP(oaepHash(old), rand.Reader, to, key.Reveal(), nil)
 		if err != nil {
 			return 0, fmt.Errorf("wrap for transport: %w", err)
 		}
-		h, err := t.mod.ctx.UnwrapKey(t.session, oaep(old), priv, blob, template)
+		h, err := t.mod.fn.UnwrapKey(t.session, oaep(old), priv, blob, template)
 		if err == nil || old || !isCode(err, pkcs11.CKR_ARGUMENTS_BAD, pkcs11.CKR_MECHANISM_PARAM_INVALID, pkcs11.CKR_MECHANISM_INVALID) {
 			return h, failure("unwrap in token", err)
 		}

@@ -105,8 +105,8 @@ struct attribute {
 static ul C_GetAttributeValue(ul s, ul o, ul list, ul n, ul e, ul f, ul g, ul h) {
 	struct fault hit;
 	ul r = pass(24, "C_GetAttributeValue", s, o, list, n, e, f, g, h);
-	for (struct attribute *a = (struct attribute *)list; r == 0 && n > 0; a++, n--) {
-		if (a->value == NULL)
+	for (struct attribute *a = (struct attribute *)list; n > 0; a++, n--) {
+		if (a->value == NULL || a->n != 1) // no flag, or none that this object has
 			continue;
 		if (take("ATTRIBUTE", a->type, &hit))
 			*a->value = 1;

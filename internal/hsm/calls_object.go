@@ -1,0 +1,180 @@
+package hsm
+
+// #include "cryptoki.h"
+import "C"
+
+import (
+	"errors"
+	"unsafe"
+
+	"station/internal/secret"
+
+	"github.com/miekg/pkcs11"
+)
+
+func (f functions) CreateObject(s pkcs11.SessionHandle, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+	var a arena
+	defer a.free()
+	list, n := a.template(template)
+	h := a.number(0)
+	err := f.call(cCreateObject, word(s), list, n, address(unsafe.Pointer(h)))
+	return pkcs11.ObjectHandle(*h), err
+}
+
+func (f functions) DestroyObject(s pkcs11.SessionHandle, h pkcs11.ObjectHandle) error {
+	return f.call(cDestroyObject, word(s), word(h))
+}
+
+// attributeRoom holds any attribute that we ask for: the longest is an RSA
+// modulus of 8192 bits.
+const attributeRoom = 1024
+
+// Attributes asks for all the attributes in one call. One that the object or
+// the token does not have, or does not tell, is missing from the answer.
+func (f functions) Attributes(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, types []uint) (attributes, error) {
+	var a arena
+	defer a.free()
+	p := a.make(len(types) * C.sizeof_struct_attribute)
+	list := unsafe.Slice((*C.struct_attribute)(p), len(types))
+	for i := range list {
+		list[i]._type, list[i].value, list[i].n = C.ulong(types[i]), a.make(attributeRoom), attributeRoom
+	}
+	err := f.call(cGetAttributeValue, word(s), word(h), address(p), word(len(types)))
+	if err != nil && !isCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_SENSITIVE, pkcs11.CKR_BUFFER_TOO_SMALL) {
+		return nil, err
+	}
+	got := attributes{}
+	for i, at := range list {
+		switch {
+		case at.n == C.ulong(pkcs11.CK_UNAVAILABLE_INFORMATION):
+		case at.n >= attributeRoom: // the module stopped before it, or it is too long
+			if len(types) == 1 {
+				continue
+			}
+			one, err := f.Attributes(s, h, types[i:i+1])
+			if err != nil {
+				return nil, err
+			}
+			if v, ok := one[types[i]]; ok {
+				got[types[i]] = v
+			}
+		default:
+			got[types[i]] = append([]byte{}, unsafe.Slice((*byte)(at.value), int(at.n))...)
+		}
+	}
+	return got, nil
+}
+
+func (f functions) SetAttribute(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, at *pkcs11.Attribute) error {
+	var a arena
+	defer a.free()
+	list, n := a.template([]*pkcs11.Attribute{at})
+	return f.call(cSetAttributeValue, word(s), word(h), list, n)
+}
+
+// Find lists the objects that have all the given attributes.
+func (f functions) Find(s pkcs11.SessionHandle, template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+	var a arena
+	defer a.free()
+	list, n := a.template(template)
+	if err := f.call(cFindObjectsInit, word(s), list, n); err != nil {
+		return nil, err
+	}
+	const room = 64
+	p, count := a.make(room*C.sizeof_ulong), a.number(0)
+	var all []pkcs11.ObjectHandle
+	for {
+		err := f.call(cFindObjects, word(s), address(p), room, address(unsafe.Pointer(count)))
+		if err != nil {
+			return nil, errors.Join(err, f.call(cFindObjectsFinal, word(s)))
+		}
+		for _, h := range unsafe.Slice((*C.ulong)(p), min(room, int(*count))) {
+			all = append(all, pkcs11.ObjectHandle(h))
+		}
+		if *count < room {
+			return all, f.call(cFindObjectsFinal, word(s))
+		}
+	}
+}
+
+func (f functions) SignInit(s pkcs11.SessionHandle, m mechanism, h pkcs11.ObjectHandle) error {
+	var a arena
+	defer a.free()
+	return f.call(cSignInit, word(s), a.mechanism(m), word(h))
+}
+
+// Sign fills out with the result of an operation begun by SignInit and
+// returns its length.
+func (f functions) Sign(s pkcs11.SessionHandle, data []byte, out *secret.Bytes) (int, error) {
+	var a arena
+	defer a.free()
+	in, n := a.bytes(data)
+	to, room := page(out)
+	length := a.number(uint(room))
+	err := f.call(cSign, word(s), in, n, to, address(unsafe.Pointer(length)))
+	return int(*length), err
+}
+
+// Signature is Sign for a result that is no secret.
+func (f functions) Signature(s pkcs11.SessionHandle, data []byte) ([]byte, error) {
+	var a arena
+	defer a.free()
+	in, n := a.bytes(data)
+	return a.answer(func(to, length word) error { return f.call(cSign, word(s), in, n, to, length) })
+}
+
+// answer is what a call puts into a buffer.
+func (a *arena) answer(call func(to, length word) error) ([]byte, error) {
+	const room = 2048 // a signature or a wrapped key of RSA with 16384 bits
+	to, length := a.make(room), a.number(room)
+	if err := call(address(to), address(unsafe.Pointer(length))); err != nil {
+		return nil, err
+	}
+	return append([]byte{}, unsafe.Slice((*byte)(to), min(room, int(*length)))...), nil
+}
+
+func (f functions) GenerateKey(s pkcs11.SessionHandle, m mechanism, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+	var a arena
+	defer a.free()
+	list, n := a.template(template)
+	h := a.number(0)
+	err := f.call(cGenerateKey, word(s), a.mechanism(m), list, n, address(unsafe.Pointer(h)))
+	return pkcs11.ObjectHandle(*h), err
+}
+
+func (f functions) GenerateKeyPair(s pkcs11.SessionHandle, m mechanism, public, private []*pkcs11.Attribute) (pub, priv pkcs11.ObjectHandle, err error) {
+	var a arena
+	defer a.free()
+	publics, np := a.template(public)
+	privates, n := a.template(private)
+	h, k := a.number(0), a.number(0)
+	err = f.call(cGenerateKeyPair, word(s), a.mechanism(m), publics, np, privates, n, address(unsafe.Pointer(h)), address(unsafe.Pointer(k)))
+	return pkcs11.ObjectHandle(*h), pkcs11.ObjectHandle(*k), err
+}
+
+func (f functions) WrapKey(s pkcs11.SessionHandle, m mechanism, with, key pkcs11.ObjectHandle) ([]byte, error) {
+	var a arena
+	defer a.free()
+	return a.answer(func(to, length word) error {
+		return f.call(cWrapKey, word(s), a.mechanism(m), word(with), word(key), to, length)
+	})
+}
+
+func (f functions) UnwrapKey(s pkcs11.SessionHandle, m mechanism, with pkcs11.ObjectHandle, blob []byte, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+	var a arena
+	defer a.free()
+	in, size := a.bytes(blob)
+	list, n := a.template(template)
+	h := a.number(0)
+	err := f.call(cUnwrapKey, word(s), a.mechanism(m), word(with), in, size, list, n, address(unsafe.Pointer(h)))
+	return pkcs11.ObjectHandle(*h), err
+}
+
+// Random asks the token for n random bytes.
+func (f functions) Random(s pkcs11.SessionHandle, n int) ([]byte, error) {
+	var a arena
+	defer a.free()
+	p := a.make(n)
+	err := f.call(cGenerateRandom, word(s), address(p), word(n))
+	return append([]byte{}, unsafe.Slice((*byte)(p), n)...), err
+}
