@@ -1,276 +1,257 @@
 package report
 
 import (
-	"bytes"
+	_ "embed"
 	"fmt"
 	"html/template"
-	"image/color"
 	"math"
 	"strings"
 	"time"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // The colours tell on paper without colour too: passed is dark, failed light.
-var (
-	passColor = color.RGBA{0x1f, 0x6f, 0x54, 0xff}
-	failColor = color.RGBA{0xe3, 0x8b, 0x4f, 0xff}
-	paleColor = color.RGBA{0xb9, 0xd3, 0xc8, 0xff}
-	lineColor = color.RGBA{0x33, 0x33, 0x33, 0xff}
-	gridColor = color.RGBA{0xdd, 0xdd, 0xdd, 0xff}
+const (
+	passColor = "#1f6f54"
+	failColor = "#e38b4f"
+	paleColor = "#b9d3c8"
 )
+
+// A chart is bars over names, each bar stacked of one value of each series.
+type chart struct {
+	title, unit string
+	names       []string // of the bars; "" draws none
+	series      [][]float64
+	colors      []string  // of the series
+	sum         []float64 // a line over the bars; nil draws none
+	sumText     func(i int) string
+	whole       bool // only whole numbers at the axis
+}
 
 // draw makes the page's charts. One that would be empty is left out.
 func (p *page) draw() (map[string]template.HTML, error) {
-	charts := map[string]template.HTML{}
-	for name, make := range map[string]func() (*plot.Plot, error){
-		"pareto": p.paretoChart, "times": p.timesChart, "steps": p.stepsChart, "throughput": p.throughputChart, "slots": p.slotsChart,
+	drawn := map[string]template.HTML{}
+	for name, c := range map[string]*chart{
+		"pareto": p.paretoChart(), "times": p.timesChart(), "steps": p.stepsChart(), "throughput": p.throughputChart(), "slots": p.slotsChart(),
 	} {
-		chart, err := make()
-		if err == nil && chart != nil {
-			charts[name], err = svg(chart)
+		if c == nil {
+			continue
 		}
-		if err != nil {
+		var err error
+		if drawn[name], err = c.svg(); err != nil {
 			return nil, fmt.Errorf("chart of %s: %w", name, err)
 		}
 	}
-	return charts, nil
+	return drawn, nil
 }
 
+// The drawing, in units that the page scales; the bars stand inside the margins.
 const (
-	chartWidth  = 360 // points
-	chartHeight = 190
+	chartWidth, chartHeight = 480, 250
+	left, right             = 46, 10
+	top, bottom             = 44, 40
 )
 
+//go:embed chart.svg
+var chartSVG string
+
+var chartTemplate = template.Must(template.New("chart").Parse(chartSVG))
+
+// A drawing is a chart in numbers of the SVG: y counts downwards.
+type drawing struct {
+	Title, Unit         string
+	Width, Height       int
+	Left, Right, Bottom float64 // of the field in which the bars stand
+	Grid                []point // Y and Text
+	Bars                []bar
+	Names               []point
+	Turned              bool // the names, because they would stand on each other
+	Line                string
+	Points              []point
+}
+
+type point struct {
+	X, Y float64
+	Text string
+}
+
+type bar struct {
+	X, Y, Width, Height float64
+	Color               string
+}
+
 // svg draws the chart as an SVG element that takes the width that it is given.
-func svg(p *plot.Plot) (template.HTML, error) {
-	c := vgsvg.New(chartWidth, chartHeight)
-	const margin = 6
-	p.Y.Max *= 1.04
-	p.Draw(draw.Crop(draw.New(c), margin, -margin, margin, -margin))
-	var b bytes.Buffer
-	if _, err := c.WriteTo(&b); err != nil {
+func (c *chart) svg() (template.HTML, error) {
+	var b strings.Builder
+	if err := chartTemplate.Execute(&b, c.drawing()); err != nil {
 		return "", err
 	}
-	_, body, ok := strings.Cut(b.String(), "<svg ")
-	if !ok {
-		return "", fmt.Errorf("no SVG was drawn")
-	}
-	size := fmt.Sprintf(`width="%dpt" height="%dpt" `, chartWidth, chartHeight)
-	if !strings.HasPrefix(body, size) {
-		return "", fmt.Errorf("the SVG has another size")
-	}
-	body = strings.ReplaceAll(body, "font-family:Liberation Sans;", "font-family:'Liberation Sans',Arimo,Arial,Helvetica,sans-serif;")
-	title := template.HTMLEscapeString(p.Title.Text)
-	return template.HTML(`<svg role="img" aria-label="` + title + `" ` + strings.TrimPrefix(body, size)), nil
+	return template.HTML(b.String()), nil
 }
 
-// newPlot is an empty chart in the style of the page.
-func newPlot(title, y string) *plot.Plot {
-	p := plot.New()
-	p.BackgroundColor = color.Transparent
-	p.Title.Text, p.Y.Label.Text = title, y
-	sans := font.Font{Typeface: "Liberation", Variant: "Sans"}
-	for _, style := range []*draw.TextStyle{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
-		style.Font.Typeface, style.Font.Variant = sans.Typeface, sans.Variant
-		style.Font.Size = 8
+func (c *chart) drawing() drawing {
+	d := drawing{Title: c.title, Unit: c.unit, Width: chartWidth, Height: chartHeight,
+		Left: left, Right: chartWidth - right, Bottom: chartHeight - bottom, Turned: len(strings.Join(c.names, "mm")) > 80}
+	most, step := c.axis()
+	height := func(v float64) float64 { return round1(v / most * (chartHeight - top - bottom)) }
+	for v := 0.0; v <= most+step/2; v += step {
+		d.Grid = append(d.Grid, point{d.Left - 5, d.Bottom - height(v), shortNumber(v, step)})
 	}
-	p.Title.TextStyle.Font.Size = 10
-	p.Title.Padding = 6
-	p.Y.Min = 0
-	p.Y.Tick.Marker = ticks{whole: true}
-	grid := plotter.NewGrid()
-	grid.Vertical.Color, grid.Horizontal.Color = nil, gridColor
-	p.Add(grid)
-	return p
+	place := (d.Right - d.Left) / float64(len(c.names))
+	width := min(36, place*0.75)
+	for i, name := range c.names {
+		middle := round1(d.Left + place*(float64(i)+0.5))
+		under := d.Bottom
+		for n, s := range c.series {
+			h := height(s[i])
+			under -= h
+			d.Bars = append(d.Bars, bar{round1(middle - width/2), round1(under), round1(width), h, c.colors[n]})
+		}
+		if name != "" {
+			d.Names = append(d.Names, point{middle, d.Bottom + 13, name})
+		}
+		if c.sum != nil {
+			p := point{middle, d.Bottom - height(c.sum[i]), c.sumText(i)}
+			d.Points, d.Line = append(d.Points, p), d.Line+fmt.Sprintf("%g,%g ", p.X, p.Y)
+		}
+	}
+	return d
 }
 
-// ticks marks few and round numbers.
-type ticks struct{ whole bool }
+func round1(v float64) float64 { return math.Round(v*10) / 10 }
 
-// Ticks implements plot.Ticker.
-func (t ticks) Ticks(low, high float64) (list []plot.Tick) {
+// axis is the highest value at the axis and the step to it: few and round numbers.
+func (c *chart) axis() (most, step float64) {
+	high := 0.0
+	for i := range c.names {
+		bar := 0.0
+		for _, s := range c.series {
+			bar += s[i]
+		}
+		high = max(high, bar)
+		if c.sum != nil {
+			high = max(high, c.sum[i]*1.1) // room for its text
+		}
+	}
 	if high <= 0 {
-		return nil
+		return 1, 1
 	}
 	unit := math.Pow(10, math.Floor(math.Log10(high)))
-	step := unit
 	for _, part := range []float64{0.1, 0.2, 0.5, 1, 2, 5} {
 		if step = unit * part; high/step <= 5 {
 			break
 		}
 	}
-	if t.whole {
+	if c.whole {
 		step = max(1, step)
 	}
-	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
-	for i := 0; float64(i)*step <= high; i++ {
-		if v := float64(i) * step; v >= low {
-			list = append(list, plot.Tick{Value: v, Label: fmt.Sprintf("%.*f", digits, v)})
-		}
-	}
-	return list
+	return math.Ceil(high/step) * step, step
 }
 
-// bars adds a set of bars; on, if not nil, carries them.
-func bars(p *plot.Plot, values plotter.Values, width vg.Length, fill color.Color, on *plotter.BarChart) (*plotter.BarChart, error) {
-	b, err := plotter.NewBarChart(values, width)
-	if err != nil {
-		return nil, err
-	}
-	b.Color, b.LineStyle.Width = fill, 0
-	if on != nil {
-		b.StackOn(on)
-	}
-	p.Add(b)
-	return b, nil
-}
-
-// barWidth leaves a gap between n bars.
-func barWidth(n int) vg.Length { return min(28, vg.Length(chartWidth-60)*0.75/vg.Length(n)) }
-
-// nominal names the places of bars, and leaves room beside the first and last.
-func nominal(p *plot.Plot, names []string, long bool) {
-	p.NominalX(names...)
-	p.X.Min, p.X.Max = -0.7, float64(len(names))-0.3
-	if long {
-		p.X.Tick.Label.Rotation = math.Pi / 7
-		p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
-		p.X.Tick.Label.Font.Size = 7
-	}
+// shortNumber writes v with the digits that its step needs.
+func shortNumber(v, step float64) string {
+	return fmt.Sprintf("%.*f", max(0, -int(math.Floor(math.Log10(step)+1e-9))), v)
 }
 
 const maxCodes = 8 // in the chart; the table has them all
 
-func (p *page) paretoChart() (*plot.Plot, error) {
+func (p *page) paretoChart() *chart {
 	if len(p.Codes) == 0 {
-		return nil, nil
+		return nil
 	}
-	list := p.Codes[:min(maxCodes, len(p.Codes))]
-	chart := newPlot("Failures by code", "visits")
-	var values plotter.Values
-	var names []string
-	line := plotter.XYs{}
-	labels := plotter.XYLabels{}
 	all := 0.0
 	for _, c := range p.Codes {
 		all += float64(c.N)
 	}
-	for i, c := range list {
-		values, names = append(values, float64(c.N)), append(names, strings.TrimPrefix(c.Code, "E-"))
-		at := plotter.XY{X: float64(i), Y: c.UpTo * all}
-		line = append(line, at)
-		labels.XYs, labels.Labels = append(labels.XYs, at), append(labels.Labels, fmt.Sprintf("%.0f %%", 100*c.UpTo))
+	list := p.Codes[:min(maxCodes, len(p.Codes))]
+	c := &chart{title: "Failures by code", unit: "visits", colors: []string{failColor}, whole: true,
+		sumText: func(i int) string { return fmt.Sprintf("%.0f %%", 100*list[i].UpTo) }}
+	values := make([]float64, len(list))
+	for i, code := range list {
+		values[i] = float64(code.N)
+		c.sum, c.names = append(c.sum, code.UpTo*all), append(c.names, code.Code[len("E-"):])
 	}
-	if _, err := bars(chart, values, barWidth(len(list)), failColor, nil); err != nil {
-		return nil, err
-	}
-	sum, points, err := plotter.NewLinePoints(line)
-	if err != nil {
-		return nil, err
-	}
-	sum.Color, points.Color, points.Shape = lineColor, lineColor, draw.CircleGlyph{}
-	texts, err := plotter.NewLabels(labels)
-	if err != nil {
-		return nil, err
-	}
-	for i := range texts.TextStyle {
-		texts.TextStyle[i].Font.Variant, texts.TextStyle[i].Font.Size = "Sans", 7
-		texts.TextStyle[i].XAlign, texts.TextStyle[i].YAlign = draw.XCenter, draw.YBottom
-	}
-	texts.Offset = vg.Point{Y: 4}
-	chart.Add(sum, points, texts)
-	nominal(chart, names, len(names) > 3)
-	chart.Y.Max = all * 1.12
-	return chart, nil
+	c.series = [][]float64{values}
+	return c
 }
 
-func (p *page) timesChart() (*plot.Plot, error) {
+func (p *page) timesChart() *chart {
 	if p.Times.N == 0 {
-		return nil, nil
+		return nil
 	}
-	chart := newPlot("Time for one device", "devices")
-	chart.X.Label.Text = "seconds"
-	h, err := plotter.NewHist(plotter.Values(p.seconds), max(6, min(30, int(math.Sqrt(float64(p.Times.N))))))
-	if err != nil {
-		return nil, err
-	}
-	h.FillColor, h.LineStyle.Color, h.LineStyle.Width = passColor, color.White, 0.5
-	chart.Add(h)
-	return chart, nil
+	names, counts := histogram(p.seconds, max(6, min(30, int(math.Sqrt(float64(p.Times.N))))))
+	return &chart{title: "Time for one device, in seconds", unit: "devices", names: names,
+		series: [][]float64{counts}, colors: []string{passColor}, whole: true}
 }
 
-func (p *page) stepsChart() (*plot.Plot, error) {
+// histogram counts values in n classes of one width; a class is named by its middle.
+func histogram(values []float64, n int) (names []string, counts []float64) {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, v := range values {
+		low, high = min(low, v), max(high, v)
+	}
+	width := (high - low) / float64(n)
+	if width == 0 {
+		n, width = 1, 1
+	}
+	counts = make([]float64, n)
+	for _, v := range values {
+		counts[min(n-1, int((v-low)/width))]++
+	}
+	every := (n + 7) / 8
+	names = make([]string, n)
+	for i := 0; i < n; i += every {
+		names[i] = shortNumber(low+(float64(i)+0.5)*width, width/10)
+	}
+	return names, counts
+}
+
+func (p *page) stepsChart() *chart {
 	if len(p.Steps) == 0 {
-		return nil, nil
+		return nil
 	}
-	chart := newPlot("Time for each step", "seconds")
-	chart.Y.Tick.Marker = ticks{}
-	var median, rest plotter.Values
-	var names []string
+	c := &chart{title: "Time for each step: median and 95 % of devices", unit: "seconds", colors: []string{passColor, paleColor}}
+	var median, rest []float64
 	for _, s := range p.Steps {
-		median, rest, names = append(median, s.Median), append(rest, s.P95-s.Median), append(names, s.Step)
+		median, rest = append(median, s.Median), append(rest, s.P95-s.Median)
+		c.names = append(c.names, s.Step)
 	}
-	width := barWidth(len(names))
-	under, err := bars(chart, median, width, passColor, nil)
-	if err != nil {
-		return nil, err
-	}
-	nominal(chart, names, len(names) > 6)
-	_, err = bars(chart, rest, width, paleColor, under)
-	return chart, err
+	c.series = [][]float64{median, rest}
+	return c
 }
 
-func (p *page) throughputChart() (*plot.Plot, error) {
+func (p *page) throughputChart() *chart {
 	if len(p.Buckets) == 0 {
-		return nil, nil
+		return nil
 	}
-	chart := newPlot("Visits in each "+spanName(p.Bucket), "visits")
-	var passed, failed plotter.Values
-	names := make([]string, len(p.Buckets))
+	c := passedAndFailed("Visits in each "+spanName(p.Bucket), len(p.Buckets))
 	every := (len(p.Buckets) + 7) / 8
 	for i, b := range p.Buckets {
-		passed, failed = append(passed, float64(b.Passed)), append(failed, float64(b.Failed))
+		c.series[0][i], c.series[1][i] = float64(b.Passed), float64(b.Failed)
 		if i%every == 0 {
-			names[i] = b.Start.In(p.Report.Zone).Format(spanLayout(p.Bucket))
+			c.names[i] = b.Start.In(p.Report.Zone).Format(spanLayout(p.Bucket))
 		}
 	}
-	return chart, passedAndFailed(chart, passed, failed, names)
+	return c
 }
 
-func (p *page) slotsChart() (*plot.Plot, error) {
+func (p *page) slotsChart() *chart {
 	if len(p.Slots) == 0 {
-		return nil, nil
+		return nil
 	}
-	chart := newPlot("Visits in each slot", "visits")
-	var passed, failed plotter.Values
-	var names []string
-	for _, s := range p.Slots {
-		passed, failed = append(passed, float64(s.Passed)), append(failed, float64(s.Failed))
-		name := s.Slot
-		if p.Slots[0].Station != p.Slots[len(p.Slots)-1].Station {
-			name = s.Station + " " + name
+	c := passedAndFailed("Visits in each slot", len(p.Slots))
+	several := p.Slots[0].Station != p.Slots[len(p.Slots)-1].Station
+	for i, s := range p.Slots {
+		c.series[0][i], c.series[1][i], c.names[i] = float64(s.Passed), float64(s.Failed), s.Slot
+		if several {
+			c.names[i] = s.Station + " " + s.Slot
 		}
-		names = append(names, name)
 	}
-	return chart, passedAndFailed(chart, passed, failed, names)
+	return c
 }
 
-func passedAndFailed(chart *plot.Plot, passed, failed plotter.Values, names []string) error {
-	width := barWidth(len(names))
-	under, err := bars(chart, passed, width, passColor, nil)
-	if err != nil {
-		return err
-	}
-	nominal(chart, names, false)
-	_, err = bars(chart, failed, width, failColor, under)
-	return err
+func passedAndFailed(title string, bars int) *chart {
+	return &chart{title: title, unit: "visits", names: make([]string, bars), whole: true,
+		series: [][]float64{make([]float64, bars), make([]float64, bars)}, colors: []string{passColor, failColor}}
 }
 
 func spanName(d time.Duration) string {

@@ -1,7 +1,10 @@
 package report
 
 import (
+	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,28 +83,61 @@ func TestVisitsThatNeverEnd(t *testing.T) {
 	}
 }
 
-func TestTicks(t *testing.T) {
+// The axis begins at 0 and ends at a round number at or over the highest bar.
+func TestAxis(t *testing.T) {
 	for _, c := range []struct {
 		high  float64
 		whole bool
 		want  string
 	}{
-		{0.23, false, "0.00 0.05 0.10 0.15 0.20"},
-		{0.9, true, "0"},
-		{3.1, true, "0 1 2 3"},
-		{9.6, false, "0 2 4 6 8"},
-		{93, true, "0 20 40 60 80"},
+		{0.23, false, "0.00 0.05 0.10 0.15 0.20 0.25"},
+		{0.9, true, "0 1"},
+		{3.1, true, "0 1 2 3 4"},
+		{9.6, false, "0 2 4 6 8 10"},
+		{93, true, "0 20 40 60 80 100"},
 		{40000, true, "0 10000 20000 30000 40000"},
-		{0, true, ""},
+		{0, true, "0 1"},
 	} {
+		most, step := (&chart{names: []string{""}, series: [][]float64{{c.high}}, whole: c.whole}).axis()
 		var got []string
-		for _, tick := range (ticks{c.whole}).Ticks(0, c.high) {
-			got = append(got, tick.Label)
+		for v := 0.0; v <= most+step/2; v += step {
+			got = append(got, shortNumber(v, step))
 		}
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("to %v: got %v, want %s", c.high, got, c.want)
 		}
 	}
+}
+
+// What is drawn is what the axis says: the heights of bars, from the SVG, are
+// in the ratio of their values, and a stack's parts stand on each other.
+func TestBarsAreTheirValues(t *testing.T) {
+	c := passedAndFailed("x", 3)
+	copy(c.series[0], []float64{1, 2, 4})
+	copy(c.series[1], []float64{0, 2, 0})
+	c.names = []string{"a", "b", "c"}
+	svg, err := c.svg()
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed, failed := barHeights(string(svg), passColor), barHeights(string(svg), failColor)
+	if len(passed) != 3 || math.Abs(passed[1]/passed[0]-2) > 0.05 || math.Abs(passed[2]/passed[0]-4) > 0.05 {
+		t.Errorf("heights of passed %v in\n%s", passed, svg)
+	}
+	if slices.Max(failed) != passed[1] {
+		t.Errorf("heights of failed %v beside passed %v", failed, passed)
+	}
+}
+
+var barRect = regexp.MustCompile(`<rect x="[0-9.]+" y="[0-9.]+" width="[0-9.]+" height="([0-9.]+)" fill="([^"]+)"/>`)
+
+func barHeights(svg, fill string) (heights []float64) {
+	for _, m := range barRect.FindAllStringSubmatch(svg, -1) {
+		if h, err := strconv.ParseFloat(m[1], 64); err == nil && m[2] == fill {
+			heights = append(heights, h)
+		}
+	}
+	return heights
 }
 
 func TestSecondsText(t *testing.T) {
