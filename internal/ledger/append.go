@@ -20,6 +20,7 @@ type head struct {
 	size      uint64
 	last      time.Time // of the newest entry
 	simulated bool
+	format    uint64 // the newest version of its entries
 	// peaks are the roots of the full subtrees at the right edge of the tree:
 	// peaks[i] spans 1<<i entries if bit i of size is set.
 	peaks [64]tlog.Hash
@@ -146,7 +147,20 @@ func (t *txn) add(e record.Entry) (record.Entry, error) {
 		return e, err
 	}
 	t.size, t.last = t.size+1, e.Time
+	if err := t.raiseFormat(); err != nil {
+		return e, err
+	}
 	return e, t.project(e, d)
+}
+
+// raiseFormat keeps an older program from writing on behind entries that it
+// cannot read. One that has only looked at an older ledger leaves it as it was.
+func (t *txn) raiseFormat() error {
+	if t.format >= record.Version {
+		return nil
+	}
+	t.format = record.Version
+	return t.setState(stateFormat, record.Version)
 }
 
 // leaf puts the hashes that the entry completes in front of it: its own, and

@@ -1,8 +1,6 @@
 package ledger
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"math"
 	"time"
@@ -134,24 +132,13 @@ func (p *piece) open(value []byte) {
 		p.texts = append(p.texts, "it cannot be read: "+err.Error())
 		return
 	}
-	if !canonical(&p.e, p.raw) {
+	if !record.Canonical(&p.e, p.raw) {
 		p.texts = append(p.texts, "it is not in the form in which entries are written")
 	}
 	if p.e.Index != p.n {
 		p.texts = append(p.texts, "it carries the index of another entry")
 	}
 	p.lost = len(p.texts) > 0
-}
-
-// canonical tells whether these are the only bytes that the entry can have. Of
-// a newer version only white space is known.
-func canonical(e *record.Entry, raw []byte) bool {
-	if e.Version > record.Version {
-		var b bytes.Buffer
-		return json.Compact(&b, raw) == nil && bytes.Equal(b.Bytes(), raw)
-	}
-	b, err := json.Marshal(e)
-	return err == nil && e.Version > 0 && bytes.Equal(b, raw)
 }
 
 // lookUp fetches the projections that an entry touches.

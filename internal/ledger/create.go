@@ -67,7 +67,7 @@ func begin(db *bbolt.DB, first record.Entry) error {
 			}
 		}
 		t := newTxn(tx, head{simulated: first.Simulated}, Options{Now: time.Now}, nil)
-		if err := errors.Join(t.setState(stateFormat, record.Version), t.setState(stateProjection, projection)); err != nil {
+		if err := t.setState(stateProjection, projection); err != nil {
 			return err
 		}
 		if _, err := t.add(first); err != nil {

@@ -102,7 +102,7 @@ func TestEveryEntry(t *testing.T) {
 			"emptied": func(tx *txn) error { return tx.bucket(inEntries).Put([]byte(number(n)), nil) },
 			"changed": func(tx *txn) error {
 				value, _ := tx.get(inEntries, number(n))
-				return tx.bucket(inEntries).Put([]byte(number(n)), bytes.Replace(value, []byte(`"v":1`), []byte(`"v":3`), 1))
+				return tx.bucket(inEntries).Put([]byte(number(n)), bytes.Replace(value, []byte(`"v":2`), []byte(`"v":3`), 1))
 			},
 			"forged": func(tx *txn) error {
 				return tx.forge(n, strings.Replace(tx.raw(n), `"time":"2026`, `"time":"2025`, 1))

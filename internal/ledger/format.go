@@ -73,7 +73,7 @@ func encode(e record.Entry) ([]byte, record.Entry, error) {
 
 // decode reads an entry. Most of the time that a check or an export takes goes
 // by here, and the coming encoding/json/v2 takes half of what v1 does. What may
-// be read is up to canonical.
+// be read is up to record.Canonical.
 func decode(raw []byte) (record.Entry, error) {
 	var e record.Entry
 	err := jsonv2.Unmarshal(raw, &e)

@@ -208,16 +208,16 @@ func TestNewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	tamper(t, l.Path(), func(tx *txn) error {
-		raw := `{"v":2,"index":13,"time":"2026-11-20T09:00:00Z","kind":"device.weighed","mac":"` + mac(1).String() + `","prev":12,"grams":7}`
+		raw := `{"v":3,"index":13,"time":"2026-11-20T09:00:00Z","kind":"device.weighed","mac":"` + mac(1).String() + `","prev":12,"grams":7}`
 		value := tx.leaf([]byte(raw))
-		return errors.Join(tx.bucket(inEntries).Put([]byte(number(13)), value), tx.setState(stateFormat, 2))
+		return errors.Join(tx.bucket(inEntries).Put([]byte(number(13)), value), tx.setState(stateFormat, record.Version+1))
 	})
 	if _, err := Open(l.Path(), bench); !errors.Is(err, ErrNewer) {
 		t.Errorf("for writing: got %v, want ErrNewer", err)
 	}
 	r := reopen(t, l.Path(), Options{ReadOnly: true})
 	e, err := r.Entry(13)
-	if err != nil || e.Version != 2 || e.Kind != "device.weighed" || e.MAC != mac(1) {
+	if err != nil || e.Version != record.Version+1 || e.Kind != "device.weighed" || e.MAC != mac(1) {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	var a Audit

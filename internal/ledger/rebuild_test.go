@@ -171,7 +171,7 @@ func FuzzEntry(f *testing.F) {
 		if err != nil || !bytes.Equal(first, again) {
 			t.Errorf("%s became %s, %v", first, again, err)
 		}
-		if back, err := decode(first); err != nil || back.Version > 0 && back.Version <= record.Version && !canonical(&back, first) {
+		if back, err := decode(first); err != nil || back.Version > 0 && back.Version <= record.Version && !record.Canonical(&back, first) {
 			t.Errorf("%s is not canonical: %v", first, err)
 		}
 	})

@@ -160,6 +160,10 @@ func (t *txn) findHead() error {
 	if err := errors.Join(t.trust(inEntries, end), t.trust(inState, "")); err != nil {
 		return err
 	}
+	var err error
+	if t.format, _, err = lookupNumber(t, inState, stateFormat); err != nil {
+		return err
+	}
 	key, value := t.bucket(inEntries).Cursor().Last()
 	if t.size = 0; key == nil {
 		return nil

@@ -10,11 +10,12 @@ import (
 
 // Version is the format of entries written now. A new field of Entry is a new
 // version: the ledger takes an entry of its own version with a field that it
-// does not know for damaged. A new Kind is not.
+// does not know for damaged. A new Kind is not. Whoever makes a new version
+// keeps a copy of the one before, as in v1.go: its entries are read for ever.
 //
 // Every version keeps v, index, time, kind, mac and prev, so that an older
 // program can still check the chain of entries that it cannot read.
-const Version = 1
+const Version = 2
 
 // Kind says what an entry records.
 type Kind string
