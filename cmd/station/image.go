@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,7 @@ func imageInfoCommand() *cobra.Command {
 				printInfo(cmd.OutOrStdout(), info)
 			}
 			if info.Kind == "unknown" {
-				return fmt.Errorf("image: %s is neither an ESP image nor a partition table nor otadata", args[0])
+				return fmt.Errorf("image: %s is neither an ESP image nor a partition table nor otadata nor an OTA image", args[0])
 			}
 			if len(info.Faults) > 0 {
 				return fmt.Errorf("image: %s has %d faults", args[0], len(info.Faults))
@@ -61,6 +62,9 @@ func printInfo(w io.Writer, info firmware.Info) {
 	if i := info.Image; i != nil {
 		printImage(w, i)
 	}
+	if info.Behind != "" {
+		fmt.Fprintf(w, "behind it     %s\n", info.Behind)
+	}
 	if t := info.Partition; t != nil {
 		fmt.Fprintf(w, "%s", t.CSV())
 	}
@@ -75,8 +79,8 @@ func printInfo(w io.Writer, info firmware.Info) {
 }
 
 func printImage(w io.Writer, i *firmware.Image) {
-	fmt.Fprintf(w, "flash         %s, %s, %d MB\nentry         %#08x\nchip          %d, revision %s and later\nlength        %d\nchecksum      %#02x\n",
-		i.Mode, i.Freq, i.FlashSize>>20, i.Entry, i.ChipID, i.MinRevision, i.Length, i.Checksum)
+	fmt.Fprintf(w, "flash         %s, %s, %d MB\nentry         %#08x\nchip          %s, revision %s and later\nlength        %d\nchecksum      %#02x\n",
+		i.Mode, i.Freq, i.FlashSize>>20, i.Entry, strings.TrimPrefix(i.Chip(), "the "), i.MinRevision, i.Length, i.Checksum)
 	if i.SHA256 != "" {
 		fmt.Fprintf(w, "sha256        %s (appended)\n", i.SHA256)
 	}

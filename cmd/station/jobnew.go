@@ -30,6 +30,9 @@ build does not say is set to the safe choice and marked to be looked at.`,
 			if err != nil {
 				return err
 			}
+			if err := forESP32(args[0], build); err != nil {
+				return err
+			}
 			if _, err := os.Stat(out); err == nil {
 				return fmt.Errorf("job new: %s is there already; name another file with --out", out)
 			}
@@ -68,6 +71,32 @@ func relative(out, build string) (string, error) {
 	return filepath.Rel(dir, abs)
 }
 
+// forESP32 refuses a build for another chip: by its name, and by the images of
+// builds that are too old to name one.
+func forESP32(path string, build *firmware.FlasherArgs) error {
+	if build.Chip != "" && build.Chip != "esp32" {
+		return fmt.Errorf("job new: %s is a build for the %s; this station seals the esp32: idf.py set-target esp32, then build again", path, build.Chip)
+	}
+	for _, image := range build.ImageFiles(filepath.Dir(path)) {
+		data, err := os.ReadFile(image.File)
+		if err != nil {
+			continue // job check names every file that is missing
+		}
+		if info := firmware.Describe(image.File, data); info.Image != nil && info.Image.ChipID != firmware.ChipESP32 {
+			return fmt.Errorf("job new: %s is built for %s; this station seals the esp32: idf.py set-target esp32, then build again", image.File, info.Image.Chip())
+		}
+	}
+	return nil
+}
+
+// tableOffset is the line for a build whose partition table is not at 0x8000.
+func tableOffset(build *firmware.FlasherArgs) string {
+	if at := build.TableOffset(); at != 0 && at != firmware.DefaultTableOffset {
+		return fmt.Sprintf("partition_table_offset = %#x\n", at)
+	}
+	return ""
+}
+
 func writeJob(w io.Writer, build *firmware.FlasherArgs, path, name, marker, label string) error {
 	size, note := build.Size, ""
 	if _, err := firmware.ParseFlashSize(size); err != nil {
@@ -80,7 +109,7 @@ chip = %q
 # Bootloader, partition table and apps of the build. The partition table decides
 # what is encrypted.
 flasher_args = %q
-
+%s
 [flash]
 size = %q%s
 mode = %q
@@ -97,6 +126,6 @@ mode = "release"     # for good: encryption can never be switched off
 [boot]
 marker = %q
 timeout = "10s"
-`, name, cmp.Or(build.Chip, "esp32"), path, size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker)
+`, name, cmp.Or(build.Chip, "esp32"), path, tableOffset(build), size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker)
 	return err
 }

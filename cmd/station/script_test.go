@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 // Each script is one feature, as its user meets it. The example job is in
-// example, a SoftHSM2 store of its own in $SOFTHSM2_CONF.
+// example, files of other builds in cases, a SoftHSM2 store of its own in $SOFTHSM2_CONF.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
@@ -46,8 +46,10 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := os.CopyFS(filepath.Join(env.WorkDir, "example"), os.DirFS(filepath.Join(root, "fixtures", "example"))); err != nil {
-		return err
+	for _, dir := range []string{"example", "cases"} {
+		if err := os.CopyFS(filepath.Join(env.WorkDir, dir), os.DirFS(filepath.Join(root, "fixtures", dir))); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "key.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600); err != nil {
 		return err

@@ -125,7 +125,7 @@ func (k tokenKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([
 // warnUnknown warns of a file that no ESP32 would boot. An encrypted image is
 // such a file.
 func warnUnknown(w io.Writer, path string, data []byte) {
-	if firmware.Describe(path, data).Kind == "unknown" {
+	if kind := firmware.Describe(path, data).Kind; kind == "unknown" || kind == "OTA image" {
 		fmt.Fprintf(w, "station: %s is neither an ESP image nor a partition table. If it is encrypted already: sign first, encrypt last\n", path)
 	}
 }

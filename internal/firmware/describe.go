@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"os"
+
+	"station/internal/otaimage"
 )
 
 // Info is what a file is and says, for people and for JSON.
 type Info struct {
-	Kind      string   `json:"kind"` // app, bootloader, image, partition table, otadata, unknown
+	Kind      string   `json:"kind"` // app, bootloader, image, partition table, partition table (CSV), otadata, OTA image, unknown
 	Size      int      `json:"size"`
 	SHA256    string   `json:"sha256"` // sha256:… of the file
 	Image     *Image   `json:"image,omitempty"`
 	Partition *Table   `json:"partitionTable,omitempty"`
 	OTAData   *OTAData `json:"otadata,omitempty"`
+	Behind    string   `json:"behind,omitempty"` // what follows an image
 	Faults    []string `json:"faults,omitempty"`
 }
 
@@ -30,20 +34,51 @@ func Describe(file string, b []byte) Info {
 			} else if i.Image.Bootloader != nil {
 				i.Kind = "bootloader"
 			}
+			i.Behind = behind(b, i.Image.Length)
 		}
+	case otaimage.Is(b):
+		i.Kind = "OTA image"
+		_, _, err = otaimage.Parse(b)
 	case bytes.HasPrefix(b, rowMagic):
 		i.Kind = "partition table"
 		i.Partition, err = ParseBinaryTable(file, b, TableOptions{})
+	case kindOfText(b) == tableText:
+		i.Kind = "partition table (CSV)"
+		i.Partition, err = ParseCSV(file, b, TableOptions{Env: os.LookupEnv})
 	case len(b) == OTADataSize:
 		var d OTAData
-		if d, err = ParseOTAData(b); err == nil {
+		d, err = ParseOTAData(b)
+		if !d.empty() || bytes.Equal(b, EmptyOTAData()) {
 			i.Kind, i.OTAData = "otadata", &d
-		} else {
-			err = nil // two sectors of anything
-		}
+		} // else two sectors of anything
 	}
 	for _, f := range Faults(err) {
 		i.Faults = append(i.Faults, f.Text)
 	}
+	if err != nil && len(i.Faults) == 0 {
+		i.Faults = append(i.Faults, err.Error())
+	}
 	return i
 }
+
+// behind tells what follows an image in its file: a slot read back from a chip
+// ends in FF, a signed image in its signature.
+func behind(b []byte, length int) string {
+	if length <= 0 || length >= len(b) {
+		return ""
+	}
+	rest := b[length:]
+	text := fmt.Sprintf("%d bytes", len(rest))
+	switch sector := (SectorSize - length%SectorSize) % SectorSize; {
+	case len(bytes.Trim(rest, "\xff")) == 0:
+		return text + " of FF"
+	case len(rest) >= sector+2 && rest[sector] == 0xe7 && rest[sector+1] == 2:
+		return text + " with a signature of secure boot V2"
+	case len(rest) == v1Signature:
+		return text + " with a signature of secure boot V1"
+	}
+	return text
+}
+
+// v1Signature is a version u32 and an ECDSA signature.
+const v1Signature = 4 + 64

@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -24,6 +25,10 @@ func TestDescribe(t *testing.T) {
 		{"text", []byte("hello"), "unknown", `"sha256":"sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"`},
 		{"nothing", nil, "unknown", `"size":0`},
 		{"damaged", damaged, "app", `"faults":["the checksum is`},
+		{"CSV", fixture(t, "cases/csv-bom-row/partitions.csv"), "partition table (CSV)", `"name":"ota_0"`},
+		{"OTA image", append([]byte{0xcf, 0xb6, 0x88, 0x07}, make([]byte, 508)...), "OTA image", `"size":512`},
+		{"slot", append(fixture(t, "example/build/ota_0.bin"), bytes.Repeat([]byte{0xff}, 100)...), "app", `"behind":"100 bytes of FF"`},
+		{"signed V1", append(fixture(t, "example/build/ota_0.bin"), make([]byte, 68)...), "app", `signature of secure boot V1`},
 		{"cut table", fixture(t, "partitions/two_ota.bin")[:64], "partition table", `no end marker`},
 	} {
 		i := Describe(v.name, v.file)

@@ -44,6 +44,7 @@ const (
 	bootReservedAt   = 64
 	bootSecureAt     = 3
 	appSecureAt      = 4
+	appPageAt        = 180 // log2 of the page of the flash cache
 	descriptorString = 32
 )
 

@@ -123,9 +123,16 @@ func (a *FlasherArgs) fromArguments(args []string) {
 
 // add joins the entry of flash_files with the one under the image's name.
 func (a *FlasherArgs) add(name string, image rawImage, f *faults) {
+	if image.Offset == "" && image.File == "" {
+		return // ESP-IDF 3.3 writes such pairs for what a project does not have
+	}
 	addr, err := strconv.ParseUint(image.Offset, 0, 32)
 	if err != nil {
 		f.add("%q is not a flash address like 0x10000", image.Offset)
+		return
+	}
+	if image.File == "" {
+		f.add("names no file for address %#x; build the project again", addr)
 		return
 	}
 	encrypted := strings.Trim(string(image.Encrypted), `"`) == "true"
@@ -144,13 +151,24 @@ func (a *FlasherArgs) add(name string, image rawImage, f *faults) {
 	a.Files = append(a.Files, FlashFile{Name: name, File: image.File, Address: uint32(addr), Encrypted: encrypted})
 }
 
+// TableOffset is where the build has its partition table; 0 where it names none.
+// Old builds write the name with an underscore.
+func (a *FlasherArgs) TableOffset() uint32 {
+	for _, file := range a.Files {
+		if file.Name == "partition-table" || file.Name == "partition_table" {
+			return file.Address
+		}
+	}
+	return 0
+}
+
 // ImageFiles is the build as a layout wants it; dir is where the JSON file is.
 // An image that the build does not mark as encrypted is left to the partition
 // table, because builds without flash encryption mark none.
 func (a *FlasherArgs) ImageFiles(dir string) []ImageFile {
 	var list []ImageFile
 	for _, file := range a.Files {
-		image := ImageFile{Name: file.Name, File: filepath.Join(dir, filepath.FromSlash(file.File)), Address: file.Address}
+		image := ImageFile{Build: true, Name: file.Name, File: filepath.Join(dir, filepath.FromSlash(file.File)), Address: file.Address}
 		if filepath.IsAbs(file.File) {
 			image.File = file.File
 		}

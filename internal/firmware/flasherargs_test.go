@@ -54,6 +54,18 @@ func TestFlasherArgsForms(t *testing.T) {
 	}
 }
 
+// Builds of ESP-IDF 3.3 have empty pairs for what the project does not have.
+func TestFlasherArgsOfOldBuilds(t *testing.T) {
+	a, err := ParseFlasherArgs("f.json", fixture(t, "cases/flasher-args-idf33/flasher_args.json"))
+	if err != nil || len(a.Files) != 3 || a.TableOffset() != 0x8000 || a.Files[1].Name != "partition_table" {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	a, err = ParseFlasherArgs("f.json", fixture(t, "cases/table-offset/flasher_args.json"))
+	if err != nil || a.TableOffset() != 0x9000 {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
 func TestFlasherArgsFaults(t *testing.T) {
 	for _, v := range []struct {
 		json string
@@ -67,6 +79,8 @@ func TestFlasherArgsFaults(t *testing.T) {
 		{`{"flash_files": ["a"]}`, []string{"flash_files is not an object"}},
 		{`{"flash_files": {"0x1000": 5}}`, []string{"not a flasher_args.json"}},
 		{`{"flash_files": {"here": "a.bin", "-1": "b.bin", "0x0": "c.bin"}}`, []string{`"here" is not a flash address`, `"-1" is not a flash address`}},
+		{`{"flash_files": {"0x1000": "", "0x2000": "a.bin"}}`, []string{"names no file for address 0x1000"}},
+		{`{"flash_files": {"": "a.bin", "0x0": "b.bin"}}`, []string{`"" is not a flash address`}},
 		{`{"flash_files": {"0x1000": "a.bin", "4096": "b.bin"}}`, []string{"a.bin and b.bin are both for address 0x1000"}},
 		{`{"flash_files": {"0x1000": "a.bin"}, "app": {"offset": "0x1000", "file": "b.bin"}}`, []string{"a.bin and b.bin are both for address 0x1000"}},
 	} {

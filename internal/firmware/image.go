@@ -83,10 +83,12 @@ func ParseImage(b []byte) (*Image, error) {
 
 func (i *Image) parseHeader(b []byte, f *faults) {
 	var known bool
+	i.ChipID = binary.LittleEndian.Uint16(b[12:])
 	if i.Mode, known = modes.name(b[2]); !known {
 		f.add("unknown SPI mode %d in the header", b[2])
 	}
-	if i.Freq, known = freqs.name(b[3] & 0xf); !known {
+	of, listed := chips[i.ChipID]
+	if i.Freq, known = of.freqs.name(b[3] & 0xf); !known && listed {
 		f.add("unknown flash frequency %#x in the header", b[3]&0xf)
 	}
 	if b[3]>>4 > maxSizeCode {
@@ -95,7 +97,6 @@ func (i *Image) parseHeader(b []byte, f *faults) {
 		i.FlashSize = 1 << 20 << (b[3] >> 4)
 	}
 	i.Entry = binary.LittleEndian.Uint32(b[4:])
-	i.ChipID = binary.LittleEndian.Uint16(b[12:])
 	// Images from before ESP-IDF 4.4 have only the major revision.
 	i.MinRevision = max(esp32.Revision(b[14])*100, esp32.Revision(binary.LittleEndian.Uint16(b[15:])))
 	if highest := binary.LittleEndian.Uint16(b[17:]); highest != 0xffff {
@@ -128,7 +129,7 @@ func (i *Image) parseSegments(b []byte, f *faults) bool {
 		}
 		s := Segment{Load: load, Offset: at, Size: int(size)}
 		i.Segments = append(i.Segments, s)
-		s.check(n, f)
+		s.check(n, chips[i.ChipID].pageOf(s, i.data(b, 0)), f)
 		for _, x := range i.data(b, n) {
 			i.Checksum ^= x
 		}
@@ -141,19 +142,14 @@ func (i *Image) parseSegments(b []byte, f *faults) bool {
 // pageSize is what the flash cache maps at a time.
 const pageSize = 0x10000
 
-func (s Segment) check(n int, f *faults) {
+// check holds a segment against the page that it is mapped in, 0 for none.
+func (s Segment) check(n int, page uint32, f *faults) {
 	if s.Size%4 != 0 {
 		f.add("segment %d has %d bytes, want a multiple of 4", n, s.Size)
 	}
-	if s.mapped() && s.Offset%pageSize != int(s.Load%pageSize) {
-		f.add("segment %d at offset %#x cannot be mapped to %#x: they differ within a 64 KiB page", n, s.Offset, s.Load)
+	if page != 0 && uint32(s.Offset)%page != s.Load%page {
+		f.add("segment %d at offset %#x cannot be mapped to %#x: they differ within a %d KiB page", n, s.Offset, s.Load, page>>10)
 	}
-}
-
-// mapped reports a segment that stays in flash: data from 0x3F400000, code
-// from 0x400D0000 (ESP32 Technical Reference Manual, Address Mapping).
-func (s Segment) mapped() bool {
-	return s.Load >= 0x3f400000 && s.Load < 0x3f800000 || s.Load >= 0x400d0000 && s.Load < 0x40400000
 }
 
 // parseEnd verifies the checksum and the appended SHA-256.

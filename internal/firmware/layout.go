@@ -37,6 +37,7 @@ type ImageFile struct {
 	Address   uint32
 	Partition string // if not empty, Address is where this partition begins
 	Encrypt   *bool  // nil: the partition table decides
+	Build     bool   // named by the build: an image of the layout's own for the same place wins
 }
 
 // Region is a piece of flash to write.
@@ -85,6 +86,7 @@ type planner struct {
 type piece struct {
 	ImageFile
 	data      []byte
+	unread    error      // why there is no data
 	partition *Partition // that holds it; nil: none, or the table is broken
 	image     *Image     // where it is a bootloader or an app
 	encrypt   bool
@@ -106,6 +108,7 @@ func (l Layout) Plan() (*Plan, error) {
 	p.load()
 	p.readTable()
 	p.locate()
+	p.dropUnread()
 	for _, x := range p.pieces {
 		p.inspect(x)
 	}
@@ -118,35 +121,45 @@ func (l Layout) Plan() (*Plan, error) {
 	return &p.Plan, nil
 }
 
-// load reads the images; one that cannot be read is a fault and left out.
+// load reads the images. One that cannot be read is a fault, unless another
+// one turns out to be for its place.
 func (p *planner) load() {
 	for _, image := range p.Images {
 		if image.Name == "" {
 			base := filepath.Base(image.File)
 			image.Name = strings.TrimSuffix(base, filepath.Ext(base))
 		}
-		data, err := p.Read(image.File)
-		switch {
+		x := &piece{ImageFile: image}
+		var err error
+		switch x.data, err = p.Read(image.File); {
 		case err != nil:
-			p.unreadable(image.File, err)
-		case len(data) == 0:
-			p.in(image.File, "the file is empty; build it again")
-		default:
-			p.pieces = append(p.pieces, &piece{ImageFile: image, data: data})
+			x.unread = unreadable(image.File, err)
+		case len(x.data) == 0:
+			x.unread = &Fault{File: image.File, Text: "the file is empty; build it again"}
 		}
+		p.pieces = append(p.pieces, x)
 	}
-	p.lost = len(p.Images) - len(p.pieces)
 }
 
-func (p *planner) unreadable(file string, err error) {
+func unreadable(file string, err error) *Fault {
 	if errors.Is(err, fs.ErrNotExist) {
-		p.in(file, "there is no such file; build the project or correct the name")
-		return
+		return &Fault{File: file, Text: "there is no such file; build the project or correct the name"}
 	}
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err
 	}
-	p.in(file, "%v", err)
+	return &Fault{File: file, Text: err.Error()}
+}
+
+// dropUnread leaves out what could not be read.
+func (p *planner) dropUnread() {
+	p.pieces = slices.DeleteFunc(p.pieces, func(x *piece) bool {
+		if x.unread != nil {
+			p.list = append(p.list, x.unread)
+			p.lost++
+		}
+		return x.unread != nil
+	})
 }
 
 // readTable finds the table in its own file or among the images; where there
@@ -165,7 +178,7 @@ func (p *planner) readTable() {
 	}
 	var image *piece
 	for _, x := range p.pieces {
-		if p.isTable(x) {
+		if p.isTable(x) && (image == nil || image.Build) { // the job's own wins
 			image = x
 		}
 	}
@@ -173,15 +186,18 @@ func (p *planner) readTable() {
 	case p.Layout.Table != "":
 		data, err := p.Read(p.Layout.Table)
 		if err != nil {
-			p.unreadable(p.Layout.Table, err)
+			p.list = append(p.list, unreadable(p.Layout.Table, err))
 			return
 		}
 		p.Plan.Table = read(p.Layout.Table, data)
 		if p.Plan.Table != nil {
 			p.tableImage(image)
 		}
-	case image != nil:
-		p.Plan.Table = read(image.File, image.data)
+	case image != nil && image.unread == nil:
+		if bytes.HasPrefix(image.data, rowMagic) {
+			p.Plan.Table = read(image.File, image.data)
+		}
+	case image != nil: // its fault is told
 	default:
 		p.add("there is no partition table; name its CSV, or the build's partition-table.bin for %#x", p.TableOffset)
 	}
@@ -200,8 +216,11 @@ func (p *planner) tableImage(image *piece) {
 		})
 		return
 	}
+	if image.unread != nil {
+		return
+	}
 	padded := pad(image.data, TableSize)[:TableSize]
-	if !bytes.Equal(padded, made) {
+	if bytes.HasPrefix(image.data, rowMagic) && !bytes.Equal(padded, made) {
 		p.in(image.File, "is another partition table than %s; build the project again", p.Layout.Table)
 	}
 }
@@ -232,6 +251,15 @@ func (p *planner) locate() {
 			x.partition = &found
 		}
 		return false
+	})
+	p.pieces = slices.DeleteFunc(p.pieces, func(x *piece) bool { return x.Build && p.replaced(x) })
+}
+
+// replaced reports an image of the build whose place the layout fills itself:
+// the same address, or the partition that it names.
+func (p *planner) replaced(x *piece) bool {
+	return slices.ContainsFunc(p.pieces, func(own *piece) bool {
+		return !own.Build && (own.Address == x.Address || own.Partition != "" && x.partition != nil && own.Partition == x.partition.Name)
 	})
 }
 

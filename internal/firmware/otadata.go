@@ -44,7 +44,8 @@ func (s OTAState) String() string {
 func (s OTAState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // OTAEntry is one of the two records that choose the app to boot. The zero
-// sequence means erased: the bootloader then starts the factory app.
+// sequence means that there is no entry: erased, or its CRC is wrong, which the
+// bootloader takes alike.
 type OTAEntry struct {
 	Seq   uint32   `json:"seq"`
 	State OTAState `json:"state"`
@@ -74,7 +75,8 @@ type OTAData [2]OTAEntry
 // to garbage.
 func EmptyOTAData() []byte { return bytes.Repeat([]byte{0xff}, OTADataSize) }
 
-// ParseOTAData reads both entries and reports every fault.
+// ParseOTAData reads both entries. One whose CRC does not fit its sequence is
+// none: the build of every Arduino project has such a second entry.
 func ParseOTAData(b []byte) (OTAData, error) {
 	var d OTAData
 	var f faults
@@ -85,22 +87,17 @@ func ParseOTAData(b []byte) (OTAData, error) {
 	for n := range d {
 		entry := b[n*SectorSize:][:OTAEntrySize]
 		seq := binary.LittleEndian.Uint32(entry)
-		if seq == 0xffffffff {
+		if seq == 0 || seq == 0xffffffff || binary.LittleEndian.Uint32(entry[otaCRCAt:]) != otaCRC(entry) {
 			d[n].State = OTAUndefined
-			continue
-		}
-		if seq == 0 {
-			f.add("otadata entry %d: sequence 0 chooses no slot, want 1 or more", n)
-			continue
-		}
-		if got, want := binary.LittleEndian.Uint32(entry[otaCRCAt:]), otaCRC(entry); got != want {
-			f.add("otadata entry %d: CRC %08X, computed %08X", n, got, want)
 			continue
 		}
 		d[n] = OTAEntry{Seq: seq, State: OTAState(binary.LittleEndian.Uint32(entry[otaStateAt:]))}
 	}
 	return d, f.err()
 }
+
+// empty reports otadata without any entry.
+func (d OTAData) empty() bool { return d[0].Seq == 0 && d[1].Seq == 0 }
 
 // Bytes is the whole partition.
 func (d OTAData) Bytes() []byte {

@@ -53,12 +53,22 @@ func TestOTAData(t *testing.T) {
 	}
 }
 
-func TestOTADataFaults(t *testing.T) {
+// An entry with a wrong CRC is none, as the bootloader has it.
+func TestOTAEntriesWithAWrongCRC(t *testing.T) {
 	damaged := OTAData{{1, OTAValid}, {2, OTAValid}}.Bytes()
-	damaged[otaCRCAt]++
-	clear(damaged[SectorSize:][:4])
-	_, err := ParseOTAData(damaged)
-	wantFaults(t, err, "otadata entry 0: CRC 4743989B, computed 4743989A", "otadata entry 1: sequence 0 chooses no slot")
+	damaged[SectorSize+otaCRCAt]++
+	got, err := ParseOTAData(damaged)
+	if slot, ok := got.Slot(2); err != nil || slot != 0 || !ok {
+		t.Errorf("got %v, slot %d, %v, %v", got, slot, ok, err)
+	}
+	arduino := fixture(t, "cases/arduino-boot_app0/boot_app0.bin")
+	got, err = ParseOTAData(arduino)
+	if slot, ok := got.Slot(2); err != nil || got[0].Seq != 1 || got[1].Seq != 0 || slot != 0 || !ok {
+		t.Errorf("boot_app0.bin: got %v, slot %d, %v, %v", got, slot, ok, err)
+	}
+	if info := Describe("boot_app0.bin", arduino); info.Kind != "otadata" || len(info.Faults) > 0 {
+		t.Errorf("boot_app0.bin: got %+v", info)
+	}
 	_, err = ParseOTAData(make([]byte, 32))
 	wantFaults(t, err, "otadata has 0x20 bytes, want 0x2000")
 }

@@ -21,10 +21,15 @@ func (p *planner) inspect(x *piece) {
 	case p.isBootloader(x):
 		p.inspectBootloader(x)
 	case p.isTable(x):
+		if !bytes.HasPrefix(x.data, rowMagic) {
+			p.in(x.File, "is %s; name a CSV as partition_table, which makes the table of it, or write the build's partition-table.bin here", kindOfText(x.data))
+		}
 		if over := len(x.data) - SectorSize; over > 0 {
 			p.in(x.File, "the partition table is %d bytes too big for its sector", over)
 		}
-		x.data = pad(x.data, TableSize)
+		if len(x.data) < TableSize { // a table signed for secure boot V1 is longer
+			x.data = pad(x.data, TableSize)
+		}
 	case x.partition != nil:
 		p.inspectPartition(x)
 	}
@@ -72,6 +77,10 @@ func signed(x *piece) bool {
 
 func (p *planner) inspectPartition(x *piece) {
 	part := *x.partition
+	if kind := kindOfText(x.data); kind != notKnown && part.Type <= TypeTable {
+		p.in(x.File, "is %s, which the firmware cannot use as it is; write the binary that is made of it", kind)
+		return
+	}
 	if over := int64(x.Address) + int64(len(x.data)) - int64(part.End()); over > 0 {
 		p.in(x.File, "is %d bytes too big for the partition %s (%#x bytes at %#x); make the partition larger or the image smaller",
 			over, part.Name, part.Size, part.Offset)
@@ -102,15 +111,6 @@ func (p *planner) parse(x *piece, what string) bool {
 	}
 	x.image = image
 	return true
-}
-
-// chipName is esp_chip_id_t.
-func chipName(id uint16) string {
-	names := map[uint16]string{
-		2: "the ESP32-S2", 5: "the ESP32-C3", 9: "the ESP32-S3", 12: "the ESP32-C2", 13: "the ESP32-C6",
-		16: "the ESP32-H2", 18: "the ESP32-P4", 20: "the ESP32-C61", 23: "the ESP32-C5",
-	}
-	return cmp.Or(names[id], fmt.Sprintf("chip %d", id))
 }
 
 // each files the faults of an image under its name.
@@ -176,32 +176,70 @@ func (p *planner) checkBoot() {
 			chosen, _ = ParseOTAData(x.data)
 		}
 	}
-	if apps == 0 && p.lost == 0 {
-		p.add("there is no app: no app partition gets an image")
-	}
 	p.checkChoice(chosen, filled)
+	switch first := p.firstApp(chosen); {
+	case p.lost > 0: // an image with another fault may be the one
+	case apps == 0:
+		p.add("there is no app: no app partition gets an image")
+	case first != nil && !filled[first.Name]:
+		p.unstarted(*first, chosen)
+	}
 }
 
-// checkChoice looks at what otadata makes the bootloader start.
-func (p *planner) checkChoice(chosen OTAData, filled map[string]bool) {
+// firstApp is the partition that the bootloader looks at first: what otadata
+// chooses, else factory, else the first slot. (ESP-IDF, bootloader_utility.c)
+func (p *planner) firstApp(chosen OTAData) *Partition {
 	var slots []Partition
+	var factory *Partition
 	for _, part := range p.Plan.Table.Partitions {
 		if part.otaSlot() >= 0 {
 			slots = append(slots, part)
 		}
+		if part.Is("app", "factory") {
+			factory = &part
+		}
+	}
+	slices.SortFunc(slots, func(a, b Partition) int { return cmp.Compare(a.Subtype, b.Subtype) })
+	slot, ok := chosen.Slot(len(slots))
+	switch {
+	case ok:
+		return &slots[slot]
+	case factory != nil:
+		return factory
+	case len(slots) > 0:
+		return &slots[0]
+	}
+	return nil
+}
+
+// unstarted is the fault of a first app that gets no image. The bootloader
+// would go on to another one, but with an error at each start.
+func (p *planner) unstarted(first Partition, chosen OTAData) {
+	if !chosen.empty() {
+		p.add("otadata starts %s, which gets no image; add one or leave otadata out", first.Name)
+		return
+	}
+	p.add("the app partition %s gets no image, and the bootloader looks for it first; give it one, take it out of the table, or add an otadata image that chooses the app", first.Name)
+}
+
+// checkChoice gives the chip an empty otadata where it has none, and warns of
+// one that is neither empty nor chooses anything.
+func (p *planner) checkChoice(chosen OTAData, filled map[string]bool) {
+	for _, x := range p.pieces {
+		if x.partition != nil && x.partition.Is("data", "ota") && chosen.empty() && !bytes.Equal(x.data, EmptyOTAData()) {
+			p.Warnings = append(p.Warnings, x.File+": no entry of this otadata has a right CRC: the bootloader takes it for empty")
+		}
+	}
+	for _, part := range p.Plan.Table.Partitions {
 		if part.Is("data", "ota") && !filled[part.Name] {
 			p.pieces = append(p.pieces, &piece{
 				ImageFile: ImageFile{Name: part.Name, Address: part.Offset},
 				data:      EmptyOTAData(), partition: &part, encrypt: p.Encrypted,
 			})
 		}
-		if part.Is("app", "factory") && !filled[part.Name] {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("the app partition %s gets no image; the bootloader will look for it first", part.Name))
+		if part.Is("data", "nvs") && part.Flags&FlagEncrypted != 0 && p.Encrypted {
+			p.Warnings = append(p.Warnings, part.Name+" has the flag encrypted; the NVS library refuses such a partition on a chip with flash encryption; drop the flag")
 		}
-	}
-	slices.SortFunc(slots, func(a, b Partition) int { return cmp.Compare(a.Subtype, b.Subtype) })
-	if slot, ok := chosen.Slot(len(slots)); ok && !filled[slots[slot].Name] {
-		p.add("otadata starts %s, which gets no image; add one or leave otadata out", slots[slot].Name)
 	}
 }
 

@@ -352,15 +352,94 @@ func TestFixedScope(t *testing.T) {
 	wantFaults(t, err, "far: ends beyond 0x1000000, which flash encryption of the ESP32 cannot reach")
 }
 
-func TestPlanWarnsOfAnEmptyFactory(t *testing.T) {
+// The bootloader looks at one app first; that one must be there.
+func TestPlanRefusesAnEmptyFirstApp(t *testing.T) {
 	l := exampleLayout(exampleFiles(t))
 	l.Images = slices.Delete(l.Images, 2, 3)
-	plan, err := l.Plan()
+	_, err := l.Plan()
+	wantFaults(t, err, "the app partition factory gets no image, and the bootloader looks for it first")
+
+	files := exampleFiles(t)
+	files["boot_app0.bin"] = fixture(t, "cases/arduino-boot_app0/boot_app0.bin")
+	l = exampleLayout(files)
+	l.Images = append(slices.Delete(l.Images, 2, 3), ImageFile{File: "boot_app0.bin", Partition: "otadata"})
+	if plan, err := l.Plan(); err != nil || len(plan.Warnings) > 0 {
+		t.Errorf("otadata chooses ota_0: got %v", err)
+	}
+	files["boot_app0.bin"] = bytes.Repeat([]byte{0x5a}, OTADataSize)
+	_, err = l.Plan()
+	wantFaults(t, err, "the app partition factory gets no image")
+	l = exampleLayout(files)
+	l.Images = append(l.Images, ImageFile{File: "boot_app0.bin", Partition: "otadata"})
+	if plan, err := l.Plan(); err != nil || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "no entry of this otadata has a right CRC") {
+		t.Errorf("otadata of anything: got %v", err)
+	}
+}
+
+// What the job names for a partition or an address wins over the build's image
+// for it, whose file need not be there.
+func TestTheJobsImageWins(t *testing.T) {
+	for _, own := range []ImageFile{{File: "own.bin", Partition: "factory"}, {File: "own.bin", Address: 0x10000}} {
+		files := exampleFiles(t)
+		files["own.bin"] = files["build/station-example.bin"]
+		delete(files, "build/station-example.bin")
+		l := exampleLayout(files)
+		l.Images[2].Build = true
+		l.Images = append(l.Images, ImageFile{File: "build/bootloader/none.bin", Address: 0x1000, Build: true}, own)
+		plan, err := l.Plan()
+		if err != nil {
+			t.Fatalf("%+v: %v", own, err)
+		}
+		if r := plan.Regions[3]; r.Name != "own" || r.Address != 0x10000 || r.Version != "1.0.0" {
+			t.Errorf("%+v: got\n%s", own, summary(plan))
+		}
+	}
+}
+
+// A table signed for secure boot V1 has 68 bytes behind its 0xC00.
+func TestPlanTakesASignedTable(t *testing.T) {
+	files := exampleFiles(t)
+	const name = "build/partition_table/partition-table.bin"
+	files[name] = append(pad(files[name], TableSize)[:TableSize:TableSize], count(v1Signature)...)
+	plan, err := exampleLayout(files).Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "factory gets no image") {
-		t.Errorf("got warnings %q", plan.Warnings)
+	if r := plan.Regions[1]; r.Size != 3168 || !bytes.HasPrefix(r.Data, files[name]) {
+		t.Errorf("got %d bytes, want the 3140 of the file and padding", r.Size)
+	}
+}
+
+// The text that a binary is made of is not flashed in its stead.
+func TestPlanRefusesTextForABinary(t *testing.T) {
+	files := exampleFiles(t)
+	l := exampleLayout(files)
+	l.Table = ""
+	l.Images[1].File = "partitions.csv"
+	_, err := l.Plan()
+	wantFaults(t, err, "partitions.csv: is the CSV of a partition table; name a CSV as partition_table")
+	l = exampleLayout(files)
+	l.Images[4].File = "partitions.csv"
+	files["nvs.csv"] = []byte("\ufeffkey,type,encoding,value\r\ncfg,namespace,,\r\n")
+	l.Images = append(l.Images, ImageFile{File: "nvs.csv", Partition: "nvs"})
+	_, err = l.Plan()
+	wantFaults(t, err, "partitions.csv: is the CSV of a partition table, which the firmware cannot use",
+		"nvs.csv: is the CSV of an NVS partition")
+}
+
+// NVS refuses such a partition at run time, whether it gets an image or not.
+func TestPlanWarnsOfEncryptedNVS(t *testing.T) {
+	files := exampleFiles(t)
+	files["partitions.csv"] = fixture(t, "cases/nvs-encrypted-flag/partitions.csv")
+	l := exampleLayout(files)
+	l.Images = slices.Delete(l.Images, 1, 2)
+	plan, err := l.Plan()
+	if err != nil || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "nvs has the flag encrypted") {
+		t.Errorf("got %v, %v", plan, err)
+	}
+	l.Encrypted = false
+	if plan, err := l.Plan(); err != nil || len(plan.Warnings) != 0 {
+		t.Errorf("without flash encryption: got %v, %v", plan, err)
 	}
 }
 

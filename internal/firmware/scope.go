@@ -47,9 +47,6 @@ func (p *planner) scope(x *piece) {
 		case said && !r.encrypt && *x.Encrypt:
 			p.in(x.File, "is to be encrypted, but %s; drop encrypt = true", r.because)
 		}
-		if r.encrypt && x.partition != nil && x.partition.Is("data", "nvs") {
-			p.Warnings = append(p.Warnings, x.partition.Name+" has the flag encrypted; the NVS library refuses such a partition on a chip with flash encryption")
-		}
 		return
 	}
 	switch {

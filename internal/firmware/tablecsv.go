@@ -1,6 +1,7 @@
 package firmware
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -9,7 +10,8 @@ import (
 
 // The CSV is what ESP-IDF's generator reads: name, type, subtype, offset, size
 // and flags; numbers decimal, 0x, 0o or 0b with K or M behind; lines that are
-// empty or begin with # do not count; further columns are ignored.
+// empty or begin with # do not count; further columns are ignored. A byte order
+// mark is dropped, and lines end as spreadsheets and Python end them.
 // (ESP-IDF, Partition Tables; gen_esp32part.py of 5.4)
 
 // row is a line of the CSV before its place is known.
@@ -27,7 +29,11 @@ func ParseCSV(file string, b []byte, o TableOptions) (*Table, error) {
 	f := &faults{file: file}
 	t := &Table{Offset: o.offset(), file: file}
 	var rows []row
-	for n, line := range strings.Split(string(b), "\n") {
+	if utf16(b) {
+		f.add("the file is UTF-16; save it as CSV UTF-8")
+		return t, f.err()
+	}
+	for n, line := range csvLines(b) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -48,6 +54,30 @@ func ParseCSV(file string, b []byte, o TableOptions) (*Table, error) {
 	t.place(rows, f)
 	t.check(f, o)
 	return t, f.err()
+}
+
+// utf16 reports the byte order marks of "Unicode text" from a spreadsheet.
+func utf16(b []byte) bool {
+	return bytes.HasPrefix(b, []byte{0xff, 0xfe}) || bytes.HasPrefix(b, []byte{0xfe, 0xff})
+}
+
+// lineEnds are the characters at which Python's splitlines ends a line.
+const lineEnds = "\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029"
+
+// csvLines takes a text apart as str.splitlines does; \r\n is one end.
+func csvLines(b []byte) []string {
+	text := strings.TrimPrefix(string(b), "\ufeff")
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	var lines []string
+	for {
+		end := strings.IndexAny(text, lineEnds)
+		if end < 0 {
+			return append(lines, text)
+		}
+		_, size := utf8.DecodeRuneInString(text[end:])
+		lines = append(lines, text[:end])
+		text = text[end+size:]
+	}
 }
 
 // expand replaces $NAME and ${NAME}.
@@ -108,7 +138,7 @@ func (r *row) parse(line string, t *Table, f *faults) {
 		return
 	}
 	if v, ok := number(column[1]); ok {
-		r.Type = Type(inByte(v, "type", fault))
+		r.Type = Type(inByte(v, "type", 0xfe, fault))
 	} else if r.Type, ok = types[strings.ToLower(column[1])]; !ok {
 		fault("type %q is not known; use one of %s or a number from 0x40 to 0xfe", column[1], words(types))
 		r.offset, r.size = unknown, unknown
@@ -148,7 +178,7 @@ func (r *row) parseSubtype(s string, fault func(string, ...any)) {
 		return
 	}
 	if v, ok := number(s); ok {
-		r.Subtype = inByte(v, "subtype", fault)
+		r.Subtype = inByte(v, "subtype", 0xff, fault)
 		return
 	}
 	known := subtypes[r.Type]
@@ -159,7 +189,7 @@ func (r *row) parseSubtype(s string, fault func(string, ...any)) {
 	case r.Type == TypeApp:
 		fault("subtype %q of type app is not known; use %s, or a number", s, appSubtypeWords)
 	case known == nil:
-		fault("subtype %q of type %v is not known; use a number from 0 to 0xfe", s, r.Type)
+		fault("subtype %q of type %v is not known; use a number from 0 to 0xff", s, r.Type)
 	default:
 		fault("subtype %q of type %v is not known; use one of %s, or a number", s, r.Type, words(known))
 	}
@@ -216,9 +246,9 @@ func parseSize(s, what string, fault func(string, ...any)) (v int64, empty bool)
 	return v, false
 }
 
-func inByte(v int64, what string, fault func(string, ...any)) byte {
-	if v < 0 || v > 0xfe {
-		fault("%s %d is out of range; use 0 to 0xfe", what, v)
+func inByte(v int64, what string, highest int64, fault func(string, ...any)) byte {
+	if v < 0 || v > highest {
+		fault("%s %d is out of range; use 0 to %#x", what, v, highest)
 	}
 	return byte(v)
 }

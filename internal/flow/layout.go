@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"station/internal/esp32"
 	"station/internal/firmware"
@@ -13,7 +12,7 @@ import (
 )
 
 // layout reads every file that the job names and finds the regions to write.
-// An [[image]] wins over the flasher_args.json at the same address.
+// An [[image]] wins over the flasher_args.json at the same place.
 func (j *Job) layout(f *tomlfile.File) {
 	l := firmware.Layout{
 		Chip: j.ChipName, FlashSize: uint32(j.Flash.Size), Mode: string(j.Flash.Mode), Freq: string(j.Flash.Freq),
@@ -30,7 +29,7 @@ func (j *Job) layout(f *tomlfile.File) {
 		l.Images = append(l.Images, file)
 	}
 	if j.FlasherArgs != "" {
-		files, err := j.buildFiles(j.beside(j.FlasherArgs), l.Images)
+		files, err := j.buildFiles(j.beside(j.FlasherArgs))
 		if err != nil {
 			f.Add(unjoin(err)...)
 			return
@@ -46,9 +45,8 @@ func (j *Job) layout(f *tomlfile.File) {
 	j.Warnings = append(j.Warnings, plan.Warnings...)
 }
 
-// buildFiles are the images of an ESP-IDF build, without those whose address
-// the job fills itself.
-func (j *Job) buildFiles(path string, own []firmware.ImageFile) ([]firmware.ImageFile, error) {
+// buildFiles are the images of an ESP-IDF build.
+func (j *Job) buildFiles(path string) ([]firmware.ImageFile, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("flasher_args: %w", err)
@@ -60,16 +58,7 @@ func (j *Job) buildFiles(path string, own []firmware.ImageFile) ([]firmware.Imag
 	if chip := cmp.Or(args.Chip, j.ChipName); chip != j.ChipName {
 		return nil, fmt.Errorf("%s: the build is for the %s, the job for the %s", path, chip, j.ChipName)
 	}
-	return slices.DeleteFunc(args.ImageFiles(filepath.Dir(path)), func(i firmware.ImageFile) bool { return taken(own, i.Address) }), nil
-}
-
-func taken(images []firmware.ImageFile, addr uint32) bool {
-	for _, image := range images {
-		if image.Partition == "" && image.Address == addr {
-			return true
-		}
-	}
-	return false
+	return args.ImageFiles(filepath.Dir(path)), nil
 }
 
 // beside finds a file that the job names relative to itself.
