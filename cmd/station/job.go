@@ -22,8 +22,8 @@ func jobCheckCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Check a job and everything it names; show what it writes and burns",
 		Long: `Check a job file and every file that it names, and report all faults at once.
-Then show the regions that are written and the burn plan, fuse by fuse, with
-the digest that a person approves.`,
+Then show the images with their versions and digests, the settings, and the burn
+plan, fuse by fuse, with the digest of all of it that a person approves.`,
 		Example: `  station job check job.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,17 +37,21 @@ the digest that a person approves.`,
 }
 
 func printJob(out io.Writer, job *flow.Job) error {
-	fmt.Fprintf(out, "%s revision %s\n\nwritten to flash:\n", job.Name, job.Revision)
+	fmt.Fprintf(out, "%s revision %s, mode %s\n\nwritten to flash:\n", job.Name, job.Revision, job.Security.Mode)
 	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
 	for _, r := range job.Regions {
 		how := "plain"
 		if r.Encrypted {
 			how = "encrypted"
 		}
-		fmt.Fprintf(w, "  %#08x\t%7d bytes\t%s\t%s\t%s\n", r.Address, r.Size, how, r.Name, r.Version)
+		fmt.Fprintf(w, "  %#08x\t%7d bytes\t%s\t%s\t%s\t%s\n", r.Address, r.Size, how, r.Name, r.Version, r.SHA256)
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	fmt.Fprintln(out, "\nsettings:")
+	for _, s := range job.SettingLines() {
+		fmt.Fprintf(out, "  %s\n", s)
 	}
 	fmt.Fprintf(out, "\nburned, for ever, in this order:\n")
 	for _, line := range job.Plan.Lines(efuse.Image{}) {

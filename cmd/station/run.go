@@ -15,10 +15,10 @@ import (
 // runFlags are those of station run.
 type runFlags struct {
 	*options
-	job, batch, operator, approve, serial string
-	ports                                 []string
-	count                                 int
-	once, headless                        bool
+	job, batch, operator, approve, approver, serial string
+	ports                                           []string
+	count                                           int
+	once, headless                                  bool
 }
 
 func runCommand(o *options) *cobra.Command { return (&runFlags{options: o}).command() }
@@ -31,13 +31,16 @@ func (r *runFlags) command() *cobra.Command {
 
 On a terminal it shows the line; with --headless or without a terminal it
 prints JSON lines. Before the first device of a job revision a person reads
-the burn plan ("station job check") and approves its digest with --approve.
+the burn plan ("station job check") and approves its digest with --approve. The
+digest covers the whole job: every image, every fuse, every setting. A revision
+that was approved is never approved again with other contents.
 
 Exit code: 0 every device passed, 1 a device failed, is in quarantine or was
 not made because the line was stopped, 2 wrong usage or a bad file, 3 the
 station itself failed, also where it went on by itself later.`,
 		Example: `  station run --job job.toml --port /dev/ttyUSB0 --once --headless
-  station run --job job.toml --approve sha256:5f2c... --operator anna --batch 2026-47`,
+  station run --job job.toml --approve sha256:5f2c... --operator anna --batch 2026-47
+  station run --job job.toml --approve sha256:5f2c... --approver eve --operator anna`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd.Context()) },
 	}
@@ -51,6 +54,7 @@ station itself failed, also where it went on by itself later.`,
 	f.StringVar(&r.operator, "operator", "", "operator `ID` for the ledger")
 	f.StringVar(&r.serial, "serial", "", "serial number of the next device, where the job demands one and nobody scans it")
 	f.StringVar(&r.approve, "approve", "", "approve the burn plan with this `DIGEST`")
+	f.StringVar(&r.approver, "approver", "", "`ID` of who approves, where that is not the operator")
 	_ = cmd.MarkFlagRequired("job")
 	cmd.MarkFlagsMutuallyExclusive("count", "once")
 	return cmd
@@ -59,6 +63,9 @@ station itself failed, also where it went on by itself later.`,
 func (r *runFlags) run(ctx context.Context) error {
 	if r.count < 0 {
 		return fmt.Errorf("run: --count %d: write the number of devices, or leave it out", r.count)
+	}
+	if r.approver != "" && r.approve == "" {
+		return fmt.Errorf("run: --approver goes with --approve DIGEST")
 	}
 	ctx, stop := unbroken(ctx)
 	defer stop()

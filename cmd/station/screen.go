@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +32,15 @@ func (w *works) screen(ctx context.Context) error {
 		}
 	}
 	shift := &tui.Shift{Plan: w.plan, Approve: w.approveAs}
+	if w.file.Approval.TwoPeople && w.approver == "" {
+		shift.Approver = func(id string) error {
+			if strings.EqualFold(strings.TrimSpace(id), strings.TrimSpace(w.operator)) {
+				return fmt.Errorf("%s works here: somebody else has to approve", id)
+			}
+			w.approver = id
+			return nil
+		}
+	}
 	if w.operator == "" {
 		shift.Operator = func(id string) error { w.operator = id; return nil }
 	}
@@ -75,9 +86,13 @@ func (w *works) openWith(ctx context.Context, pin *secret.Bytes) error {
 
 // plan is the job's burn plan as the screen shows it.
 func (w *works) plan() (tui.Plan, error) {
-	approved, err := w.ledger.Approved(w.file.ID, w.job.PlanDigest())
+	w.line.Operator = w.operator
+	approved, err := w.line.CheckApproval()
+	if err != nil && !errors.Is(err, flow.ErrNotApproved) {
+		err = stationFault(err)
+	}
 	if err != nil {
-		return tui.Plan{}, stationFault(err)
+		return tui.Plan{}, err
 	}
 	return tui.PlanOf(w.job, approved), nil
 }

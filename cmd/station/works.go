@@ -122,6 +122,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	w.line = &flow.Line{
 		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: book, Station: w.file.ID, Operator: w.operator,
 			Batch: w.batch, Software: version(), Simulated: simulated,
+			Approver: w.approver, TwoPeople: w.file.Approval.TwoPeople,
 			Speed: bench.OpenRates(w.file.Ledger).Speed},
 		Slots: w.slots, Once: w.once, Count: w.count,
 		Healthy: ready,
@@ -148,7 +149,7 @@ func (w *works) scanned() error {
 // approveAs approves the job's burn plan with a digest, or with "" finds that
 // somebody has before.
 func (w *works) approveAs(digest string) error {
-	w.line.Operator = w.operator
+	w.line.Operator, w.line.Approver = w.operator, w.approver
 	err := w.line.Approve(digest)
 	if err != nil && !errors.Is(err, flow.ErrNotApproved) {
 		return stationFault(err)

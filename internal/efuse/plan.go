@@ -180,6 +180,28 @@ func (p Plan) Digest() string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
+// Wanted is what the stage makes a chip hold, in words: it is the same for
+// every device.
+func (s Stage) Wanted() []string {
+	var out []string
+	if s.Key != nil {
+		out = append(out, "BLOCK1 = device key ("+s.Key.Policy+")")
+	}
+	if s.Compare != nil {
+		out = append(out, "BLOCK1 compared with device key ("+s.Compare.Policy+")")
+	}
+	for _, set := range s.Sets {
+		for _, one := range set.each() {
+			if one.isMask() {
+				out = append(out, one.name())
+			} else {
+				out = append(out, one.String())
+			}
+		}
+	}
+	return out
+}
+
 // change is one line of a plan: what the ledger keeps, and why.
 type change struct {
 	record.FuseChange

@@ -71,7 +71,10 @@ type Ledger interface {
 	Append(e record.Entry) (record.Entry, error)
 	Device(mac esp32.MAC) (record.Device, bool, error)
 	SerialOwner(serial string) (esp32.MAC, bool, error)
-	Approved(station, digest string) (bool, error)
+	// Approval is the newest approval of a digest at a station, ApprovalOf that
+	// of a revision of a job.
+	Approval(station, digest string) (record.Entry, bool, error)
+	ApprovalOf(station, job, revision string) (record.Entry, bool, error)
 	// Reserve takes the next number of the entry's batch or job for its device:
 	// record.ErrQuota if there is none left. A device keeps the number it has.
 	Reserve(e record.Entry) (int, error)

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding"
 	"fmt"
 	"os"
@@ -42,7 +41,9 @@ type Job struct {
 	Plan efuse.Plan `toml:"-"` // what is burned
 
 	cryptConfig uint8
+	described   []Setting
 	digest      string
+	planDigest  string
 }
 
 // JobFlash is the flash chip and the wire to it.
@@ -211,7 +212,8 @@ func ParseJob(path string, data []byte) (*Job, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	j.digest = j.hash()
+	j.described = j.describe()
+	j.digest, j.planDigest = j.hash(), digestOf("station job description v2", j.described)
 	return j, nil
 }
 
@@ -276,18 +278,4 @@ func (j *Job) check(f *tomlfile.File) {
 			f.Fault(at, "write either address or partition")
 		}
 	}
-}
-
-// Digest names everything that makes a device of this job: settings, fuses and
-// the bytes of every region.
-func (j *Job) Digest() string { return j.digest }
-
-func (j *Job) hash() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "station job v1\nname %q\nrevision %q\nchip %s\nplan %s\n", j.Name, j.Revision, j.ChipName, j.PlanDigest())
-	fmt.Fprintf(h, "flash %s %s %s\nmarker %q\n", j.Flash.Size, j.Flash.Mode, j.Flash.Freq, j.Boot.Marker)
-	for _, r := range j.Regions {
-		fmt.Fprintf(h, "region %#x %d encrypted=%t %s\n", r.Address, r.Size, r.Encrypted, r.SHA256)
-	}
-	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }

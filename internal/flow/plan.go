@@ -1,9 +1,7 @@
 package flow
 
 import (
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 
 	"station/internal/efuse"
@@ -42,18 +40,6 @@ func (j *Job) plan(f *tomlfile.File) {
 	}
 	j.Plan = plan
 	j.Warnings = plan.Warnings(mode)
-}
-
-// PlanDigest is what a person approves: the job's name and revision, every fuse
-// that its devices get, and who else can open their keys. It is the same for
-// every device.
-func (j *Job) PlanDigest() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "station burn plan v1\nname %q\nrevision %q\nfuses %s\n", j.Name, j.Revision, j.Plan.Digest())
-	if j.Key.escrow != nil {
-		fmt.Fprintf(h, "escrow %s\n", fingerprint(j.Key.escrow))
-	}
-	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }
 
 // planFor is the plan of one device, whose key this is.

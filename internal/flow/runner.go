@@ -57,6 +57,8 @@ type Runner struct {
 	Now       func() time.Time
 	Station   string
 	Operator  string
+	Approver  string // who approves the plan; empty is the operator
+	TwoPeople bool   // who approves the plan does not work with it
 	Batch     string
 	Software  string
 	Simulated bool

@@ -19,7 +19,19 @@ type StationFile struct {
 	Language Language   `toml:"language"`
 	Slots    []SlotFile `toml:"slot"`
 	Label    LabelFile  `toml:"label"`
+	Approval Approvals  `toml:"approval"`
+	Batch    Batches    `toml:"batch"`
 	Path     string     `toml:"-"`
+}
+
+// Approvals is what the station demands of an approval.
+type Approvals struct {
+	TwoPeople bool `toml:"two_people"` // who approves a burn plan does not work with it
+}
+
+// Batches is what the station allows with batches.
+type Batches struct {
+	Undeclared bool `toml:"undeclared"` // takes a batch that nobody opened, and says so loudly
 }
 
 // HSMFile names the token.

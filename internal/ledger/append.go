@@ -272,7 +272,7 @@ func (t *txn) allowApproval(e *record.Entry, _ record.Device) error {
 	if e.Plan == "" || e.Operator == "" {
 		return errors.New("an approval needs the plan's digest and who approves it")
 	}
-	return t.trust(inApprovals, approval(e.Station, e.Plan))
+	return errors.Join(t.trust(inApprovals, approval(e.Station, e.Plan)), t.trust(inApprovals, approval(e.Station, revision(e.Job, e.Revision))))
 }
 
 func (t *txn) allowOpen(e *record.Entry, _ record.Device) error {

@@ -79,12 +79,19 @@ func readOnly(t *testing.T, path string) *Ledger {
 
 func TestApproval(t *testing.T) {
 	l := start(t, bench)
-	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"})
+	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna", Job: "lamp", Revision: "7"})
+	for _, c := range []struct{ station, job, revision, want string }{
+		{"bench-3", "lamp", "7", "sha256:1"}, {"bench-4", "lamp", "7", ""}, {"bench-3", "lamp", "8", ""}, {"bench-3", "bell", "7", ""},
+	} {
+		if got, found, err := l.ApprovalOf(c.station, c.job, c.revision); got.Plan != c.want || found != (c.want != "") || err != nil {
+			t.Errorf("%+v: got %+v, %v", c, got, err)
+		}
+	}
 	for _, c := range []struct {
 		station, digest string
 		want            bool
 	}{{"bench-3", "sha256:1", true}, {"bench-4", "sha256:1", false}, {"bench-3", "sha256:2", false}, {"", "", false}} {
-		if got, err := l.Approved(c.station, c.digest); got != c.want || err != nil {
+		if _, got, err := l.Approval(c.station, c.digest); got != c.want || err != nil {
 			t.Errorf("%+v: got %v, %v", c, got, err)
 		}
 	}

@@ -44,7 +44,8 @@ func indexed(e record.Entry) []index {
 	case record.SerialBound:
 		return []index{{inKeys, serialName(e.Serial), e.MAC[:]}}
 	case record.PlanApproved:
-		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))}}
+		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))},
+			{inApprovals, approval(e.Station, revision(e.Job, e.Revision)), []byte(number(e.Index))}}
 	case record.KeyImported, record.KeyRemoved:
 		if e.Token != "" {
 			return []index{{inTokens, tokenKey(e), []byte(number(e.Index))}}
@@ -70,6 +71,9 @@ func tokenKey(e record.Entry) string {
 }
 
 func approval(station, digest string) string { return digest + "\x00" + station }
+
+// revision is a job's name and revision among the digests that were approved.
+func revision(job, revision string) string { return "job:" + job + "\x00" + revision }
 
 // countLots moves a device between its lots' sums, and folds what the entry
 // says of the lot itself. lot gives the lot of a name, to be changed in place.

@@ -273,17 +273,34 @@ func (l *Ledger) TokenKeys(serial string) (list []record.Entry, err error) {
 	return list, nil
 }
 
-// Approved tells whether a person approved the burn plan of that digest at the
-// station.
-func (l *Ledger) Approved(station, digest string) (yes bool, err error) {
-	err = l.project(func(s *snapshot) (err error) {
-		_, yes, err = lookupNumber(s, inApprovals, approval(station, digest))
+// Approval returns the newest entry in which a person approved the burn plan of
+// that digest at the station.
+func (l *Ledger) Approval(station, digest string) (e record.Entry, found bool, err error) {
+	return l.approval(station, digest)
+}
+
+// ApprovalOf returns the newest entry in which a person approved a burn plan of
+// that revision of a job at the station.
+func (l *Ledger) ApprovalOf(station, job, rev string) (e record.Entry, found bool, err error) {
+	return l.approval(station, revision(job, rev))
+}
+
+func (l *Ledger) approval(station, what string) (e record.Entry, found bool, err error) {
+	err = l.project(func(s *snapshot) error {
+		n, ok, err := lookupNumber(s, inApprovals, approval(station, what))
+		if found = ok; err != nil || !ok {
+			return err
+		}
+		raw, err := entryAt(s, n)
+		if err == nil {
+			e, err = decode(raw)
+		}
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("approval of %s: %w", digest, err)
+		return record.Entry{}, false, fmt.Errorf("approval of %q: %w", what, err)
 	}
-	return yes, nil
+	return e, found, nil
 }
 
 // Lot returns the sums of a batch or job by the name that record.Entry.Lot gives.

@@ -48,7 +48,7 @@ func TestRebuild(t *testing.T) {
 	if owner, _, err := l.KeyOwner(key(4)); owner != mac(4) || err != nil {
 		t.Errorf("got %v, %v", owner, err)
 	}
-	if yes, err := l.Approved("bench-3", "sha256:1"); !yes || err != nil {
+	if _, yes, err := l.Approval("bench-3", "sha256:1"); !yes || err != nil {
 		t.Errorf("got %v, %v", yes, err)
 	}
 	add(t, l, run(31)...)

@@ -38,6 +38,7 @@ const (
 	KeyImported   Kind = "key.imported"    // a key was made or imported in the token
 	BatchOpened   Kind = "batch.opened"    // Quota devices may be made in Batch
 	NumberTaken   Kind = "number.taken"    // one of the lot's devices, reserved before its key is made
+	BatchAmended  Kind = "batch.amended"   // Quota is another from here on; Message says why
 	BatchClosed   Kind = "batch.closed"
 	LedgerKey     Kind = "ledger.key" // Public signs this ledger's checkpoints from here on
 	Recovered     Kind = "ledger.recovered"
@@ -102,15 +103,23 @@ type Entry struct {
 	Token    string          `json:"token,omitempty"`   // serial number of the HSM
 	Public   []byte          `json:"public,omitempty"`  // of LedgerKey: SubjectPublicKeyInfo, DER
 	Plan     string          `json:"planDigest,omitempty"`
-	Stage    string          `json:"stage,omitempty"` // stage of a burn
-	Burns    []FuseChange    `json:"burns,omitempty"`
-	Fuses    *Fuses          `json:"fuses,omitempty"`
-	Images   []Image         `json:"images,omitempty"`
-	Boot     *Boot           `json:"boot,omitempty"`
-	Verdict  Verdict         `json:"verdict,omitempty"`
-	Code     string          `json:"code,omitempty"` // E-…
-	Message  string          `json:"message,omitempty"`
-	Seconds  float64         `json:"seconds,omitempty"` // of the step or run, by the station's monotonic clock
+	// Described, of PlanApproved, is everything that was approved, one
+	// "name = value" a line; Plan is its digest. Operator is who approved it,
+	// LineOperator who was going to work with it.
+	Described    []string `json:"described,omitempty"`
+	LineOperator string   `json:"lineOperator,omitempty"`
+	// Undeclared, of NumberTaken, says that nobody opened the batch and that the
+	// station allows that.
+	Undeclared bool         `json:"undeclared,omitempty"`
+	Stage      string       `json:"stage,omitempty"` // stage of a burn
+	Burns      []FuseChange `json:"burns,omitempty"`
+	Fuses      *Fuses       `json:"fuses,omitempty"`
+	Images     []Image      `json:"images,omitempty"`
+	Boot       *Boot        `json:"boot,omitempty"`
+	Verdict    Verdict      `json:"verdict,omitempty"`
+	Code       string       `json:"code,omitempty"` // E-…
+	Message    string       `json:"message,omitempty"`
+	Seconds    float64      `json:"seconds,omitempty"` // of the step or run, by the station's monotonic clock
 }
 
 // FuseChange is one field that a burn is to change.

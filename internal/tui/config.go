@@ -40,6 +40,7 @@ type Shift struct {
 	Choose   func(job string) error        // the path of the job chosen
 	Operator func(id string) error         // nil where the operator is known
 	PIN      func(pin *secret.Bytes) error // nil where no PIN is wanted; the screen destroys pin
+	Approver func(id string) error         // who approves the plan, where that must not be the operator; nil where it is
 	Plan     func() (Plan, error)          // of the job
 	Approve  func(digest string) error
 }
@@ -52,8 +53,11 @@ type Job struct {
 // Plan is what the job burns into every device.
 type Plan struct {
 	Job, Revision string
-	Digest        string // sha256:…
-	Approved      bool   // by a person at this station, before
+	Mode          string   // release or development
+	Images        []string // what is written to the flash, one line each
+	Settings      []string // what else the job says, one line each
+	Digest        string   // sha256:…, of all of it
+	Approved      bool     // by a person at this station, before
 	Lines         []PlanLine
 	Warnings      []string
 }
@@ -66,7 +70,8 @@ type PlanLine struct {
 
 // PlanOf is the plan of a job, for a blank chip.
 func PlanOf(job *flow.Job, approved bool) Plan {
-	p := Plan{Job: job.Name, Revision: job.Revision, Digest: job.PlanDigest(), Approved: approved, Warnings: job.Warnings}
+	p := Plan{Job: job.Name, Revision: job.Revision, Mode: job.Security.Mode, Images: job.ImageLines(), Settings: job.SettingLines(),
+		Digest: job.PlanDigest(), Approved: approved, Warnings: job.Warnings}
 	for _, stage := range job.Plan {
 		for _, change := range stage.Changes(efuse.Image{}) {
 			p.Lines = append(p.Lines, PlanLine{stage.Name, change})

@@ -9,13 +9,14 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// planDialog shows what will be burned and wants the digest's first
+// planDialog shows what will be written and burned and wants the digest's first
 // characters: whoever types them has looked at the plan.
 type planDialog struct {
 	question
-	text textinput.Model
-	plan *Plan // nil while it is being read
-	top  int   // first line shown
+	text  textinput.Model
+	plan  *Plan // nil while it is being read
+	top   int   // first line shown
+	named bool  // who approves has said so, where that is another person
 }
 
 // planMsg is the plan, or why there is none.
@@ -46,13 +47,28 @@ func (d *planDialog) word() string {
 func (d *planDialog) keys(m *Model) []binding {
 	var out []binding
 	if d.plan != nil && !d.busy {
-		if d.read(m) && strings.EqualFold(strings.TrimSpace(d.text.Value()), d.word()) {
+		switch typed := strings.TrimSpace(d.text.Value()); {
+		case !d.read(m):
+		case d.asksWho(m) && typed != "":
+			out = append(out, bind(func() tea.Cmd { return d.name(m, typed) }, m.lang.enter, m.lang.kOK, "enter"))
+		case !d.asksWho(m) && strings.EqualFold(typed, d.word()):
 			out = append(out, bind(func() tea.Cmd { return d.approve(m) }, m.lang.enter, m.lang.approve, "enter"))
 		}
 		w, _ := m.inner()
 		out = append(out, m.scrollKeys(&d.top, len(d.lines(m, w)), d.room(m))...)
 	}
 	return append(out, m.leaveKey())
+}
+
+// asksWho tells that somebody else than the operator has to say first who
+// approves.
+func (d *planDialog) asksWho(m *Model) bool { return m.cfg.Shift.Approver != nil && !d.named }
+
+func (d *planDialog) name(m *Model, id string) tea.Cmd {
+	d.err = m.cfg.Shift.Approver(id)
+	d.named = d.err == nil
+	d.text.Reset()
+	return nil
 }
 
 func (d *planDialog) approve(m *Model) tea.Cmd {
@@ -68,6 +84,10 @@ func (d *planDialog) update(m *Model, msg tea.Msg) tea.Cmd {
 	case good:
 		return d.done(m)
 	case mine, d.busy, d.plan == nil:
+		if mine && d.named { // refused: perhaps another person may
+			d.named = false
+			d.text.Reset()
+		}
 		return nil
 	}
 	var cmd tea.Cmd
@@ -92,12 +112,26 @@ func (d *planDialog) done(m *Model) tea.Cmd {
 	return m.openShift()
 }
 
-func (d *planDialog) view(m *Model, w, _ int) []string {
+func (d *planDialog) view(m *Model, w, h int) []string {
+	if d.plan == nil && d.err != nil {
+		return d.refused(m, w, h)
+	}
 	if d.plan == nil {
 		return d.said(m, w)
 	}
 	head, body, foot := d.head(m, w), d.lines(m, w), d.foot(m, w)
 	return slices.Concat(head, window(body, d.top, d.room(m)), foot)
+}
+
+// refused is why there is nothing to approve, with all that differs.
+func (d *planDialog) refused(m *Model, w, h int) []string {
+	var out []string
+	for _, text := range strings.Split(d.err.Error(), "\n") {
+		for _, l := range wrap(clean(text), w, h, m.style.signs.ellipsis) {
+			out = append(out, m.style.alarm.s(l))
+		}
+	}
+	return window(out, 0, h)
 }
 
 func (d *planDialog) head(m *Model, w int) []string {
@@ -116,7 +150,11 @@ func (d *planDialog) foot(m *Model, w int) []string {
 	if !d.read(m) {
 		return append(lines, m.style.key.s(cut(m.lang.planMore, w, m.style.signs.ellipsis)))
 	}
-	lines = append(lines, wrap(fmt.Sprintf(m.lang.planAsk, typedDigest), w, 2, "")...)
+	question := fmt.Sprintf(m.lang.planAsk, typedDigest)
+	if d.asksWho(m) {
+		question = m.lang.planWho
+	}
+	lines = append(lines, wrap(question, w, 2, "")...)
 	return append(append(lines, d.text.View()), d.said(m, w)...)
 }
 
@@ -136,7 +174,7 @@ func (d *planDialog) read(m *Model) bool {
 	return d.top+d.room(m) >= len(d.lines(m, w))
 }
 
-// lines is the plan fuse by fuse: what changes, and what that means.
+// lines is all that is approved: warnings, mode, images, settings, and the fuses.
 func (d *planDialog) lines(m *Model, w int) []string {
 	var out []string
 	for _, text := range d.plan.Warnings {
@@ -144,6 +182,27 @@ func (d *planDialog) lines(m *Model, w int) []string {
 			out = append(out, m.style.alarm.s(l))
 		}
 	}
+	part := func(title string, list []string) {
+		if len(list) > 0 {
+			out = append(out, m.style.bold.s(cut(title, w, m.style.signs.ellipsis)))
+		}
+		for _, text := range list {
+			for _, l := range wrap(clean(text), w-2, 9, m.style.signs.ellipsis) {
+				out = append(out, "  "+l)
+			}
+		}
+	}
+	if d.plan.Mode != "" {
+		part(fmt.Sprintf(m.lang.planMode, d.plan.Mode), []string{m.lang.modes[d.plan.Mode]})
+	}
+	part(m.lang.planImages, d.plan.Images)
+	part(m.lang.planSettings, d.plan.Settings)
+	return append(out, d.fuses(m, w)...)
+}
+
+// fuses is the plan fuse by fuse: what changes, and what that means.
+func (d *planDialog) fuses(m *Model, w int) []string {
+	out := []string{m.style.bold.s(cut(m.lang.planFuses, w, m.style.signs.ellipsis))}
 	field, change := 0, 0
 	for _, l := range d.plan.Lines {
 		field, change = max(field, width(shortField(l))), max(change, width(m.change(l)))

@@ -20,18 +20,19 @@ func examplePlan() Plan {
 	line := func(stage, field, from, to string) PlanLine {
 		return PlanLine{Stage: stage, FuseChange: record.FuseChange{Field: field, Old: from, New: to}}
 	}
-	return Plan{Job: "thermo", Revision: "7", Digest: "sha256:5f2c9a7712ab33", Lines: []PlanLine{
-		line("key", "BLOCK1", "empty", "device key (derived)"),
-		line("key-protect", "WR_DIS bit 7 (BLOCK1)", "0", "1"),
-		line("key-protect", "RD_DIS bit 0 (BLOCK1)", "0", "1"),
-		line("crypt", "FLASH_CRYPT_CONFIG", "0", "15"),
-		line("crypt", "JTAG_DISABLE", "0", "1"),
-		line("crypt", "DISABLE_DL_ENCRYPT", "0", "1"),
-		line("crypt", "DISABLE_DL_DECRYPT", "0", "1"),
-		line("crypt", "DISABLE_DL_CACHE", "0", "1"),
-		line("count", "FLASH_CRYPT_CNT", "0", "127"),
-		line("lock", "UART_DOWNLOAD_DIS", "0", "1"),
-	}}
+	return Plan{Job: "thermo", Revision: "7", Mode: "release", Images: []string{`0x00010000 app version "1.2", 524288 bytes, encrypted, sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff`},
+		Settings: []string{`boot.marker = "ready"`, "quota.devices = 500"}, Digest: "sha256:5f2c9a7712ab33", Lines: []PlanLine{
+			line("key", "BLOCK1", "empty", "device key (derived)"),
+			line("key-protect", "WR_DIS bit 7 (BLOCK1)", "0", "1"),
+			line("key-protect", "RD_DIS bit 0 (BLOCK1)", "0", "1"),
+			line("crypt", "FLASH_CRYPT_CONFIG", "0", "15"),
+			line("crypt", "JTAG_DISABLE", "0", "1"),
+			line("crypt", "DISABLE_DL_ENCRYPT", "0", "1"),
+			line("crypt", "DISABLE_DL_DECRYPT", "0", "1"),
+			line("crypt", "DISABLE_DL_CACHE", "0", "1"),
+			line("count", "FLASH_CRYPT_CNT", "0", "127"),
+			line("lock", "UART_DOWNLOAD_DIS", "0", "1"),
+		}}
 }
 
 // shift is a start of shift that asks everything, and notes what it was told.
@@ -115,6 +116,51 @@ func TestStartOfShiftInChinese(t *testing.T) {
 	cfg.Language, cfg.Shift.Jobs, cfg.Shift.Operator, cfg.Shift.PIN = "zh", nil, nil, nil
 	m := begin(t, cfg, 120, 30)
 	golden(t, "shift-plan-zh", m.View())
+}
+
+// Where two people are wanted, who approves says so first.
+func TestAnotherPersonApproves(t *testing.T) {
+	s := &shift{plan: examplePlan()}
+	cfg := s.config()
+	cfg.Shift.Jobs, cfg.Shift.Operator, cfg.Shift.PIN = nil, nil, nil
+	cfg.Shift.Approver = func(id string) error {
+		if id == "A-17" {
+			return errors.New("A-17 works here")
+		}
+		s.said = append(s.said, "approver "+id)
+		return nil
+	}
+	approve := cfg.Shift.Approve
+	refuse := errors.New("not this one")
+	cfg.Shift.Approve = func(digest string) error {
+		if err := refuse; err != nil {
+			refuse = nil
+			return err
+		}
+		return approve(digest)
+	}
+	m := begin(t, cfg, 80, 24)
+	press(m, "end")
+	mustShow(t, m, "Who approves this? Not the operator")
+	mustHide(t, m, "type the first")
+	press(m, "A-17", "enter")
+	mustShow(t, m, "A-17 works here", "Who approves this?")
+	press(m, "E-1", "enter")
+	mustShow(t, m, "type the first 6 characters")
+	press(m, "5f2c9a", "enter") // refused: the question comes again
+	mustShow(t, m, "not this one", "Who approves this?")
+	press(m, "E-2", "enter", "5f2c9a", "enter")
+	if got, want := strings.Join(s.said, "|"), "approver E-1|approver E-2|approve sha256:5f2c9a7712ab33|start"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// What differs from what was approved is shown to its end.
+func TestPlanOfAnotherJobIsRefusedInWords(t *testing.T) {
+	m := begin(t, Config{Shift: &Shift{Plan: func() (Plan, error) {
+		return Plan{}, errors.New("not approved: revision 7 is another:\n  a was 1, is 2\n  b was 1, is 2\n  c was 1, is 2\n  d was 1, is 2\nbring that back")
+	}}}, 80, 24)
+	mustShow(t, m, "a was 1, is 2", "d was 1, is 2", "bring that back")
 }
 
 // An approved plan is not asked for again.

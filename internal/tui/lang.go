@@ -45,7 +45,9 @@ type language struct {
 	// The dialogues.
 	chooseJob, askOperator, operatorHow, askPIN, pinHow, wait string
 	planTitle, planIntro, planOld, planNew, planWhat, planAsk string
-	planMore, planForEver, approve                            string
+	planMore, planForEver, planWho, approve                   string
+	planMode, planImages, planSettings, planFuses             string
+	modes                                                     map[string]string // how far a device is closed
 	historyTitle, historyAsk, historyNone                     string
 	columns                                                   [7]string // time, verdict, MAC, serial, slot, code, seconds
 	detailTitle, tabLog, tabFuses, tabBoot, nothing           string
