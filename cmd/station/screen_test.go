@@ -77,9 +77,9 @@ func TestShiftOnATerminal(t *testing.T) {
 	term := w.onScreen(100, 40, "run", "--job", "example/job.toml", "--port", c.address)
 	term.Wait("Who works at this station?")
 	term.Press("anna", "enter")
-	term.Wait("Burn plan of station-example", "FLASH_CRYPT_CNT")
+	term.Wait("Burn plan of station-example", "Mode release", "app version")
 	term.Press("end")
-	term.Wait("type the first")
+	term.Wait("FLASH_CRYPT_CNT", "type the first")
 	term.Press(strings.TrimPrefix(job.PlanDigest(), "sha256:")[:6], "enter")
 
 	// Nobody starts the firmware: the device fails and holds its slot.
