@@ -10,6 +10,7 @@ import (
 
 	"station/internal/bench"
 	"station/internal/flow"
+	"station/internal/keyfile"
 )
 
 // jsonLines prints events as JSON, one a line. The first that cannot be
@@ -66,7 +67,7 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 	if o.log == "" {
 		return nil, func() error { return nil }, nil
 	}
-	f, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	f, err := keyfile.Append(o.log)
 	if err != nil {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}

@@ -2,10 +2,10 @@ package flow
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"station/internal/keyfile"
 	"station/internal/tomlfile"
 )
 
@@ -89,7 +89,7 @@ func (l *Language) UnmarshalText(b []byte) error {
 
 // LoadStation reads a station file; the error lists every fault at once.
 func LoadStation(path string) (*StationFile, error) {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path, keyfile.TOML)
 	if err != nil {
 		return nil, fmt.Errorf("station file: %w; write one with id, ledger and [hsm] uri, or name it with --station", err)
 	}
