@@ -41,7 +41,7 @@ func backup(out io.Writer, b *ledger.Ledger, path string) error {
 	}
 	switch err := b.BackupTo(path); {
 	case errors.Is(err, keyfile.ErrProtected):
-		return err
+		return fmt.Errorf("%w; a backup never overwrites a file", err)
 	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("backup: %s is there already; a backup never overwrites a file", path)
 	case err != nil:

@@ -138,7 +138,7 @@ func (r *Rates) save() {
 	if err != nil || bytes.Equal(b, r.saved) || len(known.Adapters) == 0 && r.saved == nil {
 		return
 	}
-	if keyfile.Replace(r.path, b) == nil {
+	if keyfile.Replace(r.path, 0o644, b) == nil {
 		r.saved = b
 	}
 }

@@ -21,7 +21,7 @@ var (
 	Build    = Kind{"file of a build", 4 << 20} // flasher_args.json, sdkconfig
 	Image    = Kind{"image", 33 << 20}          // the largest flash, and signatures
 	Key      = Kind{"key file", 64 << 10}
-	PIN      = Kind{"PIN file", 4 << 10}
+	PIN      = Kind{"PIN file", 64 << 10}
 	Proof    = Kind{"proof, certificate or checkpoint", 64 << 20}
 	Export   = Kind{"export", 64 << 30} // read as a stream
 	Events   = Kind{"recorded run", 256 << 20}

@@ -53,8 +53,8 @@ func WriteFile(path string, overwrite bool, mode fs.FileMode, write func(*os.Fil
 
 // Replace writes one of the program's own files, which no user names, with the
 // same care. A link of that name is replaced, not followed.
-func Replace(path string, data []byte) error {
-	return temporary(path, 0o644, func(f *os.File) error {
+func Replace(path string, mode fs.FileMode, data []byte) error {
+	return temporary(path, mode, func(f *os.File) error {
 		_, err := f.Write(data)
 		return err
 	}, func(name string) error { return os.Rename(name, path) })
