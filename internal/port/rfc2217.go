@@ -34,10 +34,15 @@ type rfc2217 struct {
 	deaf     bool // and it does not
 }
 
+// maxHeld is of data that come while an answer is awaited. No chip says more in
+// that time; what else comes is lost, as in an adapter.
+const maxHeld = 64 << 10
+
 // How long the server has to answer.
 const (
 	answerTimeout = 3 * time.Second
 	lineTimeout   = time.Second // it has shown by then how fast it is
+	replyTimeout  = time.Second // to take a reply of ours
 )
 
 func checkRFC2217(address string) error {
@@ -151,7 +156,7 @@ func (s *rfc2217) await(patience time.Duration, done func() bool) error {
 	var buf [512]byte
 	for !done() {
 		n, err := s.receive(buf[:], deadline)
-		s.data = append(s.data, buf[:n]...)
+		s.data = append(s.data, buf[:min(n, maxHeld-len(s.data))]...)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return gone(errSilent)
@@ -185,8 +190,18 @@ func (s *rfc2217) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *rfc2217) send(p []byte) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+func (s *rfc2217) send(p []byte) error { return s.sendWithin(writeTimeout, p) }
+
+// reply answers a command of the server. One that talks and does not listen is
+// hung up on: its next command would only wait for the same.
+func (s *rfc2217) reply(p []byte) {
+	if s.sendWithin(replyTimeout, p) != nil {
+		s.conn.Close()
+	}
+}
+
+func (s *rfc2217) sendWithin(d time.Duration, p []byte) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(d)); err != nil {
 		return err
 	}
 	if _, err := s.conn.Write(p); err != nil {

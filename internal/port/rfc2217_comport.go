@@ -169,7 +169,7 @@ func gone(err error) error {
 func (s *rfc2217) obey(c command) {
 	if c.verb != telSB {
 		if reply := s.options.receive(c.verb, c.option); reply != nil {
-			_ = s.send(reply)
+			s.reply(reply)
 		}
 		return
 	}
@@ -179,7 +179,7 @@ func (s *rfc2217) obey(c command) {
 	switch c.params[0] {
 	case comSignature, comServer + comSignature:
 		if len(c.params) == 1 { // it asks who we are
-			_ = s.send(appendParams(nil, optComPort, append([]byte{comSignature}, "station"...)...))
+			s.reply(appendParams(nil, optComPort, append([]byte{comSignature}, "station"...)...))
 		}
 	case comServer + comSuspend:
 		s.suspended = true
