@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"station/internal/keyfile"
 )
 
 // Backup writes a consistent copy of the ledger while the line runs. On an
@@ -47,8 +45,7 @@ func (l *Ledger) backup(w io.Writer) error {
 // BackupTo is Backup into a new file, which has its name only when all of it is
 // on disk. An existing file is never touched (fs.ErrExist).
 func (l *Ledger) BackupTo(path string) error {
-	err := keyfile.WriteFile(path, false, fileMode, func(f *os.File) error { return l.backup(f) })
-	if err != nil {
+	if err := publish(path, func(f *os.File) error { return l.backup(f) }); err != nil {
 		return fmt.Errorf("backup to %s: %w", path, err)
 	}
 	return nil

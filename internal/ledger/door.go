@@ -33,7 +33,7 @@ const (
 	maxReply      = 512 << 10 // bytes
 	maxGuestBatch = 64        // entries of one request
 
-	guestTime = 5 * time.Second  // within which a guest must have said what it wants
+	guestTime = 2 * time.Second  // within which a guest must have said what it wants, or it is closed
 	hostTime  = 30 * time.Second // within which a host must have answered
 )
 
