@@ -17,12 +17,12 @@ const (
 	DevicePassed      = "device.passed"
 	DeviceFailed      = "device.failed"
 	DeviceQuarantined = "device.quarantined"
-	DeviceWaits       = "device.waits"   // before its first burn, until others have passed
 	DeviceRemoved     = "device.removed" // the slot is empty again
 	LabelFailed       = "label.failed"   // a device passed and has no label
 	LineHalted        = "line.halted"    // a fault of the station: no new device is started
 	LineResumed       = "line.resumed"   // and it is over
 	LineDone          = "line.done"
+	EventsDropped     = "events.dropped" // nobody read them: so many are missing here
 )
 
 // Event is the only way in which anybody learns what the line does: screen,
@@ -43,7 +43,6 @@ type Event struct {
 	Message string         `json:"message,omitempty"`
 	Action  string         `json:"action,omitempty"`
 	Detail  string         `json:"detail,omitempty"`  // the error as an engineer reads it
-	Cause   string         `json:"cause,omitempty"`   // of E-ALIKE: the code that came again and again
 	Console string         `json:"console,omitempty"` // of a start: the end of what the device printed
 	KeyID   string         `json:"keyId,omitempty"`
 	Serial  string         `json:"serial,omitempty"`  // bound to the device by a scan
@@ -62,6 +61,7 @@ type Event struct {
 	Steps     []string `json:"steps,omitempty"`  // of line.ready: the IDs of the procedure, in order
 	Target    int      `json:"target,omitempty"` // of line.ready: devices wanted
 	Counts    *Counts  `json:"counts,omitempty"`
+	Dropped   int      `json:"dropped,omitempty"` // of events.dropped
 }
 
 // Counts are the results of a line.

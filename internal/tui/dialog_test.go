@@ -297,7 +297,7 @@ func TestHistory(t *testing.T) {
 	press(m, "tab")
 	golden(t, "details-fuses", m.View())
 	press(m, "tab")
-	mustShow(t, m, "ets Jun  8 2016", "ready.")
+	mustShow(t, m, "ets Jun  8 2016", `ready\u0007`)
 	press(m, "esc")
 	mustShow(t, m, "Devices of the day", "A-78")
 	press(m, "zz")

@@ -76,7 +76,7 @@ func New(cfg Config, r *lipgloss.Renderer) *Model {
 	if !ok {
 		lang = &english
 	}
-	m := &Model{cfg: cfg, lang: lang, style: newStyles(r, cfg.ASCII, cfg.NoColor), unseen: map[string]bool{}}
+	m := &Model{cfg: plainConfig(cfg), lang: lang, style: newStyles(r, cfg.ASCII, cfg.NoColor), unseen: map[string]bool{}}
 	m.status.Day = cfg.Day
 	m.status.Simulated = cfg.Simulation
 	return m
@@ -142,6 +142,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m *Model) fold(events ...flow.Event) tea.Cmd {
 	var results, bad bool
 	for _, e := range events {
+		e = cleanEvent(e)
 		busy := e.Slot != "" && m.status.Slot(e.Slot).Busy
 		m.status.Apply(e)
 		switch e.Event {

@@ -12,9 +12,11 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/term"
 	"github.com/muesli/termenv"
 
 	"station/internal/flow"
+	"station/internal/outlet"
 )
 
 // Screen shows a line on a terminal. The line tells it what happens through
@@ -23,6 +25,7 @@ type Screen struct {
 	cfg     Config
 	model   *Model
 	program *tea.Program
+	out     *outlet.Outlet
 	fault   atomic.Pointer[fault]
 
 	mu      sync.Mutex
@@ -36,6 +39,10 @@ type Screen struct {
 // faster are folded into one frame. Ten a second look alive and do not flicker.
 const redraw = 100 * time.Millisecond
 
+// maxPending is of events that a frame has not shown yet: progress beyond it is
+// not shown at all. Everything else happens a few dozen times in a visit.
+const maxPending = 4096
+
 // NewScreen prepares a screen on a terminal: in is its keyboard. Without
 // Config.Bell, results ring the terminal's bell.
 func NewScreen(cfg Config, in io.Reader, out io.Writer) *Screen {
@@ -43,6 +50,14 @@ func NewScreen(cfg Config, in io.Reader, out io.Writer) *Screen {
 }
 
 func newScreen(cfg Config, in io.Reader, out io.Writer, model func(Config, *lipgloss.Renderer) *Model) *Screen {
+	s := &Screen{cfg: cfg, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	// Frames that a terminal does not take are dropped, and all of it drawn again
+	// when it does.
+	s.out = outlet.New(out, func(int) []byte {
+		go s.program.Send(tea.ClearScreen())
+		return nil
+	})
+	out = onOutlet(out, s.out)
 	if cfg.Bell == nil {
 		// One byte between two frames; both are written with one call each.
 		cfg.Bell = func() { _, _ = io.WriteString(out, "\a") }
@@ -51,7 +66,7 @@ func newScreen(cfg Config, in io.Reader, out io.Writer, model func(Config, *lipg
 	if cfg.NoColor && r.ColorProfile() == termenv.Ascii {
 		r.SetColorProfile(termenv.ANSI) // bold and reverse are no colours
 	}
-	s := &Screen{cfg: cfg, model: model(cfg, r), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	s.model = model(cfg, r)
 	g := &guard{s.model, &s.fault, func() { s.program.Quit() }}
 	s.program = tea.NewProgram(g, tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(),
 		tea.WithoutSignalHandler(), tea.WithFPS(20))
@@ -62,7 +77,9 @@ func newScreen(cfg Config, in io.Reader, out io.Writer, model func(Config, *lipg
 // also before Run and after it.
 func (s *Screen) Emit(e flow.Event) {
 	s.mu.Lock()
-	s.pending = append(s.pending, e)
+	if e.Event != flow.StepProgress || len(s.pending) < maxPending {
+		s.pending = append(s.pending, e)
+	}
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
@@ -86,6 +103,7 @@ func (s *Screen) Run(ctx context.Context) error {
 	stop()
 	cancel()
 	wg.Wait()
+	_, _ = s.out.Flush() // the terminal as it was, if somebody reads it
 	if f := s.fault.Load(); f != nil {
 		err = f
 	}
@@ -93,6 +111,23 @@ func (s *Screen) Run(ctx context.Context) error {
 		return s.broken(err)
 	}
 	return s.model.Err()
+}
+
+// terminal is a terminal whose output is behind an outlet.
+type terminal struct {
+	term.File
+	out *outlet.Outlet
+}
+
+func (t terminal) Write(p []byte) (int, error) { return t.out.Write(p) }
+
+// onOutlet is out with its writes behind an outlet, and still a terminal if it
+// is one.
+func onOutlet(out io.Writer, o *outlet.Outlet) io.Writer {
+	if f, ok := out.(term.File); ok {
+		return terminal{f, o}
+	}
+	return o
 }
 
 // feed hands events to the program, many at a time.

@@ -127,14 +127,15 @@ func TestPanicRestoresTheTerminal(t *testing.T) {
 	}
 }
 
-// A terminal that takes nothing does not hold the line up.
+// A terminal that takes nothing holds up neither the line nor its stop.
 func TestScreenNeverSlowsTheLine(t *testing.T) {
 	in, _ := io.Pipe()
 	_, out := io.Pipe() // nobody reads: every write blocks
-	s := NewScreen(Config{}, in, out)
+	s := NewScreen(Config{Quit: func() {}, Start: func() error { return nil }}, in, out)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go s.Run(ctx) // never returns: the terminal is stuck for good
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
 	progress := flow.Event{Time: morning, Event: flow.StepProgress, Slot: "1", Percent: 1}
 	emitted := make(chan bool)
 	go func() {
@@ -147,6 +148,14 @@ func TestScreenNeverSlowsTheLine(t *testing.T) {
 	case <-emitted:
 	case <-time.After(time.Minute):
 		t.Error("the line waits for the terminal")
+	}
+	cancel()
+	s.Emit(flow.Event{Time: morning, Event: flow.LineDone})
+	if err := wait(t, done); err != nil {
+		t.Error(err)
+	}
+	if n := len(s.pending); n > maxPending {
+		t.Errorf("%d events wait", n)
 	}
 }
 

@@ -26,20 +26,6 @@ func cut(s string, w int, ellipsis string) string {
 	return ansi.Truncate(s, max(w, 0), ellipsis)
 }
 
-// clean is text from outside, a console or an error, without what could move
-// the cursor or change colours.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n':
-			return ' '
-		case r < ' ' || r >= 0x7f && r < 0xa0:
-			return '.'
-		}
-		return r
-	}, ansi.Strip(s))
-}
-
 // center puts s into the middle of w cells.
 func center(s string, w int) string {
 	return fit(strings.Repeat(" ", max((w-width(s))/2, 0))+s, w)

@@ -19,7 +19,7 @@ func TestTextIsMeasuredInCells(t *testing.T) {
 		{sides("abcd", "xyz", 7), "abcd   "},
 		{cut("请把设备放到一边", 7, "…"), "请把设…"},
 		{joined([]string{"a", "", "b", "ccc"}, ", ", 5), "a, b"},
-		{clean("a\x1b[31mb\x07\tc\x9b"), "ab. c"},
+		{clean("a\x1b[31mb\x07\tc\x9b"), `ab\u0007 c`},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
