@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/flow"
-	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 	qa "station/internal/report"
@@ -152,8 +150,7 @@ func printAccount(out io.Writer, b *qa.Balance) {
 type closeFlags struct {
 	*ledgerFlags
 	signerFlags
-	operator, anyway string
-	out              output
+	operator, anyway, out string
 }
 
 func batchCloseCommand(l *ledgerFlags) *cobra.Command {
@@ -170,11 +167,8 @@ closed. Closing a closed batch writes its certificate again.
 		Example: `  station batch close 2026-47 --operator anna --out 2026-47.certificate`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if c.out.path == "" {
-				c.out.path = args[0] + ".certificate"
-			}
-			if err := keyfile.Check(c.out.path, c.out.overwrite); err != nil {
-				return fmt.Errorf("batch close: %w", err)
+			if c.out == "" {
+				c.out = args[0] + ".certificate"
 			}
 			return c.run(cmd, args[0])
 		},
@@ -183,7 +177,7 @@ closed. Closing a closed batch writes its certificate again.
 	f := cmd.Flags()
 	f.StringVar(&c.operator, "operator", "", "who closes it")
 	f.StringVar(&c.anyway, "anyway", "", "`REASON` to close a batch that does not balance")
-	c.out.add(cmd, "out", "", "`FILE` of the certificate (default: BATCH.certificate)")
+	f.StringVar(&c.out, "out", "", "`FILE` of the certificate (default: BATCH.certificate)")
 	_ = cmd.MarkFlagRequired("operator")
 	return cmd
 }
@@ -227,13 +221,13 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 		}
 		data, err := cert.Marshal()
 		if err == nil {
-			err = c.out.bytes(data)
+			err = writeBytes(c.out, data)
 		}
 		if err != nil {
 			return stationFault(err)
 		}
 		fmt.Fprint(cmd.OutOrStdout(), cert.Text())
-		fmt.Fprintf(os.Stderr, "wrote %s\n", c.out.path)
+		fmt.Fprintf(stderr, "wrote %s\n", c.out)
 		return nil
 	})
 }

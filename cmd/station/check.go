@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/keyfile"
 	"station/internal/ledger"
 	qa "station/internal/report"
 )
@@ -77,6 +76,9 @@ type checker struct {
 	ledger  *ledgerFlags
 }
 
+// maxProof is more than any proof has; an export can be longer.
+const maxProof = 64 << 20
+
 func (c *checker) run() error {
 	proof := c.path + ".proof"
 	if _, err := os.Stat(proof); err == nil {
@@ -88,10 +90,10 @@ func (c *checker) run() error {
 	if err != nil {
 		return err
 	}
-	if info.Size() > keyfile.Proof.Most {
+	if info.Size() > maxProof {
 		return fmt.Errorf("its proof %s is not there", proof)
 	}
-	data, err := keyfile.Read(c.path, keyfile.Proof)
+	data, err := os.ReadFile(c.path)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,7 @@ func (c *checker) run() error {
 }
 
 func (c *checker) export(proof, path string) error {
-	data, err := keyfile.Read(proof, keyfile.Proof)
+	data, err := os.ReadFile(proof)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (c *checker) export(proof, path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := keyfile.Open(path, keyfile.Export)
+	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("the export of this proof: %w", err)
 	}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -128,7 +126,7 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 	if err := w.approveAs(r.approve); err != nil {
 		return err
 	}
-	return headless(ctx, w.line, watchedOutput{os.Stdout, m}, w.labels(), w.log)
+	return headless(ctx, w.line, os.Stdout, w.labels(), tee(w.log, m.told))
 }
 
 const nobody = 65534
@@ -179,24 +177,11 @@ func (l watchedLoader) WriteRead(ctx context.Context, writes []esp32.RegWrite, a
 	return values, err
 }
 
-type watchedOutput struct {
-	io.Writer
-	m *moments
-}
-
-// Write passes one JSON line on.
-func (w watchedOutput) Write(line []byte) (int, error) {
-	n, err := w.Writer.Write(line)
-	if name := field(line, "event"); name != flow.StepProgress {
-		w.m.pass("%s", strings.TrimSpace(name+" "+field(line, "step")))
+// told passes an event that has been told.
+func (m *moments) told(e flow.Event) {
+	if e.Event != flow.StepProgress {
+		m.pass("%s", strings.TrimSpace(e.Event+" "+e.Step))
 	}
-	return n, err
-}
-
-func field(line []byte, name string) string {
-	_, rest, _ := bytes.Cut(line, []byte(`"`+name+`":"`))
-	value, _, _ := bytes.Cut(rest, []byte(`"`))
-	return string(value)
 }
 
 // momentsOf are the moments whose names begin so.

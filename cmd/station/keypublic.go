@@ -12,7 +12,7 @@ import (
 )
 
 func keyPublicCommand(t *tokenFlags) *cobra.Command {
-	var out output
+	var out string
 	cmd := &cobra.Command{
 		Use:   "public [LABEL]",
 		Short: "Write the public half of the signing key, to check signatures with",
@@ -42,9 +42,13 @@ certificates and proofs needs it: give it to them by a way of its own, once.`,
 				return err
 			}
 			text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-			return out.print(cmd.OutOrStdout(), text)
+			if out == "" {
+				_, err := cmd.OutOrStdout().Write(text)
+				return err
+			}
+			return writeBytes(out, text)
 		},
 	}
-	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"station/internal/bench"
 	"station/internal/esp32"
 	"station/internal/flow"
-	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -167,7 +167,7 @@ and an old checkpoint with --checkpoint, which this ledger must continue.`,
 				return err
 			}
 			for _, name := range kept {
-				signed, err := keyfile.Read(name, keyfile.Proof)
+				signed, err := os.ReadFile(name)
 				if err != nil {
 					return fmt.Errorf("--checkpoint: %w", err)
 				}

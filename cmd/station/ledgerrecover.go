@@ -12,7 +12,6 @@ import (
 
 	"station/internal/bench"
 	"station/internal/flow"
-	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -136,7 +135,7 @@ func beyondMending(err error) error {
 // keepDamaged copies the file, byte by byte, to a name that says when.
 func keepDamaged(path string, now time.Time) (kept string, err error) {
 	kept = path + ".damaged-" + now.UTC().Format("20060102T150405Z")
-	from, err := keyfile.Open(path, keyfile.Ledger)
+	from, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -152,12 +151,21 @@ func keepDamaged(path string, now time.Time) (kept string, err error) {
 	_, err = io.Copy(to, from)
 	err = errors.Join(err, to.Sync(), to.Close())
 	if err == nil {
-		err = keyfile.SyncFolder(kept)
+		err = syncFolder(kept)
 	}
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("copy of the damaged ledger: %w", err), os.Remove(kept))
 	}
 	return kept, nil
+}
+
+func syncFolder(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }
 
 // mend opens the ledger with what is left of it, and notes who decided it.

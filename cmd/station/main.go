@@ -85,8 +85,9 @@ func explain(err error) string {
 func main() { os.Exit(run()) }
 
 func run() int {
+	defer messages.Flush()
 	if err := secret.NoCoreDumps(); err != nil {
-		fmt.Fprintf(os.Stderr, "station: core dumps stay on: %v\n", err)
+		fmt.Fprintf(stderr, "station: core dumps stay on: %v\n", err)
 	}
 	return report(rootCommand().ExecuteContext(context.Background()))
 }
@@ -94,7 +95,7 @@ func run() int {
 // report says what went wrong, once, and turns it into the exit code.
 func report(err error) int {
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(os.Stderr, "station: %s\n", explain(err))
+		fmt.Fprintf(stderr, "station: %s\n", explain(err))
 	}
 	return exitCode(err)
 }

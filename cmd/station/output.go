@@ -3,14 +3,28 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 
 	"station/internal/bench"
 	"station/internal/flow"
-	"station/internal/keyfile"
+	"station/internal/outlet"
+	"station/internal/plain"
+)
+
+// What commands say. Text that somebody else wrote is harmless behind these,
+// and a person who does not read messages keeps no line waiting.
+var (
+	stdout   = plain.NewWriter(os.Stdout)
+	messages = outlet.New(os.Stderr, func(n int) []byte {
+		return fmt.Appendf(nil, "station: %d messages were dropped: nobody read them\n", n)
+	})
+	stderr = plain.NewWriter(messages)
 )
 
 // jsonLines prints events as JSON, one a line. The first that cannot be
@@ -35,12 +49,27 @@ func headless(ctx context.Context, line *flow.Line, out io.Writer, labels *bench
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var lost error
-	line.Emit = labelled(labels, tee(jsonLines(out, func(err error) { lost = err; stop() }), log))
+	events := outlet.New(out, droppedEvents)
+	line.Emit = labelled(labels, tee(jsonLines(plain.NewWriter(events), func(err error) { lost = err; stop() }), log))
 	counts := line.Run(ctx)
+	if n, err := events.Flush(); n > 0 {
+		warning(fmt.Sprintf("nobody read standard output: %d events were dropped", n))
+	} else if lost == nil && !errors.Is(err, outlet.ErrUnread) {
+		lost = err
+	}
 	if lost != nil {
 		return stationFault(fmt.Errorf("the events could not be told, so the line was stopped: %w", lost))
 	}
 	return lineExit(counts)
+}
+
+// droppedEvents says in a stream of events that some are missing.
+func droppedEvents(n int) []byte {
+	line, err := json.Marshal(flow.Event{Time: time.Now(), Event: flow.EventsDropped, Dropped: n})
+	if err != nil {
+		return nil // times and numbers always marshal
+	}
+	return append(line, '\n')
 }
 
 // tee sends each event to every sink that is not nil.
@@ -67,12 +96,24 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 	if o.log == "" {
 		return nil, func() error { return nil }, nil
 	}
-	f, err := keyfile.Append(o.log)
+	mode := os.O_CREATE | os.O_APPEND | os.O_WRONLY
+	if info, err := os.Stat(o.log); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		// For reading too: then a pipe opens, and stays, also without a reader.
+		mode = os.O_RDWR | syscall.O_NONBLOCK
+	}
+	f, err := os.OpenFile(o.log, mode, 0o644)
 	if err != nil {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
-	lost := func(err error) { fmt.Fprintf(os.Stderr, "station: the line goes on without its log: %v\n", err) }
-	return jsonLines(f, lost), f.Close, nil
+	events := outlet.New(f, droppedEvents)
+	lost := func(err error) { fmt.Fprintf(stderr, "station: the line goes on without its log: %v\n", err) }
+	end := func() error {
+		if n, _ := events.Flush(); n > 0 {
+			warning(fmt.Sprintf("log %s: nobody read it: %d events were dropped", o.log, n))
+		}
+		return f.Close()
+	}
+	return jsonLines(plain.NewWriter(events), lost), end, nil
 }
 
 // lineExit is the exit code that a finished line deserves.

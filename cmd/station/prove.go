@@ -3,18 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/esp32"
-	"station/internal/keyfile"
 	"station/internal/ledger"
 	qa "station/internal/report"
 )
 
 func ledgerCheckpointCommand(l *ledgerFlags) *cobra.Command {
 	s := &signerFlags{tokenFlags: tokenFlags{options: l.options}}
-	var out output
+	var out string
 	cmd := &cobra.Command{
 		Use:   "checkpoint",
 		Short: "Let the token sign the head of the ledger",
@@ -34,7 +34,11 @@ off.`,
 				if err != nil {
 					return stationFault(err)
 				}
-				return out.print(cmd.OutOrStdout(), signed)
+				if out == "" {
+					_, err = cmd.OutOrStdout().Write(signed)
+					return err
+				}
+				return writeBytes(out, signed)
 			}
 			err = l.real(sign)
 			if errors.Is(err, ledger.ErrLocked) {
@@ -50,13 +54,12 @@ off.`,
 		},
 	}
 	s.add(cmd)
-	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
 	return cmd
 }
 
 func ledgerProveCommand(l *ledgerFlags) *cobra.Command {
-	var out output
-	var since string
+	var out, since string
 	cmd := &cobra.Command{
 		Use:   "prove [MAC]",
 		Short: "Write the proof of a device's entries, or that an old checkpoint is continued",
@@ -82,18 +85,22 @@ of the checkpoint in FILE. "station ledger check" checks both offline.`,
 				if newer > 0 {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%d entries are newer than the newest checkpoint and not in the proof; \"station ledger checkpoint\" signs a new one\n", newer)
 				}
-				return out.print(cmd.OutOrStdout(), data)
+				if out == "" {
+					_, err = cmd.OutOrStdout().Write(data)
+					return err
+				}
+				return writeBytes(out, data)
 			})
 		},
 	}
-	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
+	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
 	cmd.Flags().StringVar(&since, "since", "", "checkpoint `FILE` that was kept")
 	return cmd
 }
 
 func prove(b *ledger.Ledger, args []string, since string) (data []byte, newer int, err error) {
 	if since != "" {
-		old, err := keyfile.Read(since, keyfile.Proof)
+		old, err := os.ReadFile(since)
 		if err != nil {
 			return nil, 0, err
 		}

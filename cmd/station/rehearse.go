@@ -13,6 +13,8 @@ import (
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/ledger"
+	"station/internal/outlet"
+	"station/internal/plain"
 )
 
 // rehearseFlags are those of station rehearse and station demo.
@@ -133,12 +135,14 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	if err != nil {
 		return stationFault(err)
 	}
-	person := os.Stdout
+	tail := outlet.New(os.Stdout, nil) // a terminal that nobody reads holds up no stop
+	defer tail.Flush()
+	person := plain.NewWriter(tail)
 	if screen {
 		err = r.screen(ctx, v, line, log)
 	} else {
-		err = headless(ctx, line, os.Stdout, nil, tee(log, r.narrate(os.Stderr)))
-		person = os.Stderr
+		err = headless(ctx, line, os.Stdout, nil, tee(log, r.narrate(stderr)))
+		person = stderr
 	}
 	if err := listLedger(person, v.Ledger); err != nil {
 		return stationFault(err)

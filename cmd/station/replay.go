@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/keyfile"
 	"station/internal/tui"
 )
 
@@ -25,7 +24,7 @@ func replayCommand(*options) *cobra.Command {
 			if speed <= 0 {
 				return fmt.Errorf("replay: --speed %v: write how many times as fast, such as 10", speed)
 			}
-			f, err := keyfile.Open(args[0], keyfile.Events)
+			f, err := os.Open(args[0])
 			if err != nil {
 				return fmt.Errorf("replay: %w", err)
 			}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +18,7 @@ type runFlags struct {
 	job, batch, operator, approve, approver, serial string
 	ports                                           []string
 	count                                           int
-	goOn, once, headless                            bool
+	once, headless                                  bool
 }
 
 func runCommand(o *options) *cobra.Command { return (&runFlags{options: o}).command() }
@@ -57,7 +55,6 @@ station itself failed, also where it went on by itself later.`,
 	f.StringVar(&r.serial, "serial", "", "serial number of the next device, where the job demands one and nobody scans it")
 	f.StringVar(&r.approve, "approve", "", "approve the burn plan with this `DIGEST`")
 	f.StringVar(&r.approver, "approver", "", "`ID` of who approves, where that is not the operator")
-	f.BoolVar(&r.goOn, "go-on", false, "let a line go on that stopped because devices failed alike; needs --operator")
 	_ = cmd.MarkFlagRequired("job")
 	cmd.MarkFlagsMutuallyExclusive("count", "once")
 	return cmd
@@ -69,9 +66,6 @@ func (r *runFlags) run(ctx context.Context) error {
 	}
 	if r.approver != "" && r.approve == "" {
 		return fmt.Errorf("run: --approver goes with --approve DIGEST")
-	}
-	if r.goOn && strings.TrimSpace(r.operator) == "" {
-		return errors.New("run: --go-on: the ledger has to say who let the line go on; add --operator")
 	}
 	ctx, stop := unbroken(ctx)
 	defer stop()
@@ -95,7 +89,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.scanned(); err != nil {
 		return err
 	}
-	return headless(ctx, w.line, os.Stdout, w.labels(), tee(w.log, w.narrate(os.Stderr)))
+	return headless(ctx, w.line, os.Stdout, w.labels(), tee(w.log, w.narrate(stderr)))
 }
 
 // places are the ports of the flags, or the station file's slots.
@@ -139,4 +133,4 @@ func (r *runFlags) hasScreen() bool {
 }
 
 // warning tells an engineer of something that the line can live with.
-func warning(text string) { fmt.Fprintf(os.Stderr, "station: warning: %s\n", text) }
+func warning(text string) { fmt.Fprintf(stderr, "station: warning: %s\n", text) }

@@ -12,7 +12,6 @@ import (
 	"station/internal/bench"
 	"station/internal/flow"
 	"station/internal/hsm"
-	"station/internal/keyfile"
 	"station/internal/secret"
 )
 
@@ -79,8 +78,8 @@ func prompt() func(question string) (*secret.Bytes, error) {
 		return nil
 	}
 	return func(question string) (*secret.Bytes, error) {
-		fmt.Fprint(os.Stderr, question+" ")
-		defer fmt.Fprintln(os.Stderr)
+		fmt.Fprint(stderr, question+" ")
+		defer fmt.Fprintln(stderr)
 		pin, err := readHidden(int(os.Stdin.Fd()))
 		if err != nil {
 			return nil, fmt.Errorf("read PIN: %w", err)
@@ -117,7 +116,7 @@ func readHidden(fd int) ([]byte, error) {
 
 // keyFile reads an espsecure key file of 32 or 24 bytes into a secret.
 func keyFile(path string) (*secret.Bytes, error) {
-	f, err := keyfile.Open(path, keyfile.Key)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}

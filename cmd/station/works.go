@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"station/internal/bench"
 	"station/internal/flow"
@@ -41,9 +40,6 @@ func (w *works) loadFiles() (err error) {
 	if w.file, err = flow.LoadStation(w.station); err != nil {
 		return err
 	}
-	if err := w.checkLog(); err != nil {
-		return err
-	}
 	if w.slots, err = w.places(w.job, w.file); err != nil {
 		return err
 	}
@@ -51,7 +47,7 @@ func (w *works) loadFiles() (err error) {
 		warning(err.Error() + "; the line runs, and its labels have to be printed later")
 	}
 	for _, warning := range w.job.Warnings {
-		fmt.Fprintf(os.Stderr, "station: warning: %s: %s\n", w.job.Path, warning)
+		fmt.Fprintf(stderr, "station: warning: %s: %s\n", w.job.Path, warning)
 	}
 	return nil
 }
@@ -107,12 +103,12 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		w.close = append(w.close, func() error {
 			err := signed.Finish()
 			if err != nil {
-				fmt.Fprintf(os.Stderr, "station: the ledger's head could not be signed: %v\n", err)
+				fmt.Fprintf(stderr, "station: the ledger's head could not be signed: %v\n", err)
 			}
 			return err
 		})
 	case errors.Is(err, hsm.ErrNoKey):
-		fmt.Fprintln(os.Stderr, "station: the token has no key to sign the ledger with; station hsm init --policy none makes one")
+		fmt.Fprintln(stderr, "station: the token has no key to sign the ledger with; station hsm init --policy none makes one")
 	default:
 		return stationFault(bench.TokenFailure(err))
 	}
@@ -122,21 +118,13 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	}
 	w.log = log
 	w.close = append(w.close, closeLog)
-	past, err := bench.Past(w.ledger, w.file.ID, w.job)
-	if err != nil {
-		return stationFault(bench.LedgerFailure(err))
-	}
-	rates := bench.OpenRates(w.file.Ledger)
-	if rates.Warning != "" {
-		warning(rates.Warning)
-	}
 	w.line = &flow.Line{
 		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: book, Station: w.file.ID, Operator: w.operator,
 			Batch: w.batch, Software: version(), Simulated: simulated,
 			Approver: w.approver, TwoPeople: w.file.Approval.TwoPeople,
-			Speed: rates.Speed},
+			Speed: bench.OpenRates(w.file.Ledger).Speed},
 		Slots: w.slots, Once: w.once, Count: w.count,
-		Healthy: ready, Alike: w.file.Line.AlikeLimit(), Past: past, Resume: w.goOn,
+		Healthy: ready,
 	}
 	w.line.Serials = w.job.Serials(w.ledger.SerialOwner)
 	return nil

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// fullPipe is a pipe that takes nothing any more, and that nobody reads.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	r, w := os.NewFile(uintptr(fds[0]), "reader"), os.NewFile(uintptr(fds[1]), "writer")
+	t.Cleanup(func() { r.Close(); w.Close() })
+	if err := unix.SetNonblock(fds[1], true); err != nil {
+		t.Fatal(err)
+	}
+	for size := 64 << 10; size > 0; size /= 2 {
+		for {
+			if _, err := unix.Write(fds[1], bytes.Repeat([]byte{'x'}, size)); err != nil {
+				break
+			}
+		}
+	}
+	if err := unix.SetNonblock(fds[1], false); err != nil { // as a shell makes them
+		t.Fatal(err)
+	}
+	return w
+}
+
+// logPipe is a pipe for --log; what is told there is passed on to see.
+func (tr *trial) logPipe(see func(flow.Event)) {
+	t := tr.t
+	t.Helper()
+	path := filepath.Join(tr.dir, "log")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // does not wait for the station
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			var e flow.Event
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				t.Errorf("not a JSON line: %s", lines.Text())
+			}
+			see(e)
+		}
+	}()
+	t.Cleanup(func() { f.Close(); <-done })
+}
+
+// stopAt sends SIGTERM when a step begins, and attends to the chip until then.
+func (tr *trial) stopAt(cmd *exec.Cmd, step string, stopped *time.Time) func(flow.Event) {
+	return func(e flow.Event) {
+		if e.Event == flow.StepStarted && e.Step == step && stopped.IsZero() {
+			*stopped = time.Now()
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		}
+		tr.attend(e)
+	}
+}
+
+// Nobody reads what the station says: devices are made, a stop stops, and the
+// ledger is right.
+func TestNobodyReads(t *testing.T) {
+	f := newFloor(t)
+	t.Run("standard output and error", func(t *testing.T) {
+		tr := f.trial(t)
+		cmd := tr.program("station", append(tr.runCommand(), "--verbose", "--log", "log")...)
+		cmd.Stdout, cmd.Stderr = fullPipe(t), fullPipe(t)
+		var told []string
+		tr.logPipe(func(e flow.Event) {
+			told = append(told, e.Event)
+			tr.attend(e)
+		})
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if code := ended(t, cmd); code != 0 {
+			t.Errorf("exit code %d, %v", code, told)
+		}
+		tr.finish()
+	})
+	t.Run("stopped while nobody reads standard output and error", func(t *testing.T) {
+		tr := f.trial(t)
+		cmd := tr.program("station", append(tr.runCommand(), "--verbose", "--log", "log")...)
+		cmd.Stdout, cmd.Stderr = fullPipe(t), fullPipe(t)
+		var at time.Time
+		tr.logPipe(tr.stopAt(cmd, "flash", &at))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if code := ended(t, cmd); code != 1 {
+			t.Errorf("exit code %d", code)
+		}
+		t.Logf("stopped within %v", time.Since(at))
+		tr.stopped("flash", nil)
+		tr.finish()
+	})
+	t.Run("a pipe as log without a reader", func(t *testing.T) {
+		tr := f.trial(t)
+		if err := unix.Mkfifo(filepath.Join(tr.dir, "log"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := tr.program("station", append(tr.runCommand(), "--log", "log")...)
+		events, stderr := watchRun(t, cmd, tr.attend)
+		if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Verdict == record.Pass }) {
+			t.Errorf("got %v\n%s", events, stderr)
+		}
+		tr.finish()
+	})
+	t.Run("a full pipe as log", func(t *testing.T) {
+		tr := f.trial(t)
+		path := filepath.Join(tr.dir, "log")
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		conn, err := log.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Control(func(fd uintptr) {
+			for n, err := 1, error(nil); n > 0 && err == nil; {
+				n, err = unix.Write(int(fd), bytes.Repeat([]byte{'x'}, 4096))
+			}
+		})
+		cmd := tr.program("station", append(tr.runCommand(), "--log", "log")...)
+		events, stderr := watchRun(t, cmd, tr.attend)
+		if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Verdict == record.Pass }) || !strings.Contains(stderr, "nobody read it") {
+			t.Errorf("got %v\n%s", events, stderr)
+		}
+		tr.finish()
+	})
+	t.Run("the terminal", func(t *testing.T) {
+		tr := f.trial(t)
+		tr.run(1, "signal 0 2") // approves
+		cmd := tr.program("station", "run", "--once", "--job", tr.job, "--port", tr.chip.address, "--operator", "anna", "--log", "log")
+		cmd.Env = append(cmd.Env, "TERM=tmux-256color") // is not asked for its colours
+		var at time.Time
+		tr.logPipe(tr.stopAt(cmd, "flash", &at))
+		ours := onTerminal(t, cmd)
+		if err := pty.Setsize(ours, &pty.Winsize{Cols: 200, Rows: 60}); err != nil {
+			t.Fatal(err)
+		}
+		if code := ended(t, cmd); code != 1 {
+			t.Errorf("exit code %d", code)
+		}
+		t.Logf("stopped within %v", time.Since(at))
+		tr.stopped("flash", nil)
+		go func() { _, _ = io.Copy(io.Discard, ours) }()
+		tr.finish()
+	})
+}
