@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/keyfile"
 	"station/internal/ledger"
 )
 
@@ -21,8 +22,9 @@ func ledgerBackupCommand(l *ledgerFlags) *cobra.Command {
 		Long: `Write a consistent copy of the ledger to a new file and reread it. The line
 may run meanwhile. The copy is a ledger of its own: after the loss of the
 original it is put in its place (docs/recovery.md).`,
-		Example: `  station ledger backup /mnt/backup/ledger-2026-11-20.db`,
-		Args:    cobra.ExactArgs(1),
+		Example:     `  station ledger backup /mnt/backup/ledger-2026-11-20.db`,
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{writesArgument: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return l.read(func(b *ledger.Ledger) error { return backup(cmd.OutOrStdout(), b, args[0]) })
 		},
@@ -38,8 +40,10 @@ func backup(out io.Writer, b *ledger.Ledger, path string) error {
 		return err
 	}
 	switch err := b.BackupTo(path); {
-	case errors.Is(err, fs.ErrExist):
+	case errors.Is(err, keyfile.ErrProtected):
 		return fmt.Errorf("%w; a backup never overwrites a file", err)
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("backup: %s is there already; a backup never overwrites a file", path)
 	case err != nil:
 		return stationFault(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/flow"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 	qa "station/internal/report"
@@ -150,7 +151,8 @@ func printAccount(out io.Writer, b *qa.Balance) {
 type closeFlags struct {
 	*ledgerFlags
 	signerFlags
-	operator, anyway, out string
+	operator, anyway string
+	out              output
 }
 
 func batchCloseCommand(l *ledgerFlags) *cobra.Command {
@@ -167,8 +169,11 @@ closed. Closing a closed batch writes its certificate again.
 		Example: `  station batch close 2026-47 --operator anna --out 2026-47.certificate`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if c.out == "" {
-				c.out = args[0] + ".certificate"
+			if c.out.path == "" {
+				c.out.path = args[0] + ".certificate"
+			}
+			if err := keyfile.Check(c.out.path, c.out.overwrite); err != nil {
+				return fmt.Errorf("batch close: %w", err)
 			}
 			return c.run(cmd, args[0])
 		},
@@ -177,7 +182,7 @@ closed. Closing a closed batch writes its certificate again.
 	f := cmd.Flags()
 	f.StringVar(&c.operator, "operator", "", "who closes it")
 	f.StringVar(&c.anyway, "anyway", "", "`REASON` to close a batch that does not balance")
-	f.StringVar(&c.out, "out", "", "`FILE` of the certificate (default: BATCH.certificate)")
+	c.out.add(cmd, "out", "", "`FILE` of the certificate (default: BATCH.certificate)")
 	_ = cmd.MarkFlagRequired("operator")
 	return cmd
 }
@@ -221,13 +226,13 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 		}
 		data, err := cert.Marshal()
 		if err == nil {
-			err = writeBytes(c.out, data)
+			err = c.out.bytes(data)
 		}
 		if err != nil {
 			return stationFault(err)
 		}
 		fmt.Fprint(cmd.OutOrStdout(), cert.Text())
-		fmt.Fprintf(stderr, "wrote %s\n", c.out)
+		fmt.Fprintf(stderr, "wrote %s\n", c.out.path)
 		return nil
 	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	qa "station/internal/report"
 )
@@ -76,9 +77,6 @@ type checker struct {
 	ledger  *ledgerFlags
 }
 
-// maxProof is more than any proof has; an export can be longer.
-const maxProof = 64 << 20
-
 func (c *checker) run() error {
 	proof := c.path + ".proof"
 	if _, err := os.Stat(proof); err == nil {
@@ -90,10 +88,10 @@ func (c *checker) run() error {
 	if err != nil {
 		return err
 	}
-	if info.Size() > maxProof {
+	if info.Size() > keyfile.Proof.Most {
 		return fmt.Errorf("its proof %s is not there", proof)
 	}
-	data, err := os.ReadFile(c.path)
+	data, err := keyfile.Read(c.path, keyfile.Proof)
 	if err != nil {
 		return err
 	}
@@ -115,7 +113,7 @@ func (c *checker) run() error {
 }
 
 func (c *checker) export(proof, path string) error {
-	data, err := os.ReadFile(proof)
+	data, err := keyfile.Read(proof, keyfile.Proof)
 	if err != nil {
 		return err
 	}
@@ -123,7 +121,7 @@ func (c *checker) export(proof, path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(path)
+	f, err := keyfile.Open(path, keyfile.Export)
 	if err != nil {
 		return fmt.Errorf("the export of this proof: %w", err)
 	}

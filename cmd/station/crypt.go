@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,15 +12,17 @@ import (
 	"station/internal/esp32"
 	"station/internal/flashcrypt"
 	"station/internal/hsm"
+	"station/internal/keyfile"
 	"station/internal/secret"
 )
 
 // cryptFlags are those of image encrypt and image decrypt.
 type cryptFlags struct {
-	key, mac, out string
-	address       uint32
-	config        uint8
-	size          int
+	key, mac string
+	out      output
+	address  uint32
+	config   uint8
+	size     int
 }
 
 func cryptCommand(use, short string, encrypt bool) *cobra.Command {
@@ -48,7 +48,7 @@ device's key is derived.`,
 	f.Uint32Var(&c.address, "address", 0, "flash address of the first byte, a multiple of 16")
 	f.Uint8Var(&c.config, "crypt-config", 0xf, "FLASH_CRYPT_CONFIG of the device, 0 to 15")
 	f.IntVar(&c.size, "key-size", 32, "bytes of a derived key: 32, or 24 for coding scheme 3/4")
-	f.StringVar(&c.out, "out", "", "`FILE` to write")
+	c.out.add(cmd, "out", "", "`FILE` to write")
 	for _, name := range []string{"key", "address", "out"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
@@ -56,7 +56,7 @@ device's key is derived.`,
 }
 
 func (c *cryptFlags) run(ctx context.Context, path string, encrypt bool) error {
-	in, err := os.Open(path)
+	in, err := keyfile.Open(path, keyfile.Image)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
@@ -71,7 +71,7 @@ func (c *cryptFlags) run(ctx context.Context, path string, encrypt bool) error {
 		return err
 	}
 	defer cipher.Destroy()
-	return writeWhole(c.out, func(w io.Writer) error {
+	return c.out.write(func(w io.Writer) error {
 		_, err := cipher.Copy(w, in, c.address, encrypt)
 		return err
 	})
@@ -109,32 +109,4 @@ func (c *cryptFlags) load(ctx context.Context) (*secret.Bytes, error) {
 		return nil, stationFault(bench.TokenFailure(err))
 	}
 	return key.Secret, nil
-}
-
-// writeWhole writes a file under a temporary name and renames it when all of
-// it is on disk, so that no half of a file carries the name asked for.
-func writeWhole(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".station-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if err := write(f); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -66,20 +66,20 @@ func (f *filterFlags) filter() (qa.Filter, error) {
 type fileFlags struct {
 	*ledgerFlags
 	signerFlags
-	out  string
+	out  output
 	sign bool
 }
 
 func (f *fileFlags) add(cmd *cobra.Command) {
 	f.signerFlags.add(cmd)
-	cmd.Flags().StringVar(&f.out, "out", "", "`FILE` to write; FILE.proof is written beside it (default: standard output, without a proof)")
+	f.out.add(cmd, "out", "", "`FILE` to write; FILE.proof is written beside it (default: standard output, without a proof)")
 	cmd.Flags().BoolVar(&f.sign, "sign", false, "let the token sign a checkpoint and the proof")
 }
 
 // write writes the file and its proof. The ledger is only read, and the token
 // asked only with --sign.
 func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *progress, make func(io.Writer, *qa.Head) (*qa.ExportProof, error)) error {
-	if f.sign && f.out == "" {
+	if f.sign && f.out.path == "" {
 		return fmt.Errorf("--sign needs --out FILE: the signature goes into FILE.proof")
 	}
 	defer told.end()
@@ -100,12 +100,12 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *prog
 		if err != nil {
 			return stationFault(err)
 		}
-		if f.out == "" {
+		if f.out.path == "" {
 			_, err := make(out, head)
 			return stationFault(err)
 		}
 		var proof *qa.ExportProof
-		err = writeWhole(f.out, func(w io.Writer) (err error) {
+		err = f.out.write(func(w io.Writer) (err error) {
 			proof, err = make(w, head)
 			told.end()
 			return err
@@ -118,12 +118,12 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *prog
 		}
 		data, err := proof.Marshal()
 		if err == nil {
-			err = writeBytes(f.out+".proof", data)
+			err = f.out.beside(".proof").bytes(data)
 		}
 		if err != nil {
 			return stationFault(err)
 		}
-		fmt.Fprintf(person, "wrote %s (%d rows, %s) and %s.proof\n", f.out, proof.Rows, proof.Filter, f.out)
+		fmt.Fprintf(person, "wrote %s (%d rows, %s) and %s.proof\n", f.out.path, proof.Rows, proof.Filter, f.out.path)
 		return nil
 	})
 }
@@ -147,9 +147,9 @@ and the proof beside the file are described in docs/export.md.`,
 			// third of the time, and a limit keeps it small.
 			defer debug.SetGCPercent(debug.SetGCPercent(400))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(64 << 20))
-			x := qa.Export{File: filepath.Base(file.out), Format: qa.Format(format), Software: version(), Made: time.Now()}
+			x := qa.Export{File: filepath.Base(file.out.path), Format: qa.Format(format), Software: version(), Made: time.Now()}
 			if x.Format == "" {
-				x.Format = qa.Format(cmp.Or(strings.TrimPrefix(filepath.Ext(file.out), "."), string(qa.CSV)))
+				x.Format = qa.Format(cmp.Or(strings.TrimPrefix(filepath.Ext(file.out.path), "."), string(qa.CSV)))
 			}
 			if !slices.Contains(qa.Formats, x.Format) {
 				return fmt.Errorf("export: format %q is not known; write csv, jsonl or xlsx", x.Format)
@@ -205,7 +205,7 @@ that runs.`,
 			if limit < 0 {
 				return fmt.Errorf("report: --limit %d: write a number of devices, or 0 for all", limit)
 			}
-			r := qa.Report{File: filepath.Base(file.out), Title: title, Filter: f, Software: version(), Made: time.Now(), Zone: time.Local, Limit: limit}
+			r := qa.Report{File: filepath.Base(file.out.path), Title: title, Filter: f, Software: version(), Made: time.Now(), Zone: time.Local, Limit: limit}
 			if r.Title == "" {
 				r.Title = "Report of " + cmp.Or(filter.name(), "the whole ledger")
 			}

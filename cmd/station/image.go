@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/firmware"
+	"station/internal/keyfile"
 )
 
 func imageCommand(*options) *cobra.Command {
@@ -30,7 +30,7 @@ func imageInfoCommand() *cobra.Command {
   station image info --json partitions.csv`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
+			data, err := keyfile.Read(args[0], keyfile.Image)
 			if err != nil {
 				return fmt.Errorf("image: %w", err)
 			}

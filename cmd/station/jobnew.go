@@ -4,16 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/firmware"
+	"station/internal/keyfile"
 )
 
 func jobNewCommand() *cobra.Command {
-	var out, name, marker, label string
+	var name, marker, label string
+	var out output
 	cmd := &cobra.Command{
 		Use:   "new FLASHER_ARGS",
 		Short: "Write a job file for an ESP-IDF build",
@@ -22,7 +23,7 @@ build does not say is set to the safe choice and marked to be looked at.`,
 		Example: `  station job new build/flasher_args.json --name lamp --marker "lamp: ready" --out job.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
+			data, err := keyfile.Read(args[0], keyfile.Build)
 			if err != nil {
 				return fmt.Errorf("job new: %w", err)
 			}
@@ -33,23 +34,20 @@ build does not say is set to the safe choice and marked to be looked at.`,
 			if err := forESP32(args[0], build); err != nil {
 				return err
 			}
-			if _, err := os.Stat(out); err == nil {
-				return fmt.Errorf("job new: %s is there already; name another file with --out", out)
-			}
-			path, err := relative(out, args[0])
+			path, err := relative(out.path, args[0])
 			if err != nil {
 				return fmt.Errorf("job new: %w", err)
 			}
-			err = writeWhole(out, func(w io.Writer) error { return writeJob(w, build, path, name, marker, label) })
+			err = out.write(func(w io.Writer) error { return writeJob(w, build, path, name, marker, label) })
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s; look through it, then: station job check %s\n", out, out)
+			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s; look through it, then: station job check %s\n", out.path, out.path)
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&out, "out", "job.toml", "`FILE` to write")
+	out.add(cmd, "out", "job.toml", "`FILE` to write")
 	f.StringVar(&name, "name", "", "product name")
 	f.StringVar(&marker, "marker", "", "text that the firmware prints when it is ready")
 	f.StringVar(&label, "key", "station-master", "label of the key in the token")
@@ -78,7 +76,7 @@ func forESP32(path string, build *firmware.FlasherArgs) error {
 		return fmt.Errorf("job new: %s is a build for the %s; this station seals the esp32: idf.py set-target esp32, then build again", path, build.Chip)
 	}
 	for _, image := range build.ImageFiles(filepath.Dir(path)) {
-		data, err := os.ReadFile(image.File)
+		data, err := keyfile.Read(image.File, keyfile.Image)
 		if err != nil {
 			continue // job check names every file that is missing
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 func keyPublicCommand(t *tokenFlags) *cobra.Command {
-	var out string
+	var out output
 	cmd := &cobra.Command{
 		Use:   "public [LABEL]",
 		Short: "Write the public half of the signing key, to check signatures with",
@@ -42,13 +42,9 @@ certificates and proofs needs it: give it to them by a way of its own, once.`,
 				return err
 			}
 			text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-			if out == "" {
-				_, err := cmd.OutOrStdout().Write(text)
-				return err
-			}
-			return writeBytes(out, text)
+			return out.print(cmd.OutOrStdout(), text)
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
+	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
 	return cmd
 }

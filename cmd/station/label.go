@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/esp32"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/plain"
 	qa "station/internal/report"
@@ -19,7 +19,8 @@ import (
 
 func labelCommand(o *options) *cobra.Command {
 	l := &ledgerFlags{options: o}
-	var format, out, operator string
+	var format, operator string
+	var out output
 	var again bool
 	cmd := &cobra.Command{
 		Use:   "label MAC",
@@ -33,14 +34,15 @@ A line prints by itself where the station file has a [label] table.`,
 		Example: `  station label 24:0a:c4:01:02:03 --operator anna
   station label 24:0a:c4:01:02:03 --operator anna --format zpl --out /dev/usb/lp0
   station label 24:0a:c4:01:02:03 --operator anna --out label.png --reprint`,
-		Args: cobra.ExactArgs(1),
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{toDevice: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			mac, err := esp32.ParseMAC(args[0])
 			if err != nil {
 				return err
 			}
 			if format == "" {
-				format = cmp.Or(strings.TrimPrefix(filepath.Ext(out), "."), "qr")
+				format = cmp.Or(strings.TrimPrefix(filepath.Ext(out.path), "."), "qr")
 			}
 			draw, ok := qa.LabelFormats[format]
 			if !ok {
@@ -51,23 +53,23 @@ A line prints by itself where the station file has a [label] table.`,
 				if err != nil {
 					return refusal(err)
 				}
-				if err := label.Record(b, operator, strings.TrimSuffix(format+" to "+out, " to "), again); err != nil {
+				if err := label.Record(b, operator, strings.TrimSuffix(format+" to "+out.path, " to "), again); err != nil {
 					return refusal(err)
 				}
-				if out == "" {
+				if out.path == "" {
 					out := cmd.OutOrStdout()
 					if format == "png" {
 						out = plain.Raw(out)
 					}
 					return draw(label, out)
 				}
-				return writeTo(out, func(w io.Writer) error { return draw(label, w) })
+				return out.writeTo(func(w io.Writer) error { return draw(label, w) })
 			})
 		},
 	}
 	cmd.Flags().StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
 	cmd.Flags().StringVar(&format, "format", "", "zpl, png or qr (default: as --out ends, or qr)")
-	cmd.Flags().StringVar(&out, "out", "", "`FILE` or printer to write to (default: standard output)")
+	out.add(cmd, "out", "", "`FILE` or printer to write to (default: standard output)")
 	cmd.Flags().StringVar(&operator, "operator", "", "who prints")
 	cmd.Flags().BoolVar(&again, "reprint", false, "print it once more")
 	_ = cmd.MarkFlagRequired("operator")
@@ -87,12 +89,11 @@ func refusal(err error) error {
 
 // writeTo writes a file as a whole, and what is none, such as a printer, as it
 // comes.
-func writeTo(path string, write func(io.Writer) error) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().IsRegular() {
-		return writeWhole(path, write)
+func (o *output) writeTo(write func(io.Writer) error) error {
+	if !isDevice(o.path) {
+		return o.write(write)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := keyfile.Device(o.path)
 	if err != nil {
 		return err
 	}

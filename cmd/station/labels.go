@@ -13,6 +13,7 @@ import (
 	"station/internal/bench"
 	"station/internal/esp32"
 	"station/internal/flow"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	qa "station/internal/report"
 )
@@ -83,7 +84,7 @@ func (p printer) open(mac esp32.MAC) (io.WriteCloser, error) {
 		return wholeFile(filepath.Join(p.Printer, name+"."+string(p.Format))), nil
 	}
 	// Not made where it is not there: that is a printer that is switched off.
-	f, err := os.OpenFile(p.Printer, os.O_WRONLY|os.O_APPEND, 0)
+	f, err := keyfile.Device(p.Printer)
 	if err == nil {
 		_ = f.SetWriteDeadline(time.Now().Add(printTime)) // not every device can
 	}
@@ -93,6 +94,8 @@ func (p printer) open(mac esp32.MAC) (io.WriteCloser, error) {
 // wholeFile is a file that is there with all that was written at once, or not.
 type wholeFile string
 
-func (f wholeFile) Write(b []byte) (int, error) { return len(b), writeBytes(string(f), b) }
+func (f wholeFile) Write(b []byte) (int, error) {
+	return len(b), (&output{path: string(f), overwrite: true}).bytes(b)
+}
 
 func (wholeFile) Close() error { return nil }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"station/internal/bench"
 	"station/internal/esp32"
 	"station/internal/flow"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -167,7 +167,7 @@ and an old checkpoint with --checkpoint, which this ledger must continue.`,
 				return err
 			}
 			for _, name := range kept {
-				signed, err := os.ReadFile(name)
+				signed, err := keyfile.Read(name, keyfile.Proof)
 				if err != nil {
 					return fmt.Errorf("--checkpoint: %w", err)
 				}

@@ -12,6 +12,7 @@ import (
 
 	"station/internal/bench"
 	"station/internal/flow"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -135,7 +136,7 @@ func beyondMending(err error) error {
 // keepDamaged copies the file, byte by byte, to a name that says when.
 func keepDamaged(path string, now time.Time) (kept string, err error) {
 	kept = path + ".damaged-" + now.UTC().Format("20060102T150405Z")
-	from, err := os.Open(path)
+	from, err := keyfile.Open(path, keyfile.Ledger)
 	if err != nil {
 		return "", err
 	}
@@ -151,21 +152,12 @@ func keepDamaged(path string, now time.Time) (kept string, err error) {
 	_, err = io.Copy(to, from)
 	err = errors.Join(err, to.Sync(), to.Close())
 	if err == nil {
-		err = syncFolder(kept)
+		err = keyfile.SyncFolder(kept)
 	}
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("copy of the damaged ledger: %w", err), os.Remove(kept))
 	}
 	return kept, nil
-}
-
-func syncFolder(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }
 
 // mend opens the ledger with what is left of it, and notes who decided it.

@@ -3,13 +3,12 @@ package main
 import (
 	"crypto/rsa"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/firmware"
+	"station/internal/keyfile"
 	"station/internal/otaimage"
 )
 
@@ -20,7 +19,8 @@ func otaCommand(*options) *cobra.Command {
 }
 
 func otaBuildCommand() *cobra.Command {
-	var key, out string
+	var key string
+	var out output
 	cmd := &cobra.Command{
 		Use:   "build FILE",
 		Short: "Encrypt an app for updates over the air of one fleet",
@@ -38,20 +38,20 @@ made it: anybody with the public key can make one. Secure boot proves that.`,
   station image verify --key fleet-private.pem app.ota`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return buildOTA(cmd, args[0], key, out)
+			return buildOTA(cmd, args[0], key, &out)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&key, "key", "", "PEM `FILE` of the fleet's public key, RSA-3072")
-	f.StringVar(&out, "out", "", "`FILE` to write")
+	out.add(cmd, "out", "", "`FILE` to write")
 	for _, name := range []string{"key", "out"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
 	return cmd
 }
 
-func buildOTA(cmd *cobra.Command, path, keyPath, out string) error {
-	image, err := os.ReadFile(path)
+func buildOTA(cmd *cobra.Command, path, keyPath string, out *output) error {
+	image, err := keyfile.Read(path, keyfile.Image)
 	if err != nil {
 		return fmt.Errorf("ota: %w", err)
 	}
@@ -71,7 +71,7 @@ func buildOTA(cmd *cobra.Command, path, keyPath, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(out, func(w io.Writer) error { _, err := w.Write(file); return err }); err != nil {
+	if err := out.bytes(file); err != nil {
 		return err
 	}
 	if info.Kind != "app" && info.Kind != "image" {

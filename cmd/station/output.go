@@ -13,6 +13,7 @@ import (
 
 	"station/internal/bench"
 	"station/internal/flow"
+	"station/internal/keyfile"
 	"station/internal/outlet"
 	"station/internal/plain"
 )
@@ -96,12 +97,7 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 	if o.log == "" {
 		return nil, func() error { return nil }, nil
 	}
-	mode := os.O_CREATE | os.O_APPEND | os.O_WRONLY
-	if info, err := os.Stat(o.log); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
-		// For reading too: then a pipe opens, and stays, also without a reader.
-		mode = os.O_RDWR | syscall.O_NONBLOCK
-	}
-	f, err := os.OpenFile(o.log, mode, 0o644)
+	f, err := openLogFile(o.log)
 	if err != nil {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
@@ -114,6 +110,15 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 		return f.Close()
 	}
 	return jsonLines(plain.NewWriter(events), lost), end, nil
+}
+
+// openLogFile opens a log at its end. A pipe is opened for reading too: then it
+// opens, and stays, also without a reader.
+func openLogFile(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		return os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	}
+	return keyfile.Append(path)
 }
 
 // lineExit is the exit code that a finished line deserves.

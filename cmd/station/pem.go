@@ -7,19 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
+	"station/internal/keyfile"
 	"station/internal/secret"
 )
-
-// maxPEM is more than any key file has.
-const maxPEM = 64 << 10
 
 // privatePEM reads the private key of a PEM file. A file that others may read
 // or that the group may change is refused, as a PIN file is.
 func privatePEM(path string) (crypto.Signer, error) {
-	f, err := os.Open(path)
+	f, err := keyfile.Open(path, keyfile.Key)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
@@ -28,10 +25,6 @@ func privatePEM(path string) (crypto.Signer, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("key file: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("key file %s: it is not a file", path)
-	case info.Size() > maxPEM:
-		return nil, fmt.Errorf("key file %s: %d bytes are no key", path, info.Size())
 	case info.Mode().Perm()&0o027 != 0:
 		return nil, fmt.Errorf("key file %s may be read or changed by others (mode %04o); chmod 0600 or 0640 it, and think about who has read it", path, info.Mode().Perm())
 	}
@@ -99,7 +92,7 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 
 // publicPEM reads the public key of a PEM file.
 func publicPEM(path string) (crypto.PublicKey, error) {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path, keyfile.Key)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}

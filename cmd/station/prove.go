@@ -3,18 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/esp32"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	qa "station/internal/report"
 )
 
 func ledgerCheckpointCommand(l *ledgerFlags) *cobra.Command {
 	s := &signerFlags{tokenFlags: tokenFlags{options: l.options}}
-	var out string
+	var out output
 	cmd := &cobra.Command{
 		Use:   "checkpoint",
 		Short: "Let the token sign the head of the ledger",
@@ -34,11 +34,7 @@ off.`,
 				if err != nil {
 					return stationFault(err)
 				}
-				if out == "" {
-					_, err = cmd.OutOrStdout().Write(signed)
-					return err
-				}
-				return writeBytes(out, signed)
+				return out.print(cmd.OutOrStdout(), signed)
 			}
 			err = l.real(sign)
 			if errors.Is(err, ledger.ErrLocked) {
@@ -54,12 +50,13 @@ off.`,
 		},
 	}
 	s.add(cmd)
-	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
+	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
 	return cmd
 }
 
 func ledgerProveCommand(l *ledgerFlags) *cobra.Command {
-	var out, since string
+	var out output
+	var since string
 	cmd := &cobra.Command{
 		Use:   "prove [MAC]",
 		Short: "Write the proof of a device's entries, or that an old checkpoint is continued",
@@ -85,22 +82,18 @@ of the checkpoint in FILE. "station ledger check" checks both offline.`,
 				if newer > 0 {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%d entries are newer than the newest checkpoint and not in the proof; \"station ledger checkpoint\" signs a new one\n", newer)
 				}
-				if out == "" {
-					_, err = cmd.OutOrStdout().Write(data)
-					return err
-				}
-				return writeBytes(out, data)
+				return out.print(cmd.OutOrStdout(), data)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "`FILE` to write (default: standard output)")
+	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
 	cmd.Flags().StringVar(&since, "since", "", "checkpoint `FILE` that was kept")
 	return cmd
 }
 
 func prove(b *ledger.Ledger, args []string, since string) (data []byte, newer int, err error) {
 	if since != "" {
-		old, err := os.ReadFile(since)
+		old, err := keyfile.Read(since, keyfile.Proof)
 		if err != nil {
 			return nil, 0, err
 		}

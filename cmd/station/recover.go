@@ -19,6 +19,7 @@ import (
 	"station/internal/flashcrypt"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/secret"
@@ -27,9 +28,10 @@ import (
 // recoverFlags are those of key recover.
 type recoverFlags struct {
 	*tokenFlags
-	ledger                 ledgerFlags
-	operator, reason       string
-	job, to, officer, dest string
+	ledger           ledgerFlags
+	operator, reason string
+	job, to, officer string
+	dest             output
 }
 
 func keyRecoverCommand(t *tokenFlags) *cobra.Command {
@@ -67,7 +69,7 @@ Who did it and why is an entry of the ledger before the key leaves the token.`,
 	f.StringVar(&r.job, "job", "", "job `FILE` whose images are encrypted")
 	f.StringVar(&r.to, "to", "", "RSA public key `FILE` (PEM) to wrap the key to")
 	f.StringVar(&r.officer, "officer", "", "RSA private key `FILE` (PEM) that opens the escrow")
-	f.StringVar(&r.dest, "out", "", "folder of the images, or file of the wrapped key")
+	r.dest.add(cmd, "out", "", "folder of the images, or file of the wrapped key")
 	for _, name := range []string{"operator", "reason", "out"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
@@ -90,8 +92,8 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac esp32.MAC)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(r.dest); err == nil {
-		return fmt.Errorf("key recover: %s is there already", r.dest)
+	if _, err := os.Lstat(r.dest.path); err == nil && (r.to == "" || !r.dest.overwrite) {
+		return fmt.Errorf("key recover: %s is there already", r.dest.path)
 	}
 	open, closeSource, err := r.source(ctx)
 	if err != nil {
@@ -104,7 +106,7 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac esp32.MAC)
 			return fmt.Errorf("key recover: %w", err)
 		}
 		_, err = b.Append(record.Entry{Kind: record.KeyRecovered, MAC: mac, KeyID: k.id, Operator: r.operator, Decision: what,
-			Message: r.reason + "; to " + filepath.Base(r.dest), Simulated: b.Simulated()})
+			Message: r.reason + "; to " + filepath.Base(r.dest.path), Simulated: b.Simulated()})
 		if err != nil {
 			return stationFault(err)
 		}
@@ -205,8 +207,8 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(person, "wrote %s: %s, RSA-OAEP with SHA-256, OAEP label %x\n", r.dest, k.id, hsm.EscrowLabel(k.id))
-			return writeBytes(r.dest, blob)
+			fmt.Fprintf(person, "wrote %s: %s, RSA-OAEP with SHA-256, OAEP label %x\n", r.dest.path, k.id, hsm.EscrowLabel(k.id))
+			return r.dest.bytes(blob)
 		}, "wrap", nil
 	}
 	job, err := flow.LoadJob(r.job)
@@ -217,10 +219,10 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 		if k.config == 0 {
 			return errors.New("key recover: the device's FLASH_CRYPT_CONFIG was never burned; it needs no encrypted images")
 		}
-		if err := writeImages(r.dest, job, k.config, key); err != nil {
+		if err := writeImages(r.dest.path, job, k.config, key); err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		fmt.Fprintf(person, "wrote %d images of %s and flash_args to %s; flash-encryption config %d\n", len(job.Regions), job.Name, r.dest, k.config)
+		fmt.Fprintf(person, "wrote %d images of %s and flash_args to %s; flash-encryption config %d\n", len(job.Regions), job.Name, r.dest.path, k.config)
 		return nil
 	}, "images", nil
 }
@@ -248,7 +250,7 @@ func writeImages(dir string, job *flow.Job, config uint8, key *secret.Bytes) err
 			}
 			contents = io.NewSectionReader(at, 0, int64(region.Size))
 		}
-		err := writeWhole(filepath.Join(dir, name), func(w io.Writer) error {
+		err := keyfile.Write(filepath.Join(dir, name), false, func(w io.Writer) error {
 			_, err := io.Copy(w, contents)
 			return err
 		})
@@ -256,7 +258,7 @@ func writeImages(dir string, job *flow.Job, config uint8, key *secret.Bytes) err
 			return err
 		}
 	}
-	return writeBytes(filepath.Join(dir, "flash_args"), []byte(args))
+	return (&output{path: filepath.Join(dir, "flash_args")}).bytes([]byte(args))
 }
 
 // fileName keeps of a region's name what is harmless in a path.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/keyfile"
 	"station/internal/tui"
 )
 
@@ -24,7 +25,7 @@ func replayCommand(*options) *cobra.Command {
 			if speed <= 0 {
 				return fmt.Errorf("replay: --speed %v: write how many times as fast, such as 10", speed)
 			}
-			f, err := os.Open(args[0])
+			f, err := keyfile.Open(args[0], keyfile.Events)
 			if err != nil {
 				return fmt.Errorf("replay: %w", err)
 			}

@@ -28,6 +28,9 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			return o.guardFiles(cmd, args)
+		},
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)

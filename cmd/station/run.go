@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,7 @@ type runFlags struct {
 	job, batch, operator, approve, approver, serial string
 	ports                                           []string
 	count                                           int
-	once, headless                                  bool
+	goOn, once, headless                            bool
 }
 
 func runCommand(o *options) *cobra.Command { return (&runFlags{options: o}).command() }
@@ -55,6 +57,7 @@ station itself failed, also where it went on by itself later.`,
 	f.StringVar(&r.serial, "serial", "", "serial number of the next device, where the job demands one and nobody scans it")
 	f.StringVar(&r.approve, "approve", "", "approve the burn plan with this `DIGEST`")
 	f.StringVar(&r.approver, "approver", "", "`ID` of who approves, where that is not the operator")
+	f.BoolVar(&r.goOn, "go-on", false, "let a line go on that stopped because devices failed alike; needs --operator")
 	_ = cmd.MarkFlagRequired("job")
 	cmd.MarkFlagsMutuallyExclusive("count", "once")
 	return cmd
@@ -66,6 +69,9 @@ func (r *runFlags) run(ctx context.Context) error {
 	}
 	if r.approver != "" && r.approve == "" {
 		return fmt.Errorf("run: --approver goes with --approve DIGEST")
+	}
+	if r.goOn && strings.TrimSpace(r.operator) == "" {
+		return errors.New("run: --go-on: the ledger has to say who let the line go on; add --operator")
 	}
 	ctx, stop := unbroken(ctx)
 	defer stop()

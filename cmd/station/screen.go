@@ -165,6 +165,7 @@ func (s *lineScreen) config(language string, job *flow.Job) tui.Config {
 		Language: language, ASCII: tui.PlainASCII(os.Getenv, runtime.GOOS == "windows"), NoColor: tui.WithoutColor(os.Getenv),
 		Pause: func(on bool) { s.line().Pause(on) },
 		Retry: func(slot string) { s.line().Retry(slot) },
+		GoOn:  func() { s.line().GoOn() },
 		Hand: func(slot string) flow.Hand {
 			if s.line() == nil { // a shift that has not begun
 				return flow.HandNone
@@ -195,7 +196,7 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 			}
 		}
 		line := s.line()
-		line.NeedAck = line.Job.Line.Acknowledge
+		line.NeedAck, line.Attended = line.Job.Line.Acknowledge, true
 		line.Emit = tee(s.screen.Emit, s.consoles.keep, log())
 		if s.labels != nil {
 			line.Emit = labelled(s.labels(), line.Emit)

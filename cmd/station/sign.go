@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,13 +12,15 @@ import (
 	"station/internal/bench"
 	"station/internal/firmware"
 	"station/internal/hsm"
+	"station/internal/keyfile"
 	"station/internal/secureboot"
 )
 
 // signFlags are those of image sign.
 type signFlags struct {
-	key, out string
-	version  int
+	key     string
+	out     output
+	version int
 }
 
 func imageSignCommand() *cobra.Command {
@@ -46,7 +47,7 @@ neither. Version 2 prints the key digest that BLOCK2 must hold.`,
 	f := cmd.Flags()
 	f.StringVar(&s.key, "key", "", "private key: PEM `FILE` or PKCS#11 URI")
 	f.IntVar(&s.version, "version", 0, "refuse a key that is not for this `VERSION` of secure boot, 1 or 2")
-	f.StringVar(&s.out, "out", "", "`FILE` to write")
+	s.out.add(cmd, "out", "", "`FILE` to write")
 	for _, name := range []string{"key", "out"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
@@ -57,7 +58,7 @@ func (s *signFlags) run(cmd *cobra.Command, path string) error {
 	if s.version < 0 || s.version > 2 {
 		return fmt.Errorf("image: --version %d: secure boot of the ESP32 has versions 1 and 2", s.version)
 	}
-	image, err := os.ReadFile(path)
+	image, err := keyfile.Read(path, keyfile.Image)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
@@ -81,7 +82,7 @@ func (s *signFlags) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(s.out, func(w io.Writer) error { _, err := w.Write(file); return err }); err != nil {
+	if err := s.out.bytes(file); err != nil {
 		return err
 	}
 	warnUnknown(cmd.ErrOrStderr(), path, image)

@@ -6,13 +6,12 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/bench"
 	"station/internal/hsm"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 	qa "station/internal/report"
@@ -51,7 +50,7 @@ func (s *signerFlags) open(ctx context.Context) (*hsm.Token, crypto.Signer, erro
 func publicKeys(paths []string) ([]*ecdsa.PublicKey, error) {
 	var list []*ecdsa.PublicKey
 	for _, path := range paths {
-		data, err := os.ReadFile(path)
+		data, err := keyfile.Read(path, keyfile.Key)
 		if err != nil {
 			return nil, fmt.Errorf("--key: %w", err)
 		}
@@ -82,12 +81,4 @@ func (l *ledgerFlags) real(f func(*ledger.Ledger) error) error {
 		return fmt.Errorf("%w", qa.ErrSimulated)
 	}
 	return err
-}
-
-// writeBytes writes a whole file.
-func writeBytes(path string, data []byte) error {
-	return writeWhole(path, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,7 +22,8 @@ import (
 
 // simFlags are those of station sim.
 type simFlags struct {
-	listen, state, meter, mac string
+	listen, state, mac        string
+	meter                     output
 	count                     int
 	revision, coding, crystal int
 	flash                     string
@@ -59,7 +59,7 @@ each has a numbered folder of its own.`,
 	f := cmd.Flags()
 	f.StringVar(&s.listen, "listen", "", "socket://HOST:PORT, rfc2217://HOST:PORT (the n-th chip at PORT+n; 0 is any) or pty")
 	f.StringVar(&s.state, "state", "", "keep flash and fuses in `DIR`")
-	f.StringVar(&s.meter, "meter", "", "write counters and modelled times to `FILE` at exit")
+	s.meter.add(cmd, "meter", "", "write counters and modelled times to `FILE` at exit")
 	f.IntVar(&s.count, "count", 1, "chips")
 	f.StringVar(&s.mac, "mac", "", "MAC of the first chip; the others count up (default: local addresses)")
 	f.IntVar(&s.revision, "revision", 3, "silicon revision 0 to 3")
@@ -170,7 +170,7 @@ func (s *simFlags) offer(ctx context.Context, n int, chip *sim.Chip) (address st
 
 // writeMeter writes one report, or a list of them where there are several chips.
 func (s *simFlags) writeMeter(chips []*sim.Chip) error {
-	if s.meter == "" {
+	if s.meter.path == "" {
 		return nil
 	}
 	var report any = chips[0].Meter().Report()
@@ -185,5 +185,5 @@ func (s *simFlags) writeMeter(chips []*sim.Chip) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.meter, append(b, '\n'), 0o644)
+	return s.meter.bytes(append(b, '\n'))
 }

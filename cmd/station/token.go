@@ -12,6 +12,7 @@ import (
 	"station/internal/bench"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/keyfile"
 	"station/internal/secret"
 )
 
@@ -116,7 +117,7 @@ func readHidden(fd int) ([]byte, error) {
 
 // keyFile reads an espsecure key file of 32 or 24 bytes into a secret.
 func keyFile(path string) (*secret.Bytes, error) {
-	f, err := os.Open(path)
+	f, err := keyfile.Open(path, keyfile.Key)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/firmware"
+	"station/internal/keyfile"
 	"station/internal/otaimage"
 	"station/internal/secureboot"
 )
@@ -44,7 +44,7 @@ fleet's private key in --key, and the image in it is verified.`,
 }
 
 func verifyImage(w io.Writer, path, keyPath string) error {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path, keyfile.Image)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}

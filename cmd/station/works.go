@@ -40,6 +40,9 @@ func (w *works) loadFiles() (err error) {
 	if w.file, err = flow.LoadStation(w.station); err != nil {
 		return err
 	}
+	if err := w.checkLog(); err != nil {
+		return err
+	}
 	if w.slots, err = w.places(w.job, w.file); err != nil {
 		return err
 	}
@@ -118,13 +121,21 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	}
 	w.log = log
 	w.close = append(w.close, closeLog)
+	past, err := bench.Past(w.ledger, w.file.ID, w.job)
+	if err != nil {
+		return stationFault(bench.LedgerFailure(err))
+	}
+	rates := bench.OpenRates(w.file.Ledger)
+	if rates.Warning != "" {
+		warning(rates.Warning)
+	}
 	w.line = &flow.Line{
 		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: book, Station: w.file.ID, Operator: w.operator,
 			Batch: w.batch, Software: version(), Simulated: simulated,
 			Approver: w.approver, TwoPeople: w.file.Approval.TwoPeople,
-			Speed: bench.OpenRates(w.file.Ledger).Speed},
+			Speed: rates.Speed},
 		Slots: w.slots, Once: w.once, Count: w.count,
-		Healthy: ready,
+		Healthy: ready, Alike: w.file.Line.AlikeLimit(), Past: past, Resume: w.goOn,
 	}
 	w.line.Serials = w.job.Serials(w.ledger.SerialOwner)
 	return nil

@@ -3,12 +3,16 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"station/internal/flow"
+	"station/internal/keyfile"
 	"station/internal/port"
 )
 
@@ -18,6 +22,9 @@ type Rates struct {
 	// Adapter names the adapter at a port, the same after each plug-in, and says
 	// which rates its kind can do (nil: nothing is known).
 	Adapter func(portName string) (name string, works func(baud int) bool)
+
+	// Warning says that what was known was lost, and why; empty if it was not.
+	Warning string
 
 	mu    sync.Mutex
 	path  string
@@ -32,19 +39,49 @@ type ratesFile struct {
 
 const ratesVersion = 1
 
-// OpenRates reads the file beside a ledger. One that is missing, damaged or of
-// another version counts as empty.
+// OpenRates reads the file beside a ledger. One that cannot be used is set
+// aside under another name, and Warning says so; then nothing is known.
 func OpenRates(ledgerPath string) *Rates {
-	r := &Rates{Adapter: adapterAt, path: strings.TrimSuffix(ledgerPath, filepath.Ext(ledgerPath)) + ".adapters.json"}
-	r.saved, _ = os.ReadFile(r.path)
-	if json.Unmarshal(r.saved, &r.known) != nil || r.known.Version != ratesVersion {
-		r.known = ratesFile{}
+	r := &Rates{Adapter: adapterAt, path: ratesPath(ledgerPath)}
+	data, err := keyfile.Read(r.path, keyfile.SideFile)
+	if err == nil {
+		r.known, err = parseRates(data)
+	}
+	switch {
+	case err == nil:
+		r.saved = data
+	case !errors.Is(err, fs.ErrNotExist):
+		r.Warning = setAside(r.path, err)
 	}
 	if r.known.Adapters == nil {
-		r.known.Adapters = map[string]*flow.Ladder{}
+		r.known = ratesFile{ratesVersion, map[string]*flow.Ladder{}}
 	}
-	r.known.Version = ratesVersion
 	return r
+}
+
+// parseRates reads the file strictly: whatever it holds, the line works with it.
+func parseRates(data []byte) (known ratesFile, err error) {
+	if err := json.Unmarshal(data, &known); err != nil {
+		return ratesFile{}, err
+	}
+	if known.Version != ratesVersion {
+		return ratesFile{}, fmt.Errorf("it is of version %d, not %d", known.Version, ratesVersion)
+	}
+	for name, l := range known.Adapters {
+		if err := l.Check(); err != nil {
+			return ratesFile{}, fmt.Errorf("adapter %q: %w", name, err)
+		}
+	}
+	return known, nil
+}
+
+// setAside gives a file that cannot be used another name, and says so.
+func setAside(path string, why error) (warning string) {
+	kept := path + ".bad-" + time.Now().UTC().Format("20060102T150405.000Z")
+	if err := os.Rename(path, kept); err != nil {
+		return fmt.Sprintf("%s cannot be used (%v) nor set aside (%v); the rates of the adapters are found out again", path, why, err)
+	}
+	return fmt.Sprintf("%s cannot be used (%v); it is %s now, and the rates of the adapters are found out again", path, why, kept)
 }
 
 // Speed is what is known of the adapter at the port now.
@@ -101,33 +138,9 @@ func (r *Rates) save() {
 	if err != nil || bytes.Equal(b, r.saved) || len(known.Adapters) == 0 && r.saved == nil {
 		return
 	}
-	if replaceFile(r.path, b) == nil {
+	if keyfile.Replace(r.path, 0o644, b) == nil {
 		r.saved = b
 	}
-}
-
-// replaceFile writes a file whole or not at all.
-func replaceFile(path string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func adapterAt(portName string) (name string, works func(baud int) bool) {

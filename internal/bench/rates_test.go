@@ -207,3 +207,76 @@ func TestRatesOfAdapters(t *testing.T) {
 		}
 	}
 }
+
+// A file that cannot be used is set aside, and the line works without it.
+func TestBadRatesAreSetAside(t *testing.T) {
+	for _, bad := range []string{
+		`{"version":1,"adapters":{"x":null}}`,
+		`{"version":1,"adapters":{"x":{"barred":{"921600":null}}}}`,
+		`{"version":1,"adapters":{"x":{"barred":{"921600":{"times":-1}}}}}`,
+		`{"version":7}`, `[]`, `{`,
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "ledger.adapters.json")
+		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		use(OpenRates(filepath.Join(dir, "ledger.db")))
+		r := OpenRates(filepath.Join(dir, "ledger.db"))
+		kept, _ := filepath.Glob(file + ".bad-*")
+		if len(kept) != 1 || r.Warning != "" {
+			t.Errorf("%s: set aside as %v, then %q", bad, kept, r.Warning)
+			continue
+		}
+		if b, err := os.ReadFile(kept[0]); string(b) != bad {
+			t.Errorf("%s: set aside as %s, %v", bad, b, err)
+		}
+	}
+	// What is no file at all is set aside too.
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "ledger.adapters.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if r := OpenRates(filepath.Join(dir, "ledger.db")); !strings.Contains(r.Warning, "it is a folder") {
+		t.Errorf("got %q", r.Warning)
+	}
+}
+
+// use is what a flash step does with the rates of every adapter.
+func use(r *Rates) {
+	r.Adapter = func(name string) (string, func(int) bool) { return name, nil }
+	names := []string{"x", "new"}
+	for name := range r.known.Adapters {
+		names = append(names, name)
+	}
+	for _, name := range names {
+		s := r.Speed(name)
+		baud, _ := s.Pick(2000000)
+		s.Failed(baud)
+		s.Done(baud, 100, 0)
+		s.Done(flow.BaseBaud, 100, 3)
+	}
+}
+
+func FuzzRates(f *testing.F) {
+	f.Add([]byte(`{"version":1,"adapters":{"x":{"barred":{"921600":{"times":3,"wait":20,"clean":1}}}}}`))
+	f.Add([]byte(`{"version":1,"adapters":{"x":null}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		known, err := parseRates(data)
+		if err != nil {
+			return
+		}
+		if known.Adapters == nil {
+			known.Adapters = map[string]*flow.Ladder{}
+		}
+		r := &Rates{known: known, path: filepath.Join(t.TempDir(), "ledger.adapters.json")}
+		use(r)
+		saved, err := os.ReadFile(r.path)
+		if err == nil {
+			_, err = parseRates(saved)
+		}
+		if err != nil {
+			t.Errorf("what was saved: %v", err)
+		}
+	})
+}

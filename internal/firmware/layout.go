@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"station/internal/esp32"
+	"station/internal/keyfile"
 )
 
 // Layout is what a product puts into its flash. Plan turns it into regions.
@@ -24,7 +25,7 @@ type Layout struct {
 	Table       string // file of the partition table, CSV or binary; empty: the image at TableOffset is it
 	TableOffset uint32 // 0 is 0x8000
 	Images      []ImageFile
-	// Read loads a file by the name it has here; nil is os.ReadFile.
+	// Read loads a file by the name it has here; nil reads regular files, none larger than a flash.
 	Read func(name string) ([]byte, error)
 	// Env is for variables in a CSV; nil is os.LookupEnv.
 	Env func(name string) (string, bool)
@@ -97,7 +98,7 @@ func (l Layout) Plan() (*Plan, error) {
 	p := planner{Layout: l}
 	p.TableOffset = cmp.Or(l.TableOffset, DefaultTableOffset)
 	if p.Read == nil {
-		p.Read = os.ReadFile
+		p.Read = readImage
 	}
 	if p.Env == nil {
 		p.Env = os.LookupEnv
@@ -120,6 +121,8 @@ func (l Layout) Plan() (*Plan, error) {
 	p.finish()
 	return &p.Plan, nil
 }
+
+func readImage(name string) ([]byte, error) { return keyfile.Read(name, keyfile.Image) }
 
 // load reads the images. One that cannot be read is a fault, unless another
 // one turns out to be for its place.

@@ -16,9 +16,19 @@ type JobSerial struct {
 	Pattern string `toml:"pattern"` // regular expression that all of it must match
 }
 
+// maxPattern is more than any pattern of serial numbers needs, in bytes, and
+// maxSerial more than any serial number has.
+const (
+	maxPattern = 1024
+	maxSerial  = 128
+)
+
 func (s JobSerial) regexp() (*regexp.Regexp, error) {
 	if s.Pattern == "" {
 		return nil, errors.New("is missing")
+	}
+	if len(s.Pattern) > maxPattern {
+		return nil, fmt.Errorf("has %d bytes; at most %d are read", len(s.Pattern), maxPattern)
 	}
 	return regexp.Compile("^(?:" + s.Pattern + ")$")
 }
@@ -51,7 +61,7 @@ type Serials struct {
 // Scan takes a serial number for the device in the slot, or with slot "" for
 // the next device that wants one.
 func (s *Serials) Scan(slot, serial string) error {
-	if !s.Pattern.MatchString(serial) {
+	if len(serial) > maxSerial || !s.Pattern.MatchString(serial) {
 		return fmt.Errorf("%w: %q does not look like one (%s)", ErrSerial, serial, s.Pattern)
 	}
 	owner, taken, err := s.Owner(serial)

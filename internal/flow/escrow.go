@@ -7,8 +7,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 
+	"station/internal/keyfile"
 	"station/internal/tomlfile"
 )
 
@@ -31,7 +31,7 @@ func (j *Job) escrow(f *tomlfile.File) {
 }
 
 func readPublicKey(path string) (*rsa.PublicKey, error) {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path, keyfile.Key)
 	if err != nil {
 		return nil, err
 	}

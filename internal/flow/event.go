@@ -17,6 +17,7 @@ const (
 	DevicePassed      = "device.passed"
 	DeviceFailed      = "device.failed"
 	DeviceQuarantined = "device.quarantined"
+	DeviceWaits       = "device.waits"   // before its first burn, until others have passed
 	DeviceRemoved     = "device.removed" // the slot is empty again
 	LabelFailed       = "label.failed"   // a device passed and has no label
 	LineHalted        = "line.halted"    // a fault of the station: no new device is started
@@ -43,6 +44,7 @@ type Event struct {
 	Message string         `json:"message,omitempty"`
 	Action  string         `json:"action,omitempty"`
 	Detail  string         `json:"detail,omitempty"`  // the error as an engineer reads it
+	Cause   string         `json:"cause,omitempty"`   // of E-ALIKE: the code that came again and again
 	Console string         `json:"console,omitempty"` // of a start: the end of what the device printed
 	KeyID   string         `json:"keyId,omitempty"`
 	Serial  string         `json:"serial,omitempty"`  // bound to the device by a scan

@@ -124,6 +124,7 @@ var Failures = []FailureKind{
 	{"E-QUOTA", record.Station, "This job has made as many devices as it may.", callEng},
 	{"E-BATCH", record.Station, "The batch is not open.", callEng},
 	{"E-SERIAL", record.Station, "Nobody can scan the serial number that the job demands.", callEng},
+	{"E-ALIKE", record.Station, "Several devices failed alike after a burn.", "Call an engineer, who lets the line go on."},
 	{"E-PANIC", record.Station, "The station's program met a fault of its own.", callEng},
 
 	{LabelMissing, record.Pass, "Sealed, but its label was not printed.", "Take the device out; it needs a label (station label --reprint)."},

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -65,6 +66,9 @@ func (l *Line) well(ctx context.Context, f *Failure) error {
 	if untilRestart[f.Code] {
 		return f
 	}
+	if stop := l.gate.stopped(); stop != nil {
+		return stop
+	}
 	if l.Healthy != nil {
 		if err := l.Healthy(ctx); err != nil {
 			return err
@@ -90,6 +94,10 @@ func (l *Line) setHalted(f *Failure) {
 func (l *Line) tell(event string, f *Failure) {
 	e, kind := l.event(event), f.Kind()
 	e.Code, e.Message, e.Action, e.Detail = string(f.Code), kind.Sentence, kind.Action, f.Err.Error()
+	var alike *alikeError
+	if errors.As(f.Err, &alike) {
+		e.Cause = string(alike.code)
+	}
 	if event == LineResumed {
 		e.Message, e.Action, e.Detail = "The line goes on.", "", ""
 	}

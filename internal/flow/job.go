@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"encoding"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"station/internal/efuse"
 	"station/internal/firmware"
+	"station/internal/keyfile"
 	"station/internal/tomlfile"
 )
 
@@ -190,7 +190,7 @@ var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new
 // LoadJob reads a job file and everything it names, and checks all of it. The
 // error lists every fault at once.
 func LoadJob(path string) (*Job, error) {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path, keyfile.TOML)
 	if err != nil {
 		return nil, fmt.Errorf("job: %w", err)
 	}

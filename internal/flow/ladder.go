@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -33,9 +34,26 @@ type Bar struct {
 const (
 	firstWait = 20  // devices; twice as many each time, so that a rate that never works is seldom tried,
 	maxWait   = 640 // up to so many
+	maxTimes  = 100 // counted
 	proven    = 10  // devices without an error, after which what was before is forgotten
 	tolerated = 100 // one block in so many may be sent again
 )
+
+// Check says why a ladder that comes out of a file cannot be one.
+func (l *Ladder) Check() error {
+	if l == nil {
+		return errors.New("it is empty")
+	}
+	for baud, bar := range l.Barred {
+		switch {
+		case bar == nil:
+			return fmt.Errorf("what is known of %d baud is empty", baud)
+		case baud <= 0 || bar.Times < 0 || bar.Times > maxTimes || bar.Clean < 0 || bar.Clean > proven || bar.Wait < 0 || bar.Wait > maxWait:
+			return fmt.Errorf("what is known of %d baud is out of range", baud)
+		}
+	}
+	return nil
+}
 
 // Pick is the rate to use next: limit or the first rung below it, but none of
 // not, and why it is not limit.
@@ -76,7 +94,7 @@ func (l *Ladder) Failed(baud int) {
 		l.Barred[baud] = bar
 	}
 	bar.Wait = min(firstWait<<min(bar.Times, 10), maxWait)
-	bar.Times, bar.Clean = bar.Times+1, 0
+	bar.Times, bar.Clean = min(bar.Times+1, maxTimes), 0
 }
 
 // Done says that so many blocks were written at baud, so many of them more than

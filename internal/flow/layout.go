@@ -3,11 +3,11 @@ package flow
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"station/internal/esp32"
 	"station/internal/firmware"
+	"station/internal/keyfile"
 	"station/internal/tomlfile"
 )
 
@@ -47,7 +47,7 @@ func (j *Job) layout(f *tomlfile.File) {
 
 // buildFiles are the images of an ESP-IDF build.
 func (j *Job) buildFiles(path string) ([]firmware.ImageFile, error) {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path, keyfile.Build)
 	if err != nil {
 		return nil, fmt.Errorf("flasher_args: %w", err)
 	}

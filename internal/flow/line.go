@@ -44,6 +44,14 @@ type Line struct {
 	// NeedAck holds a slot whose device did not pass, for a reason of its own,
 	// until Ack.
 	NeedAck bool
+	// Alike is how many devices may fail alike after a burn before the line
+	// stops; 0 is AlikeFailures. Attended says that a person can let it GoOn.
+	Alike    int
+	Attended bool
+	// Past is how devices of this job ended before the program was started; a
+	// line that they stopped goes on at once where a person said so with Resume.
+	Past   []Outcome
+	Resume bool
 
 	mu      sync.Mutex
 	begun   int // devices, without those that met a fault of the station
@@ -79,6 +87,7 @@ func (l *Line) Run(ctx context.Context) Counts {
 	}
 	l.Emit(ready)
 	looking, enough := context.WithCancel(ctx)
+	l.openGate(looking)
 	l.enough = enough
 	var wg sync.WaitGroup
 	for _, s := range l.Slots {
@@ -205,6 +214,28 @@ func (l *Line) Pause(on bool) {
 	defer l.mu.Unlock()
 	l.paused = on
 	l.change()
+}
+
+// openGate begins where the last line of this job ended.
+func (l *Line) openGate(looking context.Context) {
+	l.gate = newGate(l.Alike, l.Attended)
+	l.gate.recall(l.Past)
+	stop := l.gate.stopped()
+	switch {
+	case stop == nil:
+	case l.Resume && l.remark(record.LineResumed, stop) == nil:
+		l.gate.goOn()
+	default:
+		l.halt(looking, stop)
+	}
+}
+
+// GoOn lets a line go on that was stopped because devices failed alike. Until
+// one has passed, a few devices are burned at a time.
+func (l *Line) GoOn() {
+	if l.gate != nil {
+		l.gate.goOn()
+	}
 }
 
 // Ack says that a person has seen the failure in a slot.

@@ -64,6 +64,9 @@ func (p *place) begin(looking context.Context, loader Loader) bool {
 // of the station need not be put back: it is tried once more when the line
 // goes on.
 func (p *place) judge(looking context.Context, out Outcome) {
+	if alike := p.line.gate.settle(out); alike != nil {
+		p.line.halt(looking, alike)
+	}
 	was := p.unlucky
 	p.unlucky = esp32.MAC{}
 	switch {

@@ -65,6 +65,8 @@ type Runner struct {
 	Serials   *Serials // nil: nobody can scan one
 	// Speed is what is known of the adapter at a port; nil: nothing.
 	Speed func(port string) Speed
+
+	gate *gate // before the first burn of a visit; nil: none
 }
 
 // Outcome is how the visit of one device ended.
@@ -72,6 +74,7 @@ type Outcome struct {
 	MAC     esp32.MAC
 	Verdict record.Verdict
 	Already bool
+	Burned  bool     // fuses of the device were burned, in this visit or before
 	Failure *Failure // nil for PASS
 }
 
@@ -85,7 +88,8 @@ type visit struct {
 	run    string
 	step   Step
 	start  time.Time
-	shown  int // percent emitted last
+	shown  int  // percent emitted last
+	burns  bool // it has passed the gate
 }
 
 // Device runs the whole procedure on the device behind l and closes l. It
@@ -148,6 +152,9 @@ func (v *visit) do(ctx context.Context, step Step) error {
 		return err
 	}
 	v.step, v.shown = step, -1
+	if err := v.passGate(ctx, step); err != nil {
+		return err
+	}
 	begin := v.now()
 	v.emit(Event{Event: StepStarted, Message: step.Title, Burning: step.Burn != nil})
 	var err error
@@ -164,6 +171,31 @@ func (v *visit) do(ctx context.Context, step Step) error {
 	done.Console = v.s.takeConsole()
 	v.emit(done)
 	return nil
+}
+
+// passGate waits until the step may burn what is left to burn. Another device
+// may be there by then.
+func (v *visit) passGate(ctx context.Context, step Step) error {
+	if v.gate == nil || step.Burn == nil || v.burns {
+		return nil
+	}
+	plan, err := step.Burn(&v.s)
+	if err != nil {
+		return err
+	}
+	if todo, err := plan.Diff(v.s.Fuses); err != nil || len(todo) == 0 {
+		return err
+	}
+	waited, err := v.gate.enter(ctx, v.s.ID.MAC, func() { v.emit(Event{Event: DeviceWaits, Message: "Waits until the first devices have passed."}) })
+	if err != nil {
+		return err
+	}
+	v.burns = true
+	if !waited {
+		return nil
+	}
+	v.s.inLoader = false
+	return v.backToLoader(ctx)
 }
 
 // burn is the only place that burns fuses: for each stage of the plan that the
@@ -313,7 +345,7 @@ func (v *visit) showProgress(done, total int64) {
 func (v *visit) pass() Outcome {
 	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.s.Sealed,
 		Message: "Sealed.", Action: "Take the device out.", Seconds: v.now().Sub(v.start).Seconds()})
-	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Sealed}
+	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Sealed, Burned: true}
 }
 
 func (v *visit) fail(err error) Outcome {
@@ -337,7 +369,7 @@ func (v *visit) fail(err error) Outcome {
 	}
 	v.emit(Event{Event: event, Verdict: kind.Verdict, Code: string(f.Code), Message: kind.Sentence, Action: kind.Action,
 		Detail: f.Err.Error(), Seconds: seconds, Console: v.s.takeConsole()})
-	return Outcome{MAC: v.s.ID.MAC, Verdict: kind.Verdict, Failure: f}
+	return Outcome{MAC: v.s.ID.MAC, Verdict: kind.Verdict, Burned: len(v.s.Device.Intended) > 0, Failure: f}
 }
 
 // ledgerFailure tells what the ledger refuses because of what it holds from a

@@ -25,6 +25,7 @@ type SlotStatus struct {
 	Bytes, Total int64
 	Rate         float64 // bytes per second, smoothed
 	Burning      bool    // the step burns fuses
+	Waits        bool    // before its first burn, until others have passed
 	Baud         int     // the rate that the wire runs at
 	Retries      int     // blocks that were sent again
 	Started      time.Time
@@ -51,7 +52,10 @@ func (s *SlotStatus) apply(e Event) {
 	}
 	s.identify(e)
 	switch e.Event {
+	case DeviceWaits:
+		s.Waits = true
 	case StepStarted:
+		s.Waits = false
 		s.Step, s.Title, s.Burning = e.Step, e.Message, e.Burning
 		s.Held = s.Held || e.Burning
 		s.Percent, s.Bytes, s.Total, s.Rate, s.StepStarted = 0, 0, e.Total, 0, e.Time
@@ -120,7 +124,7 @@ func (s *SlotStatus) Left() time.Duration {
 }
 
 func (s *SlotStatus) end(e Event) {
-	s.Busy, s.Burning, s.Held, s.Removed = false, false, false, false
+	s.Busy, s.Burning, s.Held, s.Removed, s.Waits = false, false, false, false, false
 	s.Verdict, s.Already, s.Code = e.Verdict, e.Already, e.Code
 	s.Message, s.Action, s.Detail, s.Seconds = e.Message, e.Action, e.Detail, e.Seconds
 	s.Tried++

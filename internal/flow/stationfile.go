@@ -2,10 +2,10 @@ package flow
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"station/internal/keyfile"
 	"station/internal/tomlfile"
 )
 
@@ -21,6 +21,7 @@ type StationFile struct {
 	Label    LabelFile  `toml:"label"`
 	Approval Approvals  `toml:"approval"`
 	Batch    Batches    `toml:"batch"`
+	Line     LineFile   `toml:"line"`
 	Path     string     `toml:"-"`
 }
 
@@ -43,6 +44,21 @@ type HSMFile struct {
 type SlotFile struct {
 	Name string `toml:"name"`
 	Port string `toml:"port"`
+}
+
+// LineFile is how the line guards its devices.
+type LineFile struct {
+	// Alike is how many devices may fail alike after a burn, without one that
+	// passes, before the line stops.
+	Alike *int `toml:"equal_failures"`
+}
+
+// AlikeLimit is the number that counts.
+func (l LineFile) AlikeLimit() int {
+	if l.Alike == nil {
+		return AlikeFailures
+	}
+	return *l.Alike
 }
 
 // LabelFile is where a label of each sealed device goes by itself.
@@ -73,7 +89,7 @@ func (l *Language) UnmarshalText(b []byte) error {
 
 // LoadStation reads a station file; the error lists every fault at once.
 func LoadStation(path string) (*StationFile, error) {
-	data, err := os.ReadFile(path)
+	data, err := keyfile.Read(path, keyfile.TOML)
 	if err != nil {
 		return nil, fmt.Errorf("station file: %w; write one with id, ledger and [hsm] uri, or name it with --station", err)
 	}
@@ -117,6 +133,9 @@ func (s *StationFile) check(f *tomlfile.File) {
 	}
 	if s.HSM.URI == "" {
 		f.Fault("hsm.uri", `is missing; write uri = "pkcs11:token=NAME?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/path"`)
+	}
+	if n := s.Line.AlikeLimit(); n < 1 || n > 100 {
+		f.Fault("line.equal_failures", "%d: write after how many equal failures the line stops, 1 to 100, or leave it out for %d", n, AlikeFailures)
 	}
 	if f.Has("label") && s.Label.Printer == "" {
 		f.Fault("label.printer", `is missing; write printer = "/dev/usb/lp0", a file or a folder, or leave [label] out`)

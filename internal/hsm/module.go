@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/miekg/pkcs11"
+
+	"station/internal/keyfile"
 )
 
 // A module is one PKCS#11 library in this process. Cryptoki knows one
@@ -143,6 +146,11 @@ func modulePath(u URI) (string, error) {
 	case u.ModulePath != "":
 		if info, err := os.Stat(u.ModulePath); err == nil && info.IsDir() && u.ModuleName != "" {
 			return findModule(u.ModuleName, []string{u.ModulePath})
+		}
+		// A pipe would hold up the loader of libraries for ever. A name without a
+		// folder is for it to find.
+		if err := keyfile.Fits(u.ModulePath, keyfile.Module); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("%w: %w", ErrNoModule, err)
 		}
 		return u.ModulePath, nil
 	case u.ModuleName != "":

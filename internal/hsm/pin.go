@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
+	"station/internal/keyfile"
 	"station/internal/secret"
 )
 
@@ -22,7 +22,7 @@ const maxPIN = 255 // bytes; more than any token takes
 // readPIN takes the PIN from the URI's pin-source, the environment or a
 // person, in this order. There is no other way in.
 func readPIN(cfg Config, token string) (*secret.Bytes, error) {
-	if path, ok := strings.CutPrefix(cfg.URI.PINSource, "file:"); ok {
+	if path := cfg.URI.PINFile(); path != "" {
 		return pinFile(path)
 	}
 	if s, ok := os.LookupEnv(PINEnv); ok && s != "" {
@@ -77,7 +77,7 @@ func digestPIN(key []byte, serial string, pin *secret.Bytes) (sum [sha256.Size]b
 // pinFile reads a PIN, without the line end behind it, into locked memory. A
 // file that others may read or that the group may change is refused.
 func pinFile(path string) (*secret.Bytes, error) {
-	f, err := os.Open(strings.TrimPrefix(path, "//"))
+	f, err := keyfile.Open(path, keyfile.PIN)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoPIN, err)
 	}
@@ -87,8 +87,6 @@ func pinFile(path string) (*secret.Bytes, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoPIN, err)
 	}
 	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return nil, fmt.Errorf("%w: %s is not a file", ErrNoPIN, path)
 	case mode.Perm()&0o027 != 0:
 		return nil, fmt.Errorf("%w: %s may be read or changed by others (mode %04o); chmod 0600 or 0640 it", ErrNoPIN, path, mode.Perm())
 	}

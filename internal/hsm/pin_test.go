@@ -50,7 +50,7 @@ func TestPINFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for path, words := range map[string]string{filepath.Dir(file): "is not a file", file + ".no": "no such file"} {
+	for path, words := range map[string]string{filepath.Dir(file): "not a regular file", file + ".no": "no such file"} {
 		if _, err := pinFile(path); !errors.Is(err, ErrNoPIN) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: got %v, want %q", path, err, words)
 		}

@@ -5,15 +5,13 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/crypto/scrypt"
 
+	"station/internal/keyfile"
 	"station/internal/secret"
 )
 
@@ -41,8 +39,7 @@ type refusedPIN struct {
 
 const (
 	refusedVersion = 1
-	longestRefused = 1 << 20 // bytes of the file
-	mostRefused    = 4       // PINs of a token: more than most take before they lock
+	mostRefused    = 4 // PINs of a token: more than most take before they lock
 )
 
 // slowly is the digest that is kept of a PIN.
@@ -58,16 +55,8 @@ func slowly(salt []byte, serial string, pin *secret.Bytes) ([]byte, error) {
 // version counts as empty.
 func readRefused(path string) refusedPINs {
 	empty := refusedPINs{Version: refusedVersion, Tokens: map[string]refusedToken{}}
-	f, err := os.Open(path)
-	if err != nil {
-		return empty
-	}
-	defer f.Close()
 	var r refusedPINs
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > longestRefused {
-		return empty
-	}
-	data, err := io.ReadAll(io.LimitReader(f, longestRefused))
+	data, err := keyfile.Read(path, keyfile.SideFile)
 	if err != nil || json.Unmarshal(data, &r) != nil || r.Version != refusedVersion || r.Tokens == nil {
 		return empty
 	}
@@ -80,18 +69,7 @@ func (r refusedPINs) save(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	return keyfile.Replace(path, 0o600, append(data, '\n'))
 }
 
 // refusedBefore reports that the token refused this very PIN in an earlier

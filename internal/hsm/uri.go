@@ -24,6 +24,15 @@ type URI struct {
 	PINSource  string // file:/path
 }
 
+// PINFile is the file of the URI's pin-source; empty where it names none.
+func (u URI) PINFile() string {
+	path, ok := strings.CutPrefix(u.PINSource, "file:")
+	if !ok {
+		return ""
+	}
+	return strings.TrimPrefix(path, "//")
+}
+
 // ParseURI reads a PKCS#11 URI strictly: an attribute that is unknown, given
 // twice, empty or not percent-encoded where it must be is an error. A PIN
 // inside the URI is refused. Errors never repeat a value, which might be one.

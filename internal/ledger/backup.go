@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"station/internal/keyfile"
 )
 
 // Backup writes a consistent copy of the ledger while the line runs. On an
@@ -45,7 +47,8 @@ func (l *Ledger) backup(w io.Writer) error {
 // BackupTo is Backup into a new file, which has its name only when all of it is
 // on disk. An existing file is never touched (fs.ErrExist).
 func (l *Ledger) BackupTo(path string) error {
-	if err := publish(path, func(f *os.File) error { return l.backup(f) }); err != nil {
+	err := keyfile.WriteFile(path, false, fileMode, func(f *os.File) error { return l.backup(f) })
+	if err != nil {
 		return fmt.Errorf("backup to %s: %w", path, err)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"runtime"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -66,7 +65,7 @@ func (l *Ledger) Check(a *Audit) iter.Seq[Fault] {
 // Check is Ledger.Check for a file that may be too damaged to be opened.
 func Check(path string, a *Audit) iter.Seq[Fault] {
 	return func(yield func(Fault) bool) {
-		f, err := os.Open(path)
+		f, err := openFile(path)
 		if err != nil {
 			yield(Fault{-1, err.Error()})
 			return

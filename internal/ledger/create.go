@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"go.etcd.io/bbolt"
 
+	"station/internal/keyfile"
 	"station/internal/record"
 )
 
@@ -46,16 +46,20 @@ func create(path string, first record.Entry) error {
 	var db *bbolt.DB
 	defer func() {
 		if db != nil {
-			_ = db.Close() // after publish: closing gives up the lock
+			_ = db.Close() // when it has its name: closing gives up the lock
 		}
 	}()
-	return publish(path, func(f *os.File) (err error) {
+	err := keyfile.Create(path, fileMode, func(f *os.File) (err error) {
 		db, err = bbolt.Open(f.Name(), fileMode, &bbolt.Options{PageSize: pageSize, OpenFile: given(f)})
 		if err != nil {
 			return onDisk(err)
 		}
 		return begin(db, first)
 	})
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return onDisk(err)
 }
 
 // begin writes the buckets and the first entry.
@@ -87,77 +91,4 @@ func newOrigin() string {
 // given is an opener for bbolt that returns a file that is already open.
 func given(f *os.File) func(string, int, os.FileMode) (*os.File, error) {
 	return func(string, int, os.FileMode) (*os.File, error) { return f, nil }
-}
-
-func temporary(path string) string { return path + ".creating" }
-
-// publish lets write fill a file and gives it its name only when all of it is
-// on disk. What a power cut left behind under the temporary name is used up.
-func publish(path string, write func(*os.File) error) (err error) {
-	f, err := claim(temporary(path))
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-		_ = f.Close() // only now, because it gives up the lock
-	}()
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fs.ErrExist)
-	}
-	if err := f.Truncate(0); err != nil {
-		return onDisk(err)
-	}
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return onDisk(err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return onDisk(err)
-	}
-	return onDisk(syncDir(filepath.Dir(path)))
-}
-
-// claim opens and locks the temporary file. Whoever waited while another
-// process gave it its final name holds the wrong file.
-func claim(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
-	if err != nil {
-		return nil, onDisk(err)
-	}
-	if err := exclusive(f); err != nil {
-		f.Close()
-		return nil, ErrLocked
-	}
-	mine, err1 := f.Stat()
-	named, err2 := os.Stat(path)
-	if err1 != nil || err2 != nil || !os.SameFile(mine, named) {
-		f.Close()
-		return nil, ErrLocked
-	}
-	return f, nil
-}
-
-// sweep removes what a power cut during Create left behind, unless somebody is
-// at work on it.
-func sweep(path string) {
-	if _, err := os.Lstat(temporary(path)); err != nil {
-		return
-	}
-	if f, err := claim(temporary(path)); err == nil {
-		_ = os.Remove(f.Name())
-		f.Close()
-	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

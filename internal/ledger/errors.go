@@ -48,7 +48,7 @@ var diskHints = []struct {
 
 // onDisk wraps what the file system or bbolt's commit answered.
 func onDisk(err error) error {
-	if err == nil || errors.Is(err, ErrCorrupt) {
+	if err == nil || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrDisk) {
 		return err
 	}
 	for _, h := range diskHints {

@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"station/internal/keyfile"
 	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
@@ -66,9 +67,6 @@ func Open(path string, o Options) (*Ledger, error) {
 func open(path string, o Options) (*Ledger, error) {
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if !o.ReadOnly {
-		sweep(path)
 	}
 	l, err := look(path, o)
 	if errors.Is(err, fs.ErrNotExist) && o.Create && !o.ReadOnly {
@@ -132,23 +130,28 @@ var patience = 20
 // look opens the file for reading and makes sure that it is a ledger that can
 // be used.
 func look(path string, o Options) (*Ledger, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err := openFile(path)
+	if err != nil {
 		return nil, err
 	}
-	if err != nil {
-		return nil, onDisk(err)
-	}
 	l := &Ledger{path: path, opt: o, read: &readers{f: f}}
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		f.Close()
-		return nil, fmt.Errorf("%w: it is not a regular file", ErrForeign)
-	}
 	if err := l.view(l.inspect); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// openFile opens a regular file for reading; nothing else is waited for.
+func openFile(path string) (*os.File, error) {
+	f, err := keyfile.Open(path, keyfile.Ledger)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		return f, err
+	case errors.Is(err, keyfile.ErrKind):
+		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return nil, onDisk(err)
 }
 
 func (l *Ledger) inspect(s *snapshot) error {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"station/internal/keyfile"
 	"station/internal/record"
 )
 
@@ -61,49 +63,41 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// Whatever a power cut left of a creation, the next one makes a whole ledger.
-func TestCreateAfterAPowerCut(t *testing.T) {
-	path := start(t, bench).Path()
-	whole, err := os.ReadFile(path)
+// Making and copying a ledger touches no file but the new one: not what lies
+// beside it under whatever name, nor what a link there leads to.
+func TestNothingBesideIsTouched(t *testing.T) {
+	other := start(t, bench).Path()
+	before, err := os.ReadFile(other)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []int{0, 1, 4096, 8192, 9000, len(whole) / 2, len(whole)} {
-		cut := filepath.Join(t.TempDir(), "ledger.db")
-		write(t, temporary(cut), string(whole[:n]))
-		l := reopen(t, cut, bench)
-		add(t, l, run(1)...)
-		if got := names(t, filepath.Dir(cut)); got != "ledger.db" {
-			t.Errorf("cut at %d: the folder holds %s", n, got)
+	dir := t.TempDir()
+	path, copied := filepath.Join(dir, "ledger.db"), filepath.Join(dir, "copy.db")
+	for _, p := range []string{path, copied} {
+		if err := os.Symlink(other, p+".creating"); err != nil {
+			t.Fatal(err)
 		}
 	}
-}
-
-func TestLeftoverIsSwept(t *testing.T) {
-	l := start(t, bench)
-	if err := l.Close(); err != nil {
+	write(t, filepath.Join(dir, "other.creating"), "mine")
+	l := reopen(t, path, bench)
+	add(t, l, run(1)...)
+	if err := l.BackupTo(copied); err != nil {
 		t.Fatal(err)
 	}
-	write(t, temporary(l.Path()), "half a ledger")
-	again := reopen(t, l.Path(), bench)
-	if got := names(t, filepath.Dir(l.Path())); got != "ledger.db" {
+	if got := names(t, dir); got != "copy.db copy.db.creating ledger.db ledger.db.creating other.creating" {
 		t.Errorf("the folder holds %s", got)
 	}
-	if err := again.Close(); err != nil {
+	if after, err := os.ReadFile(other); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the other ledger has changed: %v", err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "nowhere.db"), filepath.Join(dir, "link.db")); err != nil {
 		t.Fatal(err)
 	}
-	// Unless somebody is at work on it.
-	f, err := os.Create(temporary(l.Path()))
-	if err != nil {
-		t.Fatal(err)
+	if err := l.BackupTo(filepath.Join(dir, "link.db")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a link: got %v", err)
 	}
-	defer f.Close()
-	if err := exclusive(f); err != nil {
-		t.Fatal(err)
-	}
-	reopen(t, l.Path(), bench)
-	if got := names(t, filepath.Dir(l.Path())); got != "ledger.db ledger.db.creating" {
-		t.Errorf("the folder holds %s", got)
+	if err := l.BackupTo(other); !errors.Is(err, keyfile.ErrProtected) {
+		t.Errorf("over a ledger: got %v", err)
 	}
 }
 

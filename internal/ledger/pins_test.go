@@ -2,11 +2,11 @@ package ledger
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
+	"station/internal/keyfile"
 	"station/internal/record"
 )
 
@@ -146,7 +146,7 @@ func TestBackup(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if err := l.BackupTo(copied); !errors.Is(err, os.ErrExist) {
+	if err := l.BackupTo(copied); !errors.Is(err, keyfile.ErrProtected) {
 		t.Errorf("over an existing file: got %v", err)
 	}
 	// The line goes on from the copy.

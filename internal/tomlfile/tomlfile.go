@@ -31,9 +31,9 @@ func (e *Error) Error() string {
 		where = fmt.Sprintf("%s:%d", e.File, e.Line)
 	}
 	if e.Key == "" {
-		return where + ": " + e.Text
+		return where + ": " + short(e.Text)
 	}
-	return fmt.Sprintf("%s: %s: %s", where, e.Key, e.Text)
+	return fmt.Sprintf("%s: %s: %s", where, short(e.Key), short(e.Text))
 }
 
 // File is a decoded file: it knows the line of each key, for checks that come
@@ -48,6 +48,9 @@ type File struct {
 // faults; Err returns them.
 func Decode(name string, data []byte, v any) *File {
 	f := &File{Name: name, lines: map[string]int{}}
+	if f.absurd(data) {
+		return f
+	}
 	var tree map[string]any
 	if err := toml.Unmarshal(data, &tree); err != nil {
 		f.syntax(err)
@@ -61,7 +64,7 @@ func Decode(name string, data []byte, v any) *File {
 // Err is every fault found, in the order of the lines, or nil.
 func (f *File) Err() error {
 	slices.SortStableFunc(f.errs, func(a, b error) int { return lineOf(a) - lineOf(b) })
-	return errors.Join(f.errs...)
+	return errors.Join(few(f.errs)...)
 }
 
 func lineOf(err error) int {

@@ -23,6 +23,7 @@ type Config struct {
 	Start   func() error                             // begins the line; nil where it runs already
 	Quit    func()                                   // stops the line, which tells line.done when it has ended
 	Pause   func(on bool)                            // no new device begins while it is on
+	GoOn    func()                                   // a line that stopped because devices failed alike
 	Retry   func(slot string)                        // the device in the slot once more
 	Ack     func(slot string)                        // a person has seen the failure; nil asks for none
 	Scan    func(slot, serial string) error          // binds a serial: to the slot that waits for it, or with slot "" to the next device

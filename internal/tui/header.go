@@ -47,8 +47,15 @@ func (m *Model) summary() string {
 func (m *Model) banners() []string {
 	var out []string
 	add := func(p paint, text string) {
-		if text != "" && (len(out) == 0 || m.height >= tall) {
-			out = append(out, p.s(center(cut(text, m.width, m.style.signs.ellipsis), m.width)))
+		n := 1
+		if m.height >= tall {
+			n = 2 // what to do comes last
+		}
+		if text == "" || len(out) > 0 && n == 1 {
+			return
+		}
+		for _, l := range wrap(text, m.width, n, m.style.signs.ellipsis) {
+			out = append(out, p.s(center(l, m.width)))
 		}
 	}
 	add(m.style.alarm, m.stoppingText())
@@ -96,6 +103,9 @@ func (m *Model) stoppingText() string {
 func (m *Model) faultText() string {
 	if e := m.status.Halt; e != nil {
 		sentence, action := m.lang.failure(e.Code, e.Message, e.Action)
+		if e.Cause != "" {
+			sentence += " " + e.Cause + "."
+		}
 		return fmt.Sprintf(m.lang.fault, sentence+" "+action)
 	}
 	if !m.health.Halted {

@@ -59,7 +59,7 @@ func (m *Model) name(letter, function string) (shown string, keys []string) {
 }
 
 var functionNames = map[string]string{
-	"f1": "F1", "f2": "F2", "f3": "F3", "f4": "F4", "f5": "F5", "f6": "F6", "f10": "F10",
+	"f1": "F1", "f2": "F2", "f3": "F3", "f4": "F4", "f5": "F5", "f6": "F6", "f7": "F7", "f10": "F10",
 }
 
 // lineKeys act on the line.
@@ -73,6 +73,7 @@ func (m *Model) lineKeys() []binding {
 	if len(m.unseen) > 0 {
 		out = append(out, bind(m.acknowledge, m.lang.space, m.lang.kAck, " "))
 	}
+	add(m.failedAlike() != nil, "g", "f7", m.lang.kGoOn, m.askGoOn)
 	slot := m.slot()
 	add(m.cfg.Retry != nil && slot != nil && !slot.Busy && slot.Verdict != "" && !m.stopping && !m.status.Done,
 		"r", "f2", m.lang.kRetry, m.again)

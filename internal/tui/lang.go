@@ -24,7 +24,7 @@ type language struct {
 	passed, already, remove, free                string
 	ready, empty, plugIn, doNotUnplug, holdShort string
 	hands                                        map[flow.Hand]string
-	scanNow, ackNow                              string
+	scanNow, ackNow, waits                       string
 	left, step, visit, passedOf, sec             string
 	slot, space, enter, esc, arrows              string
 
@@ -41,6 +41,7 @@ type language struct {
 	kAck, kSelect, kDetails, kRetry, kMute, kSound, kHistory string
 	kPause, kGoOn, kHelp, kQuit, kBack, kOK, kChoose, kTab   string
 	kScroll, kErase, kFaster, kSlower, kNext, kLeave, kSure  string
+	kMended                                                  string
 
 	// The dialogues.
 	chooseJob, askOperator, operatorHow, askPIN, pinHow, wait string
@@ -55,6 +56,7 @@ type language struct {
 	helpTitle, helpKeys, helpSigns                            string
 	meaning                                                   map[record.Verdict]string
 	meaningHeld                                               string
+	goOnTitle, goOnHow                                        string
 	quitTitle, quitIdle, quitBusy, quitHeld                   string
 	replaySpeed, replayPaused, replayEnd                      string
 }

@@ -38,7 +38,8 @@ var english = language{
 		flow.HandApp:    "Press EN (reset) once.",
 	},
 	doNotUnplug: "DO NOT UNPLUG", holdShort: "DO NOT UNPLUG", scanNow: "Scan the serial number of this device.", ackNow: "Seen? Press %[1]s.",
-	left: "%[1]s left", step: "step %[1]d of %[2]d", visit: "visit %[1]d", passedOf: "%[1]d of %[2]d passed", sec: "%[1]s s", slot: "slot %[1]s",
+	waits: "Waits: the first devices have to pass before this one is burned.",
+	left:  "%[1]s left", step: "step %[1]d of %[2]d", visit: "visit %[1]d", passedOf: "%[1]d of %[2]d passed", sec: "%[1]s s", slot: "slot %[1]s",
 	space: "Space", enter: "Enter", esc: "Esc", arrows: "arrows",
 
 	station: "station", job: "job", batch: "batch", operator: "operator",
@@ -56,6 +57,7 @@ var english = language{
 	kHistory: "history", kPause: "pause", kGoOn: "go on", kHelp: "help", kQuit: "quit", kBack: "back", kOK: "OK",
 	kChoose: "choose", kTab: "next page", kScroll: "scroll", kErase: "erase", kFaster: "faster", kSlower: "slower",
 	kNext: "next result", kLeave: "leave", kSure: "yes, stop the line",
+	kMended: "the cause is found, go on",
 
 	chooseJob: "Which job?", askOperator: "Who works at this station?", operatorHow: "Scan your badge or type your ID, then press Enter.",
 	askPIN: "PIN of the key token", pinHow: "Type it, then press Enter. It is not shown.", wait: "Please wait.",
@@ -80,6 +82,8 @@ var english = language{
 		record.Station:    "Not the device's fault: the station needs help.",
 	},
 	meaningHeld: "Fuses are being burned. Wait for the result.",
+	goOnTitle:   "Let the line go on?",
+	goOnHow:     "This is for an engineer. If the cause is still there, as many devices are lost again.",
 	quitTitle:   "Stop the line?", quitIdle: "No device is being worked on.",
 	quitBusy:    "%[1]d devices are being worked on. They are stopped and can be put back later.",
 	quitHeld:    "%[1]d devices have burned fuses: they are finished first. DO NOT UNPLUG.",

@@ -51,7 +51,8 @@ var chinese = language{
 		flow.HandApp:    "请按一下 EN（复位）。",
 	},
 	doNotUnplug: "请勿拔出 DO NOT UNPLUG", holdShort: "请勿拔出", scanNow: "请扫描此设备的序列号。", ackNow: "看到了吗？请按 %[1]s。",
-	left: "剩余 %[1]s", step: "第 %[1]d 步，共 %[2]d 步", visit: "第 %[1]d 次", passedOf: "合格 %[1]d / %[2]d", sec: "%[1]s 秒", slot: "槽 %[1]s",
+	waits: "等待：先要有设备合格，才烧写这一个。",
+	left:  "剩余 %[1]s", step: "第 %[1]d 步，共 %[2]d 步", visit: "第 %[1]d 次", passedOf: "合格 %[1]d / %[2]d", sec: "%[1]s 秒", slot: "槽 %[1]s",
 	space: "空格", enter: "回车", esc: "Esc", arrows: "方向键",
 
 	station: "工位", job: "任务", batch: "批次", operator: "操作员",
@@ -69,6 +70,7 @@ var chinese = language{
 	kHistory: "历史", kPause: "暂停", kGoOn: "继续", kHelp: "帮助", kQuit: "退出", kBack: "返回", kOK: "确定",
 	kChoose: "选择", kTab: "下一页", kScroll: "滚动", kErase: "清除", kFaster: "加快", kSlower: "减慢",
 	kNext: "下一结果", kLeave: "离开", kSure: "是，停止生产线",
+	kMended: "原因已找到，继续",
 
 	chooseJob: "选择哪个任务？", askOperator: "谁在本工位工作？", operatorHow: "请扫描工牌或输入工号，然后按回车。",
 	askPIN: "密钥令牌的 PIN", pinHow: "请输入后按回车。输入内容不显示。", wait: "请稍候。",
@@ -93,6 +95,8 @@ var chinese = language{
 		record.Station:    "不是设备的问题：工位需要处理。",
 	},
 	meaningHeld: "正在烧写熔丝，请等待结果。",
+	goOnTitle:   "让生产线继续？",
+	goOnHow:     "请由工程师操作。如果原因还在，会再损失同样多的设备。",
 	quitTitle:   "停止生产线？", quitIdle: "没有设备正在处理。",
 	quitBusy:    "%[1]d 个设备正在处理。它们会停下，以后可以放回继续。",
 	quitHeld:    "%[1]d 个设备已烧写熔丝：会先完成。请勿拔出 DO NOT UNPLUG。",

@@ -66,6 +66,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-SERIAL":         {"没有人能扫描任务要求的序列号。", zhCall},
 	"E-BATCH":          {"批次没有打开。", zhCall},
 	"E-UNKNOWN":        {"发生了本程序不认识的问题。", "请把设备放到一边，叫工程师。"},
+	"E-ALIKE":          {"多个设备烧写后以同样方式失败。", "请叫工程师，由其让生产线继续。"},
 	"E-PANIC":          {"工位程序自身出错。", zhCall},
 	"E-LABEL":          {"已封装，但标签没有打印。", "请取出设备；需要补打标签 (station label --reprint)。"},
 }

@@ -14,6 +14,9 @@ func (m *Model) insideWork(s *flow.SlotStatus, w, h int) []line {
 		return m.insideScan(s, w, h)
 	}
 	lines := m.warning(s, w, h)
+	if s.Waits {
+		lines = asLines(wrap(m.lang.waits, w, 3, m.style.signs.ellipsis), line{paint: m.style.bold, center: true})
+	}
 	if !s.Held && s.Total > 0 {
 		for _, text := range big(fmt.Sprintf("%d%%", s.Percent), w, min(h-belowWarning, 7), m.style.ascii) {
 			lines = append(lines, line{text: text, paint: m.style.bar, center: true, rank: 6})

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const (
+	fileMAC = "24:0a:c4:01:02:03"
+	fileApp = "example/build/station-example.bin"
+)
+
+// fileWords are, for each command with a flag or an argument that names a file,
+// words that make it work up to that file. {out} is the file that it writes.
+// Each row after the first tries one other input, {in}.
+var fileWords = map[string][]string{
+	"station run":               {"--job small/job.toml --port socket://127.0.0.1:1 --once --headless --log {out}", "--job {in} --port socket://127.0.0.1:1 --once --headless"},
+	"station rehearse":          {"--job small/job.toml --headless --log {out}", "--job {in} --headless"},
+	"station demo":              {"--headless --log {out}"},
+	"station probe":             {"--port socket://127.0.0.1:1 --job small/job.toml", "--port socket://127.0.0.1:1 --job {in}"},
+	"station sim":               {"--listen nowhere --meter {out}"},
+	"station replay":            {"", "{in}"},
+	"station label":             {fileMAC + " --operator anna --reprint --format zpl --out {out}", fileMAC + " --operator anna --ledger {in}"},
+	"station job new":           {"example/build/flasher_args.json --name lamp --marker ready --out {out}", "{in} --name lamp --marker ready --out new.toml"},
+	"station job check":         {"", "{in}"},
+	"station hsm status":        {"", "--job {in}"},
+	"station key import":        {"", "--label fleet-9 --operator eve {in}"},
+	"station key recover":       {fileMAC + " --operator eve --reason RMA --to officer.pem --out {out}", fileMAC + " --operator eve --reason RMA --to {in} --out new", fileMAC + " --operator eve --reason RMA --job {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --officer {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --ledger {in} --out new"},
+	"station key public":        {"--out {out}"},
+	"station image info":        {"", "{in}"},
+	"station image encrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
+	"station image decrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
+	"station image sign":        {"--key officer-private.pem --out {out} " + fileApp, "--key officer-private.pem --out new {in}", "--key {in} --out new " + fileApp},
+	"station image verify":      {"", "{in}", "--key {in} " + fileApp},
+	"station ota build":         {"--key officer.pem --out {out} " + fileApp, "--key officer.pem --out new {in}", "--key {in} --out new " + fileApp},
+	"station ledger export":     {"--out {out}", "--ledger {in}"},
+	"station ledger report":     {"--out {out}", "--ledger {in}"},
+	"station ledger prove":      {fileMAC + " --out {out}", fileMAC + " --ledger {in}", "--since {in}"},
+	"station ledger checkpoint": {"--out {out}", "--ledger {in}"},
+	"station ledger backup":     {"{out}", "new --ledger {in}"},
+	"station ledger list":       {"", "--ledger {in}"},
+	"station ledger show":       {"", fileMAC + " --ledger {in}"},
+	"station ledger release":    {"", fileMAC + " --operator anna --reason retry --ledger {in}"},
+	"station ledger recover":    {"", "--operator anna --reason cut --ledger {in}"},
+	"station ledger verify":     {"", "--ledger {in}", "--key {in}", "--checkpoint {in}"},
+	"station ledger check":      {"", "{in} --key signer.pem", "kept.checkpoint --key {in}", "kept.checkpoint --key signer.pem --ledger {in}"},
+	"station batch open":        {"", "b7 --devices 1 --operator anna --job {in}", "b7 --devices 1 --operator anna --ledger {in}"},
+	"station batch show":        {"", "--ledger {in}"},
+	"station batch close":       {"b1 --operator anna --anyway test --out {out}", "b1 --operator anna --ledger {in}"},
+}
+
+// fileFlags are the flags of a command whose value is a file, and whether its
+// arguments are.
+func fileFlagsOf(cmd *cobra.Command) (read, write []string) {
+	cmd.Flags().AddFlagSet(cmd.InheritedFlags())
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		name, _ := pflag.UnquoteUsage(f)
+		switch {
+		case f.Name == "station" || f.Name == "log": // of every command
+		case written[f.Name]:
+			write = append(write, "--"+f.Name)
+		case name == "FILE" || f.Name == "key" && strings.HasPrefix(cmd.CommandPath(), "station image"):
+			read = append(read, "--"+f.Name)
+		}
+	})
+	return read, write
+}
+
+// Every flag and argument of every command that names a file is tried by the
+// tests below.
+func TestEveryFileIsTried(t *testing.T) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			walk(c)
+		}
+		if cmd.HasSubCommands() || cmd.Name() == "help" || cmd.Name() == "completion" {
+			return
+		}
+		words := strings.Join(fileWords[cmd.CommandPath()], " ")
+		read, write := fileFlagsOf(cmd)
+		for _, flag := range write {
+			if !strings.Contains(words, flag+" {out}") {
+				t.Errorf("%s: %s is not tried", cmd.CommandPath(), flag)
+			}
+			if cmd.Flags().Lookup("overwrite") == nil {
+				t.Errorf("%s: writes and has no --overwrite", cmd.CommandPath())
+			}
+		}
+		for _, flag := range read {
+			if !strings.Contains(words, flag+" {in}") {
+				t.Errorf("%s: %s is not tried", cmd.CommandPath(), flag)
+			}
+		}
+		if _, arg, _ := strings.Cut(cmd.Use, " "); (strings.Contains(arg, "FILE") || strings.Contains(arg, "ARGS")) && !strings.Contains(words, "{") {
+			t.Errorf("%s: its argument is not tried", cmd.CommandPath())
+		}
+	}
+	walk(rootCommand())
+}
+
+// filePlace is a workplace with a sealed device and a file of every kind.
+func filePlace(t *testing.T) *workplace {
+	w := newWorkplace(t)
+	w.product("small")
+	w.run(0, "batch", "open", "b1", "--devices", "3", "--operator", "anna")
+	w.sealOne(filepath.Join("small", "job.toml"), fileMAC)
+	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
+	w.run(0, "key", "public", "--out", "signer.pem")
+	_, private := w.officer()
+	key, err := os.ReadFile(private)
+	if err := errors.Join(err,
+		os.WriteFile(filepath.Join(w.dir, "officer-private.pem"), key, 0o600),
+		os.WriteFile(filepath.Join(w.dir, "fleet.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// within runs a command that has to end by itself, soon.
+func (w *workplace) within(d time.Duration, args ...string) (said string, code int) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, w.bin, args...)
+	cmd.Dir = w.dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	_ = cmd.Run()
+	if ctx.Err() != nil {
+		w.t.Errorf("station %s: did not end within %v\n%s", strings.Join(args, " "), d, out.String())
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+const soon = 20 * time.Second // on a machine that does a lot else
+
+// No command writes over what matters, by whatever name it goes.
+func TestOutputsSpareWhatMatters(t *testing.T) {
+	w := filePlace(t)
+	outside := t.TempDir() // the same file system, other names
+	links := map[string]string{"hard.db": "ledger.db"}
+	for link, file := range links {
+		if err := os.Link(filepath.Join(w.dir, file), filepath.Join(outside, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(w.dir, "ledger.db"), filepath.Join(outside, "soft.db")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "ledger.adapters.json"), []byte(`{"version":1}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.Open(filepath.Join(w.dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	targets := []string{"ledger.db", filepath.Join(outside, "hard.db"), filepath.Join(outside, "soft.db"), "small/../ledger.db",
+		fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), held.Fd()), "ledger.adapters.json", "ledger.db.door", "station.toml", filepath.Join(w.hsm, "pin")}
+	before := w.sums(outside)
+	for command, words := range fileWords {
+		if !strings.Contains(words[0], "{out}") {
+			continue
+		}
+		list := targets
+		for _, word := range strings.Fields(words[0]) { // the inputs of this command
+			if info, err := os.Stat(filepath.Join(w.dir, word)); err == nil && info.Mode().IsRegular() {
+				list = append(list, word)
+			}
+		}
+		if strings.Contains(words[0], "small/job.toml") && command != "station rehearse" { // which makes a token first
+			list = append(list, "small/app.bin")
+		}
+		for _, target := range list {
+			args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(words[0], "{out}", target))...)
+			if strings.Contains(words[0], "--out") || strings.Contains(words[0], "--meter") {
+				args = append(args, "--overwrite")
+			}
+			said, code := w.within(soon, args...)
+			if code != exitUsage || !strings.Contains(said, "no output may touch it") {
+				t.Errorf("station %s: exit code %d\n%s", strings.Join(args, " "), code, said)
+			}
+			if after := w.sums(outside); after != before {
+				t.Fatalf("station %s: a file has changed:\n%s\nbefore:\n%s", strings.Join(args, " "), after, before)
+			}
+		}
+	}
+}
+
+// A file that is there is replaced only where that is asked for.
+func TestOutputsReplaceNothing(t *testing.T) {
+	w := filePlace(t)
+	there := filepath.Join(w.dir, "there")
+	for command, words := range fileWords {
+		if !strings.Contains(words[0], "{out}") || strings.Contains(words[0], "--log") {
+			continue
+		}
+		if err := os.WriteFile(there, []byte("mine"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(words[0], "{out}", "there"))...)
+		said, code := w.within(soon, args...)
+		if b, err := os.ReadFile(there); string(b) != "mine" || err != nil || code != exitUsage || !strings.Contains(said, "is there already") {
+			t.Errorf("station %s: exit code %d, the file holds %.20q\n%s", strings.Join(args, " "), code, b, said)
+		}
+		if command == "station ledger backup" || command == "station sim" { // never; needs a chip
+			continue
+		}
+		said, code = w.within(soon, append(args, "--overwrite")...)
+		if b, err := os.ReadFile(there); string(b) == "mine" || err != nil || code != 0 {
+			t.Errorf("station %s --overwrite: exit code %d, the file holds %.20q\n%s", strings.Join(args, " "), code, b, said)
+		}
+	}
+}
+
+// sums are the digests of all files that matter, with the names of all others.
+func (w *workplace) sums(dirs ...string) string {
+	var all strings.Builder
+	for _, dir := range append([]string{w.dir, w.hsm}, dirs...) {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				if d != nil && d.Name() == "tokens" {
+					return fs.SkipDir // SoftHSM's own
+				}
+				return err
+			}
+			b, err := os.ReadFile(path)
+			fmt.Fprintf(&all, "%s %x\n", path, sha256.Sum256(b))
+			return err
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return all.String()
+}
+
+// hostileFiles are inputs that no command may wait for nor read through.
+func (w *workplace) hostileFiles() map[string]string {
+	w.t.Helper()
+	pipe, sparse := filepath.Join(w.dir, "pipe"), filepath.Join(w.dir, "sparse")
+	err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Mkdir(filepath.Join(w.dir, "folder"), 0o755), os.WriteFile(sparse, nil, 0o600), os.Truncate(sparse, 4<<30))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return map[string]string{"pipe": "it is a pipe", "folder": "it is a folder", "/dev/zero": "it is a device", "missing": "no such file|there is no ", "sparse": "it has 4294967296 bytes|not a ledger|its proof"}
+}
+
+// Nothing that is no file of a sensible size stalls a command or eats memory.
+func TestHostileInputs(t *testing.T) {
+	w := filePlace(t)
+	for name, want := range w.hostileFiles() {
+		for command, words := range fileWords {
+			for _, row := range words[1:] {
+				args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(row, "{in}", name))...)
+				said, code := w.within(soon, args...)
+				if code == 0 || !containsOne(said, strings.Split(want, "|")) {
+					t.Errorf("station %s: exit code %d, want %q\n%s", strings.Join(args, " "), code, want, said)
+				}
+			}
+		}
+	}
+}
+
+func containsOne(s string, list []string) bool {
+	for _, want := range list {
+		if strings.Contains(s, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// The same for what job and station file name, and for the station file of
+// every command.
+func TestHostileNamedFiles(t *testing.T) {
+	w := filePlace(t)
+	hostile := w.hostileFiles()
+	station, err := os.ReadFile(filepath.Join(w.dir, "station.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range hostile {
+		name := name
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(w.dir, name)
+		}
+		for _, text := range []string{
+			"flasher_args = %q", "partition_table = %q\n[[image]]\nfile = \"small/app.bin\"\naddress = 0x10000", "[[image]]\nfile = %q\naddress = 0x10000",
+			"flasher_args = \"example/build/flasher_args.json\"\n[key]\nlabel=\"x\"\nescrow = %q",
+		} {
+			text = fmt.Sprintf("name = \"a\"\nrevision = \"1\"\n"+text+"\n", name)
+			if !strings.Contains(text, "[key]") {
+				text += "[key]\nlabel = \"x\"\n"
+			}
+			text += "[boot]\nmarker = \"x\"\n[flash]\nsize = \"4MB\"\n"
+			if err := os.WriteFile(filepath.Join(w.dir, "hostile.toml"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if said, code := w.within(soon, "job", "check", "hostile.toml"); code != exitUsage || !containsOne(said, strings.Split(want, "|")) {
+				t.Errorf("%s: exit code %d, want %q\n%s", text, code, want, said)
+			}
+		}
+		for old, command := range map[string]string{`"ledger.db"`: "ledger list", filepath.Join(w.hsm, "pin"): "hsm status", "/usr/lib/softhsm/libsofthsm2.so": "hsm status"} {
+			bad := strings.Replace(string(station), old, strings.ReplaceAll(fmt.Sprintf("%q", name), `"`, quoteOf(old)), 1)
+			if err := os.WriteFile(filepath.Join(w.dir, "bad.toml"), []byte(bad), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if said, code := w.within(soon, append(strings.Fields(command), "--station", "bad.toml")...); code != exitStation {
+				t.Errorf("%s: exit code %d\n%s", bad, code, said)
+			}
+		}
+	}
+	for command, words := range fileWords {
+		args := append(strings.Fields(command)[1:], strings.Fields(strings.NewReplacer("{out}", "new", "{in}", "missing").Replace(words[len(words)-1]))...)
+		if command == "station demo" || command == "station rehearse" { // need no station file, and end
+			continue
+		}
+		w.within(soon, append(args, "--station", "pipe")...)
+	}
+}
+
+// quoteOf is the quotation mark that a text is in.
+func quoteOf(s string) string {
+	if strings.HasPrefix(s, `"`) {
+		return `"`
+	}
+	return ""
+}

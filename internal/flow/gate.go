@@ -1,0 +1,169 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"station/internal/esp32"
+	"station/internal/record"
+)
+
+// A mistake in the job shows only when a device starts, and by then its fuses
+// are burned. The gate stands before the first burn of each visit, so that one
+// cause costs few devices: until one device has passed, no more than a few may
+// be behind the gate or have failed there alike. Where as many have failed
+// alike without one that passed, nothing is burned until a person lets the line
+// go on.
+
+// AlikeFailures is how many equal failures after a burn stop a line, unless the
+// station file says otherwise.
+const AlikeFailures = 3
+
+// CodeAlike is the code of a line that stopped because devices failed alike.
+const CodeAlike Code = "E-ALIKE"
+
+type gate struct {
+	limit    int
+	attended bool // somebody can let the line go on
+
+	mu      sync.Mutex
+	proven  bool                        // a device has passed, and none has failed since
+	inside  map[esp32.MAC]bool          // devices behind the gate, without a verdict
+	failed  map[Code]map[esp32.MAC]bool // since a device passed
+	stop    *Failure                    // why nothing may be burned
+	changed chan struct{}               // closed when any of the above changes
+}
+
+func newGate(limit int, attended bool) *gate {
+	if limit < 1 {
+		limit = AlikeFailures
+	}
+	return &gate{limit: limit, attended: attended, inside: map[esp32.MAC]bool{}, failed: map[Code]map[esp32.MAC]bool{},
+		changed: make(chan struct{})}
+}
+
+// alikeError tells which failure came again and again.
+type alikeError struct {
+	code Code
+	macs []string
+}
+
+func (e *alikeError) Error() string {
+	return fmt.Sprintf("%d devices failed with %s after fuses were burned, and none has passed since: %s; look at the job (its marker and images) and at the fixture before the line goes on (on the screen, or with --go-on)",
+		len(e.macs), e.code, strings.Join(e.macs, ", "))
+}
+
+// enter waits until the device may be burned, telling that it waits. It reports
+// whether it had to.
+func (g *gate) enter(ctx context.Context, mac esp32.MAC, waits func()) (waited bool, err error) {
+	for {
+		g.mu.Lock()
+		stop, open, changed := g.stop, g.open(mac), g.changed
+		if open {
+			g.inside[mac] = true
+		}
+		g.mu.Unlock()
+		switch {
+		case open:
+			return waited, nil
+		case stop != nil && !g.attended:
+			return waited, stop
+		case !waited:
+			waited = true
+			waits()
+		}
+		select {
+		case <-ctx.Done():
+			return waited, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// open reports whether the device may be burned now. One that has failed before
+// can be lost only once. The caller holds mu.
+func (g *gate) open(mac esp32.MAC) bool {
+	if g.stop != nil || g.proven {
+		return g.stop == nil
+	}
+	most := 0
+	for _, macs := range g.failed {
+		n := len(macs)
+		if macs[mac] {
+			n--
+		}
+		most = max(most, n)
+	}
+	return len(g.inside)+most < g.limit
+}
+
+// settle draws the conclusions from a verdict. It returns why the line has to
+// stop, once.
+func (g *gate) settle(out Outcome) *Failure {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer g.change()
+	delete(g.inside, out.MAC)
+	switch {
+	case out.Verdict == record.Pass && !out.Already:
+		g.proven = true
+		clear(g.failed)
+	case out.Burned && out.Failure != nil && out.Verdict != record.Station && out.Failure.Code != "E-STOPPED":
+		return g.count(out.Failure.Code, out.MAC)
+	}
+	return nil
+}
+
+// count takes note of a device that failed after a burn. The caller holds mu.
+func (g *gate) count(code Code, mac esp32.MAC) *Failure {
+	g.proven = false
+	if g.failed[code] == nil {
+		g.failed[code] = map[esp32.MAC]bool{}
+	}
+	g.failed[code][mac] = true
+	if len(g.failed[code]) < g.limit || g.stop != nil {
+		return nil
+	}
+	e := &alikeError{code: code}
+	for m := range g.failed[code] {
+		e.macs = append(e.macs, m.String())
+	}
+	slices.Sort(e.macs)
+	g.stop = &Failure{CodeAlike, e}
+	return g.stop
+}
+
+// recall takes in how devices of this job ended before the program was started.
+// That one passed then says nothing about the fixture now.
+func (g *gate) recall(past []Outcome) {
+	for _, out := range past {
+		if out.Verdict != record.Pass {
+			g.settle(out)
+		}
+	}
+}
+
+// stopped is why nothing may be burned; nil while it may.
+func (g *gate) stopped() *Failure {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stop
+}
+
+// goOn lets devices be burned again, a few until one has passed.
+func (g *gate) goOn() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stop, g.proven = nil, false
+	clear(g.failed)
+	g.change()
+}
+
+// change wakes everybody who waits. The caller holds mu.
+func (g *gate) change() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
