@@ -200,6 +200,9 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 			printAccount(cmd.OutOrStdout(), account)
 			return &codedError{exitFailed, fmt.Errorf("batch close: %s does not balance; put it right, or close it --anyway \"why\"", batch)}
 		}
+		if err := mustBeWhole(b); err != nil {
+			return err
+		}
 		// The token first: nothing is closed that cannot be certified.
 		token, key, err := c.signerFlags.open(cmd.Context())
 		if err != nil {

@@ -150,7 +150,23 @@ func (c *checker) against(check func(*ledger.Ledger) error) error {
 	if c.ledger.path == "" {
 		return nil
 	}
-	return c.ledger.read(check)
+	return c.ledger.read(func(b *ledger.Ledger) error {
+		if err := mustBeWhole(b); err != nil {
+			return err
+		}
+		return check(b)
+	})
+}
+
+// mustBeWhole rereads a ledger before anything that it says is signed or called
+// right: the log counts, and not what its indexes say of it.
+func mustBeWhole(b *ledger.Ledger) error {
+	told := newProgress("rereading the ledger", "entries")
+	defer told.end()
+	for fault := range b.Check(&ledger.Audit{Progress: told.tell}) {
+		return stationFault(fmt.Errorf("the ledger is not whole (%w); \"station ledger verify\" lists the faults", fault))
+	}
+	return nil
 }
 
 func (c *checker) needKey() error {

@@ -89,6 +89,9 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *prog
 			if b.Simulated() {
 				return qa.ErrSimulated
 			}
+			if err := mustBeWhole(b); err != nil {
+				return err
+			}
 			token, found, err := f.signerFlags.open(ctx)
 			if err != nil {
 				return err

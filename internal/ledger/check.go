@@ -84,6 +84,8 @@ type auditor struct {
 	emit func(Fault) bool
 	done bool // the consumer has seen enough
 
+	unknown uint64 // version of the projections, where it is newer than this program's
+
 	log logFold
 	idx indexFold
 }
@@ -177,6 +179,9 @@ func (u *auditor) stale(s *snapshot) error {
 	}
 	_, busy, err := lookupNumber(s, inState, stateProjected)
 	u.Stale = busy || version != projection
+	if err == nil && version > projection {
+		u.unknown = version
+	}
 	return err
 }
 

@@ -138,6 +138,9 @@ func (u *auditor) conclude(c *chunk) {
 
 func (u *auditor) projections(s *snapshot) {
 	u.state(s)
+	if u.unknown > 0 {
+		u.fault(-1, "the indexes say that they are of version %d, which this program does not know: let the newest program verify them, or a command that writes make them anew", u.unknown)
+	}
 	if u.Newer > 0 || u.Stale {
 		return // the newer program's projections are for it to judge
 	}

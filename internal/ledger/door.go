@@ -76,6 +76,7 @@ var doorErrors = []struct {
 	{"newer", ErrNewer},
 	{"corrupt", ErrCorrupt},
 	{"disk", ErrDisk},
+	{"moved", ErrMoved},
 	{"readOnly", ErrReadOnly},
 	{"closed", ErrClosed},
 	{"busy", ErrBusy},

@@ -24,6 +24,11 @@ var (
 	ErrCorrupt = errors.New("the ledger is damaged")
 	// ErrDisk: the disk is full, read-only, broken, or the file may not be written.
 	ErrDisk = errors.New("the disk refuses the ledger")
+	// ErrIndexes: the indexes are of another version than this program's, and so
+	// nothing that it could trust. Opening the ledger for writing makes them anew.
+	ErrIndexes = errors.New("the ledger's indexes cannot be used: the next command that writes makes them anew from its log")
+	// ErrMoved: the file was removed, renamed or replaced while it was open.
+	ErrMoved = errors.New("the ledger's file was taken away while it was in use: put it back under its name")
 	// ErrReadOnly: the ledger was opened for reading.
 	ErrReadOnly = errors.New("the ledger is open for reading only")
 	// ErrClosed: the ledger was closed.

@@ -76,6 +76,9 @@ func open(path string, o Options) (*Ledger, error) {
 		}
 		l, err = look(path, o)
 	}
+	if err == nil && o.ReadOnly {
+		l.refresh()
+	}
 	if err != nil || o.ReadOnly {
 		return l, err
 	}
@@ -96,6 +99,19 @@ func open(path string, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// refresh makes the indexes anew for a reader who cannot use those that are
+// there. Where somebody has the right to write, he has done so, or does; where
+// this user has not, whoever asks the indexes is told.
+func (l *Ledger) refresh() {
+	err := l.project(func(*snapshot) error { return nil })
+	if !errors.Is(err, ErrIndexes) {
+		return
+	}
+	if w, err := open(l.path, Options{Simulated: l.first.Simulated}); err == nil {
+		_ = w.Close()
+	}
 }
 
 // take gets the right to write. A guest who finds another process with it gets

@@ -279,3 +279,33 @@ func tamper(t testing.TB, path string, change func(*txn) error) {
 		t.Fatal(err)
 	}
 }
+
+// Nothing is written into a file that has lost its name, and all goes on when
+// it has it back.
+func TestFileLosesItsName(t *testing.T) {
+	for name, take := range map[string]func(path string) error{
+		"removed": func(path string) error { return errors.Join(os.Link(path, path+".kept"), os.Remove(path)) },
+		"renamed": func(path string) error { return os.Rename(path, path+".kept") },
+		"replaced": func(path string) error {
+			b, err := os.ReadFile(path)
+			return errors.Join(err, os.Rename(path, path+".kept"), os.WriteFile(path, b, 0o600))
+		},
+	} {
+		l := start(t, bench)
+		add(t, l, run(1)...)
+		size, _, _ := l.Head()
+		if err := take(l.Path()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Append(run(2)[0]); !errors.Is(err, ErrMoved) {
+			t.Errorf("%s: got %v, want ErrMoved", name, err)
+		}
+		if err := os.Rename(l.Path()+".kept", l.Path()); err != nil {
+			t.Fatal(err)
+		}
+		if now, _, err := l.Head(); now != size || err != nil {
+			t.Errorf("%s: %d entries after %d, %v", name, now, size, err)
+		}
+		add(t, l, run(2)...)
+	}
+}

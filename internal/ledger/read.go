@@ -202,6 +202,13 @@ func (r *readers) look(fn func(*snapshot) error) error {
 // project is view for what the projections tell.
 func (l *Ledger) project(fn func(*snapshot) error) error {
 	return l.view(func(s *snapshot) error {
+		version, _, err := lookupNumber(s, inState, stateProjection)
+		switch {
+		case err != nil:
+			return err
+		case version != projection:
+			return fmt.Errorf("%w: they are of version %d, not %d", ErrIndexes, version, projection)
+		}
 		if _, busy, err := lookupNumber(s, inState, stateProjected); err != nil {
 			return err
 		} else if busy {

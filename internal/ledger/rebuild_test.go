@@ -74,6 +74,16 @@ func TestRebuildOnOpen(t *testing.T) {
 	} {
 		path := filled(t).Path()
 		tamper(t, path, change)
+		var a Audit
+		unknown := false
+		for fault := range Check(path, &a) {
+			if unknown = name == "another version" && strings.Contains(fault.Text, "does not know"); !unknown {
+				t.Errorf("%s: %v", name, fault)
+			}
+		}
+		if !a.Stale || unknown != (name == "another version") {
+			t.Errorf("%s: verify does not say so", name)
+		}
 		r, err := Open(path, Options{ReadOnly: true})
 		if err != nil {
 			t.Fatal(err)
@@ -91,16 +101,44 @@ func TestRebuildOnOpen(t *testing.T) {
 			t.Errorf("%s: tokens: %v", name, err)
 		}
 		r.Close()
-		var a Audit
-		for fault := range Check(path, &a) {
-			t.Errorf("%s: %v", name, fault)
-		}
-		if !a.Stale {
-			t.Errorf("%s: verify does not say so", name)
-		}
 		l := reopen(t, path, bench)
 		if d, found, err := l.Device(mac(29)); !found || !d.Sealed || err != nil {
 			t.Errorf("%s: %v, %v", name, found, err)
+		}
+	}
+}
+
+// A device that was made PASS, under a version of the indexes that nobody knows:
+// verify says so, and readers tell what the log tells.
+func TestTamperedUnderAnotherVersion(t *testing.T) {
+	for _, version := range []uint64{0, 1, projection - 1, projection + 1, 1 << 40} {
+		path := filled(t).Path()
+		l := reopen(t, path, bench)
+		before, _, err := l.Device(mac(7))
+		if err = errors.Join(err, l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		tamper(t, path, func(tx *txn) error {
+			d := before
+			d.Verdict, d.Code, d.Sealed, d.SetAside, d.Job = record.Quarantine, "E-LIE", !d.Sealed, true, "other"
+			payload, err := devicePayload(d)
+			m := mac(7)
+			return errors.Join(err, tx.put(inDevices, string(m[:]), payload), tx.setState(stateProjection, version))
+		})
+		if version > projection && len(check(path)) == 0 {
+			t.Errorf("version %d: verify says that the ledger is whole", version)
+		}
+		r, err := Open(path, Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, _, err := r.Device(mac(7))
+		if err != nil || d.Verdict != before.Verdict || d.Job != before.Job || d.SetAside != before.SetAside {
+			t.Errorf("version %d: got %s %s, %v", version, d.Verdict, d.Job, err)
+		}
+		r.Close()
+		if faults := check(path); len(faults) > 0 {
+			t.Errorf("version %d: after it was read: %v", version, faults)
 		}
 	}
 }

@@ -309,8 +309,34 @@ func (l *Ledger) updateAs(o Options, fn func(*txn) error) error {
 	if l.w == nil {
 		return fmt.Errorf("append: %w", ErrReadOnly)
 	}
-	if err := l.w.update(o, fn); err != nil {
+	err := l.w.named(l.path)
+	if err == nil {
+		err = l.w.update(o, fn)
+	}
+	if err != nil {
 		return fmt.Errorf("append: %w", err)
+	}
+	return nil
+}
+
+// named makes sure that the file still has its name: what is written into one
+// that was removed, renamed or replaced would be found by nobody.
+func (w *writer) named(path string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken != nil {
+		return nil // which is told
+	}
+	open, err := w.file.Stat()
+	if err != nil {
+		return onDisk(err)
+	}
+	there, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMoved, err)
+	}
+	if !os.SameFile(open, there) {
+		return fmt.Errorf("%w: %s is another file now", ErrMoved, path)
 	}
 	return nil
 }

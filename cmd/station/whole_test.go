@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A device's verdict that was changed in the indexes, checksums and all, is
+// found before anything is signed or called right.
+func TestTamperedLedgerIsNotSigned(t *testing.T) {
+	w := filePlace(t)
+	w.run(0, "ledger", "export", "--sign", "--out", "good.csv")
+	path := filepath.Join(w.dir, "ledger.db")
+	lie(t, path, `"verdict":"PASS"`, `"verdict":"FAIL"`)
+	if out, _ := w.run(exitStation, "ledger", "verify"); !strings.Contains(out, "is not what its entries say") {
+		t.Errorf("verify: %s", out)
+	}
+	for _, args := range []string{"ledger export --sign --out bad.csv", "ledger report --sign --out bad.html", "batch close b1 --operator anna --anyway test",
+		"ledger check good.csv --key signer.pem --ledger ledger.db"} {
+		if _, said := w.run(exitStation, strings.Fields(args)...); !strings.Contains(said, "not whole") {
+			t.Errorf("%s: %s", args, said)
+		}
+	}
+	for _, name := range []string{"bad.csv", "bad.html", "b1.certificate"} {
+		if _, err := os.Stat(filepath.Join(w.dir, name)); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+}
+
+// lie changes text of the device's projection, and its checksum.
+func lie(t *testing.T, path, old, new string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := []byte{0x24, 0x0a, 0xc4, 0x01, 0x02, 0x03}
+	table := crc32.MakeTable(crc32.Castagnoli)
+	lies := 0
+	// In a leaf of bbolt a value lies right behind its key: MAC, checksum,
+	// payload. Where the payload ends is tried: its checksum is right there.
+	for from := 0; ; {
+		at := bytes.Index(b[from:], mac)
+		if at < 0 {
+			break
+		}
+		at += from
+		from = at + 1
+		sum, rest := b[at+6:], b[min(at+10, len(b)):]
+		for n := range min(len(rest), 8000) {
+			part := rest[:n]
+			if !bytes.Contains(part, []byte(old)) || part[n-1] != '}' {
+				continue
+			}
+			key := crc32.Update(crc32.Update(0, table, []byte("devices")), table, mac)
+			if crc32.Update(key, table, part) != binary.BigEndian.Uint32(sum) {
+				continue
+			}
+			copy(part, bytes.ReplaceAll(part, []byte(old), []byte(new)))
+			binary.BigEndian.PutUint32(sum, crc32.Update(key, table, part))
+			lies++
+		}
+	}
+	if lies == 0 {
+		t.Fatal("no projection was found")
+	}
+	if err := os.WriteFile(path, b, 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
