@@ -178,6 +178,7 @@ func (s *lineScreen) config(language string, job *flow.Job) tui.Config {
 	}
 	if job.Serial != nil {
 		cfg.Scan = func(slot, serial string) error { return s.line().Serials.Scan(slot, serial) }
+		cfg.Unscan = func() { s.line().Serials.TakeBack() }
 	}
 	return cfg
 }

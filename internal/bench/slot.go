@@ -70,6 +70,7 @@ type slot struct {
 	empty   bool      // it has been taken out since
 	again   atomic.Bool
 	absent  bool      // the port itself is not there
+	dumb    bool      // without modem lines: a device that runs looks like none
 	came    time.Time // when it was last absent
 	warned  bool
 
@@ -83,7 +84,9 @@ func (s *slot) open() (*esploader.Loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Reset != esploader.ResetManual && errors.Is(p.SetLines(false, false), errors.ErrUnsupported) {
+	s.dumb = s.Reset == esploader.ResetManual
+	if !s.dumb && errors.Is(p.SetLines(false, false), errors.ErrUnsupported) {
+		s.dumb = true
 		s.warn(fmt.Sprintf("slot %s: port %s has no DTR and RTS; the station waits for a hand to reset the device", s.Name, s.Port))
 	}
 	return esploader.New(p, s.options), nil
@@ -115,7 +118,7 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 	for {
 		was := s.empty
 		l, err := s.look(ctx)
-		if s.empty && !was && !s.last.IsZero() {
+		if s.empty && !was && !s.last.IsZero() && (s.absent || !s.dumb) {
 			removed()
 		}
 		if l != nil || err != nil {

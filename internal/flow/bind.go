@@ -46,6 +46,45 @@ func (j *Job) Serials(owner func(serial string) (esp32.MAC, bool, error)) *Seria
 // ErrSerial means that a scanned serial number cannot be used.
 var ErrSerial = errors.New("this serial number cannot be used")
 
+// SerialError says why, so that a screen can say it in its language. The job's
+// pattern is an engineer's and is not repeated.
+type SerialError struct {
+	Why    SerialFault
+	Serial string
+	Slot   string    // of SerialUnasked
+	Owner  esp32.MAC // of SerialTaken
+	Other  string    // of SerialPending: the one that waits
+}
+
+// SerialFault is what is wrong with a scanned serial number.
+type SerialFault int
+
+// The faults.
+const (
+	SerialShape   SerialFault = iota // no serial number of this job
+	SerialTaken                      // a device of the ledger has it
+	SerialGiven                      // scanned before
+	SerialPending                    // another one waits for the next device
+	SerialUnasked                    // the slot does not wait for one
+)
+
+func (e *SerialError) Error() string {
+	switch e.Why {
+	case SerialTaken:
+		return fmt.Sprintf("%v: %s belongs to %s already", ErrSerial, e.Serial, e.Owner)
+	case SerialGiven:
+		return fmt.Sprintf("%v: %s was scanned for another device", ErrSerial, e.Serial)
+	case SerialPending:
+		return fmt.Sprintf("%v: %s waits for the next device; plug it in or take the number back first", ErrSerial, e.Other)
+	case SerialUnasked:
+		return fmt.Sprintf("%v: slot %s does not wait for one; scan %s again", ErrSerial, e.Slot, e.Serial)
+	}
+	return fmt.Sprintf("%v: %q is no serial number of this job", ErrSerial, e.Serial)
+}
+
+// Is makes every SerialError an ErrSerial.
+func (e *SerialError) Is(target error) bool { return target == ErrSerial }
+
 // Serials hands scanned serial numbers to devices, before or after they are
 // plugged in.
 type Serials struct {
@@ -59,10 +98,10 @@ type Serials struct {
 }
 
 // Scan takes a serial number for the device in the slot, or with slot "" for
-// the next device that wants one.
+// the next device that wants one. It replaces no other one.
 func (s *Serials) Scan(slot, serial string) error {
 	if len(serial) > maxSerial || !s.Pattern.MatchString(serial) {
-		return fmt.Errorf("%w: %q does not look like one (%s)", ErrSerial, serial, s.Pattern)
+		return &SerialError{Why: SerialShape, Serial: serial}
 	}
 	owner, taken, err := s.Owner(serial)
 	if err != nil {
@@ -70,26 +109,43 @@ func (s *Serials) Scan(slot, serial string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	wait := s.waiting[slot]
 	switch {
 	case taken:
-		return fmt.Errorf("%w: %s belongs to %s already", ErrSerial, serial, owner)
+		return &SerialError{Why: SerialTaken, Serial: serial, Owner: owner}
 	case s.given[serial]:
-		return fmt.Errorf("%w: %s was scanned for another device", ErrSerial, serial)
+		return &SerialError{Why: SerialGiven, Serial: serial}
+	case slot == "" && s.next != "":
+		return &SerialError{Why: SerialPending, Serial: serial, Other: s.next}
+	case slot != "" && wait == nil, slot == "" && len(s.waiting) > 0:
+		return &SerialError{Why: SerialUnasked, Serial: serial, Slot: slot}
 	}
 	if s.given == nil {
 		s.given = map[string]bool{}
 	}
 	s.given[serial] = true
-	if wait := s.waiting[slot]; wait != nil {
+	if wait != nil {
 		wait <- serial // has room: one slot waits for one serial
 		delete(s.waiting, slot)
 		return nil
 	}
-	if s.next != "" {
-		delete(s.given, s.next) // scanned again: the newest counts
-	}
 	s.next = serial
 	return nil
+}
+
+// Pending is the serial number that waits for the next device; empty for none.
+func (s *Serials) Pending() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next
+}
+
+// TakeBack lets the serial number that waits be scanned again.
+func (s *Serials) TakeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.given, s.next)
+	s.next = ""
 }
 
 // take gives the device in the slot its serial number, waiting for the scan.

@@ -1,6 +1,12 @@
 package flow
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"station/internal/esp32"
+	"station/internal/record"
+)
 
 // Status is what the events add up to; everybody who shows the line folds
 // events into one. Set Day before the first event where the station has
@@ -17,6 +23,7 @@ type Status struct {
 	Now                                     time.Time // of the last event
 	Halt                                    *Event    // line.halted: why no device is started; nil while it is
 	Done                                    bool      // line.done was seen
+	Owed                                    []Owed    // devices that were taken out and have to be put back, the oldest first
 }
 
 // Slot finds a slot by name, adding it where it is new.
@@ -73,12 +80,44 @@ func (s *Status) Apply(e Event) {
 	}
 	slot := s.Slot(e.Slot)
 	slot.apply(e)
+	s.owe(slot, e)
 	if e.Verdict == "" || !isVerdict(e.Event) {
 		return
 	}
 	s.Counts.add(e.Verdict, e.Already)
 	s.Day.Add(slot.Recent[len(slot.Recent)-1])
 	slot.Visits = s.Day.Visits(slot.MAC)
+}
+
+// Owed is a device that can go on and was taken out.
+type Owed struct {
+	Slot string
+	MAC  esp32.MAC
+}
+
+// owe keeps who has to be put back: a device that can go on, from when it is
+// taken out until it is seen again, in whatever slot.
+func (s *Status) owe(slot *SlotStatus, e Event) {
+	if e.Event == DeviceRemoved {
+		if slot.Verdict == record.Retry && !slot.MAC.IsZero() {
+			s.Dismiss(slot.MAC)
+			s.Owed = append(s.Owed, Owed{slot.Name, slot.MAC})
+		}
+		return
+	}
+	if !e.MAC.IsZero() && len(s.Owed) > 0 {
+		s.Dismiss(e.MAC)
+	}
+}
+
+// Dismiss says that the device will not be put back.
+func (s *Status) Dismiss(mac esp32.MAC) {
+	s.Owed = slices.DeleteFunc(slices.Clone(s.Owed), func(o Owed) bool { return o.MAC == mac })
+}
+
+// Owes reports whether the device has to be put back.
+func (s *Status) Owes(mac esp32.MAC) bool {
+	return !mac.IsZero() && slices.ContainsFunc(s.Owed, func(o Owed) bool { return o.MAC == mac })
 }
 
 func (s *Status) ready(e Event) {

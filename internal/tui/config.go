@@ -27,6 +27,7 @@ type Config struct {
 	Retry   func(slot string)                        // the device in the slot once more
 	Ack     func(slot string)                        // a person has seen the failure; nil asks for none
 	Scan    func(slot, serial string) error          // binds a serial: to the slot that waits for it, or with slot "" to the next device
+	Unscan  func()                                   // takes back the serial that waits for the next device
 	Hand    func(slot string) flow.Hand              // what a person has to do at its device
 	Bell    func()                                   // one sound
 	Health  func() Health                            // asked once a second while the line runs

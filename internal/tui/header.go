@@ -60,6 +60,7 @@ func (m *Model) banners() []string {
 	}
 	add(m.style.alarm, m.stoppingText())
 	add(m.style.alarm, m.faultText())
+	add(m.style.key, m.owedText())
 	if m.paused {
 		add(m.style.tone[held].strong, m.lang.paused)
 	}
@@ -97,6 +98,20 @@ func (m *Model) stoppingText() string {
 		return fmt.Sprintf(m.lang.stoppingHeld, strings.Join(held, ", "))
 	}
 	return fmt.Sprintf(m.lang.stopping, strings.Join(busy, ", "))
+}
+
+// owedText names the devices that somebody has to put back, where no tile does.
+func (m *Model) owedText() string {
+	var list []string
+	for _, o := range m.status.Owed {
+		if s := m.status.Slot(o.Slot); s.Busy || s.MAC != o.MAC {
+			list = append(list, o.MAC.String())
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(m.lang.owed, strings.Join(list, ", "))
 }
 
 // faultText says why no device is started, and what to do.

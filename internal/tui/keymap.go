@@ -59,7 +59,7 @@ func (m *Model) name(letter, function string) (shown string, keys []string) {
 }
 
 var functionNames = map[string]string{
-	"f1": "F1", "f2": "F2", "f3": "F3", "f4": "F4", "f5": "F5", "f6": "F6", "f7": "F7", "f10": "F10",
+	"f1": "F1", "f2": "F2", "f3": "F3", "f4": "F4", "f5": "F5", "f6": "F6", "f7": "F7", "f8": "F8", "f10": "F10",
 }
 
 // lineKeys act on the line.
@@ -77,6 +77,7 @@ func (m *Model) lineKeys() []binding {
 	slot := m.slot()
 	add(m.cfg.Retry != nil && slot != nil && !slot.Busy && slot.Verdict != "" && !m.stopping && !m.status.Done,
 		"r", "f2", m.lang.kRetry, m.again)
+	add(slot != nil && !slot.Busy && m.status.Owes(slot.MAC), "x", "f8", m.lang.kDismiss, m.dismiss)
 	add(m.cfg.History != nil, "h", "f3", m.lang.kHistory, m.openHistory)
 	add(m.cfg.Bell != nil, "m", "f5", pick(m.muted, m.lang.kSound, m.lang.kMute), m.toggleSound)
 	add(m.cfg.Pause != nil && !m.stopping && !m.status.Done, "p", "f6", pick(m.paused, m.lang.kGoOn, m.lang.kPause), m.togglePause)
@@ -144,6 +145,12 @@ func (m *Model) again() tea.Cmd {
 	name, retry := m.slot().Name, m.cfg.Retry
 	delete(m.unseen, name)
 	return func() tea.Msg { retry(name); return nil }
+}
+
+// dismiss says that the chosen slot's device will not be put back.
+func (m *Model) dismiss() tea.Cmd {
+	m.status.Dismiss(m.slot().MAC)
+	return nil
 }
 
 func (m *Model) toggleSound() tea.Cmd {

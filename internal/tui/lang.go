@@ -21,7 +21,10 @@ type language struct {
 	hints    map[flow.HintKind]string  // slot, bad visits, all visits
 
 	// The tile.
-	passed, already, remove, free                string
+	passed, already, remove, free, taken         string
+	putBack, putBackMAC, owed, nextByHand        string
+	shorts                                       map[record.Verdict]string // what to do in the fewest words
+	scanShort, scanLater, scanAfter              string
 	ready, empty, plugIn, doNotUnplug, holdShort string
 	hands                                        map[flow.Hand]string
 	scanNow, ackNow, waits                       string
@@ -35,13 +38,15 @@ type language struct {
 	sealedBefore, noFailures, failed, setAside         string
 	hsm, ledger, disk, head, fault                     string
 	serialNext, serialFor, bound, boundNext, scanEmpty string
+	serialShape, serialTaken, serialGiven              string
+	serialPending, serialUnasked                       string
 	tooSmall, more                                     string
 
 	// Keys, as verbs.
 	kAck, kSelect, kDetails, kRetry, kMute, kSound, kHistory string
 	kPause, kGoOn, kHelp, kQuit, kBack, kOK, kChoose, kTab   string
 	kScroll, kErase, kFaster, kSlower, kNext, kLeave, kSure  string
-	kMended                                                  string
+	kDismiss, kMended                                        string
 
 	// The dialogues.
 	chooseJob, askOperator, operatorHow, askPIN, pinHow, wait string

@@ -32,7 +32,13 @@ var english = language{
 	},
 
 	passed: "Sealed.", already: "Sealed before, all is right.", remove: "Take the device out.",
-	free: "Taken out. Ready for the next device.", ready: "READY", empty: "EMPTY", plugIn: "Plug a device in.",
+	free: "Taken out. Ready for the next device.", taken: "Taken out.",
+	putBack: "Put it back.", putBackMAC: "Put %[1]s back.", owed: "Put back: %[1]s", nextByHand: "Then the next one: %[1]s",
+	shorts: map[record.Verdict]string{
+		record.Pass: "Take it out.", record.Retry: "Put it back.", record.Scrap: "Scrap box.", record.Quarantine: "Set it aside.",
+		record.Station: "Call an engineer.",
+	},
+	scanShort: "SCAN NOW", scanLater: "waits for its scan", scanAfter: "Its serial number comes later: first slot %[1]s.", ready: "READY", empty: "EMPTY", plugIn: "Plug a device in.",
 	hands: map[flow.Hand]string{
 		flow.HandLoader: "Hold BOOT, press EN (reset), let go of BOOT.",
 		flow.HandApp:    "Press EN (reset) once.",
@@ -50,14 +56,17 @@ var english = language{
 	noFailures: "no failures", failed: "failed %[1]d", setAside: "set aside %[1]d",
 	hsm: "HSM", ledger: "ledger", disk: "disk", head: "head", fault: "NO NEW DEVICE IS STARTED: %[1]s",
 	serialNext: "Serial for the next device:", serialFor: "Serial for slot %[1]s:", bound: "Serial %[1]s belongs to slot %[2]s.",
-	boundNext: "Serial %[1]s is for the next device: plug it in.", scanEmpty: "scan it now",
-	tooSmall: "Make the window larger.", more: "slots %[1]d to %[2]d of %[3]d",
+	boundNext: "%[1]s. Plug the device in (%[2]s takes the number back).", scanEmpty: "scan it now",
+	serialShape: "%[1]s is no serial number of this job. Scan again.", serialTaken: "%[1]s belongs to %[2]s already. Scan another one.",
+	serialGiven: "%[1]s was scanned for another device. Scan another one.", serialPending: "%[1]s waits for the next device: plug it in, or press %[2]s.",
+	serialUnasked: "Nobody asks for %[1]s any more. Scan again.",
+	tooSmall:      "Make the window larger.", more: "slots %[1]d to %[2]d of %[3]d",
 
 	kAck: "seen", kSelect: "choose slot", kDetails: "details", kRetry: "try again", kMute: "mute", kSound: "sound on",
 	kHistory: "history", kPause: "pause", kGoOn: "go on", kHelp: "help", kQuit: "quit", kBack: "back", kOK: "OK",
 	kChoose: "choose", kTab: "next page", kScroll: "scroll", kErase: "erase", kFaster: "faster", kSlower: "slower",
 	kNext: "next result", kLeave: "leave", kSure: "yes, stop the line",
-	kMended: "the cause is found, go on",
+	kDismiss: "will not come back", kMended: "the cause is found, go on",
 
 	chooseJob: "Which job?", askOperator: "Who works at this station?", operatorHow: "Scan your badge or type your ID, then press Enter.",
 	askPIN: "PIN of the key token", pinHow: "Type it, then press Enter. It is not shown.", wait: "Please wait.",

@@ -45,7 +45,13 @@ var chinese = language{
 	},
 
 	passed: "已封装。", already: "以前已封装，一切正常。", remove: "请取出设备。",
-	free: "已取出。可以放入下一个设备。", ready: "就绪", empty: "空", plugIn: "请放入设备。",
+	free: "已取出。可以放入下一个设备。", taken: "已取出。",
+	putBack: "请放回。", putBackMAC: "请把 %[1]s 放回。", owed: "待放回：%[1]s", nextByHand: "然后下一个：%[1]s",
+	shorts: map[record.Verdict]string{
+		record.Pass: "请取出。", record.Retry: "请放回。", record.Scrap: "放报废箱。", record.Quarantine: "请放一边。",
+		record.Station: "请叫工程师。",
+	},
+	scanShort: "请扫描", scanLater: "等待扫描", scanAfter: "稍后扫描：先扫槽 %[1]s。", ready: "就绪", empty: "空", plugIn: "请放入设备。",
 	hands: map[flow.Hand]string{
 		flow.HandLoader: "请按住 BOOT，按一下 EN（复位），再松开 BOOT。",
 		flow.HandApp:    "请按一下 EN（复位）。",
@@ -63,14 +69,17 @@ var chinese = language{
 	noFailures: "无失败", failed: "失败 %[1]d", setAside: "隔离 %[1]d",
 	hsm: "密钥令牌", ledger: "账本", disk: "磁盘", head: "账本头", fault: "不开始新设备：%[1]s",
 	serialNext: "下一个设备的序列号：", serialFor: "槽 %[1]s 的序列号：", bound: "序列号 %[1]s 已绑定到槽 %[2]s。",
-	boundNext: "序列号 %[1]s 用于下一个设备：请放入。", scanEmpty: "请扫描",
-	tooSmall: "请放大窗口。", more: "槽 %[1]d 到 %[2]d，共 %[3]d",
+	boundNext: "%[1]s：请放入设备（%[2]s 取消此序列号）。", scanEmpty: "请扫描",
+	serialShape: "%[1]s 不是本任务的序列号，请重新扫描。", serialTaken: "%[1]s 已属于 %[2]s，请扫描另一个。",
+	serialGiven: "%[1]s 已为另一个设备扫描过，请扫描另一个。", serialPending: "%[1]s 正等待下一个设备：请放入设备，或按 %[2]s。",
+	serialUnasked: "已不需要 %[1]s，请重新扫描。",
+	tooSmall:      "请放大窗口。", more: "槽 %[1]d 到 %[2]d，共 %[3]d",
 
 	kAck: "已看到", kSelect: "选槽", kDetails: "详情", kRetry: "再试", kMute: "静音", kSound: "开声音",
 	kHistory: "历史", kPause: "暂停", kGoOn: "继续", kHelp: "帮助", kQuit: "退出", kBack: "返回", kOK: "确定",
 	kChoose: "选择", kTab: "下一页", kScroll: "滚动", kErase: "清除", kFaster: "加快", kSlower: "减慢",
 	kNext: "下一结果", kLeave: "离开", kSure: "是，停止生产线",
-	kMended: "原因已找到，继续",
+	kDismiss: "不再放回", kMended: "原因已找到，继续",
 
 	chooseJob: "选择哪个任务？", askOperator: "谁在本工位工作？", operatorHow: "请扫描工牌或输入工号，然后按回车。",
 	askPIN: "密钥令牌的 PIN", pinHow: "请输入后按回车。输入内容不显示。", wait: "请稍候。",

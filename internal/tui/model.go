@@ -39,6 +39,7 @@ type Model struct {
 	checking          bool            // Health has been asked and has not answered
 	unseen            map[string]bool // failures that nobody has acknowledged
 	serial            string          // typed or scanned so far
+	pending, taken    string          // serials: that waits for the next device, that a device got last
 	notice            notice
 	err               error
 }
@@ -127,8 +128,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case stopMsg:
 		return m, m.stop()
 	case noticeMsg:
-		m.notice = notice{clean(msg.text), msg.bad, m.now.Add(noticeTime)}
-		return m, m.ring(msg.bad)
+		return m, m.note(msg.text, msg.bad)
+	case scannedMsg:
+		return m, m.scanned(msg)
 	case tea.KeyMsg:
 		return m, m.press(msg)
 	}
@@ -138,6 +140,12 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
+// note shows a short message for a while.
+func (m *Model) note(text string, bad bool) tea.Cmd {
+	m.notice = notice{clean(text), bad, m.now.Add(noticeTime)}
+	return m.ring(bad)
+}
+
 // fold takes what the line tells.
 func (m *Model) fold(events ...flow.Event) tea.Cmd {
 	var results, bad bool
@@ -145,6 +153,11 @@ func (m *Model) fold(events ...flow.Event) tea.Cmd {
 		e = cleanEvent(e)
 		busy := e.Slot != "" && m.status.Slot(e.Slot).Busy
 		m.status.Apply(e)
+		if e.Serial != "" {
+			if m.taken = e.Serial; m.pending == e.Serial {
+				m.pending = ""
+			}
+		}
 		switch e.Event {
 		case flow.StepStarted:
 			if !busy {

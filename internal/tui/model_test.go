@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -55,7 +56,8 @@ func TestLastResultStays(t *testing.T) {
 	send(m, started("1"), failed("1"))
 	mustShow(t, m, "E-DEAF", "RX contact")
 	send(m, flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
-	mustShow(t, m, "E-DEAF", "does not hear", "Ready for the next device")
+	mustShow(t, m, "E-DEAF", "does not hear", "Put it back.")
+	mustHide(t, m, "Ready for the next device")
 	mustHide(t, m, "RX contact")
 	send(m, started("1"))
 	mustShow(t, m, "Connect")
@@ -277,7 +279,11 @@ func TestScanToBind(t *testing.T) {
 	send(m, anyLine(1), tickMsg(morning))
 	mustShow(t, m, "Serial for the next device: scan it now", "F10  quit")
 	press(m, "p", "q", "r", "1", "backspace", "7", "enter") // letters are a serial number here
-	mustShow(t, m, "Serial pqr7 is for the next device")
+	mustShow(t, m, "pqr7. Plug the device in (Esc takes the number back).")
+	send(m, tickMsg(morning.Add(time.Hour)))
+	mustShow(t, m, "pqr7. Plug the device in") // for as long as it waits
+	send(m, flow.Event{Time: morning, Event: flow.StepDone, Slot: "1", Step: bindStep, Serial: "pqr7"})
+	mustHide(t, m, "pqr7. Plug")
 	ask := started("2")
 	ask.Step = bindStep
 	send(m, ask)
@@ -298,22 +304,73 @@ func TestScanToBind(t *testing.T) {
 	mustShow(t, m, "Stop the line?")
 }
 
-// The slot that has waited longest gets the number, unless one is chosen.
-func TestScanGoesToTheChosenSlot(t *testing.T) {
-	var slots []string
-	m := screen(t, Config{Scan: func(slot, _ string) error { slots = append(slots, slot); return nil }}, 100, 24)
-	for i, name := range []string{"1", "2", "3"} {
-		e := started(name)
-		e.Step, e.Time = bindStep, morning.Add(time.Duration(10-i)*time.Second)
-		if name == "1" {
-			e.Step = "flash"
+// One slot asks, with its name; the others say that they wait for their turn,
+// in the order of the fixture, whatever slot is chosen.
+func TestOneSlotAsksForItsSerial(t *testing.T) {
+	for _, size := range [][2]int{{100, 40}, {80, 24}, {40, 16}} {
+		var slots []string
+		m := screen(t, Config{Scan: func(slot, _ string) error { slots = append(slots, slot); return nil }}, size[0], size[1])
+		send(m, flow.Event{Time: morning, Event: flow.LineReady, Slots: []string{"1", "2", "3", "4"}})
+		for i, name := range []string{"1", "2", "3", "4"} {
+			e := started(name)
+			e.Step, e.Time = bindStep, morning.Add(time.Duration(10-i)*time.Second)
+			if name == "1" {
+				e.Step = "flash"
+			}
+			send(m, e)
 		}
-		send(m, e)
+		for _, want := range []string{"2", "3", "4"} {
+			frame := m.View()
+			if n := strings.Count(frame, m.lang.scanNow[:8]) + strings.Count(frame, m.lang.scanShort); n < 1 || !strings.Contains(frame, "Serial for slot "+want+":") {
+				t.Errorf("slot %s does not ask:\n%s", want, frame)
+			}
+			if n := strings.Count(frame, m.lang.scanNow); n > 1 {
+				t.Errorf("%d slots ask:\n%s", n, frame)
+			}
+			press(m, "right", "a", "enter")
+			done := started(want)
+			done.Step = "key"
+			send(m, done)
+		}
+		if strings.Join(slots, ",") != "2,3,4" {
+			t.Errorf("got %v", slots)
+		}
 	}
-	press(m, "a", "enter", "right", "a", "enter")
-	if strings.Join(slots, ",") != "3,2" {
-		t.Errorf("got %v, want 3 (waits longest), then 2 (chosen)", slots)
+}
+
+// A device that can go on is asked back by its MAC until it is back, in any
+// slot, or dismissed; nothing says that the slot is ready for another one.
+func TestADeviceIsAskedBack(t *testing.T) {
+	mac := [6]byte{0x24, 0x0a, 0xc4, 1, 2, 3}
+	fail, gone := failed("1"), flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"}
+	fail.MAC = mac
+	for _, cfg := range []Config{{}, {Language: "zh"}} {
+		m := screen(t, cfg, 120, 24)
+		send(m, started("1"), fail, gone)
+		mustShow(t, m, fmt.Sprintf(m.lang.putBackMAC, "24:0a:c4:01:02:03"), m.lang.kDismiss)
+		mustHide(t, m, m.lang.free)
+		send(m, started("1")) // another one
+		mustShow(t, m, fmt.Sprintf(m.lang.owed, "24:0a:c4:01:02:03"))
+		back := started("2")
+		back.MAC = mac
+		send(m, back)
+		mustHide(t, m, fmt.Sprintf(m.lang.owed, "24:0a:c4:01:02:03"))
+		send(m, passed("1"))
+		send(m, started("1"), fail, gone)
+		press(m, "x")
+		mustShow(t, m, m.lang.free)
+		mustHide(t, m, m.lang.kDismiss)
 	}
+}
+
+// A line that starts nothing asks for nothing.
+func TestNothingIsReadyWhileTheLineIsHalted(t *testing.T) {
+	m := screen(t, Config{}, 120, 24)
+	send(m, started("1"), passed("1"), flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
+	mustShow(t, m, m.lang.free)
+	send(m, flow.Event{Time: morning, Event: flow.LineHalted, Code: "E-HSM", Message: "m", Action: "a"})
+	mustShow(t, m, "NO NEW DEVICE", m.lang.taken)
+	mustHide(t, m, "Ready for the next device", m.lang.plugIn)
 }
 
 func TestStoppedFromOutside(t *testing.T) {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,26 +27,40 @@ func (m *Model) scan(msg tea.KeyMsg) tea.Cmd {
 			m.serial = string(r[:len(r)-1])
 		}
 	case tea.KeyEsc:
-		m.serial = ""
+		return m.takeBack()
 	case tea.KeyEnter, tea.KeyTab:
 		return m.bindSerial()
 	}
 	return nil
 }
 
-// waiting is the slot that wants a serial number: the chosen one, or the one
-// that has waited longest.
-func (m *Model) waiting() *flow.SlotStatus {
-	if s := m.slot(); s != nil && toneOf(s) == scanning {
-		return s
+// takeBack erases what was typed, or else takes back the serial number that
+// waits for the next device.
+func (m *Model) takeBack() tea.Cmd {
+	unscan := m.cfg.Unscan
+	if m.serial != "" || m.pending == "" || unscan == nil {
+		m.serial = ""
+		return nil
 	}
-	var first *flow.SlotStatus
+	m.pending = ""
+	return func() tea.Msg { unscan(); return nil }
+}
+
+// waiting is the one slot that asks for a serial number: the first of the
+// fixture among those that want one. The others wait for their turn.
+func (m *Model) waiting() *flow.SlotStatus {
 	for _, s := range m.status.Slots {
-		if toneOf(s) == scanning && (first == nil || s.StepStarted.Before(first.StepStarted)) {
-			first = s
+		if toneOf(s) == scanning {
+			return s
 		}
 	}
-	return first
+	return nil
+}
+
+// scannedMsg is what became of a serial number.
+type scannedMsg struct {
+	slot, serial string
+	err          error
 }
 
 func (m *Model) bindSerial() tea.Cmd {
@@ -54,27 +69,56 @@ func (m *Model) bindSerial() tea.Cmd {
 	if serial == "" {
 		return nil
 	}
-	slot, said := "", fmt.Sprintf(m.lang.boundNext, serial)
+	slot := ""
 	if s := m.waiting(); s != nil {
-		slot, said = s.Name, fmt.Sprintf(m.lang.bound, serial, s.Name)
+		slot = s.Name
 	}
 	scan := m.cfg.Scan
-	return func() tea.Msg {
-		if err := scan(slot, serial); err != nil {
-			return noticeMsg{err.Error(), true}
-		}
-		return noticeMsg{text: said}
-	}
+	return func() tea.Msg { return scannedMsg{slot, serial, scan(slot, serial)} }
 }
 
-// serialLine is where a scanned number appears.
+// scanned tells what became of a serial number.
+func (m *Model) scanned(msg scannedMsg) tea.Cmd {
+	switch {
+	case msg.err != nil:
+		return m.note(m.serialFault(msg.err), true)
+	case msg.slot != "":
+		return m.note(fmt.Sprintf(m.lang.bound, msg.serial, msg.slot), false)
+	}
+	if m.pending = msg.serial; m.taken == msg.serial { // a device was quicker
+		m.pending = ""
+	}
+	return nil
+}
+
+// serialFault is what is wrong with a serial number, in this language.
+func (m *Model) serialFault(err error) string {
+	var fault *flow.SerialError
+	if !errors.As(err, &fault) {
+		return err.Error()
+	}
+	words := map[flow.SerialFault]string{
+		flow.SerialShape:   fmt.Sprintf(m.lang.serialShape, fault.Serial),
+		flow.SerialTaken:   fmt.Sprintf(m.lang.serialTaken, fault.Serial, fault.Owner),
+		flow.SerialGiven:   fmt.Sprintf(m.lang.serialGiven, fault.Serial),
+		flow.SerialPending: fmt.Sprintf(m.lang.serialPending, fault.Other, m.lang.esc),
+		flow.SerialUnasked: fmt.Sprintf(m.lang.serialUnasked, fault.Serial),
+	}
+	return words[fault.Why]
+}
+
+// serialLine is where a scanned number appears, or the one that waits.
 func (m *Model) serialLine() string {
 	prompt := m.lang.serialNext
 	if s := m.waiting(); s != nil {
 		prompt = fmt.Sprintf(m.lang.serialFor, s.Name)
 	}
 	text := m.style.bold.s(m.serial) + m.style.key.s(" ")
-	if m.serial == "" {
+	switch {
+	case m.serial != "":
+	case m.pending != "":
+		text = m.style.bold.s(fmt.Sprintf(m.lang.boundNext, clean(m.pending), m.lang.esc))
+	default:
 		text = m.style.dim.s(m.lang.scanEmpty)
 	}
 	return fit(" "+prompt+" "+text, m.width)

@@ -36,7 +36,7 @@ func (m *Model) strip(s *flow.SlotStatus, w, h int, chosen bool) []string {
 		first = fit(cut(state, w-width(right), m.style.signs.ellipsis)+right, w)
 	}
 	p := st.strong
-	if t == idle || t == working || t == scanning || s.Removed {
+	if t == idle || t == working || t == scanning && s != m.waiting() || s.Removed {
 		p = m.style.bold
 	}
 	lines := []string{p.s(first) + " "}
@@ -55,6 +55,10 @@ func (m *Model) stripState(s *flow.SlotStatus, st toneStyle) string {
 		return st.sign + " " + pick(m.ready(), m.lang.ready, m.lang.empty)
 	case t == held:
 		return "! " + m.lang.holdShort
+	case t == scanning && s == m.waiting():
+		return st.sign + " " + m.lang.scanShort
+	case t == scanning:
+		return m.style.tone[working].sign + " " + m.lang.scanLater
 	case s.Busy:
 		return st.sign + " " + m.lang.stepTitle(s.Step, s.Title)
 	}
@@ -79,8 +83,10 @@ func (m *Model) stripMore(s *flow.SlotStatus, w int) []string {
 	case s.Busy && s.Total > 0:
 		lines = append(lines, m.bar(s, w-6)+" "+m.far(s))
 	case !s.Busy && s.Verdict != "":
-		if _, action := m.say(s); toneOf(s) != pass && !s.Removed {
-			lines = append(lines, "  "+cut(action, w-2, m.style.signs.ellipsis))
+		if _, action := m.say(s); toneOf(s) != pass && (!s.Removed || m.status.Owes(s.MAC)) {
+			for _, text := range m.do(s, action, w-2, 1) {
+				lines = append(lines, "  "+text)
+			}
 		}
 	}
 	if !s.MAC.IsZero() {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"station/internal/flow"
+	"station/internal/record"
 )
 
 // roomy is the height of a tile's inside from which the small print counts as
@@ -21,7 +22,7 @@ func (m *Model) insideVerdict(s *flow.SlotStatus, w, h int) []line {
 	}
 	sentence, action := m.say(s)
 	room := h - 1 // the word
-	do := wrap(action, w, max(1, min(room, (room+1)/2)), m.style.signs.ellipsis)
+	do := m.do(s, action, w, max(1, min(room, (room+1)/2)))
 	what := wrap(sentence, w, room-len(do), m.style.signs.ellipsis)
 	text := asLines(what, line{center: true, rank: 2})
 	text = append(text, asLines(do, line{paint: strong, center: true, rank: 1})...)
@@ -46,13 +47,38 @@ func (m *Model) say(s *flow.SlotStatus) (sentence, action string) {
 	switch {
 	case m.unseen[s.Name]:
 		action += " " + fmt.Sprintf(m.lang.ackNow, m.lang.space)
+	case m.status.Owes(s.MAC):
+		action = fmt.Sprintf(m.lang.putBackMAC, s.MAC)
+	case s.Removed && s.Verdict == record.Retry && s.MAC.IsZero():
+		action = m.lang.putBack
+	case s.Removed && m.ready():
+		action = strings.TrimSpace(m.lang.free + " " + m.hand(s))
 	case s.Removed:
-		action = m.lang.free
-		if hand := m.hand(s); hand != "" {
-			action += " " + hand
-		}
+		action = m.lang.taken
+	case m.ready() && m.hand(s) != "": // nobody can tell when it is taken out
+		action += " " + fmt.Sprintf(m.lang.nextByHand, m.hand(s))
 	}
 	return sentence, action
+}
+
+// short is what to do in the fewest words, for where the sentence does not fit:
+// "put it back" and "take it out" must not be cut to look alike.
+func (m *Model) short(s *flow.SlotStatus) string {
+	switch {
+	case m.status.Owes(s.MAC), s.Code == "E-CLOSED" && !s.Removed:
+		return m.lang.shorts[record.Retry]
+	case s.Removed:
+		return m.lang.taken
+	}
+	return m.lang.shorts[s.Verdict]
+}
+
+// do is the action in at most n lines of w cells, whole or in its short form.
+func (m *Model) do(s *flow.SlotStatus, action string, w, n int) []string {
+	if lines := wrap(action, w, n+1, ""); len(lines) <= n {
+		return lines
+	}
+	return wrap(m.short(s), w, n, m.style.signs.ellipsis)
 }
 
 func asLines(texts []string, like line) []line {

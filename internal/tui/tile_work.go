@@ -18,7 +18,7 @@ func (m *Model) insideWork(s *flow.SlotStatus, w, h int) []line {
 		lines = asLines(wrap(m.lang.waits, w, 3, m.style.signs.ellipsis), line{paint: m.style.bold, center: true})
 	}
 	if !s.Held && s.Total > 0 {
-		for _, text := range big(fmt.Sprintf("%d%%", s.Percent), w, min(h-belowWarning, 7), m.style.ascii) {
+		for _, text := range big(strings.ReplaceAll(fmt.Sprintf("%3d%%", s.Percent), " ", "_"), w, min(h-belowWarning, 7), m.style.ascii) {
 			lines = append(lines, line{text: text, paint: m.style.bar, center: true, rank: 6})
 		}
 	}
@@ -42,10 +42,19 @@ func (m *Model) named(s *flow.SlotStatus, w int) bool {
 }
 
 func (m *Model) insideScan(s *flow.SlotStatus, w, h int) []line {
+	first := m.waiting()
+	if s != first {
+		text := fmt.Sprintf(m.lang.scanAfter, first.Name)
+		return ranked(asLines(wrap(text, w, 3, m.style.signs.ellipsis), line{paint: m.style.dim, center: true}), h)
+	}
 	st := m.style.tone[scanning]
-	lines := []line{{text: st.sign + " " + m.lang.stepTitle(s.Step, s.Title), paint: m.style.bold, center: true}}
+	lines := asLines(big(s.Name+" SCAN", w, h-3, m.style.ascii), line{paint: st.edge, center: true})
+	if lines == nil {
+		lines = []line{{text: s.Name + " " + st.sign + " " + m.lang.scanShort, paint: st.strong, center: true}}
+	}
+	lines = append(lines, line{rank: 9})
 	for _, text := range wrap(m.lang.scanNow, w, 2, m.style.signs.ellipsis) {
-		lines = append(lines, line{text: text, center: true, rank: 1})
+		lines = append(lines, line{text: text, paint: m.style.bold, center: true, rank: 1})
 	}
 	return ranked(lines, h)
 }
@@ -86,7 +95,7 @@ func (m *Model) stepLine(s *flow.SlotStatus, w int) string {
 // other step has taken.
 func (m *Model) far(s *flow.SlotStatus) string {
 	if s.Total > 0 {
-		return fmt.Sprintf("%d %%", s.Percent)
+		return fmt.Sprintf("%3d %%", s.Percent)
 	}
 	return clock(max(m.now.Sub(s.StepStarted), 0))
 }

@@ -77,7 +77,7 @@ func TestWhatAHandHasToDo(t *testing.T) {
 		mustHide(t, m, texts[flow.HandApp], texts[flow.HandLoader])
 		send(m, passed("1"))
 		wanted = flow.HandLoader
-		mustHide(t, m, texts[flow.HandLoader]) // the next one comes later
+		mustShow(t, m, m.lang.remove, texts[flow.HandLoader]) // nobody can tell when it is out
 		send(m, flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
 		mustShow(t, m, texts[flow.HandLoader])
 	}
