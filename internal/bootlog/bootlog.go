@@ -6,6 +6,9 @@
 // Texts are matched by tag and keyword only, since ESP-IDF changes the rest of
 // its lines between versions. Absence of a line is never proof of anything but
 // its absence: a quiet bootloader says nothing about flash encryption.
+//
+// A console may hold several starts. The last one counts, and within it the
+// texts of ROM and bootloader count only while these run.
 package bootlog
 
 import (
@@ -19,7 +22,7 @@ import (
 type Report struct {
 	ROM      int       // year of the mask ROM: 2016 (revisions 0 to 2), 2019 (revision 3), 0 not seen
 	Resets   []Reset   // in order
-	Findings []Finding // one per code, in order of their first line
+	Findings []Finding // of the last start that has any: one per code, in order of their first line
 
 	// How far any boot of the log came, in the order in which a good one passes.
 	Entry       bool   // the ROM started the second-stage bootloader
@@ -30,6 +33,8 @@ type Report struct {
 	AppStarted  bool   // which printed its first line
 	Version     string // that the application gives itself; "" where it says none
 
+	Failed           bool // ROM or bootloader found a fault in the last start
+	Decided          bool // the last start failed as the one before it, or its ROM says the same again and again
 	Loop             bool // three resets or more without a start of the application between them
 	DownloadMode     bool // the chip waits in its serial loader
 	DownloadDisabled bool // the chip refused to enter its serial loader: a fuse is burned
@@ -60,16 +65,19 @@ type Finding struct {
 	Meaning string // one sentence each
 	Cause   string
 	Action  string
-	Fatal   bool // this boot cannot become good
+	Fatal   bool // this start cannot become good
+	before  bool // it is of the ROM or the bootloader
 }
 
 // Fault is the first fatal finding: later ones are mostly its consequences.
-func (r Report) Fault() (Finding, bool) {
-	i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Fatal })
+func (r Report) Fault() (Finding, bool) { return fault(r.Findings) }
+
+func fault(found []Finding) (Finding, bool) {
+	i := slices.IndexFunc(found, func(f Finding) bool { return f.Fatal })
 	if i < 0 {
 		return Finding{}, false
 	}
-	return r.Findings[i], true
+	return found[i], true
 }
 
 // Found reports whether the log has the finding.
@@ -79,38 +87,20 @@ func (r Report) Found(code string) bool {
 
 // Parse reads a console. A last line without its end counts.
 func Parse(log []byte) Report {
-	p := parser{}
-	for line := range lines(log) {
-		p.line(line)
-	}
-	return p.report()
+	w := NewWatch("")
+	w.Add(log)
+	return w.Report()
 }
 
-// Marker looks for a product's own ready line and returns it. Only lines
-// printed since the last reset count, so that a device which says that it is
-// ready and then restarts is not taken for a good one. An empty marker is
-// found when the application prints anything.
+// Marker looks for a product's own ready line and returns it. Only the last
+// start counts, so that a device which says that it is ready and then restarts
+// is not taken for a good one; and only one in which neither the ROM nor the
+// bootloader found a fault. What the two print is no marker. An empty marker
+// is found when the application prints anything.
 func Marker(log []byte, marker string) (line string, found bool) {
-	m := mark{want: marker}
-	for l := range lines(log) {
-		m.line(l)
-	}
-	return m.at, m.found
-}
-
-type mark struct {
-	want, at string
-	found    bool
-}
-
-func (m *mark) line(l string) {
-	switch {
-	case strings.Contains(l, "rst:0x"):
-		m.at, m.found = "", false
-	case m.found:
-	case m.want == "" && isApp(l), m.want != "" && strings.Contains(l, m.want):
-		m.at, m.found = trim(l), true
-	}
+	w := NewWatch(marker)
+	w.Add(log)
+	return w.Marker()
 }
 
 type parser struct {
@@ -118,6 +108,18 @@ type parser struct {
 	pending int  // resets since the application last started
 	spoke   bool // something besides banner and reset lines was printed
 	last    string
+
+	phase    phase     // of the line being looked at
+	after    phase     // of those after it, where it ends its phase
+	fresh    bool      // nothing but a banner or a reset was printed in this start,
+	wasReset bool      // and a reset was
+	found    []Finding // of this start
+	again    bool      // this start has the fault of the start before it
+	bad      string    // fault of the start before this one
+	rest     int       // lines alike that followed the last one
+
+	want, at string
+	ready    bool // the marker was seen in this start
 }
 
 var (
@@ -126,25 +128,75 @@ var (
 	appOffset = regexp.MustCompile(`Loaded app from partition at offset 0x([0-9a-fA-F]{1,8})`)
 )
 
-func (p *parser) line(l string) {
-	if l == p.last { // a ROM that finds no bootloader repeats itself for ever
+// line takes one line; its first bytes are known where a long one was cut.
+func (p *parser) line(whole string, carried int) {
+	l := whole[carried:]
+	rom := banner(l)
+	reset := resetLine.FindStringSubmatch(l)
+	if l == p.last && reset == nil { // a ROM that finds no bootloader repeats itself for ever
+		p.rest++
+		p.again = p.again || p.rest >= enough && len(p.found) > 0
 		return
 	}
-	p.last = l
-	rom := banner(l)
+	p.last, p.rest = l, 0
 	p.r.ROM = max(p.r.ROM, rom)
-	if m := resetLine.FindStringSubmatch(l); m != nil {
-		p.reset(m)
+	if rom != 0 || reset != nil {
+		p.start(reset != nil)
+	}
+	if reset != nil {
+		p.reset(reset)
 		return
 	}
 	if rom != 0 {
 		return
 	}
+	p.fresh = false
 	p.spoke = p.spoke || strings.TrimSpace(l) != ""
-	p.progress(l)
-	if f, ok := find(l); ok {
+	tag := tagOf(l)
+	p.move(l, tag)
+	p.progress(l, tag)
+	if f, ok := find(l, tag, p.phase); ok {
 		p.add(f)
 	}
+	p.mark(whole, tag)
+	if p.after != unknown {
+		p.phase, p.after = p.after, unknown
+	}
+}
+
+// enough is how often a ROM says the same before nothing else is to come.
+const enough = 3
+
+// start begins another start; a banner and its reset line are one.
+func (p *parser) start(reset bool) {
+	if p.fresh && !(p.wasReset && reset) {
+		p.wasReset = reset
+		return
+	}
+	p.wasReset = reset
+	if !p.fresh { // a start that a reset ended before it said anything is none
+		p.bad = ""
+	}
+	if f, bad := fault(p.found); bad {
+		p.bad = f.Code
+	}
+	p.phase, p.after, p.fresh, p.found, p.again = inROM, unknown, true, nil, false
+	p.at, p.ready = "", false
+}
+
+// mark looks for the marker.
+func (p *parser) mark(l, tag string) {
+	if p.ready || p.faultBefore() || p.phase != inApp && (isROM(l) || isBootTag(tag)) {
+		return
+	}
+	if p.want == "" && isApp(l) || p.want != "" && strings.Contains(l, p.want) {
+		p.at, p.ready = trim(l), true
+	}
+}
+
+// faultBefore reports a fault of this start's ROM or bootloader.
+func (p *parser) faultBefore() bool {
+	return slices.ContainsFunc(p.found, func(f Finding) bool { return f.Fatal && f.before })
 }
 
 func (p *parser) reset(m []string) {
@@ -156,7 +208,6 @@ func (p *parser) reset(m []string) {
 	}
 	p.r.Resets = append(p.r.Resets, s)
 	p.pending++
-	p.r.Loop = p.r.Loop || p.pending >= 3
 	p.r.DownloadMode = p.r.DownloadMode || s.Download()
 	if s.Code == brownoutReset {
 		p.r.Brownout = true
@@ -165,10 +216,10 @@ func (p *parser) reset(m []string) {
 	p.last = "" // equal lines after another reset count again
 }
 
-func (p *parser) progress(l string) {
+func (p *parser) progress(l, tag string) {
 	r := &p.r
 	switch {
-	case strings.Contains(l, "entry 0x"):
+	case p.phase <= inROM && strings.Contains(l, "entry 0x"):
 		r.Entry = true
 	case strings.Contains(l, "boot:") && strings.Contains(l, "2nd stage bootloader"):
 		r.SecondStage = true
@@ -183,15 +234,17 @@ func (p *parser) progress(l string) {
 	case isApp(l):
 		r.AppStarted = true
 		p.pending = 0
-	case strings.Contains(l, "waiting for download"):
+	case p.phase <= inROM && strings.Contains(l, "waiting for download"):
 		r.DownloadMode = true
-	case strings.Contains(l, "Download mode is disabled"):
+	case p.phase <= inROM && strings.Contains(l, "Download mode is disabled"):
 		r.DownloadDisabled = true
 	case strings.Contains(l, "Brownout detector was triggered"):
 		r.Brownout = true
 	}
-	if _, version, ok := strings.Cut(l, "App version:"); ok {
-		r.Version = strings.TrimSpace(version)
+	if tag == "cpu_start" || tag == "app_init" {
+		if _, version, ok := strings.Cut(l, tag+": App version:"); ok {
+			r.Version = strings.TrimSpace(version)
+		}
 	}
 	if m := plainLeft.FindStringSubmatch(l); m != nil {
 		left, _ := strconv.Atoi(m[1])
@@ -200,13 +253,21 @@ func (p *parser) progress(l string) {
 }
 
 func (p *parser) add(f Finding) {
-	if !p.r.Found(f.Code) {
-		p.r.Findings = append(p.r.Findings, f)
+	if slices.ContainsFunc(p.found, func(g Finding) bool { return g.Code == f.Code }) {
+		return
 	}
+	p.found = append(p.found, f)
+	p.again = p.again || f.Fatal && f.Code == p.bad
+	p.r.Findings = p.found // of the last start that has any
 }
 
 // report adds what only the whole log tells.
 func (p *parser) report() Report {
+	p.r.Loop = p.pending >= 3
+	p.r.Failed, p.r.Decided = p.faultBefore(), p.again
+	if len(p.found) == 0 && p.phase == inApp { // faults of an earlier start's ROM or bootloader are over
+		p.r.Findings = slices.DeleteFunc(slices.Clone(p.r.Findings), func(f Finding) bool { return f.before })
+	}
 	if _, bad := p.r.Fault(); p.r.Loop && !bad {
 		last := p.r.Resets[len(p.r.Resets)-1]
 		code := "reset-loop"
@@ -227,14 +288,4 @@ func banner(l string) int {
 		return 2019
 	}
 	return 0
-}
-
-// isApp recognises the first lines of an ESP-IDF application by their tags.
-func isApp(l string) bool {
-	for _, tag := range []string{"cpu_start:", "app_init:", "main_task:", "heap_init:", "app_main:"} {
-		if strings.Contains(l, tag) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,53 +1,39 @@
 package bootlog
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
-// Watch is Parse and Marker for a console that still goes on: each line is
+// Watch is Parse and Marker for a console that still goes on: each byte is
 // looked at once, however small the pieces in which it comes.
 type Watch struct {
-	p    parser
-	m    mark
-	tail []byte // of the line that has no end yet
+	l liner
+	p parser
 }
 
 // NewWatch looks for the marker as Marker does.
-func NewWatch(marker string) *Watch { return &Watch{m: mark{want: marker}} }
-
-// noise is a line that is none: it is not kept until it ends.
-const noise = 4 * maxLine
+func NewWatch(marker string) *Watch { return &Watch{p: parser{want: marker}} }
 
 // Add takes the next piece of the console.
 func (w *Watch) Add(piece []byte) {
-	w.tail = append(w.tail, piece...)
-	end := bytes.LastIndexAny(w.tail, "\r\n") + 1
-	if len(w.tail)-end > noise {
-		end = len(w.tail)
+	for _, b := range piece {
+		w.l.add(b, w.p.line)
 	}
-	for line := range lines(w.tail[:end]) {
-		w.p.line(line)
-		w.m.line(line)
+}
+
+// now is the parser with the line that has no end yet.
+func (w *Watch) now() *parser {
+	p := w.p
+	p.r.Resets, p.r.Findings, p.found = slices.Clone(p.r.Resets), slices.Clone(p.r.Findings), slices.Clone(p.found)
+	if len(w.l.line) > w.l.carried {
+		p.line(string(w.l.line), w.l.carried)
 	}
-	w.tail = append(w.tail[:0], w.tail[end:]...)
+	return &p
 }
 
 // Report is what Parse says of everything so far.
-func (w *Watch) Report() Report {
-	p := w.p
-	p.r.Resets, p.r.Findings = slices.Clone(p.r.Resets), slices.Clone(p.r.Findings)
-	for line := range lines(w.tail) {
-		p.line(line)
-	}
-	return p.report()
-}
+func (w *Watch) Report() Report { return w.now().report() }
 
 // Marker is what Marker says of everything so far.
 func (w *Watch) Marker() (line string, found bool) {
-	m := w.m
-	for line := range lines(w.tail) {
-		m.line(line)
-	}
-	return m.at, m.found
+	p := w.now()
+	return p.at, p.ready
 }

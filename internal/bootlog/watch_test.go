@@ -42,8 +42,11 @@ func TestWatchForgets(t *testing.T) {
 		w.Add(bytes.Repeat([]byte{0xff}, 100))
 	}
 	w.Add([]byte("\nrst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n"))
-	if len(w.tail) != 0 || cap(w.tail) > 1<<16 || len(w.Report().Resets) != 1 {
-		t.Errorf("%d bytes kept of room for %d, %+v", len(w.tail), cap(w.tail), w.Report())
+	for range 1000 {
+		w.Add(bytes.Repeat([]byte{'x'}, 100))
+	}
+	if cap(w.l.line) > 1<<12 || cap(w.l.rune) > 64 || len(w.Report().Resets) != 1 {
+		t.Errorf("room for %d and %d bytes, %+v", cap(w.l.line), cap(w.l.rune), w.Report())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"station/internal/bootlog"
@@ -22,6 +23,8 @@ func boot(ctx context.Context, s *Session) error {
 	timeout := time.Duration(s.Job.Boot.Timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	early := &giveUp{cancel: cancel}
+	defer early.stop()
 	s.inLoader = false
 	begin := time.Now()
 	watch, seen := bootlog.NewWatch(s.Job.Boot.Marker), 0
@@ -29,11 +32,13 @@ func boot(ctx context.Context, s *Session) error {
 		watch.Add(log[seen:])
 		seen = len(log)
 		_, found := watch.Marker()
-		return found || decided(watch.Report())
+		report := watch.Report()
+		early.see(report)
+		return found || decided(report)
 	})
 	seconds := time.Since(begin).Seconds()
 	s.console = log
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !early.done() {
 		return err
 	}
 	line, found := watch.Marker()
@@ -71,11 +76,46 @@ func lastBoot(ctx context.Context, s *Session) error {
 	}
 }
 
-// decided reports that waiting longer cannot turn the boot into a good one.
+// decided reports that waiting longer cannot turn the boot into a good one: a
+// fault of one start may be the supply that rose, of two it is the device's.
 func decided(r bootlog.Report) bool {
-	_, bad := r.Fault()
-	return bad || r.Loop || r.Brownout
+	return r.Decided || r.Loop || r.Brownout || selfKey(r)
 }
+
+// selfKey reports a chip that makes a key of its own: nothing undoes it.
+func selfKey(r bootlog.Report) bool { return r.Found("self-encrypting") || r.Found("self-encrypted") }
+
+// restart is how long after a fault of ROM or bootloader the chip's watchdog
+// has started it again.
+const restart = 3 * time.Second
+
+// giveUp ends the wait for a start that follows a fault and does not come.
+type giveUp struct {
+	cancel context.CancelFunc
+	timer  *time.Timer
+	ended  atomic.Bool
+}
+
+// see looks at a console: while its last start has a fault, time runs.
+func (g *giveUp) see(r bootlog.Report) {
+	if r.Failed == (g.timer != nil) {
+		return
+	}
+	if !r.Failed {
+		g.timer.Stop()
+		g.timer = nil
+		return
+	}
+	g.timer = time.AfterFunc(restart, func() { g.ended.Store(true); g.cancel() })
+}
+
+func (g *giveUp) stop() {
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+}
+
+func (g *giveUp) done() bool { return g.ended.Load() }
 
 // runs reports that an application which says its version is the job's.
 func (j *Job) runs(version string) error {
@@ -91,19 +131,44 @@ func (j *Job) runs(version string) error {
 	return failf("E-BOOT-VERSION", "the application calls itself version %q, the job has %q", version, ours)
 }
 
+// appFailures are the failures of an application that have a name of their own.
+var appFailures = map[string]Code{
+	"psram-missing": "E-BOOT-PSRAM", "single-core": "E-BOOT-CORES",
+	"heap-corrupt": "E-BOOT-HEAP", "stack-overflow": "E-BOOT-STACK", "app-assert": "E-BOOT-ASSERT",
+}
+
+// ofApp is the first of them in a start without an earlier fault: what follows
+// it is mostly its consequence.
+func ofApp(r bootlog.Report) *bootlog.Finding {
+	for i, f := range r.Findings {
+		switch {
+		case appFailures[f.Code] != "":
+			return &r.Findings[i]
+		case f.Fatal:
+			return nil
+		}
+	}
+	return nil
+}
+
 func judge(r bootlog.Report, size int, found bool, marker string, timeout time.Duration) error {
 	f, bad := r.Fault()
 	switch {
+	case found: // in the last start, and its ROM and bootloader found no fault
+		return nil
 	case r.Brownout:
 		return failf("E-BROWNOUT", "the console tells of a brownout")
-	case bad && (f.Code == "self-encrypting" || f.Code == "self-encrypted"):
+	case selfKey(r):
 		return failf("E-BOOT-SELFKEY", "%s: %s", f.Line, f.Meaning)
+	case ofApp(r) != nil:
+		f := ofApp(r)
+		return failf(appFailures[f.Code], "%s: %s; %s", f.Line, f.Meaning, f.Cause)
 	case bad:
 		return failf("E-BOOT-FAILED", "%s: %s; %s", f.Line, f.Meaning, f.Cause)
 	case r.Loop:
 		return failf("E-BOOT-FAILED", "the chip resets again and again")
-	case found:
-		return nil
+	case r.Found("app-watchdog"):
+		return failf("E-BOOT-FAILED", "the application hangs, and %q did not appear within %v", marker, timeout)
 	case r.Found("app-crash"):
 		return failf("E-BOOT-FAILED", "the application crashed, and %q did not appear within %v", marker, timeout)
 	case size == 0:

@@ -84,6 +84,11 @@ var Failures = []FailureKind{
 	{"E-BOOT-SILENT", record.Retry, "The device printed nothing after the reset.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-MARKER", record.Retry, "The device started but did not say that it is ready.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-FAILED", record.Retry, "The device did not start.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-BOOT-PSRAM", record.Retry, "The device's extra memory (PSRAM) does not answer.", "Put it back; if it happens again, set it aside: another module may be fitted."},
+	{"E-BOOT-CORES", record.Retry, "The device's chip has one core; its program needs two.", "Put it back; if it happens again, set it aside: another module is fitted."},
+	{"E-BOOT-ASSERT", record.Retry, "The device's program stopped at a check of its own.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-BOOT-STACK", record.Retry, "The device's program ran out of stack.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-BOOT-HEAP", record.Retry, "The device's program damaged its own memory.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-VERSION", record.Retry, "The device started another program than the job's.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-STOPPED", record.Retry, "The station was stopped before this device was finished.", "Put it back when the line runs again."},
 

@@ -27,6 +27,11 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-BOOT-SILENT":  {"复位后设备没有任何输出。", zhAgain},
 	"E-BOOT-MARKER":  {"设备启动了，但没有报告就绪。", zhAgain},
 	"E-BOOT-FAILED":  {"设备没有启动。", zhAgain},
+	"E-BOOT-PSRAM":   {"设备的扩展内存（PSRAM）没有应答。", "请放回去再试一次；如果再次出现，请放到一边：模组可能装错了。"},
+	"E-BOOT-CORES":   {"设备的芯片是单核，程序需要双核。", "请放回去再试一次；如果再次出现，请放到一边：模组装错了。"},
+	"E-BOOT-ASSERT":  {"设备的程序在自检时停止了。", zhAgain},
+	"E-BOOT-STACK":   {"设备的程序堆栈溢出。", zhAgain},
+	"E-BOOT-HEAP":    {"设备的程序破坏了自己的内存。", zhAgain},
 	"E-BOOT-VERSION": {"设备启动的程序不是这个任务的。", zhAgain},
 	"E-STOPPED":      {"设备完成之前工位被停止。", "生产线恢复后请放回去。"},
 
