@@ -265,6 +265,12 @@ func (u *auditor) checkpoint(s *snapshot, origin string, signed []byte, trusted 
 	if err == nil {
 		err = s.continues(c, u.Size)
 	}
+	if err == nil && key != "" && c.Previous > 0 {
+		before, missing := s.get(inCheckpoints, number(c.Previous))
+		if missing != nil || before == nil {
+			u.fault(-1, "%s: of %d entries, names the one of %d entries before it, which is missing", which, c.Size, c.Previous)
+		}
+	}
 	switch {
 	case err != nil:
 		u.fault(-1, "%s: %v", which, err)

@@ -35,21 +35,39 @@ type Checkpoint struct {
 	Origin string
 	Size   uint64
 	Root   tlog.Hash
+	// Previous is the size of the one that the ledger kept before, so that none
+	// can be taken out between two; 0 where there was none, and in those of
+	// earlier versions.
+	Previous uint64
 }
 
-// text is the C2SP tlog-checkpoint: origin, size and root, a line each.
+// previousLine begins the extension line that names the checkpoint before.
+const previousLine = "previous "
+
+// text is the C2SP tlog-checkpoint: origin, size and root, a line each, and
+// which one was kept before, as an extension line.
 func (c Checkpoint) text() string {
-	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, c.Root)
+	text := fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, c.Root)
+	if c.Previous > 0 {
+		text += fmt.Sprintf("%s%d\n", previousLine, c.Previous)
+	}
+	return text
 }
 
 func parseCheckpoint(text string) (c Checkpoint, err error) {
 	lines := strings.Split(text, "\n")
-	if len(lines) != 4 || lines[3] != "" || !validOrigin(lines[0]) {
-		return c, errors.New("checkpoint: want the lines origin, size and root")
+	if len(lines) < 4 || len(lines) > 5 || lines[len(lines)-1] != "" || !validOrigin(lines[0]) {
+		return c, errors.New("checkpoint: want the lines origin, size and root, and which one was before")
 	}
 	c.Origin = lines[0]
 	if c.Size, err = strconv.ParseUint(lines[1], 10, 62); err == nil {
 		c.Root, err = tlog.ParseHash(lines[2])
+	}
+	if err == nil && len(lines) == 5 {
+		c.Previous, err = strconv.ParseUint(strings.TrimPrefix(lines[3], previousLine), 10, 62)
+	}
+	if err == nil && c.Previous >= c.Size && c.Previous > 0 {
+		err = errors.New("it names one before that is not smaller")
 	}
 	if err == nil && c.text() != text {
 		err = errors.New("not in its only form")
@@ -274,8 +292,37 @@ func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 		return nil, 0, onDisk(err)
 	}
 	c := Checkpoint{Origin: l.Origin(), Size: size, Root: root}
+	if c.Previous, err = l.previous(size); err != nil {
+		return nil, 0, err
+	}
 	signed, err := note.Sign(&note.Note{Text: c.text()}, &signer{v, key})
 	return signed, size, err
+}
+
+// previous is the size of the last checkpoint kept of fewer entries; 0 where
+// there is none.
+func (l *Ledger) previous(size uint64) (n uint64, err error) {
+	err = l.view(func(s *snapshot) error {
+		n = 0
+		signed, err := lastCheckpoint(s)
+		if errors.Is(err, ErrNoCheckpoint) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		last, err := parseCheckpoint(noteText(signed))
+		switch {
+		case err != nil:
+			return corrupt("the last checkpoint: %w", err)
+		case last.Size < size:
+			n = last.Size
+		case last.Size == size: // which this one replaces
+			n = last.Previous
+		}
+		return nil
+	})
+	return n, err
 }
 
 // introduce makes a signing key an entry, so that the log itself tells which
