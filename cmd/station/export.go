@@ -41,7 +41,7 @@ func (f *filterFlags) addTimes(cmd *cobra.Command) {
 
 func (f *filterFlags) filter() (qa.Filter, error) {
 	out := qa.Filter{Batch: f.batch, Job: f.job, Verdict: record.Verdict(strings.ToUpper(f.verdict))}
-	known := []record.Verdict{"", record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, qa.Begun}
+	known := []record.Verdict{"", record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun}
 	if !slices.Contains(known, out.Verdict) {
 		return out, fmt.Errorf("--verdict %q: write one of %v", f.verdict, known[1:])
 	}

@@ -94,14 +94,8 @@ func listLedger(out io.Writer, b *ledger.Ledger) error {
 		if err != nil {
 			return err
 		}
-		verdict := string(d.Verdict)
-		if d.SetAside {
-			verdict = string(d.SetAsideAs)
-		}
-		if verdict == "" {
-			verdict = "begun"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.MAC, verdict, d.Code, d.KeyID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339))
+		verdict, code := d.State()
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.MAC, verdict, code, d.KeyID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339))
 		if rows++; rows%1000 == 0 { // not all of a large ledger in memory
 			if err := w.Flush(); err != nil {
 				return err

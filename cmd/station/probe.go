@@ -95,7 +95,8 @@ func printReport(w io.Writer, r flow.Report) {
 		id.MAC, id.Package, id.Revision, id.Crystal, id.FlashID, flow.Size(id.FlashSize), id.Coding)
 	fmt.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
 	if r.Known {
-		fmt.Fprintf(w, "ledger        key %s, last verdict %s %s\n", r.Device.KeyID, r.Device.Verdict, r.Device.Code)
+		verdict, code := r.Device.State()
+		fmt.Fprintf(w, "ledger        key %s, %s %s, job %s\n", r.Device.KeyID, verdict, code, r.Device.MadeBy())
 	}
 	fmt.Fprintln(w, "fuses that are set:")
 	for _, f := range efuse.Fields {

@@ -32,7 +32,7 @@ func (k Keys) DeviceKey(ctx context.Context, r flow.KeyRequest) (flow.DeviceKey,
 		return flow.DeviceKey{}, TokenFailure(err)
 	}
 	out := flow.DeviceKey{ID: key.ID, Check: key.Check, Secret: key.Secret, Wrapped: key.Wrapped, Token: key.Token}
-	if r.Escrow != nil && r.ID == "" {
+	if r.Escrow != nil {
 		if out.Escrow, err = hsm.Escrow(r.Escrow, key); err != nil {
 			key.Secret.Destroy()
 			return flow.DeviceKey{}, TokenFailure(err)

@@ -12,10 +12,28 @@ import (
 // begun since. It guards against another chip with a copied MAC and against
 // fuses burned by somebody else.
 func (p Plan) Explain(before record.Fuses, have Image) error {
+	if err := Lost(before, have); err != nil {
+		return err
+	}
+	wanted := p.block0()
+	for i, now := range have.Block0 {
+		old, err := strconv.ParseUint(before.Block0[i], 16, 32)
+		if err != nil {
+			return fmt.Errorf("the snapshot's word %d: %w", i, err)
+		}
+		if stray := now &^ (uint32(old) | wanted[i]); stray != 0 {
+			return fmt.Errorf("word %d of BLOCK0 has the bits %08x, which nobody here burned", i, stray)
+		}
+	}
+	return nil
+}
+
+// Lost compares with an earlier snapshot of the same chip: no bit may be gone.
+// A chip that lacks one is another chip.
+func Lost(before record.Fuses, have Image) error {
 	if len(before.Block0) != len(have.Block0) {
 		return fmt.Errorf("the snapshot has %d words of BLOCK0", len(before.Block0))
 	}
-	wanted := p.block0()
 	for i, now := range have.Block0 {
 		old, err := strconv.ParseUint(before.Block0[i], 16, 32)
 		if err != nil {
@@ -24,9 +42,9 @@ func (p Plan) Explain(before record.Fuses, have Image) error {
 		if gone := uint32(old) &^ now; gone != 0 {
 			return fmt.Errorf("word %d of BLOCK0 has lost the bits %08x", i, gone)
 		}
-		if stray := now &^ (uint32(old) | wanted[i]); stray != 0 {
-			return fmt.Errorf("word %d of BLOCK0 has the bits %08x, which nobody here burned", i, stray)
-		}
+	}
+	if state := Redact(have).Block1; before.Block1 != state && state == "empty" {
+		return fmt.Errorf("BLOCK1 was %s and is empty", before.Block1)
 	}
 	return nil
 }

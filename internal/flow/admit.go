@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"station/internal/efuse"
@@ -40,6 +41,9 @@ func admit(ctx context.Context, s *Session) error {
 }
 
 func (s *Session) decide(ctx context.Context) (decision, why string, err error) {
+	if err := s.stranger(); err != nil {
+		return "", "", err
+	}
 	// A device whose loader was being closed and answers now is not closed.
 	if d := s.Device; d.SetAside && d.SetAsideBy != "E-CLOSED" {
 		return "", "", failf("E-SET-ASIDE", "%s was set aside as %s (%s); an engineer releases it with \"station ledger release %s\"", d.MAC, d.SetAsideAs, d.SetAsideBy, d.MAC)
@@ -49,6 +53,14 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 	}
 	if s.Device.KeyID == "" {
 		return s.decideUnknown()
+	}
+	if err := s.sealedOther(); err != nil {
+		return "", "", err
+	}
+	if s.otherJob() && !s.Device.Sealed {
+		if err := s.continues(); err != nil {
+			return "", "", err
+		}
 	}
 	if err := s.explained(); err != nil {
 		return "", "", err
@@ -75,16 +87,13 @@ func (s *Session) decideUnknown() (decision, why string, err error) {
 }
 
 // explained checks that every bit on the chip that speaks of our key or of
-// encryption was announced in the ledger, and that no bit that the ledger saw
-// is gone.
+// encryption was announced in the ledger.
 func (s *Session) explained() error {
 	d := s.Device
 	disagree := func(format string, args ...any) error {
 		return failf("E-LEDGER-DISAGREES", "%s: %w", s.ID.MAC, fmt.Errorf(format, args...))
 	}
 	switch state := s.Fuses.KeyState(); {
-	case state == efuse.KeyEmpty && s.settled(efuse.StageKey):
-		return disagree("the ledger saw the key burned, but BLOCK1 is empty")
 	case state != efuse.KeyEmpty && !s.intended(efuse.StageKey):
 		return disagree("BLOCK1 is %s, but no burn of the key was begun", state)
 	case state == efuse.KeyHidden && !s.settled(efuse.StageKey):
@@ -124,19 +133,25 @@ func (s *Session) resumePoint() string {
 	return "a key was assigned; goes on with the same key"
 }
 
-// decideSealed passes a device that is sealed with this job's images without
-// touching it. A flash that differs is written again with the same key; other
-// firmware is an engineer's business.
+// decideSealed passes a device that this very job has sealed without touching
+// it, if its fuses are as recorded and its flash too. A flash that differs is
+// written again with the same key.
 func (s *Session) decideSealed(ctx context.Context) (decision, why string, err error) {
-	if s.Device.JobHash != s.Job.Digest() {
-		return "", "", failf("E-SEALED-OTHER", "sealed by job %s (%s), this is %s", s.Device.Job, s.Device.JobHash, s.Job.Digest())
-	}
 	left, err := s.planFor().Diff(s.Fuses)
 	if err != nil {
 		return "", "", Fail("E-LEDGER-DISAGREES", err)
 	}
 	if len(left) > 0 {
 		return "", "", failf("E-LEDGER-DISAGREES", "%s is sealed in the ledger, but its fuses lack stage %s", s.ID.MAC, left[0].Name)
+	}
+	if now := snapshot(s.Fuses); s.Device.Fuses != nil && !reflect.DeepEqual(now, s.Device.Fuses) {
+		return "", "", failf("E-LEDGER-DISAGREES", "%s is sealed, but its fuses are not as recorded: %v, now %v", s.ID.MAC, *s.Device.Fuses, *now)
+	}
+	switch {
+	case s.otherJob() || len(s.Device.Images) == 0:
+		return decisionResume, "its flash was written for another job since it was sealed; goes on with the same key", nil
+	case s.Job.Key.escrow != nil && s.Device.Escrowed == "":
+		return decisionResume, "its key has no escrow yet; goes on with the same key", nil
 	}
 	for _, image := range s.Device.Images {
 		sum, err := s.Chip.FlashMD5(ctx, image.Address, uint32(image.Size))

@@ -51,7 +51,7 @@ type KeyRequest struct {
 	Label   string // of the token object that the policy uses
 	ID      string // the key recorded for this device before: policy and label come from it
 	Wrapped []byte // random policy: the blob of a key made before
-	// Escrow is the offline key that a new key is also wrapped to; nil for none.
+	// Escrow is the offline key that the key is also wrapped to; nil for none.
 	Escrow *rsa.PublicKey
 }
 

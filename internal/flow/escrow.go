@@ -30,6 +30,15 @@ func (j *Job) escrow(f *tomlfile.File) {
 	j.Warnings = append(j.Warnings, fmt.Sprintf("every key is also wrapped to %s (%s): whoever has its private key can open the devices", j.Key.Escrow, fingerprint(key)))
 }
 
+// escrowTo is the officer's key to which this device's key has still to be
+// wrapped; nil for none.
+func (s *Session) escrowTo() *rsa.PublicKey {
+	if k := s.Job.Key.escrow; k != nil && s.Device.Escrowed != fingerprint(k) {
+		return k
+	}
+	return nil
+}
+
 func readPublicKey(path string) (*rsa.PublicKey, error) {
 	data, err := keyfile.Read(path, keyfile.Key)
 	if err != nil {

@@ -96,7 +96,7 @@ func key(ctx context.Context, s *Session) error {
 	}
 	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
 		MAC: s.ID.MAC, Size: s.ID.Coding.KeyBytes(), Policy: s.Job.Key.Policy, Label: s.Job.Key.Label,
-		ID: s.Device.KeyID, Wrapped: s.Device.Wrapped, Escrow: s.Job.Key.escrow,
+		ID: s.Device.KeyID, Wrapped: s.Device.Wrapped, Escrow: s.escrowTo(),
 	})
 	if err != nil {
 		return Fail("E-HSM", fmt.Errorf("device key: %w", err))
@@ -105,8 +105,13 @@ func key(ctx context.Context, s *Session) error {
 	switch {
 	case s.Device.KeyID != "" && s.Device.KeyID != k.ID:
 		return failf("E-KEY-CHANGED", "the ledger has key %s, the token gives %s", s.Device.KeyID, k.ID)
-	case s.Device.KeyID == "":
+	case s.Device.KeyID == "" || s.otherJob() || k.Escrow != nil:
+		// Also a key that the device has: it is this job's device from here on,
+		// and an escrow is on disk before anything is burned.
 		e := record.Entry{Kind: record.KeyAssigned, KeyID: k.ID, Policy: s.Job.Key.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow, Token: k.Token}
+		if k.Escrow != nil {
+			e.EscrowTo = fingerprint(s.Job.Key.escrow)
+		}
 		if err := s.note(e); err != nil {
 			return err
 		}

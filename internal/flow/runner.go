@@ -39,6 +39,7 @@ type Session struct {
 	note     func(e record.Entry) error // into the ledger, on disk when it returns
 	device   func(mac esp32.MAC) (record.Device, bool, error)
 	serial   func(ctx context.Context) (string, error) // nil: nobody can scan one
+	claim    func() error                              // no other slot works on this MAC; nil: none could
 	reserve  func() error                              // takes the device's number
 	progress func(done, total int64)
 	wire     wire
@@ -66,7 +67,8 @@ type Runner struct {
 	// Speed is what is known of the adapter at a port; nil: nothing.
 	Speed func(port string) Speed
 
-	gate *gate // before the first burn of a visit; nil: none
+	gate   *gate // before the first burn of a visit; nil: none
+	claims claims
 }
 
 // Outcome is how the visit of one device ended.
@@ -81,15 +83,16 @@ type Outcome struct {
 // visit is the runner's side of a Session: it holds the register writes.
 type visit struct {
 	*Runner
-	s      Session
-	loader Loader
-	slot   string
-	port   string
-	run    string
-	step   Step
-	start  time.Time
-	shown  int  // percent emitted last
-	burns  bool // it has passed the gate
+	s       Session
+	loader  Loader
+	slot    string
+	port    string
+	run     string
+	step    Step
+	start   time.Time
+	shown   int  // percent emitted last
+	burns   bool // it has passed the gate
+	claimed bool // the MAC is this visit's until it ends
 }
 
 // Device runs the whole procedure on the device behind l and closes l. It
@@ -97,12 +100,13 @@ type visit struct {
 func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out Outcome) {
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
-	v.s.note, v.s.reserve = v.append, v.reserve
+	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
 	v.s.progress = v.showProgress
 	v.s.wire = newWire(r.Job, r.speed(port))
 	if r.Serials != nil {
 		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }
 	}
+	defer v.release()
 	defer l.Close()
 	defer func() {
 		v.s.Key.Secret.Destroy()

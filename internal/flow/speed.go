@@ -132,6 +132,9 @@ func (s *Session) enter(ctx context.Context) error {
 	id, err := s.Chip.Identify(ctx)
 	if before := s.ID.MAC; before.IsZero() {
 		s.ID = id
+		if err == nil && s.claim != nil {
+			return s.claim()
+		}
 	} else if err == nil && id.MAC != before {
 		return failf("E-PORT-GONE", "the device was changed for another one: %s, now %s", before, id.MAC)
 	}

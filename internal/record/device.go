@@ -2,19 +2,24 @@ package record
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"station/internal/esp32"
 )
 
 // Device is what the ledger knows of one MAC: the projection of its entries.
+// What the device is (job, batch, serial number, key, images) was set by the
+// entries that gave it these or burned or sealed it; a visit alone adds only
+// that it was seen.
 type Device struct {
 	MAC        esp32.MAC `json:"mac"`
 	First      uint64    `json:"first"` // index of the first and the last entry
 	Last       uint64    `json:"last"`
 	Seen       time.Time `json:"seen"`
 	Updated    time.Time `json:"updated"`
-	Job        string    `json:"job"`
+	Job        string    `json:"job"` // under which it was worked on last
+	Revision   string    `json:"revision,omitempty"`
 	JobHash    string    `json:"jobDigest"`
 	Batch      string    `json:"batch"`
 	Serial     string    `json:"serial"`
@@ -24,6 +29,7 @@ type Device struct {
 	KeyID      string    `json:"keyId"`
 	Policy     string    `json:"policy"`
 	Wrapped    []byte    `json:"wrapped,omitempty"`
+	Escrowed   string    `json:"escrowed,omitempty"` // SHA-256 of the offline key that the key is wrapped to; "unknown" in entries of version 1
 	Images     []Image   `json:"images,omitempty"`   // as verified last,
 	Flashed    uint64    `json:"flashed,omitempty"`  // by the entry of this index
 	Fuses      *Fuses    `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
@@ -33,7 +39,9 @@ type Device struct {
 	Failures   int       `json:"failures,omitempty"` // visits that ended in RETRY since it was sealed or released
 	Booted     bool      `json:"booted"`
 	Sealed     bool      `json:"sealed"`
-	Verdict    Verdict   `json:"verdict"` // of the last run that ended
+	SealedJob  string    `json:"sealedJob,omitempty"`    // name and revision of the job that sealed it last,
+	SealedHash string    `json:"sealedDigest,omitempty"` // and its digest
+	Verdict    Verdict   `json:"verdict"`                // of the last run that ended
 	Code       string    `json:"code"`
 	SetAside   bool      `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
 	SetAsideBy string    `json:"setAsideBy,omitempty"` // the code
@@ -50,14 +58,8 @@ func (d *Device) Apply(e Entry) {
 	}
 	d.Last, d.Updated = e.Index, e.Time
 	d.Simulated = d.Simulated || e.Simulated
-	if e.Job != "" {
-		d.Job, d.JobHash = e.Job, e.JobHash
-	}
-	if e.Batch != "" {
-		d.Batch = e.Batch
-	}
-	if e.Serial != "" {
-		d.Serial = e.Serial
+	if makes[e.Kind] || !d.begun() {
+		d.made(e)
 	}
 	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
 		d.Fuses = e.Fuses.clone()
@@ -70,7 +72,7 @@ func (d *Device) Apply(e Entry) {
 			d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
 		}
 	case KeyAssigned:
-		d.KeyID, d.Policy, d.Wrapped = e.KeyID, e.Policy, slices.Clone(e.Wrapped)
+		d.keyed(e)
 	case NumberTaken:
 		d.Lot, d.Number = e.Lot(), e.Number
 	case Released:
@@ -87,16 +89,93 @@ func (d *Device) Apply(e Entry) {
 		d.Booted = true
 	case Sealed:
 		d.Sealed, d.Verdict, d.Code, d.Failures = true, Pass, "", 0
+		d.SealedJob, d.SealedHash = e.jobName(), e.JobHash
 	case Failed:
-		d.Verdict, d.Code = e.Verdict, e.Code
-		if e.Verdict == Retry {
-			d.Failures++
-		}
-		if !d.SetAside && (e.Verdict == Scrap || e.Verdict == Quarantine) {
-			d.SetAside, d.SetAsideBy, d.SetAsideAs = true, e.Code, e.Verdict
-		}
+		d.failed(e)
 	}
 }
+
+// makes are the kinds that change what a device is.
+var makes = map[Kind]bool{SerialBound: true, NumberTaken: true, KeyAssigned: true, FlashVerified: true,
+	BurnIntended: true, BurnSettled: true, Sealed: true}
+
+// begun tells whether the device was ever given anything. Until then it is only
+// what was seen last.
+func (d *Device) begun() bool { return d.KeyID != "" || d.Serial != "" || d.Number > 0 || len(d.Intended) > 0 || d.Sealed }
+
+func (d *Device) made(e Entry) {
+	if e.Job != "" {
+		d.Job, d.Revision, d.JobHash = e.Job, e.Revision, e.JobHash
+	}
+	if e.Batch != "" {
+		d.Batch = e.Batch
+	}
+	if e.Serial != "" {
+		d.Serial = e.Serial
+	}
+}
+
+// keyed takes the device's key, or once more the one that it has: then for
+// another job, or for an escrow that it had not got.
+func (d *Device) keyed(e Entry) {
+	d.KeyID, d.Policy = e.KeyID, e.Policy
+	if e.Wrapped != nil {
+		d.Wrapped = slices.Clone(e.Wrapped)
+	}
+	switch {
+	case e.EscrowTo != "":
+		d.Escrowed = e.EscrowTo
+	case e.Escrow != nil:
+		d.Escrowed = "unknown"
+	}
+}
+
+func (d *Device) failed(e Entry) {
+	if onlyVisits[e.Code] {
+		return
+	}
+	d.Verdict, d.Code = e.Verdict, e.Code
+	if e.Verdict == Retry {
+		d.Failures++
+	}
+	if !d.SetAside && (e.Verdict == Scrap || e.Verdict == Quarantine) {
+		d.SetAside, d.SetAsideBy, d.SetAsideAs = true, e.Code, e.Verdict
+	}
+}
+
+// The codes of visits that say nothing of the device itself: another chip with
+// its MAC was there, or it was at a line of another job. What the device is
+// stays, and it is not set aside.
+const (
+	Stranger    = "E-STRANGER" // the chip lacks fuses that were burned
+	SameMAC     = "E-SAME-MAC" // the device is in another slot at this moment
+	SealedOther = "E-SEALED-OTHER"
+	OtherJob    = "E-OTHER-JOB"
+)
+
+var onlyVisits = map[string]bool{Stranger: true, SameMAC: true, SealedOther: true, OtherJob: true}
+
+// Begun is the verdict of a device that has none: its visits never came to an
+// end, or it was released and has not been back.
+const Begun Verdict = "BEGUN"
+
+// State is what a device is by now, and the code of what is wrong with it. What
+// was set aside stays so until it is released, and a sealed device is sealed
+// whatever a later visit said. Every list, report, label and account tells this.
+func (d Device) State() (Verdict, string) {
+	switch {
+	case d.SetAside:
+		return d.SetAsideAs, d.SetAsideBy
+	case d.Sealed:
+		return Pass, ""
+	case d.Verdict == Retry, d.Verdict == Station:
+		return d.Verdict, d.Code
+	}
+	return Begun, "" // also what was set aside and released
+}
+
+// MadeBy names the job under which the device was worked on last.
+func (d Device) MadeBy() string { return strings.TrimSpace(d.Job + " " + d.Revision) }
 
 // InLot is the lot in which the device is counted; "" before it is in any.
 func (d Device) InLot() string { return lot(d.Batch, d.Job) }

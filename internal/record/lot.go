@@ -52,12 +52,12 @@ func (l *Lot) Count(d Device, n int) {
 	if d.KeyID != "" {
 		l.Keys += n
 	}
-	switch {
-	case d.SetAside && d.SetAsideAs == Scrap:
+	switch verdict, _ := d.State(); verdict {
+	case Scrap:
 		l.Scrapped += n
-	case d.SetAside:
+	case Quarantine:
 		l.Quarantined += n
-	case d.Sealed:
+	case Pass:
 		l.Passed += n
 	}
 }

@@ -3,6 +3,7 @@
 package record
 
 import (
+	"strings"
 	"time"
 
 	"station/internal/esp32"
@@ -98,10 +99,11 @@ type Entry struct {
 	Identity *esp32.Identity `json:"identity,omitempty"`
 	KeyID    string          `json:"keyId,omitempty"`
 	Policy   string          `json:"policy,omitempty"`
-	Wrapped  []byte          `json:"wrapped,omitempty"` // random policy: the key under the token's KEK
-	Escrow   []byte          `json:"escrow,omitempty"`  // the key under an offline public key
-	Token    string          `json:"token,omitempty"`   // serial number of the HSM
-	Public   []byte          `json:"public,omitempty"`  // of LedgerKey: SubjectPublicKeyInfo, DER
+	Wrapped  []byte          `json:"wrapped,omitempty"`  // random policy: the key under the token's KEK
+	Escrow   []byte          `json:"escrow,omitempty"`   // the key under an offline public key
+	EscrowTo string          `json:"escrowTo,omitempty"` // SHA-256 of that public key
+	Token    string          `json:"token,omitempty"`    // serial number of the HSM
+	Public   []byte          `json:"public,omitempty"`   // of LedgerKey: SubjectPublicKeyInfo, DER
 	Plan     string          `json:"planDigest,omitempty"`
 	// Described, of PlanApproved, is everything that was approved, one
 	// "name = value" a line; Plan is its digest. Operator is who approved it,
@@ -121,6 +123,8 @@ type Entry struct {
 	Message    string       `json:"message,omitempty"`
 	Seconds    float64      `json:"seconds,omitempty"` // of the step or run, by the station's monotonic clock
 }
+
+func (e Entry) jobName() string { return strings.TrimSpace(e.Job + " " + e.Revision) }
 
 // FuseChange is one field that a burn is to change.
 type FuseChange struct {

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,5 +120,71 @@ func TestAbsentFieldsAreAbsent(t *testing.T) {
 	}
 	if want := `{"v":1,"index":0,"time":"0001-01-01T00:00:00Z","kind":"device.sealed"}`; string(b) != want {
 		t.Errorf("got %s, want %s", b, want)
+	}
+}
+
+// A visit under another job changes nothing of what a device is.
+func TestVisitsOnlySee(t *testing.T) {
+	a := func(k Kind) Entry { return Entry{Kind: k, Job: "a", Revision: "1", JobHash: "sha256:a", Batch: "b1", KeyID: "k"} }
+	b := func(k Kind) Entry {
+		return Entry{Kind: k, Job: "b", JobHash: "sha256:b", Batch: "b2", Verdict: Retry, Code: "E-X"}
+	}
+	seen := []Kind{DeviceSeen, Admitted, BootVerified, Failed, Released, LabelPrinted, KeyRecovered, "device.weighed"}
+	made := []Kind{SerialBound, NumberTaken, KeyAssigned, FlashVerified, BurnIntended, BurnSettled, Sealed}
+	for _, first := range made {
+		for _, k := range seen {
+			d := fold(a(KeyAssigned), a(first), b(k))
+			if d.Job != "a" || d.Revision != "1" || d.JobHash != "sha256:a" || d.Batch != "b1" || d.KeyID != "k" {
+				t.Errorf("%s after %s: got %+v", k, first, d)
+			}
+		}
+		if d := fold(a(KeyAssigned), b(first)); d.JobHash != "sha256:b" || d.Batch != "b2" {
+			t.Errorf("%s again: got %+v", first, d)
+		}
+	}
+	d := fold(a(KeyAssigned), a(Sealed), b(FlashVerified))
+	if d.SealedHash != "sha256:a" || d.SealedJob != "a 1" || d.JobHash != "sha256:b" {
+		t.Errorf("written again: got %+v", d)
+	}
+	for code := range onlyVisits {
+		d := fold(a(KeyAssigned), a(Sealed), Entry{Kind: Failed, Verdict: Quarantine, Code: code})
+		if v, c := d.State(); v != Pass || c != "" || d.SetAside {
+			t.Errorf("%s: got %s %s", code, v, c)
+		}
+	}
+}
+
+// What version 1 did not have is damage in its entries, though Entry has it.
+func TestVersion1HasNoLaterFields(t *testing.T) {
+	of := func(v any) map[string]bool {
+		names := map[string]bool{}
+		for i := range reflect.TypeOf(v).NumField() {
+			name, _, _ := strings.Cut(reflect.TypeOf(v).Field(i).Tag.Get("json"), ",")
+			names[name] = true
+		}
+		return names
+	}
+	old, later := of(entry1{}), 0
+	for name := range of(Entry{}) {
+		if old[name] {
+			continue
+		}
+		later++
+		raw := []byte(`{"v":1,"index":0,"time":"2026-11-20T08:00:00Z","kind":"device.sealed","` + name + `":`)
+		for _, value := range []string{`"x"`, `1`, `true`, `["x"]`, `[{}]`, `{}`} {
+			line := append(raw[:len(raw):len(raw)], value+"}"...)
+			var e Entry
+			if json.Unmarshal(line, &e) == nil && Canonical(&e, line) {
+				t.Errorf("%s was taken for an entry of version 1", line)
+			}
+		}
+	}
+	for name := range old {
+		if !of(Entry{})[name] {
+			t.Errorf("version 1 has %s, which Entry has lost", name)
+		}
+	}
+	if later == 0 {
+		t.Error("version 2 has no field of its own")
 	}
 }

@@ -129,7 +129,9 @@ func (f *batchFold) add(e *record.Entry) {
 		}
 		f.numbers[e.Number] = e.MAC
 	case record.KeyAssigned:
-		f.Keys++
+		if !f.keyed[e.MAC] { // once more for another revision of the job, or with an escrow
+			f.Keys++
+		}
 		f.keyed[e.MAC] = true
 	}
 	if !e.MAC.IsZero() && !f.seen[e.MAC] {
@@ -159,7 +161,7 @@ func (f *batchFold) devices(l *ledger.Ledger, size uint64) error {
 			continue
 		}
 		f.Started++
-		switch verdict, _ := Verdict(d); verdict {
+		switch verdict, _ := d.State(); verdict {
 		case record.Pass:
 			f.Passed++
 		case record.Scrap:

@@ -115,8 +115,8 @@ func (v *device) fill(r *row, size uint64, f Filter) (bool, error) {
 		r.fill(v.json, "", judged)
 	}
 	sealed := r.found["sealed"].Bool()
-	verdict, code := Verdict(record.Device{SetAside: r.found["setAside"].Bool(), SetAsideAs: record.Verdict(r.found["setAsideAs"].Str),
-		SetAsideBy: r.found["setAsideBy"].Str, Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: r.found["code"].Str})
+	verdict, code := record.Device{SetAside: r.found["setAside"].Bool(), SetAsideAs: record.Verdict(r.found["setAsideAs"].Str),
+		SetAsideBy: r.found["setAsideBy"].Str, Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: r.found["code"].Str}.State()
 	r.set("verdict", string(verdict))
 	r.set("code", code)
 	if !f.row(r, "") {

@@ -177,22 +177,3 @@ func (f Filter) hasTime(r *row, column string) bool {
 	t, err := time.Parse(time.RFC3339, r.cell(column))
 	return err == nil && f.in(t)
 }
-
-// Begun is the verdict of a device that has none: its visits never came to an
-// end, or it was released and has not been back.
-const Begun record.Verdict = "BEGUN"
-
-// Verdict is what a device is by now, and the code of what is wrong with it.
-// What was set aside stays so until it is released, and a sealed device is
-// sealed whatever a later visit said.
-func Verdict(d record.Device) (record.Verdict, string) {
-	switch {
-	case d.SetAside:
-		return d.SetAsideAs, d.SetAsideBy
-	case d.Sealed:
-		return record.Pass, ""
-	case d.Verdict == record.Retry, d.Verdict == record.Station:
-		return d.Verdict, d.Code
-	}
-	return Begun, "" // also what was set aside and released
-}

@@ -42,7 +42,7 @@ func TestFilters(t *testing.T) {
 		{Filter{Job: "lamp"}, macs(1, 2, 3, 4, 5, 6, 7, 8)},
 		{Filter{Job: "other"}, nil},
 		{Filter{Verdict: record.Pass}, macs(1, 2, 7)},
-		{Filter{Verdict: Begun}, macs(6)},
+		{Filter{Verdict: record.Begun}, macs(6)},
 		{Filter{MAC: one}, macs(3)},
 		{Filter{Key: keys}, macs(1, 2, 3, 4, 7, 8)},
 		{Filter{Key: some}, macs(2, 3, 4)},

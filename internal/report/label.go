@@ -34,7 +34,7 @@ func LabelOf(l *ledger.Ledger, mac esp32.MAC) (Label, error) {
 	if err != nil {
 		return Label{}, fmt.Errorf("label of %s: %w", mac, err)
 	}
-	verdict, code := Verdict(d)
+	verdict, code := d.State()
 	switch {
 	case !known:
 		return Label{}, fmt.Errorf("label of %s: %w; the ledger does not know this device", mac, ErrNotSealed)

@@ -114,7 +114,7 @@ func secondsText(f float64) string {
 	return fmt.Sprintf("%.1f", f)
 }
 
-var marks = map[record.Verdict]string{record.Pass: "✓", record.Retry: "↻", record.Scrap: "✗", record.Quarantine: "?", record.Station: "!", Begun: "…"}
+var marks = map[record.Verdict]string{record.Pass: "✓", record.Retry: "↻", record.Scrap: "✗", record.Quarantine: "?", record.Station: "!", record.Begun: "…"}
 
 // Write writes the page and returns its proof, not yet signed.
 func (r Report) Write(w io.Writer, h *Head) (*ExportProof, error) {
@@ -251,7 +251,7 @@ func (p *page) describe(h *Head, macs []esp32.MAC, until uint64) error {
 		}
 	}
 	p.Devices = len(macs)
-	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, Begun} {
+	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun} {
 		share, _ := ratio(verdicts[v], p.Devices)
 		p.Verdicts = append(p.Verdicts, VerdictCount{v, marks[v], verdicts[v], share})
 	}
@@ -321,7 +321,7 @@ func newDeviceLine(history []record.Entry, until uint64, burned map[BurnCount]in
 		burned[b]++
 	}
 	line.MAC, line.Serial, line.KeyID, line.Visits = d.MAC, d.Serial, d.KeyID, d.Runs
-	line.Verdict, line.Code = Verdict(d)
+	line.Verdict, line.Code = d.State()
 	if first != nil && d.Fuses != nil {
 		line.Before, line.After = strings.Join(first.Block0, " "), strings.Join(d.Fuses.Block0, " ")
 		line.Block1 = first.Block1 + " → " + d.Fuses.Block1

@@ -100,7 +100,7 @@ func (f *statsFold) add(v *Visit) {
 	case v.Already:
 		f.Already++
 		return
-	case v.Verdict == Begun:
+	case v.Verdict == record.Begun:
 		slot.Pulled++
 		return
 	case v.Verdict == record.Station:

@@ -64,7 +64,9 @@ func TestVersion1Files(t *testing.T) {
 		if err := p.CheckSigned(key); err != nil {
 			t.Error(name, err)
 		}
-		if err := p.CheckLedger(l); err != nil {
+		// Devices were visited under another job later. The program of then took
+		// them for devices of that job, and said so in its last export.
+		if err := p.CheckLedger(l); (err != nil) != (name == "late.jsonl") {
 			t.Error(name, err)
 		}
 	}

@@ -18,7 +18,7 @@ type Visit struct {
 	Operator string
 	Begin    time.Time
 	End      time.Time
-	Verdict  record.Verdict // Begun: it was pulled, or the station lost power
+	Verdict  record.Verdict // record.Begun: it was pulled, or the station lost power
 	Code     string
 	Already  bool       // sealed before; nothing was done
 	Steps    []StepTime // in order
@@ -49,7 +49,7 @@ func (f *visitFold) add(e *record.Entry) {
 	}
 	v := f.open[e.Run]
 	if v == nil {
-		v = &Visit{MAC: e.MAC, Station: e.Station, Slot: e.Slot, Operator: e.Operator, Begin: e.Time, Verdict: Begun}
+		v = &Visit{MAC: e.MAC, Station: e.Station, Slot: e.Slot, Operator: e.Operator, Begin: e.Time, Verdict: record.Begun}
 		f.open[e.Run] = v
 		f.giveUp(v, e.Run)
 	} else {

@@ -1,0 +1,75 @@
+package flow
+
+import (
+	"strings"
+
+	"station/internal/efuse"
+	"station/internal/record"
+)
+
+// otherJob tells whether the device was worked on last under another job than
+// this one: another product, another revision, or other images.
+func (s *Session) otherJob() bool { return s.Device.JobHash != s.Job.Digest() }
+
+// continues decides whether a device that was begun under another job, and
+// never sealed, may go on under this one.
+//
+// The key stays for ever, so this job must want keys of the same kind. Before
+// the first burn nothing else binds the device: everything is written anew.
+// From the first burn on it must be the same product, of which a new revision
+// may mend what kept the device from starting; and every fuse that was burned
+// must be one that this job burns too.
+func (s *Session) continues() error {
+	d := s.Device
+	if want := s.Job.Key.Policy + ":" + s.Job.Key.Label + ":"; !strings.HasPrefix(d.KeyID, want) {
+		return s.begunOther("its key is " + d.KeyID + ", this job's begin with " + want)
+	}
+	if len(d.Intended) == 0 {
+		return nil
+	}
+	if d.Job != s.Job.Name {
+		return s.begunOther("its fuses are being burned for another product")
+	}
+	if d.Fuses != nil {
+		if err := s.Job.Plan.Only(d.Intended...).Explain(*d.Fuses, s.Fuses); err != nil {
+			return s.begunOther("this job does not want what was burned: " + err.Error())
+		}
+	}
+	if _, err := s.planFor().Diff(s.Fuses); err != nil {
+		return s.begunOther("this job does not want what was burned: " + err.Error())
+	}
+	return nil
+}
+
+func (s *Session) begunOther(why string) error {
+	return failf(record.OtherJob, "begun under job %s (%s), this is %s (%s): %s; finish it with its own job",
+		s.Device.MadeBy(), s.Device.JobHash, s.Job.title(), s.Job.Digest(), why)
+}
+
+// sealedOther refuses a device that is sealed under another job. It is still
+// what it was: only this line is the wrong one.
+func (s *Session) sealedOther() error {
+	d := s.Device
+	if !d.Sealed || d.SealedHash == s.Job.Digest() {
+		return nil
+	}
+	return failf(record.SealedOther, "sealed under job %s (%s), this is %s (%s)", d.SealedJob, d.SealedHash, s.Job.title(), s.Job.Digest())
+}
+
+func (j *Job) title() string { return strings.TrimSpace(j.Name + " " + j.Revision) }
+
+// stranger tells a chip with a copied MAC from the device that the ledger
+// knows: fuses cannot be unburned, so the chip lacks none that it ever had.
+func (s *Session) stranger() error {
+	d := s.Device
+	if s.Fuses.KeyState() == efuse.KeyEmpty && s.settled(efuse.StageKey) {
+		return failf(record.Stranger, "%s: the ledger saw the key burned, but BLOCK1 is empty: this is another chip with the same MAC", d.MAC)
+	}
+	if d.Fuses == nil || d.KeyID == "" {
+		return nil
+	}
+	if err := efuse.Lost(*d.Fuses, s.Fuses); err != nil {
+		return failf(record.Stranger, "%s: %w: this is another chip with the same MAC", d.MAC, err)
+	}
+	return nil
+}
