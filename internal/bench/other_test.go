@@ -193,7 +193,9 @@ func TestOneMACInTwoSlots(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wg.Go(func() { outs[i] = r.Device(t.Context(), string(rune('1'+i)), "sim://", esploader.New(wire, esploader.Options{})) })
+		wg.Go(func() {
+			outs[i] = r.Device(t.Context(), string(rune('1'+i)), "sim://", esploader.New(wire, esploader.Options{}))
+		})
 	}
 	wg.Wait()
 	passed := 0

@@ -101,7 +101,9 @@ var makes = map[Kind]bool{SerialBound: true, NumberTaken: true, KeyAssigned: tru
 
 // begun tells whether the device was ever given anything. Until then it is only
 // what was seen last.
-func (d *Device) begun() bool { return d.KeyID != "" || d.Serial != "" || d.Number > 0 || len(d.Intended) > 0 || d.Sealed }
+func (d *Device) begun() bool {
+	return d.KeyID != "" || d.Serial != "" || d.Number > 0 || len(d.Intended) > 0 || d.Sealed
+}
 
 func (d *Device) made(e Entry) {
 	if e.Job != "" {

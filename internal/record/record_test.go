@@ -125,7 +125,9 @@ func TestAbsentFieldsAreAbsent(t *testing.T) {
 
 // A visit under another job changes nothing of what a device is.
 func TestVisitsOnlySee(t *testing.T) {
-	a := func(k Kind) Entry { return Entry{Kind: k, Job: "a", Revision: "1", JobHash: "sha256:a", Batch: "b1", KeyID: "k"} }
+	a := func(k Kind) Entry {
+		return Entry{Kind: k, Job: "a", Revision: "1", JobHash: "sha256:a", Batch: "b1", KeyID: "k"}
+	}
 	b := func(k Kind) Entry {
 		return Entry{Kind: k, Job: "b", JobHash: "sha256:b", Batch: "b2", Verdict: Retry, Code: "E-X"}
 	}
