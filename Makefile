@@ -6,7 +6,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 SOFTHSM := /usr/lib/softhsm/libsofthsm2.so
 ASROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test bench conformance deps lint soak fuzz
+.PHONY: build demo test flaky bench conformance deps lint soak fuzz
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN) ./cmd/station
@@ -19,6 +19,23 @@ demo: deps build
 test: deps
 	$(GO) test -race -timeout 15m ./...
 	$(GO) test -timeout 15m -run 'TestPowerCuts|TestStops|TestWire|TestLyingChips' ./internal/bench
+
+# Tests must not depend on luck: everything that has a socket, a terminal, a
+# process or a clock in it twenty times, then all tests five times, the last two
+# of them while both cores have other work. Takes hours.
+FLAKY ?= 20
+flaky: deps
+	for pkg in $$($(GO) list ./... | grep -E '/(sim|port|esploader|efuse|outlet|ledger|boltfile|report|tui|ttytest|hsm|bench|station)$$'); do \
+		$(GO) test -race -count $(FLAKY) -timeout 4h $$pkg || exit 1; done
+	for i in 1 2 3; do $(MAKE) again || exit 1; done
+	( while :; do :; done ) & a=$$!; ( while :; do :; done ) & b=$$!; trap "kill $$a $$b" EXIT; \
+		for i in 4 5; do $(MAKE) again || exit 1; done
+
+# make test, without what an earlier run has found.
+.PHONY: again
+again:
+	$(GO) clean -testcache
+	$(MAKE) test
 
 # What a device costs on the wire and in time: the tables of docs/performance.md.
 bench: deps

@@ -41,7 +41,7 @@ func (p Place) Slot() flow.Slot {
 	if p.Ports == (port.System{}) {
 		p.Ports = port.Host
 	}
-	s := &slot{Place: p}
+	s := &slot{Place: p, empty: true} // what sits there when the line starts is new to it
 	s.options = esploader.Options{Reset: string(p.Reset), ByHand: s.byHand}
 	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, Hand: s.hand, Again: func() { s.again.Store(true) }}
 }
@@ -67,7 +67,7 @@ type slot struct {
 	Place
 	options esploader.Options
 	last    esp32.MAC // of the device that was here before
-	empty   bool      // it has been taken out since
+	empty   bool      // it has been taken out since, or there was none
 	again   atomic.Bool
 	absent  bool      // the port itself is not there
 	dumb    bool      // without modem lines: a device that runs looks like none

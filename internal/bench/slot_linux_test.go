@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,43 @@ func TestSlotOfAUSBSocket(t *testing.T) {
 	stop()
 	if a := <-coming; !errors.Is(a.err, context.Canceled) {
 		t.Errorf("stopped: got %+v", a)
+	}
+}
+
+// A device that cannot be identified is told, also where it sits in its slot
+// when the line starts; and once.
+func TestSlotWithAStrangerFromTheStart(t *testing.T) {
+	o := sim.Options{Revision: 3, FlashSize: 1 << 20}
+	words := sim.FactoryWords(o)
+	sim.SetField(&words, "UART_DOWNLOAD_DIS", 1)
+	o.Words = &words
+	chip := newChip(t, o)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	served := make(chan error, 1)
+	go func() { served <- chip.ServeRFC2217(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	s := Place{Name: "1", Port: "rfc2217://" + l.Addr().String()}.Slot()
+	a := <-await(ctx, s, func() {})
+	if a.err != nil || a.loader == nil {
+		t.Fatalf("got %+v, want the device as it is", a)
+	}
+	if err := a.loader.Connect(ctx); !errors.Is(err, esp32.ErrDownloadDisabled) {
+		t.Errorf("got %v, want ErrDownloadDisabled", err)
+	}
+	a.loader.Close()
+	looking, enough := context.WithTimeout(ctx, 3*lookEvery)
+	defer enough()
+	if a := <-await(looking, s, func() { t.Error("it was not taken out") }); a.loader != nil || !errors.Is(a.err, context.DeadlineExceeded) {
+		t.Errorf("told twice: %+v", a)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"station/internal/esp32"
 	"station/internal/ledger"
+	plaintext "station/internal/plain"
 	"station/internal/record"
 )
 
@@ -42,6 +43,7 @@ func LabelOf(l *ledger.Ledger, mac esp32.MAC) (Label, error) {
 		return Label{}, fmt.Errorf("label of %s: %w; this one is %s", mac, ErrNotSealed, strings.TrimSpace(string(verdict)+" "+code))
 	}
 	b := Label{MAC: d.MAC, Serial: d.Serial, KeyID: d.KeyID, Job: d.Job, Simulated: d.Simulated || l.Simulated()}
+	plaintext.Value(&b) // what is printed is what is read
 	list, err := l.History(mac)
 	for _, e := range list {
 		if e.Kind == record.LabelPrinted {

@@ -16,6 +16,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"station/internal/esp32"
+	plaintext "station/internal/plain"
 	"station/internal/record"
 )
 
@@ -123,7 +124,7 @@ func (r Report) Write(w io.Writer, h *Head) (*ExportProof, error) {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, p); err != nil {
+	if err := pageTemplate.Execute(plaintext.NewWriter(&b), p); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	sum := sha256.Sum256(b.Bytes())
