@@ -31,6 +31,9 @@ var glyphs = map[rune][5]string{
 	'Y': {"#   #", " # # ", "  #  ", "  #  ", "  #  "},
 	'0': {" ### ", "#  ##", "# # #", "##  #", " ### "},
 	'1': {"  #  ", " ##  ", "  #  ", "  #  ", " ### "},
+	'J': {"    #", "    #", "    #", "#   #", " ### "},
+	'Z': {"#####", "   # ", "  #  ", " #   ", "#####"},
+	'-': {"    ", "    ", "####", "    ", "    "},
 	'_': {"     ", "     ", "     ", "     ", "     "}, // as wide as a digit
 	'2': {"#### ", "    #", " ### ", "#    ", "#####"},
 	'3': {"#### ", "    #", " ### ", "    #", "#### "},
@@ -63,6 +66,16 @@ func pixels(text string) [5]string {
 		}
 	}
 	return rows
+}
+
+// drawable reports whether there is a block letter for each character of a name.
+func drawable(name string) bool {
+	for _, r := range name {
+		if _, ok := glyphs[r]; !ok || r >= 'a' && r <= 'z' {
+			return false
+		}
+	}
+	return true
 }
 
 // big draws a text in block letters as large as w cells and h lines allow, or

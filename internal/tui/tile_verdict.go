@@ -15,22 +15,8 @@ const roomy = 10
 // insideVerdict is a tile that shows a result: the word as large as the tile
 // allows, what happened, and what to do now.
 func (m *Model) insideVerdict(s *flow.SlotStatus, w, h int) []line {
-	st := m.style.tone[toneOf(s)]
-	strong := st.strong
-	if s.Removed {
-		strong = m.style.bold
-	}
-	sentence, action := m.say(s)
-	room := h - 1 // the word
-	do := m.do(s, action, w, max(1, min(room, (room+1)/2)))
-	what := wrap(sentence, w, room-len(do), m.style.signs.ellipsis)
-	text := asLines(what, line{center: true, rank: 2})
-	text = append(text, asLines(do, line{paint: strong, center: true, rank: 1})...)
-	free := h - len(text)
-	if h >= roomy {
-		free -= 3 // the facts, with space around them
-	}
-	lines := m.word(s, w, free)
+	text, free := m.verdictText(s, w, h)
+	lines := m.word(s, w, free, m.limit(s, h))
 	lines = append(append(lines, line{rank: 9}), text...)
 	if facts := m.facts(s, w); facts != "" {
 		lines = append(lines, line{rank: 9}, line{text: facts, center: true, rank: 4})
@@ -39,6 +25,69 @@ func (m *Model) insideVerdict(s *flow.SlotStatus, w, h int) []line {
 		lines = append(lines, line{text: s.MAC.String(), center: true, rank: 3})
 	}
 	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
+}
+
+// leastLetters is the height of the smallest block letters.
+const leastLetters = 3
+
+// verdictText is what happened and what to do, in at most h lines of w cells,
+// and how many are left for the word. The word in block letters comes first.
+func (m *Model) verdictText(s *flow.SlotStatus, w, h int) (text []line, free int) {
+	strong := m.style.tone[toneOf(s)].strong
+	if s.Removed {
+		strong = m.style.bold
+	}
+	room := h - 1
+	if h > leastLetters {
+		room = h - leastLetters
+	}
+	sentence, action := m.say(s)
+	do := m.do(s, action, w, max(1, min(room, (room+1)/2)))
+	what := wrap(sentence, w, room-len(do), m.style.signs.ellipsis)
+	text = asLines(what, line{center: true, rank: 2})
+	text = append(text, asLines(do, line{paint: strong, center: true, rank: 1})...)
+	free = h - len(text)
+	if h >= roomy {
+		free -= 3 // the facts, with space around them
+	}
+	return text, free
+}
+
+// limit is the most lines that the word of a device that passed may have: no
+// worse verdict in the frame is smaller.
+func (m *Model) limit(s *flow.SlotStatus, h int) int {
+	limit := h
+	if s.Verdict != record.Pass {
+		return limit
+	}
+	g, body := m.grid(), m.bodyHeight()
+	for i, other := range m.status.Slots {
+		if other.Busy || other.Verdict == "" || other.Verdict == record.Pass || limit == 0 {
+			continue
+		}
+		w, h := share(m.width, g.cols, i%g.cols)-4, share(body, g.rows, i/g.cols)-2
+		_, free := m.verdictText(other, w, h)
+		letters, _ := m.letters(other, w, free)
+		limit = min(limit, len(letters))
+	}
+	return limit
+}
+
+// letters are slot and verdict in block letters where they fit: with the word,
+// or else with its sign and the word below.
+func (m *Model) letters(s *flow.SlotStatus, w, h int) (lines []string, whole bool) {
+	glyph, word := m.style.tone[toneOf(s)].glyph, string(s.Verdict)
+	if m.lang.verdicts[s.Verdict] != "" {
+		h -= 2
+	}
+	name := strings.ToUpper(s.Name)
+	if !drawable(name) {
+		return biggest(w, h, m.style.ascii, glyph+" "+word, word), true
+	}
+	if lines := biggest(w, h, m.style.ascii, name+" "+glyph+" "+word, name+" "+word); lines != nil {
+		return lines, true
+	}
+	return biggest(w, h-1, m.style.ascii, name+" "+glyph), false
 }
 
 // say is the sentence and the action, as things stand in the slot now.
@@ -90,26 +139,30 @@ func asLines(texts []string, like line) []line {
 	return lines
 }
 
-// word is the verdict with its sign: in block letters where they fit into w
-// cells and h lines, else on one line.
-func (m *Model) word(s *flow.SlotStatus, w, h int) []line {
+// word is the slot with its verdict: in block letters where they fit into w
+// cells and h lines, of at most limit lines, else on one line.
+func (m *Model) word(s *flow.SlotStatus, w, h, limit int) []line {
 	st := m.style.tone[toneOf(s)]
 	word, own := string(s.Verdict), m.lang.verdicts[s.Verdict]
-	if own != "" {
-		h -= 2
+	paint := st.strong
+	if s.Removed {
+		paint = m.style.bold
 	}
-	letters := biggest(w, h, m.style.ascii, st.glyph+" "+word, word)
+	if own != "" {
+		limit += 2
+	}
+	letters, whole := m.letters(s, w, min(h, limit))
 	if letters == nil {
-		text := strings.TrimSpace(st.sign + " " + word + " " + own)
-		paint := st.strong
-		if s.Removed {
-			paint = m.style.bold
-		}
+		text := strings.TrimSpace(s.Name + " " + st.sign + " " + word + " " + own)
 		return []line{{text: text, paint: paint, center: true}}
 	}
 	lines := asLines(letters, line{center: true})
-	if own != "" {
-		lines = append(lines, line{rank: 9}, line{text: own, paint: st.strong, center: true})
+	below := own
+	if !whole {
+		below = strings.TrimSpace(word + " " + own)
+	}
+	if below != "" {
+		lines = append(lines, line{text: below, paint: st.strong, center: true})
 	}
 	return lines
 }
