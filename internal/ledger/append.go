@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -39,6 +40,9 @@ type txn struct {
 	known   known
 	file    boltfile.File // to check pages before bbolt trusts them; may be nil
 	base    *snapshot     // what it held when the transaction began
+	kept    *dictionaries // those that are in the file
+	// dictionaries are those that this transaction made.
+	dictionaries map[uint64]*s2.Dict
 }
 
 // known is what the transactions before left: to read and decode it again would
@@ -70,8 +74,8 @@ func (k *known) remember(t *txn) {
 	}
 }
 
-func newTxn(tx *bbolt.Tx, h head, o Options, file boltfile.File) *txn {
-	return &txn{head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
+func newTxn(tx *bbolt.Tx, h head, o Options, file boltfile.File, kept *dictionaries) *txn {
+	return &txn{kept: kept, dictionaries: map[uint64]*s2.Dict{}, head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
 		lots: map[string]*record.Lot{}, devices: map[esp32.MAC]record.Device{}, known: newKnown()}
 }
 
@@ -111,7 +115,7 @@ func (t *txn) trust(bucket, key string) error {
 		if err != nil {
 			return inFile(err)
 		}
-		t.base = newSnapshot(s)
+		t.base = newSnapshot(s, t.kept)
 	}
 	return inFile(t.base.CheckPath(bucket, []byte(key)))
 }
@@ -143,7 +147,12 @@ func (t *txn) add(e record.Entry) (record.Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	if err := t.bucket(inEntries).Put([]byte(number(t.size)), t.leaf(raw)); err != nil {
+	if t.size > 0 && dictionaryOf(t.size) == t.size {
+		if err := t.makeDictionary(t.size); err != nil {
+			return e, err
+		}
+	}
+	if err := t.putEntry(raw); err != nil {
 		return e, err
 	}
 	t.size, t.last = t.size+1, e.Time
@@ -163,10 +172,19 @@ func (t *txn) raiseFormat() error {
 	return t.setState(stateFormat, record.Version)
 }
 
-// leaf puts the hashes that the entry completes in front of it: its own, and
-// one for each subtree whose last leaf it is.
-func (t *txn) leaf(raw []byte) []byte {
-	value := make([]byte, 0, hashCount(t.size)*tlog.HashSize+len(raw))
+// putEntry stores the next entry, packed.
+func (t *txn) putEntry(raw []byte) error {
+	stored, err := pack(t, t.size, raw)
+	if err != nil {
+		return err
+	}
+	return t.bucket(inEntries).Put([]byte(number(t.size)), t.leaf(raw, stored))
+}
+
+// leaf puts the hashes that the entry completes in front of what is stored of
+// it: its own, and one for each subtree whose last leaf it is.
+func (t *txn) leaf(raw, stored []byte) []byte {
+	value := make([]byte, 0, hashCount(t.size)*tlog.HashSize+len(stored))
 	h := tlog.RecordHash(raw)
 	level := 0
 	for ; t.size>>level&1 == 1; level++ {
@@ -175,7 +193,7 @@ func (t *txn) leaf(raw []byte) []byte {
 	}
 	t.peaks[level] = h
 	value = append(value, h[:]...)
-	return append(value, raw...)
+	return append(value, stored...)
 }
 
 // stamp sets what the ledger knows better than the caller.

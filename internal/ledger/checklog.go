@@ -95,7 +95,7 @@ func (c *chunk) read() {
 			c.pieces = append(c.pieces, piece{n: next, end: n, hole: true})
 		}
 		c.pieces = append(c.pieces, piece{n: n, lost: true})
-		c.pieces[len(c.pieces)-1].open(it.Value)
+		c.pieces[len(c.pieces)-1].open(c.s, it.Value)
 		next = n + 1
 	}
 	if c.to != math.MaxUint64 && next < c.to {
@@ -119,10 +119,15 @@ func (c *chunk) skip(next uint64, page *boltfile.PageError) uint64 {
 }
 
 // open checks what can be checked of one entry alone.
-func (p *piece) open(value []byte) {
-	var err error
-	if p.hashes, p.raw, err = split(p.n, value); err != nil {
+func (p *piece) open(s *snapshot, value []byte) {
+	hashes, stored, err := split(p.n, value)
+	if err != nil {
 		p.texts = append(p.texts, "its bytes are cut")
+		return
+	}
+	p.hashes = hashes
+	if p.raw, err = unpack(s, p.n, stored); err != nil {
+		p.texts = append(p.texts, "it cannot be unpacked: "+err.Error())
 		return
 	}
 	if tlog.RecordHash(p.raw) != p.hashes[0] {

@@ -70,7 +70,7 @@ func begin(db *bbolt.DB, first record.Entry) error {
 				return err
 			}
 		}
-		t := newTxn(tx, head{simulated: first.Simulated}, Options{Now: time.Now}, nil)
+		t := newTxn(tx, head{simulated: first.Simulated}, Options{Now: time.Now}, nil, new(dictionaries))
 		if err := t.setState(stateProjection, projection); err != nil {
 			return err
 		}

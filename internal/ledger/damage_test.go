@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,7 +86,8 @@ func (t *txn) forge(n uint64, raw string) error {
 
 func (t *txn) raw(n uint64) string {
 	value, _ := t.get(inEntries, number(n))
-	return string(value[hashCount(n)*tlog.HashSize:])
+	raw, _ := unpack(t, n, value[hashCount(n)*tlog.HashSize:])
+	return string(raw)
 }
 
 // Changing, dropping, reordering or cutting any entry is found, and the entry
@@ -102,7 +104,10 @@ func TestEveryEntry(t *testing.T) {
 			"emptied": func(tx *txn) error { return tx.bucket(inEntries).Put([]byte(number(n)), nil) },
 			"changed": func(tx *txn) error {
 				value, _ := tx.get(inEntries, number(n))
-				return tx.bucket(inEntries).Put([]byte(number(n)), bytes.Replace(value, []byte(`"v":2`), []byte(`"v":3`), 1))
+				raw := strings.Replace(tx.raw(n), `"v":2`, `"v":3`, 1)
+				stored, err := pack(tx, n, []byte(raw))
+				hashes := value[:hashCount(n)*tlog.HashSize]
+				return errors.Join(err, tx.bucket(inEntries).Put([]byte(number(n)), slices.Concat(hashes, stored)))
 			},
 			"forged": func(tx *txn) error {
 				return tx.forge(n, strings.Replace(tx.raw(n), `"time":"2026`, `"time":"2025`, 1))
@@ -300,7 +305,7 @@ func (t *txn) slip(e record.Entry) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.bucket(inEntries).Put([]byte(number(t.size)), t.leaf(raw)), t.project(e, d), t.flush())
+	return errors.Join(t.putEntry(raw), t.project(e, d), t.flush())
 }
 
 // A flipped bit anywhere in the file is found, or means nothing: all keys and
@@ -394,7 +399,7 @@ func TestWritingToADamagedFile(t *testing.T) {
 // verify, which names the entries that are lost.
 func TestCutTail(t *testing.T) {
 	l := start(t, bench)
-	for n := range 200 {
+	for n := range 800 {
 		if _, err := l.AppendAll(run(n)); err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,8 @@
 // The file has these buckets (numbers are big-endian, so that keys are in
 // order):
 //
-//	entries      index u64 → hashes | JSON       the log
+//	entries      index u64 → hashes | JSON       the log, packed (see pack.go)
+//	dictionaries index u64 → entries before it   what entries are packed against
 //	checkpoints  tree size u64 → signed note     heads of the log, signed (C2SP tlog-checkpoint)
 //	devices      MAC → two indexes u64 | JSON    projections: record.Device by MAC (the last
 //	                                             entry in it, the one with its images),

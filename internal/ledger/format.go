@@ -10,6 +10,7 @@ import (
 	"math/bits"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/klauspost/compress/s2"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"station/internal/esp32"
@@ -17,27 +18,28 @@ import (
 )
 
 const (
-	inEntries     = "entries"
-	inCheckpoints = "checkpoints"
-	inDevices     = "devices"
-	inRecent      = "recent"
-	inKeys        = "keys"
-	inApprovals   = "approvals"
-	inLots        = "lots"
-	inSigners     = "signers"
-	inTokens      = "tokens"
-	inState       = "state"
+	inEntries      = "entries"
+	inDictionaries = "dictionaries"
+	inCheckpoints  = "checkpoints"
+	inDevices      = "devices"
+	inRecent       = "recent"
+	inKeys         = "keys"
+	inApprovals    = "approvals"
+	inLots         = "lots"
+	inSigners      = "signers"
+	inTokens       = "tokens"
+	inState        = "state"
 )
 
 var (
 	projections = []string{inDevices, inRecent, inKeys, inApprovals, inLots, inSigners, inTokens}
-	buckets     = append([]string{inEntries, inCheckpoints, inState}, projections...)
+	buckets     = append([]string{inEntries, inDictionaries, inCheckpoints, inState}, projections...)
 )
 
 const (
 	// projection is the version of the projections' own format: a ledger with
 	// another one has them rebuilt when it is opened for writing.
-	projection = 4
+	projection = 5
 
 	stateFormat     = "format"     // newest record.Version that was written
 	stateProjection = "projection" // version of the projections
@@ -48,6 +50,8 @@ const (
 // key gives nil.
 type reader interface {
 	get(bucket, key string) ([]byte, error)
+	// dictionary returns the dictionary with that number; nil for none.
+	dictionary(n uint64) (*s2.Dict, error)
 }
 
 func number(n uint64) string {
@@ -83,8 +87,8 @@ func decode(raw []byte) (record.Entry, error) {
 // hashCount is how many hashes of the tree entry n completes.
 func hashCount(n uint64) int { return bits.TrailingZeros64(n+1) + 1 }
 
-// split takes an entry's value apart.
-func split(n uint64, value []byte) (hashes []tlog.Hash, raw []byte, err error) {
+// split takes an entry's value apart into hashes and the entry as it is stored.
+func split(n uint64, value []byte) (hashes []tlog.Hash, stored []byte, err error) {
 	k := hashCount(n)
 	if len(value) <= k*tlog.HashSize {
 		return nil, nil, corrupt("entry %d is missing or cut", n)
@@ -103,11 +107,14 @@ func entryAt(r reader, n uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return whole(n, value)
+	return whole(r, n, value)
 }
 
-func whole(n uint64, value []byte) ([]byte, error) {
-	hashes, raw, err := split(n, value)
+func whole(r reader, n uint64, value []byte) (raw []byte, err error) {
+	hashes, stored, err := split(n, value)
+	if err == nil {
+		raw, err = unpack(r, n, stored)
+	}
 	if err == nil && tlog.RecordHash(raw) != hashes[0] {
 		err = corrupt("entry %d is not what was written", n)
 	}

@@ -203,7 +203,7 @@ func TestNewer(t *testing.T) {
 	}
 	tamper(t, l.Path(), func(tx *txn) error {
 		raw := `{"v":3,"index":13,"time":"2026-11-20T09:00:00Z","kind":"device.weighed","mac":"` + mac(1).String() + `","prev":12,"grams":7}`
-		value := tx.leaf([]byte(raw))
+		value := tx.leaf([]byte(raw), []byte(raw))
 		return errors.Join(tx.bucket(inEntries).Put([]byte(number(13)), value), tx.setState(stateFormat, record.Version+1))
 	})
 	if _, err := Open(l.Path(), bench); !errors.Is(err, ErrNewer) {
@@ -269,7 +269,7 @@ func tamper(t testing.TB, path string, change func(*txn) error) {
 		t.Fatal(err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		t := newTxn(tx, head{}, Options{Now: time.Now}, nil)
+		t := newTxn(tx, head{}, Options{Now: time.Now}, nil, new(dictionaries))
 		if err := t.findHead(); err != nil {
 			return err
 		}

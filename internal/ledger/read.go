@@ -23,6 +23,7 @@ type readers struct {
 	f      *os.File
 	n      int // how many look at it now
 	closed bool
+	packs  dictionaries
 }
 
 func (r *readers) enter() error {
@@ -68,6 +69,7 @@ func (r *readers) close() error {
 type snapshot struct {
 	*boltfile.Snapshot
 	buckets map[string]boltfile.Bucket
+	kept    *dictionaries
 	recent  map[string]tail // nil before they are asked for
 }
 
@@ -88,6 +90,9 @@ func (s *snapshot) bucket(name string) (boltfile.Bucket, error) {
 // olderThan tells whether the projections are of a version that had no such
 // bucket yet. They are made anew when the ledger is next opened for writing.
 func (s *snapshot) olderThan(name string) bool {
+	if name == inDictionaries {
+		return true
+	}
 	if name != inRecent && name != inTokens {
 		return false
 	}
@@ -141,7 +146,7 @@ func (r *readers) newest() (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newSnapshot(s), nil
+	return newSnapshot(s, &r.packs), nil
 }
 
 // device opens a projection, brings it up to the device's last entry and adds
@@ -161,8 +166,8 @@ func (s *snapshot) device(payload []byte) (record.Device, error) {
 	return d, err
 }
 
-func newSnapshot(s *boltfile.Snapshot) *snapshot {
-	return &snapshot{Snapshot: s, buckets: map[string]boltfile.Bucket{}}
+func newSnapshot(s *boltfile.Snapshot, kept *dictionaries) *snapshot {
+	return &snapshot{kept: kept, Snapshot: s, buckets: map[string]boltfile.Bucket{}}
 }
 
 // kept tells whether the writer has kept all pages of s until now.

@@ -43,6 +43,13 @@ func (t *txn) forget() error {
 		}
 		t.b[name] = b
 	}
+	// Ledgers of older versions have no dictionaries. What is there stays: the
+	// entries are packed against them.
+	b, err := t.tx.CreateBucketIfNotExists([]byte(inDictionaries))
+	if err != nil {
+		return err
+	}
+	t.b[inDictionaries] = b
 	t.known, t.recent = newKnown(), map[string]tail{}
 	if err := t.setState(stateProjection, projection); err != nil {
 		return err
@@ -89,6 +96,9 @@ func (t *txn) step(n uint64) (more bool, err error) {
 	}
 	if to < t.size {
 		return true, t.setState(stateProjected, to)
+	}
+	if err := t.haveDictionary(); err != nil {
+		return false, err
 	}
 	return false, t.bucket(inState).Delete([]byte(stateProjected))
 }

@@ -103,7 +103,7 @@ func sameDevices(t *testing.T, l *Ledger, want map[esp32.MAC]*record.Device) {
 // An entry in the middle of a visit costs no more pages than the entry alone.
 func TestAppendTouchesFewPages(t *testing.T) {
 	l := start(t, bench)
-	for n := range 600 { // so many that the entries have two levels of branches
+	for n := range 4000 { // so many that the entries have two levels of branches
 		if _, err := l.AppendAll(run(n)); err != nil {
 			t.Fatal(err)
 		}

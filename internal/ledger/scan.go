@@ -79,7 +79,7 @@ func (l *Ledger) lines(from, to uint64) (list [][]byte, err error) {
 			if string(it.Key) != number(n) {
 				return corrupt("entry %d is missing", n)
 			}
-			raw, err := whole(n, it.Value)
+			raw, err := whole(s, n, it.Value)
 			if err != nil {
 				return err
 			}

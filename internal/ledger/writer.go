@@ -24,6 +24,7 @@ type writer struct {
 	pins   []*bbolt.Tx // read transactions that keep pages for readers, oldest first
 	head   head
 	known  known // of the last entries
+	kept   dictionaries
 	stale  bool  // a commit failed: head and known are not to be trusted
 	broken error // bbolt panicked on damage, or the ledger is closed
 }
@@ -126,7 +127,7 @@ func (w *writer) transact(o Options, fn func(*txn) error) error {
 	if w.stale {
 		w.known = newKnown()
 	}
-	t := newTxn(tx, w.head, o, w.read)
+	t := newTxn(tx, w.head, o, w.read, &w.kept)
 	t.known = w.known
 	if w.stale {
 		err = t.findHead()
@@ -150,6 +151,9 @@ func (w *writer) transact(o Options, fn func(*txn) error) error {
 	}
 	w.head, w.stale = t.head, false
 	w.known.remember(t)
+	for n, d := range t.dictionaries {
+		w.kept.keep(n, d)
+	}
 	return nil
 }
 
@@ -172,7 +176,7 @@ func (t *txn) findHead() error {
 		return corrupt("entries: key %x", key)
 	}
 	n := fromNumber(key)
-	raw, err := whole(n, value)
+	raw, err := whole(t, n, value)
 	if err != nil {
 		return err
 	}
