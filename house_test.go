@@ -56,16 +56,17 @@ func licence(t *testing.T, module string) string {
 		return ""
 	}
 	text := strings.Join(strings.Fields(readFile(t, files[0])), " ")
-	for words, name := range map[string]string{
-		"Apache License": "Apache-2.0",
-		"Permission is hereby granted, free of charge": "MIT",
-		"Redistribution and use in source and binary":  "BSD-3-Clause",
+	var names []string
+	for _, l := range [][2]string{
+		{"Apache-2.0", "Apache License"},
+		{"MIT", "Permission is hereby granted, free of charge"},
+		{"BSD-3-Clause", "Redistribution and use in source and binary"},
 	} {
-		if strings.Contains(text, words) {
-			return name
+		if strings.Contains(text, l[1]) {
+			names = append(names, l[0])
 		}
 	}
-	return "an unknown licence"
+	return strings.Join(names, ", ")
 }
 
 func goList(t *testing.T, args ...string) []string {
