@@ -12,10 +12,13 @@
 package bootlog
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Report is what a console tells.
@@ -101,6 +104,17 @@ func Marker(log []byte, marker string) (line string, found bool) {
 	w := NewWatch(marker)
 	w.Add(log)
 	return w.Marker()
+}
+
+// Unseen says why a marker can never be found, "" for one that can.
+func Unseen(marker string) string {
+	switch {
+	case len(marker) > MaxMarker:
+		return fmt.Sprintf("it has %d bytes, at most %d are looked for", len(marker), MaxMarker)
+	case !utf8.ValidString(marker) || strings.ContainsFunc(marker, func(r rune) bool { return !unicode.IsGraphic(r) }):
+		return "it holds control characters, which are taken out of a console"
+	}
+	return ""
 }
 
 type parser struct {

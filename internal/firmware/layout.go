@@ -25,6 +25,7 @@ type Layout struct {
 	Table       string // file of the partition table, CSV or binary; empty: the image at TableOffset is it
 	TableOffset uint32 // 0 is 0x8000
 	Images      []ImageFile
+	Lost        int // images that were left out for faults of their own: what would follow is no fault
 	// Read loads a file by the name it has here; nil reads regular files, none larger than a flash.
 	Read func(name string) ([]byte, error)
 	// Env is for variables in a CSV; nil is os.LookupEnv.
@@ -96,6 +97,7 @@ type piece struct {
 // Plan reads every file and checks everything; the error has every fault.
 func (l Layout) Plan() (*Plan, error) {
 	p := planner{Layout: l}
+	p.lost = l.Lost
 	p.TableOffset = cmp.Or(l.TableOffset, DefaultTableOffset)
 	if p.Read == nil {
 		p.Read = readImage
@@ -201,6 +203,7 @@ func (p *planner) readTable() {
 			p.Plan.Table = read(image.File, image.data)
 		}
 	case image != nil: // its fault is told
+	case p.lost > 0: // it may be the one
 	default:
 		p.add("there is no partition table; name its CSV, or the build's partition-table.bin for %#x", p.TableOffset)
 	}

@@ -155,7 +155,7 @@ func (x *piece) end() uint64 {
 // checkBoot makes sure that the chip finds something to start, and gives it an
 // empty otadata where it has none.
 func (p *planner) checkBoot() {
-	if !slices.ContainsFunc(p.pieces, p.isBootloader) && !p.named(BootloaderOffset) {
+	if !slices.ContainsFunc(p.pieces, p.isBootloader) && !p.named(BootloaderOffset) && p.Lost == 0 {
 		p.add("there is no bootloader; name the build's bootloader.bin for %#x", BootloaderOffset)
 	}
 	if p.Plan.Table == nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"station/internal/bootlog"
 	"station/internal/efuse"
 	"station/internal/firmware"
 	"station/internal/keyfile"
@@ -159,7 +160,11 @@ type (
 
 func word(b []byte, known ...string) (string, error) {
 	if !slices.Contains(known, string(b)) {
-		return "", fmt.Errorf("%q is not known; write one of %s", b, strings.Join(known, ", "))
+		meant := ""
+		if near := tomlfile.Nearest(string(b), known); near != "" {
+			meant = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return "", fmt.Errorf("%q is not known; write one of %s%s", b, strings.Join(known, ", "), meant)
 	}
 	return string(b), nil
 }
@@ -202,7 +207,7 @@ func LoadJob(path string) (*Job, error) {
 func ParseJob(path string, data []byte) (*Job, error) {
 	j := &Job{Path: path}
 	f := tomlfile.Decode(path, data, j)
-	if f.Err() == nil {
+	if !f.Broken() {
 		j.defaults()
 		j.check(f)
 		j.plan(f)
@@ -243,6 +248,9 @@ func (j *Job) check(f *tomlfile.File) {
 	missing("revision", j.Revision, `write revision = "1" and count it up with every change`)
 	missing("key.label", j.Key.Label, `write the label of the token's key, as "station hsm init" made it`)
 	missing("boot.marker", j.Boot.Marker, "write a text that the firmware prints when it is ready")
+	if why := bootlog.Unseen(j.Boot.Marker); why != "" {
+		f.Fault("boot.marker", "%s, so that it would never be seen; write a line of text that the firmware prints when it is ready", why)
+	}
 	oneOf := func(path, value string, known ...string) {
 		if _, err := word([]byte(value), known...); err != nil {
 			f.Fault(path, "%v", err)
@@ -251,6 +259,9 @@ func (j *Job) check(f *tomlfile.File) {
 	oneOf("chip", j.ChipName, "esp32")
 	oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
 	oneOf("security.mode", j.Security.Mode, "release", "development")
+	if f.Bad("security.mode") {
+		j.Security.Mode = "release" // for the checks that follow
+	}
 	if j.Flash.Size == 0 {
 		f.Fault("flash.size", `is missing; write size = "4MB"`)
 	}
@@ -274,7 +285,8 @@ func (j *Job) check(f *tomlfile.File) {
 	for i, image := range j.Images {
 		at := fmt.Sprintf("image.%d", i)
 		missing(at+".file", image.File, "write the image's file")
-		if (image.Address == nil) == (image.Partition == "") {
+		placed := !f.Bad(at+".partition") && !f.Bad(at+".address")
+		if placed && (image.Address == nil) == (image.Partition == "") {
 			f.Fault(at, "write either address or partition")
 		}
 	}

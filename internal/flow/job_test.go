@@ -94,6 +94,13 @@ func TestJobFaultsNameFileLineAndFix(t *testing.T) {
 			[]string{`job.toml:13: flash.size: "4 melons" is not a size; write it like 4MB`}},
 		{"chip and policy", []string{`chip = "esp32"`, `chip = "esp32s3"`, `policy = "derived" `, `policy = "guessed" `},
 			[]string{`job.toml:5: chip: "esp32s3" is not known; write one of esp32`, `key.policy: "guessed" is not known`}},
+		{"all at once", []string{`name = "station-example"`, `nme = "station-example"`, `size = "4MB"`, `size = "banana"`, `mode = "dio"`, `mode = "dip"`,
+			`policy = "derived" `, `policy = "derivd" `, `timeout = "10s"`, `timeout = "xx"`, `partition = "users"`, `partition = 7`, "data/rules.bin", "data/rulez.bin", `mode = "release"`, `mode = "relase"`},
+			[]string{`job.toml:3: nme: unknown key; did you mean "name"?`, `job.toml:13: flash.size: "banana" is not a size`, `job.toml:14: flash.mode: "dip" is not known`, `did you mean "dio"?`,
+				`key.policy: "derivd" is not known; write one of derived, random, shared; did you mean "derived"?`, `boot.timeout: "xx" is not a time`,
+				`job.toml:28: image.2.partition: is a whole number, want text`, `job.toml:30: image.3: `, `rulez.bin: there is no such file`, `security.mode: "relase" is not known`, `did you mean "release"?`}},
+		{"marker with a control character", []string{`marker = "station-example: ready"`, `marker = "ready\r\n"`}, []string{"boot.marker: it holds control characters"}},
+		{"marker too long", []string{`marker = "station-example: ready"`, `marker = "` + strings.Repeat("x", 257) + `"`}, []string{"boot.marker: it has 257 bytes, at most 256"}},
 		{"missing marker", []string{`marker = "station-example: ready"`, ``}, []string{"boot.marker: is missing; write a text that the firmware prints"}},
 		{"missing file", []string{"build/ota_0.bin", "build/ota_9.bin"}, []string{"ota_9.bin: there is no such file; build the project"}},
 		{"weak config", []string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 0"}, []string{"FLASH_CRYPT_CONFIG = 0 weakens"}},
@@ -108,6 +115,9 @@ func TestJobFaultsNameFileLineAndFix(t *testing.T) {
 			_, err := LoadJob(path)
 			if err == nil {
 				t.Fatal("the job was accepted")
+			}
+			if c.name == "all at once" && strings.Count(err.Error(), "\n") != 7 {
+				t.Errorf("want 8 faults, each once, in\n%v", err)
 			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {

@@ -21,7 +21,14 @@ func (j *Job) layout(f *tomlfile.File) {
 	if j.PartitionTable != "" {
 		l.Table = j.beside(j.PartitionTable)
 	}
-	for _, image := range j.Images {
+	names := map[string]string{l.Table: "partition_table"} // of files, to the keys that name them
+	for n, image := range j.Images {
+		at := fmt.Sprintf("image.%d", n)
+		if f.Bad(at) || f.Bad(at+".file") || f.Bad(at+".partition") || f.Bad(at+".address") {
+			l.Lost++
+			continue
+		}
+		names[j.beside(image.File)] = at
 		file := firmware.ImageFile{Name: image.Name, File: j.beside(image.File), Partition: image.Partition, Encrypt: image.Encrypt}
 		if image.Address != nil {
 			file.Address = *image.Address
@@ -32,17 +39,38 @@ func (j *Job) layout(f *tomlfile.File) {
 		files, err := j.buildFiles(j.beside(j.FlasherArgs))
 		if err != nil {
 			f.Add(unjoin(err)...)
-			return
+			l.Lost++
+		}
+		for _, file := range files {
+			names[file.File] = "flasher_args"
 		}
 		l.Images = append(files, l.Images...)
 	}
+	if f.Bad("flasher_args") || f.Bad("image") {
+		l.Lost++
+	}
+	if f.Bad("chip") || f.Bad("partition_table") || f.Bad("partition_table_offset") {
+		return
+	}
 	plan, err := l.Plan()
 	if err != nil {
-		f.Add(unjoin(err)...)
+		j.onTheirLines(f, names, err)
 		return
 	}
 	j.Regions = plan.Regions
 	j.Warnings = append(j.Warnings, plan.Warnings...)
+}
+
+// onTheirLines files each fault of a layout under the key that names its file.
+// A fault that has a line of its own, of a table, keeps it.
+func (j *Job) onTheirLines(f *tomlfile.File, names map[string]string, err error) {
+	for _, fault := range firmware.Faults(err) {
+		if key := names[fault.File]; key != "" && fault.Line == 0 && fault.File != "" {
+			f.At(key, "%v", fault)
+			continue
+		}
+		f.Add(fault)
+	}
 }
 
 // buildFiles are the images of an ESP-IDF build.

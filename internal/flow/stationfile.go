@@ -100,7 +100,7 @@ func LoadStation(path string) (*StationFile, error) {
 func ParseStation(path string, data []byte) (*StationFile, error) {
 	s := &StationFile{Path: path}
 	f := tomlfile.Decode(path, data, s)
-	if f.Err() == nil {
+	if !f.Broken() {
 		s.check(f)
 	}
 	if err := f.Err(); err != nil {

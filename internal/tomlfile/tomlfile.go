@@ -41,13 +41,16 @@ func (e *Error) Error() string {
 type File struct {
 	Name  string
 	lines map[string]int
+	bad   map[string]bool // paths that have their fault
 	errs  []error
+
+	broken bool
 }
 
 // Decode reads data into the struct that v points to. The File collects the
 // faults; Err returns them.
 func Decode(name string, data []byte, v any) *File {
-	f := &File{Name: name, lines: map[string]int{}}
+	f := &File{Name: name, lines: map[string]int{}, bad: map[string]bool{}}
 	if f.absurd(data) {
 		return f
 	}
@@ -75,8 +78,37 @@ func lineOf(err error) int {
 	return math.MaxInt32
 }
 
-// Fault adds a fault of the key at path ("flash.size", "image.2.file").
+// Broken reports a file that is no TOML: nothing more can be said of it.
+func (f *File) Broken() bool { return f.broken }
+
+// Bad reports that the key at path, or a table around it, has a fault. A check
+// of what it would have held is of no use.
+func (f *File) Bad(path string) bool {
+	for {
+		if f.bad[path] {
+			return true
+		}
+		cut := strings.LastIndexByte(path, '.')
+		if cut < 0 {
+			return false
+		}
+		path = path[:cut]
+	}
+}
+
+// Fault adds a fault of the key at path ("flash.size", "image.2.file"). A key
+// that has one already gets no second: it would follow from the first.
 func (f *File) Fault(path, format string, args ...any) {
+	if f.Bad(path) {
+		return
+	}
+	f.bad[path] = true
+	f.At(path, format, args...)
+}
+
+// At adds a fault on the line of the key at path, whether it has one or not:
+// for what is wrong with a file that the key names.
+func (f *File) At(path, format string, args ...any) {
 	f.errs = append(f.errs, &Error{File: f.Name, Line: f.Line(path), Key: path, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -103,6 +135,7 @@ func (f *File) Line(path string) int {
 func (f *File) Has(path string) bool { _, ok := f.lines[path]; return ok }
 
 func (f *File) syntax(err error) {
+	f.broken = true
 	e := &Error{File: f.Name, Text: strings.TrimPrefix(err.Error(), "toml: ")}
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {
@@ -172,6 +205,9 @@ func (f *File) table(path string, tree map[string]any, v reflect.Value) {
 		field, ok := fields[key]
 		if !ok {
 			f.Fault(at, "unknown key%s", suggest(key, names))
+			if meant := Nearest(key, names); meant != "" { // it is not missing as well
+				f.bad[join(path, meant)] = true
+			}
 			continue
 		}
 		f.value(at, tree[key], field)
@@ -299,17 +335,23 @@ func wantOf(v reflect.Value) string {
 
 // suggest names the known key nearest to what was written, or all of them.
 func suggest(key string, known []string) string {
-	best, distance := "", 3
+	if best := Nearest(key, known); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
+	}
+	known = slices.Clone(known)
+	slices.Sort(known)
+	return "; known here: " + strings.Join(known, ", ")
+}
+
+// Nearest is the known word that was probably meant, "" where none is near.
+func Nearest(word string, known []string) string {
+	best, distance := "", min(3, len(word))
 	for _, name := range known {
-		if d := edits(key, name); d < distance {
+		if d := edits(strings.ToLower(word), strings.ToLower(name)); d < distance {
 			best, distance = name, d
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("; did you mean %q?", best)
-	}
-	slices.Sort(known)
-	return "; known here: " + strings.Join(known, ", ")
+	return best
 }
 
 // edits is the Levenshtein distance.

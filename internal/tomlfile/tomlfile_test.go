@@ -72,12 +72,28 @@ JTAG = "yes"
 		`job.toml:7: image.0.file: is a whole number, want text`,
 		`job.toml:9: image.1.sizes: unknown key; did you mean "size"?`,
 		`job.toml:11: fuses.JTAG: is text, want a whole number`,
-		`job.toml: name: is missing`,
 	} {
 		lines := strings.Split(got, "\n")
 		if i >= len(lines) || lines[i] != want {
 			t.Errorf("line %d: want %q in\n%s", i, want, got)
 		}
+	}
+}
+
+// A fault stands once: what follows from it is not told.
+func TestOneFaultAKey(t *testing.T) {
+	var c config
+	f := Decode("job.toml", []byte("nmae = \"a\"\nflash = 3\n"), &c)
+	f.Fault("name", "is missing")
+	f.Fault("flash.size", "is missing")
+	f.Fault("on", "is missing")
+	f.Fault("on", "is missing")
+	want := "job.toml:1: nmae: unknown key; did you mean \"name\"?\njob.toml:2: flash: is a whole number, want a table\njob.toml: on: is missing"
+	if got := fmt.Sprint(f.Err()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if !f.Bad("flash.size") || f.Bad("image") || f.Broken() {
+		t.Error("Bad or Broken is wrong")
 	}
 }
 
