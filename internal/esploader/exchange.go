@@ -75,7 +75,7 @@ func (l *Loader) ready(ctx context.Context) error {
 // not: a second copy of a reply must not be taken for the next one. A chip that
 // talks without end is not listened to for ever.
 func (l *Loader) leaveBehind() error {
-	for range 32 {
+	for range lateReads {
 		for frame := l.buffered(); frame != nil; frame = l.buffered() {
 			clear(frame[:cap(frame)])
 		}
@@ -121,10 +121,10 @@ func (l *Loader) wireTime(bytes int) time.Duration {
 
 // await reads until the answer to c.
 func (l *Loader) await(c *command, timeout time.Duration) (reply, error) {
-	deadline := time.Now().Add(timeout)
+	deadline, late := time.Now().Add(timeout), 0
 	var damage error
 	for {
-		frame, err := l.next(deadline)
+		frame, err := l.next(deadline, &late)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			l.dirty = true
 			return reply{}, l.unanswered(c, damage)
@@ -177,11 +177,20 @@ func restarted(why string) error {
 	return fmt.Errorf("%w: the chip restarted (%s)", esp32.ErrNoAnswer, why)
 }
 
-// next returns the next frame.
-func (l *Loader) next(deadline time.Time) ([]byte, error) {
+// lateReads is how often a port that still has bytes past a deadline is read:
+// they may hold the reply. One that floods is not listened to for ever.
+const lateReads = 32
+
+// next returns the next frame. late counts the reads past the deadline.
+func (l *Loader) next(deadline time.Time, late *int) ([]byte, error) {
 	for {
 		if frame := l.buffered(); frame != nil {
 			return frame, nil
+		}
+		if time.Now().After(deadline) {
+			if *late++; *late > lateReads {
+				return nil, os.ErrDeadlineExceeded
+			}
 		}
 		if err := l.fill(deadline); err != nil {
 			return nil, err
@@ -233,11 +242,11 @@ func (l *Loader) wipe() { clear(l.rx[:l.got-len(l.have)]) }
 // answers in order, so everything that arrives before the answer to a SYNC is
 // old. It fails where the ROM does not answer any more, or has started anew.
 func (l *Loader) settle() error {
-	if !l.dirty {
-		return nil
-	}
 	if why := l.text.restart(); why != "" {
 		return restarted(why)
+	}
+	if !l.dirty {
+		return nil
 	}
 	l.stats.Resyncs++
 	return l.resync()

@@ -81,10 +81,13 @@ func (l *Loader) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs .
 	return values, nil
 }
 
-// readRest reads registers, window by window.
+// readRest reads registers, window by window. Each round reads some or ends.
 func (l *Loader) readRest(ctx context.Context, addrs, values []uint32) error {
 	for len(addrs) > 0 {
 		n, _, err := l.together(ctx, nil, addrs, values)
+		if n == 0 { // nothing was sent, so there is nothing to ask again
+			return err
+		}
 		if err := l.readAgain(ctx, addrs[:n], values, err); err != nil {
 			return err
 		}

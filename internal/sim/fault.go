@@ -17,6 +17,9 @@ const (
 	Vanish    Kind = "vanish"     // the adapter goes, the chip keeps its power
 	Silence   Kind = "silence"    // the loader hangs at the command
 
+	RestartLoader Kind = "restart-loader" // the chip restarts after the command's reply with GPIO0 held, into its loader
+	RestartApp    Kind = "restart-app"    // or with GPIO0 released, from flash
+
 	DropFrame   Kind = "drop-frame"   // the command never arrives
 	DoubleFrame Kind = "double-frame" // it arrives twice
 	DropByte    Kind = "drop-byte"    // byte Byte of frame At from the host
@@ -75,6 +78,7 @@ type Fault struct {
 // kinds are the faults that there are, and what each needs to be told.
 var kinds = map[Kind]func(Fault) bool{
 	CutBefore: always, CutAfter: always, CutBurn: always, Unplug: always, Vanish: always, Silence: always,
+	RestartLoader: always, RestartApp: always,
 	DropFrame: always, DoubleFrame: always, DropByte: always, DoubleByte: always, ChangeByte: always,
 	DropReply: always, DoubleReply: always, CutReply: always, ChangeReply: always,
 	DropReplyByte: always, DoubleReplyByte: always, StaleReply: always, StubReply: always,

@@ -26,6 +26,25 @@ func (c *Chip) beforeCommand(op byte) (copies int, ok bool) {
 	return copies, c.mode == loading && !c.gone
 }
 
+// afterReply restarts the chip in the middle of things, if it is to.
+func (c *Chip) afterReply(op byte) {
+	switch {
+	case len(c.faults) == 0:
+	case c.fire(RestartLoader, op) != nil:
+		c.restartWith(true)
+	case c.fire(RestartApp, op) != nil:
+		c.restartWith(false)
+	}
+}
+
+// restartWith is a reset with GPIO0 held for a moment or not.
+func (c *Chip) restartWith(held bool) {
+	jumper := c.jumper
+	c.jumper = held
+	c.start(resetPowerOn)
+	c.jumper = jumper
+}
+
 // afterCommand reports whether the power went before the reply.
 func (c *Chip) afterCommand(op byte) bool {
 	if c.fire(CutAfter, op) == nil {

@@ -204,6 +204,7 @@ func (c *Chip) frame(f []byte) {
 		}
 		c.respond(op, a)
 	}
+	c.afterReply(op)
 }
 
 // respond sends the answer, after a SYNC eight times.
