@@ -57,9 +57,63 @@ func Burn(ctx context.Context, r Registers, crystalMHz int, have Image, s Stage)
 	c := newController(ctx, r)
 	after, err := c.burn(crystalMHz, have, s)
 	if err != nil {
-		return Image{}, fmt.Errorf("burn %s: %w", s.Name, c.safe(err))
+		err = c.safe(err)
+		return Image{}, &burnError{fmt.Errorf("burn %s: %w", s.Name, err), c.changed(have, err)}
 	}
 	return after, nil
+}
+
+// Change is what is known of the fuses after a burn.
+type Change int
+
+// What a burn has done.
+const (
+	Unchanged Change = iota // no program command was sent, or the fuses read as before
+	Changed                 // read back
+	Unknown                 // programmed, and not read back
+)
+
+func (c Change) String() string {
+	return [...]string{"unchanged", "changed, as read back", "not read back after a program command"}[c]
+}
+
+// burnError is an error of Burn, with what was read back after it.
+type burnError struct {
+	error
+	change Change
+}
+
+func (e *burnError) Unwrap() error { return e.error }
+
+// ChangeOf tells what is known of the fuses after an error of Burn.
+func ChangeOf(err error) Change {
+	var e *burnError
+	if errors.As(err, &e) {
+		return e.change
+	}
+	return Unchanged
+}
+
+// changed compares the fuses with those before a burn that failed with err.
+func (c *controller) changed(have Image, err error) Change {
+	if !c.programmed {
+		return Unchanged
+	}
+	if gone(err) {
+		return Unknown
+	}
+	now, err := c.latch(surveyAddrs)
+	defer clear(now)
+	if err != nil {
+		return Unknown
+	}
+	switch same, err := have.reads(now); {
+	case err != nil:
+		return Unknown
+	case same:
+		return Unchanged
+	}
+	return Changed
 }
 
 func (c *controller) burn(crystalMHz int, have Image, s Stage) (Image, error) {

@@ -243,7 +243,7 @@ func (c *chip) image() Image {
 // seen is the chip as somebody knows it who has read it before, without faults.
 func (c *chip) seen() Image {
 	c.t.Helper()
-	quiet := chip{t: c.t, regs: c.regs}
+	quiet := chip{t: c.t, raw: c.raw, regs: maps.Clone(c.regs)}
 	return quiet.image()
 }
 

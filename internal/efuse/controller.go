@@ -29,6 +29,8 @@ type controller struct {
 	timing timing
 	loaded bool // WDATA may hold words
 
+	programmed bool // a program command was sent
+
 	// Registers that need not be written with these values, being taken to hold
 	// them. Whether they do is read back every time.
 	holds map[uint32]uint32
@@ -227,6 +229,7 @@ func (c *controller) program(block int, words []uint32) error {
 	// programmed. Without a reply it may have been; that shows in the fuses,
 	// so the command is never simply given again.
 	delete(c.holds, regConf)
+	c.programmed = true
 	_, werr, err := c.exchange([]esp32.RegWrite{esp32.Set(regConf, opProgram), esp32.Set(regCmd, cmdProgram)}, polls, nil)
 	if gone(werr) {
 		err = werr

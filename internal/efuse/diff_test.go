@@ -149,7 +149,7 @@ func TestInterruptedPlans(t *testing.T) {
 			}
 			done := *key
 			done.Compared = true
-			if left, err := plan.WithKey(&done).Diff(c.image()); err != nil || len(left) != 0 {
+			if left, err := plan.WithKey(&done).Diff(c.seen()); err != nil || len(left) != 0 {
 				t.Fatalf("left over: %v, %v", left, err)
 			}
 			c.clean()

@@ -47,20 +47,19 @@ type Image struct {
 	block2 string        // as in record.Fuses
 }
 
-// Read reads the fuses from the read registers, which the chip fills at reset,
-// until two surveys in a row agree: a reply has no checksum, and what is decided
-// by fuses is not decided twice. It writes nothing. Wipe the image when BLOCK1
-// has been looked at.
-func Read(ctx context.Context, r Reader) (Image, error) {
+// Read makes the chip read its fuses anew, for the read registers are those of
+// its last reset, until two surveys in a row agree: a reply has no checksum, a
+// worn fuse flickers, and what is decided by fuses is not decided twice. It burns
+// nothing. Wipe the image when BLOCK1 has been looked at.
+func Read(ctx context.Context, r Registers) (Image, error) {
+	c := newController(ctx, r)
 	var last []uint32
 	for range 1 + attempts {
-		v, err := r.ReadRegs(ctx, surveyAddrs...)
+		v, err := c.latch(surveyAddrs)
 		defer clear(v)
 		switch {
 		case err != nil:
 			return Image{}, fmt.Errorf("read fuses: %w", err)
-		case len(v) != surveySize:
-			return Image{}, fmt.Errorf("read fuses: %w: %d of %d registers read", ErrRegisters, len(v), surveySize)
 		case slices.Equal(v, last):
 			return newImage(v)
 		}

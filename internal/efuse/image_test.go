@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -14,9 +15,11 @@ import (
 // The documented fresh chip.
 func TestFreshChip(t *testing.T) {
 	c := newChip(t)
+	before := maps.Clone(c.regs)
 	have := c.image()
-	if c.frames != 0 {
-		t.Error("Read has written registers")
+	before[regConf], before[regCmd] = opRead, 0
+	if c.programs != 0 || !maps.Equal(c.regs, before) {
+		t.Error("Read has written more than the command to read")
 	}
 	if have.Revision() != 300 || have.Coding() != esp32.CodingNone || have.KeyState() != KeyEmpty || have.EncryptionOn() {
 		t.Errorf("got %v %v %v %v", have.Revision(), have.Coding(), have.KeyState(), have.EncryptionOn())
@@ -26,6 +29,18 @@ func TestFreshChip(t *testing.T) {
 	}
 	if got := have.Value("CHIP_PACKAGE"); got != 1 {
 		t.Errorf("package: got %d", got)
+	}
+}
+
+// A station that was killed in mid-burn leaves read registers that tell of the
+// fuses as they were before it.
+func TestStaleReadRegisters(t *testing.T) {
+	c := newChip(t)
+	c.raw[0][5] |= 0xf << 28
+	c.regs[regConf] = opProgram
+	c.regs[wdata[0]] = 1 << 7
+	if got := c.image().Value("FLASH_CRYPT_CONFIG"); got != 15 || c.programs != 0 {
+		t.Errorf("got %d after %d program commands", got, c.programs)
 	}
 }
 
@@ -70,7 +85,7 @@ func TestReadErrors(t *testing.T) {
 			t.Errorf("got %v, %v", have, err)
 		}
 	}
-	c.reading = func(n int, _, v []uint32) error { v[0] = uint32(n); return nil }
+	c.reading = func(n int, _, v []uint32) error { v[len(v)-1] = uint32(n); return nil }
 	if _, err := Read(t.Context(), c); !errors.Is(err, ErrUnstable) {
 		t.Errorf("got %v", err)
 	}

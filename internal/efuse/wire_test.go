@@ -47,6 +47,37 @@ func isProgram(writes []esp32.RegWrite) bool {
 // Each loss, doubling and change of any one frame, in any stage: the burn comes
 // out right, or nothing but bits of the stage is burned and a second call
 // finishes it.
+// An error says what was read back after it, and never calls a fuse unchanged
+// that is not.
+func TestWhatABurnHasChanged(t *testing.T) {
+	seen := map[Change]int{}
+	for at := 1; at < 12; at++ {
+		for times := 1; times < 40; times += 3 {
+			c, s := ready(t, StageKey)
+			have := c.seen()
+			before := c.raw
+			c.frame = func(n int, _ []esp32.RegWrite) (bool, error) {
+				if n >= at && n < at+times {
+					return n%2 == 1, esp32.ErrNoAnswer
+				}
+				return true, nil
+			}
+			_, err := Burn(t.Context(), c, 40, have, s)
+			if err == nil {
+				continue
+			}
+			got := ChangeOf(err)
+			seen[got]++
+			if got == Unchanged && c.raw != before || got == Changed && c.raw == before {
+				t.Errorf("%d frames lost from %d on: %v: %v", times, at, got, err)
+			}
+		}
+	}
+	if seen[Unchanged] == 0 || seen[Changed] == 0 || seen[Unknown] == 0 {
+		t.Errorf("not all was tried: %v", seen)
+	}
+}
+
 func TestWireFaults(t *testing.T) {
 	faults := map[string]func(c *chip, at int){
 		"frame lost": func(c *chip, at int) {

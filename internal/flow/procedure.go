@@ -44,9 +44,9 @@ func connectAndRead(ctx context.Context, s *Session) error {
 	if err := s.raise(ctx); err != nil {
 		return err
 	}
-	image, err := efuse.Read(ctx, s.Chip)
+	image, err := s.survey(ctx)
 	if err != nil {
-		return fmt.Errorf("read fuses: %w", err)
+		return err
 	}
 	s.Fuses.Wipe()
 	s.Fuses = image

@@ -42,6 +42,7 @@ type Session struct {
 	claim    func() error                              // no other slot works on this MAC; nil: none could
 	reserve  func() error                              // takes the device's number
 	progress func(done, total int64)
+	survey   func(ctx context.Context) (efuse.Image, error) // of the fuses: it writes the fuse controller's registers, and burns nothing
 	wire     wire
 	inLoader bool
 	closing  bool // UART_DOWNLOAD_DIS is being burned, or is: the loader may never answer again
@@ -90,9 +91,10 @@ type visit struct {
 	run     string
 	step    Step
 	start   time.Time
-	shown   int  // percent emitted last
-	burns   bool // it has passed the gate
-	claimed bool // the MAC is this visit's until it ends
+	shown   int          // percent emitted last
+	burns   bool         // it has passed the gate
+	burnt   efuse.Change // what this visit is known to have done to the fuses
+	claimed bool         // the MAC is this visit's until it ends
 }
 
 // Device runs the whole procedure on the device behind l and closes l. It
@@ -101,7 +103,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
 	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
-	v.s.progress = v.showProgress
+	v.s.progress, v.s.survey = v.showProgress, surveyor(l)
 	v.s.wire = newWire(r.Job, r.speed(port))
 	if r.Serials != nil {
 		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }
@@ -129,6 +131,10 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 		}
 	}
 	return v.pass()
+}
+
+func surveyor(l Loader) func(ctx context.Context) (efuse.Image, error) {
+	return func(ctx context.Context) (efuse.Image, error) { return efuse.Read(ctx, l) }
 }
 
 func newRunID() string {
@@ -254,12 +260,28 @@ func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
 		e.Message, err = v.closed(ctx, err)
 	}
 	if err != nil {
-		return err
+		return v.inBurn(err)
 	}
+	v.burnt = efuse.Changed
 	v.s.Fuses.Wipe()
 	v.s.Fuses = image
 	e.Kind, e.Plan, e.Fuses, e.Seconds = record.BurnSettled, "", snapshot(v.s.Fuses), v.now().Sub(begin).Seconds()
 	return v.append(e)
+}
+
+// inBurn says of a disturbed burn what was read back of it: a fuse that was
+// changed, or may have been, is never called unchanged.
+func (v *visit) inBurn(err error) error {
+	if err == nil {
+		return nil
+	}
+	if change := efuse.ChangeOf(err); change != efuse.Unchanged && v.burnt != efuse.Changed {
+		v.burnt = change
+	}
+	if FailureFrom(err).Code != "E-FUSE-WIRE" || v.burnt == efuse.Unchanged {
+		return err
+	}
+	return Fail("E-FUSE-PART", fmt.Errorf("%w (fuses in this visit: %s)", err, v.burnt))
 }
 
 // closed asks the chip how the burn of UART_DOWNLOAD_DIS ended when that could
@@ -280,7 +302,7 @@ func (v *visit) backToLoader(ctx context.Context) error {
 	if v.s.inLoader {
 		return nil
 	}
-	return connectAndRead(ctx, &v.s)
+	return v.inBurn(connectAndRead(ctx, &v.s))
 }
 
 func snapshot(image efuse.Image) *record.Fuses {
