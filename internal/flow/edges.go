@@ -19,6 +19,7 @@ type Chip interface {
 	SetBaud(ctx context.Context, baud int) error
 	SetFlashSize(ctx context.Context, size uint32) error
 	WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (esp32.WriteStats, error)
+	EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (esp32.WriteStats, error)
 	FlashMD5(ctx context.Context, addr, size uint32) ([16]byte, error)
 	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
 	Boot(ctx context.Context, done func(log []byte) bool) ([]byte, error)

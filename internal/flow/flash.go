@@ -8,15 +8,16 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"station/internal/firmware"
 	"station/internal/flashcrypt"
 	"station/internal/record"
 )
 
-// flash writes every region, encrypted on the host for its address, and lets
-// the chip compute the MD5 of each. Regions that are right already are left
-// alone.
+// flash empties what the job wants empty, writes every region, encrypted on the
+// host for its address, and lets the chip compute the MD5 of each. What is right
+// already is left alone.
 func flash(ctx context.Context, s *Session) error {
 	cipher, err := flashcrypt.New(s.Key.Secret, s.Job.cryptConfig)
 	if err != nil {
@@ -25,6 +26,9 @@ func flash(ctx context.Context, s *Session) error {
 	defer cipher.Destroy()
 	if err := s.Chip.SetFlashSize(ctx, s.ID.FlashSize); err != nil {
 		return fmt.Errorf("flash size: %w", err)
+	}
+	if err := s.erase(ctx); err != nil {
+		return err
 	}
 	var total, before int64
 	for _, r := range s.Job.Regions {
@@ -47,6 +51,11 @@ func flash(ctx context.Context, s *Session) error {
 	// already. It shows as an error in the region that it was meant for.
 	disturbed := s.wire.disturbed()
 	s.wire.written()
+	if disturbed {
+		if err := s.erase(ctx); err != nil {
+			return err
+		}
+	}
 	var images []record.Image
 	for _, src := range written {
 		image, err := s.verify(ctx, src, disturbed)
@@ -56,6 +65,40 @@ func flash(ctx context.Context, s *Session) error {
 		images = append(images, image)
 	}
 	return s.note(record.Entry{Kind: record.FlashVerified, KeyID: s.Key.ID, Images: images})
+}
+
+// erase empties what the job wants empty, slower where the wire makes errors.
+// It comes before the images: should the wire change what is erased, an image
+// that suffers is written after it.
+func (s *Session) erase(ctx context.Context) error {
+	for _, span := range s.spans() {
+		for {
+			stats, err := s.Chip.EraseFlash(ctx, span.Address, span.Size, nil)
+			s.wire.wrote(stats)
+			if err == nil {
+				break
+			}
+			if !s.slower(ctx, err) {
+				return fmt.Errorf("%s: %w", span.Name, err)
+			}
+			if err := s.Chip.SetFlashSize(ctx, s.ID.FlashSize); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// spans are what this device must have empty. "chip" goes to the end of a flash
+// that is larger than the job's.
+func (s *Session) spans() []firmware.Span {
+	spans := s.Job.Erased
+	const reach = 16 << 20 // of the ROM
+	end, size := uint32(s.Job.Flash.Size), min(s.ID.FlashSize, reach)
+	if s.Job.Flash.Erase == FlashErase(firmware.EraseChip) && size > end {
+		spans = append(slices.Clip(spans), firmware.Span{Address: end, Size: int(size - end), Name: "flash"})
+	}
+	return spans
 }
 
 // write writes a region, slower where the wire makes errors: what the flash

@@ -37,6 +37,7 @@ type Job struct {
 
 	Path     string            `toml:"-"`
 	Regions  []firmware.Region `toml:"-"` // what is written, by address
+	Erased   []firmware.Span   `toml:"-"` // what is emptied before
 	Warnings []string          `toml:"-"` // for the person who approves
 
 	Plan efuse.Plan `toml:"-"` // what is burned
@@ -53,6 +54,9 @@ type JobFlash struct {
 	Mode FlashMode `toml:"mode"` // dio, dout, qio, qout or keep
 	Freq FlashFreq `toml:"freq"` // 20m, 26m, 40m, 80m or keep
 	Baud int       `toml:"baud"` // 0 stays at 115200
+	// Erase is what is emptied besides the images: images (nothing), nvs
+	// (default), data, chip.
+	Erase FlashErase `toml:"erase"`
 }
 
 // JobImage is one file and where it goes: an address or a partition's name.
@@ -151,11 +155,12 @@ func (d *Duration) UnmarshalText(b []byte) error {
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// FlashMode, FlashFreq and Reset are words out of a short list.
+// FlashMode, FlashFreq, FlashErase and Reset are words out of a short list.
 type (
-	FlashMode string
-	FlashFreq string
-	Reset     string
+	FlashMode  string
+	FlashFreq  string
+	FlashErase string
+	Reset      string
 )
 
 func word(b []byte, known ...string) (string, error) {
@@ -183,6 +188,13 @@ func (f *FlashFreq) UnmarshalText(b []byte) error {
 	return err
 }
 
+// UnmarshalText reads what is erased.
+func (e *FlashErase) UnmarshalText(b []byte) error {
+	w, err := word(b, "nvs", "images", "data", "chip")
+	*e = FlashErase(w)
+	return err
+}
+
 // UnmarshalText reads a way to reset.
 func (r *Reset) UnmarshalText(b []byte) error {
 	w, err := word(b, "classic", "manual")
@@ -190,7 +202,7 @@ func (r *Reset) UnmarshalText(b []byte) error {
 	return err
 }
 
-var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new(FlashFreq), new(Reset)}
+var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new(FlashFreq), new(FlashErase), new(Reset)}
 
 // LoadJob reads a job file and everything it names, and checks all of it. The
 // error lists every fault at once.
@@ -231,6 +243,7 @@ func (j *Job) defaults() {
 	set(&j.ChipName, "esp32")
 	set((*string)(&j.Flash.Mode), "keep")
 	set((*string)(&j.Flash.Freq), "keep")
+	set((*string)(&j.Flash.Erase), string(firmware.EraseNVS))
 	set(&j.Key.Policy, "derived")
 	set(&j.Security.Mode, "release")
 	if j.Boot.Timeout == 0 {

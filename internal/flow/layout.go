@@ -58,6 +58,7 @@ func (j *Job) layout(f *tomlfile.File) {
 		return
 	}
 	j.Regions = plan.Regions
+	j.Erased = plan.Erased(firmware.Erase(j.Flash.Erase), uint32(j.Flash.Size))
 	j.Warnings = append(j.Warnings, plan.Warnings...)
 }
 
