@@ -124,7 +124,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	}
 	defer closeLog()
 	screen := !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin)
-	fixture := &bench.Virtual{Slots: r.slots, Count: r.count, Pace: screen && !r.fast}
+	fixture := &bench.Virtual{Slots: r.slots, Count: r.count, Pace: screen && !r.fast, Model: bench.ChipFor(job)}
 	if screen {
 		fixture.Swap = swapTime
 	}
@@ -138,6 +138,10 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	tail := outlet.New(os.Stdout, nil) // a terminal that nobody reads holds up no stop
 	defer tail.Flush()
 	person := plain.NewWriter(tail)
+	if !screen {
+		fmt.Fprintln(stderr, "station: "+notRun)
+		v.MakeUpSerials(line)
+	}
 	if screen {
 		err = r.screen(ctx, v, line, log)
 	} else {
@@ -152,6 +156,9 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	}
 	return err
 }
+
+// notRun is what a rehearsal cannot show.
+const notRun = "a virtual device does not run the firmware: it says the job's marker, and what the real one would print is not known"
 
 // swapTime is how long the verdict of a virtual device stands, and then how long
 // its slot is empty.

@@ -22,12 +22,12 @@ import (
 
 // simFlags are those of station sim.
 type simFlags struct {
-	listen, state, mac        string
-	meter                     output
-	count                     int
-	revision, coding, crystal int
-	flash                     string
-	boot, pace                bool
+	listen, state, mac     string
+	meter                  output
+	job, flash, revision   string
+	count, coding, crystal int
+	boot, pace, strict     bool
+	model                  sim.Options // what all chips have in common
 }
 
 func simCommand(*options) *cobra.Command {
@@ -50,7 +50,8 @@ BLOCK0 (7 words) and BLOCK1-3 (8 words each), little endian; with several chips
 each has a numbered folder of its own.`,
 		Example: `  station sim --listen socket://127.0.0.1:5555 --state chip --meter meter.json
   station sim --listen rfc2217://127.0.0.1:4000 --count 4
-  station sim --listen pty --revision 1 --coding 1`,
+  station sim --listen pty --revision 1 --coding 1
+  station sim --listen rfc2217://127.0.0.1:4000 --job job.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
@@ -62,11 +63,13 @@ each has a numbered folder of its own.`,
 	s.meter.add(cmd, "meter", "", "write counters and modelled times to `FILE` at exit")
 	f.IntVar(&s.count, "count", 1, "chips")
 	f.StringVar(&s.mac, "mac", "", "MAC of the first chip; the others count up (default: local addresses)")
-	f.IntVar(&s.revision, "revision", 3, "silicon revision 0 to 3")
+	f.StringVar(&s.job, "job", "", "job `FILE`: flash size, revision and crystal fit it, and the application says its marker")
+	f.StringVar(&s.revision, "revision", "", "silicon revision 0 to 3, or such as 3.1 (default: 3, or the job's)")
 	f.IntVar(&s.coding, "coding", 0, "CODING_SCHEME 0 to 3")
-	f.IntVar(&s.crystal, "crystal", 40, "MHz: 40 or 26")
-	f.StringVar(&s.flash, "flash-size", "4MB", "size of the flash")
+	f.IntVar(&s.crystal, "crystal", 0, "MHz: 40 or 26 (default: 40, or the build's)")
+	f.StringVar(&s.flash, "flash-size", "", "size of the flash (default: 4MB, or the job's)")
 	f.BoolVar(&s.boot, "boot", false, "start from flash instead of in the loader")
+	f.BoolVar(&s.strict, "strict", false, "refuse what is not known of the real chip, as reads of most of its ROM")
 	f.BoolVar(&s.pace, "pace", false, "take the time that a real line and flash take")
 	_ = cmd.MarkFlagRequired("listen")
 	return cmd
@@ -77,6 +80,9 @@ func (s *simFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
 	defer stop()
 	if s.count < 1 || s.count > 32 {
 		return fmt.Errorf("sim: --count %d: write 1 to 32", s.count)
+	}
+	if err := s.prepare(); err != nil {
+		return err
 	}
 	var chips []*sim.Chip
 	defer func() {
@@ -100,6 +106,44 @@ func (s *simFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(err, s.writeMeter(chips))
 }
 
+// prepare is what the job and the other flags say of all chips; flags win.
+func (s *simFlags) prepare() error {
+	if s.job != "" {
+		job, err := flow.LoadJob(s.job)
+		if err != nil {
+			return err
+		}
+		s.model = bench.ChipFor(job)
+	}
+	s.model.Strict = s.strict
+	if s.crystal != 0 {
+		s.model.Crystal = s.crystal
+	}
+	if s.flash != "" {
+		var size flow.Size
+		if err := size.UnmarshalText([]byte(s.flash)); err != nil {
+			return fmt.Errorf("--flash-size: %w", err)
+		}
+		s.model.FlashSize = int(size)
+	}
+	if s.revision == "" {
+		return nil
+	}
+	major, minor, _ := strings.Cut(strings.TrimPrefix(s.revision, "v"), ".")
+	var err, minorErr error
+	s.model.Revision, err = strconv.Atoi(major)
+	if s.model.Minor = 0; minor != "" {
+		s.model.Minor, minorErr = strconv.Atoi(minor)
+	}
+	if err != nil || minorErr != nil {
+		return fmt.Errorf("--revision %q: write 0 to 3, or such as 3.1", s.revision)
+	}
+	if s.model.Revision == 0 {
+		s.model.Revision = sim.Rev0
+	}
+	return nil
+}
+
 func (s *simFlags) options(n int) (sim.Options, error) {
 	mac := bench.VirtualMAC(n)
 	if s.mac != "" {
@@ -110,16 +154,10 @@ func (s *simFlags) options(n int) (sim.Options, error) {
 		mac = first
 		mac[5] += byte(n)
 	}
-	var size flow.Size
-	if err := size.UnmarshalText([]byte(s.flash)); err != nil {
-		return sim.Options{}, fmt.Errorf("--flash-size: %w", err)
-	}
 	lines := strings.HasPrefix(s.listen, "rfc2217://")
-	o := sim.Options{MAC: mac, Revision: s.revision, Coding: s.coding, Crystal: s.crystal, FlashSize: int(size),
-		NoLines: !lines, InLoader: !lines && !s.boot, Pace: s.pace, State: s.state}
-	if s.revision == 0 {
-		o.Revision = sim.Rev0
-	}
+	o := s.model
+	o.MAC, o.Coding, o.State = mac, s.coding, s.state
+	o.NoLines, o.InLoader, o.Pace = !lines, !lines && !s.boot, s.pace
 	if s.state != "" && s.count > 1 {
 		o.State = filepath.Join(s.state, strconv.Itoa(n+1))
 	}

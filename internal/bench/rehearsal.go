@@ -71,6 +71,29 @@ func (r *Rehearsal) Line(job *flow.Job, fixture *Virtual, software string) (*flo
 	return line, line.Approve(job.PlanDigest())
 }
 
+// MakeUpSerials lets a line whose job demands serial numbers go on without
+// anybody who scans them.
+func (r *Rehearsal) MakeUpSerials(line *flow.Line) {
+	serials := line.Job.Serials(r.Ledger.SerialOwner)
+	if serials == nil {
+		return
+	}
+	n := 0
+	serials.MadeUp = func() (string, error) { // one at a time
+		for {
+			serial, err := madeUp(serials.Pattern, n)
+			if err != nil {
+				return "", flow.Fail("E-SERIAL", err)
+			}
+			n++
+			if _, taken, err := r.Ledger.SerialOwner(serial); err != nil || !taken {
+				return serial, err // a kept ledger knows some already
+			}
+		}
+	}
+	line.Serials = serials
+}
+
 // Close throws the token away and closes the ledger.
 func (r *Rehearsal) Close() error {
 	var errs []error

@@ -19,6 +19,7 @@ type Virtual struct {
 	Slots int
 	Count int // chips in all; 0 is one a slot
 	Pace  bool
+	Model sim.Options // what all chips have in common
 	// Chip, where set, changes the n-th chip (from 0) before it is made.
 	Chip func(n int, o *sim.Options)
 	// Swap is how long a person takes to change a device; 0 is no time.
@@ -68,7 +69,8 @@ func (v *Virtual) swap(ctx context.Context, removed func()) bool {
 }
 
 func (v *Virtual) plug(n int) (flow.Loader, error) {
-	o := sim.Options{MAC: VirtualMAC(n), Pace: v.Pace}
+	o := v.Model
+	o.MAC, o.Pace = VirtualMAC(n), v.Pace
 	if v.Chip != nil {
 		v.Chip(n, &o)
 	}

@@ -98,8 +98,8 @@ func (j *Job) beside(name string) string {
 	return filepath.Join(filepath.Dir(j.Path), name)
 }
 
-// revision says why a chip of this revision cannot run the job's images.
-func (j *Job) revision(rev esp32.Revision) error {
+// RunsOn says why a chip of this revision cannot run the job's images.
+func (j *Job) RunsOn(rev esp32.Revision) error {
 	for _, r := range j.Regions {
 		if err := r.CheckRevision(rev); err != nil {
 			return err

@@ -145,5 +145,5 @@ func (j *Job) fits(id esp32.Identity, fuses efuse.Image) error {
 	if _, err := j.Plan.Diff(fuses); errors.Is(err, efuse.ErrUnfit) {
 		return Fail("E-CHIP-REVISION", err)
 	}
-	return Fail("E-CHIP-REVISION", j.revision(id.Revision))
+	return Fail("E-CHIP-REVISION", j.RunsOn(id.Revision))
 }

@@ -2,13 +2,14 @@ package sim
 
 import (
 	"bytes"
+	"strings"
 	"time"
 )
 
 // The application, known by its descriptor: what an ESP-IDF app prints from
 // its start to its own ready line.
 
-// exampleApp is the application that says when it is ready.
+// exampleApp is the application of which it is known what it says when it is ready.
 const exampleApp = "station-example"
 
 func (c *Chip) startApp(t *console, image []byte, flashSize int) {
@@ -51,9 +52,40 @@ func (c *Chip) startApp(t *console, image []byte, flashSize int) {
 		return
 	}
 	t.info("main_task", "Calling app_main()")
-	if ok && d.project == exampleApp && c.fire(MuteApp, 0) == nil {
-		t.info(exampleApp, "ready")
+	if c.fire(MuteApp, 0) == nil {
+		c.sayReady(t, d.project, image)
 	}
+}
+
+// sayReady says what the application is promised to say. Its code does not run
+// here, and the console does not hide that.
+func (c *Chip) sayReady(t *console, project string, image []byte) {
+	const tag = "virtual"
+	ready := c.opts.Ready
+	switch {
+	case ready == "" && project == exampleApp:
+		ready = exampleApp + ": ready"
+	case ready == "":
+		t.info(tag, "the firmware does not run here; what it would print now is not known")
+		return
+	case holds(image, ready):
+		t.info(tag, "the firmware does not run here; its image holds the text that the job waits for")
+	default:
+		t.warn(tag, "the firmware does not run here, and its image does not hold the text that the job waits for")
+	}
+	if from, text, ok := strings.Cut(ready, ": "); ok {
+		t.info(from, "%s", text)
+	} else {
+		t.raw("%s", ready)
+	}
+}
+
+// holds reports whether the text, or what is left of it without the tag that a
+// log line begins with, stands in the image.
+func holds(image []byte, text string) bool {
+	tag, rest, tagged := strings.Cut(text, ": ")
+	return bytes.Contains(image, []byte(text)) ||
+		tagged && bytes.Contains(image, []byte(tag)) && bytes.Contains(image, []byte(rest))
 }
 
 // crash is a panic: the app goes round by a CPU reset.

@@ -264,8 +264,12 @@ func (c *Chip) sync() answer {
 
 // readRegs answers one register. An address that nothing answers kills the
 // loader. So does, always, a request too short for an address: the real one
-// loads from what the buffer held before, and a host had better not try.
+// loads from what the buffer held before, and a host had better not try. A strict
+// chip refuses what only the real one could tell; the real one refuses nothing.
 func (c *Chip) readRegs() answer {
+	if c.opts.Strict && c.loader.body() >= 4 && unknown(c.loader.word(0)) {
+		return fail(errFailed)
+	}
 	v, ok := c.readReg(c.loader.word(0))
 	if !ok || c.loader.body() < 4 {
 		return c.hang()

@@ -262,8 +262,10 @@ func TestRAMDownload(t *testing.T) {
 	if r := h.one(opMemData, 0, append(words(8, 0, 0, 0), p...)); r.code != errChecksum {
 		t.Errorf("bad checksum: got %#x", r.code)
 	}
-	if r := h.one(opMemData, checksum(p), append(words(8, 0, 0, 0), p...)); r.code != errFormat {
-		t.Errorf("the same number again: got %#x", r.code)
+	for _, seq := range []uint32{0, 2, 7} {
+		if r := h.one(opMemData, checksum(p), append(words(8, seq, 0, 0), p...)); r.status != 1 || r.code != errFormat {
+			t.Errorf("number %d: got %d %#x", seq, r.status, r.code)
+		}
 	}
 	if r := h.one(opMemData, checksum(p), append(words(8, 1, 0, 0), p...)); r.status != 0 {
 		t.Errorf("error %#x", r.code)
@@ -296,6 +298,39 @@ func TestRegistersOfOtherUse(t *testing.T) {
 	}
 	if got := h.send(opWriteReg, 0, words(0x10, 1, 1, 0)); len(got) != 0 {
 		t.Errorf("a store to nowhere was answered: %v", got)
+	}
+}
+
+// Both ways out of the loader end in the BASIC interpreter, which answers what
+// is typed.
+func TestEndsInTheInterpreter(t *testing.T) {
+	w := FactoryWords(Options{})
+	SetField(&w, "CONSOLE_DEBUG_DISABLE", 0)
+	for _, begin := range []byte{opFlashBegin, opDeflBegin} {
+		_, h := loaderHost(t, Options{Words: &w})
+		h.ok(begin, words(0, 0, 0x400, 0))
+		got := string(ask(h.p, request(begin+2, 0, words(1))))
+		if !strings.HasSuffix(got, "Falling back to built-in command interpreter.\r\nOK\r\n>") {
+			t.Errorf("%#x: got %q", begin+2, got)
+		}
+		if got := string(ask(h.p, []byte("hello\n"))); got != "hello\r\nHow?\r\n>" {
+			t.Errorf("%#x: typed: %q", begin+2, got)
+		}
+	}
+}
+
+// Of the mask ROM five bytes are known. A strict chip refuses to make up others.
+func TestReadsOfTheROM(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		_, h := loaderHost(t, Options{Strict: strict})
+		if h.reg(regMagic) != 0x00f01d83 || h.reg(regMagic+1) != 0x3600f01d {
+			t.Error("the known words are wrong")
+		}
+		for _, addr := range []uint32{0x40000000, regMagic - 1, regMagic + 4, 0x4006fffc, 0x3ff90000} {
+			if r := h.one(opReadReg, 0, words(addr)); (r.status != 0) != strict {
+				t.Errorf("strict %t: %#x: status %d, value %#x", strict, addr, r.status, r.value)
+			}
+		}
 	}
 }
 

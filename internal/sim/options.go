@@ -15,6 +15,7 @@ const Rev0 = -1
 type Options struct {
 	MAC      [6]byte // zero: 24:0a:c4:01:02:03
 	Revision int     // 1, 2, 3; 0 means 3; Rev0
+	Minor    int     // of the revision: 1 of 3.1; 0 to 3
 	Package  int     // CHIP_PACKAGE; 0 means 1 (D0WD)
 	Coding   int     // CODING_SCHEME: 0 none, 1 3/4, 2 repeat, 3 none
 	Crystal  int     // MHz: 40 or 26; 0 means 40
@@ -32,8 +33,13 @@ type Options struct {
 	BootStraps   byte          // GPIO_STRAP when booting; 0 means 0x13
 	Rise         time.Duration // how long EN's capacitor holds the reset; 0 means 1 ms
 
+	// Ready is what the application says when it is ready: its code does not run
+	// here, so somebody who knows must say it. Empty: only the bundled example speaks.
+	Ready string
+
 	Bootloader Bootloader // which features the second-stage bootloader was built with
 
+	Strict  bool          // refuses reads of ROM words that are not known
 	Pace    bool          // real time: the line's baud rate and the flash's own times
 	Latency time.Duration // added to every reply, as an adapter's latency timer does
 	Times   Times         // zero: DefaultTimes
@@ -98,6 +104,8 @@ func (o Options) check() error {
 	switch {
 	case o.Revision < Rev0 || o.Revision > 3:
 		return fmt.Errorf("virtual chip: there is no revision %d", o.Revision)
+	case o.Minor < 0 || o.Minor > 3:
+		return fmt.Errorf("virtual chip: there is no revision %d.%d", o.major(), o.Minor)
 	case o.Crystal != 40 && o.Crystal != 26:
 		return fmt.Errorf("virtual chip: crystal %d MHz: want 40 or 26", o.Crystal)
 	case o.Coding < 0 || o.Coding > 3:
@@ -143,6 +151,7 @@ func FactoryWords(o Options) [31]uint32 {
 	if o.major() >= 2 {
 		set("CHIP_VER_REV2", 1)
 	}
+	set("WAFER_VERSION_MINOR", uint32(o.Minor))
 	return w
 }
 

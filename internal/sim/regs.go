@@ -15,15 +15,37 @@ const (
 	regRTCCal   = 0x3ff5f06c // the ROM's measurement of the crystal against the 8 MHz oscillator
 	regAPBDate  = 0x3ff6607c // bit 31: revision 3
 
-	romBase = 0x40000000
-	romEnd  = 0x40070000
 	ahbBase = 0x60000000 // the peripherals from 0x3FF40000 once more
 )
+
+// romWords is what is known of the mask ROM, its first five bytes from
+// regMagic on. The rest reads as 0, or is refused by a strict chip.
+var romWords = map[uint32]uint32{
+	regMagic:     0x00f01d83,
+	regMagic + 4: 0x00000036,
+}
+
+const romKnown = regMagic + 5
+
+// inROM reports an address of the mask ROM: code, and the data of ROM 1.
+func inROM(addr uint32) bool {
+	return addr >= 0x40000000 && addr < 0x40070000 || addr >= 0x3ff90000 && addr < 0x3ffa0000
+}
+
+// unknown reports a word of which only the real ROM could tell a byte.
+func unknown(addr uint32) bool {
+	for a := addr; a-addr < 4; a++ {
+		if inROM(a) && (a < regMagic || a >= romKnown) {
+			return true
+		}
+	}
+	return false
+}
 
 // regions are the addresses at which a load does not kill the loader.
 var regions = []struct{ from, to uint32 }{
 	{0x3ff00000, 0x40000000}, // peripherals, RTC memory, data RAM
-	{romBase, 0x400c2000},    // ROM, instruction RAM
+	{0x40000000, 0x400c2000}, // ROM, instruction RAM
 	{0x50000000, 0x50002000}, // RTC slow memory
 	{ahbBase, ahbBase + 0x80000},
 }
@@ -61,16 +83,14 @@ func (c *Chip) readReg(addr uint32) (uint32, bool) {
 func (c *Chip) readWord(addr uint32) uint32 {
 	addr = mirrored(addr)
 	switch {
+	case inROM(addr):
+		return romWords[addr]
 	case addr >= fuseBase && addr < fuseEnd:
 		return c.readFuseReg(addr - fuseBase)
 	case addr >= spiBase && addr < spiEnd:
 		return c.spi[(addr-spiBase)/4]
 	}
 	switch addr {
-	case regMagic:
-		return 0x00f01d83
-	case regMagic + 4:
-		return 0x00004136
 	case regUARTDiv:
 		return c.uartDivider()
 	case regUARTDate:
@@ -102,7 +122,7 @@ func (c *Chip) writeReg(addr, value, mask uint32) bool {
 		c.writeFuseReg(addr-fuseBase, value)
 	case addr >= spiBase && addr < spiEnd:
 		c.writeSPI(addr-spiBase, value)
-	case addr >= romBase && addr < romEnd:
+	case inROM(addr):
 	case addr == regUARTDiv || addr == regUARTDate || addr == regStrap || addr == regRTCCal || addr == regAPBDate:
 	default:
 		if c.ram == nil {
