@@ -53,10 +53,6 @@ func printJob(out io.Writer, job *flow.Job) error {
 	for _, s := range job.SettingLines() {
 		fmt.Fprintf(out, "  %s\n", s)
 	}
-	fmt.Fprintf(out, "\nempty besides, where it is not yet (erase = %q):\n", job.Flash.Erase)
-	for _, span := range job.Erased {
-		fmt.Fprintf(out, "  %#08x  %7d bytes  %s\n", span.Address, span.Size, span.Name)
-	}
 	fmt.Fprintf(out, "\nburned, for ever, in this order:\n")
 	for _, line := range job.Plan.Lines(efuse.Image{}) {
 		fmt.Fprintf(out, "  %s\n", line)

@@ -48,6 +48,9 @@ func (j *Job) describe() []Setting {
 		}
 		list = append(list, Setting{fmt.Sprintf("image at %#08x", r.Address), value})
 	}
+	for _, span := range j.Erased {
+		list = append(list, Setting{fmt.Sprintf("empty at %#08x", span.Address), fmt.Sprintf("%d bytes, %q", span.Size, span.Name)})
+	}
 	for _, stage := range j.Plan {
 		list = append(list, Setting{"burn " + stage.Name, strings.Join(stage.Wanted(), "; ")})
 	}
@@ -114,7 +117,7 @@ func (j *Job) Digest() string { return j.digest }
 
 // howMade begins the names of settings that change how devices are made, and
 // not what they are.
-var howMade = []string{"boot.baud", "boot.timeout", "device.", "flash.baud", "flash.erase", "flash.loader", "line.", "quota.", "serial."}
+var howMade = []string{"boot.baud", "boot.timeout", "device.", "empty at ", "flash.baud", "flash.erase", "flash.loader", "line.", "quota.", "serial."}
 
 // inFirst begins the names of settings that the first lines of a job's digest
 // tell of. These lines never change: devices that were sealed before are known
