@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"station/internal/esp32"
+	"station/internal/ledger"
+)
+
+// hostile clears the screen, hides what follows and turns the text around, in
+// the ways that terminals know. The rest of it is fine and has to stay.
+const hostile = "设备\x1b[2J\x1b]0;owned\x07\x1b[8m\u009b31m\u202eSSAP\u2066\u200b\ufeff\x7f\u2028"
+
+// mustBePlain finds in an output what acts on a terminal.
+func mustBePlain(t *testing.T, what string, out []byte) {
+	t.Helper()
+	for rest := out; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && n == 1 || r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)) {
+			t.Errorf("%s: %q is raw in %q", what, rest[:n], out)
+			return
+		}
+		rest = rest[n:]
+	}
+}
+
+// hostilePlace has a ledger, a job, a station file and other files that hold
+// the hostile text wherever they can, under a name that is hostile too.
+func hostilePlace(t *testing.T) (dir string, files []string) {
+	t.Helper()
+	dir = t.TempDir()
+	book, err := ledger.Open(filepath.Join(dir, "ledger.db"), ledger.Options{Create: true, Station: "bench " + hostile, Software: hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, end := range []string{"", "RETRY E-BOOT-MARKER"} {
+		list := visitEntries(esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, byte(3 + i)}, "", end)
+		for k := range list {
+			e := &list[k]
+			e.Job, e.Revision, e.Operator, e.Slot, e.Message = "lamp "+hostile, hostile, "anna "+hostile, hostile, hostile
+		}
+		if _, err := book.AppendAll(list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := book.Close(); err != nil {
+		t.Fatal(err)
+	}
+	quoted := strings.NewReplacer("\x1b", `\u001b`, "\x07", `\u0007`, "\x7f", `\u007f`).Replace(hostile)
+	write := func(name, text string) {
+		files = append(files, name)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("station.toml", "id = \"bench\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token="+"x?module-path=/none\"\n")
+	write("raw "+hostile, hostile)
+	write("job.toml", "name = \""+quoted+"\"\n\""+quoted+"\" = 1\nrevision = \""+quoted+"\"\n[flash]\nsize = \""+quoted+"\"\n")
+	for _, format := range []string{"station-export-proof/1", "station-batch-certificate/1", "station-device-proof/1", "station-consistency-proof/1"} {
+		write(strings.ReplaceAll(format, "/", "-")+".json",
+			fmt.Sprintf(`{"format":"%s","file":"%s","table":"%[2]s","batch":"%[2]s","origin":"%[2]s","%[2]s":"%[2]s"}`, format, quoted))
+	}
+	write("events.jsonl", fmt.Sprintf(`{"time":"2026-11-20T08:00:00Z","event":"line.ready","job":"%s","%[1]s":1`+"\n", quoted))
+	write("note.checkpoint", hostile+"\n1\n"+hostile+"\n\n— "+hostile+" AAAA\n")
+	return dir, files
+}
+
+// Whatever others have written, no command says it raw: as an argument, as the
+// value of each of its flags, in its files, in the ledger.
+func TestNoCommandSaysForeignTextRaw(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(t.TempDir(), "station")
+	if err := os.Symlink(self, bin); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	dir, files := hostilePlace(t)
+	said := 0
+	try := func(args ...string) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, bin, args...)
+		cmd.Dir = dir
+		var out, errOut bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errOut
+		_ = cmd.Run()
+		what := fmt.Sprintf("station %q", args)
+		mustBePlain(t, what, out.Bytes())
+		mustBePlain(t, what, errOut.Bytes())
+		if strings.Contains(out.String()+errOut.String(), "设备") {
+			said++
+		}
+	}
+	var walk func(cmd *cobra.Command, path []string)
+	walk = func(cmd *cobra.Command, path []string) {
+		for _, c := range cmd.Commands() {
+			walk(c, append(path[:len(path):len(path)], c.Name()))
+		}
+		try(append(path[:len(path):len(path)], hostile)...)
+		if cmd.HasSubCommands() || cmd.Args == nil {
+			return
+		}
+		with := func(more ...string) { try(append(path[:len(path):len(path)], more...)...) }
+		if cmd.Args(cmd, nil) == nil { // takes none: what is there to be said
+			if name := cmd.Name(); name != "sim" && name != "demo" && name != "export" {
+				with()
+			}
+		}
+		for _, f := range files {
+			with(f)
+		}
+		with("24:0a:c4:01:02:03", "--operator", hostile)
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Value.Type() != "bool" && cmd.Name() != "demo" {
+				with("24:0a:c4:01:02:03", "--"+f.Name, hostile)
+				with("--"+f.Name, hostile)
+			}
+		})
+	}
+	walk(rootCommand(), nil)
+	for _, format := range []string{"csv", "jsonl"} {
+		for _, table := range []string{"devices", "entries"} {
+			try("ledger", "export", "--table", table, "--format", format)
+		}
+	}
+	try("ledger", "report")
+	for _, f := range files {
+		try("ledger", "check", f, "--ledger", "ledger.db")
+		try("run", "--job", f, "--port", "socket://"+hostile, "--headless")
+		try("rehearse", "--job", f)
+	}
+	if said < 50 {
+		t.Errorf("only %d outputs tell of the text at all", said)
+	}
+}
