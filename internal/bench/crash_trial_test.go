@@ -75,7 +75,7 @@ func (tr *trial) visit() flow.Outcome {
 	case tr.keyID != d.KeyID:
 		tr.fault("the key was %s and is %s", tr.keyID, d.KeyID)
 	}
-	if !out.MAC.IsZero() && how(out) != strings.TrimSpace(string(d.Verdict)+" "+d.Code) {
+	if !out.MAC.IsZero() && !stranger(out) && how(out) != strings.TrimSpace(string(d.Verdict)+" "+d.Code) {
 		tr.fault("the visit ends with %s, the ledger says %s %s", how(out), d.Verdict, d.Code)
 	}
 	return out
@@ -190,6 +190,8 @@ func (tr *trial) finish() string {
 	case last.Verdict != record.Pass && last.Failure.Code == "E-DOWNLOAD-DISABLED":
 		tr.closed()
 		return "QUARANTINE E-CLOSED"
+	case stranger(last):
+		tr.turnedAway()
 	case last.Verdict != record.Pass:
 		tr.setAside()
 	case len(tr.outs) == 1:
@@ -223,6 +225,26 @@ func (tr *trial) setAside() {
 	again := tr.visit()
 	if after := tr.chip.Meter().Since(before); how(again) != "QUARANTINE E-SET-ASIDE" || after.PagesProgrammed+after.SectorsErased+after.FuseBurns != 0 {
 		tr.fault("set aside, and put back: %s, meter %+v", how(again), after)
+	}
+	tr.outs = tr.outs[:len(tr.outs)-1]
+}
+
+// stranger tells a visit of another chip with the MAC of a device of ours.
+func stranger(out flow.Outcome) bool {
+	return out.Failure != nil && out.Failure.Code == record.Stranger
+}
+
+// turnedAway checks that the device's record does not know of the stranger, who
+// is not touched, however often it comes.
+func (tr *trial) turnedAway() {
+	before := tr.chip.Meter()
+	again := tr.visit()
+	if after := tr.chip.Meter().Since(before); !stranger(again) || after.PagesProgrammed+after.SectorsErased+after.FuseBurns != 0 {
+		tr.fault("a stranger, and again: %s, meter %+v", how(again), after)
+	}
+	d, _, err := tr.lab.ledger.Device(tr.mac)
+	if verdict, code := d.State(); err != nil || verdict != record.Pass || code != "" {
+		tr.fault("ledger of the genuine one: %+v, %w", d, err)
 	}
 	tr.outs = tr.outs[:len(tr.outs)-1]
 }
