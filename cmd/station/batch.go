@@ -20,9 +20,9 @@ import (
 
 func batchCommand(o *options) *cobra.Command {
 	l := &ledgerFlags{options: o}
-	cmd := &cobra.Command{Use: "batch", Short: "Open, show and close batches; certify what they came to"}
+	cmd := &cobra.Command{Use: "batch", Short: "Open, show, amend and close batches; certify what they came to"}
 	cmd.PersistentFlags().StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
-	cmd.AddCommand(batchOpenCommand(l), batchShowCommand(l), batchCloseCommand(l))
+	cmd.AddCommand(batchOpenCommand(l), batchShowCommand(l), batchAmendCommand(l), batchCloseCommand(l))
 	return cmd
 }
 
@@ -40,8 +40,11 @@ now; a run with others is refused.`,
 		Example: `  station batch open 2026-47 --devices 500 --job job.toml --operator anna`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if devices < 0 || strings.TrimSpace(args[0]) == "" {
-				return fmt.Errorf("batch open: give the batch a name and a number of devices")
+			if devices < 0 {
+				return fmt.Errorf("batch open: --devices %d: write how many devices it may have, or 0 for no limit", devices)
+			}
+			if err := record.CheckBatch(args[0]); err != nil {
+				return fmt.Errorf("batch open: %w", err)
 			}
 			e := record.Entry{Kind: record.BatchOpened, Batch: args[0], Quota: devices, Operator: operator}
 			if job != "" {
@@ -66,6 +69,39 @@ now; a run with others is refused.`,
 	cmd.Flags().IntVar(&devices, "devices", 0, "how many devices it may have; 0 is no limit")
 	_ = cmd.MarkFlagRequired("operator")
 	_ = cmd.MarkFlagRequired("devices")
+	return cmd
+}
+
+func batchAmendCommand(l *ledgerFlags) *cobra.Command {
+	var operator, reason string
+	var quota int
+	cmd := &cobra.Command{
+		Use:   "amend BATCH",
+		Short: "Give an open batch another quota",
+		Long: `Raise or lower the quota of a batch that is open: another number was ordered, or
+one device more has to be made for one that was scrapped. Who did it and why
+stays in the ledger, and stands in the account and the certificate.`,
+		Example: `  station batch amend 2026-47 --quota 480 --operator anna --reason "order reduced"`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if quota < 0 {
+				return fmt.Errorf("batch amend: --quota %d: write how many devices it may have, or 0 for no limit", quota)
+			}
+			return l.change(func(b *ledger.Ledger) error {
+				_, err := b.Append(record.Entry{Kind: record.BatchAmended, Batch: args[0], Quota: quota, Operator: operator, Message: reason, Simulated: b.Simulated()})
+				if errors.Is(err, record.ErrBatch) || errors.Is(err, record.ErrQuota) {
+					return fmt.Errorf("batch amend: %w", err)
+				}
+				return stationFault(err)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&operator, "operator", "", "who decides")
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	cmd.Flags().IntVar(&quota, "quota", 0, "how many devices it may have from now on; 0 is no limit")
+	for _, name := range []string{"operator", "reason", "quota"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
 	return cmd
 }
 
@@ -105,7 +141,7 @@ func batchShowCommand(l *ledgerFlags) *cobra.Command {
 
 func listBatches(out io.Writer, b *ledger.Ledger) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "BATCH\tSTATE\tORDERED\tNUMBERS\tSTARTED\tKEYS\tPASSED\tSCRAPPED\tQUARANTINED")
+	fmt.Fprintln(w, "BATCH\tSTATE\tORDERED\tNUMBERS\tREFUSED\tSTARTED\tPASSED\tSCRAPPED\tQUARANTINED")
 	for lot, err := range b.Lots() {
 		if err != nil {
 			return err
@@ -121,7 +157,7 @@ func listBatches(out io.Writer, b *ledger.Ledger) error {
 		case !lot.Opened.IsZero():
 			state = "open"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", name, state, lot.Quota, lot.Reserved, lot.Devices, lot.Keys, lot.Passed, lot.Scrapped, lot.Quarantined)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", name, state, lot.Quota, lot.Reserved, lot.Refused, lot.Devices, lot.Passed, lot.Scrapped, lot.Quarantined)
 	}
 	return w.Flush()
 }
@@ -161,7 +197,8 @@ func batchCloseCommand(l *ledgerFlags) *cobra.Command {
 		Use:   "close BATCH",
 		Short: "Close a batch and write its signed certificate",
 		Long: `Count the batch anew, close it, and write a certificate that the token signs. A
-closed batch takes no more devices. One that does not balance is closed only
+closed batch takes no more devices, and its account stays what it was, whatever
+happens to its devices later. One that does not balance is closed only
 with --anyway, and the certificate says what does not balance and why it was
 closed. Closing a closed batch writes its certificate again.
 
@@ -170,6 +207,9 @@ closed. Closing a closed batch writes its certificate again.
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if c.out.path == "" {
+				if err := record.CheckBatch(args[0]); err != nil { // of an older time
+					return fmt.Errorf("batch close: %w for a file; name one with --out", err)
+				}
 				c.out.path = args[0] + ".certificate"
 			}
 			if err := keyfile.Check(c.out.path, c.out.overwrite); err != nil {
@@ -211,6 +251,9 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 		defer token.Close()
 		if account.Closed.IsZero() {
 			_, err := b.Append(record.Entry{Kind: record.BatchClosed, Batch: batch, Operator: c.operator, Message: c.anyway})
+			if errors.Is(err, record.ErrBatch) {
+				return fmt.Errorf("batch close: %w", err)
+			}
 			if err != nil {
 				return stationFault(err)
 			}

@@ -181,13 +181,22 @@ func (c *checker) certificate(data []byte) error {
 		return err
 	}
 	cert, err := qa.CheckCertificate(data, c.trusted...)
+	var since []string
 	if err == nil {
-		err = c.against(cert.CheckLedger)
+		err = c.against(func(l *ledger.Ledger) (err error) {
+			if err = cert.CheckLedger(l); err == nil {
+				since, err = cert.Since(l)
+			}
+			return err
+		})
 	}
 	if err != nil {
 		return err
 	}
 	fmt.Fprint(c.out, cert.Text())
+	for _, text := range since {
+		fmt.Fprintf(c.out, "%-12s %s\n", "SINCE", text)
+	}
 	return nil
 }
 

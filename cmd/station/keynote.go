@@ -23,7 +23,7 @@ type noteFlags struct {
 }
 
 func (n *noteFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&n.operator, "operator", "", "operator `ID` for the ledger")
+	cmd.Flags().StringVar(&n.operator, "operator", "", "who does it, for the ledger")
 }
 
 // place is the station file, or nil where --hsm makes it needless and there is

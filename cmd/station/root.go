@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,6 +30,9 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if err := saysWho(cmd); err != nil { // who did something, and why, is never blank in the ledger
+				return err
+			}
 			return o.guardFiles(cmd, args)
 		},
 	}
@@ -46,6 +50,16 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
 	})
 	return root
+}
+
+// saysWho refuses a command whose flags for a person or a reason are blank.
+func saysWho(cmd *cobra.Command) error {
+	for _, name := range []string{"operator", "approver", "reason", "anyway"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && strings.TrimSpace(f.Value.String()) == "" {
+			return fmt.Errorf("%s: --%s is blank; write who it is, or why", strings.TrimPrefix(cmd.CommandPath(), "station "), name)
+		}
+	}
+	return nil
 }
 
 // version is the module's version with the commit it was built from.

@@ -9,6 +9,7 @@ import (
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/ledger"
+	"station/internal/record"
 	"station/internal/secret"
 )
 
@@ -23,6 +24,8 @@ type works struct {
 	line   *flow.Line
 	log    func(flow.Event)
 	close  []func() error
+
+	undeclared bool // nobody opened the batch
 }
 
 // Close gives everything back, the newest first.
@@ -55,24 +58,41 @@ func (w *works) loadFiles() (err error) {
 	return nil
 }
 
-// batchTakes refuses a job that the batch was not opened for, before a PIN is
-// asked for. A ledger that cannot be read is left to whoever opens it.
+// batchTakes refuses a batch that does not take the job, before a PIN is asked
+// for. A ledger that cannot be read is left to whoever opens it.
 func (w *works) batchTakes() error {
 	if w.batch == "" {
 		return nil
+	}
+	if err := record.CheckBatch(w.batch); err != nil {
+		return fmt.Errorf("run: %w", err)
 	}
 	book, err := ledger.Open(w.file.Ledger, ledger.Options{ReadOnly: true})
 	if err != nil {
 		return nil
 	}
 	defer book.Close()
-	err = bench.BatchTakes(book, w.batch, w.job)
+	return w.batchIn(book)
+}
+
+// batchIn asks the ledger whether the batch takes the job.
+func (w *works) batchIn(book *ledger.Ledger) error {
+	if w.batch == "" {
+		return nil
+	}
+	undeclared, err := bench.BatchTakes(book, w.batch, w.job)
 	switch {
-	case errors.Is(err, bench.ErrOtherJob):
+	case errors.Is(err, bench.ErrOtherJob), errors.Is(err, record.ErrBatch):
 		return fmt.Errorf("run: %w", err)
 	case err != nil:
 		return stationFault(bench.LedgerFailure(err))
+	case undeclared && !w.file.Batch.Undeclared:
+		return fmt.Errorf("run: %w: nobody opened %s; is it mistyped? Open it with \"station batch open %s --devices N --operator NAME\", or write undeclared = true under [batch] into %s",
+			record.ErrBatch, w.batch, w.batch, w.file.Path)
+	case undeclared:
+		warning(fmt.Sprintf("nobody opened the batch %s: it has no quota and takes devices of every job", w.batch))
 	}
+	w.undeclared = undeclared
 	return nil
 }
 
@@ -94,6 +114,9 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		return stationFault(bench.LedgerFailure(err))
 	}
 	w.close = append(w.close, w.ledger.Close)
+	if err := w.batchIn(w.ledger); err != nil {
+		return err
+	}
 	if err := w.ledger.OpenDoor(); err != nil {
 		warning(fmt.Sprintf("while this line runs no other command can write into the ledger: %v", err))
 	}
@@ -131,7 +154,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	}
 	w.line = &flow.Line{
 		Runner: flow.Runner{Job: w.job, Keys: keys, Ledger: book, Station: w.file.ID, Operator: w.operator,
-			Batch: w.batch, Software: version(), Simulated: simulated,
+			Batch: w.batch, Undeclared: w.undeclared, Software: version(), Simulated: simulated,
 			Approver: w.approver, TwoPeople: w.file.Approval.TwoPeople,
 			Speed: rates.Speed},
 		Slots: w.slots, Once: w.once, Count: w.count,

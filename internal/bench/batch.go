@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"station/internal/flow"
 	"station/internal/ledger"
@@ -12,14 +13,25 @@ import (
 // ErrOtherJob: the batch was opened for another job, or for other files of it.
 var ErrOtherJob = errors.New("the batch is of another job")
 
-// BatchTakes reports whether the batch takes devices of the job: it was opened
-// for this one, or for none, or not at all. Errors: ErrOtherJob, and those of
-// the ledger.
-func BatchTakes(l *ledger.Ledger, batch string, job *flow.Job) error {
+// BatchTakes reports whether the batch takes devices of the job: it is open, and
+// was opened for this one or for none. undeclared is one that nobody opened.
+// Errors: record.ErrBatch, ErrOtherJob, and those of the ledger.
+func BatchTakes(l *ledger.Ledger, batch string, job *flow.Job) (undeclared bool, err error) {
 	lot, _, err := l.Lot(record.Entry{Batch: batch}.Lot())
-	if err != nil || lot.JobHash == "" || lot.JobHash == job.Digest() {
-		return err
+	switch {
+	case err != nil:
+		return false, err
+	case lot.Opened.IsZero():
+		return true, nil
+	case !lot.Closed.IsZero():
+		return false, fmt.Errorf("%w: %s was closed on %s; open another one with \"station batch open\"", record.ErrBatch, batch, lot.Closed.UTC().Format(time.DateOnly))
+	case lot.JobHash == "" || lot.JobHash == job.Digest():
+		return false, nil
 	}
+	return false, otherJob(l, batch, job)
+}
+
+func otherJob(l *ledger.Ledger, batch string, job *flow.Job) error {
 	opened, err := openingOf(l, batch)
 	if err != nil {
 		return err

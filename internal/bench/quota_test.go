@@ -54,7 +54,7 @@ func TestQuotaOfAJob(t *testing.T) {
 	}
 	// A device that was counted before is not counted again.
 	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)})), record.Quarantine, record.Stranger)
-	if lot, _, err := s.ledger.Lot("job:" + s.job.Name); err != nil || lot.Reserved != 2 || lot.Keys != 2 {
+	if lot, _, err := s.ledger.Lot("job:" + s.job.Name); err != nil || lot.Reserved != 2 || lot.Devices != 2 {
 		t.Errorf("lot %+v, %v", lot, err)
 	}
 }
@@ -142,13 +142,13 @@ func TestQuotaOfABatch(t *testing.T) {
 		r.Batch = "b1"
 		return r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{}))
 	}
-	note(record.Entry{Kind: record.BatchOpened, Quota: 1})
+	note(record.Entry{Kind: record.BatchOpened, Operator: "anna", Quota: 1})
 	wantVerdict(t, visit(0), record.Pass, "")
 	wantVerdict(t, visit(1), record.Station, "E-QUOTA")
-	note(record.Entry{Kind: record.BatchClosed})
+	note(record.Entry{Kind: record.BatchClosed, Operator: "anna"})
 	wantVerdict(t, visit(2), record.Station, "E-BATCH")
 	lot, _, err := s.ledger.Lot("batch:b1")
-	if err != nil || lot.Reserved != 1 || lot.Keys != 1 || lot.Passed != 1 || lot.Devices != 3 {
+	if err != nil || lot.Reserved != 1 || lot.Devices != 1 || lot.Passed != 1 || lot.Refused != 2 {
 		t.Errorf("lot %+v, %v", lot, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/ledger"
+	"station/internal/record"
 )
 
 // Rehearsal is a station of which nothing is real: a throw-away token, a
@@ -68,6 +69,9 @@ func (r *Rehearsal) Line(job *flow.Job, fixture *Virtual, software string) (*flo
 			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true},
 		Slots: fixture.FlowSlots(),
 	}
+	if err := r.openBatch(); err != nil {
+		return line, err
+	}
 	return line, line.Approve(job.PlanDigest())
 }
 
@@ -92,6 +96,16 @@ func (r *Rehearsal) MakeUpSerials(line *flow.Line) {
 		}
 	}
 	line.Serials = serials
+}
+
+// openBatch opens the batch of rehearsals, once in a ledger that is kept.
+func (r *Rehearsal) openBatch() error {
+	e := record.Entry{Kind: record.BatchOpened, Batch: rehearsalID, Operator: rehearsalID, Simulated: true}
+	lot, _, err := r.Ledger.Lot(e.Lot())
+	if err == nil && lot.Opened.IsZero() {
+		_, err = r.Ledger.Append(e)
+	}
+	return err
 }
 
 // Close throws the token away and closes the ledger.

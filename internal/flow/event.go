@@ -17,11 +17,12 @@ const (
 	DevicePassed      = "device.passed"
 	DeviceFailed      = "device.failed"
 	DeviceQuarantined = "device.quarantined"
-	DeviceWaits       = "device.waits"   // before its first burn, until others have passed
-	DeviceRemoved     = "device.removed" // the slot is empty again
-	LabelFailed       = "label.failed"   // a device passed and has no label
-	LineHalted        = "line.halted"    // a fault of the station: no new device is started
-	LineResumed       = "line.resumed"   // and it is over
+	DeviceWaits       = "device.waits"     // before its first burn, until others have passed
+	DeviceRemoved     = "device.removed"   // the slot is empty again
+	LabelFailed       = "label.failed"     // a device passed and has no label
+	BatchUndeclared   = "batch.undeclared" // nobody opened the line's batch, and the station allows that
+	LineHalted        = "line.halted"      // a fault of the station: no new device is started
+	LineResumed       = "line.resumed"     // and it is over
 	LineDone          = "line.done"
 	EventsDropped     = "events.dropped" // nobody read them: so many are missing here
 )

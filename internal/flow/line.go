@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"station/internal/record"
@@ -86,6 +87,7 @@ func (l *Line) Run(ctx context.Context) Counts {
 		ready.Slots = append(ready.Slots, s.Name)
 	}
 	l.Emit(ready)
+	l.tellUndeclared()
 	looking, enough := context.WithCancel(ctx)
 	l.openGate(looking)
 	l.enough = enough
@@ -100,8 +102,20 @@ func (l *Line) Run(ctx context.Context) Counts {
 	counts := l.Counts()
 	done := l.event(LineDone)
 	done.Counts = &counts
+	l.tellUndeclared()
 	l.Emit(done)
 	return counts
+}
+
+// tellUndeclared says at both ends of a run that nobody opened its batch.
+func (l *Line) tellUndeclared() {
+	if !l.Undeclared || l.Batch == "" {
+		return
+	}
+	e := l.event(BatchUndeclared)
+	e.Message = fmt.Sprintf("Nobody opened the batch %q: it has no quota and takes devices of every job.", l.Batch)
+	e.Action = "If the name is mistyped, stop the line. Otherwise open it with \"station batch open\"."
+	l.Emit(e)
 }
 
 func (l *Line) event(name string) Event {

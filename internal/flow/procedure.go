@@ -89,7 +89,7 @@ func connect(ctx context.Context, s *Session) error {
 
 // key finds or makes the device's key and binds it to the MAC, once and for ever.
 func key(ctx context.Context, s *Session) error {
-	if s.Device.KeyID == "" {
+	if !s.Device.Sealed {
 		if err := s.reserve(); err != nil {
 			return err
 		}

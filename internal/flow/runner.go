@@ -62,9 +62,11 @@ type Runner struct {
 	Approver  string // who approves the plan; empty is the operator
 	TwoPeople bool   // who approves the plan does not work with it
 	Batch     string
-	Software  string
-	Simulated bool
-	Serials   *Serials // nil: nobody can scan one
+	// Undeclared takes a batch that nobody opened.
+	Undeclared bool
+	Software   string
+	Simulated  bool
+	Serials    *Serials // nil: nobody can scan one
 	// Speed is what is known of the adapter at a port; nil: nothing.
 	Speed func(port string) Speed
 
@@ -312,12 +314,14 @@ func snapshot(image efuse.Image) *record.Fuses {
 
 // reserve takes the device's number of its batch or job. It is on disk before
 // the key is made, so that a power cut may skip a number and never makes a
-// device too many. Where nothing is counted there are no numbers.
+// device too many. Where nothing is counted there are no numbers. A device that
+// was begun in another batch takes a number of this one; a sealed one stays in
+// its own.
 func (v *visit) reserve() error {
-	if v.Batch == "" && v.Job.Quota.Devices == 0 {
+	if v.Batch == "" && (v.Job.Quota.Devices == 0 || v.s.Device.Batch != "") {
 		return nil
 	}
-	_, err := v.Ledger.Reserve(v.about(record.Entry{Quota: v.Job.Quota.Devices}))
+	_, err := v.Ledger.Reserve(v.about(record.Entry{Quota: v.Job.Quota.Devices, Undeclared: v.Undeclared}))
 	if err != nil {
 		return ledgerFailure(fmt.Errorf("ledger: number: %w", err))
 	}

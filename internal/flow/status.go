@@ -14,6 +14,7 @@ import (
 type Status struct {
 	Job, Revision, Batch, Station, Operator string
 	Simulated                               bool
+	Undeclared                              bool     // nobody opened the batch
 	Target                                  int      // devices wanted; 0 is no limit
 	Steps                                   []string // IDs of the procedure, in order
 	Slots                                   []*SlotStatus
@@ -60,6 +61,9 @@ func (s *Status) Apply(e Event) {
 	switch e.Event {
 	case LineReady:
 		s.ready(e)
+		return
+	case BatchUndeclared:
+		s.Undeclared = true
 		return
 	case LineHalted:
 		s.Halt = &e

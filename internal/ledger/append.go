@@ -217,6 +217,9 @@ func (t *txn) allow(e *record.Entry, d record.Device) error {
 	if e.Simulated != t.simulated {
 		return record.ErrMixed
 	}
+	if err := record.CheckPerson(*e); err != nil {
+		return err
+	}
 	if check, ok := rules[e.Kind]; ok {
 		return check(t, e, d)
 	}
@@ -238,6 +241,7 @@ var rules = map[record.Kind]func(*txn, *record.Entry, record.Device) error{
 	record.SerialBound:  (*txn).allowSerial,
 	record.PlanApproved: (*txn).allowApproval,
 	record.BatchOpened:  (*txn).allowOpen,
+	record.BatchAmended: (*txn).allowAmend,
 	record.BatchClosed:  (*txn).allowClose,
 	record.NumberTaken:  (*txn).takeNumber,
 }
@@ -298,8 +302,23 @@ func (t *txn) allowOpen(e *record.Entry, _ record.Device) error {
 	if err != nil {
 		return err
 	}
-	if e.Batch == "" || !l.Opened.IsZero() {
+	if !l.Opened.IsZero() {
 		return fmt.Errorf("%w: %q was opened before", record.ErrBatch, e.Batch)
+	}
+	return record.CheckBatch(e.Batch)
+}
+
+// allowAmend gives an open batch another quota: never less than it has made.
+func (t *txn) allowAmend(e *record.Entry, d record.Device) error {
+	if err := t.allowClose(e, d); err != nil {
+		return err
+	}
+	l, err := t.lot(e.Lot())
+	if err != nil {
+		return err
+	}
+	if e.Quota < 0 || e.Quota > 0 && e.Quota < l.Passed {
+		return fmt.Errorf("%w: %q has %d devices that passed, its quota cannot be %d", record.ErrQuota, e.Batch, l.Passed, e.Quota)
 	}
 	return nil
 }
@@ -325,9 +344,16 @@ func (t *txn) takeNumber(e *record.Entry, _ record.Device) error {
 	if err != nil {
 		return err
 	}
+	e.Undeclared = e.Undeclared && e.Batch != "" && l.Opened.IsZero()
 	switch {
 	case !l.Closed.IsZero():
 		return fmt.Errorf("%w: %q is closed", record.ErrBatch, e.Batch)
+	case e.Undeclared:
+		if err := record.CheckBatch(e.Batch); err != nil {
+			return fmt.Errorf("%w: %w", record.ErrBatch, err)
+		}
+	case e.Batch != "" && l.Opened.IsZero():
+		return fmt.Errorf("%w: %q was never opened; \"station batch open\" opens it", record.ErrBatch, e.Batch)
 	case !l.Opened.IsZero() && l.JobHash != "" && e.JobHash != l.JobHash:
 		return fmt.Errorf("%w: %q was opened for job %s (%s), this one is %s (%s)", record.ErrBatch, e.Batch, l.Job, l.JobHash, e.Job, e.JobHash)
 	}

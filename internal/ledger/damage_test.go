@@ -26,7 +26,7 @@ func damageable(t testing.TB) (path string, size uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"}, record.Entry{Kind: record.BatchOpened, Batch: "2026-W47", Quota: 9},
+	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"}, record.Entry{Kind: record.BatchOpened, Operator: "anna", Batch: "2026-W47", Quota: 9},
 		record.Entry{Kind: record.KeyImported, Token: "4711", KeyID: "master:m:01"})
 	for n := range 3 {
 		if _, err := l.Reserve(record.Entry{MAC: mac(n), Batch: "2026-W47"}); err != nil {

@@ -124,6 +124,7 @@ var guestKinds = map[record.Kind]bool{
 	record.KeyRemoved:   false,
 	record.Released:     false,
 	record.BatchOpened:  true,
+	record.BatchAmended: true,
 	record.BatchClosed:  true,
 }
 
@@ -133,6 +134,10 @@ func guestEntry(e record.Entry) (record.Entry, error) {
 	batch, may := guestKinds[e.Kind]
 	if !may {
 		return e, fmt.Errorf("%q: only the process that has the devices may write that", e.Kind)
+	}
+	// A guest is a person's command.
+	if err := errors.Join(record.CheckOperator(e), record.CheckPerson(e)); err != nil {
+		return e, err
 	}
 	// Those are the ledger's, whatever a guest says.
 	e.Version, e.Index, e.Time, e.Prev, e.ClockBack = 0, 0, time.Time{}, 0, 0

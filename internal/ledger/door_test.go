@@ -85,8 +85,8 @@ func TestGuestsMayOnlyRemark(t *testing.T) {
 	for _, e := range []record.Entry{
 		{Kind: record.LabelPrinted, MAC: mac(1), Serial: "S-1"},
 		{Kind: record.LabelPrinted, MAC: mac(1), Batch: "b1"},
-		{Kind: record.BatchOpened, MAC: mac(1), Batch: "b1"},
-		{Kind: record.Released, MAC: mac(1), Verdict: record.Pass},
+		{Kind: record.BatchOpened, Operator: "anna", MAC: mac(1), Batch: "b1"},
+		{Kind: record.Released, Operator: "anna", Message: "it was looked at", MAC: mac(1), Verdict: record.Pass},
 	} {
 		if _, err := guestEntry(e); err == nil {
 			t.Errorf("%+v was taken", e)

@@ -201,7 +201,7 @@ func TestDevicesAndLots(t *testing.T) {
 		t.Errorf("got %d devices", n)
 	}
 	for lot, err := range l.Lots() {
-		if want := (record.Lot{Name: "batch:2026-W47", First: 1, Devices: 600, Keys: 600}); err != nil || lot != want {
+		if want := (record.Lot{Name: "batch:2026-W47", First: 1, Devices: 600}); err != nil || lot != want {
 			t.Errorf("got %+v, %v, want %+v", lot, err, want)
 		}
 	}
@@ -277,9 +277,11 @@ func TestQuota(t *testing.T) {
 		{device(1, 2, ""), 1, nil}, // put back
 		{device(2, 2, ""), 2, nil},
 		{device(3, 2, ""), 0, record.ErrQuota},
-		{device(1, 2, ""), 1, nil}, // still has its number
-		{device(3, 3, ""), 3, nil}, // the job was enlarged
-		{device(1, 0, "b1"), 1, nil},
+		{device(1, 2, ""), 1, nil},               // still has its number
+		{device(3, 3, ""), 3, nil},               // the job was enlarged
+		{device(1, 0, "b1"), 0, record.ErrBatch}, // nobody opened it
+		{record.Entry{MAC: mac(1), Job: "avior", Batch: "b1", Undeclared: true}, 1, nil},
+		{record.Entry{MAC: mac(2), Job: "avior", Batch: "../b1", Undeclared: true}, 0, record.ErrBatch},
 	} {
 		got, err := l.Reserve(c.e)
 		if got != c.want || !errors.Is(err, c.err) {
@@ -293,8 +295,8 @@ func TestQuota(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	l := start(t, bench)
-	open := record.Entry{Kind: record.BatchOpened, Batch: "b1", Quota: 1}
-	closed := record.Entry{Kind: record.BatchClosed, Batch: "b1"}
+	open := record.Entry{Kind: record.BatchOpened, Operator: "anna", Batch: "b1", Quota: 1}
+	closed := record.Entry{Kind: record.BatchClosed, Operator: "anna", Batch: "b1"}
 	try := func(e record.Entry, want error) {
 		t.Helper()
 		if _, err := l.Append(e); !errors.Is(err, want) {
@@ -312,13 +314,32 @@ func TestBatch(t *testing.T) {
 	if _, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "b1", Quota: 100}); !errors.Is(err, record.ErrQuota) {
 		t.Errorf("the job's quota is larger: got %v", err)
 	}
+	amend := record.Entry{Kind: record.BatchAmended, Operator: "anna", Batch: "b1", Quota: 2, Message: "one more was ordered"}
+	try(amend, nil)
+	if n, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "b1"}); n != 2 || err != nil {
+		t.Errorf("amended: got %d, %v", n, err)
+	}
+	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(1), Batch: "b1", KeyID: "k1"}, record.Entry{Kind: record.Sealed, MAC: mac(1), Batch: "b1"},
+		record.Entry{Kind: record.KeyAssigned, MAC: mac(2), Batch: "b1", KeyID: "k2"}, record.Entry{Kind: record.Sealed, MAC: mac(2), Batch: "b1"})
+	amend.Quota = 1
+	try(amend, record.ErrQuota) // two are made
 	try(closed, nil)
 	try(closed, record.ErrBatch)
 	try(open, record.ErrBatch)
+	try(amend, record.ErrBatch)
+	if _, err := l.Reserve(record.Entry{MAC: mac(1), Batch: "b1"}); !errors.Is(err, record.ErrBatch) {
+		t.Errorf("closed, with a number: got %v", err)
+	}
+	frozen, _, _ := l.Lot("batch:b1")
+	add(t, l, record.Entry{Kind: record.Failed, MAC: mac(1), Batch: "b1", Verdict: record.Quarantine, Code: "E-X"},
+		record.Entry{Kind: record.DeviceSeen, MAC: mac(9), Batch: "b1"})
+	if now, _, _ := l.Lot("batch:b1"); now != frozen || now.Passed != 2 {
+		t.Errorf("closed %+v, later %+v", frozen, now)
+	}
 	if _, err := l.Reserve(record.Entry{MAC: mac(3), Batch: "b1"}); !errors.Is(err, record.ErrBatch) {
 		t.Errorf("closed: got %v", err)
 	}
-	if lot, _, _ := l.Lot("batch:b1"); lot.Opened.IsZero() || lot.Closed.IsZero() || lot.Reserved != 1 || lot.Quota != 1 {
+	if lot, _, _ := l.Lot("batch:b1"); lot.Opened.IsZero() || lot.Closed.IsZero() || lot.Reserved != 2 || lot.Quota != 2 {
 		t.Errorf("got %+v", lot)
 	}
 }
@@ -327,7 +348,7 @@ func TestBatch(t *testing.T) {
 // same one after its files have changed.
 func TestBatchOfOneJob(t *testing.T) {
 	l := start(t, bench)
-	add(t, l, record.Entry{Kind: record.BatchOpened, Batch: "lamps", Job: "lamp", JobHash: "sha256:1"}, record.Entry{Kind: record.BatchOpened, Batch: "any"})
+	add(t, l, record.Entry{Kind: record.BatchOpened, Operator: "anna", Batch: "lamps", Job: "lamp", JobHash: "sha256:1"}, record.Entry{Kind: record.BatchOpened, Operator: "anna", Batch: "any"})
 	for i, c := range []struct {
 		batch, job, digest string
 		err                error
@@ -336,7 +357,7 @@ func TestBatchOfOneJob(t *testing.T) {
 		{"lamps", "bell", "sha256:2", record.ErrBatch},
 		{"lamps", "lamp", "sha256:3", record.ErrBatch},
 		{"any", "bell", "sha256:2", nil},
-		{"never opened", "bell", "sha256:2", nil},
+		{"never opened", "bell", "sha256:2", record.ErrBatch},
 	} {
 		_, err := l.Reserve(record.Entry{MAC: mac(i), Batch: c.batch, Job: c.job, JobHash: c.digest})
 		if !errors.Is(err, c.err) {
@@ -413,5 +434,29 @@ func TestAbsent(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a file was made")
+	}
+}
+
+// Who did it, and why, stands in the ledger, whoever writes it.
+func TestWhoAndWhyAreNeverBlank(t *testing.T) {
+	l := start(t, bench)
+	for _, e := range []record.Entry{
+		{Kind: record.BatchOpened, Batch: "b1"}, {Kind: record.BatchOpened, Batch: "b1", Operator: " \t"},
+		{Kind: record.Released, MAC: mac(1), Operator: "anna"}, {Kind: record.Released, MAC: mac(1), Message: "why"},
+		{Kind: record.Released, MAC: mac(1), Operator: "anna", Message: " \n"},
+		{Kind: record.KeyRecovered, MAC: mac(1), Operator: "anna"}, {Kind: record.BatchAmended, Batch: "b1", Operator: "anna", Quota: 4},
+		{Kind: record.PlanApproved, Plan: "sha256:1", Operator: " "},
+	} {
+		if _, err := l.Append(e); err == nil || !strings.Contains(err.Error(), "is missing") {
+			t.Errorf("%s by %q because %q: got %v", e.Kind, e.Operator, e.Message, err)
+		}
+		if _, err := guestEntry(e); e.Kind != record.PlanApproved && (err == nil || !strings.Contains(err.Error(), "is missing")) {
+			t.Errorf("at the door: %s by %q because %q: got %v", e.Kind, e.Operator, e.Message, err)
+		}
+	}
+	for _, kind := range []record.Kind{record.LabelPrinted, record.KeyImported, record.KeyRemoved, record.BatchClosed} {
+		if _, err := guestEntry(record.Entry{Kind: kind, Operator: "  "}); err == nil {
+			t.Errorf("%s by nobody comes through the door", kind)
+		}
 	}
 }

@@ -63,22 +63,37 @@ func (m *model) refuses(e record.Entry) error {
 		if !lot.Opened.IsZero() {
 			return record.ErrBatch
 		}
-	case record.BatchClosed:
+	case record.BatchClosed, record.BatchAmended:
 		if lot.Opened.IsZero() || !lot.Closed.IsZero() {
 			return record.ErrBatch
 		}
+		if e.Kind == record.BatchAmended && e.Quota > 0 && e.Quota < m.passed(e.Lot()) {
+			return record.ErrQuota
+		}
 	case record.NumberTaken:
+		if !lot.Closed.IsZero() || e.Batch != "" && lot.Opened.IsZero() && !e.Undeclared {
+			if d.Number == 0 || d.Lot != e.Lot() || !lot.Closed.IsZero() {
+				return record.ErrBatch
+			}
+		}
 		if d.Number > 0 && d.Lot == e.Lot() {
 			return errUnchanged
-		}
-		if !lot.Closed.IsZero() {
-			return record.ErrBatch
 		}
 		if limit > 0 && number >= limit {
 			return record.ErrQuota
 		}
 	}
 	return nil
+}
+
+// passed is how many devices of a lot have passed.
+func (m *model) passed(lot string) (n int) {
+	for i := range 12 {
+		if d, _ := m.device(mac(i)); d.KeyID != "" && d.InLot() == lot && d.Sealed && !d.SetAside {
+			n++
+		}
+	}
+	return n
 }
 
 // root is the definition of RFC 6962, 2.1, word for word.
@@ -106,11 +121,11 @@ func (m *model) root(t *testing.T) tlog.Hash {
 }
 
 func (m *model) random(r *rand.Rand) record.Entry {
-	e := record.Entry{MAC: mac(r.IntN(12)), Job: "avior", KeyID: fmt.Sprint("k", r.IntN(14)), Policy: "derived",
+	e := record.Entry{MAC: mac(r.IntN(12)), Job: "avior", Operator: "anna", Message: "why", Undeclared: r.IntN(2) == 0, KeyID: fmt.Sprint("k", r.IntN(14)), Policy: "derived",
 		Stage: []string{"key", "crypt", "lock"}[r.IntN(3)], Verdict: []record.Verdict{record.Retry, record.Scrap, record.Quarantine}[r.IntN(3)]}
 	e.Kind = []record.Kind{record.DeviceSeen, record.Admitted, record.KeyAssigned, record.KeyAssigned, record.FlashVerified, record.BurnIntended,
 		record.BurnSettled, record.BootVerified, record.Sealed, record.Failed, record.Released, record.NumberTaken, record.NumberTaken,
-		record.BatchOpened, record.BatchClosed}[r.IntN(15)]
+		record.BatchOpened, record.BatchAmended, record.BatchClosed}[r.IntN(16)]
 	if r.IntN(5) == 0 {
 		e.KeyID, e.Policy = "fleet", shared
 	}
@@ -124,10 +139,14 @@ func (m *model) random(r *rand.Rand) record.Entry {
 		e.Fuses = &record.Fuses{Block1: "hidden"}
 	case record.NumberTaken:
 		e.Quota = r.IntN(9)
-	case record.BatchOpened, record.BatchClosed:
+	case record.BatchOpened, record.BatchAmended, record.BatchClosed:
 		e.MAC, e.Batch, e.Quota = esp32.MAC{}, fmt.Sprint("b", r.IntN(5)), r.IntN(4)
 	}
 	return e
+}
+
+func ofLot(k record.Kind) bool {
+	return k == record.BatchOpened || k == record.BatchAmended || k == record.BatchClosed || k == record.NumberTaken
 }
 
 // same compares all that the ledger tells with what the model works out.
@@ -147,12 +166,22 @@ func (m *model) same(t *testing.T, l *Ledger) {
 	first := map[string]uint64{}
 	devices := map[esp32.MAC]record.Device{}
 	for i, e := range slices.Backward(m.entries) { // so that the first one stays
-		if e.Kind == record.BatchOpened || e.Kind == record.BatchClosed || e.Kind == record.NumberTaken {
+		if ofLot(e.Kind) {
 			first[e.Lot()] = uint64(i)
 		}
 	}
+	count := func(name string) {
+		for _, d := range devices {
+			if d.InLot() == name {
+				lot(name, func(v *record.Lot) { v.Count(d, 1) })
+			}
+		}
+	}
 	for i, e := range m.entries {
-		if e.Kind == record.BatchOpened || e.Kind == record.BatchClosed || e.Kind == record.NumberTaken {
+		if e.Kind == record.BatchClosed {
+			count(e.Lot()) // for ever
+		}
+		if ofLot(e.Kind) {
 			lot(e.Lot(), func(v *record.Lot) { v.Apply(e) })
 		}
 		if e.MAC.IsZero() {
@@ -174,8 +203,14 @@ func (m *model) same(t *testing.T, l *Ledger) {
 		if list, err := l.History(mac(n)); err != nil || !reflect.DeepEqual(list, history) {
 			t.Fatalf("history %d: %d of %d, %v", n, len(list), len(history), err)
 		}
-		if want.InLot() != "" {
-			lot(want.InLot(), func(v *record.Lot) { v.Count(want, 1) })
+	}
+	names := map[string]bool{}
+	for _, d := range devices {
+		names[d.InLot()] = true
+	}
+	for name := range names {
+		if name != "" && lots[name].Closed.IsZero() {
+			count(name)
 		}
 	}
 	got := map[string]record.Lot{}

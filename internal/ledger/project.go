@@ -98,7 +98,7 @@ func countLots(stored func(string) (*record.Lot, error), e record.Entry, before 
 		}
 	}
 	switch e.Kind {
-	case record.BatchOpened, record.BatchClosed, record.NumberTaken:
+	case record.BatchOpened, record.BatchAmended, record.BatchClosed, record.NumberTaken:
 		l, err := lot(e.Lot())
 		if err != nil {
 			return err

@@ -290,7 +290,7 @@ func (l *Ledger) Reserve(e record.Entry) (int, error) {
 		d, err := t.device(e.MAC)
 		if err == nil && d.Number > 0 && d.Lot == e.Lot() {
 			n = d.Number
-			return errUnchanged
+			return t.keepNumber(e)
 		}
 		if err == nil {
 			e, err = t.add(e)
@@ -305,6 +305,18 @@ func (l *Ledger) Reserve(e record.Entry) (int, error) {
 		return 0, err
 	}
 	return n, nil
+}
+
+// keepNumber lets a device go on with its number while its batch is open.
+func (t *txn) keepNumber(e record.Entry) error {
+	l, err := t.lot(e.Lot())
+	if err == nil && !l.Closed.IsZero() {
+		err = describe(e, fmt.Errorf("%w: %q is closed", record.ErrBatch, e.Batch))
+	}
+	if err != nil {
+		return err
+	}
+	return errUnchanged
 }
 
 func (l *Ledger) update(fn func(*txn) error) error { return l.updateAs(l.opt, fn) }

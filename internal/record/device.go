@@ -22,6 +22,7 @@ type Device struct {
 	Revision   string    `json:"revision,omitempty"`
 	JobHash    string    `json:"jobDigest"`
 	Batch      string    `json:"batch"`
+	Visited    string    `json:"visited,omitempty"` // the lot of the last visit before it had a key
 	Serial     string    `json:"serial"`
 	Lot        string    `json:"lot,omitempty"`    // where Number counts
 	Number     int       `json:"number,omitempty"` // reserved from the lot's quota; 0 none
@@ -63,6 +64,9 @@ func (d *Device) Apply(e Entry) {
 	}
 	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
 		d.Fuses = e.Fuses.clone()
+	}
+	if d.KeyID == "" && e.Lot() != "" {
+		d.Visited = e.Lot()
 	}
 	switch e.Kind {
 	case DeviceSeen:
@@ -109,7 +113,7 @@ func (d *Device) made(e Entry) {
 	if e.Job != "" {
 		d.Job, d.Revision, d.JobHash = e.Job, e.Revision, e.JobHash
 	}
-	if e.Batch != "" {
+	if e.Batch != "" && !d.Sealed { // what is sealed stays where it was made
 		d.Batch = e.Batch
 	}
 	if e.Serial != "" {
@@ -179,8 +183,14 @@ func (d Device) State() (Verdict, string) {
 // MadeBy names the job under which the device was worked on last.
 func (d Device) MadeBy() string { return strings.TrimSpace(d.Job + " " + d.Revision) }
 
-// InLot is the lot in which the device is counted; "" before it is in any.
-func (d Device) InLot() string { return lot(d.Batch, d.Job) }
+// InLot is the lot in which the device is counted: the one that it is made in,
+// or before it has a key the one that it visited last. "" is none.
+func (d Device) InLot() string {
+	if d.KeyID == "" {
+		return d.Visited
+	}
+	return lot(d.Batch, d.Job)
+}
 
 func add(list []string, s string) []string {
 	if slices.Contains(list, s) {

@@ -9,13 +9,13 @@ type Lot struct {
 	First   uint64    `json:"first"` // index of the first entry that it was counted in
 	Job     string    `json:"job,omitempty"`
 	JobHash string    `json:"jobDigest,omitempty"`
-	Quota   int       `json:"quota,omitempty"` // of BatchOpened
+	Quota   int       `json:"quota,omitempty"` // of BatchOpened, or as amended last
 	Opened  time.Time `json:"opened,omitzero"`
 	Closed  time.Time `json:"closed,omitzero"`
 
 	Reserved    int `json:"reserved"` // numbers taken; a lost device leaves a gap, none is given twice
-	Devices     int `json:"devices"`  // MACs seen
-	Keys        int `json:"keys"`     // of them with a key
+	Refused     int `json:"refused"`  // MACs seen and let go before they had a key
+	Devices     int `json:"devices"`  // those with a key
 	Passed      int `json:"passed"`   // of them sealed and not set aside since
 	Scrapped    int `json:"scrapped"`
 	Quarantined int `json:"quarantined"`
@@ -39,6 +39,8 @@ func (l *Lot) Apply(e Entry) {
 	switch e.Kind {
 	case BatchOpened:
 		l.Opened, l.Quota, l.Job, l.JobHash = e.Time, e.Quota, e.Job, e.JobHash
+	case BatchAmended:
+		l.Quota = e.Quota
 	case BatchClosed:
 		l.Closed = e.Time
 	case NumberTaken:
@@ -46,12 +48,17 @@ func (l *Lot) Apply(e Entry) {
 	}
 }
 
-// Count adds the device to the lot's sums, or with n = -1 takes it out again.
+// Count adds the device to the lot's sums, or with n = -1 takes it out again. A
+// closed lot is what it was when it was closed.
 func (l *Lot) Count(d Device, n int) {
-	l.Devices += n
-	if d.KeyID != "" {
-		l.Keys += n
+	if !l.Closed.IsZero() {
+		return
 	}
+	if d.KeyID == "" {
+		l.Refused += n
+		return
+	}
+	l.Devices += n
 	switch verdict, _ := d.State(); verdict {
 	case Scrap:
 		l.Scrapped += n

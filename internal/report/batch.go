@@ -17,9 +17,10 @@ import (
 // ErrNoBatch means that the ledger knows no batch of that name.
 var ErrNoBatch = errors.New("no such batch")
 
-// Balance is the account of a batch, counted anew from the log. Everything
-// that was begun must have come to an end, and every number, key and device
-// must be accounted for.
+// Balance is the account of a batch, counted anew from the log: as it is now, or
+// for a closed batch as it was when it was closed. Everything that was begun must
+// have come to an end, and every number, key and device must be accounted for.
+// Whoever changes how it is counted gives certificates a new format.
 type Balance struct {
 	Batch   string    `json:"batch"`
 	Job     string    `json:"job,omitempty"`
@@ -29,12 +30,14 @@ type Balance struct {
 	First   uint64    `json:"first"` // index of the batch's first and last entry
 	Last    uint64    `json:"last"`
 
-	Ordered     int `json:"ordered"` // 0: the batch has no quota
-	Numbers     int `json:"numbers"` // reserved, each before its key was made
-	Keys        int `json:"keys"`    // made under those numbers
-	Skipped     int `json:"skipped"` // numbers whose key was never made
-	Started     int `json:"started"` // devices
-	Passed      int `json:"passed"`  // of them
+	Ordered     int `json:"ordered"`           // 0: the batch has no quota
+	Numbers     int `json:"numbers"`           // reserved, each before its key was made
+	Keys        int `json:"keys"`              // of devices with those numbers
+	Skipped     int `json:"skipped"`           // numbers whose key was never made
+	Refused     int `json:"refused,omitempty"` // devices that were let go before they had a key
+	Started     int `json:"started"`           // devices with a key
+	Joined      int `json:"joined,omitempty"`  // of them, begun in another batch
+	Passed      int `json:"passed"`            // of those started
 	Scrapped    int `json:"scrapped"`
 	Quarantined int `json:"quarantined"`
 	Unfinished  int `json:"unfinished"`
@@ -42,6 +45,20 @@ type Balance struct {
 
 	SkippedNumbers []int    `json:"skippedNumbers,omitempty"`
 	Differences    []string `json:"differences,omitempty"` // what does not balance; none: it does
+
+	Amended []Amendment `json:"amended,omitempty"` // of the quota, in their order
+	// Since is what happened to its devices since it was closed. The account does
+	// not know of it.
+	Since []string `json:"since,omitempty"`
+}
+
+// Amendment is another quota.
+type Amendment struct {
+	Time     time.Time `json:"time"`
+	From     int       `json:"from"` // 0 is no limit
+	To       int       `json:"to"`
+	Operator string    `json:"operator"`
+	Reason   string    `json:"reason"`
 }
 
 // Balanced tells whether everything is accounted for.
@@ -51,6 +68,9 @@ func (b *Balance) Balanced() bool { return len(b.Differences) == 0 }
 type batchFold struct {
 	Balance
 	found   bool
+	most    int    // the greatest quota there was; meaningless once there was none
+	free    bool   // there was no quota at some time
+	end     uint64 // how many entries count: those up to the closing
 	macs    []esp32.MAC
 	seen    map[esp32.MAC]bool
 	numbers map[int]esp32.MAC
@@ -83,7 +103,7 @@ func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, tot
 		if err != nil {
 			return nil, err
 		}
-		if index++; index > size {
+		if index++; index > size || f.end > 0 {
 			break
 		}
 		if told != nil {
@@ -103,10 +123,16 @@ func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, tot
 	if !f.found {
 		return nil, ErrNoBatch
 	}
-	if err := f.devices(l, size); err != nil {
+	if f.end == 0 {
+		f.end = size
+	}
+	if err := f.devices(l); err != nil {
 		return nil, err
 	}
 	f.settle()
+	if err := f.later(l, size); err != nil {
+		return nil, err
+	}
 	if err := f.compare(l, size); err != nil {
 		return nil, err
 	}
@@ -120,18 +146,19 @@ func (f *batchFold) add(e *record.Entry) {
 	f.Last = e.Index
 	switch e.Kind {
 	case record.BatchOpened:
-		f.Opened, f.Ordered, f.Job, f.JobHash = e.Time, e.Quota, e.Job, e.JobHash
+		f.Opened, f.Job, f.JobHash = e.Time, e.Job, e.JobHash
+		f.order(e.Quota)
+	case record.BatchAmended:
+		f.Amended = append(f.Amended, Amendment{e.Time, f.Ordered, e.Quota, e.Operator, e.Message})
+		f.order(e.Quota)
 	case record.BatchClosed:
-		f.Closed = e.Time
+		f.Closed, f.end = e.Time, e.Index+1
 	case record.NumberTaken:
 		if _, twice := f.numbers[e.Number]; twice {
 			f.differ("number %d was given twice", e.Number)
 		}
 		f.numbers[e.Number] = e.MAC
 	case record.KeyAssigned:
-		if !f.keyed[e.MAC] { // once more for another revision of the job, or with an escrow
-			f.Keys++
-		}
 		f.keyed[e.MAC] = true
 	}
 	if !e.MAC.IsZero() && !f.seen[e.MAC] {
@@ -144,23 +171,43 @@ func (f *batchFold) differ(format string, args ...any) {
 	f.Differences = append(f.Differences, fmt.Sprintf(format, args...))
 }
 
+func (f *batchFold) order(quota int) {
+	f.Ordered, f.most, f.free = quota, max(f.most, quota), f.free || quota == 0
+}
+
+// at is a device as it was before an index.
+func at(l *ledger.Ledger, mac esp32.MAC, size uint64) (record.Device, error) {
+	d, _, err := l.Device(mac)
+	if err == nil && d.Last >= size {
+		v := &device{l: l, json: fmt.Appendf(nil, `{"mac":%q}`, mac), lastIndex: d.Last}
+		d, err = v.before(size)
+	}
+	return d, err
+}
+
 // devices asks what became of each device.
-func (f *batchFold) devices(l *ledger.Ledger, size uint64) error {
+func (f *batchFold) devices(l *ledger.Ledger) error {
 	var unfinished []string
 	for _, mac := range f.macs {
-		d, _, err := l.Device(mac)
-		if err == nil && d.Last >= size {
-			v := &device{l: l, json: fmt.Appendf(nil, `{"mac":%q}`, mac), lastIndex: d.Last}
-			d, err = v.before(size)
-		}
+		d, err := at(l, mac, f.end)
 		if err != nil {
 			return err
 		}
-		if d.Batch != f.Batch {
-			f.Moved++
+		if d.InLot() != (record.Entry{Batch: f.Batch}).Lot() {
+			if f.keyed[mac] { // a device of another batch that only visited is not counted
+				f.Moved++
+			}
+			continue
+		}
+		if d.KeyID == "" {
+			f.Refused++
 			continue
 		}
 		f.Started++
+		if !f.keyed[mac] {
+			f.Joined++
+			f.keyed[mac] = true
+		}
 		switch verdict, _ := d.State(); verdict {
 		case record.Pass:
 			f.Passed++
@@ -179,9 +226,38 @@ func (f *batchFold) devices(l *ledger.Ledger, size uint64) error {
 	return nil
 }
 
+// later tells what happened to the devices of a closed batch since.
+func (f *batchFold) later(l *ledger.Ledger, size uint64) error {
+	if f.Closed.IsZero() {
+		return nil
+	}
+	name := (record.Entry{Batch: f.Batch}).Lot()
+	for _, mac := range f.macs {
+		then, err := at(l, mac, f.end)
+		if err != nil {
+			return err
+		}
+		now, err := at(l, mac, size)
+		if err != nil {
+			return err
+		}
+		was, _ := then.State()
+		is, code := now.State()
+		if then.InLot() != name || was == is && then.InLot() == now.InLot() {
+			continue
+		}
+		text := fmt.Sprintf("%s was %s and is %s", mac, was, strings.TrimSpace(string(is)+" "+code))
+		if now.InLot() != name {
+			text += ", counted in " + now.InLot()
+		}
+		f.Since = append(f.Since, text)
+	}
+	return nil
+}
+
 // settle holds the sums against each other.
 func (f *batchFold) settle() {
-	f.Numbers = len(f.numbers)
+	f.Numbers, f.Keys = len(f.numbers), len(f.keyed)
 	for n, mac := range f.numbers {
 		if !f.keyed[mac] {
 			f.SkippedNumbers = append(f.SkippedNumbers, n)
@@ -208,23 +284,23 @@ func (f *batchFold) settle() {
 	case n < 0:
 		f.differ("%d devices more than the %d ordered passed", -n, f.Ordered)
 	}
-	if f.Ordered > 0 && f.Numbers > f.Ordered {
-		f.differ("%d numbers were taken of %d", f.Numbers, f.Ordered)
+	if f.most > 0 && !f.free && f.Numbers > f.most {
+		f.differ("%d numbers were taken of %d", f.Numbers, f.most)
 	}
 }
 
 // compare holds the count against the ledger's own sums, which it keeps from
 // entry to entry.
 func (f *batchFold) compare(l *ledger.Ledger, size uint64) error {
-	if now, _, err := l.Head(); err != nil || now != size {
+	if now, _, err := l.Head(); err != nil || now != size && f.Closed.IsZero() {
 		return err // its sums are newer
 	}
 	lot, _, err := l.Lot("batch:" + f.Batch)
 	if err != nil {
 		return err
 	}
-	have := [...]int{lot.Quota, lot.Reserved, lot.Devices, lot.Passed, lot.Scrapped, lot.Quarantined}
-	if want := [...]int{f.Ordered, f.Numbers, f.Started, f.Passed, f.Scrapped, f.Quarantined}; have != want {
+	have := [...]int{lot.Quota, lot.Reserved, lot.Refused, lot.Devices, lot.Passed, lot.Scrapped, lot.Quarantined}
+	if want := [...]int{f.Ordered, f.Numbers, f.Refused, f.Started, f.Passed, f.Scrapped, f.Quarantined}; have != want {
 		f.differ("the ledger's own sums are others (%v, counted %v): run station ledger verify", have, want)
 	}
 	return nil
@@ -255,8 +331,11 @@ func (b *Balance) Lines() [][2]string {
 		{"opened", timeText(b.Opened)}, {"closed", timeText(b.Closed)},
 		{"entries", fmt.Sprintf("%d to %d", b.First, b.Last)},
 		{"ordered", ordered}, {"numbers", number(b.Numbers)}, {"keys made", number(b.Keys)}, {"skipped", skipped},
-		{"started", number(b.Started)}, {"passed", number(b.Passed)}, {"scrapped", number(b.Scrapped)},
+		{"refused", number(b.Refused)}, {"started", number(b.Started)}, {"joined", number(b.Joined)}, {"passed", number(b.Passed)}, {"scrapped", number(b.Scrapped)},
 		{"quarantined", number(b.Quarantined)}, {"unfinished", number(b.Unfinished)}, {"moved", number(b.Moved)},
+	}
+	for _, a := range b.Amended {
+		lines = append(lines, [2]string{"amended", fmt.Sprintf("%s: %d to %d by %s: %s", timeText(a.Time), a.From, a.To, a.Operator, a.Reason)})
 	}
 	for _, d := range b.Differences {
 		lines = append(lines, [2]string{"DIFFERENCE", d})
@@ -265,6 +344,9 @@ func (b *Balance) Lines() [][2]string {
 		lines = append(lines, [2]string{"balanced", "yes"})
 	} else {
 		lines = append(lines, [2]string{"balanced", "NO"})
+	}
+	for _, text := range b.Since {
+		lines = append(lines, [2]string{"SINCE", text})
 	}
 	return lines
 }

@@ -82,8 +82,8 @@ func TestBatchThatDoesNotBalance(t *testing.T) {
 	x.do(visit{n: 8, slot: "1", batch: "b1", end: "RETRY E-BOOT-MARKER"})
 	x.do(visit{n: 8, slot: "1", batch: "b2", again: true})
 	got := balanceOf(t, x, "b1")
-	want := Balance{Ordered: 10, Numbers: 7, Keys: 6, Skipped: 1, Started: 7, Passed: 2, Scrapped: 1, Quarantined: 1, Unfinished: 3, Moved: 1}
-	if got.Ordered != want.Ordered || got.Numbers != want.Numbers || got.Keys != want.Keys || got.Skipped != want.Skipped || got.Started != want.Started ||
+	want := Balance{Ordered: 10, Numbers: 7, Keys: 6, Skipped: 1, Refused: 2, Started: 5, Passed: 2, Scrapped: 1, Quarantined: 1, Unfinished: 1, Moved: 1}
+	if got.Ordered != want.Ordered || got.Numbers != want.Numbers || got.Keys != want.Keys || got.Skipped != want.Skipped || got.Refused != want.Refused || got.Started != want.Started ||
 		got.Passed != want.Passed || got.Scrapped != want.Scrapped || got.Quarantined != want.Quarantined || got.Unfinished != want.Unfinished || got.Moved != want.Moved {
 		t.Errorf("got  %+v\nwant %+v", *got, want)
 	}
@@ -92,7 +92,7 @@ func TestBatchThatDoesNotBalance(t *testing.T) {
 	}
 	text := strings.Join(got.Differences, "\n")
 	for _, want := range []string{
-		"3 devices were started and have no end: " + mac(5).String() + ", " + mac(6).String() + ", " + mac(7).String(),
+		"1 devices were started and have no end: " + mac(7).String(),
 		"8 of 10 ordered devices are missing",
 	} {
 		if !strings.Contains(text, want) {
@@ -103,8 +103,8 @@ func TestBatchThatDoesNotBalance(t *testing.T) {
 		t.Errorf("differences %q", got.Differences)
 	}
 	// What was released is on its way again.
-	x.add(record.Entry{Kind: record.Released, MAC: mac(4), Operator: "eve"})
-	if got := balanceOf(t, x, "b1"); got.Quarantined != 0 || got.Unfinished != 4 {
+	x.add(record.Entry{Kind: record.Released, Message: "it was looked at", MAC: mac(4), Operator: "eve"})
+	if got := balanceOf(t, x, "b1"); got.Quarantined != 0 || got.Unfinished != 2 {
 		t.Errorf("released: %d in quarantine, %d unfinished", got.Quarantined, got.Unfinished)
 	}
 }
@@ -118,13 +118,115 @@ func TestKeysAndNumbersDisagree(t *testing.T) {
 	if got.Keys != 1 || got.Numbers != 0 || len(got.Differences) != 1 || !strings.Contains(got.Differences[0], "1 keys and 0 skipped numbers are not 0 numbers") {
 		t.Errorf("got %+v", *got)
 	}
-	f := &batchFold{Balance: Balance{Ordered: 2}, numbers: map[int]esp32.MAC{1: mac(1), 3: mac(3), 4: mac(4)}, keyed: map[esp32.MAC]bool{mac(1): true, mac(3): true, mac(4): true}}
+	f := &batchFold{Balance: Balance{Ordered: 2}, most: 2, numbers: map[int]esp32.MAC{1: mac(1), 3: mac(3), 4: mac(4)}, keyed: map[esp32.MAC]bool{mac(1): true, mac(3): true, mac(4): true}}
 	f.Keys = 3
 	f.settle()
 	for _, want := range []string{"numbers were never given: 2", "2 of 2 ordered devices are missing", "3 numbers were taken of 2"} {
 		if !strings.Contains(strings.Join(f.Differences, "\n"), want) {
 			t.Errorf("no %q in %q", want, f.Differences)
 		}
+	}
+}
+
+// A device that is turned away before it has a key costs the batch nothing.
+func TestATenthDevice(t *testing.T) {
+	x := opened(t, false, 2)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	x.do(visit{n: 2, slot: "1", batch: "b1"})
+	run := record.Entry{MAC: mac(3), Batch: "b1", Job: "lamp", JobHash: sha(4), Run: "3"}
+	seen, failed := run, run
+	seen.Kind, failed.Kind, failed.Verdict, failed.Code = record.DeviceSeen, record.Failed, record.Station, "E-QUOTA"
+	x.add(seen, failed)
+	got := balanceOf(t, x, "b1")
+	if got.Refused != 1 || got.Started != 2 || got.Passed != 2 || !got.Balanced() {
+		t.Errorf("got %+v", *got)
+	}
+	if lot, _, err := x.l.Lot("batch:b1"); err != nil || lot.Refused != 1 || lot.Devices != 2 {
+		t.Errorf("lot %+v, %v", lot, err)
+	}
+	// In another batch it is made, and refused no more.
+	x.do(visit{n: 3, slot: "1", batch: "b2"})
+	if got := balanceOf(t, x, "b1"); got.Refused != 0 || got.Moved != 0 || !got.Balanced() {
+		t.Errorf("made elsewhere: %+v", *got)
+	}
+}
+
+// A device that was begun in one batch and finished in another counts there.
+func TestBegunHereFinishedThere(t *testing.T) {
+	x := opened(t, false, 1)
+	x.do(visit{n: 1, slot: "1", batch: "b2", end: "RETRY E-BOOT-MARKER"})
+	x.do(visit{n: 1, slot: "1", batch: "b1", again: true})
+	got, other := balanceOf(t, x, "b1"), balanceOf(t, x, "b2")
+	if got.Numbers != 1 || got.Keys != 1 || got.Started != 1 || got.Joined != 1 || got.Passed != 1 || !got.Balanced() {
+		t.Errorf("finished: %+v", *got)
+	}
+	if other.Numbers != 1 || other.Keys != 1 || other.Started != 0 || other.Moved != 1 || !other.Balanced() {
+		t.Errorf("begun: %+v", *other)
+	}
+}
+
+// Another quota stands in the account, with who and why.
+func TestAmendedBatch(t *testing.T) {
+	x := opened(t, false, 3)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	if balanceOf(t, x, "b1").Balanced() {
+		t.Error("two are missing, and it balances")
+	}
+	x.add(record.Entry{Kind: record.BatchAmended, Batch: "b1", Quota: 1, Operator: "eve", Message: "order reduced"})
+	got := balanceOf(t, x, "b1")
+	if got.Ordered != 1 || !got.Balanced() || len(got.Amended) != 1 || got.Amended[0].From != 3 || got.Amended[0].To != 1 {
+		t.Errorf("got %+v", *got)
+	}
+	if !strings.Contains(asText(got), "3 to 1 by eve: order reduced") {
+		t.Errorf("no amendment in\n%s", asText(got))
+	}
+}
+
+func asText(b *Balance) string {
+	var out []string
+	for _, l := range b.Lines() {
+		out = append(out, l[0]+" "+l[1])
+	}
+	return strings.Join(out, "\n")
+}
+
+// What happens after the closing changes neither account nor certificate, and
+// is told as what it is.
+func TestAClosedBatchIsFrozen(t *testing.T) {
+	x := opened(t, false, 2)
+	key := newKey(t)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	x.do(visit{n: 2, slot: "1", batch: "b1", end: "RETRY E-BOOT-MARKER"})
+	x.add(record.Entry{Kind: record.BatchClosed, Batch: "b1", Operator: "anna", Message: "one is left"})
+	before := balanceOf(t, x, "b1")
+	c, err := Certify(x.l, key, "b1", Certificate{Issued: begin, Station: "bench-1", Operator: "anna", Software: "v1", Token: "pkcs11:token=line-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.add(record.Entry{Kind: record.Failed, MAC: mac(1), Batch: "b1", Verdict: record.Quarantine, Code: "E-LEDGER-DISAGREES"})
+	x.do(visit{n: 2, slot: "1", batch: "b2", again: true})
+	after := balanceOf(t, x, "b1")
+	since := after.Since
+	after.Since = nil
+	if a, b := asJSON(t, after), asJSON(t, before); a != b || before.Passed != 1 || before.Unfinished != 1 {
+		t.Errorf("closed: %s\nlater:  %s", b, a)
+	}
+	want := []string{mac(1).String() + " was PASS and is QUARANTINE E-LEDGER-DISAGREES", mac(2).String() + " was RETRY and is PASS, counted in batch:b2"}
+	if strings.Join(since, "|") != strings.Join(want, "|") {
+		t.Errorf("since: %q\nwant   %q", since, want)
+	}
+	if err := c.CheckLedger(x.l); err != nil {
+		t.Errorf("the certificate: %v", err)
+	}
+	if told, err := c.Since(x.l); err != nil || len(told) != 2 {
+		t.Errorf("the certificate tells %q, %v", told, err)
+	}
+	again, err := Certify(x.l, key, "b1", Certificate{Issued: begin, Station: "bench-1", Operator: "bob", Software: "v1", Token: "pkcs11:token=line-1"})
+	if err != nil || asJSON(t, again.Account) != asJSON(t, c.Account) {
+		t.Errorf("certified again: %s, %v", asJSON(t, again.Account), err)
+	}
+	if lot, _, err := x.l.Lot("batch:b1"); err != nil || lot.Passed != 1 || lot.Devices != 2 {
+		t.Errorf("lot %+v, %v", lot, err)
 	}
 }
 
@@ -162,7 +264,7 @@ func TestCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"batch        b1", "ordered      2", "numbers      2", "keys made    1", "skipped      1: 2", "passed       1", "unfinished   1",
+	for _, line := range []string{"batch        b1", "ordered      2", "numbers      2", "keys made    1", "skipped      1: 2", "passed       1", "refused      1",
 		"DIFFERENCE   1 of 2 ordered devices are missing", "balanced     NO", "operator     anna balanced yes", "reason       end of the year"} {
 		if !strings.Contains("\n"+got.Text(), "\n"+line+"\n") {
 			t.Errorf("no line %q in\n%s", line, got.Text())

@@ -20,7 +20,7 @@ import (
 func recorded(t testing.TB, simulated bool) *line {
 	t.Helper()
 	x := newLine(t, simulated)
-	x.add(record.Entry{Kind: record.BatchOpened, Batch: "b1", Quota: 10, Job: "lamp", JobHash: sha(4)})
+	x.add(record.Entry{Kind: record.BatchOpened, Operator: "anna", Batch: "b1", Quota: 10, Job: "lamp", JobHash: sha(4)})
 	x.do(visit{n: 1, slot: "1", batch: "b1"})
 	x.do(visit{n: 2, slot: "2", batch: "b1", end: "RETRY E-BOOT-MARKER"})
 	x.do(visit{n: 3, slot: "1", batch: "b1", end: "SCRAP E-FUSE-WRONG"})
@@ -242,7 +242,7 @@ func TestExportAsOfThen(t *testing.T) {
 	x.do(visit{n: 8, slot: "1", batch: "b2", again: true}) // passes now
 	x.do(visit{n: 9, slot: "1", batch: "b2"})
 	x.do(visit{n: 1, slot: "3", batch: "b3", again: true, end: "QUARANTINE E-LEDGER-DISAGREES"})
-	x.add(record.Entry{Kind: record.LabelPrinted, MAC: mac(7)}, record.Entry{Kind: record.Released, MAC: mac(3)})
+	x.add(record.Entry{Kind: record.LabelPrinted, MAC: mac(7)}, record.Entry{Kind: record.Released, Operator: "anna", Message: "it was looked at", MAC: mac(3)})
 	for _, tb := range Tables {
 		if got, _ := export(t, Export{Table: tb, Format: CSV}, then); !bytes.Equal(got, want[tb.Name]) {
 			t.Errorf("%s: got\n%s\nwant\n%s", tb.Name, got, want[tb.Name])

@@ -27,6 +27,8 @@ type line struct {
 	when []time.Time // of the entries that are being written; then now
 	sim  bool
 	runs int
+
+	numbered map[string]bool // device and batch
 }
 
 func (x *line) clock() time.Time {
@@ -40,7 +42,7 @@ func (x *line) clock() time.Time {
 
 func newLine(t testing.TB, simulated bool) *line {
 	t.Helper()
-	x := &line{t: t, now: begin, sim: simulated}
+	x := &line{t: t, now: begin, sim: simulated, numbered: map[string]bool{}}
 	var err error
 	x.l, err = ledger.Open(filepath.Join(t.TempDir(), "ledger.db"), ledger.Options{Create: true, Station: "bench-1",
 		Software: "station v1", Simulated: simulated, Now: x.clock})
@@ -125,10 +127,11 @@ func (x *line) do(v visit) {
 	if v.end == "pulled" {
 		return
 	}
+	if number := fmt.Sprint(v.n, v.batch); v.batch != "" && !x.numbered[number] {
+		x.numbered[number] = true
+		put(0, record.Entry{Kind: record.NumberTaken, Step: "key", Undeclared: true})
+	}
 	if !v.again {
-		if v.batch != "" {
-			put(0, record.Entry{Kind: record.NumberTaken, Step: "key"})
-		}
 		if code == "E-HSM" {
 			put(time.Second, record.Entry{Kind: record.Failed, Step: "key", Verdict: record.Verdict(verdict), Code: code, Message: "hsm: away", Seconds: 3})
 			return

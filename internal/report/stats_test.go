@@ -76,7 +76,7 @@ func TestVisitsThatNeverEnd(t *testing.T) {
 	at("c", "1", record.DeviceSeen, 2)
 	at("c", "1", record.Sealed, 3)
 	at("d", "3", record.DeviceSeen, 4)
-	f.add(&record.Entry{Kind: record.PlanApproved})
+	f.add(&record.Entry{Kind: record.PlanApproved, Operator: "anna"})
 	f.end()
 	if want := []string{"1 BEGUN", "1 PASS", "2 BEGUN", "3 BEGUN"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -25,6 +25,10 @@ func (m *Model) header() []string {
 	if m.simulated() {
 		lines = append(lines, m.style.simulation.s(center(m.lang.simulation, m.width)))
 	}
+	if m.status.Undeclared && !m.status.Done {
+		text := fmt.Sprintf(m.lang.undeclared, clean(m.status.Batch))
+		lines = append(lines, m.style.alarm.s(center(cut(text, m.width, m.style.signs.ellipsis), m.width)))
+	}
 	if m.dialog != nil && len(m.status.Slots) > 0 {
 		lines = append(lines, m.summary())
 	}

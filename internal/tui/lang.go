@@ -40,7 +40,7 @@ type language struct {
 	serialNext, serialFor, bound, boundNext, scanEmpty string
 	serialShape, serialTaken, serialGiven              string
 	serialPending, serialUnasked                       string
-	tooSmall, more                                     string
+	tooSmall, more, undeclared                         string
 
 	// Keys, as verbs.
 	kAck, kSelect, kDetails, kRetry, kMute, kSound, kHistory string

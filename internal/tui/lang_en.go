@@ -60,6 +60,7 @@ var english = language{
 	serialShape: "%[1]s is no serial number of this job. Scan again.", serialTaken: "%[1]s belongs to %[2]s already. Scan another one.",
 	serialGiven: "%[1]s was scanned for another device. Scan another one.", serialPending: "%[1]s waits for the next device: plug it in, or press %[2]s.",
 	serialUnasked: "Nobody asks for %[1]s any more. Scan again.",
+	undeclared:    "NOBODY OPENED BATCH %[1]s: no quota, any job",
 	tooSmall:      "Make the window larger.", more: "slots %[1]d to %[2]d of %[3]d",
 
 	kAck: "seen", kSelect: "choose slot", kDetails: "details", kRetry: "try again", kMute: "mute", kSound: "sound on",

@@ -73,6 +73,7 @@ var chinese = language{
 	serialShape: "%[1]s 不是本任务的序列号，请重新扫描。", serialTaken: "%[1]s 已属于 %[2]s，请扫描另一个。",
 	serialGiven: "%[1]s 已为另一个设备扫描过，请扫描另一个。", serialPending: "%[1]s 正等待下一个设备：请放入设备，或按 %[2]s。",
 	serialUnasked: "已不需要 %[1]s，请重新扫描。",
+	undeclared:    "批次 %[1]s 没有人开过：没有数量限制，任何任务都可以",
 	tooSmall:      "请放大窗口。", more: "槽 %[1]d 到 %[2]d，共 %[3]d",
 
 	kAck: "已看到", kSelect: "选槽", kDetails: "详情", kRetry: "再试", kMute: "静音", kSound: "开声音",
