@@ -44,7 +44,7 @@ func visitEntries(mac esp32.MAC, batch, end string) []record.Entry {
 	id := fmt.Sprintf("derived:station-master:%x%02x%02x", mac[:], mac[4], mac[5])
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Step: "connect", Fuses: blank, Identity: &esp32.Identity{MAC: mac, Revision: 300}},
-		{Kind: record.NumberTaken, Step: "key"},
+		{Kind: record.NumberTaken, Step: "key", Undeclared: true},
 		{Kind: record.KeyAssigned, Step: "key", KeyID: id, Policy: "derived", Wrapped: []byte("wrapped"), Escrow: []byte("escrow")},
 		{Kind: record.FlashVerified, Step: "flash", KeyID: id, Images: []record.Image{{Name: "app", Address: 0x10000, Size: 16, Encrypted: true,
 			Plain: "sha256:" + strings.Repeat("a", 64), Flash: fmt.Sprintf("sha256:%064x", mac[:]), Version: "1.0.0"}}},

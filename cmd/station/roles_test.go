@@ -93,6 +93,7 @@ func TestRoles(t *testing.T) {
 		{"station batch show", "b1"},
 		{"station batch close", "b1 --operator anna --anyway test"},
 		{"station label", mac + " --operator anna"},
+		{"station batch amend", "b1 --quota 4 --operator anna --reason more"},
 		{"station ledger list", ""},
 		{"station ledger show", mac},
 		{"station ledger verify", ""},

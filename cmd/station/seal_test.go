@@ -220,6 +220,7 @@ func TestSealByHandAndLeaveNoSecret(t *testing.T) {
 	state := t.TempDir()
 	c := w.sim("--boot", "--state", state, "--meter", filepath.Join(w.dir, "meter.json"))
 	approval := w.approval()
+	w.run(0, "batch", "open", "b1", "--devices", "1", "--operator", "anna")
 	w.seal(2, nil, "--job", "example/job.toml", "--port", c.address) // not approved
 	events := w.seal(0, c.press, "--job", "example/job.toml", "--port", c.address, "--approve", approval,
 		"--operator", "anna", "--batch", "b1", "--log", "run.jsonl", "--verbose")
