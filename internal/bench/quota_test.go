@@ -148,7 +148,7 @@ func TestQuotaOfABatch(t *testing.T) {
 	note(record.Entry{Kind: record.BatchClosed, Operator: "anna"})
 	wantVerdict(t, visit(2), record.Station, "E-BATCH")
 	lot, _, err := s.ledger.Lot("batch:b1")
-	if err != nil || lot.Reserved != 1 || lot.Devices != 1 || lot.Passed != 1 || lot.Refused != 2 {
+	if err != nil || lot.Reserved != 1 || lot.Devices != 1 || lot.Passed != 1 || lot.Refused != 1 {
 		t.Errorf("lot %+v, %v", lot, err)
 	}
 }

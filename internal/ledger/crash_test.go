@@ -42,6 +42,7 @@ func child(path, from string) error {
 	for ; err == nil; n++ {
 		for i, e := range run(n) {
 			if i%5 == 4 {
+				e.Undeclared = true
 				_, err = l.Reserve(e)
 			} else if e, err = l.Append(e); err == nil {
 				fmt.Println(e.Index, e.Run, e.Kind)

@@ -29,7 +29,7 @@ func damageable(t testing.TB) (path string, size uint64) {
 	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"}, record.Entry{Kind: record.BatchOpened, Operator: "anna", Batch: "2026-W47", Quota: 9},
 		record.Entry{Kind: record.KeyImported, Token: "4711", KeyID: "master:m:01"})
 	for n := range 3 {
-		if _, err := l.Reserve(record.Entry{MAC: mac(n), Batch: "2026-W47"}); err != nil {
+		if _, err := l.Reserve(record.Entry{MAC: mac(n), Batch: "2026-W47", Undeclared: true}); err != nil {
 			t.Fatal(err)
 		}
 		add(t, l, run(n)[:10]...)
@@ -272,7 +272,7 @@ func TestBrokenPromises(t *testing.T) {
 	} {
 		l := start(t, bench)
 		add(t, l, run(1)...)
-		if _, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "full"}); err != nil {
+		if _, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "full", Undeclared: true}); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Close(); err != nil {
