@@ -16,7 +16,7 @@ import (
 // and revision as the job needs them, the crystal as the build has it, and an
 // application that says the job's marker.
 func ChipFor(job *flow.Job) sim.Options {
-	o := sim.Options{FlashSize: 1 << 20, Crystal: crystalOf(job), Ready: job.Boot.Marker}
+	o := sim.Options{FlashSize: 1 << 20, Crystal: crystalOf(job), Ready: job.Boot.Marker, Console: job.Boot.Baud}
 	for o.FlashSize < int(job.Flash.Size) {
 		o.FlashSize *= 2
 	}

@@ -1,6 +1,7 @@
 package esploader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,12 @@ func (l *Loader) Boot(ctx context.Context, done func(log []byte) bool) ([]byte, 
 	return log, err
 }
 
+// SetConsole says at which rate Boot reads: that of the firmware's console. The
+// ROM prints at InitialBaud always; at another rate its text is noise.
+func (l *Loader) SetConsole(baud int) { l.console = baud }
+
 func (l *Loader) boot(ctx context.Context, done func(log []byte) bool) ([]byte, error) {
-	if err := l.hostBaud(InitialBaud); err != nil {
+	if err := l.hostBaud(cmp.Or(l.console, InitialBaud)); err != nil {
 		return nil, err
 	}
 	err := errors.ErrUnsupported

@@ -101,6 +101,8 @@ type Loader struct {
 	baud  int  // of this end
 	fixed bool // it is not ours to set
 
+	console int // rate of the firmware's console; 0 is InitialBaud
+
 	dec     slip.Decoder
 	payload []byte // the request being built
 	frame   []byte // the same, framed

@@ -28,6 +28,7 @@ func boot(ctx context.Context, s *Session) error {
 	s.inLoader = false
 	begin := time.Now()
 	watch, seen := bootlog.NewWatch(s.Job.Boot.Marker), 0
+	s.Chip.SetConsole(s.Job.Boot.rate())
 	log, err := s.Chip.Boot(ctx, func(log []byte) bool {
 		watch.Add(log[seen:])
 		seen = len(log)

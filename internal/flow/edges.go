@@ -22,6 +22,8 @@ type Chip interface {
 	EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (esp32.WriteStats, error)
 	FlashMD5(ctx context.Context, addr, size uint32) ([16]byte, error)
 	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
+	// SetConsole says at which rate the firmware's console is read from the reset on.
+	SetConsole(baud int)
 	Boot(ctx context.Context, done func(log []byte) bool) ([]byte, error)
 }
 

@@ -95,6 +95,7 @@ type JobFuses struct {
 type JobBoot struct {
 	Marker  string   `toml:"marker"`
 	Timeout Duration `toml:"timeout"`
+	Baud    int      `toml:"baud"` // of the firmware's console; 0 is 115200
 }
 
 // DeviceFile is how the fixture resets a device: in the job or the station file.
@@ -230,6 +231,7 @@ func ParseJob(path string, data []byte) (*Job, error) {
 		return nil, err
 	}
 	j.described = j.describe()
+	j.doubts()
 	j.digest, j.planDigest = j.hash(), digestOf("station job description v2", j.described)
 	return j, nil
 }
@@ -280,6 +282,9 @@ func (j *Job) check(f *tomlfile.File) {
 	}
 	if b := j.Flash.Baud; b != 0 && (b < 9600 || b > 4_000_000) {
 		f.Fault("flash.baud", "%d is out of range; write a rate from 9600 to 4000000", b)
+	}
+	if b := j.Boot.Baud; b != 0 && (b < 300 || b > 4_000_000) {
+		f.Fault("boot.baud", "%d is out of range; write the rate of the firmware's console, from 300 to 4000000", b)
 	}
 	if j.FlasherArgs == "" && len(j.Images) == 0 {
 		f.Fault("flasher_args", `no images; name an ESP-IDF build's flasher_args.json or write [[image]] tables`)

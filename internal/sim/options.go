@@ -35,7 +35,8 @@ type Options struct {
 
 	// Ready is what the application says when it is ready: its code does not run
 	// here, so somebody who knows must say it. Empty: only the bundled example speaks.
-	Ready string
+	Ready   string
+	Console int // baud of the firmware's console, bootloader and application; 0 means 115200
 
 	Bootloader Bootloader // which features the second-stage bootloader was built with
 

@@ -13,6 +13,9 @@ const startMillis = 29 // since reset, when the bootloader speaks first
 // secondStage boots the app that table and otadata choose, or resets.
 func (c *Chip) secondStage(h header, image []byte) {
 	t := &console{c: c, ms: startMillis}
+	if c.opts.Console != 0 {
+		c.baud = float64(c.opts.Console)
+	}
 	c.announce(t, h, image)
 	rows, ok := parseTable(c.plainFlash(tableAt, tableSize), h.flashSize(), func(format string, args ...any) {
 		t.fail("flash_parts", format, args...)
