@@ -46,6 +46,7 @@ const (
 	WeakFuse    Kind = "weak-fuse"    // bit Bit of Field takes at its second burn
 	DeadFuse    Kind = "dead-fuse"    // never
 	FlickerFuse Kind = "flicker-fuse" // reads inverted every other time
+	StrayFuse   Kind = "stray-fuse"   // burns along with any other, unasked
 	BadMACCRC   Kind = "bad-mac-crc"
 
 	Brownout Kind = "brownout"  // the supply dips when the application starts; At counts starts
@@ -87,7 +88,7 @@ var kinds = map[Kind]func(Fault) bool{
 	TextReply:    func(f Fault) bool { return f.Text != "" },
 	LieMD5:       always, StuckLow: always, StuckHigh: always,
 	NoErase:  func(f Fault) bool { return f.Size > 0 },
-	WeakFuse: hasFuse, DeadFuse: hasFuse, FlickerFuse: hasFuse, BadMACCRC: always,
+	WeakFuse: hasFuse, DeadFuse: hasFuse, FlickerFuse: hasFuse, StrayFuse: hasFuse, BadMACCRC: always,
 	Brownout: always, BootLoop: always, MuteApp: always,
 	OldApp: func(f Fault) bool { return f.Text != "" },
 }

@@ -71,6 +71,9 @@ func (c *Chip) faultyBurn(fresh *[31]uint32) (cut bool) {
 			continue
 		}
 		word, bit := at/32, uint32(1)<<(at%32)
+		if f.Kind == StrayFuse && *fresh != [31]uint32{} {
+			fresh[word] |= bit &^ c.fuses.words[word]
+		}
 		if fresh[word]&bit == 0 {
 			continue
 		}
