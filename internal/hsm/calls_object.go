@@ -25,9 +25,16 @@ func (f functions) DestroyObject(s pkcs11.SessionHandle, h pkcs11.ObjectHandle) 
 	return f.call(cDestroyObject, word(s), word(h))
 }
 
-// attributeRoom holds any attribute that we ask for: the longest is an RSA
-// modulus of 8192 bits.
-const attributeRoom = 1024
+// room is the length of the buffer for an attribute. Numbers get one of just
+// their size: NSS tells those of objects in the token in no other. The longest
+// of the rest is an RSA modulus of 8192 bits.
+func room(attr uint) C.ulong {
+	switch attr {
+	case pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_VALUE_LEN:
+		return C.sizeof_ulong
+	}
+	return 1024
+}
 
 // Attributes asks for all the attributes in one call. One that the object or
 // the token does not have, or does not tell, is missing from the answer.
@@ -37,7 +44,8 @@ func (f functions) Attributes(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, typ
 	p := a.make(len(types) * C.sizeof_struct_attribute)
 	list := unsafe.Slice((*C.struct_attribute)(p), len(types))
 	for i := range list {
-		list[i]._type, list[i].value, list[i].n = C.ulong(types[i]), a.make(attributeRoom), attributeRoom
+		n := room(types[i])
+		list[i]._type, list[i].value, list[i].n = C.ulong(types[i]), a.make(int(n)), n
 	}
 	err := f.call(cGetAttributeValue, word(s), word(h), address(p), word(len(types)))
 	if err != nil && !isCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_SENSITIVE, pkcs11.CKR_BUFFER_TOO_SMALL) {
@@ -46,11 +54,8 @@ func (f functions) Attributes(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, typ
 	got := attributes{}
 	for i, at := range list {
 		switch {
-		case at.n == C.ulong(pkcs11.CK_UNAVAILABLE_INFORMATION):
-		case at.n >= attributeRoom: // the module stopped before it, or it is too long
-			if len(types) == 1 {
-				continue
-			}
+		case at.n == C.ulong(pkcs11.CK_UNAVAILABLE_INFORMATION), at.n > room(types[i]):
+		case err != nil && at.n == room(types[i]) && len(types) > 1: // the module may have stopped before it
 			one, err := f.Attributes(s, h, types[i:i+1])
 			if err != nil {
 				return nil, err

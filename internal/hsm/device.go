@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"station/internal/esp32"
 	"station/internal/secret"
@@ -17,6 +18,8 @@ type Request struct {
 	Size   int    // bytes: 32, or 24 for chips of coding scheme 3/4
 	Policy Policy // Derived, Shared or Random
 	Label  string // of the key object in the token that the policy needs
+	// PRF is what a master must derive with; empty: with what it can.
+	PRF PRF
 	// Wrapped is the blob of a key of policy Random that was made before: the
 	// same key comes back. Without it a new one is made.
 	Wrapped []byte
@@ -72,40 +75,61 @@ func (t *Token) DeviceKey(ctx context.Context, r Request) (DeviceKey, error) {
 }
 
 func (t *Token) derive(r Request) (*secret.Bytes, error) {
-	master, _, err := t.key(Master, r.Label)
+	master, err := t.key(Master, r.Label)
 	if err != nil {
 		return nil, err
 	}
-	block, err := t.hmac(master, r.Label, KDFInput(r.MAC, r.Size))
-	if err != nil || r.Size == block.Len() {
-		return block, err
+	if r.PRF != "" && r.PRF != master.prf {
+		return nil, fmt.Errorf("key %q: %w: it derives with %s, and the job says prf = %q", r.Label, ErrAttributes, master.prf, r.PRF)
 	}
-	defer block.Destroy()
-	return secret.New(block.Reveal()[:r.Size])
+	return t.deriveWith(master.prf, master.ObjectHandle, r)
+}
+
+// deriveWith computes as many blocks of the KDF as the key needs.
+func (t *Token) deriveWith(prf PRF, master pkcs11.ObjectHandle, r Request) (*secret.Bytes, error) {
+	key, err := secret.Make(r.Size)
+	if err != nil {
+		return nil, err
+	}
+	for i, done := 1, 0; done < r.Size; i++ {
+		block, err := t.mac(prf, master, r.Label, kdfBlock(i, r.MAC, r.Size))
+		if err != nil {
+			key.Destroy()
+			return nil, err
+		}
+		done += copy(key.Reveal()[done:], block.Reveal())
+		block.Destroy()
+	}
+	return key, nil
 }
 
 func (t *Token) share(r Request) (*secret.Bytes, error) {
-	h, _, err := t.key(SharedKey, r.Label)
+	h, err := t.key(SharedKey, r.Label)
 	if err != nil {
 		return nil, err
 	}
-	return t.export(h, r.Label)
+	return t.export(h.ObjectHandle, r.Label)
 }
 
 // random gives the key that comes out of its blob, also when the key is new:
 // what is burned is then known to be recoverable.
 func (t *Token) random(r Request) (*secret.Bytes, []byte, error) {
-	kek, _, err := t.key(KEK, r.Label)
+	kek, err := t.key(KEK, r.Label)
 	if err != nil {
 		return nil, nil, err
 	}
+	return t.randomWith(kek, r)
+}
+
+func (t *Token) randomWith(kek held, r Request) (*secret.Bytes, []byte, error) {
 	blob := r.Wrapped
 	if blob == nil {
+		var err error
 		if blob, err = t.newWrapped(kek, r.Size); err != nil {
 			return nil, nil, err
 		}
 	}
-	h, err := t.mod.fn.UnwrapKey(t.session, keyWrap(), kek, blob, passing())
+	h, err := t.unwrap(kek, blob, r.Size)
 	if err != nil {
 		err = failure("unwrap with "+r.Label, err)
 		if t.lost(err) {
@@ -122,20 +146,62 @@ func (t *Token) random(r Request) (*secret.Bytes, []byte, error) {
 	return key, blob, nil
 }
 
+// unwrap opens a blob into the session. Some tokens want to be told the
+// length, some refuse to hear of EXTRACTABLE, which it is without it.
+func (t *Token) unwrap(kek held, blob []byte, size int) (h pkcs11.ObjectHandle, err error) {
+	length := pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)
+	bare := without(passing(), pkcs11.CKA_EXTRACTABLE)
+	for _, template := range [][]*pkcs11.Attribute{passing(), append(passing(), length), bare, append(slices.Clone(bare), length)} {
+		if h, err = t.mod.fn.UnwrapKey(t.session, t.opening(kek), kek.ObjectHandle, blob, template); err == nil || !unlike(err) || isCode(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED) {
+			break
+		}
+	}
+	return h, err
+}
+
+// opening is the mechanism by which a KEK opens a blob.
+func (t *Token) opening(kek held) mechanism {
+	if kek.kind.kind == pkcs11.CKK_RSA {
+		return oaep(t.sha1)
+	}
+	return keyWrap()
+}
+
 // newWrapped makes a key in the token and gives it wrapped under the KEK.
-func (t *Token) newWrapped(kek pkcs11.ObjectHandle, size int) ([]byte, error) {
+func (t *Token) newWrapped(kek held, size int) ([]byte, error) {
 	h, err := t.mod.fn.GenerateKey(t.session, mech(pkcs11.CKM_GENERIC_SECRET_KEY_GEN), append(passing(), pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)))
 	if err != nil {
 		return nil, failure("make key", err)
 	}
-	blob, err := t.mod.fn.WrapKey(t.session, keyWrap(), kek, h)
+	blob, err := t.wrapUnder(kek, h)
 	if err := errors.Join(failure("wrap key", err), t.destroy(h)); err != nil {
 		return nil, err
 	}
 	return blob, nil
 }
 
-// keyWrap is AES key wrap (RFC 3394); 24 and 32 bytes need no padding.
+// wrapUnder wraps a key under the KEK, or under the public half of one that is
+// a pair. That is taken from the private key itself: nobody can lay another
+// one beside it.
+func (t *Token) wrapUnder(kek held, key pkcs11.ObjectHandle) ([]byte, error) {
+	if kek.kind.kind != pkcs11.CKK_RSA {
+		return t.mod.fn.WrapKey(t.session, keyWrap(), kek.ObjectHandle, key)
+	}
+	pub, ok := kek.rsa()
+	if !ok {
+		return nil, errors.New("the token does not tell the public half of the KEK")
+	}
+	to, err := t.publicObject(pub)
+	if err != nil {
+		return nil, err
+	}
+	blob, err := t.oaepWrap(to, key)
+	return blob, errors.Join(err, t.destroy(to))
+}
+
+// keyWrap is AES key wrap (RFC 3394); 24 and 32 bytes need no padding. Never
+// CKM_AES_KEY_WRAP_PAD: that number means RFC 5649 to some tokens and RFC 3394
+// over padded data to others, and a blob would open on one kind only.
 func keyWrap() mechanism { return mech(pkcs11.CKM_AES_KEY_WRAP) }
 
 // passing is the template of a device key that is in the token only for the
@@ -155,20 +221,23 @@ func passing() []*pkcs11.Attribute {
 	return list
 }
 
-// hmac computes HMAC-SHA-256 in the token. SoftHSM takes keys of 32 bytes and
-// more for it.
-func (t *Token) hmac(h pkcs11.ObjectHandle, label string, data []byte) (*secret.Bytes, error) {
-	op := "sign with " + label
-	if err := t.mod.fn.SignInit(t.session, mech(pkcs11.CKM_SHA256_HMAC), h); err != nil {
+// mac computes HMAC-SHA-256 or AES-CMAC in the token. SoftHSM takes keys of 32
+// bytes and more for HMAC.
+func (t *Token) mac(prf PRF, h pkcs11.ObjectHandle, label string, data []byte) (*secret.Bytes, error) {
+	op, how, size := "sign with "+label, mech(pkcs11.CKM_SHA256_HMAC), 32
+	if prf == CMAC {
+		how, size = mech(pkcs11.CKM_AES_CMAC), 16
+	}
+	if err := t.mod.fn.SignInit(t.session, how, h); err != nil {
 		return nil, failure(op, err)
 	}
-	out, err := secret.Make(32)
+	out, err := secret.Make(size)
 	if err != nil {
 		return nil, err
 	}
 	n, err := t.mod.fn.Sign(t.session, data, out)
-	if err == nil && n != 32 {
-		err = fmt.Errorf("the token gave %d bytes of HMAC-SHA-256", n)
+	if err == nil && n != size {
+		err = fmt.Errorf("the token gave %d bytes of %s", n, prf)
 	}
 	if err != nil {
 		out.Destroy()

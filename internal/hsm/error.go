@@ -36,6 +36,8 @@ var (
 	ErrFull = errors.New("the token is full")
 	// ErrSize: the key has not the length that the chip needs.
 	ErrSize = errors.New("wrong key length")
+	// ErrCannot: the token cannot do what the role of the key asks for.
+	ErrCannot = errors.New("the token cannot do it")
 	// ErrWrapped: a wrapped key does not open: damaged, or of another token.
 	ErrWrapped = errors.New("the wrapped key does not open")
 	// ErrClosed: the Token was closed.

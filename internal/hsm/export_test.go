@@ -10,10 +10,10 @@ import (
 // vectors that have another label than ours.
 func (t *Token) Block(ctx context.Context, master string, fixed []byte) (*secret.Bytes, error) {
 	return call(ctx, t, repeat, func() (*secret.Bytes, error) {
-		h, _, err := t.key(Master, master)
+		h, err := t.key(Master, master)
 		if err != nil {
 			return nil, err
 		}
-		return t.hmac(h, master, firstBlock(fixed))
+		return t.mac(h.prf, h.ObjectHandle, master, counted(1, fixed))
 	})
 }

@@ -42,11 +42,12 @@ type Config struct {
 	// Refused is the file in which PINs that a token refused are remembered from
 	// one process to the next, as digests. Empty: they are not.
 	Refused string
-	// AllowImported accepts masters, KEKs and signing keys that were brought
-	// into the token, as in a key ceremony for two stations or after a restore
-	// by other means than the token's own backup. What they were before cannot
-	// be known, so this is off unless asked for.
-	AllowImported bool
+	// Record tells what the records of this site say of the keys in that token.
+	// A key that is noted there, with its check value, is used also where the
+	// token does not say that it was always a secret of its own: some tokens
+	// never do, and none does after its keys were restored or shared with a
+	// second station. nil: only the token's word counts.
+	Record func(Info) []Noted
 }
 
 // patience limits the wait for a module that does not return from a call.
@@ -62,7 +63,7 @@ func Open(cfg Config) (*Token, error) {
 	if err != nil {
 		return nil, edge(err)
 	}
-	t := &Token{cfg: cfg, mod: m}
+	t := &Token{cfg: cfg, mod: m, template: map[uint][]uint{}}
 	if err := m.enter(ctx); err != nil {
 		return nil, edge(errors.Join(err, m.release(ctx)))
 	}

@@ -37,17 +37,17 @@ func (t *Token) ImageKey(ctx context.Context, label string) (*ImageKey, error) {
 }
 
 func (t *Token) imageKey(label string) (pkcs11.ObjectHandle, crypto.PublicKey, error) {
-	h, err := t.only(pkcs11.CKO_PRIVATE_KEY, label)
+	h, class, err := t.only(label, pkcs11.CKO_PRIVATE_KEY)
 	if err != nil {
 		return 0, nil, err
 	}
-	a, err := t.read(h)
+	a, err := t.readAs(class, h)
 	if err != nil {
 		return 0, nil, fmt.Errorf("key %q: %w", label, err)
 	}
 	// The ledger's key must sign nothing else: an image may be any text, also
 	// that of a checkpoint.
-	if role := roleOf(a[pkcs11.CKA_ID]); role != "" {
+	if role := t.role(a); role != "" {
 		return 0, nil, fmt.Errorf("key %q: %w: it is our %s, which signs no images", label, ErrAttributes, role)
 	}
 	if !a.flag(pkcs11.CKA_SIGN) {

@@ -26,20 +26,30 @@ const CheckLabel = "station key check v1"
 //
 // MAC is in transmission order; L is the key's length in bits, big endian in
 // 32 bits: 256, or 192 for chips of coding scheme 3/4, which take the first
-// 24 bytes of the block. Everything between counter and L has a fixed length.
+// 24 bytes of the block. With AES-CMAC a key takes two blocks, the second with
+// the counter 00 00 00 02. Everything between counter and L has a fixed length.
 // So with a known master anybody can recompute a key:
 //
 //	printf '…' | openssl dgst -sha256 -mac HMAC -macopt hexkey:…
+//	openssl kdf -keylen 32 -kdfopt mac:CMAC -kdfopt cipher:AES-256-CBC -kdfopt hexkey:… \
+//	  -kdfopt "salt:station flash encryption v1" -kdfopt hexinfo:6573703332… KBKDF
 func KDFInput(mac esp32.MAC, size int) []byte {
+	return kdfBlock(1, mac, size)
+}
+
+// kdfBlock is what the master authenticates for the i-th block. One of
+// HMAC-SHA-256 is all that a key needs; of AES-CMAC it takes two.
+func kdfBlock(i int, mac esp32.MAC, size int) []byte {
 	fixed := append([]byte(KDFLabel), 0)
 	fixed = append(fixed, "esp32"...)
 	fixed = append(fixed, mac[:]...)
-	return firstBlock(binary.BigEndian.AppendUint32(fixed, uint32(size*8)))
+	return counted(i, binary.BigEndian.AppendUint32(fixed, uint32(size*8)))
 }
 
-// firstBlock puts the counter before the fixed input: 32 bits, big endian, 1.
-// One block of HMAC-SHA-256 is all that a key needs.
-func firstBlock(fixed []byte) []byte { return append([]byte{0, 0, 0, 1}, fixed...) }
+// counted puts the counter before the fixed input: 32 bits, big endian.
+func counted(i int, fixed []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(i)), fixed...)
+}
 
 // CheckValue tells whether two keys are the same without telling the key: the
 // first 8 bytes of HMAC-SHA-256 under the key over CheckLabel, in hexadecimal.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -24,8 +25,8 @@ type Key struct {
 	Type  string `json:"type"` // "AES secret key"
 	Bits  int    `json:"bits,omitempty"`
 	// Check is the check value: of a secret CheckValue, of an AES key what the
-	// token gives (3 bytes, CKA_CHECK_VALUE), of a signing key the first 8 bytes
-	// of SHA-256 over its public key in DER (SubjectPublicKeyInfo).
+	// token gives (3 bytes, CKA_CHECK_VALUE), or the like of CheckValue with
+	// AES-CMAC if it derives; of a key pair the first 8 bytes of SHA-256 over its public key in DER (SubjectPublicKeyInfo).
 	Check      string   `json:"check,omitempty"`
 	Attributes []string `json:"attributes"`         // the true ones, as PKCS#11 names them
 	Problems   []string `json:"problems,omitempty"` // why it is not used, or should not be
@@ -73,6 +74,18 @@ func (t *Token) Show(ctx context.Context, label string) (Key, error) {
 type described struct {
 	Key
 	class, kind uint
+	rsa         *rsa.PublicKey
+}
+
+// public is the public half of a private key, nil where there is none.
+func (d *described) public() any {
+	switch {
+	case d.Public != nil:
+		return d.Public
+	case d.rsa != nil && d.class == pkcs11.CKO_PRIVATE_KEY:
+		return d.rsa
+	}
+	return nil
 }
 
 // describe reads an object's attributes and judges it by its role.
@@ -81,15 +94,40 @@ func (t *Token) describe(h pkcs11.ObjectHandle) (described, error) {
 	if err != nil {
 		return described{}, err
 	}
+	d, err := t.tell(h, a)
+	if err != nil {
+		return described{}, err
+	}
+	if d.Role == "" || d.class == pkcs11.CKO_PUBLIC_KEY {
+		return d, nil
+	}
+	bad := roles[d.Role].judge(a)
+	if len(bad) == 0 {
+		if bad, err = t.doubts(d.Role, d.Label, h, a); err != nil && t.lost(err) {
+			return described{}, err
+		} else if err != nil {
+			bad = append(bad, err.Error())
+		}
+	}
+	d.Problems = append(bad, d.Problems...)
+	return d, nil
+}
+
+// tell puts an object's attributes into words.
+func (t *Token) tell(h pkcs11.ObjectHandle, a attributes) (described, error) {
+	var err error
 	d := described{class: a.number(pkcs11.CKA_CLASS), kind: a.number(pkcs11.CKA_KEY_TYPE)}
-	d.Role, d.Label, d.ID = roleOf(a[pkcs11.CKA_ID]), string(a[pkcs11.CKA_LABEL]), idText(a[pkcs11.CKA_ID])
+	d.Role, d.Label, d.ID = t.role(a), string(a[pkcs11.CKA_LABEL]), idText(a[pkcs11.CKA_ID])
 	d.Type, d.Bits = typeName(d.class, d.kind), int(a.number(pkcs11.CKA_VALUE_LEN))*8
 	for attr, name := range attributeNames {
-		if a.flag(attr) {
+		if a.flag(attr) && !slices.Contains(values, attr) {
 			d.Attributes = append(d.Attributes, name)
 		}
 	}
 	slices.Sort(d.Attributes)
+	if pub, ok := a.rsa(); ok && d.kind == pkcs11.CKK_RSA {
+		d.rsa, d.Bits = pub, pub.N.BitLen()
+	}
 	if d.class == pkcs11.CKO_PRIVATE_KEY && d.kind == pkcs11.CKK_EC {
 		// The public half lies beside it under the same label and ID.
 		d.Public, err = t.public(a[pkcs11.CKA_LABEL], a[pkcs11.CKA_ID])
@@ -98,11 +136,7 @@ func (t *Token) describe(h pkcs11.ObjectHandle) (described, error) {
 			d.Bits = d.Public.Curve.Params().BitSize
 		case t.lost(err):
 			return described{}, err
-		}
-	}
-	if d.Role != "" && d.class != pkcs11.CKO_PUBLIC_KEY {
-		d.Problems = roles[d.Role].judge(a, t.cfg.AllowImported)
-		if err != nil {
+		case d.Role != "":
 			d.Problems = append(d.Problems, err.Error())
 		}
 	}
@@ -117,8 +151,8 @@ func (t *Token) describe(h pkcs11.ObjectHandle) (described, error) {
 // bytes and does not tell the length of a key that was unwrapped into it. A
 // key that can do neither has no check value.
 func (t *Token) check(h pkcs11.ObjectHandle, d *described) error {
-	if d.Public != nil {
-		der, err := x509.MarshalPKIXPublicKey(d.Public)
+	if pub := d.public(); pub != nil {
+		der, err := x509.MarshalPKIXPublicKey(pub)
 		if err != nil {
 			return fmt.Errorf("public key: %w", err)
 		}
@@ -126,7 +160,7 @@ func (t *Token) check(h pkcs11.ObjectHandle, d *described) error {
 		d.Check = checkText(sum[:])
 		return nil
 	}
-	if d.class != pkcs11.CKO_SECRET_KEY || d.kind != pkcs11.CKK_GENERIC_SECRET {
+	if d.class != pkcs11.CKO_SECRET_KEY {
 		return nil
 	}
 	if d.Role == SharedKey && d.can("EXTRACTABLE") && d.Bits != 256 {
@@ -139,10 +173,18 @@ func (t *Token) check(h pkcs11.ObjectHandle, d *described) error {
 		d.Check, err = CheckValue(key)
 		return err
 	}
+	prf := HMAC
+	switch d.kind {
+	case pkcs11.CKK_GENERIC_SECRET, pkcs11.CKK_SHA256_HMAC:
+	case pkcs11.CKK_AES:
+		prf = CMAC
+	default:
+		return nil
+	}
 	if !d.can("SIGN") {
 		return nil
 	}
-	mac, err := t.hmac(h, d.Label, []byte(CheckLabel))
+	mac, err := t.mac(prf, h, d.Label, []byte(CheckLabel))
 	if err != nil {
 		return err
 	}

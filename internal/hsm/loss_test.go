@@ -112,7 +112,7 @@ func TestMakingIsNotRepeated(t *testing.T) {
 	token := hsmtest.Open(t, cfg)
 	faults.Set("C_GenerateKey 0xb3 1 0")
 	_, err := token.Init(t.Context(), hsm.Master, "m")
-	wantError(t, err, hsm.ErrUnavailable, "make key: the session with the token is lost (CKR_SESSION_HANDLE_INVALID)")
+	wantError(t, err, hsm.ErrUnavailable, "make generic secret key: the session with the token is lost (CKR_SESSION_HANDLE_INVALID)")
 	if n := faults.Calls("C_GenerateKey"); n != 1 {
 		t.Errorf("C_GenerateKey was called %d times", n)
 	}

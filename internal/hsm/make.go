@@ -13,21 +13,23 @@ import (
 )
 
 // Init makes the key of a role in the token under that label: a master of 256
-// bits, a KEK of AES-256, or a P-256 key pair for signing. It refuses with
-// ErrExists if the label is taken, reads back what the token really made, and
-// takes a key away again whose attributes are too open (ErrAttributes).
-// Shared keys are made by NewShared and Import.
+// bits, a KEK of AES-256 or where the token cannot wrap with AES an RSA pair,
+// or a P-256 pair for signing. What the role needs is tried before anything is
+// made that stays. It refuses with ErrExists if the label is taken, reads back
+// what the token really made, and takes a key away again whose attributes are
+// too open (ErrAttributes). Shared keys are made by NewShared and Import.
 func (t *Token) Init(ctx context.Context, role Role, label string) (Key, error) {
-	s, ok := roles[role]
-	if !ok || role == SharedKey {
+	return t.InitPRF(ctx, role, label, HMAC)
+}
+
+// InitPRF is Init of a master that derives with that function.
+func (t *Token) InitPRF(ctx context.Context, role Role, label string, prf PRF) (Key, error) {
+	if _, ok := roles[role]; !ok || role == SharedKey {
 		return Key{}, edge(fmt.Errorf("init: no such role %q", role))
 	}
 	return call(ctx, t, once, func() (Key, error) {
-		return t.make(role, label, func(template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-			if role == Signer {
-				return t.generatePair(label, template)
-			}
-			return t.generate(s.generate, append(template, pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, s.bytes)))
+		return t.make(role, label, func() ([]pkcs11.ObjectHandle, error) {
+			return t.makeTried(role, label, 0, prf)
 		})
 	})
 }
@@ -39,10 +41,50 @@ func (t *Token) NewShared(ctx context.Context, label string, size int) (Key, err
 		return Key{}, edge(fmt.Errorf("make key: %w: %d bytes, want 32 or 24", ErrSize, size))
 	}
 	return call(ctx, t, once, func() (Key, error) {
-		return t.make(SharedKey, label, func(template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-			return t.generate(roles[SharedKey].generate, append(template, pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)))
+		return t.make(SharedKey, label, func() ([]pkcs11.ObjectHandle, error) {
+			return t.makeTried(SharedKey, label, uint(size), "")
 		})
 	})
+}
+
+// makeTried makes a key for good of the first kind that can do the role's work.
+// Where the token makes no keys for the moment to try it with, the new key
+// itself is tried, and taken away if it cannot.
+func (t *Token) makeTried(role Role, label string, size uint, prf PRF) ([]pkcs11.ObjectHandle, error) {
+	var said []error
+	for _, k := range roles[role].kinds {
+		if role == Master && k.prf != prf {
+			continue
+		}
+		err := t.rehearseKind(role, k, size)
+		if err == nil || errors.Is(err, errNoMoment) {
+			var made []pkcs11.ObjectHandle
+			if made, err = t.makeKind(role, label, k, size); err == nil {
+				return made, nil
+			}
+		}
+		if t.lost(err) {
+			return nil, err
+		}
+		said = append(said, fmt.Errorf("with %s: %w", typeName(k.class, k.kind), err))
+	}
+	return nil, fmt.Errorf("make key %q: %w: %w", label, ErrCannot, errors.Join(said...))
+}
+
+// makeKind makes a key for good and has it do its work once.
+func (t *Token) makeKind(role Role, label string, k kind, size uint) ([]pkcs11.ObjectHandle, error) {
+	made, f, err := t.generate(forms(role, label, size, forGood, k.same))
+	if err != nil {
+		return nil, err
+	}
+	a, err := t.readAs(k.class, made[0])
+	if err == nil && len(roles[role].judge(a)) == 0 { // else the caller says why it is unfit
+		err = t.work(role, held{made[0], a, f.kind}, made)
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.destroyAll(made))
+	}
+	return made, nil
 }
 
 // Import brings a flash-encryption key of 32 or 24 bytes, as key files hold
@@ -58,11 +100,8 @@ func (t *Token) Import(ctx context.Context, label string, key *secret.Bytes) (Ke
 	}
 	return call(ctx, t, once, func() (Key, error) {
 		var h pkcs11.ObjectHandle
-		k, err := t.make(SharedKey, label, func(template []*pkcs11.Attribute) (_ []pkcs11.ObjectHandle, err error) {
-			// SoftHSM cannot unwrap into an object that may not be modified. What
-			// could be changed in it is judged at every use.
-			template = slices.DeleteFunc(template, func(a *pkcs11.Attribute) bool { return a.Type == pkcs11.CKA_MODIFIABLE })
-			h, err = t.bringIn(key, template)
+		k, err := t.make(SharedKey, label, func() (_ []pkcs11.ObjectHandle, err error) {
+			h, err = t.bringIn(key, label)
 			return []pkcs11.ObjectHandle{h}, err
 		})
 		if err == nil && k.Check != want {
@@ -74,7 +113,7 @@ func (t *Token) Import(ctx context.Context, label string, key *secret.Bytes) (Ke
 
 // make is what all new keys have in common. fn gives the new objects, the one
 // that is judged first.
-func (t *Token) make(role Role, label string, fn func([]*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error)) (Key, error) {
+func (t *Token) make(role Role, label string, fn func() ([]pkcs11.ObjectHandle, error)) (Key, error) {
 	if err := checkLabel(label); err != nil {
 		return Key{}, err
 	}
@@ -83,48 +122,70 @@ func (t *Token) make(role Role, label string, fn func([]*pkcs11.Attribute) ([]pk
 		return Key{}, err
 	}
 	if len(taken) > 0 {
-		return Key{}, fmt.Errorf("make key %q: %w: an object of that label is in token %q", label, ErrExists, t.info.Label)
+		return Key{}, t.labelTaken(label, taken[0])
 	}
-	made, err := fn(roles[role].template(role, label))
+	made, err := fn()
 	if err != nil {
 		return Key{}, err
 	}
-	k, err := t.describe(made[0])
+	k, err := t.judgeNew(role, label, made[0])
+	if err != nil {
+		return Key{}, errors.Join(err, t.destroyAll(made))
+	}
+	return k, nil
+}
+
+// labelTaken says what lies in the way of a new key.
+func (t *Token) labelTaken(label string, h pkcs11.ObjectHandle) error {
+	what := "an object"
+	if d, err := t.describe(h); err == nil && d.Role != "" {
+		what = "the " + string(d.Role) + " of an earlier time, which stays in use,"
+	} else if err == nil {
+		what = "another program's " + d.Type
+	}
+	return fmt.Errorf("make key %q: %w: %s of that label is in token %q; give the new key another one with --label", label, ErrExists, what, t.info.Label)
+}
+
+// judgeNew reads back a key that was just made. Where it came from is known,
+// whatever the token says of it.
+func (t *Token) judgeNew(role Role, label string, h pkcs11.ObjectHandle) (Key, error) {
+	a, err := t.read(h)
+	if err != nil {
+		return Key{}, err
+	}
+	if bad := roles[role].judge(a); len(bad) > 0 {
+		return Key{}, fmt.Errorf("make key %q: %w: this token made it so: %s", label, ErrAttributes, strings.Join(bad, "; "))
+	}
+	d, err := t.tell(h, a)
 	if err == nil {
-		err = t.check(made[0], &k)
+		err = t.check(h, &d)
 	}
-	if err == nil && len(k.Problems) > 0 {
-		err = fmt.Errorf("make key %q: %w: this token made it so: %s", label, ErrAttributes, strings.Join(k.Problems, "; "))
+	if err == nil && len(d.Problems) > 0 {
+		err = fmt.Errorf("make key %q: %s", label, strings.Join(d.Problems, "; "))
 	}
 	if err != nil {
-		for _, h := range made {
-			err = errors.Join(err, t.destroy(h))
-		}
 		return Key{}, err
 	}
-	return k.Key, nil
+	t.noted = append(t.noted, Noted{role, label, d.Check})
+	d.Role = role
+	return d.Key, nil
 }
 
-func (t *Token) generate(mechanism uint, template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-	h, err := t.mod.fn.GenerateKey(t.session, mech(mechanism), template)
-	return []pkcs11.ObjectHandle{h}, failure("make key", err)
+// importForms are the templates of a key that is brought in. SoftHSM cannot
+// unwrap into an object that may not be modified: what could be changed in it
+// is judged at every use. Some tokens want the length, some refuse to hear of
+// EXTRACTABLE.
+func importForms(label string, size int) (all [][]*pkcs11.Attribute) {
+	s := roles[SharedKey]
+	for _, template := range s.kinds[0].templates(objectID(SharedKey, label), label, s.leaves, forGood) {
+		template = without(template, pkcs11.CKA_MODIFIABLE)
+		length := pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)
+		bare := without(template, pkcs11.CKA_EXTRACTABLE)
+		all = append(all, template, append(slices.Clone(template), length), bare, append(slices.Clone(bare), length))
+	}
+	return all
 }
 
-// generatePair makes the private key of the template and its public key, both
-// of one label and ID.
-func (t *Token) generatePair(label string, private []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
-	pub, priv, err := t.mod.fn.GenerateKeyPair(t.session, mech(pkcs11.CKM_EC_KEY_PAIR_GEN), []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_EC),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
-		pkcs11.NewAttribute(pkcs11.CKA_ID, objectID(Signer, label)),
-		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, true),
-		pkcs11.NewAttribute(pkcs11.CKA_WRAP, false),
-		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false),
-		pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, p256),
-	}, private)
-	return []pkcs11.ObjectHandle{priv, pub}, failure("make key pair", err)
+func without(template []*pkcs11.Attribute, attr uint) []*pkcs11.Attribute {
+	return slices.DeleteFunc(slices.Clone(template), func(a *pkcs11.Attribute) bool { return a.Type == attr })
 }

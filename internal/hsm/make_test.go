@@ -22,7 +22,7 @@ func TestInitMakesExactlyTheseAttributes(t *testing.T) {
 	}{
 		{hsm.Master, "generic secret key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE SIGN TOKEN"},
 		{hsm.KEK, "AES secret key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE TOKEN UNWRAP WRAP"},
-		{hsm.Signer, "EC private key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE SIGN TOKEN"},
+		{hsm.Signer, "EC private key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE SIGN SIGN_RECOVER TOKEN"}, // SoftHSM sets what it is not told
 		{hsm.SharedKey, "generic secret key", "ALWAYS_SENSITIVE EXTRACTABLE LOCAL PRIVATE SENSITIVE SIGN TOKEN"},
 	} {
 		label := "batch 7 " + string(c.role)
@@ -61,8 +61,9 @@ func TestInitMakesExactlyTheseAttributes(t *testing.T) {
 		}
 	}
 	// A key pair is two objects, and SoftHSM keeps a token's objects in files.
-	if n := objects(t, cfg); n != 5 {
-		t.Errorf("%d objects are in the token, want 5", n)
+	// The sixth is this run's wrapping key, in the session.
+	if n := objects(t, cfg); n != 6 {
+		t.Errorf("%d objects are in the token, want 6", n)
 	}
 }
 
@@ -111,7 +112,13 @@ func TestTooOpenKeysAreRefused(t *testing.T) {
 	}
 	wantError(t, use(cfg, "imported"), hsm.ErrAttributes, "LOCAL is false: it was not made in this token",
 		"ALWAYS_SENSITIVE is false", "NEVER_EXTRACTABLE is false")
-	cfg.AllowImported = true
+	for _, c := range cases {
+		cfg = hsmtest.Vouch(cfg, hsm.Noted{Role: hsm.Master, Label: c.label, Check: hsmtest.Check(hsmtest.Master)})
+	}
+	wantError(t, use(cfg, "imported"), hsm.ErrAttributes, "station key adopt imported")
+	wrong := hsmtest.Vouch(cfg, hsm.Noted{Role: hsm.Master, Label: "imported", Check: hsmtest.Check([]byte("another"))})
+	wantError(t, use(wrong, "imported"), hsm.ErrAttributes, "no record of this site speaks for this key (check value "+hsmtest.Check(hsmtest.Master)+")")
+	cfg = hsmtest.Vouch(cfg, hsm.Noted{Role: hsm.Master, Label: "imported", Check: hsmtest.Check(hsmtest.Master)})
 	if err := use(cfg, "imported"); err != nil {
 		t.Errorf("imported and allowed: got %v", err)
 	}
@@ -134,7 +141,7 @@ func TestATokenThatMakesKeysTooOpen(t *testing.T) {
 	_, err := token.NewShared(t.Context(), "fleet", 32)
 	wantError(t, err, hsm.ErrAttributes, "EXTRACTABLE is false: it cannot leave the token for a device")
 	faults.Set()
-	if n := objects(t, cfg); n != 0 {
+	if n := objects(t, cfg); n != 1 { // this run's wrapping key, in the session
 		t.Errorf("%d objects are left in the token", n)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -48,13 +47,64 @@ var attributeNames = map[uint]string{
 	pkcs11.CKA_ALWAYS_SENSITIVE: "ALWAYS_SENSITIVE", pkcs11.CKA_NEVER_EXTRACTABLE: "NEVER_EXTRACTABLE",
 	pkcs11.CKA_ENCRYPT: "ENCRYPT", pkcs11.CKA_DECRYPT: "DECRYPT", pkcs11.CKA_SIGN: "SIGN", pkcs11.CKA_VERIFY: "VERIFY",
 	pkcs11.CKA_SIGN_RECOVER: "SIGN_RECOVER", pkcs11.CKA_WRAP: "WRAP", pkcs11.CKA_UNWRAP: "UNWRAP", pkcs11.CKA_DERIVE: "DERIVE",
+	pkcs11.CKA_MODULUS: "MODULUS", pkcs11.CKA_PUBLIC_EXPONENT: "PUBLIC_EXPONENT",
 	pkcs11.CKA_EC_PARAMS: "EC_PARAMS", pkcs11.CKA_EC_POINT: "EC_POINT",
 }
 
-// read asks for all attributes of an object.
+// values are those of them that are no flags, and may look like one.
+var values = []uint{pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_LABEL, pkcs11.CKA_ID, pkcs11.CKA_VALUE_LEN, pkcs11.CKA_CHECK_VALUE,
+	pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT}
+
+// wanted are the attributes that are read of an object of a class.
+func wanted(class uint) (list []uint) {
+	keys := []uint{pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_LABEL, pkcs11.CKA_ID, pkcs11.CKA_TOKEN, pkcs11.CKA_PRIVATE, pkcs11.CKA_MODIFIABLE}
+	secret := []uint{pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE, pkcs11.CKA_LOCAL, pkcs11.CKA_ALWAYS_SENSITIVE, pkcs11.CKA_NEVER_EXTRACTABLE,
+		pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_UNWRAP, pkcs11.CKA_DERIVE}
+	switch class {
+	case pkcs11.CKO_SECRET_KEY:
+		return slices.Concat(keys, secret, []uint{pkcs11.CKA_VALUE_LEN, pkcs11.CKA_CHECK_VALUE, pkcs11.CKA_ENCRYPT, pkcs11.CKA_VERIFY, pkcs11.CKA_WRAP})
+	case pkcs11.CKO_PRIVATE_KEY:
+		return slices.Concat(keys, secret, []uint{pkcs11.CKA_SIGN_RECOVER, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT, pkcs11.CKA_EC_PARAMS})
+	case pkcs11.CKO_PUBLIC_KEY:
+		return slices.Concat(keys, []uint{pkcs11.CKA_LOCAL, pkcs11.CKA_ENCRYPT, pkcs11.CKA_VERIFY, pkcs11.CKA_WRAP, pkcs11.CKA_DERIVE,
+			pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT})
+	}
+	return []uint{pkcs11.CKA_CLASS, pkcs11.CKA_LABEL, pkcs11.CKA_ID, pkcs11.CKA_TOKEN, pkcs11.CKA_PRIVATE, pkcs11.CKA_MODIFIABLE}
+}
+
+// read asks for all attributes of an object of whatever class.
 func (t *Token) read(h pkcs11.ObjectHandle) (attributes, error) {
-	a, err := t.mod.fn.Attributes(t.session, h, slices.Sorted(maps.Keys(attributeNames)))
-	return a, failure("read attributes", err)
+	a, err := t.mod.fn.Attributes(t.session, h, []uint{pkcs11.CKA_CLASS})
+	if err != nil {
+		return nil, failure("read attributes", err)
+	}
+	return t.readAs(a.number(pkcs11.CKA_CLASS), h)
+}
+
+// readAs asks for all attributes of an object of that class in one call. A
+// token that tells nothing at all if it does not know one of them (NSS) is
+// asked for each, and from then on only for those that it knows.
+func (t *Token) readAs(class uint, h pkcs11.ObjectHandle) (attributes, error) {
+	types, learned := t.template[class]
+	if !learned {
+		types = wanted(class)
+	}
+	a, err := t.mod.fn.Attributes(t.session, h, types)
+	if err != nil || len(a) > 0 {
+		return a, failure("read attributes", err)
+	}
+	a, known := attributes{}, []uint{}
+	for _, attr := range types {
+		one, err := t.mod.fn.Attributes(t.session, h, []uint{attr})
+		if err != nil {
+			return nil, failure("read "+attributeNames[attr], err)
+		}
+		if v, ok := one[attr]; ok {
+			a[attr], known = v, append(known, attr)
+		}
+	}
+	t.template[class] = known
+	return a, nil
 }
 
 // find lists the objects that have all the given attributes.
@@ -63,46 +113,69 @@ func (t *Token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, erro
 	return all, failure("find objects", err)
 }
 
-// key finds the one key of that label and role and refuses it if its
-// attributes are not as the role demands. It is looked up at every use: what
-// happened to the token in between is seen.
-func (t *Token) key(role Role, label string) (pkcs11.ObjectHandle, attributes, error) {
-	s, ok := roles[role]
-	if !ok {
-		return 0, nil, fmt.Errorf("no such role %q", role)
-	}
-	if err := checkLabel(label); err != nil {
-		return 0, nil, err
-	}
-	h, err := t.only(s.class, label)
-	if err != nil {
-		return 0, nil, err
-	}
-	a, err := t.read(h)
-	if err != nil {
-		return 0, nil, fmt.Errorf("key %q: %w", label, err)
-	}
-	if bad := s.judge(a, t.cfg.AllowImported); len(bad) > 0 {
-		return 0, nil, fmt.Errorf("key %q: %w: %s", label, ErrAttributes, strings.Join(bad, "; "))
-	}
-	return h, a, nil
+// A held key is one that was found and judged fit for its role.
+type held struct {
+	pkcs11.ObjectHandle
+	attributes
+	kind
 }
 
-// only finds the one key of that class and label.
-func (t *Token) only(class uint, label string) (pkcs11.ObjectHandle, error) {
-	found, err := t.find(
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, class),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
-	switch {
-	case err != nil:
-		return 0, err
-	case len(found) == 0:
-		return 0, fmt.Errorf("key %q: %w in token %q", label, ErrNoKey, t.info.Label)
-	case len(found) > 1:
-		return 0, fmt.Errorf("key %q: %w: the token has %d of that label", label, ErrAmbiguous, len(found))
+// key finds the one key of that label and role and refuses it if its
+// attributes are not as the role demands, or if neither the token nor the
+// record of this site vouches for it. It is looked up at every use: what
+// happened to the token in between is seen.
+func (t *Token) key(role Role, label string) (held, error) {
+	s, ok := roles[role]
+	if !ok {
+		return held{}, fmt.Errorf("no such role %q", role)
 	}
-	return found[0], nil
+	if err := checkLabel(label); err != nil {
+		return held{}, err
+	}
+	h, class, err := t.only(label, s.classes()...)
+	if err != nil {
+		return held{}, err
+	}
+	a, err := t.readAs(class, h)
+	if err != nil {
+		return held{}, fmt.Errorf("key %q: %w", label, err)
+	}
+	bad := s.judge(a)
+	if len(bad) == 0 {
+		bad, err = t.doubts(role, label, h, a)
+	}
+	if err != nil {
+		return held{}, fmt.Errorf("key %q: %w", label, err)
+	}
+	if len(bad) > 0 {
+		return held{}, fmt.Errorf("key %q: %w: %s", label, ErrAttributes, strings.Join(bad, "; "))
+	}
+	k, _ := s.of(a)
+	return held{h, a, k}, nil
+}
+
+// only finds the one key of that label and of one of the classes.
+func (t *Token) only(label string, classes ...uint) (h pkcs11.ObjectHandle, class uint, err error) {
+	var found []pkcs11.ObjectHandle
+	for _, c := range classes {
+		some, err := t.find(
+			pkcs11.NewAttribute(pkcs11.CKA_CLASS, c),
+			pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
+			pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+		if err != nil {
+			return 0, 0, err
+		}
+		if found = append(found, some...); len(some) > 0 {
+			class = c
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return 0, 0, fmt.Errorf("key %q: %w in token %q", label, ErrNoKey, t.info.Label)
+	case len(found) > 1:
+		return 0, 0, fmt.Errorf("key %q: %w: the token has %d of that label", label, ErrAmbiguous, len(found))
+	}
+	return found[0], class, nil
 }
 
 // destroy takes an object away.

@@ -48,59 +48,102 @@ func (p Policy) Role() Role {
 	return ""
 }
 
-// A spec is all that a role demands of its key. The template that makes a key
-// and the rules that judge one are both read off it.
+// PRF is the function that derives device keys from a master.
+type PRF string
+
+// The PRFs of NIST SP 800-108 that a job can name.
+const (
+	HMAC PRF = "hmac-sha256"
+	CMAC PRF = "aes-cmac" // for smart cards, which have no HMAC
+)
+
+// A spec is all that a role demands of its key: it is of one of the kinds.
 type spec struct {
-	class, kind uint
-	generate    uint   // mechanism
-	bytes       uint   // length of a new key, 0 where the caller says or the curve does
-	uses        []uint // usage attributes that must be true; all others must be false
-	leaves      bool   // may leave the token, wrapped
+	kinds  []kind // the one that is made first comes first
+	leaves bool   // may leave the token, wrapped
 }
 
+// A kind is a type of key that can do a role's work. The template that makes a
+// key and the rules that judge one are both read off it.
+type kind struct {
+	class, kind uint
+	generate    []uint // mechanisms that make one
+	bytes       uint   // length of the key, 0 where the caller says or the curve does
+	uses        []uint // usage attributes that must be true; all others must be false
+	prf         PRF    // of a master: the function that derives with it
+}
+
+// ckmSHA256KeyGen is CKM_SHA256_KEY_GEN of PKCS#11 v3.0.
+const ckmSHA256KeyGen = 0x4005
+
+var (
+	signs   = []uint{pkcs11.CKA_SIGN}
+	wraps   = []uint{pkcs11.CKA_WRAP, pkcs11.CKA_UNWRAP}
+	unwraps = []uint{pkcs11.CKA_UNWRAP}
+)
+
+// Many tokens know keys for HMAC of the type CKK_SHA256_HMAC only, smart cards
+// none at all; and many have no AES key wrap.
 var roles = map[Role]spec{
-	Master:    {pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, 32, []uint{pkcs11.CKA_SIGN}, false},
-	KEK:       {pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, pkcs11.CKM_AES_KEY_GEN, 32, []uint{pkcs11.CKA_WRAP, pkcs11.CKA_UNWRAP}, false},
-	SharedKey: {pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, 0, []uint{pkcs11.CKA_SIGN}, true},
-	Signer:    {pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_EC, pkcs11.CKM_EC_KEY_PAIR_GEN, 0, []uint{pkcs11.CKA_SIGN}, false},
+	Master: {kinds: []kind{
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 32, signs, HMAC},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_SHA256_HMAC, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmSHA256KeyGen}, 32, signs, HMAC},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, signs, CMAC},
+	}},
+	KEK: {kinds: []kind{
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, wraps, ""},
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, unwraps, ""},
+	}},
+	SharedKey: {kinds: []kind{
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 0, signs, ""},
+	}, leaves: true},
+	Signer: {kinds: []kind{
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_EC, []uint{pkcs11.CKM_EC_KEY_PAIR_GEN}, 0, signs, ""},
+	}},
 }
 
 // usages are the attributes that open a key for something. CKA_VERIFY is not
-// among them: it gives nothing away.
+// among them: it gives nothing away. Nor is CKA_SIGN_RECOVER, which no kind of
+// ours can do and some tokens refuse to hear of.
 var usages = map[uint][]uint{
 	pkcs11.CKO_SECRET_KEY:  {pkcs11.CKA_ENCRYPT, pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_WRAP, pkcs11.CKA_UNWRAP, pkcs11.CKA_DERIVE},
-	pkcs11.CKO_PRIVATE_KEY: {pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_SIGN_RECOVER, pkcs11.CKA_UNWRAP, pkcs11.CKA_DERIVE},
+	pkcs11.CKO_PRIVATE_KEY: {pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_UNWRAP, pkcs11.CKA_DERIVE},
 }
 
-// template is what a new key of the role is made with. SoftHSM and others set
-// every usage that is left out, so each is said.
-func (s spec) template(role Role, label string) []*pkcs11.Attribute {
-	list := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, s.class),
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, s.kind),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
-		pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
-		pkcs11.NewAttribute(pkcs11.CKA_ID, objectID(role, label)),
-		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
-		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, s.leaves),
+// same reports the same kind of key.
+func (k kind) same(o kind) bool { return k.class == o.class && k.kind == o.kind }
+
+// of is the kind that the attributes are of.
+func (s spec) of(a attributes) (kind, bool) {
+	for _, k := range s.kinds {
+		if a.number(pkcs11.CKA_CLASS) == k.class && a.number(pkcs11.CKA_KEY_TYPE) == k.kind {
+			return k, true
+		}
 	}
-	for _, use := range usages[s.class] {
-		list = append(list, pkcs11.NewAttribute(use, slices.Contains(s.uses, use)))
-	}
-	if s.class == pkcs11.CKO_SECRET_KEY {
-		list = append(list, pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false))
+	return kind{}, false
+}
+
+// classes are those of the keys of the role; a KEK may be of two.
+func (s spec) classes() (list []uint) {
+	for _, k := range s.kinds {
+		if !slices.Contains(list, k.class) {
+			list = append(list, k.class)
+		}
 	}
 	return list
 }
 
-// judge says all that is wrong with a key for the role.
-func (s spec) judge(a attributes, imported bool) []string {
-	var bad []string
-	if class, kind := a.number(pkcs11.CKA_CLASS), a.number(pkcs11.CKA_KEY_TYPE); class != s.class || kind != s.kind {
-		return []string{fmt.Sprintf("its type is %s, want %s", typeName(class, kind), typeName(s.class, s.kind))}
+// judge says all that is wrong with what a key can do for the role.
+func (s spec) judge(a attributes) []string {
+	k, ok := s.of(a)
+	if !ok {
+		var want []string
+		for _, k := range s.kinds {
+			want = append(want, typeName(k.class, k.kind))
+		}
+		return []string{fmt.Sprintf("its type is %s, want %s", typeName(a.number(pkcs11.CKA_CLASS), a.number(pkcs11.CKA_KEY_TYPE)), strings.Join(want, " or "))}
 	}
+	var bad []string
 	want := func(attr uint, value bool, why string) {
 		if a.flag(attr) != value {
 			bad = append(bad, fmt.Sprintf("%s is %t: %s", attributeNames[attr], !value, why))
@@ -113,24 +156,42 @@ func (s spec) judge(a attributes, imported bool) []string {
 	} else {
 		want(pkcs11.CKA_EXTRACTABLE, false, "it can leave the token")
 	}
-	for _, use := range usages[s.class] {
-		if slices.Contains(s.uses, use) {
+	for _, use := range usages[k.class] {
+		if slices.Contains(k.uses, use) {
 			want(use, true, "it cannot do its work")
 		} else {
 			want(use, false, "it is open for more than its work")
 		}
 	}
-	if !s.leaves && !imported {
-		want(pkcs11.CKA_LOCAL, true, "it was not made in this token")
-		want(pkcs11.CKA_ALWAYS_SENSITIVE, true, "it could once be read in the clear")
-		want(pkcs11.CKA_NEVER_EXTRACTABLE, true, "it could once leave the token")
+	if n := a.number(pkcs11.CKA_VALUE_LEN); k.bytes != 0 && n != 0 && n != k.bytes {
+		bad = append(bad, fmt.Sprintf("it has %d bits, not %d", n*8, k.bytes*8))
 	}
-	if s.bytes != 0 && a.number(pkcs11.CKA_VALUE_LEN) != 0 {
-		if n := a.number(pkcs11.CKA_VALUE_LEN); n != s.bytes {
-			bad = append(bad, fmt.Sprintf("it has %d bits, not %d", n*8, s.bytes*8))
-		}
+	if n := len(a[pkcs11.CKA_MODULUS]) * 8; k.kind == pkcs11.CKK_RSA && n != 0 && n < wrapBits {
+		bad = append(bad, fmt.Sprintf("it has %d bits, want %d or more", n, wrapBits))
 	}
 	return bad
+}
+
+// foreign says what the token tells against the origin of a key: that it was
+// not always a secret of this token. Some tokens never vouch for a key (NSS),
+// and none does after its key was restored.
+func (s spec) foreign(a attributes) (doubts []string) {
+	if s.leaves {
+		return nil
+	}
+	for _, d := range []struct {
+		attr uint
+		why  string
+	}{
+		{pkcs11.CKA_LOCAL, "it was not made in this token"},
+		{pkcs11.CKA_ALWAYS_SENSITIVE, "it could once be read in the clear"},
+		{pkcs11.CKA_NEVER_EXTRACTABLE, "it could once leave the token"},
+	} {
+		if !a.flag(d.attr) {
+			doubts = append(doubts, fmt.Sprintf("%s is false: %s", attributeNames[d.attr], d.why))
+		}
+	}
+	return doubts
 }
 
 const idPrefix = "station:"

@@ -30,11 +30,11 @@ var _ crypto.Signer = (*SigningKey)(nil)
 // Signer finds the signing key of that label. Errors as DeviceKey's.
 func (t *Token) Signer(ctx context.Context, label string) (*SigningKey, error) {
 	return call(ctx, t, repeat, func() (*SigningKey, error) {
-		_, a, err := t.key(Signer, label)
+		key, err := t.key(Signer, label)
 		if err != nil {
 			return nil, err
 		}
-		pub, err := t.public(a[pkcs11.CKA_LABEL], a[pkcs11.CKA_ID])
+		pub, err := t.public(key.attributes[pkcs11.CKA_LABEL], key.attributes[pkcs11.CKA_ID])
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", label, err)
 		}
@@ -57,12 +57,12 @@ func (s *SigningKey) SignDigest(ctx context.Context, digest []byte, opts crypto.
 		return nil, edge(fmt.Errorf("sign with %s: want a SHA-256 digest", s.label))
 	}
 	return call(ctx, s.t, repeat, func() ([]byte, error) {
-		h, _, err := s.t.key(Signer, s.label)
+		key, err := s.t.key(Signer, s.label)
 		if err != nil {
 			return nil, err
 		}
 		op := "sign with " + s.label
-		if err := s.t.mod.fn.SignInit(s.t.session, mech(pkcs11.CKM_ECDSA), h); err != nil {
+		if err := s.t.mod.fn.SignInit(s.t.session, mech(pkcs11.CKM_ECDSA), key.ObjectHandle); err != nil {
 			return nil, failure(op, err)
 		}
 		raw, err := s.t.mod.fn.Signature(s.t.session, digest)
@@ -104,7 +104,7 @@ func (t *Token) public(label, id []byte) (*ecdsa.PublicKey, error) {
 	case len(found) > 1:
 		return nil, fmt.Errorf("its public half: %w: there are %d", ErrAmbiguous, len(found))
 	}
-	a, err := t.read(found[0])
+	a, err := t.readAs(pkcs11.CKO_PUBLIC_KEY, found[0])
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
 			return Status{}, err
 		}
 		for _, w := range want {
-			if _, _, err := t.key(w.Role, w.Label); err != nil {
+			if _, err := t.key(w.Role, w.Label); err != nil {
 				s.Missing = append(s.Missing, fmt.Sprintf("%s: %v", w.Role, err))
 			}
 		}

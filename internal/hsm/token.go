@@ -29,10 +29,14 @@ type Token struct {
 	// pin is kept for the next login after a loss, in locked memory, until
 	// Close or until the token refuses it.
 	pin      *secret.Bytes
-	refused  error               // what the token said against a PIN that a person gave
-	wrapping *rsa.PrivateKey     // what keys leave the token under; of this run
-	wrapper  pkcs11.ObjectHandle // its public half in the session, 0: not yet
-	sha1     bool                // the token has RSA-OAEP with SHA-1 only
+	noted    []Noted                        // see record
+	asked    bool                           // whether Config.Record was
+	template map[uint][]uint                // by class: the attributes that this token knows, where it was asked
+	vouched  map[pkcs11.ObjectHandle]string // handles of this session that noted keys have, with their labels
+	refused  error                          // what the token said against a PIN that a person gave
+	wrapping *rsa.PrivateKey                // what keys leave the token under; of this run
+	wrapper  pkcs11.ObjectHandle            // its public half in the session, 0: not yet
+	sha1     bool                           // the token has RSA-OAEP with SHA-1 only
 }
 
 // repetition says whether a call may be made a second time after the token
@@ -265,7 +269,7 @@ func (t *Token) drop() {
 	if t.life != 0 && t.life == t.mod.life && t.mod.ready {
 		_ = t.mod.fn.CloseSession(t.session) // a lost session cannot be closed
 	}
-	t.session, t.life, t.wrapper = 0, 0, 0
+	t.session, t.life, t.wrapper, t.vouched = 0, 0, 0, map[pkcs11.ObjectHandle]string{}
 }
 
 // String names the token; printing one never reaches its fields.

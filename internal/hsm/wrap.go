@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"math/big"
+	"slices"
 
 	"station/internal/secret"
 
@@ -22,7 +23,7 @@ func (t *Token) export(h pkcs11.ObjectHandle, label string) (*secret.Bytes, erro
 	if err := t.makeWrapper(); err != nil {
 		return nil, err
 	}
-	blob, err := t.oaepWrap(h)
+	blob, err := t.oaepWrap(t.wrapper, h)
 	clearRegisters() // opening the blob takes a while
 	if err != nil {
 		return nil, failure("wrap "+label, err)
@@ -38,15 +39,20 @@ func (t *Token) export(h pkcs11.ObjectHandle, label string) (*secret.Bytes, erro
 
 // oaepWrap prefers SHA-256. SoftHSM 2.6 has RSA-OAEP with SHA-1 only, which is
 // no weakness here: OAEP does not rest on collision resistance.
-func (t *Token) oaepWrap(h pkcs11.ObjectHandle) ([]byte, error) {
+func (t *Token) oaepWrap(to, h pkcs11.ObjectHandle) ([]byte, error) {
 	if !t.sha1 {
-		blob, err := t.mod.fn.WrapKey(t.session, oaep(false), t.wrapper, h)
-		if !isCode(err, pkcs11.CKR_ARGUMENTS_BAD, pkcs11.CKR_MECHANISM_PARAM_INVALID, pkcs11.CKR_MECHANISM_INVALID) {
+		blob, err := t.mod.fn.WrapKey(t.session, oaep(false), to, h)
+		if !otherOAEP(err) {
 			return blob, err
 		}
 		t.sha1 = true
 	}
-	return t.mod.fn.WrapKey(t.session, oaep(true), t.wrapper, h)
+	return t.mod.fn.WrapKey(t.session, oaep(true), to, h)
+}
+
+// otherOAEP reports an answer after which the other digest may do.
+func otherOAEP(err error) bool {
+	return isCode(err, pkcs11.CKR_ARGUMENTS_BAD, pkcs11.CKR_MECHANISM_PARAM_INVALID, pkcs11.CKR_MECHANISM_INVALID)
 }
 
 func oaep(old bool) mechanism {
@@ -76,17 +82,7 @@ func (t *Token) makeWrapper() error {
 	if t.wrapper != 0 {
 		return nil
 	}
-	h, err := t.mod.fn.CreateObject(t.session, []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
-		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_WRAP, true),
-		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false),
-		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false),
-		pkcs11.NewAttribute(pkcs11.CKA_MODULUS, t.wrapping.N.Bytes()),
-		pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, big.NewInt(int64(t.wrapping.E)).Bytes()),
-	})
+	h, err := t.publicObject(&t.wrapping.PublicKey)
 	if err != nil {
 		return failure("bring in wrapping key", err)
 	}
@@ -94,43 +90,85 @@ func (t *Token) makeWrapper() error {
 	return nil
 }
 
+// publicObject brings the public half of an RSA pair into the session, to wrap
+// with it.
+func (t *Token) publicObject(pub *rsa.PublicKey) (h pkcs11.ObjectHandle, err error) {
+	needed := []*pkcs11.Attribute{
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
+		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
+		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
+		pkcs11.NewAttribute(pkcs11.CKA_MODULUS, pub.N.Bytes()),
+		pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, big.NewInt(int64(pub.E)).Bytes()),
+		pkcs11.NewAttribute(pkcs11.CKA_WRAP, true),
+	}
+	full := append(slices.Clone(needed), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false), pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false))
+	for _, template := range [][]*pkcs11.Attribute{full, needed} {
+		if h, err = t.mod.fn.CreateObject(t.session, template); err == nil || !unlike(err) {
+			break
+		}
+	}
+	return h, err
+}
+
 // bringIn puts a key into the token without showing it to whatever lies
 // between: the token makes an RSA key pair for the moment, the key travels
 // under its public half.
-func (t *Token) bringIn(key *secret.Bytes, template []*pkcs11.Attribute) (h pkcs11.ObjectHandle, err error) {
-	pub, priv, err := t.mod.fn.GenerateKeyPair(t.session, mech(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN),
-		[]*pkcs11.Attribute{
-			pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
-			pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
-			pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, wrapBits),
-			pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
-			pkcs11.NewAttribute(pkcs11.CKA_WRAP, true),
-		},
-		[]*pkcs11.Attribute{
-			pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
-			pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
-			pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
-			pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
-			pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, true),
-			pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, false),
-		})
-	if err != nil {
-		return 0, failure("make transport key", err)
-	}
-	defer func() { err = errors.Join(err, t.destroy(pub), t.destroy(priv)) }()
-	to, err := t.publicRSA(pub)
+func (t *Token) bringIn(key *secret.Bytes, label string) (h pkcs11.ObjectHandle, err error) {
+	pair, _, err := t.generate(forms(KEK, "station transport", 0, forMoment, ofRSA))
 	if err != nil {
 		return 0, fmt.Errorf("transport key: %w", err)
 	}
+	defer func() { err = errors.Join(err, t.destroyAll(pair)) }()
+	to, err := t.publicRSA(pair[0])
+	if err != nil {
+		return 0, fmt.Errorf("transport key: %w", err)
+	}
+	for _, template := range importForms(label, key.Len()) {
+		if h, err = t.bringInAs(key, to, pair[0], template); err == nil {
+			if err = t.settle(h); err != nil {
+				err = errors.Join(err, t.destroy(h))
+			}
+			return h, err
+		}
+		if !unlike(err) {
+			break
+		}
+	}
+	return 0, err
+}
+
+func (t *Token) bringInAs(key *secret.Bytes, to *rsa.PublicKey, with pkcs11.ObjectHandle, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
 	for _, old := range []bool{false, true} {
 		blob, err := rsa.EncryptOAEP(oaepHash(old), rand.Reader, to, key.Reveal(), nil)
 		if err != nil {
 			return 0, fmt.Errorf("wrap for transport: %w", err)
 		}
-		h, err := t.mod.fn.UnwrapKey(t.session, oaep(old), priv, blob, template)
-		if err == nil || old || !isCode(err, pkcs11.CKR_ARGUMENTS_BAD, pkcs11.CKR_MECHANISM_PARAM_INVALID, pkcs11.CKR_MECHANISM_INVALID) {
+		h, err := t.mod.fn.UnwrapKey(t.session, oaep(old), with, blob, template)
+		if err == nil || old || !otherOAEP(err) {
 			return h, failure("unwrap in token", err)
 		}
 	}
 	return 0, errors.New("unwrap in token: no form of RSA-OAEP is accepted")
 }
+
+// settle closes a key that the token brought in too open: SENSITIVE can be set
+// and EXTRACTABLE, where it must stay, cannot come back. What a token will not
+// set is for the judge.
+func (t *Token) settle(h pkcs11.ObjectHandle) error {
+	a, err := t.read(h)
+	if err != nil {
+		return err
+	}
+	if !a.flag(pkcs11.CKA_SENSITIVE) {
+		_ = t.mod.fn.SetAttribute(t.session, h, pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true))
+	}
+	for _, use := range usages[pkcs11.CKO_SECRET_KEY] {
+		if on := use == pkcs11.CKA_SIGN; a.flag(use) != on {
+			_ = t.mod.fn.SetAttribute(t.session, h, pkcs11.NewAttribute(use, on))
+		}
+	}
+	return nil
+}
+
+func ofRSA(k kind) bool { return k.kind == pkcs11.CKK_RSA }
