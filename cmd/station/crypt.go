@@ -99,7 +99,7 @@ func (c *cryptFlags) load(ctx context.Context) (*secret.Bytes, error) {
 			return nil, fmt.Errorf("--mac: %w", err)
 		}
 	}
-	token, err := openToken(c.key, "", prompt())
+	token, err := openToken(c.key, nil, prompt())
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func hsmCommand(o *options) *cobra.Command {
 
 func hsmInitCommand(t *tokenFlags) *cobra.Command {
 	n := &noteFlags{tokenFlags: t}
-	var policy, label, signer string
+	var policy, label, signer, prf string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make in the token what a key policy needs, and the key that signs the ledger",
@@ -49,12 +49,16 @@ first device is sealed is in docs/keys.md.`,
 				return fmt.Errorf("hsm init: a shared key is made with \"station key new\" or brought in with \"station key import\"")
 			case role == "" && policy != "none":
 				return fmt.Errorf("hsm init: policy %q is not known; write derived, random or none", policy)
+			case prf != string(hsm.HMAC) && prf != string(hsm.CMAC):
+				return fmt.Errorf("hsm init: --prf %q is not known; write %s or %s", prf, hsm.HMAC, hsm.CMAC)
+			case prf != string(hsm.HMAC) && role != hsm.Master:
+				return fmt.Errorf("hsm init: --prf is for policy derived")
 			case role == "" && signer == "":
 				return fmt.Errorf("hsm init: nothing to make")
 			}
 			there := false
 			err := n.making(cmd, bench.KeyMade, func(token *hsm.Token) (keys []hsm.Key, err error) {
-				keys, there, err = makeKeys(cmd.Context(), token, role, label, signer)
+				keys, there, err = makeKeys(cmd.Context(), token, role, hsm.PRF(prf), label, signer)
 				return keys, err
 			})
 			if there {
@@ -64,6 +68,7 @@ first device is sealed is in docs/keys.md.`,
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", "derived", "derived, random or none")
+	cmd.Flags().StringVar(&prf, "prf", string(hsm.HMAC), "what a master derives with: hmac-sha256, or aes-cmac for tokens without HMAC")
 	cmd.Flags().StringVar(&label, "label", "", "label of the policy's key (default: the role's own)")
 	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key; empty makes none")
 	n.add(cmd)
@@ -72,12 +77,15 @@ first device is sealed is in docs/keys.md.`,
 
 // makeKeys makes the policy's key, and the signing key unless it is there
 // already. It returns those that it made, also with an error.
-func makeKeys(ctx context.Context, token *hsm.Token, role hsm.Role, label, signer string) (made []hsm.Key, there bool, err error) {
+func makeKeys(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF, label, signer string) (made []hsm.Key, there bool, err error) {
+	if err := canMake(ctx, token, role, prf, signer); err != nil {
+		return nil, false, err
+	}
 	if role != "" {
 		if label == "" {
 			label = role.Label()
 		}
-		key, err := token.Init(ctx, role, label)
+		key, err := token.InitPRF(ctx, role, label, prf)
 		if err != nil {
 			return nil, false, err
 		}
@@ -96,6 +104,25 @@ func makeKeys(ctx context.Context, token *hsm.Token, role hsm.Role, label, signe
 	return append(made, key), false, nil
 }
 
+// canMake has the token do everything once before anything is made.
+func canMake(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF, signer string) error {
+	if role != "" {
+		if err := token.Rehearse(ctx, role, prf); err != nil {
+			return fmt.Errorf("nothing was made: %w", err)
+		}
+	}
+	if signer == "" {
+		return nil
+	}
+	if _, err := token.Signer(ctx, signer); err == nil {
+		return nil
+	}
+	if err := token.Rehearse(ctx, hsm.Signer, ""); err != nil {
+		return fmt.Errorf("nothing was made: %w; without a signing key the ledger's checkpoints stay unsigned: --signer \"\" makes none", err)
+	}
+	return nil
+}
+
 func hsmStatusCommand(t *tokenFlags) *cobra.Command {
 	var jobs []string
 	var signer string
@@ -103,12 +130,14 @@ func hsmStatusCommand(t *tokenFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Audit the token: every object, what is too open, what is missing, what is not ours",
-		Long: `Audit the token: what it is and can do, every key of ours with its attributes,
+		Long: `Audit the token: what it is, which key policies it can serve (each is tried, with
+the key that is there or with one that lives for the moment), every key of ours with its attributes,
 what is too open or unfit, what is missing (the signing key, and the keys of the
 jobs given), and what in it is not ours. If the station has a ledger, the keys
 are compared with what it says of this token: a key that it knows nothing of, or
 that it speaks of and the token lacks, is a problem too ("station key note").
-Exit code 3 if anything is wrong.`,
+What the token cannot do is no problem where neither a job given nor a key that
+is there needs it. Exit code 3 if anything is wrong.`,
 		Example: `  station hsm status
   station hsm status --job lamp.toml --job bell.toml --json`,
 		Args: cobra.NoArgs,
@@ -153,7 +182,7 @@ func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
 		if err != nil {
 			return nil, err
 		}
-		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label})
+		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label, PRF: hsm.PRF(job.Key.PRF)})
 	}
 	if signer != "" {
 		want = append(want, hsm.Want{Role: hsm.Signer, Label: signer})
@@ -172,10 +201,20 @@ func printStatus(w io.Writer, s hsm.Status, book string) {
 	if book != "" {
 		fmt.Fprintf(w, "ledger        %s\n", book)
 	}
+	for _, a := range s.Abilities {
+		switch {
+		case a.Can:
+			fmt.Fprintf(w, "%-13s can           %s\n", a.For, a.How)
+		case a.Untried:
+			fmt.Fprintf(w, "%-13s cannot tell   %s\n", a.For, a.Why)
+		default:
+			fmt.Fprintf(w, "%-13s cannot        %s\n", a.For, a.Why)
+		}
+	}
 	for _, m := range s.Mechanisms {
 		state := "yes"
 		if !m.Present {
-			state = "MISSING"
+			state = "no"
 		}
 		fmt.Fprintf(w, "mechanism     %-28s %-8s %s\n", m.Name, state, m.For)
 	}

@@ -14,7 +14,7 @@ func keyCommand(o *options) *cobra.Command {
 	t := &tokenFlags{options: o}
 	cmd := &cobra.Command{Use: "key", Short: "List, show, make, import, note and recover keys; never their values"}
 	t.add(cmd)
-	cmd.AddCommand(keyListCommand(t), keyShowCommand(t), keyNewCommand(t), keyImportCommand(t), keyNoteCommand(t), keyPublicCommand(t), keyRecoverCommand(t))
+	cmd.AddCommand(keyListCommand(t), keyShowCommand(t), keyNewCommand(t), keyImportCommand(t), keyAdoptCommand(t), keyNoteCommand(t), keyPublicCommand(t), keyRecoverCommand(t))
 	return cmd
 }
 

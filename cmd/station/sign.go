@@ -103,7 +103,7 @@ func (s *signFlags) signer(ctx context.Context) (crypto.Signer, func(), error) {
 	if uri.Object == "" {
 		return nil, nil, fmt.Errorf("--key: the URI names no key; add object=LABEL")
 	}
-	token, err := openToken(s.key, "", prompt())
+	token, err := openToken(s.key, nil, prompt())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -33,11 +34,11 @@ func (t *tokenFlags) open() (*hsm.Token, error) {
 	case t.uri == "" && err != nil:
 		return nil, err
 	case t.uri == "":
-		return openToken(file.TokenURI(), bench.RefusedPINs(file.Ledger), prompt())
+		return openToken(file.TokenURI(), file, prompt())
 	case err != nil: // a token without a station remembers nothing
-		return openToken(t.uri, "", prompt())
+		return openToken(t.uri, nil, prompt())
 	}
-	return openToken(t.uri, bench.RefusedPINs(file.Ledger), prompt())
+	return openToken(t.uri, file, prompt())
 }
 
 // with logs in to the token for f, whose error is the token's.
@@ -60,13 +61,23 @@ func tokenFault(err error) error {
 }
 
 // openToken logs in to a token; what can be wrong with it is the station's
-// fault. A PIN that is in the file refused is not given again.
-func openToken(text, refused string, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
+// fault. Beside the station's ledger stands which PINs are not given again,
+// and in it which keys are known; file may be nil.
+func openToken(text string, file *flow.StationFile, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
 	uri, err := hsm.ParseURI(text)
 	if err != nil {
 		return nil, fmt.Errorf("hsm: %w", err)
 	}
-	token, err := hsm.Open(hsm.Config{URI: uri, Prompt: ask, Refused: refused})
+	cfg := hsm.Config{URI: uri, Prompt: ask}
+	if file != nil {
+		cfg.Refused, cfg.Answer = bench.RefusedPINs(file.Ledger), time.Duration(file.HSM.Answer)
+		cfg.OwnOnly = file.HSM.Origin == "token"
+		cfg.Record = func(token hsm.Info) []hsm.Noted {
+			noted, _ := keysNoted(file.Ledger, token) // without a ledger nothing is noted
+			return noted
+		}
+	}
+	token, err := hsm.Open(cfg)
 	if err != nil {
 		return nil, stationFault(bench.TokenFailure(err))
 	}

@@ -99,7 +99,7 @@ func (w *works) batchIn(book *ledger.Ledger) error {
 // open logs in to the token and finds the job's key there, opens ledger and
 // log, and makes the line.
 func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error)) (err error) {
-	if w.token, err = openToken(w.file.TokenURI(), bench.RefusedPINs(w.file.Ledger), ask); err != nil {
+	if w.token, err = openToken(w.file.TokenURI(), w.file, ask); err != nil {
 		return err
 	}
 	w.close = append(w.close, w.token.Close)

@@ -20,12 +20,15 @@ type Keys struct{ Token *hsm.Token }
 // policy and token object, whatever the job says by now.
 func (k Keys) DeviceKey(ctx context.Context, r flow.KeyRequest) (flow.DeviceKey, error) {
 	req := hsm.Request{MAC: r.MAC, Size: r.Size, Policy: hsm.Policy(r.Policy), Label: r.Label, Wrapped: r.Wrapped}
+	if req.PRF = hsm.PRF(r.PRF); req.PRF == "" && r.Policy == string(hsm.Derived) {
+		req.PRF = hsm.HMAC
+	}
 	if r.ID != "" {
 		id, err := hsm.ParseKeyID(r.ID)
 		if err != nil {
 			return flow.DeviceKey{}, flow.Fail("E-LEDGER-DISAGREES", err)
 		}
-		req.Policy, req.Label = id.Policy, id.Label
+		req.Policy, req.Label, req.PRF = id.Policy, id.Label, "" // its master derives as it did
 	}
 	key, err := k.Token.DeviceKey(ctx, req)
 	if err != nil {
@@ -55,6 +58,7 @@ var tokenCodes = []struct {
 	{hsm.ErrAttributes, "E-HSM-KEY"},
 	{hsm.ErrUnavailable, "E-HSM-AWAY"},
 	{hsm.ErrNoToken, "E-HSM-AWAY"},
+	{hsm.ErrTokens, "E-HSM-TOKENS"},
 }
 
 // RefusedPINs is the file beside a ledger that remembers, as slow salted

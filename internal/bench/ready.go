@@ -19,12 +19,12 @@ var nobody = esp32.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 // little: the job's key may be missing, or no longer alone of its label, or be
 // open for more than its work.
 func (k Keys) Ready(ctx context.Context, job *flow.Job) error {
-	key, err := k.Token.DeviceKey(ctx, hsm.Request{MAC: nobody, Size: 32, Policy: hsm.Policy(job.Key.Policy), Label: job.Key.Label})
+	key, err := k.DeviceKey(ctx, flow.KeyRequest{MAC: nobody, Size: 32, Policy: job.Key.Policy, Label: job.Key.Label, PRF: job.Key.PRF})
 	key.Secret.Destroy()
 	if errors.Is(err, hsm.ErrSize) { // a shared key for chips of coding scheme 3/4
 		return nil
 	}
-	return TokenFailure(err)
+	return err
 }
 
 // LedgerFailure gives an error of opening the ledger its failure code.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (r *Rehearsal) makeKey(ctx context.Context, job *flow.Job) error {
 		_, err := r.Token.NewShared(ctx, job.Key.Label, 32)
 		return err
 	}
-	_, err := r.Token.Init(ctx, policy.Role(), job.Key.Label)
+	_, err := r.Token.InitPRF(ctx, policy.Role(), job.Key.Label, hsm.PRF(cmp.Or(job.Key.PRF, string(hsm.HMAC))))
 	return err
 }
 

@@ -52,6 +52,7 @@ type KeyRequest struct {
 	Size    int    // bytes: 32, or 24 under coding scheme 3/4
 	Policy  string // derived, random, shared
 	Label   string // of the token object that the policy uses
+	PRF     string // of policy derived; empty is the default
 	ID      string // the key recorded for this device before: policy and label come from it
 	Wrapped []byte // random policy: the blob of a key made before
 	// Escrow is the offline key that the key is also wrapped to; nil for none.

@@ -121,7 +121,8 @@ var Failures = []FailureKind{
 	{"E-FUSE-WRONG", record.Scrap, "A fuse holds what it must not.", "Put the device into the scrap box."},
 
 	{"E-HSM", record.Station, "The key token does not work.", callEng},
-	{"E-HSM-AWAY", record.Station, "The key token is not there.", "Plug the token in; the line goes on by itself."},
+	{"E-HSM-AWAY", record.Station, "The key token is not there or does not answer.", "Plug the token in; the line goes on by itself."},
+	{"E-HSM-TOKENS", record.Station, "Several key tokens answer; it is not clear which is meant.", callEng},
 	{"E-HSM-PIN", record.Station, "The key token's PIN is wrong.", callEng},
 	{"E-HSM-NO-PIN", record.Station, "The station has no PIN for the key token.", callEng},
 	{"E-HSM-KEY", record.Station, "The key token does not hold the job's key.", callEng},

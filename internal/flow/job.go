@@ -72,9 +72,18 @@ type JobImage struct {
 type JobKey struct {
 	Policy string `toml:"policy"` // derived (default), random, shared
 	Label  string `toml:"label"`  // of the token object
+	PRF    string `toml:"prf"`    // of policy derived: hmac-sha256 (default) or aes-cmac
 	Escrow string `toml:"escrow"` // file of an offline RSA public key; absent: no escrow
 
 	escrow *rsa.PublicKey
+}
+
+// Origin names what a device's key comes from, as the burn plan says it.
+func (k JobKey) Origin() string {
+	if k.PRF == "aes-cmac" {
+		return k.Policy + " (aes-cmac) " + k.Label
+	}
+	return k.Policy + " " + k.Label
 }
 
 // JobQuota is how many devices the job may make where no batch is named; 0 is
@@ -273,6 +282,12 @@ func (j *Job) check(f *tomlfile.File) {
 	}
 	oneOf("chip", j.ChipName, "esp32")
 	oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
+	if j.Key.PRF != "" {
+		oneOf("key.prf", j.Key.PRF, "hmac-sha256", "aes-cmac")
+		if j.Key.Policy != "derived" {
+			f.Fault("key.prf", "belongs to policy = \"derived\" alone; leave it out")
+		}
+	}
 	oneOf("security.mode", j.Security.Mode, "release", "development")
 	if f.Bad("security.mode") {
 		j.Security.Mode = "release" // for the checks that follow

@@ -28,7 +28,7 @@ func (j *Job) plan(f *tomlfile.File) {
 	}
 	j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
 	mode := efuse.Mode(j.Security.Mode)
-	plan, err := efuse.New(efuse.Options{Mode: mode, KeyPolicy: j.Key.Policy + " " + j.Key.Label, Fuses: fuses, Weak: j.Security.AllowWeak})
+	plan, err := efuse.New(efuse.Options{Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak})
 	var refused *efuse.RefusedError
 	switch {
 	case errors.As(err, &refused):
@@ -45,7 +45,7 @@ func (j *Job) plan(f *tomlfile.File) {
 // planFor is the plan of one device, whose key this is.
 func (s *Session) planFor() efuse.Plan {
 	return s.Job.Plan.WithKey(&efuse.Key{
-		Policy: s.Job.Key.Policy + " " + s.Job.Key.Label, Check: s.Key.Check, Secret: s.Key.Secret,
+		Policy: s.Job.Key.Origin(), Check: s.Key.Check, Secret: s.Key.Secret,
 		Compared: s.settled(efuse.StageKey),
 	})
 }

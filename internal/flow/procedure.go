@@ -95,7 +95,7 @@ func key(ctx context.Context, s *Session) error {
 		}
 	}
 	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
-		MAC: s.ID.MAC, Size: s.ID.Coding.KeyBytes(), Policy: s.Job.Key.Policy, Label: s.Job.Key.Label,
+		MAC: s.ID.MAC, Size: s.ID.Coding.KeyBytes(), Policy: s.Job.Key.Policy, Label: s.Job.Key.Label, PRF: s.Job.Key.PRF,
 		ID: s.Device.KeyID, Wrapped: s.Device.Wrapped, Escrow: s.escrowTo(),
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"station/internal/keyfile"
 	"station/internal/tomlfile"
@@ -38,6 +39,22 @@ type Batches struct {
 // HSMFile names the token.
 type HSMFile struct {
 	URI string `toml:"uri"` // PKCS#11 URI (RFC 7512)
+	// Answer is how long the token may take over one call before the line is
+	// halted; absent: 10 s.
+	Answer Duration `toml:"answer"`
+	// Origin is whose word counts for a key that the token did not always keep
+	// as a secret of its own: "ledger" (default) or "token", which refuses it.
+	Origin KeyOrigin `toml:"origin"`
+}
+
+// KeyOrigin is whose word counts for the origin of a key: ledger or token.
+type KeyOrigin string
+
+// UnmarshalText reads whose word counts.
+func (o *KeyOrigin) UnmarshalText(b []byte) error {
+	w, err := word(b, "ledger", "token")
+	*o = KeyOrigin(w)
+	return err
 }
 
 // SlotFile is one place of the fixture, in physical order.
@@ -136,6 +153,9 @@ func (s *StationFile) check(f *tomlfile.File) {
 	}
 	if n := s.Line.AlikeLimit(); n < 1 || n > 100 {
 		f.Fault("line.equal_failures", "%d: write after how many equal failures the line stops, 1 to 100, or leave it out for %d", n, AlikeFailures)
+	}
+	if d := time.Duration(s.HSM.Answer); d != 0 && (d < time.Second || d > 10*time.Minute) {
+		f.Fault("hsm.answer", "%s is out of range; write a time from 1s to 10m", d)
 	}
 	if f.Has("label") && s.Label.Printer == "" {
 		f.Fault("label.printer", `is missing; write printer = "/dev/usb/lp0", a file or a folder, or leave [label] out`)

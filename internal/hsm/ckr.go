@@ -11,7 +11,7 @@ type answer struct {
 var answers = map[uint]answer{
 	0x000: {"CKR_OK", "done", nil},
 	0x001: {"CKR_CANCEL", "cancelled at the token", nil},
-	0x002: {"CKR_HOST_MEMORY", "the computer is out of memory", nil},
+	0x002: {"CKR_HOST_MEMORY", "the module got no memory, or does not reach what is behind it", nil},
 	0x003: {"CKR_SLOT_ID_INVALID", "no such slot", ErrUnavailable},
 	0x005: {"CKR_GENERAL_ERROR", "the token's software failed without saying why", nil},
 	0x006: {"CKR_FUNCTION_FAILED", "the token could not do it", nil},

@@ -152,7 +152,7 @@ func (t *Token) unwrap(kek held, blob []byte, size int) (h pkcs11.ObjectHandle, 
 	length := pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)
 	bare := without(passing(), pkcs11.CKA_EXTRACTABLE)
 	for _, template := range [][]*pkcs11.Attribute{passing(), append(passing(), length), bare, append(slices.Clone(bare), length)} {
-		if h, err = t.mod.fn.UnwrapKey(t.session, t.opening(kek), kek.ObjectHandle, blob, template); err == nil || !unlike(err) || isCode(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED) {
+		if h, err = t.mod.fn.UnwrapKey(t.session, t.opening(kek), kek.ObjectHandle, blob, template); err == nil || !unlike(err) {
 			break
 		}
 	}

@@ -24,8 +24,10 @@ var (
 	ErrUnavailable = errors.New("the token is away")
 	// ErrNoKey: no key of that label.
 	ErrNoKey = errors.New("no such key")
-	// ErrAmbiguous: two tokens or two keys answer one description.
+	// ErrAmbiguous: two keys have one label.
 	ErrAmbiguous = errors.New("not unique")
+	// ErrTokens: several tokens answer one description.
+	ErrTokens = errors.New("several tokens answer")
 	// ErrAttributes: the key's attributes leave it too open or unfit for its use.
 	ErrAttributes = errors.New("unfit attributes")
 	// ErrExists: something of that label is there already.

@@ -75,9 +75,11 @@ func TestChoose(t *testing.T) {
 	const ready = pkcs11.CKF_TOKEN_INITIALIZED | pkcs11.CKF_USER_PIN_INITIALIZED
 	a := Info{Label: "line", Serial: "1", Model: "m", Manufacturer: "x", Slot: 5, Flags: ready}
 	b := Info{Label: "line", Serial: "2", Model: "m", Manufacturer: "x", Slot: 6, Flags: ready}
+	c, d := a, a
+	c.Place, d.Place = "left", "right"
 	blank := Info{Serial: "", Slot: 9}
 	six := uint(6)
-	for _, c := range []struct {
+	for _, try := range []struct {
 		name  string
 		all   []Info
 		u     URI
@@ -89,7 +91,10 @@ func TestChoose(t *testing.T) {
 		{"by label", []Info{a, blank}, URI{Token: "line"}, a, nil, ""},
 		{"by serial", []Info{a, b}, URI{Token: "line", Serial: "2"}, b, nil, ""},
 		{"by slot", []Info{a, b}, URI{SlotID: &six}, b, nil, ""},
-		{"two", []Info{a, b}, URI{Token: "line"}, Info{}, ErrAmbiguous, `"line" serial 1, "line" serial 2`},
+		{"two", []Info{a, b}, URI{Token: "line"}, Info{}, ErrTokens, `"line" serial 1 (slot-id=5, slot-description=""), "line" serial 2 (slot-id=6, slot-description=""); add serial=`},
+		{"two without a serial", []Info{c, d}, URI{Token: "line"}, Info{}, ErrTokens, "; add slot-description="},
+		{"by slot description", []Info{c, d}, URI{Token: "line", SlotDescription: "right"}, d, nil, ""},
+		{"two alike", []Info{c, c}, URI{}, Info{}, ErrTokens, "; add slot-id="},
 		{"none of that label", []Info{a, blank}, URI{Token: "other"}, Info{}, ErrNoToken, `the module has "line" serial 1`},
 		{"another model", []Info{a}, URI{Token: "line", Model: "n"}, Info{}, ErrNoToken, "the module has"},
 		{"another maker", []Info{a}, URI{Token: "line", Manufacturer: "n"}, Info{}, ErrNoToken, "the module has"},
@@ -97,9 +102,9 @@ func TestChoose(t *testing.T) {
 		{"only a blank one", []Info{blank}, URI{}, Info{}, ErrBlank, "not initialised"},
 		{"blank and wanted by label", []Info{blank}, URI{Token: "line"}, Info{}, ErrNoToken, "the module has none"},
 	} {
-		got, err := choose(c.all, c.u)
-		if got != c.want || !errors.Is(err, c.err) || err != nil && !strings.Contains(err.Error(), c.words) {
-			t.Errorf("%s: got %+v, %v, want %+v, %v %q", c.name, got, err, c.want, c.err, c.words)
+		got, err := choose(try.all, try.u)
+		if got != try.want || !errors.Is(err, try.err) || err != nil && !strings.Contains(err.Error(), try.words) {
+			t.Errorf("%s: got %+v, %v, want %+v, %v %q", try.name, got, err, try.want, try.err, try.words)
 		}
 	}
 }

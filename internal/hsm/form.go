@@ -107,12 +107,15 @@ func (k kind) publicTemplates(id []byte, label string, live lifetime) [][]*pkcs1
 }
 
 // unlike reports an answer to one form after which another one may do.
-// A TPM gives the general error to a template that it cannot make true.
 func unlike(err error) bool {
-	return isCode(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED) || isCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_ATTRIBUTE_READ_ONLY,
+	return isCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_VALUE_INVALID, pkcs11.CKR_ATTRIBUTE_READ_ONLY,
 		pkcs11.CKR_TEMPLATE_INCOMPLETE, pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_MECHANISM_PARAM_INVALID,
 		pkcs11.CKR_KEY_SIZE_RANGE, pkcs11.CKR_KEY_TYPE_INCONSISTENT, pkcs11.CKR_ARGUMENTS_BAD, pkcs11.CKR_ACTION_PROHIBITED)
 }
+
+// untold is a failure without a reason. To a template for a pair that it cannot
+// make true, a TPM says no more.
+func untold(err error) bool { return isCode(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED) }
 
 // generate makes a key in the first form that the token takes. The key comes
 // first, the public half of a pair behind it.
@@ -126,7 +129,7 @@ func (t *Token) generate(all []form) (made []pkcs11.ObjectHandle, f form, err er
 		if err == nil {
 			return made, f, nil
 		}
-		if last = failure("make "+typeName(f.class, f.kind.kind), err); !unlike(err) {
+		if last = failure("make "+typeName(f.class, f.kind.kind), err); !unlike(err) && !(f.public != nil && untold(err)) {
 			break
 		}
 	}

@@ -25,6 +25,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,60 +49,70 @@ type Config struct {
 	// never do, and none does after its keys were restored or shared with a
 	// second station. nil: only the token's word counts.
 	Record func(Info) []Noted
+	// OwnOnly refuses such a key also where it is noted.
+	OwnOnly bool
+	// Answer is how long one call into the module may take; 0: 10 s.
+	Answer time.Duration
 }
 
-// patience limits the wait for a module that does not return from a call.
+// patience is how long one call into a module may take, unless told otherwise.
 const patience = 10 * time.Second
 
+func (c Config) limit() time.Duration { return cmp.Or(c.Answer, patience) }
+
 // Open loads the module, finds the one token that the URI describes and logs
-// in. Errors: ErrNoModule, ErrNoToken, ErrAmbiguous, ErrBlank, ErrNoPIN,
-// ErrPIN, or an *Error.
+// in. Errors: ErrNoModule, ErrNoToken, ErrTokens, ErrBlank, ErrNoPIN, ErrPIN,
+// ErrUnavailable where it does not answer, or an *Error.
 func Open(cfg Config) (*Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	m, err := acquire(ctx, cfg.URI)
+	m, err := open(cfg.URI)
 	if err != nil {
 		return nil, edge(err)
 	}
-	t := &Token{cfg: cfg, mod: m, template: map[uint][]uint{}}
-	if err := m.enter(ctx); err != nil {
-		return nil, edge(errors.Join(err, m.release(ctx)))
-	}
-	err = scrubbed(t.attach)
-	m.leave()
-	if err != nil {
-		t.pin.Destroy()
-		return nil, edge(errors.Join(err, m.release(ctx)))
-	}
-	return t, nil
+	t, err := alone(context.Background(), m, cfg.limit(), (*Token).shut, func() (*Token, error) {
+		if err := m.hold(); err != nil {
+			return nil, err
+		}
+		t := &Token{cfg: cfg, mod: m, template: map[uint][]uint{}}
+		if err := t.attach(); err != nil {
+			t.pin.Destroy()
+			return nil, errors.Join(err, m.release())
+		}
+		return t, nil
+	})
+	return t, edge(err)
 }
 
 // Close ends the session and forgets the PIN and the wrapping key. The module
 // is finalised with its last Token.
 func (t *Token) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := t.mod.enter(ctx); err != nil {
+	_, err := alone(context.Background(), t.mod, t.cfg.limit(), nil, func() (struct{}, error) {
+		if t.closed {
+			return struct{}{}, nil
+		}
+		return struct{}{}, t.shutDown()
+	})
+	if err != nil {
 		return edge(fmt.Errorf("close: %w", err))
 	}
-	again := t.closed
-	if !again {
-		t.closed = true
-		t.drop()
-		t.pin.Destroy()
-		t.pin, t.wrapping = nil, nil
-	}
-	t.mod.leave()
-	if again {
-		return nil
-	}
-	return edge(t.mod.release(ctx))
+	return nil
 }
 
-// Check asks the token whether it is there and logged in, and opens it again
-// if it was away.
+// shutDown is Close with the turn held.
+func (t *Token) shutDown() error {
+	t.closed = true
+	t.drop()
+	t.pin.Destroy()
+	t.pin, t.wrapping = nil, nil
+	return t.mod.release()
+}
+
+// shut takes back a token that was opened when nobody waited for it any more.
+func (t *Token) shut() { _ = t.shutDown() }
+
+// Check asks the token whether it is there, logged in and answers, and opens
+// it again if it was away.
 func (t *Token) Check(ctx context.Context) error {
-	_, err := call(ctx, t, repeat, func() (struct{}, error) { return struct{}{}, nil })
+	_, err := call(ctx, t, repeat, func() (struct{}, error) { return struct{}{}, t.answers() })
 	return err
 }
 
@@ -110,3 +121,6 @@ func (t *Token) Info() Info { return t.info }
 
 // URI names this very token: label, serial, model and manufacturer.
 func (t *Token) URI() string { return t.info.URI() }
+
+// Calls counts the calls that were made into the token's module.
+func (t *Token) Calls() int64 { return t.mod.fn.calls.Load() }

@@ -17,7 +17,8 @@ type Info struct {
 	Hardware     string `json:"hardware"` // versions, "2.6"
 	Firmware     string `json:"firmware"`
 	Slot         uint   `json:"slot"`
-	Flags        uint   `json:"flags"` // CKF_…
+	Place        string `json:"slotDescription,omitempty"` // of the slot
+	Flags        uint   `json:"flags"`                     // CKF_…
 	// minPIN and maxPIN are the lengths that a PIN may have, 0 where the token
 	// does not say.
 	minPIN, maxPIN int
@@ -41,7 +42,7 @@ func (i Info) has(flag uint) bool { return i.Flags&flag != 0 }
 func (i Info) matches(u URI) bool {
 	same := func(want, have string) bool { return want == "" || want == have }
 	return same(u.Token, i.Label) && same(u.Serial, i.Serial) && same(u.Model, i.Model) &&
-		same(u.Manufacturer, i.Manufacturer) && (u.SlotID == nil || *u.SlotID == i.Slot)
+		same(u.Manufacturer, i.Manufacturer) && same(u.SlotDescription, i.Place) && (u.SlotID == nil || *u.SlotID == i.Slot)
 }
 
 // choose finds the one token that the URI describes. Blank tokens count only
@@ -61,7 +62,7 @@ func choose(all []Info, u URI) (Info, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return Info{}, fmt.Errorf("find token: %w: %d tokens answer this URI (%s); add serial=", ErrAmbiguous, len(found), names(found))
+		return Info{}, fmt.Errorf("find token: %w this URI: %s; add %s", ErrTokens, names(found), apart(found))
 	case len(blank) > 0:
 		return Info{}, fmt.Errorf("find token: %w", ErrBlank)
 	}
@@ -72,10 +73,31 @@ func choose(all []Info, u URI) (Info, error) {
 	return Info{}, fmt.Errorf("find token: %w: the module has %s", ErrNoToken, names(all))
 }
 
+// apart names the attribute that tells all of the tokens apart.
+func apart(all []Info) string {
+	for _, by := range []struct {
+		name string
+		of   func(Info) string
+	}{
+		{"token=", func(i Info) string { return i.Label }},
+		{"serial=", func(i Info) string { return i.Serial }},
+		{"slot-description=", func(i Info) string { return i.Place }},
+	} {
+		seen := map[string]bool{}
+		for _, i := range all {
+			seen[by.of(i)] = true
+		}
+		if len(seen) == len(all) {
+			return by.name
+		}
+	}
+	return "slot-id="
+}
+
 func names(all []Info) string {
 	var list []string
 	for _, i := range all {
-		list = append(list, fmt.Sprintf("%q serial %s", i.Label, i.Serial))
+		list = append(list, fmt.Sprintf("%q serial %s (slot-id=%d, slot-description=%q)", i.Label, i.Serial, i.Slot, i.Place))
 	}
 	return strings.Join(list, ", ")
 }

@@ -17,22 +17,20 @@ import (
 // SoftHSM and for rehearsals. Tokens that are open in this process lose their
 // session and find it again at their next call.
 func InitToken(modulePath, label string, soPIN, userPIN *secret.Bytes) (Info, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	if err := checkLabel(label); err != nil || len(label) > 32 {
 		return Info{}, edge(errors.Join(fmt.Errorf("initialise token: want a label of 1 to 32 bytes"), err))
 	}
-	m, err := acquire(ctx, URI{ModulePath: modulePath})
+	m, err := open(URI{ModulePath: modulePath})
 	if err != nil {
 		return Info{}, edge(err)
 	}
-	defer func() { _ = m.release(ctx) }()
-	if err := m.enter(ctx); err != nil {
-		return Info{}, edge(err)
-	}
-	defer m.leave()
-	var info Info
-	err = scrubbed(func() (err error) { info, err = m.initToken(label, soPIN, userPIN); return err })
+	info, err := alone(context.Background(), m, patience, nil, func() (Info, error) {
+		if err := m.hold(); err != nil {
+			return Info{}, err
+		}
+		defer func() { _ = m.release() }()
+		return m.initToken(label, soPIN, userPIN)
+	})
 	return info, edge(err)
 }
 

@@ -139,9 +139,9 @@ func (t *Token) make(role Role, label string, fn func() ([]pkcs11.ObjectHandle, 
 func (t *Token) labelTaken(label string, h pkcs11.ObjectHandle) error {
 	what := "an object"
 	if d, err := t.describe(h); err == nil && d.Role != "" {
-		what = "the " + string(d.Role) + " of an earlier time, which stays in use,"
+		what = "a " + string(d.Role) + " key of ours"
 	} else if err == nil {
-		what = "another program's " + d.Type
+		what = "a " + d.Type + " of another program"
 	}
 	return fmt.Errorf("make key %q: %w: %s of that label is in token %q; give the new key another one with --label", label, ErrExists, what, t.info.Label)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -33,25 +34,22 @@ var loaded = struct {
 	modules map[string]*module
 }{modules: map[string]*module{}}
 
-// acquire loads and initialises the module that the URI names.
-func acquire(ctx context.Context, u URI) (*module, error) {
+// open loads the module that the URI names.
+func open(u URI) (*module, error) {
 	path, err := modulePath(u)
 	if err != nil {
 		return nil, err
 	}
-	m, err := load(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer m.leave()
+	return load(path)
+}
+
+// hold starts the module if nobody uses it yet. The turn is held.
+func (m *module) hold() error {
 	if err := m.initialize(); err != nil {
-		return nil, err
+		return err
 	}
 	m.refs++
-	return m, nil
+	return nil
 }
 
 // load gives the one module of that path.
@@ -74,18 +72,87 @@ func load(path string) (*module, error) {
 	return m, nil
 }
 
-// enter waits for the module to be free.
-func (m *module) enter(ctx context.Context) error {
-	select {
-	case m.turn <- struct{}{}:
+// look is how often a call that waits looks how long the one in the module has
+// been there.
+const look = 50 * time.Millisecond
+
+// silent is the error of a module that has been in one call for too long.
+func (m *module) silent(limit time.Duration) error {
+	since := m.fn.since.Load()
+	if since == 0 || time.Since(time.Unix(0, since)) < limit {
 		return nil
-	default:
 	}
-	select {
-	case m.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: its module is busy: %w", ErrUnavailable, context.Cause(ctx))
+	return fmt.Errorf("%w: it does not answer: a call has been in its module for more than %s", ErrUnavailable, limit)
+}
+
+// enter waits for the module to be free, but not for one that does not answer.
+func (m *module) enter(ctx context.Context, limit time.Duration) error {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case m.turn <- struct{}{}:
+			return nil
+		default:
+		}
+		select {
+		case m.turn <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%w: its module is busy: %w", ErrUnavailable, context.Cause(ctx))
+		case <-tick.C:
+			if err := m.silent(limit); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// alone runs fn with the module to itself. It returns early if ctx ends, or if
+// one call into the module takes longer than the limit; fn then keeps the
+// turn until it is done, so that there are never two in the module, and what
+// it still gives goes to late.
+func alone[T any](ctx context.Context, m *module, limit time.Duration, late func(T), fn func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	if err := context.Cause(ctx); err != nil {
+		return none, err
+	}
+	if err := m.enter(ctx, limit); err != nil {
+		return none, err
+	}
+	taken := make(chan result)
+	gone := make(chan struct{})
+	go func() {
+		var r result
+		r.err = scrubbed(func() (err error) { r.value, err = fn(); return err })
+		select {
+		case taken <- r:
+		case <-gone:
+			if r.err == nil && late != nil {
+				late(r.value)
+			}
+		}
+		m.leave()
+	}()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case r := <-taken:
+			return r.value, r.err
+		case <-ctx.Done():
+			close(gone)
+			return none, context.Cause(ctx)
+		case <-tick.C:
+			if err := m.silent(limit); err != nil {
+				close(gone)
+				return none, err
+			}
+		}
 	}
 }
 
@@ -97,7 +164,7 @@ func (m *module) initialize() error {
 	}
 	err := m.fn.Initialize()
 	if err != nil && !isCode(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-		return failure("start module", err)
+		return m.hint(failure("start module", err))
 	}
 	m.ready = true
 	m.life++
@@ -119,12 +186,8 @@ func (m *module) restart() error {
 	return errors.Join(m.finalize(), m.initialize())
 }
 
-// release finalises the module when nobody uses it any more.
-func (m *module) release(ctx context.Context) error {
-	if err := m.enter(ctx); err != nil {
-		return err
-	}
-	defer m.leave()
+// release finalises the module when nobody uses it any more. The turn is held.
+func (m *module) release() error {
 	if m.refs--; m.refs > 0 {
 		return nil
 	}
@@ -178,7 +241,7 @@ func findModule(name string, dirs []string) (string, error) {
 func (m *module) slots() ([]Info, error) {
 	ids, err := m.fn.GetSlotList()
 	if err != nil {
-		return nil, failure("list slots", err)
+		return nil, m.hint(failure("list slots", err))
 	}
 	var all []Info
 	for _, id := range ids {
@@ -186,6 +249,7 @@ func (m *module) slots() ([]Info, error) {
 		if err != nil {
 			continue // a slot whose token is just going away
 		}
+		ti.Place, _ = m.fn.GetSlotInfo(id)
 		all = append(all, ti)
 	}
 	slices.SortStableFunc(all, func(a, b Info) int {

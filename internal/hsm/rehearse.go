@@ -37,11 +37,28 @@ func (t *Token) rehearseKind(role Role, k kind, size uint) (err error) {
 	return t.work(role, held{made[0], a, f.kind}, made)
 }
 
+// Rehearse has the token do all that a key of the role must do, with one that
+// lives in the session only. Where it makes no such key, only making one that
+// stays would tell, which is no error.
+func (t *Token) Rehearse(ctx context.Context, role Role, prf PRF) error {
+	_, err := call(ctx, t, repeat, func() (kind, error) {
+		k, err := t.rehearse(role, rehearsalSize(role), prf)
+		if err == nil || errors.Is(err, errNoMoment) || t.lost(err) {
+			return k, err
+		}
+		return k, fmt.Errorf("%w: %s: %w", ErrCannot, role, err)
+	})
+	if errors.Is(err, errNoMoment) {
+		return nil
+	}
+	return err
+}
+
 // rehearse is rehearseKind with the first kind that can do it.
 func (t *Token) rehearse(role Role, size uint, prf PRF) (kind, error) {
 	var said []error
 	for _, k := range roles[role].kinds {
-		if role == Master && k.prf != prf {
+		if role == Master && k.prf != prf { // of other roles none has one
 			continue
 		}
 		err := t.rehearseKind(role, k, size)

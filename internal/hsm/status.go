@@ -15,6 +15,7 @@ type Status struct {
 	Library    string      `json:"library"` // what it calls itself, with version
 	Throwaway  bool        `json:"throwaway,omitempty"`
 	PIN        []string    `json:"pin,omitempty"` // warnings about the PINs' state
+	Abilities  []Ability   `json:"abilities,omitempty"`
 	Mechanisms []Mechanism `json:"mechanisms"`
 	Keys       []Key       `json:"keys"`              // ours
 	Others     []Key       `json:"others,omitempty"`  // objects that are not ours
@@ -33,6 +34,7 @@ type Mechanism struct {
 type Want struct {
 	Role  Role
 	Label string
+	PRF   PRF // that a master must derive with; empty: any
 }
 
 var mechanisms = []struct {
@@ -53,10 +55,8 @@ var mechanisms = []struct {
 // Problems are all findings of the audit, each a sentence.
 func (s Status) Problems() []string {
 	list := slices.Clone(s.PIN)
-	for _, m := range s.Mechanisms {
-		if !m.Present {
-			list = append(list, fmt.Sprintf("the token lacks %s (%s)", m.Name, m.For))
-		}
+	if len(s.Abilities) > 0 && !slices.ContainsFunc(s.Abilities, func(a Ability) bool { return (a.Can || a.Untried) && a.Role != Signer }) {
+		list = append(list, "the token can serve no key policy")
 	}
 	for _, k := range s.Keys {
 		for _, p := range k.Problems {
@@ -94,26 +94,25 @@ func (s *Status) Compare(noted []Noted) {
 // Probe tells what a token says without a PIN: who it is, its mechanisms and
 // the state of its PINs, no keys. It never logs in.
 func Probe(cfg Config) (Status, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	m, err := acquire(ctx, cfg.URI)
+	m, err := open(cfg.URI)
 	if err != nil {
 		return Status{}, edge(err)
 	}
-	defer func() { _ = m.release(ctx) }()
-	if err := m.enter(ctx); err != nil {
-		return Status{}, edge(err)
-	}
-	defer m.leave()
-	all, err := m.slots()
-	if err != nil {
-		return Status{}, edge(err)
-	}
-	info, err := choose(all, cfg.URI)
-	if err != nil {
-		return Status{}, edge(err)
-	}
-	s, err := m.status(info)
+	s, err := alone(context.Background(), m, cfg.limit(), nil, func() (Status, error) {
+		if err := m.hold(); err != nil {
+			return Status{}, err
+		}
+		defer func() { _ = m.release() }()
+		all, err := m.slots()
+		if err != nil {
+			return Status{}, err
+		}
+		info, err := choose(all, cfg.URI)
+		if err != nil {
+			return Status{}, err
+		}
+		return m.status(info)
+	})
 	return s, edge(err)
 }
 
@@ -132,13 +131,32 @@ func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
 		if s.Keys, s.Others, err = t.inventory(); err != nil {
 			return Status{}, err
 		}
+		if s.Abilities, err = t.abilities(s.Keys); err != nil {
+			return Status{}, err
+		}
 		for _, w := range want {
-			if _, err := t.key(w.Role, w.Label); err != nil {
+			if err := t.wanted(w); err != nil {
 				s.Missing = append(s.Missing, fmt.Sprintf("%s: %v", w.Role, err))
 			}
 		}
 		return s, nil
 	})
+}
+
+// wanted has a key that somebody counts on do its work once.
+func (t *Token) wanted(w Want) error {
+	key, err := t.key(w.Role, w.Label)
+	if err != nil {
+		return err
+	}
+	if w.PRF != "" && key.prf != w.PRF {
+		return fmt.Errorf("key %q: %w: it derives with %s, not with %s", w.Label, ErrAttributes, key.prf, w.PRF)
+	}
+	if w.Role == Signer {
+		_, err := t.public(key.attributes[pkcs11.CKA_LABEL], key.attributes[pkcs11.CKA_ID])
+		return err
+	}
+	return t.work(w.Role, key, nil)
 }
 
 // status is the part of the audit that needs no login.

@@ -20,6 +20,9 @@ type Token struct {
 	// info is set by Open and binding afterwards: another token of the same
 	// label is another token.
 	info Info
+	// known is set with info; signer is the public key that signed then.
+	known  bool
+	signer string
 
 	// Guarded by the module's turn.
 	closed  bool
@@ -49,37 +52,23 @@ const (
 )
 
 // call runs fn with the module to itself and the token there and logged in.
-// It returns early if ctx ends; a call that hangs in the module then keeps the
-// module's turn, and what it still gives is dropped and overwritten.
+// What comes after the caller has gone is dropped.
 func call[T any](ctx context.Context, t *Token, again repetition, fn func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	var none T
-	if err := context.Cause(ctx); err != nil {
-		return none, edge(err)
-	}
-	if err := t.mod.enter(ctx); err != nil {
-		return none, edge(err)
-	}
-	done := make(chan result, 1)
-	go func() {
-		defer t.mod.leave()
-		var r result
-		r.err = scrubbed(func() error {
-			return t.attempt(again, func() (err error) { r.value, err = fn(); return err })
-		})
-		done <- r
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return none, edge(r.err)
+	v, err := alone(ctx, t.mod, t.cfg.limit(), drop[T], func() (v T, err error) {
+		err = t.attempt(again, func() (err error) { v, err = fn(); return err })
+		if err != nil {
+			var none T
+			v = none
 		}
-		return r.value, nil
-	case <-ctx.Done():
-		return none, edge(context.Cause(ctx))
+		return v, err
+	})
+	return v, edge(err)
+}
+
+// drop overwrites a key that nobody takes any more.
+func drop[T any](v T) {
+	if k, ok := any(v).(DeviceKey); ok {
+		k.Secret.Destroy()
 	}
 }
 
@@ -97,20 +86,57 @@ func (t *Token) attempt(again repetition, fn func() error) error {
 		fresh = true
 	}
 	err := fn()
-	if err == nil || !t.lost(err) {
+	if err == nil {
+		return nil
+	}
+	// A module whose daemon is dead answers with a code that says nothing. Only
+	// a new start finds out.
+	dumb := dumbfounded(err)
+	if !dumb && !t.lost(err) {
+		return err
+	}
+	if !fresh && bool(again) {
+		if err := t.renew(dumb); err != nil {
+			return err
+		}
+		err = fn()
+	}
+	if err == nil || !errors.Is(err, ErrUnavailable) && t.answers() == nil {
 		return err
 	}
 	t.drop()
-	if !fresh && bool(again) {
-		if err := t.reattach(); err != nil {
-			return err
-		}
-		if err = fn(); err == nil || !t.lost(err) {
-			return err
-		}
-		t.drop()
-	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// dumbfounded reports the codes that modules give when what is behind them is
+// gone, and for much else.
+func dumbfounded(err error) bool {
+	return isCode(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_HOST_MEMORY, pkcs11.CKR_DEVICE_ERROR)
+}
+
+// renew logs in again, and where the module itself may be at fault starts that
+// again too.
+func (t *Token) renew(module bool) error {
+	t.drop()
+	if module {
+		if err := t.mod.restart(); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	return t.reattach()
+}
+
+// answers has the token do something: a module may tell who a token was, and
+// that its session is open, long after its daemon has died.
+func (t *Token) answers() error {
+	if err := t.health(); err != nil {
+		return err
+	}
+	_, err := t.mod.fn.Random(t.session, 8)
+	if isCode(err, pkcs11.CKR_FUNCTION_NOT_SUPPORTED, pkcs11.CKR_RANDOM_NO_RNG) {
+		_, err = t.find(pkcs11.NewAttribute(pkcs11.CKA_LABEL, Signer.Label()))
+	}
+	return failure("ask for random bytes", err)
 }
 
 // lost tells a token that is gone from one that merely said no. SoftHSM
@@ -158,7 +184,7 @@ func (t *Token) attach() error {
 	if err == nil {
 		err = t.login()
 	}
-	if err == nil || errors.Is(err, ErrPIN) || errors.Is(err, ErrNoPIN) || errors.Is(err, ErrAmbiguous) {
+	if err == nil || errors.Is(err, ErrPIN) || errors.Is(err, ErrNoPIN) || errors.Is(err, ErrTokens) {
 		return err
 	}
 	if err := t.mod.restart(); err != nil {
@@ -173,8 +199,8 @@ func (t *Token) login() error {
 		return err
 	}
 	want := t.cfg.URI
-	if t.info.Serial != "" { // in whatever slot it is now
-		want = URI{Token: t.info.Label, Serial: t.info.Serial}
+	if t.known { // in whatever slot it is now
+		want.Token, want.Serial = t.info.Label, t.info.Serial
 	}
 	info, err := choose(all, want)
 	if err != nil {
@@ -188,11 +214,40 @@ func (t *Token) login() error {
 		_ = t.mod.fn.CloseSession(s)
 		return err
 	}
-	if t.info.Serial == "" {
-		t.info = info
-	}
 	t.slot, t.session, t.life = info.Slot, s, t.mod.life
+	if err := t.recognise(info); err != nil {
+		t.drop()
+		return err
+	}
 	return nil
+}
+
+// recognise makes sure that this is the token of before. A serial number says
+// little: many tokens have none, or all the same. The signing key says more.
+func (t *Token) recognise(info Info) error {
+	signer, err := t.signerPrint()
+	if err != nil {
+		return err
+	}
+	if t.known && t.signer != "" && signer != t.signer {
+		return fmt.Errorf("find token: %w: a token %q of the same serial number has another signing key", ErrNoToken, info.Label)
+	}
+	if !t.known {
+		t.info, t.known = info, true
+	}
+	t.signer = signer
+	return nil
+}
+
+// signerPrint tells the public key that signs the ledger, "" where there is
+// none of the usual label.
+func (t *Token) signerPrint() (string, error) {
+	found, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), pkcs11.NewAttribute(pkcs11.CKA_LABEL, Signer.Label()))
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	a, err := t.readAs(pkcs11.CKO_PUBLIC_KEY, found[0])
+	return string(a[pkcs11.CKA_EC_POINT]), err
 }
 
 // givePIN logs in. What a token says against a PIN is final for this PIN in this
@@ -240,6 +295,9 @@ func (t *Token) tryPIN(s pkcs11.SessionHandle, info Info) error {
 			return err
 		}
 	}
+	if err := fits(info, t.pin); err != nil {
+		return err
+	}
 	err := failure("login", t.mod.fn.Login(s, pkcs11.CKU_USER, t.pin))
 	switch {
 	case t.pin == nil:
@@ -249,6 +307,16 @@ func (t *Token) tryPIN(s pkcs11.SessionHandle, info Info) error {
 		rememberRefused(t.cfg.Refused, info.Serial, t.pin)
 	}
 	return err
+}
+
+// fits refuses a PIN that the token cannot have, before a try is spent on it.
+func fits(info Info, pin *secret.Bytes) error {
+	switch n := pin.Len(); {
+	case pin == nil:
+	case info.minPIN > 0 && n < info.minPIN, info.maxPIN > 0 && n > info.maxPIN:
+		return fmt.Errorf("login: %w, which was not given to it: a PIN of %q has %d to %d characters, this one has %d", ErrPIN, info.Label, info.minPIN, info.maxPIN, n)
+	}
+	return nil
 }
 
 // mayTry refuses a login that could lock the token.

@@ -79,7 +79,7 @@ func TestInitToken(t *testing.T) {
 	_, err = hsm.Open(hsm.Config{URI: hsm.URI{Token: "line 3", ModulePath: module}})
 	wantError(t, err, hsm.ErrBlank, "no user PIN yet")
 	_, err = hsm.Open(hsm.Config{URI: hsm.URI{ModulePath: module}})
-	wantError(t, err, hsm.ErrAmbiguous, "add serial=", `"line 2"`)
+	wantError(t, err, hsm.ErrTokens, "add token=", `"line 2"`)
 }
 
 func TestNoPIN(t *testing.T) {

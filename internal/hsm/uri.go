@@ -15,9 +15,11 @@ type URI struct {
 	Serial       string
 	Model        string
 	SlotID       *uint
-	Object       string // label of a key
-	ID           []byte // CKA_ID of a key
-	Type         string // public, private, cert, secret-key, data
+	// SlotDescription is that of the slot that holds the token.
+	SlotDescription string
+	Object          string // label of a key
+	ID              []byte // CKA_ID of a key
+	Type            string // public, private, cert, secret-key, data
 
 	ModulePath string
 	ModuleName string
@@ -112,6 +114,8 @@ func (u *URI) pathField(name, value string) error {
 		}
 		slot := uint(n)
 		u.SlotID = &slot
+	case "slot-description":
+		u.SlotDescription = value
 	case "type":
 		switch value {
 		case "public", "private", "cert", "secret-key", "data":
@@ -122,7 +126,7 @@ func (u *URI) pathField(name, value string) error {
 	case "module-path", "module-name", "pin-source":
 		return errors.New("belongs after the ?")
 	default:
-		return errors.New("not known here; a token is named by token, serial, model, manufacturer or slot-id")
+		return errors.New("not known here; a token is named by token, serial, model, manufacturer, slot-id or slot-description")
 	}
 	return nil
 }
@@ -162,6 +166,7 @@ func (u URI) String() string {
 	if u.SlotID != nil {
 		put(&path, "slot-id", strconv.FormatUint(uint64(*u.SlotID), 10), pathChars)
 	}
+	put(&path, "slot-description", u.SlotDescription, pathChars)
 	put(&path, "object", u.Object, pathChars)
 	put(&path, "id", string(u.ID), "") // every byte encoded, as RFC 7512 asks for binary IDs
 	put(&path, "type", u.Type, pathChars)

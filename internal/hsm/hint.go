@@ -1,0 +1,57 @@
+package hsm
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A need is what a module needs of the computer: a daemon that runs, a group
+// that its users are in. Modules answer with a code that does not say so.
+type need struct {
+	module string // begins so
+	group  string
+	daemon string
+}
+
+var needs = []need{
+	{"libopencryptoki", "pkcs11", "opencryptoki's daemon pkcsslotd runs (systemctl status pkcsslotd)"},
+	{"PKCS11_API", "pkcs11", "opencryptoki's daemon pkcsslotd runs (systemctl status pkcsslotd)"},
+	{"libtpm2_pkcs11", "tss", "the TPM's resource manager runs (systemctl status tpm2-abrmd) or /dev/tpmrm0 is there, and TPM2_PKCS11_STORE names the store"},
+	{"libsofthsm2", "softhsm", "SOFTHSM2_CONF, or /etc/softhsm/softhsm2.conf, names a folder that this user may write"},
+	{"p11-kit-client", "", "\"p11-kit server\" runs and P11_KIT_SERVER_ADDRESS names its socket"},
+}
+
+// hint adds to a module's error what that module needs, as far as it lacks it.
+func (m *module) hint(err error) error {
+	if err == nil {
+		return nil
+	}
+	name := filepath.Base(m.path)
+	for _, n := range needs {
+		if !strings.HasPrefix(name, n.module) {
+			continue
+		}
+		if n.group != "" && os.Geteuid() != 0 && !inGroup(n.group) {
+			return fmt.Errorf("%w; this user is not in the group %s (sudo adduser USER %s, then log in again)", err, n.group, n.group)
+		}
+		return fmt.Errorf("%w; see that %s", err, n.daemon)
+	}
+	return err
+}
+
+// inGroup reports whether the process has that group, also where there is none
+// of the name.
+func inGroup(name string) bool {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return true
+	}
+	id, _ := strconv.Atoi(g.Gid)
+	have, err := os.Getgroups()
+	return err != nil || os.Getegid() == id || slices.Contains(have, id)
+}
