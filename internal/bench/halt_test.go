@@ -143,7 +143,7 @@ func TestTokenFaultHaltsTheLine(t *testing.T) {
 		{"logged out", nil, "C_SignInit 0x101 -1 0", "E-HSM-AWAY"},
 		{"slot empty", nil, "C_GetTokenInfo 0xe0 -1 0", "E-HSM-AWAY"},
 		{"search refused", nil, "C_FindObjectsInit 0x5 -1 0", "E-HSM-AWAY"}, // as of a module whose daemon died,
-		{"open for more", nil, "ATTRIBUTE 0x162 -1 0", "E-HSM-KEY"}, // CKA_EXTRACTABLE
+		{"open for more", nil, "ATTRIBUTE 0x162 -1 0", "E-HSM-KEY"},         // CKA_EXTRACTABLE
 		{"token full", random, "C_GenerateKey 0x31 -1 0", "E-HSM"},
 		{"wrapping refused", random, "C_WrapKey 0x5 -1 0", "E-HSM"},
 	} {
