@@ -95,6 +95,7 @@ func BenchmarkWire(b *testing.B) {
 // no time for the wire and its flash.
 func BenchmarkVisit(b *testing.B) {
 	s := newStation(b, exampleJob)
+	calls := s.token.Calls()
 	sums := map[string]*cost{}
 	var order []string
 	n := 0
@@ -124,5 +125,8 @@ func BenchmarkVisit(b *testing.B) {
 		c := sums[step]
 		tableLine(step, ms(c.total), ms(c.reset), ms(c.total-c.reset-c.HostTime), ms(c.HostTime), c.RoundTrips, thousands(c.BytesIn))
 	}
+	calls = (s.token.Calls() - calls) / int64(n)
+	fmt.Printf("\ncalls into the token's module: %d a device\n", calls)
+	b.ReportMetric(float64(calls), "calls")
 	b.ReportMetric(float64(sums["all"].HostTime.Milliseconds())/float64(n), "ms-station")
 }

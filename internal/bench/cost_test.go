@@ -154,6 +154,19 @@ func TestCostOnTheWire(t *testing.T) {
 	})
 }
 
+// mostCalls is how many calls into the token's module a device may cost.
+const mostCalls = 40
+
+// What a device costs at the token, which may be behind a network.
+func TestCallsIntoTheToken(t *testing.T) {
+	s := newStation(t, exampleJob)
+	before := s.token.Calls()
+	s.visitOf(t, newChip(t, sim.Options{}), esploader.Options{})
+	if n := s.token.Calls() - before; n > mostCalls {
+		t.Errorf("%d calls, want at most %d", n, mostCalls)
+	}
+}
+
 // With a machine that takes no time at all, a visit lasts as long as its resets:
 // nothing is slept, polled or waited out besides.
 func TestNoTimeButTheResets(t *testing.T) {

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"errors"
+	"slices"
 	"unsafe"
 
 	"station/internal/secret"
@@ -46,6 +47,9 @@ func (f functions) Attributes(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, typ
 	for i := range list {
 		n := room(types[i])
 		list[i]._type, list[i].value, list[i].n = C.ulong(types[i]), a.make(int(n)), n
+		for j := range unsafe.Slice((*byte)(list[i].value), int(n)) {
+			unsafe.Slice((*byte)(list[i].value), int(n))[j] = unwritten
+		}
 	}
 	err := f.call(cGetAttributeValue, word(s), word(h), address(p), word(len(types)))
 	if err != nil && !isCode(err, pkcs11.CKR_ATTRIBUTE_TYPE_INVALID, pkcs11.CKR_ATTRIBUTE_SENSITIVE, pkcs11.CKR_BUFFER_TOO_SMALL) {
@@ -55,7 +59,8 @@ func (f functions) Attributes(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, typ
 	for i, at := range list {
 		switch {
 		case at.n == C.ulong(pkcs11.CK_UNAVAILABLE_INFORMATION), at.n > room(types[i]):
-		case err != nil && at.n == room(types[i]) && len(types) > 1: // the module may have stopped before it
+		case err != nil && len(types) > 1 && at.n == room(types[i]) && untouched(unsafe.Slice((*byte)(at.value), int(at.n))):
+			// The module stopped before it.
 			one, err := f.Attributes(s, h, types[i:i+1])
 			if err != nil {
 				return nil, err
@@ -68,6 +73,14 @@ func (f functions) Attributes(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, typ
 		}
 	}
 	return got, nil
+}
+
+// unwritten fills buffers that the module has not written to: no class, type
+// or length looks like that.
+const unwritten = 0xa5
+
+func untouched(b []byte) bool {
+	return !slices.ContainsFunc(b, func(c byte) bool { return c != unwritten })
 }
 
 func (f functions) SetAttribute(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, at *pkcs11.Attribute) error {

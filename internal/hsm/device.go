@@ -191,12 +191,14 @@ func (t *Token) wrapUnder(kek held, key pkcs11.ObjectHandle) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("the token does not tell the public half of the KEK")
 	}
-	to, err := t.publicObject(pub)
-	if err != nil {
-		return nil, err
+	if t.kekPublic == 0 || !pub.Equal(t.kekOf) {
+		to, err := t.publicObject(pub)
+		if err != nil {
+			return nil, err
+		}
+		t.kekPublic, t.kekOf = to, pub
 	}
-	blob, err := t.oaepWrap(to, key)
-	return blob, errors.Join(err, t.destroy(to))
+	return t.oaepWrap(t.kekPublic, key)
 }
 
 // keyWrap is AES key wrap (RFC 3394); 24 and 32 bytes need no padding. Never

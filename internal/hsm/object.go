@@ -55,12 +55,19 @@ var attributeNames = map[uint]string{
 var values = []uint{pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_LABEL, pkcs11.CKA_ID, pkcs11.CKA_VALUE_LEN, pkcs11.CKA_CHECK_VALUE,
 	pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT}
 
+// anyKey stands for the class of a key that is secret or private.
+const anyKey = 1<<32 - 1
+
 // wanted are the attributes that are read of an object of a class.
 func wanted(class uint) (list []uint) {
 	keys := []uint{pkcs11.CKA_CLASS, pkcs11.CKA_KEY_TYPE, pkcs11.CKA_LABEL, pkcs11.CKA_ID, pkcs11.CKA_TOKEN, pkcs11.CKA_PRIVATE, pkcs11.CKA_MODIFIABLE}
 	secret := []uint{pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE, pkcs11.CKA_LOCAL, pkcs11.CKA_ALWAYS_SENSITIVE, pkcs11.CKA_NEVER_EXTRACTABLE,
 		pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_UNWRAP, pkcs11.CKA_DERIVE}
 	switch class {
+	case anyKey:
+		all := slices.Concat(wanted(pkcs11.CKO_SECRET_KEY), wanted(pkcs11.CKO_PRIVATE_KEY))
+		slices.Sort(all)
+		return slices.Compact(all)
 	case pkcs11.CKO_SECRET_KEY:
 		return slices.Concat(keys, secret, []uint{pkcs11.CKA_VALUE_LEN, pkcs11.CKA_CHECK_VALUE, pkcs11.CKA_ENCRYPT, pkcs11.CKA_VERIFY, pkcs11.CKA_WRAP})
 	case pkcs11.CKO_PRIVATE_KEY:
@@ -132,13 +139,9 @@ func (t *Token) key(role Role, label string) (held, error) {
 	if err := checkLabel(label); err != nil {
 		return held{}, err
 	}
-	h, class, err := t.only(label, s.classes()...)
+	h, a, err := t.onlyOf(s.classes(), label)
 	if err != nil {
 		return held{}, err
-	}
-	a, err := t.readAs(class, h)
-	if err != nil {
-		return held{}, fmt.Errorf("key %q: %w", label, err)
 	}
 	bad := s.judge(a)
 	if len(bad) == 0 {
@@ -152,6 +155,53 @@ func (t *Token) key(role Role, label string) (held, error) {
 	}
 	k, _ := s.of(a)
 	return held{h, a, k}, nil
+}
+
+// onlyOf finds the one key of that label and of one of the classes, and reads
+// it. Where there are several classes, one search over all of them costs fewer
+// calls than one for each.
+func (t *Token) onlyOf(classes []uint, label string) (pkcs11.ObjectHandle, attributes, error) {
+	if len(classes) == 1 {
+		h, class, err := t.only(label, classes...)
+		if err != nil {
+			return 0, nil, err
+		}
+		a, err := t.readAs(class, h)
+		if err != nil {
+			err = fmt.Errorf("key %q: %w", label, err)
+		}
+		return h, a, err
+	}
+	all, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true), pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+	if err != nil {
+		return 0, nil, err
+	}
+	var found []pkcs11.ObjectHandle
+	var of attributes
+	for _, h := range all {
+		a, err := t.readAs(anyKey, h)
+		if err != nil {
+			return 0, nil, fmt.Errorf("key %q: %w", label, err)
+		}
+		if slices.Contains(classes, a.number(pkcs11.CKA_CLASS)) {
+			found, of = append(found, h), a
+		}
+	}
+	if err := t.one(label, len(found)); err != nil {
+		return 0, nil, err
+	}
+	return found[0], of, nil
+}
+
+// one says what is wrong with any other number of keys.
+func (t *Token) one(label string, n int) error {
+	switch n {
+	case 0:
+		return fmt.Errorf("key %q: %w in token %q", label, ErrNoKey, t.info.Label)
+	case 1:
+		return nil
+	}
+	return fmt.Errorf("key %q: %w: the token has %d of that label", label, ErrAmbiguous, n)
 }
 
 // only finds the one key of that label and of one of the classes.
@@ -169,11 +219,8 @@ func (t *Token) only(label string, classes ...uint) (h pkcs11.ObjectHandle, clas
 			class = c
 		}
 	}
-	switch {
-	case len(found) == 0:
-		return 0, 0, fmt.Errorf("key %q: %w in token %q", label, ErrNoKey, t.info.Label)
-	case len(found) > 1:
-		return 0, 0, fmt.Errorf("key %q: %w: the token has %d of that label", label, ErrAmbiguous, len(found))
+	if err := t.one(label, len(found)); err != nil {
+		return 0, 0, err
 	}
 	return found[0], class, nil
 }

@@ -39,7 +39,10 @@ type Token struct {
 	refused  error                          // what the token said against a PIN that a person gave
 	wrapping *rsa.PrivateKey                // what keys leave the token under; of this run
 	wrapper  pkcs11.ObjectHandle            // its public half in the session, 0: not yet
-	sha1     bool                           // the token has RSA-OAEP with SHA-1 only
+	// kekPublic is the public half of a KEK that is a pair, in the session.
+	kekPublic pkcs11.ObjectHandle
+	kekOf     *rsa.PublicKey
+	sha1      bool // the token has RSA-OAEP with SHA-1 only
 }
 
 // repetition says whether a call may be made a second time after the token
@@ -337,7 +340,7 @@ func (t *Token) drop() {
 	if t.life != 0 && t.life == t.mod.life && t.mod.ready {
 		_ = t.mod.fn.CloseSession(t.session) // a lost session cannot be closed
 	}
-	t.session, t.life, t.wrapper, t.vouched = 0, 0, 0, map[pkcs11.ObjectHandle]string{}
+	t.session, t.life, t.wrapper, t.kekPublic, t.vouched = 0, 0, 0, 0, map[pkcs11.ObjectHandle]string{}
 }
 
 // String names the token; printing one never reaches its fields.
