@@ -82,7 +82,11 @@ func (n *noteFlags) ready(file *flow.StationFile) (*hsm.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ready(file, token.Info()); err != nil {
+	beside, err := ready(file, token.Info())
+	if err == nil && beside && strings.TrimSpace(n.operator) == "" {
+		err = fmt.Errorf("a line has the ledger open, and takes notes only of whoever says who he is: add --operator NAME")
+	}
+	if err != nil {
 		token.Close()
 		return nil, err
 	}
@@ -105,21 +109,22 @@ func unnoted(err error, labels []string) error {
 }
 
 // ready makes sure that the ledger takes notes of this token's keys, and makes
-// it where there is none, as a run does. That a line has it open is no fault.
-func ready(file *flow.StationFile, token hsm.Info) error {
+// it where there is none, as a run does. That a line has it open, beside is
+// true, is no fault.
+func ready(file *flow.StationFile, token hsm.Info) (beside bool, err error) {
 	if file == nil {
-		return nil
+		return false, nil
 	}
 	book, err := ledger.Open(file.Ledger, ledger.Options{Create: true, Station: file.ID, Software: version(), Simulated: token.Throwaway()})
 	switch {
 	case err == nil:
-		return book.Close()
+		return false, book.Close()
 	case errors.Is(err, ledger.ErrLocked):
-		return nil
+		return true, nil
 	case errors.Is(err, record.ErrMixed):
-		return otherKind(file.Ledger, token)
+		return false, otherKind(file.Ledger, token)
 	}
-	return stationFault(bench.LedgerFailure(err))
+	return false, stationFault(bench.LedgerFailure(err))
 }
 
 // otherKind is the error that one of ledger and token is real, the other not.

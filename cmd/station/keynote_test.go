@@ -91,7 +91,10 @@ func TestKeyWithoutItsNote(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil { // as a writer does that takes no notes of others
 		t.Fatal(err)
 	}
-	out, stderr := w.run(3, "key", "new", "--label", "fleet-8")
+	if _, stderr := w.run(2, "key", "new", "--label", "fleet-8"); !strings.Contains(stderr, "add --operator NAME") {
+		t.Errorf("nobody makes a key beside a line: %s", stderr)
+	}
+	out, stderr := w.run(3, "key", "new", "--label", "fleet-8", "--operator", "eve")
 	for _, want := range []string{"E-LEDGER-LOCKED", "made in the token, but not noted in the ledger: fleet-8; when the ledger works again: station key note fleet-8 --operator YOU: "} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("standard error lacks %q:\n%s", want, stderr)
@@ -102,7 +105,7 @@ func TestKeyWithoutItsNote(t *testing.T) {
 	}
 	w.audit(`key "fleet-8" (shared): the ledger knows nothing of it`)
 	// Both at once: the token refuses one key after it made another.
-	_, stderr = w.run(3, "hsm", "init", "--policy", "random", "--label", "kek-2", "--signer", strings.Repeat("x", 65))
+	_, stderr = w.run(3, "hsm", "init", "--policy", "random", "--label", "kek-2", "--signer", strings.Repeat("x", 65), "--operator", "eve")
 	for _, want := range []string{"not noted in the ledger: kek-2;", "at most 64 bytes"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("standard error lacks %q:\n%s", want, stderr)
