@@ -176,6 +176,17 @@ func TestWordingsOfTheRevision(t *testing.T) {
 	}
 }
 
+// A line that is cut hides no marker, wherever in it the marker stands.
+func TestMarkerAcrossEveryBorder(t *testing.T) {
+	marker := strings.Repeat("设备就绪 ", 19)[:MaxMarker-10]
+	for before := maxLine - 2*MaxMarker; before < maxLine+MaxMarker; before++ {
+		text := goodApp + strings.Repeat("x", before) + marker + strings.Repeat("y", 2*maxLine)
+		if _, found := Marker([]byte(text), marker); !found {
+			t.Fatalf("after %d bytes of a line it is not found", before)
+		}
+	}
+}
+
 // FuzzPieces: whatever a console holds and however it is cut, the pieces say
 // what the whole says, and a marker across any border is found.
 func FuzzPieces(f *testing.F) {
