@@ -19,18 +19,25 @@ import (
 // slots whose fuses were burned.
 func fullFixture(t *testing.T, token *hsm.Token, job *flow.Job, slots int) (s *shift, burned func() int) {
 	t.Helper()
+	s, _, burned = trayFixture(t, token, job, slots, "")
+	return s, burned
+}
+
+func trayFixture(t *testing.T, token *hsm.Token, job *flow.Job, slots int, ready string) (s *shift, trays []*tray, burned func() int) {
+	t.Helper()
 	var list []flow.Slot
 	for n := range slots {
-		list = append(list, newTray(newChip(t, sim.Options{MAC: VirtualMAC(n), FlashSize: 1 << 20})).slot(fmt.Sprint(n+1)))
+		trays = append(trays, newTray(newChip(t, sim.Options{MAC: VirtualMAC(n), FlashSize: 1 << 20, Ready: ready})))
+		list = append(list, trays[n].slot(fmt.Sprint(n+1)))
 	}
 	s = newShift(t, token, job, list...)
-	return s, func() int {
+	return s, trays, func() int {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		seen := map[string]bool{}
 		for _, e := range s.events {
 			if e.Event == flow.StepStarted && e.Burning {
-				seen[e.Slot] = true
+				seen[e.MAC.String()] = true
 			}
 		}
 		return len(seen)
@@ -112,29 +119,73 @@ func TestALineAloneStopsAtAlikeFailures(t *testing.T) {
 	})
 }
 
-// A device that passes opens the gate for all; failures that differ, and those
-// before a burn, do not close it.
-func TestTheGateOpensWithTheFirstPass(t *testing.T) {
+// All of a full fixture pass, and never are more between their first burn and
+// their verdict than one cause may cost.
+func TestAFullFixtureGoesThroughTheGate(t *testing.T) {
 	token := hsmtest.Open(t, hsmtest.Token(t, hsm.Master, hsm.Signer))
 	job := smallProduct(t)
 	synctest.Test(t, func(t *testing.T) {
 		s, burned := fullFixture(t, token, job, 32)
 		s.line.Once = true
-		most, inside, passed := 0, 0, 0
+		inside, most := 0, 0
 		s.on = func(e flow.Event) {
 			switch {
 			case e.Event == flow.StepStarted && e.Step == "burn-key":
-				if inside++; passed == 0 {
-					most = max(most, inside)
-				}
+				inside++
+				most = max(most, inside)
 			case e.Event == flow.DevicePassed:
-				inside, passed = inside-1, passed+1
+				inside--
 			}
 		}
 		if counts := s.line.Run(t.Context()); counts.Passed != 32 || burned() != 32 || most != flow.AlikeFailures {
-			t.Errorf("got %+v, %d burned, at most %d before the first passed", counts, burned(), most)
+			t.Errorf("got %+v, %d burned, at most %d of them at a time", counts, burned(), most)
 		}
 	})
+}
+
+// Good devices prove nothing about the tray after them: three of the bad ones
+// are burned and no more. Where both come mixed, it is three after the last good
+// one.
+func TestATrayOfBadDevicesCostsThree(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Token(t, hsm.Master, hsm.Signer))
+	const slots, ready = 16, "said by good devices"
+	job := smallProduct(t, `marker = "station-example: ready"`, `marker = "`+ready+`"`)
+	for _, mixed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s, trays, burned := trayFixture(t, token, job, slots, ready)
+			s.line.Attended = true
+			lost := 0
+			s.on = func(e flow.Event) {
+				switch {
+				case e.Event == flow.DevicePassed:
+					lost = 0
+				case e.Event == flow.DeviceFailed && e.Code == "E-BOOT-MARKER":
+					lost++
+				}
+			}
+			bad := func() {
+				for n := range slots {
+					trays[n].put <- newChip(t, sim.Options{MAC: VirtualMAC(100 + n), FlashSize: 1 << 20})
+				}
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan flow.Counts)
+			if mixed { // they wait behind the good ones, slot by slot
+				bad()
+			}
+			go func() { done <- s.line.Run(ctx) }()
+			time.Sleep(10 * time.Minute)
+			if !mixed {
+				bad()
+				time.Sleep(10 * time.Minute)
+			}
+			stop()
+			counts := <-done
+			if lost == 0 || lost > flow.AlikeFailures || s.count(flow.LineHalted, "E-ALIKE") != 1 || !mixed && (counts.Passed != slots || burned() != slots+flow.AlikeFailures) {
+				t.Errorf("mixed %v: got %+v, %d bad devices were lost after the last good one\n%v", mixed, counts, lost, s.story())
+			}
+		})
+	}
 }
 
 // A program that is started for each device counts on where the last one ended,

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +92,41 @@ func TestSlotOfAUSBSocket(t *testing.T) {
 	stop()
 	if a := <-coming; !errors.Is(a.err, context.Canceled) {
 		t.Errorf("stopped: got %+v", a)
+	}
+}
+
+// A device that falls silent behind a port that stays may run its firmware or
+// wait for a hand: nobody says that it was taken out, until another one is there.
+func TestNobodySaysTakenOutWhereThePortCannotTell(t *testing.T) {
+	chip := newChip(t, sim.Options{NoLines: true, FlashSize: 1 << 20}) // it runs, and does not answer
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	quiet, err := chip.ServePTY(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(); quiet.Wait() })
+	first, second := terminalOf(t, VirtualMAC(1)), terminalOf(t, VirtualMAC(2))
+	for _, reset := range []flow.Reset{"manual", ""} {
+		path := filepath.Join(t.TempDir(), "port")
+		wire := func(to string) {
+			next := path + ".next"
+			if err := errors.Join(os.Symlink(to, next), os.Rename(next, path)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wire(first)
+		s := Place{Name: "1", Port: path, Reset: reset}.Slot()
+		removed := func() { t.Errorf("reset %q: the device was said to be taken out", reset) }
+		(<-await(ctx, s, removed)).is(t, VirtualMAC(1))
+		coming := await(ctx, s, removed)
+		wire(quiet.Path)
+		select {
+		case a := <-coming:
+			t.Fatalf("reset %q: nobody came, got %+v", reset, a)
+		case <-time.After(answerIn + 2*lookEvery):
+		}
+		wire(second)
+		(<-coming).is(t, VirtualMAC(2))
 	}
 }
 

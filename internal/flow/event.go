@@ -17,7 +17,7 @@ const (
 	DevicePassed      = "device.passed"
 	DeviceFailed      = "device.failed"
 	DeviceQuarantined = "device.quarantined"
-	DeviceWaits       = "device.waits"     // before its first burn, until others have passed
+	DeviceWaits       = "device.waits"     // before its first burn, until others have their verdicts
 	DeviceRemoved     = "device.removed"   // the slot is empty again
 	LabelFailed       = "label.failed"     // a device passed and has no label
 	BatchUndeclared   = "batch.undeclared" // nobody opened the line's batch, and the station allows that

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,11 +13,11 @@ import (
 )
 
 // A mistake in the job shows only when a device starts, and by then its fuses
-// are burned. The gate stands before the first burn of each visit, so that one
-// cause costs few devices: until one device has passed, no more than a few may
-// be behind the gate or have failed there alike. Where as many have failed
-// alike without one that passed, nothing is burned until a person lets the line
-// go on.
+// are burned; so does a tray of other modules, or a supply that has become weak.
+// The gate stands before the first burn of each visit, so that one cause costs
+// few devices: no more than a few are behind it at a time, and those that failed
+// alike count too until a newer device passes. Where as many have failed
+// alike, nothing is burned until a person lets the line go on.
 
 // AlikeFailures is how many equal failures after a burn stop a line, unless the
 // station file says otherwise.
@@ -30,18 +31,18 @@ type gate struct {
 	attended bool // somebody can let the line go on
 
 	mu      sync.Mutex
-	proven  bool                        // a device has passed, and none has failed since
-	inside  map[esp32.MAC]bool          // devices behind the gate, without a verdict
-	failed  map[Code]map[esp32.MAC]bool // since a device passed
-	stop    *Failure                    // why nothing may be burned
-	changed chan struct{}               // closed when any of the above changes
+	last    int                        // numbers devices in the order in which they go through
+	inside  map[esp32.MAC]int          // devices behind the gate, without a verdict
+	failed  map[Code]map[esp32.MAC]int // without a newer one that passed
+	stop    *Failure                   // why nothing may be burned
+	changed chan struct{}              // closed when any of the above changes
 }
 
 func newGate(limit int, attended bool) *gate {
 	if limit < 1 {
 		limit = AlikeFailures
 	}
-	return &gate{limit: limit, attended: attended, inside: map[esp32.MAC]bool{}, failed: map[Code]map[esp32.MAC]bool{},
+	return &gate{limit: limit, attended: attended, inside: map[esp32.MAC]int{}, failed: map[Code]map[esp32.MAC]int{},
 		changed: make(chan struct{})}
 }
 
@@ -52,7 +53,7 @@ type alikeError struct {
 }
 
 func (e *alikeError) Error() string {
-	return fmt.Sprintf("%d devices failed with %s after fuses were burned, and none has passed since: %s; look at the job (its marker and images) and at the fixture before the line goes on (on the screen, or with --go-on)",
+	return fmt.Sprintf("%d devices failed with %s after fuses were burned, and none that was begun later has passed: %s; look at the job (its marker and images) and at the fixture before the line goes on (on the screen, or with --go-on)",
 		len(e.macs), e.code, strings.Join(e.macs, ", "))
 }
 
@@ -63,7 +64,8 @@ func (g *gate) enter(ctx context.Context, mac esp32.MAC, waits func()) (waited b
 		g.mu.Lock()
 		stop, open, changed := g.stop, g.open(mac), g.changed
 		if open {
-			g.inside[mac] = true
+			g.last++
+			g.inside[mac] = g.last
 		}
 		g.mu.Unlock()
 		switch {
@@ -86,13 +88,13 @@ func (g *gate) enter(ctx context.Context, mac esp32.MAC, waits func()) (waited b
 // open reports whether the device may be burned now. One that has failed before
 // can be lost only once. The caller holds mu.
 func (g *gate) open(mac esp32.MAC) bool {
-	if g.stop != nil || g.proven {
-		return g.stop == nil
+	if g.stop != nil {
+		return false
 	}
 	most := 0
 	for _, macs := range g.failed {
 		n := len(macs)
-		if macs[mac] {
+		if _, before := macs[mac]; before {
 			n--
 		}
 		most = max(most, n)
@@ -106,24 +108,31 @@ func (g *gate) settle(out Outcome) *Failure {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	defer g.change()
+	number := g.inside[out.MAC]
 	delete(g.inside, out.MAC)
 	switch {
-	case out.Verdict == record.Pass && !out.Already:
-		g.proven = true
-		clear(g.failed)
+	case out.Verdict == record.Pass:
+		g.prove(number)
 	case out.Burned && out.Failure != nil && out.Verdict != record.Station && out.Failure.Code != "E-STOPPED":
-		return g.count(out.Failure.Code, out.MAC)
+		return g.count(out.Failure.Code, out.MAC, number)
 	}
 	return nil
 }
 
-// count takes note of a device that failed after a burn. The caller holds mu.
-func (g *gate) count(code Code, mac esp32.MAC) *Failure {
-	g.proven = false
-	if g.failed[code] == nil {
-		g.failed[code] = map[esp32.MAC]bool{}
+// prove forgets failures that are older than a device that passed. A device
+// proves nothing about those that were begun after it. The caller holds mu.
+func (g *gate) prove(number int) {
+	for _, macs := range g.failed {
+		maps.DeleteFunc(macs, func(_ esp32.MAC, n int) bool { return n < number })
 	}
-	g.failed[code][mac] = true
+}
+
+// count takes note of a device that failed after a burn. The caller holds mu.
+func (g *gate) count(code Code, mac esp32.MAC, number int) *Failure {
+	if g.failed[code] == nil {
+		g.failed[code] = map[esp32.MAC]int{}
+	}
+	g.failed[code][mac] = max(number, g.failed[code][mac])
 	if len(g.failed[code]) < g.limit || g.stop != nil {
 		return nil
 	}
@@ -153,11 +162,11 @@ func (g *gate) stopped() *Failure {
 	return g.stop
 }
 
-// goOn lets devices be burned again, a few until one has passed.
+// goOn lets devices be burned again, a few at a time as ever.
 func (g *gate) goOn() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.stop, g.proven = nil, false
+	g.stop = nil
 	clear(g.failed)
 	g.change()
 }

@@ -46,7 +46,7 @@ type Line struct {
 	// until Ack.
 	NeedAck bool
 	// Alike is how many devices may fail alike after a burn before the line
-	// stops; 0 is AlikeFailures. Attended says that a person can let it GoOn.
+	// stops, and are burned at a time; 0 is AlikeFailures. Attended says that a person can let it GoOn.
 	Alike    int
 	Attended bool
 	// Past is how devices of this job ended before the program was started; a
@@ -244,8 +244,8 @@ func (l *Line) openGate(looking context.Context) {
 	}
 }
 
-// GoOn lets a line go on that was stopped because devices failed alike. Until
-// one has passed, a few devices are burned at a time.
+// GoOn lets a line go on that was stopped because devices failed alike. What
+// failed before is forgotten.
 func (l *Line) GoOn() {
 	if l.gate != nil {
 		l.gate.goOn()

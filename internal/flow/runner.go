@@ -198,7 +198,9 @@ func (v *visit) passGate(ctx context.Context, step Step) error {
 	if todo, err := plan.Diff(v.s.Fuses); err != nil || len(todo) == 0 {
 		return err
 	}
-	waited, err := v.gate.enter(ctx, v.s.ID.MAC, func() { v.emit(Event{Event: DeviceWaits, Message: "Waits until the first devices have passed."}) })
+	waited, err := v.gate.enter(ctx, v.s.ID.MAC, func() {
+		v.emit(Event{Event: DeviceWaits, Message: "Waits until a device that is being burned has its result."})
+	})
 	if err != nil {
 		return err
 	}

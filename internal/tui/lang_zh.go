@@ -57,7 +57,7 @@ var chinese = language{
 		flow.HandApp:    "请按一下 EN（复位）。",
 	},
 	doNotUnplug: "请勿拔出 DO NOT UNPLUG", holdShort: "请勿拔出", scanNow: "请扫描此设备的序列号。", ackNow: "看到了吗？请按 %[1]s。",
-	waits: "等待：先要有设备合格，才烧写这一个。",
+	waits: "等待：前面的设备烧写完后，才烧写这一个。",
 	left:  "剩余 %[1]s", step: "第 %[1]d 步，共 %[2]d 步", visit: "第 %[1]d 次", passedOf: "合格 %[1]d / %[2]d", sec: "%[1]s 秒", slot: "槽 %[1]s",
 	space: "空格", enter: "回车", esc: "Esc", arrows: "方向键",
 
