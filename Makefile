@@ -59,6 +59,21 @@ deps:
 	@test -e $(SOFTHSM) -a -x /usr/sbin/ser2net && command -v gcc >/dev/null && /usr/bin/python3 -c 'import serial' 2>/dev/null || \
 		{ $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq $(PACKAGES); }
 
+# The tokens of others that Debian has, each brought up in a folder of its own: what
+# works with which is docs/tokens.md, which UPDATE=1 writes.
+TOKENS := softhsm opencryptoki tpm nss remote
+TOKEN_PACKAGES := opencryptoki libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm swtpm-tools tpm2-tools tpm2-abrmd \
+	libtss2-tcti-tabrmd0 libtss2-tcti-swtpm0 dbus libnss3 libnss3-tools p11-kit p11-kit-modules opensc
+tokens: deps token-deps
+	$(GO) test -tags tokens -c -o bin/tokens.test ./cmd/station
+	@cd cmd/station && for t in $(TOKENS); do \
+		echo "$$t"; ../../tools/tokens/$$t.sh ../../bin/tokens.test -test.run '^TestToken$$' $(if $(UPDATE),-update-tokens) || exit 1; \
+	done
+
+token-deps:
+	@for p in $(TOKEN_PACKAGES); do dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || missing=1; done; \
+		test -z "$$missing" || { $(ASROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(ASROOT) apt-get install -y -qq --no-install-recommends $(TOKEN_PACKAGES); }
+
 lint:
 	@unformatted=$$(gofmt -l cmd internal fixtures); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet ./...

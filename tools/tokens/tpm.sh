@@ -11,6 +11,7 @@ cat >"$dir/bus.conf" <<END
 END
 dbus-daemon --config-file="$dir/bus.conf" --nofork --nopidfile >"$dir/daemon/bus.log" 2>&1 &
 echo $! >"$dir/daemon/bus.pid"
+disown # nobody tells of its end
 wait_for "$dir/daemon/bus"
 export DBUS_SESSION_BUS_ADDRESS=unix:path=$dir/daemon/bus
 daemon start <<END
