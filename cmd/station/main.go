@@ -85,6 +85,8 @@ func explain(err error) string {
 func main() { os.Exit(run()) }
 
 func run() int {
+	modules.listen(os.Args[1:])
+	defer modules.end()
 	defer messages.Flush()
 	if err := secret.NoCoreDumps(); err != nil {
 		fmt.Fprintf(stderr, "station: core dumps stay on: %v\n", err)

@@ -103,7 +103,9 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 	}
 	events := outlet.New(f, droppedEvents)
 	lost := func(err error) { fmt.Fprintf(stderr, "station: the line goes on without its log: %v\n", err) }
+	modules.to(jsonLines(plain.NewWriter(events), func(error) {}))
 	end := func() error {
+		modules.to(nil)
 		if n, _ := events.Flush(); n > 0 {
 			warning(fmt.Sprintf("log %s: nobody read it: %d events were dropped", o.log, n))
 		}

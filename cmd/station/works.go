@@ -143,7 +143,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		return err
 	}
 	w.log = log
-	w.close = append(w.close, closeLog)
+	w.close = append([]func() error{closeLog}, w.close...) // the last: what is closed before it may have something to say
 	past, err := bench.Past(w.ledger, w.file.ID, w.job)
 	if err != nil {
 		return stationFault(bench.LedgerFailure(err))

@@ -24,6 +24,7 @@ const (
 	LineHalted        = "line.halted"      // a fault of the station: no new device is started
 	LineResumed       = "line.resumed"     // and it is over
 	LineDone          = "line.done"
+	ModuleSaid        = "module.said"    // a line that the token's module wrote to standard error
 	EventsDropped     = "events.dropped" // nobody read them: so many are missing here
 )
 

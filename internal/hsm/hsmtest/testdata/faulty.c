@@ -13,6 +13,7 @@
 //	NEED 0x161 -1 208      one of C_UnwrapKey that lacks it gets that code
 //	KIND 0x10 -1 19        one for a key of this CKA_KEY_TYPE gets that code
 //	ALL 0x5 -1 0           every call returns this code
+//	SAYS 0 -1 0            every call is told on standard error
 //
 // Two threads inside at once are noted as a call of TWO.
 //
@@ -91,6 +92,8 @@ static ul judge(ul list, ul n, int unwraps) {
 static ul act(int i, const char *name, ul a, ul b, ul c, ul d, ul e, ul f, ul g, ul h) {
 	struct fault hit;
 	ul r = 0;
+	if (take("SAYS", -1, &hit))
+		fprintf(stderr, "module: %s\n", name);
 	if (take(name, -1, &hit) || take("ALL", -1, &hit)) {
 		struct timespec wait = {hit.ms / 1000, hit.ms % 1000 * 1000000};
 		nanosleep(&wait, NULL);

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"io"
+	"os"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+// stderrFile is what os.Stderr was. Without it the descriptor would be closed
+// when the runtime finds that nobody holds the file any more.
+var stderrFile os.File
+
+// divertStderr gives os.Stderr a descriptor of its own. What C code writes to
+// the one that everybody knows comes out of r until restore. A crash of this
+// program is still told on os.Stderr.
+func divertStderr() (r io.ReadCloser, restore func(), err error) {
+	own, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, in, err := os.Pipe()
+	if err != nil {
+		_ = unix.Close(own)
+		return nil, nil, err
+	}
+	defer in.Close()
+	if err := unix.Dup3(int(in.Fd()), 2, 0); err != nil {
+		_ = unix.Close(own)
+		return nil, nil, err
+	}
+	stderrFile = *os.Stderr
+	*os.Stderr = *os.NewFile(uintptr(own), "/dev/stderr")
+	_ = debug.SetCrashOutput(os.Stderr, debug.CrashOptions{})
+	return out, func() { _ = unix.Dup3(own, 2, 0) }, nil
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"station/internal/hsm/hsmtest"
+)
+
+// What a module writes to standard error is in the log and nowhere else; what
+// the station says itself stays on standard error.
+func TestWhatAModuleSays(t *testing.T) {
+	f := newFloor(t)
+	tr := f.trial(t)
+	t.Setenv("SOFTHSM2_CONF", filepath.Join(tr.dir, "hsm", "softhsm2.conf"))
+	cfg, faults := hsmtest.Faulty(t, tr.token())
+	if err := furnish(tr.dir, filepath.Join(tr.dir, "hsm"), cfg.URI.ModulePath); err != nil {
+		t.Fatal(err)
+	}
+	faults.Set("SAYS 0 -1 0")
+	tr.chip.do(t, "loader")
+	cmd := tr.program("station", append([]string{"run", "--log", "log.jsonl"}, tr.runArgs()...)...)
+	_, stderr := watchRun(t, cmd, tr.attend)
+	log, err := os.ReadFile(filepath.Join(tr.dir, "log.jsonl"))
+	if err != nil || cmd.ProcessState.ExitCode() != 0 {
+		t.Fatalf("%v, %v\n%s", err, cmd.ProcessState, stderr)
+	}
+	const said = `"event":"module.said","message":"module: C_Sign"`
+	if !strings.Contains(string(log), said) {
+		t.Errorf("the log holds no %s", said)
+	}
+	if !strings.Contains(string(log), `"message":"module: C_Initialize"`) {
+		t.Error("what was said before the log was open is not in it")
+	}
+	if strings.Contains(stderr, "module: C_Sign") {
+		t.Errorf("standard error holds it\n%s", stderr)
+	}
+}
