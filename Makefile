@@ -18,7 +18,7 @@ demo: deps build
 # detector would make too slow, and which docs/crash-matrix.md is held against.
 test: deps
 	$(GO) test -race -timeout 15m ./...
-	$(GO) test -timeout 15m -run 'TestPowerCuts|TestStops|TestWire|TestLyingChips' ./internal/bench
+	$(GO) test -timeout 15m -run 'TestPowerCuts|TestStops|TestWire|TestLyingChips' ./internal/station
 
 # Tests must not depend on luck: everything that has a socket, a terminal, a
 # process or a clock in it twenty times, then all tests five times, the last two
@@ -39,8 +39,8 @@ again:
 
 # What a device costs on the wire and in time: the tables of docs/performance.md.
 bench: deps
-	$(GO) test -run '^$$' -bench '^Benchmark(Wire|Visit)$$' -benchtime 20x ./internal/bench
-	$(GO) test -run '^$$' -bench '^BenchmarkSlots$$' -benchtime 1x ./internal/bench
+	$(GO) test -run '^$$' -bench '^Benchmark(Wire|Visit)$$' -benchtime 20x ./internal/station
+	$(GO) test -run '^$$' -bench '^BenchmarkSlots$$' -benchtime 1x ./internal/station
 
 # A client of others against the virtual chip.
 conformance: deps build conformance/node_modules
@@ -84,7 +84,7 @@ lint:
 SEED ?= 1
 DEVICES ?= 1000
 soak: deps
-	SOAK_SEED=$(SEED) SOAK_DEVICES=$(DEVICES) $(GO) test -count 1 -timeout 60m -run '^TestSoak$$' -v ./internal/bench
+	SOAK_SEED=$(SEED) SOAK_DEVICES=$(DEVICES) $(GO) test -count 1 -timeout 60m -run '^TestSoak$$' -v ./internal/station
 
 # Every fuzz target for FUZZTIME.
 FUZZTIME ?= 20s

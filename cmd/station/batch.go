@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
@@ -27,7 +27,7 @@ func batchCommand(o *options) *cobra.Command {
 }
 
 func batchOpenCommand(l *ledgerFlags) *cobra.Command {
-	var operator, job string
+	var operator, jobPath string
 	var devices int
 	cmd := &cobra.Command{
 		Use:   "open BATCH",
@@ -47,8 +47,8 @@ now; a run with others is refused.`,
 				return fmt.Errorf("batch open: %w", err)
 			}
 			e := record.Entry{Kind: record.BatchOpened, Batch: args[0], Quota: devices, Operator: operator}
-			if job != "" {
-				j, err := flow.LoadJob(job)
+			if jobPath != "" {
+				j, err := job.Load(jobPath)
 				if err != nil {
 					return err
 				}
@@ -65,7 +65,7 @@ now; a run with others is refused.`,
 		},
 	}
 	cmd.Flags().StringVar(&operator, "operator", "", "who opens it")
-	cmd.Flags().StringVar(&job, "job", "", "job `FILE`; the batch then takes devices of no other")
+	cmd.Flags().StringVar(&jobPath, "job", "", "job `FILE`; the batch then takes devices of no other")
 	cmd.Flags().IntVar(&devices, "devices", 0, "how many devices it may have; 0 is no limit")
 	_ = cmd.MarkFlagRequired("operator")
 	_ = cmd.MarkFlagRequired("devices")

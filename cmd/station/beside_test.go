@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/ledger"
 	"station/internal/record"
@@ -60,7 +60,7 @@ func (tr *trial) book(o ledger.Options) *ledger.Ledger {
 func TestCommandsBesideALine(t *testing.T) {
 	f := newFloor(t)
 	tr := f.trial(t)
-	aside := esp32.MAC{0x24, 0x0a, 0xc4, 9, 9, 9}
+	aside := chip.MAC{0x24, 0x0a, 0xc4, 9, 9, 9}
 	book := tr.book(ledger.Options{Create: true})
 	if _, err := book.AppendAll(visitEntries(aside, "b0", "QUARANTINE E-BOOT-SELFKEY")); err != nil {
 		t.Fatal(err)

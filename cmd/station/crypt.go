@@ -8,12 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flashcrypt"
 	"station/internal/hsm"
 	"station/internal/keyfile"
 	"station/internal/secret"
+	"station/internal/station"
 )
 
 // cryptFlags are those of image encrypt and image decrypt.
@@ -95,7 +95,7 @@ func (c *cryptFlags) load(ctx context.Context) (*secret.Bytes, error) {
 	req := hsm.Request{Policy: hsm.Shared, Label: uri.Object, Size: c.size}
 	if c.mac != "" {
 		req.Policy = hsm.Derived
-		if req.MAC, err = esp32.ParseMAC(c.mac); err != nil {
+		if req.MAC, err = chip.ParseMAC(c.mac); err != nil {
 			return nil, fmt.Errorf("--mac: %w", err)
 		}
 	}
@@ -106,7 +106,7 @@ func (c *cryptFlags) load(ctx context.Context) (*secret.Bytes, error) {
 	defer token.Close()
 	key, err := token.DeviceKey(ctx, req)
 	if err != nil {
-		return nil, stationFault(bench.TokenFailure(err))
+		return nil, stationFault(station.TokenFailure(err))
 	}
 	return key.Secret, nil
 }

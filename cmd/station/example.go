@@ -6,13 +6,13 @@ import (
 	"path/filepath"
 
 	"station/fixtures"
-	"station/internal/flow"
+	"station/internal/job"
 )
 
 // exampleJob unpacks the bundled example into dir and loads its job.
-func exampleJob(dir string) (*flow.Job, error) {
+func exampleJob(dir string) (*job.Job, error) {
 	if err := os.CopyFS(dir, fixtures.Example); err != nil {
 		return nil, fmt.Errorf("unpack the example: %w", err)
 	}
-	return flow.LoadJob(filepath.Join(dir, "example", "job.toml"))
+	return job.Load(filepath.Join(dir, "example", "job.toml"))
 }

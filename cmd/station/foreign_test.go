@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 )
 
@@ -47,7 +47,7 @@ func hostilePlace(t *testing.T) (dir string, files []string) {
 		t.Fatal(err)
 	}
 	for i, end := range []string{"", "RETRY E-BOOT-MARKER"} {
-		list := visitEntries(esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, byte(3 + i)}, "", end)
+		list := visitEntries(chip.MAC{0x24, 0x0a, 0xc4, 1, 2, byte(3 + i)}, "", end)
 		for k := range list {
 			e := &list[k]
 			e.Job, e.Revision, e.Operator, e.Slot, e.Message = "lamp "+hostile, hostile, "anna "+hostile, hostile, hostile

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
-	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/station"
 )
 
 func hsmCommand(o *options) *cobra.Command {
@@ -57,7 +57,7 @@ first device is sealed is in docs/keys.md.`,
 				return fmt.Errorf("hsm init: nothing to make")
 			}
 			there := false
-			err := n.making(cmd, bench.KeyMade, func(token *hsm.Token) (keys []hsm.Key, err error) {
+			err := n.making(cmd, station.KeyMade, func(token *hsm.Token) (keys []hsm.Key, err error) {
 				keys, there, err = makeKeys(cmd.Context(), token, role, hsm.PRF(prf), label, signer)
 				return keys, err
 			})
@@ -153,7 +153,7 @@ is there needs it. Exit code 3 if anything is wrong.`,
 			defer token.Close()
 			s, err := token.Status(cmd.Context(), want...)
 			if err != nil {
-				return stationFault(bench.TokenFailure(err))
+				return stationFault(station.TokenFailure(err))
 			}
 			book := t.compare(&s)
 			if asJSON {
@@ -178,7 +178,7 @@ is there needs it. Exit code 3 if anything is wrong.`,
 // wantedKeys are the keys that jobs and ledger count on.
 func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
 	for _, path := range jobs {
-		job, err := flow.LoadJob(path)
+		job, err := job.Load(path)
 		if err != nil {
 			return nil, err
 		}

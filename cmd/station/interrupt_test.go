@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/ledger"
 	"station/internal/record"
@@ -32,7 +32,7 @@ type floor struct {
 	flash    []byte
 }
 
-var floorMAC = esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
+var floorMAC = chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
 
 // newFloor seals one device without disturbance.
 func newFloor(t *testing.T, edits ...string) *floor {
@@ -75,7 +75,7 @@ type trial struct {
 	*floor
 	t    *testing.T
 	dir  string
-	chip *chip
+	chip *simChip
 }
 
 func (f *floor) trial(t *testing.T) *trial {
@@ -278,7 +278,7 @@ func (tr *trial) burned() []string {
 }
 
 // do presses a button and waits until it is done.
-func (c *chip) do(t *testing.T, button string) {
+func (c *simChip) do(t *testing.T, button string) {
 	t.Helper()
 	_, err := fmt.Fprintln(c.buttons, button)
 	answer, readErr := c.answers.ReadString('\n')

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -167,7 +167,7 @@ type watchedLoader struct {
 	m *moments
 }
 
-func (l watchedLoader) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+func (l watchedLoader) WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
 	if len(writes) == 0 {
 		return l.Loader.WriteRead(ctx, writes, addrs...)
 	}

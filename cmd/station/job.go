@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/efuse"
-	"station/internal/flow"
+	"station/internal/job"
 )
 
 func jobCommand(*options) *cobra.Command {
@@ -27,7 +27,7 @@ plan, fuse by fuse, with the digest of all of it that a person approves.`,
 		Example: `  station job check job.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := flow.LoadJob(args[0])
+			job, err := job.Load(args[0])
 			if err != nil {
 				return err
 			}
@@ -36,7 +36,7 @@ plan, fuse by fuse, with the digest of all of it that a person approves.`,
 	}
 }
 
-func printJob(out io.Writer, job *flow.Job) error {
+func printJob(out io.Writer, job *job.Job) error {
 	fmt.Fprintf(out, "%s revision %s, mode %s\n\nwritten to flash:\n", job.Name, job.Revision, job.Security.Mode)
 	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
 	for _, r := range job.Regions {

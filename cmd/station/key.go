@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/hsm"
+	"station/internal/station"
 )
 
 func keyCommand(o *options) *cobra.Command {
@@ -76,7 +76,7 @@ station's ledger.`,
 			if size != 32 && size != 24 {
 				return fmt.Errorf("key new: --size %d: a key is 32 bytes, or 24 for coding scheme 3/4", size)
 			}
-			return n.making(cmd, bench.KeyMade, oneKey(func(token *hsm.Token) (hsm.Key, error) {
+			return n.making(cmd, station.KeyMade, oneKey(func(token *hsm.Token) (hsm.Key, error) {
 				return token.NewShared(cmd.Context(), label, size)
 			}))
 		},
@@ -117,7 +117,7 @@ every station that needs the key has it.`,
 				return err
 			}
 			defer secret.Destroy()
-			err = n.making(cmd, bench.KeyBrought, oneKey(func(token *hsm.Token) (hsm.Key, error) {
+			err = n.making(cmd, station.KeyBrought, oneKey(func(token *hsm.Token) (hsm.Key, error) {
 				return token.Import(cmd.Context(), label, secret)
 			}))
 			if err != nil {

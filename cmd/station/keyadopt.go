@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/hsm"
+	"station/internal/station"
 )
 
 func keyAdoptCommand(t *tokenFlags) *cobra.Command {
@@ -32,7 +32,7 @@ stations, or in a token that never says so.`,
 			default:
 				return fmt.Errorf("key adopt: --role %q is not known; write %s, %s, %s or %s", role, hsm.Master, hsm.KEK, hsm.SharedKey, hsm.Signer)
 			}
-			return n.making(cmd, bench.KeyFound, oneKey(func(token *hsm.Token) (hsm.Key, error) {
+			return n.making(cmd, station.KeyFound, oneKey(func(token *hsm.Token) (hsm.Key, error) {
 				return token.Adopt(cmd.Context(), args[0], hsm.Role(role))
 			}))
 		},

@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/station"
 )
 
 // noteFlags are those of commands that note in the station's ledger what they
@@ -28,8 +28,8 @@ func (n *noteFlags) add(cmd *cobra.Command) {
 
 // place is the station file, or nil where --hsm makes it needless and there is
 // none.
-func (t *tokenFlags) place() (*flow.StationFile, error) {
-	file, err := flow.LoadStation(t.station)
+func (t *tokenFlags) place() (*station.File, error) {
+	file, err := station.LoadFile(t.station)
 	if t.uri != "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -53,7 +53,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 	var notes []record.Entry
 	var labels []string
 	for _, k := range keys {
-		notes, labels = append(notes, bench.KeyNote(token.Info(), k, how)), append(labels, k.Label)
+		notes, labels = append(notes, station.KeyNote(token.Info(), k, how)), append(labels, k.Label)
 	}
 	noted := n.note(file, notes)
 	for i, k := range keys {
@@ -77,7 +77,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 }
 
 // ready opens the token, of which the ledger takes notes.
-func (n *noteFlags) ready(file *flow.StationFile) (*hsm.Token, error) {
+func (n *noteFlags) ready(file *station.File) (*hsm.Token, error) {
 	token, err := n.open()
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func unnoted(err error, labels []string) error {
 // ready makes sure that the ledger takes notes of this token's keys, and makes
 // it where there is none, as a run does. That a line has it open, beside is
 // true, is no fault.
-func ready(file *flow.StationFile, token hsm.Info) (beside bool, err error) {
+func ready(file *station.File, token hsm.Info) (beside bool, err error) {
 	if file == nil {
 		return false, nil
 	}
@@ -124,7 +124,7 @@ func ready(file *flow.StationFile, token hsm.Info) (beside bool, err error) {
 	case errors.Is(err, record.ErrMixed):
 		return false, otherKind(file.Ledger, token)
 	}
-	return false, stationFault(bench.LedgerFailure(err))
+	return false, stationFault(station.LedgerFailure(err))
 }
 
 // otherKind is the error that one of ledger and token is real, the other not.
@@ -136,7 +136,7 @@ func otherKind(path string, token hsm.Info) error {
 }
 
 // note appends the entries to the station's ledger.
-func (n *noteFlags) note(file *flow.StationFile, notes []record.Entry) error {
+func (n *noteFlags) note(file *station.File, notes []record.Entry) error {
 	if file == nil || len(notes) == 0 {
 		return nil
 	}
@@ -182,7 +182,7 @@ func keysNoted(path string, token hsm.Info) ([]hsm.Noted, error) {
 	if book.Simulated() != token.Throwaway() {
 		return nil, otherKind(path, token)
 	}
-	return bench.KeysNoted(book, token.Serial)
+	return station.KeysNoted(book, token.Serial)
 }
 
 func keyNoteCommand(t *tokenFlags) *cobra.Command {
@@ -205,7 +205,7 @@ or program. The key itself is never touched.`,
 }
 
 func (n *noteFlags) run(cmd *cobra.Command, labels []string) error {
-	file, err := flow.LoadStation(n.station)
+	file, err := station.LoadFile(n.station)
 	if err != nil {
 		return err
 	}
@@ -216,15 +216,15 @@ func (n *noteFlags) run(cmd *cobra.Command, labels []string) error {
 	defer token.Close()
 	keys, err := token.Keys(cmd.Context())
 	if err != nil {
-		return stationFault(bench.TokenFailure(err))
+		return stationFault(station.TokenFailure(err))
 	}
 	noted, err := keysNoted(file.Ledger, token.Info())
 	if err != nil {
-		return stationFault(bench.LedgerFailure(err))
+		return stationFault(station.LedgerFailure(err))
 	}
 	var notes []record.Entry
 	for _, label := range labels {
-		e, missing, err := bench.MissingNote(token.Info(), keys, noted, label)
+		e, missing, err := station.MissingNote(token.Info(), keys, noted, label)
 		if err != nil {
 			return fmt.Errorf("key note: %w", err)
 		}

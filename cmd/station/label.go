@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/plain"
@@ -37,7 +37,7 @@ A line prints by itself where the station file has a [label] table.`,
 		Args:        cobra.ExactArgs(1),
 		Annotations: map[string]string{toDevice: "yes"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := esp32.ParseMAC(args[0])
+			mac, err := chip.ParseMAC(args[0])
 			if err != nil {
 				return err
 			}

@@ -10,28 +10,27 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/bench"
-	"station/internal/esp32"
-	"station/internal/flow"
+	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	qa "station/internal/report"
+	"station/internal/station"
 )
 
 // printer is where the labels of a line go by themselves.
-type printer struct{ flow.LabelFile }
+type printer struct{ station.LabelFile }
 
 // printTime is within how much time a printer that can tell must take a label.
 const printTime = 10 * time.Second
 
 // labels are those of the devices that pass; nil where the station file wants
 // none.
-func (w *works) labels() *bench.Labels {
+func (w *works) labels() *station.Labels {
 	p := printer{w.file.Label}
 	if p.Printer == "" {
 		return nil
 	}
-	return &bench.Labels{Print: func(mac esp32.MAC) error { return p.print(w.ledger, w.operator, mac) }}
+	return &station.Labels{Print: func(mac chip.MAC) error { return p.print(w.ledger, w.operator, mac) }}
 }
 
 // check finds before the first device what can be found then.
@@ -51,7 +50,7 @@ func (p printer) check() error {
 
 // print prints the label of a device that has none. Where the printer is not
 // there nothing is recorded: the device still has none.
-func (p printer) print(book *ledger.Ledger, operator string, mac esp32.MAC) error {
+func (p printer) print(book *ledger.Ledger, operator string, mac chip.MAC) error {
 	label, err := qa.LabelOf(book, mac)
 	if err != nil || label.Printed() {
 		return err
@@ -78,7 +77,7 @@ func (p printer) print(book *ledger.Ledger, operator string, mac esp32.MAC) erro
 }
 
 // open opens the printer for one label.
-func (p printer) open(mac esp32.MAC) (io.WriteCloser, error) {
+func (p printer) open(mac chip.MAC) (io.WriteCloser, error) {
 	if info, err := os.Stat(p.Printer); err == nil && info.IsDir() {
 		name := strings.ToUpper(strings.ReplaceAll(mac.String(), ":", ""))
 		return wholeFile(filepath.Join(p.Printer, name+"."+string(p.Format))), nil

@@ -9,10 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/station"
 )
 
 // printTo gives the trial's station a printer.
@@ -138,9 +139,9 @@ func TestPrinters(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer book.Close()
-	var macs []esp32.MAC
+	var macs []chip.MAC
 	for n := range byte(4) {
-		mac := esp32.MAC{0x24, 0x0a, 0xc4, 0, 0, n}
+		mac := chip.MAC{0x24, 0x0a, 0xc4, 0, 0, n}
 		list := visitEntries(mac, "b1", "")
 		for i := range list {
 			list[i].Simulated = true
@@ -154,8 +155,8 @@ func TestPrinters(t *testing.T) {
 	if err := os.WriteFile(roll, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	to := func(place string, format flow.LabelFormat) printer {
-		return printer{flow.LabelFile{Printer: place, Format: format}}
+	to := func(place string, format station.LabelFormat) printer {
+		return printer{station.LabelFile{Printer: place, Format: format}}
 	}
 	for i, p := range []printer{to(roll, "zpl"), to(roll, "zpl"), to(folder, "png"), to("/dev/null", "zpl")} {
 		for range 2 { // the second time it has one
@@ -179,7 +180,7 @@ func TestPrinters(t *testing.T) {
 	if err := to(roll, "png").check(); err == nil || !strings.Contains(err.Error(), "pictures need a folder") {
 		t.Errorf("pictures one after the other: got %v", err)
 	}
-	if err := to(roll, "zpl").print(book, "anna", esp32.MAC{9}); err == nil {
+	if err := to(roll, "zpl").print(book, "anna", chip.MAC{9}); err == nil {
 		t.Error("a device that is not sealed got a label")
 	}
 }

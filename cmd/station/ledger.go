@@ -13,12 +13,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
-	"station/internal/esp32"
-	"station/internal/flow"
+	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/station"
 )
 
 func ledgerCommand(o *options) *cobra.Command {
@@ -37,8 +36,8 @@ type ledgerFlags struct {
 
 // file is the ledger of --ledger or of the station file, and that file's ID,
 // if there is one.
-func (l *ledgerFlags) file() (path, station string, err error) {
-	file, err := flow.LoadStation(l.station)
+func (l *ledgerFlags) file() (path, id string, err error) {
+	file, err := station.LoadFile(l.station)
 	switch {
 	case err == nil:
 		return cmp.Or(l.path, file.Ledger), file.ID, nil
@@ -51,17 +50,17 @@ func (l *ledgerFlags) file() (path, station string, err error) {
 // with opens the ledger, lets f use it and closes it. What f appends carries
 // the ID of the station file, if there is one.
 func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error {
-	path, station, err := l.file()
+	path, id, err := l.file()
 	if err != nil {
 		return err
 	}
-	o.Station = station
+	o.Station = id
 	book, err := ledger.Open(path, o)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stationFault(fmt.Errorf("there is no ledger %s yet; \"station hsm init\" or the first \"station run\" makes it", path))
 	}
 	if err != nil && !o.ReadOnly {
-		err = bench.LedgerFailure(err)
+		err = station.LedgerFailure(err)
 	}
 	if err != nil {
 		return stationFault(err)
@@ -112,7 +111,7 @@ func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
 		Example: `  station ledger show 24:0a:c4:01:02:03`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := esp32.ParseMAC(args[0])
+			mac, err := chip.ParseMAC(args[0])
 			if err != nil {
 				return err
 			}
@@ -218,7 +217,7 @@ it and why stays in the ledger. The chip is judged anew when it is put back.`,
 		Example: `  station ledger release 24:0a:c4:01:02:03 --operator anna --reason "wrong job file"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := esp32.ParseMAC(args[0])
+			mac, err := chip.ParseMAC(args[0])
 			if err != nil {
 				return err
 			}

@@ -10,11 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/flow"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/station"
 )
 
 // mendFlags are those of ledger recover.
@@ -45,7 +45,7 @@ in any other way is left alone: restore a backup (docs/recovery.md).`,
 }
 
 func (m *mendFlags) run(out io.Writer) error {
-	path, station, err := m.file()
+	path, id, err := m.file()
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (m *mendFlags) run(out io.Writer) error {
 	if err != nil {
 		return stationFault(err)
 	}
-	if err := m.mend(path, station, kept, last.Simulated); err != nil {
+	if err := m.mend(path, id, kept, last.Simulated); err != nil {
 		return err
 	}
 	for f := range ledger.Check(path, nil) {
@@ -112,7 +112,7 @@ func onlyFault(out io.Writer, path string, simulated bool) (ledger.Fault, error)
 		return ledger.Fault{}, errors.Join(book.Close(),
 			fmt.Errorf("ledger recover: both headers of %s are whole, and the station opens it: there is nothing to mend; if \"station ledger verify\" finds faults, restore a backup", path))
 	case !errors.Is(err, ledger.ErrCorrupt):
-		return ledger.Fault{}, stationFault(bench.LedgerFailure(err))
+		return ledger.Fault{}, stationFault(station.LedgerFailure(err))
 	}
 	var faults []ledger.Fault
 	for f := range ledger.Check(path, nil) {
@@ -161,20 +161,20 @@ func keepDamaged(path string, now time.Time) (kept string, err error) {
 }
 
 // mend opens the ledger with what is left of it, and notes who decided it.
-func (m *mendFlags) mend(path, station, kept string, simulated bool) error {
-	book, err := ledger.Open(path, ledger.Options{Recover: true, Simulated: simulated, Station: station, Software: version()})
+func (m *mendFlags) mend(path, id, kept string, simulated bool) error {
+	book, err := ledger.Open(path, ledger.Options{Recover: true, Simulated: simulated, Station: id, Software: version()})
 	switch {
 	case errors.Is(err, ledger.ErrLocked): // nothing was done: the copy is of no use
-		return errors.Join(stationFault(bench.LedgerFailure(err)), os.Remove(kept))
+		return errors.Join(stationFault(station.LedgerFailure(err)), os.Remove(kept))
 	case errors.Is(err, ledger.ErrCorrupt):
 		return beyondMending(fmt.Errorf("%w; the file as it was is %s too", err, kept))
 	case err != nil:
-		return stationFault(bench.LedgerFailure(fmt.Errorf("%w; the file as it was is %s", err, kept)))
+		return stationFault(station.LedgerFailure(fmt.Errorf("%w; the file as it was is %s", err, kept)))
 	}
 	_, err = book.Append(record.Entry{Kind: record.Recovered, Operator: m.operator, Simulated: simulated,
 		Message: fmt.Sprintf("%s; the file as it was: %s", m.reason, filepath.Base(kept))})
 	if err = errors.Join(err, book.Close()); err != nil {
-		return stationFault(bench.LedgerFailure(err))
+		return stationFault(station.LedgerFailure(err))
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"station/internal/bench/matrixtest"
+	"station/internal/station/matrixtest"
 )
 
 // matrix counts what became of interrupted stations, by what happened to them.

@@ -9,10 +9,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"station/internal/bench"
-	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/keyfile"
+	"station/internal/station"
 )
 
 // output is the file that a command writes.
@@ -122,7 +121,7 @@ func protectToken(uri hsm.URI) {
 // there or has faults is for those to report that need it.
 func (o *options) protectStation() {
 	keyfile.Protect("station file", o.station)
-	file, err := flow.LoadStation(o.station)
+	file, err := station.LoadFile(o.station)
 	if err != nil {
 		return
 	}
@@ -134,7 +133,7 @@ func (o *options) protectStation() {
 
 func protectLedger(path string) {
 	keyfile.Protect("ledger", path)
-	for _, side := range bench.SideFiles(path) {
+	for _, side := range station.SideFiles(path) {
 		keyfile.Protect("ledger's side file", side)
 	}
 }

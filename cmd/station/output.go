@@ -11,11 +11,11 @@ import (
 	"syscall"
 	"time"
 
-	"station/internal/bench"
 	"station/internal/flow"
 	"station/internal/keyfile"
 	"station/internal/outlet"
 	"station/internal/plain"
+	"station/internal/station"
 )
 
 // What commands say. Text that somebody else wrote is harmless behind these,
@@ -46,7 +46,7 @@ func jsonLines(w io.Writer, lost func(error)) func(flow.Event) {
 
 // headless runs the line with its events as JSON lines on out; labels may be
 // nil. A line that nobody hears of any more is stopped in good order.
-func headless(ctx context.Context, line *flow.Line, out io.Writer, labels *bench.Labels, log func(flow.Event)) error {
+func headless(ctx context.Context, line *flow.Line, out io.Writer, labels *station.Labels, log func(flow.Event)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var lost error
@@ -85,7 +85,7 @@ func tee(sinks ...func(flow.Event)) func(flow.Event) {
 }
 
 // labelled is emit with the labels that a line prints by itself, if it does.
-func labelled(labels *bench.Labels, emit func(flow.Event)) func(flow.Event) {
+func labelled(labels *station.Labels, emit func(flow.Event)) func(flow.Event) {
 	if labels == nil {
 		return emit
 	}

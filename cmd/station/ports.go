@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/flow"
 	"station/internal/port"
+	"station/internal/station"
 )
 
 func portsCommand(o *options) *cobra.Command {
@@ -33,8 +33,8 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 			if err != nil {
 				return stationFault(err)
 			}
-			var slots []flow.SlotFile
-			switch file, err := flow.LoadStation(o.station); {
+			var slots []station.SlotFile
+			switch file, err := station.LoadFile(o.station); {
 			case err == nil:
 				slots = file.Slots
 			case !errors.Is(err, fs.ErrNotExist):
@@ -49,7 +49,7 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 }
 
 // printPorts shows the ports that are there, then the slots whose are not.
-func printPorts(out io.Writer, list []port.Info, slots []flow.SlotFile) error {
+func printPorts(out io.Writer, list []port.Info, slots []station.SlotFile) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SLOT\tPORT\tUSB SOCKET\tADAPTER\tSERIAL\tLIMITS")
 	found := map[string]bool{}

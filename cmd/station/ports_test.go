@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/flow"
 	"station/internal/port"
+	"station/internal/station"
 )
 
 func TestPrintPorts(t *testing.T) {
@@ -16,7 +16,7 @@ func TestPrintPorts(t *testing.T) {
 		{Name: "/dev/ttyACM0", VID: "FEED", PID: "0001", Product: "Fixture", Path: "1-5:1.0", Driver: "cdc_acm"},
 		{Name: "/dev/ttyS0", Driver: "serial"},
 	}
-	slots := []flow.SlotFile{
+	slots := []station.SlotFile{
 		{Name: "left", Port: "usb:1-2.3:1.0"}, {Name: "right", Port: "usb:1-2.9:1.0"}, {Name: "far", Port: "rfc2217://bench:4000"},
 		{Name: "mid", Port: "/dev/ttyUSB1"}, {Name: "loose", Port: "usb:1-5"},
 	}

@@ -11,11 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/efuse"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/port"
+	"station/internal/station"
 )
 
 func probeCommand(o *options) *cobra.Command {
@@ -48,15 +49,15 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	ctx, stop := unbroken(ctx)
 	defer stop()
 	var r flow.Runner
-	reset := flow.Reset("")
+	reset := job.Reset("")
 	if jobPath != "" {
-		job, err := flow.LoadJob(jobPath)
+		job, err := job.Load(jobPath)
 		if err != nil {
 			return err
 		}
 		r.Job, reset = job, job.Device.Reset
 	}
-	file, err := flow.LoadStation(o.station)
+	file, err := station.LoadFile(o.station)
 	switch {
 	case err == nil:
 		if file.Device.Reset != "" {
@@ -74,7 +75,7 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	place := bench.Place{Name: "1", Port: portName, Reset: reset, Once: true, Warn: warning}
+	place := station.Place{Name: "1", Port: portName, Reset: reset, Once: true, Warn: warning}
 	loader, err := place.Slot().Next(ctx, func() {})
 	if err != nil {
 		return lineFailure(flow.PortFailure(err))
@@ -92,7 +93,7 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 func printReport(w io.Writer, r flow.Report) {
 	id := r.ID
 	fmt.Fprintf(w, "MAC           %s\nchip          %s %s, crystal %d MHz\nflash         %#06x, %s\ncoding scheme %s\n",
-		id.MAC, id.Package, id.Revision, id.Crystal, id.FlashID, flow.Size(id.FlashSize), id.Coding)
+		id.MAC, id.Package, id.Revision, id.Crystal, id.FlashID, job.Size(id.FlashSize), id.Coding)
 	fmt.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
 	if r.Known {
 		verdict, code := r.Device.State()

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	qa "station/internal/report"
@@ -104,7 +104,7 @@ func prove(b *ledger.Ledger, args []string, since string) (data []byte, newer in
 		data, err = p.File()
 		return data, 0, err
 	}
-	mac, err := esp32.ParseMAC(args[0])
+	mac, err := chip.ParseMAC(args[0])
 	if err != nil {
 		return nil, 0, err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -27,7 +27,7 @@ func recordLedger(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[2])
 	ts.Check(err)
 	for i := range n {
-		mac := esp32.MAC{0x24, 0x0a, 0xc4, 0, byte(size), byte(i + 1)}
+		mac := chip.MAC{0x24, 0x0a, 0xc4, 0, byte(size), byte(i + 1)}
 		list := visitEntries(mac, args[1], strings.Join(args[3:], " "))
 		for k := range list {
 			list[k].Simulated = simulated
@@ -38,12 +38,12 @@ func recordLedger(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // visitEntries are the entries of one visit.
-func visitEntries(mac esp32.MAC, batch, end string) []record.Entry {
+func visitEntries(mac chip.MAC, batch, end string) []record.Entry {
 	blank := &record.Fuses{Block0: strings.Fields("00000000 c4010203 0038240a 0000a200 00000136 00000000 00000004"), Block1: "empty", Block2: "empty"}
 	locked := &record.Fuses{Block0: strings.Fields("07f10088 c4010203 0038240a 0000a200 00000136 f0000000 000003c4"), Block1: "hidden", Block2: "empty"}
 	id := fmt.Sprintf("derived:station-master:%x%02x%02x", mac[:], mac[4], mac[5])
 	list := []record.Entry{
-		{Kind: record.DeviceSeen, Step: "connect", Fuses: blank, Identity: &esp32.Identity{MAC: mac, Revision: 300}},
+		{Kind: record.DeviceSeen, Step: "connect", Fuses: blank, Identity: &chip.Identity{MAC: mac, Revision: 300}},
 		{Kind: record.NumberTaken, Step: "key", Undeclared: true},
 		{Kind: record.KeyAssigned, Step: "key", KeyID: id, Policy: "derived", Wrapped: []byte("wrapped"), Escrow: []byte("escrow")},
 		{Kind: record.FlashVerified, Step: "flash", KeyID: id, Images: []record.Image{{Name: "app", Address: 0x10000, Size: 16, Encrypted: true,

@@ -14,15 +14,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flashcrypt"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/job"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/secret"
+	"station/internal/station"
 )
 
 // recoverFlags are those of key recover.
@@ -55,7 +56,7 @@ Who did it and why is an entry of the ledger before the key leaves the token.`,
   station key recover 24:0a:c4:01:02:03 --operator eve --reason "token lost" --officer officer-private.pem --job job.toml --out images`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := esp32.ParseMAC(args[0])
+			mac, err := chip.ParseMAC(args[0])
 			if err != nil {
 				return err
 			}
@@ -87,7 +88,7 @@ type sealedKey struct {
 	config  uint8 // FLASH_CRYPT_CONFIG of the device
 }
 
-func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac esp32.MAC) error {
+func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) error {
 	use, what, err := r.use(person)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac esp32.MAC)
 }
 
 // findKey gathers what the ledger says of a device's key.
-func findKey(b *ledger.Ledger, mac esp32.MAC) (k sealedKey, err error) {
+func findKey(b *ledger.Ledger, mac chip.MAC) (k sealedKey, err error) {
 	list, err := b.History(mac)
 	if err != nil {
 		return k, stationFault(err)
@@ -150,7 +151,7 @@ func findKey(b *ledger.Ledger, mac esp32.MAC) (k sealedKey, err error) {
 }
 
 // source is where the key comes from: the token, or its escrow.
-func (r *recoverFlags) source(ctx context.Context) (open func(esp32.MAC, sealedKey) (*secret.Bytes, error), done func(), err error) {
+func (r *recoverFlags) source(ctx context.Context) (open func(chip.MAC, sealedKey) (*secret.Bytes, error), done func(), err error) {
 	if r.officer != "" {
 		private, err := privatePEM(r.officer)
 		if err != nil {
@@ -160,7 +161,7 @@ func (r *recoverFlags) source(ctx context.Context) (open func(esp32.MAC, sealedK
 		if !ok {
 			return nil, nil, fmt.Errorf("--officer %s: want an RSA key", r.officer)
 		}
-		return func(mac esp32.MAC, k sealedKey) (*secret.Bytes, error) {
+		return func(mac chip.MAC, k sealedKey) (*secret.Bytes, error) {
 			if k.escrow == nil {
 				return nil, fmt.Errorf("key recover: the key of %s has no escrow", mac)
 			}
@@ -171,17 +172,17 @@ func (r *recoverFlags) source(ctx context.Context) (open func(esp32.MAC, sealedK
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(mac esp32.MAC, k sealedKey) (*secret.Bytes, error) { return fromToken(ctx, token, mac, k) }, func() { token.Close() }, nil
+	return func(mac chip.MAC, k sealedKey) (*secret.Bytes, error) { return fromToken(ctx, token, mac, k) }, func() { token.Close() }, nil
 }
 
-func fromToken(ctx context.Context, token *hsm.Token, mac esp32.MAC, k sealedKey) (*secret.Bytes, error) {
+func fromToken(ctx context.Context, token *hsm.Token, mac chip.MAC, k sealedKey) (*secret.Bytes, error) {
 	id, err := hsm.ParseKeyID(k.id)
 	if err != nil {
 		return nil, err
 	}
 	got, err := token.DeviceKey(ctx, hsm.Request{MAC: mac, Size: k.size, Policy: id.Policy, Label: id.Label, Wrapped: k.wrapped})
 	if err != nil {
-		return nil, stationFault(bench.TokenFailure(err))
+		return nil, stationFault(station.TokenFailure(err))
 	}
 	if got.ID != k.id {
 		got.Secret.Destroy()
@@ -211,7 +212,7 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 			return r.dest.bytes(blob)
 		}, "wrap", nil
 	}
-	job, err := flow.LoadJob(r.job)
+	job, err := job.Load(r.job)
 	if err != nil {
 		return nil, "", err
 	}
@@ -229,7 +230,7 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 
 // writeImages writes every region of the job as the device's flash must hold
 // it, and flash_args, which names them as ESP-IDF's tools take them.
-func writeImages(dir string, job *flow.Job, config uint8, key *secret.Bytes) error {
+func writeImages(dir string, job *job.Job, config uint8, key *secret.Bytes) error {
 	cipher, err := flashcrypt.New(key, config)
 	if err != nil {
 		return err

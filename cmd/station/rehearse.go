@@ -9,12 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/outlet"
 	"station/internal/plain"
+	"station/internal/station"
 )
 
 // rehearseFlags are those of station rehearse and station demo.
@@ -41,7 +42,7 @@ what is recorded is marked as simulated.`,
 		Example: `  station rehearse --job job.toml --slots 4 --count 20`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			job, err := flow.LoadJob(r.job)
+			job, err := job.Load(r.job)
 			if err != nil {
 				return err
 			}
@@ -92,7 +93,7 @@ func demoCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
+func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 	if len(r.ports) > 0 {
 		r.slots = len(r.ports)
 	}
@@ -113,7 +114,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 		}
 		path = filepath.Join(r.keep, "ledger.db")
 	}
-	v, err := bench.OpenRehearsal(ctx, job, filepath.Join(dir, "token"), path)
+	v, err := station.OpenRehearsal(ctx, job, filepath.Join(dir, "token"), path)
 	if err != nil {
 		return stationFault(err)
 	}
@@ -124,12 +125,12 @@ func (r *rehearseFlags) run(ctx context.Context, job *flow.Job) error {
 	}
 	defer closeLog()
 	screen := !r.headless && isTerminal(os.Stdout) && isTerminal(os.Stdin)
-	fixture := &bench.Virtual{Slots: r.slots, Count: r.count, Pace: screen && !r.fast, Model: bench.ChipFor(job)}
+	fixture := &station.Virtual{Slots: r.slots, Count: r.count, Pace: screen && !r.fast, Model: station.ChipFor(job)}
 	if screen {
 		fixture.Swap = swapTime
 	}
 	if r.teach && screen {
-		fixture.Chip = bench.Instructive
+		fixture.Chip = station.Instructive
 	}
 	line, err := v.Line(job, fixture, version())
 	if err != nil {
@@ -165,7 +166,7 @@ const notRun = "a virtual device does not run the firmware: it says the job's ma
 const swapTime = 3 * time.Second
 
 // screen shows the rehearsal on the operator's screen.
-func (r *rehearseFlags) screen(ctx context.Context, v *bench.Rehearsal, line *flow.Line, log func(flow.Event)) error {
+func (r *rehearseFlags) screen(ctx context.Context, v *station.Rehearsal, line *flow.Line, log func(flow.Event)) error {
 	s := &lineScreen{line: func() *flow.Line { return line }}
 	cfg := s.config(r.language, line.Job)
 	cfg.Simulation = true

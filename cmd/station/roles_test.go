@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -129,7 +129,7 @@ func TestRoles(t *testing.T) {
 // setAside records a device that is in quarantine.
 func (w *workplace) setAside(mac string) {
 	w.t.Helper()
-	m, err := esp32.ParseMAC(mac)
+	m, err := chip.ParseMAC(mac)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -9,9 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/port"
+	"station/internal/station"
 )
 
 // runFlags are those of station run.
@@ -99,7 +100,7 @@ func (r *runFlags) run(ctx context.Context) error {
 }
 
 // places are the ports of the flags, or the station file's slots.
-func (r *runFlags) places(job *flow.Job, file *flow.StationFile) ([]flow.Slot, error) {
+func (r *runFlags) places(job *job.Job, file *station.File) ([]flow.Slot, error) {
 	reset := job.Device.Reset
 	if file.Device.Reset != "" {
 		reset = file.Device.Reset
@@ -113,7 +114,7 @@ func (r *runFlags) places(job *flow.Job, file *flow.StationFile) ([]flow.Slot, e
 				return nil, fmt.Errorf("run: port %s is given twice", p)
 			}
 			seen[p] = true
-			places = append(places, flow.SlotFile{Name: file.SlotName(p, i), Port: p})
+			places = append(places, station.SlotFile{Name: file.SlotName(p, i), Port: p})
 		}
 	}
 	if len(places) == 0 {
@@ -124,7 +125,7 @@ func (r *runFlags) places(job *flow.Job, file *flow.StationFile) ([]flow.Slot, e
 		if err := port.Check(p.Port); err != nil {
 			return nil, fmt.Errorf("run: slot %s: %w", p.Name, err)
 		}
-		place := bench.Place{Name: p.Name, Port: p.Port, Reset: reset, Once: r.once}
+		place := station.Place{Name: p.Name, Port: p.Port, Reset: reset, Once: r.once}
 		if !r.hasScreen() {
 			place.Warn = warning
 		}

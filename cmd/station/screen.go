@@ -10,12 +10,14 @@ import (
 	"sync"
 	"time"
 
-	"station/internal/bench"
-	"station/internal/esp32"
+	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/secret"
+	"station/internal/station"
 	"station/internal/tui"
 )
 
@@ -100,17 +102,17 @@ func (w *works) plan() (tui.Plan, error) {
 // watch lets the screen look into the ledger and at what the line depends on.
 // Both may be opened only after the PIN was typed.
 func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
-	cfg.Today = func() (flow.Day, error) {
+	cfg.Today = func() (board.Day, error) {
 		_, book := opened()
-		return bench.Day(book, time.Now())
+		return station.Day(book, time.Now())
 	}
-	cfg.History = func(query string) ([]flow.Visit, error) {
+	cfg.History = func(query string) ([]board.Visit, error) {
 		_, book := opened()
-		return bench.Visits(book, time.Now(), query)
+		return station.Visits(book, time.Now(), query)
 	}
-	cfg.Detail = func(mac esp32.MAC) (tui.Detail, error) {
+	cfg.Detail = func(mac chip.MAC) (tui.Detail, error) {
 		_, book := opened()
-		lines, fuses, err := bench.History(book, mac)
+		lines, fuses, err := station.History(book, mac)
 		d := tui.Detail{Entries: lines}
 		for _, f := range fuses {
 			d.Fuses = append(d.Fuses, tui.FuseRow(f))
@@ -118,7 +120,7 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 		return d, err
 	}
 	cfg.Health = func() tui.Health {
-		h := bench.Look(opened())
+		h := station.Look(opened())
 		return tui.Health{HSM: tui.Part(h.Token), Ledger: tui.Part(h.Ledger), Disk: tui.Part(h.Disk), Head: h.Head}
 	}
 }
@@ -127,7 +129,7 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 // details: the ledger has only its digest.
 type consoles struct {
 	mu   sync.Mutex
-	last map[esp32.MAC]string
+	last map[chip.MAC]string
 }
 
 func (c *consoles) keep(e flow.Event) {
@@ -137,12 +139,12 @@ func (c *consoles) keep(e flow.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == nil {
-		c.last = map[esp32.MAC]string{}
+		c.last = map[chip.MAC]string{}
 	}
 	c.last[e.MAC] = e.Console
 }
 
-func (c *consoles) of(mac esp32.MAC) string {
+func (c *consoles) of(mac chip.MAC) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.last[mac]
@@ -152,7 +154,7 @@ func (c *consoles) of(mac esp32.MAC) string {
 type lineScreen struct {
 	line    func() *flow.Line
 	prepare func() error
-	labels  func() *bench.Labels // nil: this line prints none
+	labels  func() *station.Labels // nil: this line prints none
 	done    chan flow.Counts
 	screen  *tui.Screen
 
@@ -160,7 +162,7 @@ type lineScreen struct {
 }
 
 // config is what every line offers its screen.
-func (s *lineScreen) config(language string, job *flow.Job) tui.Config {
+func (s *lineScreen) config(language string, job *job.Job) tui.Config {
 	cfg := tui.Config{
 		Language: language, ASCII: tui.PlainASCII(os.Getenv, runtime.GOOS == "windows"), NoColor: tui.WithoutColor(os.Getenv),
 		Pause: func(on bool) { s.line().Pause(on) },
@@ -206,7 +208,7 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 		return nil
 	}
 	if detail := cfg.Detail; detail != nil {
-		cfg.Detail = func(mac esp32.MAC) (tui.Detail, error) {
+		cfg.Detail = func(mac chip.MAC) (tui.Detail, error) {
 			d, err := detail(mac)
 			d.Boot = s.consoles.of(mac)
 			return d, err

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/tui/ttytest"
 )
 
@@ -69,7 +69,7 @@ func TestShiftOnATerminal(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	job, err := flow.LoadJob(path)
+	job, err := job.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func (w *workplace) run(code int, args ...string) (stdout, stderr string) {
 }
 
 // chip is a running station sim with one chip.
-type chip struct {
+type simChip struct {
 	address string
 	buttons io.Writer
 	answers *bufio.Reader
@@ -108,12 +108,12 @@ type chip struct {
 }
 
 // sim starts station sim and waits for its address.
-func (w *workplace) sim(args ...string) *chip {
+func (w *workplace) sim(args ...string) *simChip {
 	w.t.Helper()
 	return startSim(w.t, w.command(append([]string{"sim", "--listen", "socket://127.0.0.1:0"}, args...)...))
 }
 
-func startSim(t *testing.T, cmd *exec.Cmd) *chip {
+func startSim(t *testing.T, cmd *exec.Cmd) *simChip {
 	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -132,7 +132,7 @@ func startSim(t *testing.T, cmd *exec.Cmd) *chip {
 		t.Fatal(err)
 	}
 	stopped := false
-	c := &chip{address: strings.TrimSpace(address), buttons: in, answers: lines}
+	c := &simChip{address: strings.TrimSpace(address), buttons: in, answers: lines}
 	c.stop = func() {
 		if stopped {
 			return
@@ -184,7 +184,7 @@ func (w *workplace) seal(code int, press func(flow.Event), args ...string) []flo
 
 // press is the person who resets a chip without lines: into its loader when
 // the station wants to connect, into its firmware when it is to start.
-func (c *chip) press(e flow.Event) {
+func (c *simChip) press(e flow.Event) {
 	button := map[string]string{"connect": "loader", "boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
 	if e.Event == flow.StepStarted && button != "" {
 		time.AfterFunc(50*time.Millisecond, func() { fmt.Fprintln(c.buttons, button) })

@@ -9,12 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
 	"station/internal/hsm"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/record"
 	qa "station/internal/report"
+	"station/internal/station"
 )
 
 // signerFlags name the token's signing key.
@@ -41,7 +41,7 @@ func (s *signerFlags) open(ctx context.Context) (*hsm.Token, crypto.Signer, erro
 	key, err := token.Signer(ctx, s.label)
 	if err != nil {
 		token.Close()
-		return nil, nil, stationFault(bench.TokenFailure(err))
+		return nil, nil, stationFault(station.TokenFailure(err))
 	}
 	return token, key, nil
 }

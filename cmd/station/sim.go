@@ -14,10 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/bench"
-	"station/internal/esp32"
-	"station/internal/flow"
+	"station/internal/chip"
+	"station/internal/job"
 	"station/internal/sim"
+	"station/internal/station"
 )
 
 // simFlags are those of station sim.
@@ -109,18 +109,18 @@ func (s *simFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
 // prepare is what the job and the other flags say of all chips; flags win.
 func (s *simFlags) prepare() error {
 	if s.job != "" {
-		job, err := flow.LoadJob(s.job)
+		job, err := job.Load(s.job)
 		if err != nil {
 			return err
 		}
-		s.model = bench.ChipFor(job)
+		s.model = station.ChipFor(job)
 	}
 	s.model.Strict = s.strict
 	if s.crystal != 0 {
 		s.model.Crystal = s.crystal
 	}
 	if s.flash != "" {
-		var size flow.Size
+		var size job.Size
 		if err := size.UnmarshalText([]byte(s.flash)); err != nil {
 			return fmt.Errorf("--flash-size: %w", err)
 		}
@@ -145,9 +145,9 @@ func (s *simFlags) prepare() error {
 }
 
 func (s *simFlags) options(n int) (sim.Options, error) {
-	mac := bench.VirtualMAC(n)
+	mac := station.VirtualMAC(n)
 	if s.mac != "" {
-		first, err := esp32.ParseMAC(s.mac)
+		first, err := chip.ParseMAC(s.mac)
 		if err != nil {
 			return sim.Options{}, fmt.Errorf("--mac: %w", err)
 		}

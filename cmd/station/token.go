@@ -10,11 +10,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"station/internal/bench"
-	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/keyfile"
 	"station/internal/secret"
+	"station/internal/station"
 )
 
 // tokenFlags name the token for commands that can do without a station file.
@@ -29,7 +28,7 @@ func (t *tokenFlags) add(cmd *cobra.Command) {
 
 // open logs in to the token of --hsm or of the station file.
 func (t *tokenFlags) open() (*hsm.Token, error) {
-	file, err := flow.LoadStation(t.station)
+	file, err := station.LoadFile(t.station)
 	switch {
 	case t.uri == "" && err != nil:
 		return nil, err
@@ -57,20 +56,20 @@ func tokenFault(err error) error {
 	if errors.Is(err, hsm.ErrExists) || errors.Is(err, hsm.ErrLabel) {
 		return err
 	}
-	return stationFault(bench.TokenFailure(err))
+	return stationFault(station.TokenFailure(err))
 }
 
 // openToken logs in to a token; what can be wrong with it is the station's
 // fault. Beside the station's ledger stands which PINs are not given again,
 // and in it which keys are known; file may be nil.
-func openToken(text string, file *flow.StationFile, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
+func openToken(text string, file *station.File, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
 	uri, err := hsm.ParseURI(text)
 	if err != nil {
 		return nil, fmt.Errorf("hsm: %w", err)
 	}
 	cfg := hsm.Config{URI: uri, Prompt: ask}
 	if file != nil {
-		cfg.Refused, cfg.Answer = bench.RefusedPINs(file.Ledger), time.Duration(file.HSM.Answer)
+		cfg.Refused, cfg.Answer = station.RefusedPINs(file.Ledger), time.Duration(file.HSM.Answer)
 		cfg.OwnOnly = file.HSM.Origin == "token"
 		cfg.Record = func(token hsm.Info) []hsm.Noted {
 			noted, _ := keysNoted(file.Ledger, token) // without a ledger nothing is noted
@@ -79,7 +78,7 @@ func openToken(text string, file *flow.StationFile, ask func(question string) (*
 	}
 	token, err := hsm.Open(cfg)
 	if err != nil {
-		return nil, stationFault(bench.TokenFailure(err))
+		return nil, stationFault(station.TokenFailure(err))
 	}
 	return token, nil
 }

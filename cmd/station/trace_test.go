@@ -68,7 +68,7 @@ type romTrace struct {
 }
 
 // setUpSession resets the chip into its loader and begins as the recorder did.
-func setUpSession(t *testing.T, c *chip, conn net.Conn, setup string) {
+func setUpSession(t *testing.T, c *simChip, conn net.Conn, setup string) {
 	t.Helper()
 	fmt.Fprintln(c.buttons, "loader")
 	hear(conn, 0, 100*time.Millisecond) // the banner

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 	qa "station/internal/report"
@@ -88,7 +88,7 @@ func TestOneVerdictEverywhere(t *testing.T) {
 	}
 	want := map[string]*told{}
 	for n := range 300 {
-		mac := esp32.MAC{0x24, 0x0a, 0xc4, 0, byte(n >> 8), byte(n)}
+		mac := chip.MAC{0x24, 0x0a, 0xc4, 0, byte(n >> 8), byte(n)}
 		key := record.Entry{Kind: record.KeyAssigned, KeyID: fmt.Sprintf("derived:m:%016x", n), Policy: "derived"}
 		list, w := []record.Entry{{Kind: record.DeviceSeen}, key}, &told{}
 		for range rnd.IntN(12) {
@@ -117,7 +117,7 @@ func TestOneVerdictEverywhere(t *testing.T) {
 	sums := map[string]int{}
 	for mac, w := range want {
 		verdict := w.verdict()
-		m, _ := esp32.ParseMAC(mac)
+		m, _ := chip.ParseMAC(mac)
 		if d, _, err := b.Device(m); err != nil || stateOf(d) != verdict {
 			t.Errorf("ledger: %s is %q, %v, want %q", mac, stateOf(d), err, verdict)
 		}

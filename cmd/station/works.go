@@ -5,19 +5,20 @@ import (
 	"errors"
 	"fmt"
 
-	"station/internal/bench"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/secret"
+	"station/internal/station"
 )
 
 // works is what a run opens on its way to a line, with a screen or without.
 type works struct {
 	*runFlags
-	file   *flow.StationFile
-	job    *flow.Job
+	file   *station.File
+	job    *job.Job
 	slots  []flow.Slot
 	token  *hsm.Token
 	ledger *ledger.Ledger
@@ -37,10 +38,10 @@ func (w *works) Close() {
 
 // loadFiles reads job and station file and finds the slots.
 func (w *works) loadFiles() (err error) {
-	if w.job, err = flow.LoadJob(w.runFlags.job); err != nil {
+	if w.job, err = job.Load(w.runFlags.job); err != nil {
 		return err
 	}
-	if w.file, err = flow.LoadStation(w.station); err != nil {
+	if w.file, err = station.LoadFile(w.station); err != nil {
 		return err
 	}
 	if err := w.checkLog(); err != nil {
@@ -80,12 +81,12 @@ func (w *works) batchIn(book *ledger.Ledger) error {
 	if w.batch == "" {
 		return nil
 	}
-	undeclared, err := bench.BatchTakes(book, w.batch, w.job)
+	undeclared, err := station.BatchTakes(book, w.batch, w.job)
 	switch {
-	case errors.Is(err, bench.ErrOtherJob), errors.Is(err, record.ErrBatch):
+	case errors.Is(err, station.ErrOtherJob), errors.Is(err, record.ErrBatch):
 		return fmt.Errorf("run: %w", err)
 	case err != nil:
-		return stationFault(bench.LedgerFailure(err))
+		return stationFault(station.LedgerFailure(err))
 	case undeclared && !w.file.Batch.Undeclared:
 		return fmt.Errorf("run: %w: nobody opened %s; is it mistyped? Open it with \"station batch open %s --devices N --operator NAME\", or write undeclared = true under [batch] into %s",
 			record.ErrBatch, w.batch, w.batch, w.file.Path)
@@ -103,7 +104,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		return err
 	}
 	w.close = append(w.close, w.token.Close)
-	keys := bench.Keys{Token: w.token}
+	keys := station.Keys{Token: w.token}
 	ready := func(ctx context.Context) error { return keys.Ready(ctx, w.job) }
 	if err := ready(ctx); err != nil {
 		return stationFault(err)
@@ -111,7 +112,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	simulated := w.token.Info().Throwaway()
 	w.ledger, err = ledger.Open(w.file.Ledger, ledger.Options{Create: true, Station: w.file.ID, Software: version(), Simulated: simulated})
 	if err != nil {
-		return stationFault(bench.LedgerFailure(err))
+		return stationFault(station.LedgerFailure(err))
 	}
 	w.close = append(w.close, w.ledger.Close)
 	if err := w.batchIn(w.ledger); err != nil {
@@ -124,7 +125,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	key, err := w.token.Signer(ctx, hsm.Signer.Label())
 	switch {
 	case err == nil:
-		signed := &bench.Signed{Ledger: w.ledger, Key: key, Every: bench.CheckpointEvery}
+		signed := &station.Signed{Ledger: w.ledger, Key: key, Every: station.CheckpointEvery}
 		book = signed
 		w.close = append(w.close, func() error {
 			err := signed.Finish()
@@ -136,7 +137,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	case errors.Is(err, hsm.ErrNoKey):
 		fmt.Fprintln(stderr, "station: the token has no key to sign the ledger with; station hsm init --policy none makes one")
 	default:
-		return stationFault(bench.TokenFailure(err))
+		return stationFault(station.TokenFailure(err))
 	}
 	log, closeLog, err := w.openLog()
 	if err != nil {
@@ -144,11 +145,11 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	}
 	w.log = log
 	w.close = append([]func() error{closeLog}, w.close...) // the last: what is closed before it may have something to say
-	past, err := bench.Past(w.ledger, w.file.ID, w.job)
+	past, err := station.Past(w.ledger, w.file.ID, w.job)
 	if err != nil {
-		return stationFault(bench.LedgerFailure(err))
+		return stationFault(station.LedgerFailure(err))
 	}
-	rates := bench.OpenRates(w.file.Ledger)
+	rates := station.OpenRates(w.file.Ledger)
 	if rates.Warning != "" {
 		warning(rates.Warning)
 	}
@@ -160,7 +161,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 		Slots: w.slots, Once: w.once, Count: w.count,
 		Healthy: ready, Alike: w.file.Line.AlikeLimit(), Past: past, Resume: w.goOn,
 	}
-	w.line.Serials = w.job.Serials(w.ledger.SerialOwner)
+	w.line.Serials = flow.NewSerials(w.job, w.ledger.SerialOwner)
 	return nil
 }
 

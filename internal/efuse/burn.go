@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Registers is what burning needs of a chip.
@@ -16,7 +16,7 @@ type Registers interface {
 	// WriteRead does several writes in one frame and reads registers after it,
 	// all in as few round trips as it can. After an error nobody knows whether
 	// the chip has done the writes.
-	WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error)
+	WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error)
 }
 
 // How a burn can go wrong in the chip. Whatever the error, the registers have
@@ -168,7 +168,7 @@ func (c *controller) recognise(have Image) ([]uint32, error) {
 type part struct {
 	block  int
 	key    []byte // of BLOCK1
-	coding esp32.Coding
+	coding chip.Coding
 	values [7]uint32 // of BLOCK0
 	last   bool      // of its stage
 }
@@ -210,7 +210,7 @@ func (p part) want(w int) uint32 {
 // chunk while the decoder complains about the block.
 func (p part) missing(have []uint32, flagged bool) []uint32 {
 	out := make([]uint32, blocks[p.block].words)
-	if p.block == 0 || p.coding != esp32.Coding34 {
+	if p.block == 0 || p.coding != chip.Coding34 {
 		for w := range out {
 			out[w] = p.want(w) &^ have[w]
 		}
@@ -268,7 +268,7 @@ func (c *controller) part(p part, before []uint32) ([]uint32, error) {
 // stubborn says why the part cannot be finished.
 func (p part) stubborn(missing []uint32, seen sighting) error {
 	at := blocks[p.block].at
-	flickers := p.coding != esp32.Coding34 || p.block == 0
+	flickers := p.coding != chip.Coding34 || p.block == 0
 	for w, m := range missing {
 		flickers = flickers && m&^seen.any[at+w] == 0
 	}

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // ready is a stage of a release plan, and a chip that has all before it.
-func ready(t *testing.T, stage string) (*chip, Stage) {
+func ready(t *testing.T, stage string) (*virtual, Stage) {
 	t.Helper()
 	c := newChip(t)
 	p := mustNew(t, Options{Mode: Release, Fuses: map[string]uint32{"UART_DOWNLOAD_DIS": 1}}).WithKey(testKey(t, 32))
@@ -74,8 +74,8 @@ func TestReburnsOnlyMissing(t *testing.T) {
 }
 
 func TestChipFaults(t *testing.T) {
-	toggle := func(block, word int, bit uint32) func(c *chip) {
-		return func(c *chip) {
+	toggle := func(block, word int, bit uint32) func(c *virtual) {
+		return func(c *virtual) {
 			n := uint32(0)
 			c.flicker = func(b, w int) uint32 {
 				if b == block && w == word && c.programs > 0 {
@@ -88,13 +88,13 @@ func TestChipFaults(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name, stage string
-		fault       func(c *chip)
+		fault       func(c *virtual)
 		want        error
 	}{
 		{"own bit flickers", StageCount, toggle(0, 0, 1<<22), ErrUnstable},
 		{"own key bit flickers", StageKey, toggle(1, 7, 1), ErrUnstable},
 		{"other bit flickers", StageCount, toggle(0, 0, 1<<5), ErrUnstable},
-		{"other bit flickers later", StageCount, func(c *chip) {
+		{"other bit flickers later", StageCount, func(c *virtual) {
 			n := 0
 			c.flicker = func(b, w int) uint32 {
 				if b == 0 && w == 0 && c.programs > 0 {
@@ -106,7 +106,7 @@ func TestChipFaults(t *testing.T) {
 			}
 		}, ErrUnstable},
 		{"old bit flickers", StageCount, toggle(0, 0, 1<<7), ErrUnstable},
-		{"neighbour burned", StageCount, func(c *chip) {
+		{"neighbour burned", StageCount, func(c *virtual) {
 			c.weak = func(b, w int, m uint32) uint32 {
 				if b == 0 && w == 0 {
 					return m | 1<<27
@@ -114,7 +114,7 @@ func TestChipFaults(t *testing.T) {
 				return m
 			}
 		}, ErrStray},
-		{"neighbour in another block", StageCount, func(c *chip) {
+		{"neighbour in another block", StageCount, func(c *virtual) {
 			c.weak = func(b, w int, m uint32) uint32 {
 				if b == 3 && w == 2 {
 					return m | 1
@@ -122,7 +122,7 @@ func TestChipFaults(t *testing.T) {
 				return m
 			}
 		}, ErrStray},
-		{"bit too many in the key", StageKey, func(c *chip) {
+		{"bit too many in the key", StageKey, func(c *virtual) {
 			c.weak = func(b, w int, m uint32) uint32 {
 				if b == 1 && w == 0 {
 					return 0xffff_ffff
@@ -130,7 +130,7 @@ func TestChipFaults(t *testing.T) {
 				return m
 			}
 		}, ErrKeyMismatch},
-		{"hiding does not work", StageProtect, func(c *chip) {
+		{"hiding does not work", StageProtect, func(c *virtual) {
 			c.flicker = func(b, w int) uint32 {
 				if b == 0 && w == 0 && c.programs > 0 {
 					return 1 << 16 & ^c.raw[0][0] // claims to be hidden, is not
@@ -144,7 +144,7 @@ func TestChipFaults(t *testing.T) {
 				return m
 			}
 		}, ErrNotBurned},
-		{"a fuse gone", StageCount, func(c *chip) {
+		{"a fuse gone", StageCount, func(c *virtual) {
 			c.flicker = func(b, w int) uint32 {
 				if b == 0 && w == 6 && c.programs > 0 {
 					return 4
@@ -237,7 +237,7 @@ func TestCancel(t *testing.T) {
 	for n := 1; n <= 8; n++ {
 		c, s := ready(t, StageConfig) // two program commands
 		ctx, cancel := context.WithCancel(t.Context())
-		c.frame = func(i int, _ []esp32.RegWrite) (bool, error) {
+		c.frame = func(i int, _ []chip.RegWrite) (bool, error) {
 			if i == n {
 				cancel()
 			}
@@ -300,7 +300,7 @@ func TestCost(t *testing.T) {
 		c, s := ready(t, stage)
 		read, written := 0, 0
 		c.reading = func(_ int, addrs, _ []uint32) error { read += len(addrs); return nil }
-		c.frame = func(_ int, writes []esp32.RegWrite) (bool, error) { written += len(writes); return true, nil }
+		c.frame = func(_ int, writes []chip.RegWrite) (bool, error) { written += len(writes); return true, nil }
 		if _, err := Burn(t.Context(), c, 40, c.seen(), s); err != nil {
 			t.Fatal(err)
 		}

@@ -8,14 +8,14 @@ import (
 	"slices"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/secret"
 )
 
 // chip is a fuse controller at register level: one-way bits, WDATA of all
 // blocks programmed by one command, protections, the 3/4 decoder, and a read
 // latch. It takes nothing from the code under test but register addresses.
-type chip struct {
+type virtual struct {
 	t    *testing.T
 	raw  [4][8]uint32 // the fuses themselves, BLOCK1-3 coded
 	regs map[uint32]uint32
@@ -26,17 +26,17 @@ type chip struct {
 	busy     int
 
 	// faults
-	frame   func(n int, writes []esp32.RegWrite) (execute bool, err error) // n-th WRITE_REG
-	reading func(n int, addrs []uint32, v []uint32) error                  // n-th batch of READ_REG
-	weak    func(block, word int, mask uint32) uint32                      // bits of mask that take
-	flicker func(block, word int) uint32                                   // bits that a latch inverts
-	garble  bool                                                           // what the decoder flags reads as anything
+	frame   func(n int, writes []chip.RegWrite) (execute bool, err error) // n-th WRITE_REG
+	reading func(n int, addrs []uint32, v []uint32) error                 // n-th batch of READ_REG
+	weak    func(block, word int, mask uint32) uint32                     // bits of mask that take
+	flicker func(block, word int) uint32                                  // bits that a latch inverts
+	garble  bool                                                          // what the decoder flags reads as anything
 	frames  int
 	reads   int
 }
 
-func newChip(t *testing.T) *chip {
-	c := &chip{t: t, regs: map[uint32]uint32{}}
+func newChip(t *testing.T) *virtual {
+	c := &virtual{t: t, regs: map[uint32]uint32{}}
 	// The documented fresh sample: v3.0, CONSOLE_DEBUG_DISABLE from the factory.
 	copy(c.raw[0][:], []uint32{0, 0x7e5a6e58, 0x00e294b9, 0x0000a200, 0x00000333, 0x00100000, 0x00000004})
 	c.regs[regDate] = 0x96042000
@@ -46,14 +46,14 @@ func newChip(t *testing.T) *chip {
 	return c
 }
 
-func (c *chip) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+func (c *virtual) WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
 	if err := c.write(ctx, writes); err != nil || len(addrs) == 0 {
 		return nil, err
 	}
 	return c.ReadRegs(ctx, addrs...)
 }
 
-func (c *chip) write(ctx context.Context, writes []esp32.RegWrite) error {
+func (c *virtual) write(ctx context.Context, writes []chip.RegWrite) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c *chip) write(ctx context.Context, writes []esp32.RegWrite) error {
 	return err
 }
 
-func (c *chip) command() {
+func (c *virtual) command() {
 	switch {
 	case c.regs[regCmd] == cmdProgram && c.regs[regConf] == opProgram:
 		if c.regs[regClk]&0xffff != 0xffa0 || c.regs[regDac]&0xff != 80 {
@@ -91,7 +91,7 @@ func (c *chip) command() {
 	}
 }
 
-func (c *chip) ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error) {
+func (c *virtual) ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func size(block int) int {
 }
 
 // program burns what stands in all WDATA, as far as WR_DIS of before allows.
-func (c *chip) program() {
+func (c *virtual) program() {
 	c.programs++
 	wrDis := c.raw[0][0] & 0xffff
 	var locked [4][8]uint32
@@ -150,7 +150,7 @@ func (c *chip) program() {
 	}
 }
 
-func (c *chip) latchAll() {
+func (c *virtual) latchAll() {
 	rdDis := c.raw[0][0] >> 16 & 0xf
 	coded := c.raw[0][6]&3 == 1
 	var status uint32
@@ -204,7 +204,7 @@ func decode(coded [8]uint32) (data [8]uint32, status uint32) {
 }
 
 // powerCut is a chip that comes back from a cut supply.
-func (c *chip) powerCut() {
+func (c *virtual) powerCut() {
 	for b := range 4 {
 		for w := range size(b) {
 			c.regs[wdata[b]+4*uint32(w)] = 0
@@ -217,7 +217,7 @@ func (c *chip) powerCut() {
 }
 
 // clean checks that nothing of a burn stays behind.
-func (c *chip) clean() {
+func (c *virtual) clean() {
 	c.t.Helper()
 	for b := range 4 {
 		for w := range size(b) {
@@ -231,7 +231,7 @@ func (c *chip) clean() {
 	}
 }
 
-func (c *chip) image() Image {
+func (c *virtual) image() Image {
 	c.t.Helper()
 	have, err := Read(c.t.Context(), c)
 	if err != nil {
@@ -241,13 +241,13 @@ func (c *chip) image() Image {
 }
 
 // seen is the chip as somebody knows it who has read it before, without faults.
-func (c *chip) seen() Image {
+func (c *virtual) seen() Image {
 	c.t.Helper()
-	quiet := chip{t: c.t, raw: c.raw, regs: maps.Clone(c.regs)}
+	quiet := virtual{t: c.t, raw: c.raw, regs: maps.Clone(c.regs)}
 	return quiet.image()
 }
 
-func (c *chip) clone() *chip {
+func (c *virtual) clone() *virtual {
 	twin := *c
 	twin.regs = maps.Clone(c.regs)
 	return &twin
@@ -285,7 +285,7 @@ func mustNew(t testing.TB, o Options) Plan {
 }
 
 // burnAll burns a plan stage by stage, as the flow does.
-func (c *chip) burnAll(p Plan) error {
+func (c *virtual) burnAll(p Plan) error {
 	for _, s := range p {
 		if _, err := Burn(c.t.Context(), c, 40, c.seen(), s); err != nil {
 			return err

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 const (
@@ -49,14 +49,14 @@ func newController(ctx context.Context, r Registers) *controller {
 
 // gone reports an error that no second attempt can mend.
 func gone(err error) bool {
-	return errors.Is(err, esp32.ErrPortGone) || errors.Is(err, esp32.ErrPortAbsent) || errors.Is(err, esp32.ErrPortBusy) ||
+	return errors.Is(err, chip.ErrPortGone) || errors.Is(err, chip.ErrPortAbsent) || errors.Is(err, chip.ErrPortBusy) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // read reads registers. The caller overwrites what may be a key.
 func (c *controller) read(addrs []uint32) ([]uint32, error) {
 	v, err := c.regs.ReadRegs(c.ctx, addrs...)
-	for n := 1; n < attempts && errors.Is(err, esp32.ErrRefused); n++ {
+	for n := 1; n < attempts && errors.Is(err, chip.ErrRefused); n++ {
 		v, err = c.regs.ReadRegs(c.ctx, addrs...) // there is nothing to refuse: the wire has changed it
 	}
 	if err == nil && len(v) != len(addrs) {
@@ -75,7 +75,7 @@ func (c *controller) read(addrs []uint32) ([]uint32, error) {
 // checksum here. So what they are taken to hold is not written at first, and
 // everything once one of them reads otherwise. The registers of addrs are read
 // in the same go and returned.
-func (c *controller) settle(writes, stay []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+func (c *controller) settle(writes, stay []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
 	// A command leaves no trace: without a reply it is given again.
 	command := writes[len(writes)-1].Addr == regCmd
 	all := make([]uint32, 0, len(stay)+len(addrs))
@@ -113,8 +113,8 @@ func (c *controller) settle(writes, stay []esp32.RegWrite, addrs ...uint32) ([]u
 }
 
 // needed is writes without those that would change nothing.
-func (c *controller) needed(writes []esp32.RegWrite) []esp32.RegWrite {
-	out := make([]esp32.RegWrite, 0, len(writes))
+func (c *controller) needed(writes []chip.RegWrite) []chip.RegWrite {
+	out := make([]chip.RegWrite, 0, len(writes))
 	for _, w := range writes {
 		if v, ok := c.holds[w.Addr]; !ok || v != w.Value {
 			out = append(out, w)
@@ -125,7 +125,7 @@ func (c *controller) needed(writes []esp32.RegWrite) []esp32.RegWrite {
 
 // remember takes what was read back for granted in the next frame; never the
 // words of a key.
-func (c *controller) remember(writes []esp32.RegWrite) {
+func (c *controller) remember(writes []chip.RegWrite) {
 	for _, w := range writes {
 		delete(c.holds, w.Addr)
 		if _, data := blockOf(w.Addr); w.Value == 0 || !data {
@@ -146,7 +146,7 @@ func blockOf(addr uint32) (block int, ok bool) {
 
 // exchange writes in one frame and reads registers once the controller is
 // idle. werr is what is wrong with the writes.
-func (c *controller) exchange(writes []esp32.RegWrite, polled int, addrs []uint32) (got []uint32, werr, err error) {
+func (c *controller) exchange(writes []chip.RegWrite, polled int, addrs []uint32) (got []uint32, werr, err error) {
 	got, werr = c.regs.WriteRead(c.ctx, writes, append(slices.Repeat([]uint32{regCmd}, polled), addrs...)...)
 	switch {
 	case gone(werr):
@@ -160,7 +160,7 @@ func (c *controller) exchange(writes []esp32.RegWrite, polled int, addrs []uint3
 }
 
 // hold reports whether got is what the writes have left in their registers.
-func hold(got []uint32, writes []esp32.RegWrite) bool {
+func hold(got []uint32, writes []chip.RegWrite) bool {
 	var wrong uint32
 	for i, w := range writes {
 		mask := w.Mask
@@ -198,7 +198,7 @@ func (c *controller) idleRead(addrs ...uint32) ([]uint32, error) {
 // because one program command burns whatever stands in any of the 31 words,
 // and proves it by reading everything back.
 func (c *controller) load(block int, words []uint32) error {
-	writes := append([]esp32.RegWrite{esp32.Set(regConf, opRead)}, c.timing.writes()...)
+	writes := append([]chip.RegWrite{chip.Set(regConf, opRead)}, c.timing.writes()...)
 	writes = slices.Grow(writes, fuseWords) // no copies of words left behind
 	defer func() { clear(writes) }()
 	for b, blk := range blocks {
@@ -207,7 +207,7 @@ func (c *controller) load(block int, words []uint32) error {
 			if b == block {
 				v = words[w]
 			}
-			writes = append(writes, esp32.Set(blk.write+4*uint32(w), v))
+			writes = append(writes, chip.Set(blk.write+4*uint32(w), v))
 		}
 	}
 	c.loaded = true
@@ -230,7 +230,7 @@ func (c *controller) program(block int, words []uint32) error {
 	// so the command is never simply given again.
 	delete(c.holds, regConf)
 	c.programmed = true
-	_, werr, err := c.exchange([]esp32.RegWrite{esp32.Set(regConf, opProgram), esp32.Set(regCmd, cmdProgram)}, polls, nil)
+	_, werr, err := c.exchange([]chip.RegWrite{chip.Set(regConf, opProgram), chip.Set(regCmd, cmdProgram)}, polls, nil)
 	if gone(werr) {
 		err = werr
 	}
@@ -244,19 +244,19 @@ func (c *controller) program(block int, words []uint32) error {
 // It leaves the controller safe: WDATA of the blocks given is zero, CONF holds
 // the read code.
 func (c *controller) latch(addrs []uint32, clean ...int) ([]uint32, error) {
-	var writes, stay []esp32.RegWrite
+	var writes, stay []chip.RegWrite
 	for b, blk := range blocks {
 		for w := range blk.words {
-			zero := esp32.Set(blk.write+4*uint32(w), 0)
+			zero := chip.Set(blk.write+4*uint32(w), 0)
 			if writes = append(writes, zero); slices.Contains(clean, b) {
 				stay = append(stay, zero)
 			}
 		}
 	}
-	read := esp32.Set(regCmd, cmdRead)
+	read := chip.Set(regCmd, cmdRead)
 	read.Delay = latchTime
-	writes = append(writes, esp32.Set(regConf, opRead), read)
-	stay = append(stay, esp32.Set(regConf, opRead))
+	writes = append(writes, chip.Set(regConf, opRead), read)
+	stay = append(stay, chip.Set(regConf, opRead))
 	got, err := c.settle(writes, stay, addrs...)
 	if err == nil && len(clean) > 0 {
 		c.loaded = false
@@ -267,7 +267,7 @@ func (c *controller) latch(addrs []uint32, clean ...int) ([]uint32, error) {
 // safe clears the controller after an error: a key must not stay in WDATA,
 // and the program code not in CONF.
 func (c *controller) safe(err error) error {
-	if !c.loaded || errors.Is(err, esp32.ErrPortGone) {
+	if !c.loaded || errors.Is(err, chip.ErrPortGone) {
 		return err
 	}
 	c.ctx = context.WithoutCancel(c.ctx)

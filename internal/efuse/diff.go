@@ -3,7 +3,7 @@ package efuse
 import (
 	"slices"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // revision3 are the fuses that mean nothing, or something else, before v3.0.
@@ -37,7 +37,7 @@ type differ struct {
 
 // chip finds what this kind of chip, or its state, rules out altogether.
 func (d *differ) chip(p Plan) {
-	if d.have.Coding() == esp32.CodingRepeat {
+	if d.have.Coding() == chip.CodingRepeat {
 		d.add(ErrUnfit, "coding scheme 2 (repeat) is not supported")
 	}
 	if d.have.Value("RD_DIS")>>3&1 == 1 {

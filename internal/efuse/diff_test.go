@@ -15,7 +15,7 @@ func TestConflicts(t *testing.T) {
 	known.Compared = true
 	resumed := release.WithKey(&known)
 	uart := mustNew(t, Options{Mode: Release, Fuses: map[string]uint32{"UART_DOWNLOAD_DIS": 1}}).WithKey(key)
-	keyed := func(c *chip) {
+	keyed := func(c *virtual) {
 		for w := range 8 {
 			c.raw[1][w] = keyWord(key.Secret.Reveal(), w)
 		}
@@ -23,36 +23,36 @@ func TestConflicts(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		plan   Plan
-		set    func(c *chip)
+		set    func(c *virtual)
 		want   error
 		reason string
 	}{
-		{"counter too far", mustNew(t, Options{Mode: Development}).WithKey(key), func(c *chip) { c.raw[0][0] = 3 << 20 }, ErrConflict, "holds 3 and cannot become 1"},
+		{"counter too far", mustNew(t, Options{Mode: Development}).WithKey(key), func(c *virtual) { c.raw[0][0] = 3 << 20 }, ErrConflict, "holds 3 and cannot become 1"},
 		{"CONFIG of a weak job", mustNew(t, Options{Mode: Release, Weak: true, Fuses: map[string]uint32{"FLASH_CRYPT_CONFIG": 0}}).WithKey(key),
-			func(c *chip) { c.raw[0][5] |= 15 << 28 }, ErrConflict, "holds 15 and cannot become 0"},
-		{"counter frozen", release, func(c *chip) { c.raw[0][0] = 1 << 2 }, ErrConflict, "FLASH_CRYPT_CNT is write-protected (WR_DIS bit 2)"},
-		{"CONFIG frozen", release, func(c *chip) { c.raw[0][0] = 1 << 10 }, ErrConflict, "FLASH_CRYPT_CONFIG is write-protected (WR_DIS bit 10)"},
-		{"loader bits frozen", release, func(c *chip) { c.raw[0][0] = 1 << 15 }, ErrConflict, "DISABLE_DL_DECRYPT is write-protected"},
-		{"RD_DIS frozen", release, func(c *chip) { c.raw[0][0] = 1 }, ErrConflict, "RD_DIS is write-protected"},
-		{"WR_DIS frozen", release, func(c *chip) { c.raw[0][0] = 2 }, ErrConflict, "WR_DIS is write-protected"},
-		{"BLOCK1 frozen and empty", release, func(c *chip) { c.raw[0][0] = 1 << 7 }, ErrConflict, "BLOCK1 is write-protected"},
-		{"BLOCK1 frozen and torn", release, func(c *chip) { keyed(c); c.raw[1][3] = 0; c.raw[0][0] = 1 << 7 }, ErrConflict, "BLOCK1 is write-protected"},
-		{"foreign key", release, func(c *chip) { c.raw[1][3] = 0x12345678 }, ErrConflict, "not of this device's key"},
-		{"hidden key", release, func(c *chip) { keyed(c); c.raw[0][0] = 1<<16 | 1<<7 }, ErrConflict, "nobody can tell"},
-		{"hiding a foreign key", release.Only(StageProtect), func(c *chip) { c.raw[1][3] = 0x12345678 }, ErrKeyMismatch, "must not hide it"},
-		{"hiding an empty block", release.Only(StageProtect), func(*chip) {}, ErrKeyMismatch, "must not hide it"},
-		{"hiding half a key", release.Only(StageProtect), func(c *chip) { keyed(c); c.raw[1][0] = 0 }, ErrKeyMismatch, "must not hide it"},
+			func(c *virtual) { c.raw[0][5] |= 15 << 28 }, ErrConflict, "holds 15 and cannot become 0"},
+		{"counter frozen", release, func(c *virtual) { c.raw[0][0] = 1 << 2 }, ErrConflict, "FLASH_CRYPT_CNT is write-protected (WR_DIS bit 2)"},
+		{"CONFIG frozen", release, func(c *virtual) { c.raw[0][0] = 1 << 10 }, ErrConflict, "FLASH_CRYPT_CONFIG is write-protected (WR_DIS bit 10)"},
+		{"loader bits frozen", release, func(c *virtual) { c.raw[0][0] = 1 << 15 }, ErrConflict, "DISABLE_DL_DECRYPT is write-protected"},
+		{"RD_DIS frozen", release, func(c *virtual) { c.raw[0][0] = 1 }, ErrConflict, "RD_DIS is write-protected"},
+		{"WR_DIS frozen", release, func(c *virtual) { c.raw[0][0] = 2 }, ErrConflict, "WR_DIS is write-protected"},
+		{"BLOCK1 frozen and empty", release, func(c *virtual) { c.raw[0][0] = 1 << 7 }, ErrConflict, "BLOCK1 is write-protected"},
+		{"BLOCK1 frozen and torn", release, func(c *virtual) { keyed(c); c.raw[1][3] = 0; c.raw[0][0] = 1 << 7 }, ErrConflict, "BLOCK1 is write-protected"},
+		{"foreign key", release, func(c *virtual) { c.raw[1][3] = 0x12345678 }, ErrConflict, "not of this device's key"},
+		{"hidden key", release, func(c *virtual) { keyed(c); c.raw[0][0] = 1<<16 | 1<<7 }, ErrConflict, "nobody can tell"},
+		{"hiding a foreign key", release.Only(StageProtect), func(c *virtual) { c.raw[1][3] = 0x12345678 }, ErrKeyMismatch, "must not hide it"},
+		{"hiding an empty block", release.Only(StageProtect), func(*virtual) {}, ErrKeyMismatch, "must not hide it"},
+		{"hiding half a key", release.Only(StageProtect), func(c *virtual) { keyed(c); c.raw[1][0] = 0 }, ErrKeyMismatch, "must not hide it"},
 		{"hiding with the key forgotten", release.Only(StageProtect).WithKey(&Key{}), keyed, ErrKeyMismatch, "must not hide it"},
-		{"CONFIG hidden", release, func(c *chip) { c.raw[0][0] = 8 << 16 }, ErrConflict, "RD_DIS bit 3 hides"},
-		{"coding repeat", release, func(c *chip) { c.raw[0][6] |= 2 }, ErrUnfit, "coding scheme 2"},
-		{"32 bytes for 3/4", release, func(c *chip) { c.raw[0][6] |= 1 }, ErrUnfit, "a key of 32 bytes does not fit coding scheme 3/4, which takes 24"},
-		{"24 bytes for none", release.WithKey(testKey(t, 24)), func(*chip) {}, ErrUnfit, "which takes 32"},
-		{"zero key", release.WithKey(keyOf(t, make([]byte, 32))), func(*chip) {}, ErrPlan, "all zero"},
-		{"UART_DOWNLOAD_DIS on v1", uart, func(c *chip) { c.regs[regDate] = 0; c.raw[0][5] &^= 1 << 20 }, ErrUnfit, "exists from revision v3.0; this chip is v1.0"},
-		{"ABS_DONE_1 without a digest", mustNew(t, Options{Mode: Release, Fuses: map[string]uint32{"ABS_DONE_1": 1}}).WithKey(key), func(*chip) {}, ErrConflict, "BLOCK2 is empty"},
-		{"counter before the key", release.Only(StageCount), func(c *chip) { c.raw[0][5] |= 15 << 28 }, ErrConflict, "stage count needs RD_DIS bit 0 (BLOCK1) first"},
-		{"counter before CONFIG", resumed.Only(StageCount), func(c *chip) { c.raw[0][0] = 0x10088; c.raw[0][6] = 0x3c4 }, ErrConflict, "stage count needs FLASH_CRYPT_CONFIG = 15 first"},
-		{"end of serial access before the counter", uart.Only(StageUART), func(c *chip) { c.raw[0][0] = 0x10088; c.raw[0][5] |= 15 << 28 }, ErrConflict, "stage uart needs FLASH_CRYPT_CNT = 127 first"},
+		{"CONFIG hidden", release, func(c *virtual) { c.raw[0][0] = 8 << 16 }, ErrConflict, "RD_DIS bit 3 hides"},
+		{"coding repeat", release, func(c *virtual) { c.raw[0][6] |= 2 }, ErrUnfit, "coding scheme 2"},
+		{"32 bytes for 3/4", release, func(c *virtual) { c.raw[0][6] |= 1 }, ErrUnfit, "a key of 32 bytes does not fit coding scheme 3/4, which takes 24"},
+		{"24 bytes for none", release.WithKey(testKey(t, 24)), func(*virtual) {}, ErrUnfit, "which takes 32"},
+		{"zero key", release.WithKey(keyOf(t, make([]byte, 32))), func(*virtual) {}, ErrPlan, "all zero"},
+		{"UART_DOWNLOAD_DIS on v1", uart, func(c *virtual) { c.regs[regDate] = 0; c.raw[0][5] &^= 1 << 20 }, ErrUnfit, "exists from revision v3.0; this chip is v1.0"},
+		{"ABS_DONE_1 without a digest", mustNew(t, Options{Mode: Release, Fuses: map[string]uint32{"ABS_DONE_1": 1}}).WithKey(key), func(*virtual) {}, ErrConflict, "BLOCK2 is empty"},
+		{"counter before the key", release.Only(StageCount), func(c *virtual) { c.raw[0][5] |= 15 << 28 }, ErrConflict, "stage count needs RD_DIS bit 0 (BLOCK1) first"},
+		{"counter before CONFIG", resumed.Only(StageCount), func(c *virtual) { c.raw[0][0] = 0x10088; c.raw[0][6] = 0x3c4 }, ErrConflict, "stage count needs FLASH_CRYPT_CONFIG = 15 first"},
+		{"end of serial access before the counter", uart.Only(StageUART), func(c *virtual) { c.raw[0][0] = 0x10088; c.raw[0][5] |= 15 << 28 }, ErrConflict, "stage uart needs FLASH_CRYPT_CNT = 127 first"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newChip(t)

@@ -13,7 +13,7 @@ import (
 	"log/slog"
 	"slices"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -134,18 +134,18 @@ func (have Image) Value(name string) uint64 {
 }
 
 // Coding is the coding scheme of BLOCK1-3. The chip treats 3 as none.
-func (have Image) Coding() esp32.Coding {
-	if c := esp32.Coding(have.Value("CODING_SCHEME")); c != 3 {
+func (have Image) Coding() chip.Coding {
+	if c := chip.Coding(have.Value("CODING_SCHEME")); c != 3 {
 		return c
 	}
-	return esp32.CodingNone
+	return chip.CodingNone
 }
 
 // Revision is the chip's revision, which three bits in three places tell.
-func (have Image) Revision() esp32.Revision {
+func (have Image) Revision() chip.Revision {
 	bits := have.Date>>31<<2 | uint32(have.Value("CHIP_VER_REV2"))<<1 | uint32(have.Value("CHIP_VER_REV1"))
-	major := map[uint32]esp32.Revision{1: 1, 3: 2, 7: 3}[bits] // anything else counts as 0
-	return 100*major + esp32.Revision(have.Value("WAFER_VERSION_MINOR"))
+	major := map[uint32]chip.Revision{1: 1, 3: 2, 7: 3}[bits] // anything else counts as 0
+	return 100*major + chip.Revision(have.Value("WAFER_VERSION_MINOR"))
 }
 
 // With is the chip as it reads when the stage's values are burned too.
@@ -179,8 +179,8 @@ func (have Image) flagged(block int) bool {
 	return flagged(have.Coding(), have.DecStatus, block)
 }
 
-func flagged(c esp32.Coding, status uint32, block int) bool {
-	return block > 0 && c == esp32.Coding34 && status>>(4*(block-1))&0xf != 0
+func flagged(c chip.Coding, status uint32, block int) bool {
+	return block > 0 && c == chip.Coding34 && status>>(4*(block-1))&0xf != 0
 }
 
 // Wipe overwrites what the image and its copies know of BLOCK1. Whether there

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // The documented fresh chip.
@@ -21,7 +21,7 @@ func TestFreshChip(t *testing.T) {
 	if c.programs != 0 || !maps.Equal(c.regs, before) {
 		t.Error("Read has written more than the command to read")
 	}
-	if have.Revision() != 300 || have.Coding() != esp32.CodingNone || have.KeyState() != KeyEmpty || have.EncryptionOn() {
+	if have.Revision() != 300 || have.Coding() != chip.CodingNone || have.KeyState() != KeyEmpty || have.EncryptionOn() {
 		t.Errorf("got %v %v %v %v", have.Revision(), have.Coding(), have.KeyState(), have.EncryptionOn())
 	}
 	if have.WriteDisabled("BLOCK1") || have.WriteDisabled("CHIP_PACKAGE") || have.WriteDisabled("NO_SUCH") {
@@ -48,7 +48,7 @@ func TestRevisions(t *testing.T) {
 	for _, tc := range []struct {
 		b0, b1, b2 uint32
 		minor      uint32
-		want       esp32.Revision
+		want       chip.Revision
 	}{
 		{0, 0, 0, 0, 0}, {1, 0, 0, 0, 100}, {1, 1, 0, 0, 200}, {1, 1, 1, 1, 301}, {0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}, {1, 0, 1, 0, 0},
 	} {
@@ -57,7 +57,7 @@ func TestRevisions(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", tc, got, tc.want)
 		}
 	}
-	for scheme, want := range map[uint32]esp32.Coding{0: 0, 1: 1, 2: 2, 3: 0} {
+	for scheme, want := range map[uint32]chip.Coding{0: 0, 1: 1, 2: 2, 3: 0} {
 		if got := (Image{Block0: [7]uint32{6: scheme}}).Coding(); got != want {
 			t.Errorf("scheme %d: got %v, want %v", scheme, got, want)
 		}
@@ -66,8 +66,8 @@ func TestRevisions(t *testing.T) {
 
 func TestReadErrors(t *testing.T) {
 	c := newChip(t)
-	c.reading = func(int, []uint32, []uint32) error { return esp32.ErrNoAnswer }
-	if _, err := Read(t.Context(), c); !errors.Is(err, esp32.ErrNoAnswer) {
+	c.reading = func(int, []uint32, []uint32) error { return chip.ErrNoAnswer }
+	if _, err := Read(t.Context(), c); !errors.Is(err, chip.ErrNoAnswer) {
 		t.Errorf("got %v", err)
 	}
 	// One reply changed or shifted by the wire does not matter.
@@ -153,25 +153,25 @@ func TestWipe(t *testing.T) {
 
 func TestClassify(t *testing.T) {
 	key := testKey(t, 32)
-	keyed := func(c *chip) {
+	keyed := func(c *virtual) {
 		for w := range 8 {
 			c.raw[1][w] = keyWord(key.Secret.Reveal(), w)
 		}
 	}
-	words := func(w0, w5, w6 uint32) func(c *chip) {
-		return func(c *chip) { c.raw[0][0], c.raw[0][5], c.raw[0][6] = w0, c.raw[0][5]|w5, w6 }
+	words := func(w0, w5, w6 uint32) func(c *virtual) {
+		return func(c *virtual) { c.raw[0][0], c.raw[0][5], c.raw[0][6] = w0, c.raw[0][5]|w5, w6 }
 	}
 	for _, tc := range []struct {
 		name string
-		set  func(c *chip)
+		set  func(c *virtual)
 		want StateName
 	}{
-		{"fresh sample", func(*chip) {}, Virgin},
+		{"fresh sample", func(*virtual) {}, Virgin},
 		{"no BASIC fuse", words(0, 0, 0), Virgin},
-		{"calibrated", func(c *chip) { c.raw[0][3] |= 1 << 14; c.raw[3][3] = 0x12345678 }, Virgin},
+		{"calibrated", func(c *virtual) { c.raw[0][3] |= 1 << 14; c.raw[3][3] = 0x12345678 }, Virgin},
 		{"3/4", words(0, 0, 5), Virgin},
-		{"flash voltage and custom MAC", func(c *chip) { c.raw[0][4] |= 7 << 14; c.raw[3][0] = 0x38; c.raw[0][0] = 1<<5 | 1<<9 }, Virgin},
-		{"secure boot key", func(c *chip) { c.raw[2][0] = 1 }, HalfDone},
+		{"flash voltage and custom MAC", func(c *virtual) { c.raw[0][4] |= 7 << 14; c.raw[3][0] = 0x38; c.raw[0][0] = 1<<5 | 1<<9 }, Virgin},
+		{"secure boot key", func(c *virtual) { c.raw[2][0] = 1 }, HalfDone},
 		{"hidden secure boot key", words(2<<16, 0, 4), HalfDone},
 		{"loader bit", words(0, 0, 0x84), HalfDone},
 		{"CONFIG alone", words(0, 15<<28, 4), HalfDone},
@@ -179,8 +179,8 @@ func TestClassify(t *testing.T) {
 		{"counter alone, even", words(3<<20, 0, 4), HalfDone},
 		{"frozen counter", words(4, 0, 4), HalfDone},
 		{"key open", keyed, KeyOpen},
-		{"key torn", func(c *chip) { keyed(c); c.raw[1][0] = 0 }, KeyOpen},
-		{"other key", func(c *chip) { c.raw[1][0] = 0xffffffff }, KeyForeign},
+		{"key torn", func(c *virtual) { keyed(c); c.raw[1][0] = 0 }, KeyOpen},
+		{"other key", func(c *virtual) { c.raw[1][0] = 0xffffffff }, KeyForeign},
 		{"hidden, not frozen", words(1<<16, 0, 4), HalfDone},
 		{"frozen, not hidden, empty", words(1<<7, 0, 4), HalfDone},
 		{"key loaded", words(0x10080, 0, 4), KeyLoaded},
@@ -192,7 +192,7 @@ func TestClassify(t *testing.T) {
 		{"release by frozen counter", words(0x0011008c, 15<<28, 0x3c4), InRelease},
 		{"release with open loader", words(0x07f10088, 15<<28, 0x344), HalfDone},
 		{"on without CONFIG", words(0x07f10088, 0, 0x3c4), HalfDone},
-		{"on with a readable key", func(c *chip) { keyed(c); words(0x07f00008, 15<<28, 0x3c4)(c) }, HalfDone},
+		{"on with a readable key", func(c *virtual) { keyed(c); words(0x07f00008, 15<<28, 0x3c4)(c) }, HalfDone},
 		{"repeat", words(0, 0, 6), Unsupported},
 		{"CONFIG hidden", words(8<<16, 0, 4), HalfDone},
 	} {

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/secret"
 )
 
@@ -55,7 +55,7 @@ func (have Image) Holds(k *Key) Match {
 	if len(got) == 0 {
 		return MatchForeign // wiped
 	}
-	if have.Coding() == esp32.Coding34 {
+	if have.Coding() == chip.Coding34 {
 		return match34(got, key, have.flagged(1))
 	}
 	return match(got, key)
@@ -146,8 +146,8 @@ func keyWord(key []byte, w int) uint32 {
 }
 
 // codedWord is word w of BLOCK1 as it must be written to burn the key.
-func codedWord(key []byte, c esp32.Coding, w int) uint32 {
-	if c != esp32.Coding34 {
+func codedWord(key []byte, c chip.Coding, w int) uint32 {
+	if c != chip.Coding34 {
 		return keyWord(key, w)
 	}
 	var d chunk

@@ -8,7 +8,7 @@ import (
 	"os"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Every case is what Espressif's tool burned into and read from a virtual
@@ -85,9 +85,9 @@ func TestKeyWords(t *testing.T) {
 		word func(w int) uint32
 		want [8]uint32
 	}{
-		{"none", func(w int) uint32 { return codedWord(key, esp32.CodingNone, w) },
+		{"none", func(w int) uint32 { return codedWord(key, chip.CodingNone, w) },
 			[8]uint32{0x1c1d1e1f, 0x18191a1b, 0x14151617, 0x10111213, 0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203}},
-		{"3/4 written", func(w int) uint32 { return codedWord(key[:24], esp32.Coding34, w) },
+		{"3/4 written", func(w int) uint32 { return codedWord(key[:24], chip.Coding34, w) },
 			[8]uint32{0x14151617, 0x36011213, 0x0e0f1011, 0x37010c0d, 0x08090a0b, 0x2c010607, 0x02030405, 0x13010001}},
 		{"3/4 read", func(w int) uint32 { return keyWord(key[:24], w) },
 			[8]uint32{0x14151617, 0x10111213, 0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203}},
@@ -110,28 +110,28 @@ func TestHolds(t *testing.T) {
 		other := testKey(t, n)
 		other.Secret.Reveal()[3] ^= 0x40
 		key := k.Secret.Reveal()
-		whole := func(c *chip) {
+		whole := func(c *virtual) {
 			for w := range 8 {
-				c.raw[1][w] = codedWord(key, esp32.Coding(scheme%3), w)
+				c.raw[1][w] = codedWord(key, chip.Coding(scheme%3), w)
 			}
 		}
 		for _, tc := range []struct {
 			name string
-			set  func(c *chip)
+			set  func(c *virtual)
 			key  *Key
 			want Match
 		}{
-			{"empty", func(*chip) {}, k, MatchEmpty},
-			{"empty, no key", func(*chip) {}, nil, MatchEmpty},
+			{"empty", func(*virtual) {}, k, MatchEmpty},
+			{"empty, no key", func(*virtual) {}, nil, MatchEmpty},
 			{"whole", whole, k, MatchWhole},
 			{"whole, no key", whole, nil, MatchForeign},
 			{"whole, other key", whole, other, MatchForeign},
 			{"whole, key of wrong size", whole, testKey(t, 16), MatchForeign},
-			{"one bit missing", func(c *chip) { whole(c); c.raw[1][0] &= c.raw[1][0] - 1 }, k, MatchPart},
-			{"one word", func(c *chip) { whole(c); clear(c.raw[1][1:]) }, k, MatchPart},
-			{"last half", func(c *chip) { whole(c); clear(c.raw[1][:4]) }, k, MatchPart},
-			{"one bit more", func(c *chip) { whole(c); c.raw[1][2] |= c.raw[1][2] + 1 }, k, MatchForeign},
-			{"hidden", func(c *chip) { whole(c); c.raw[0][0] |= 1 << 16 }, k, MatchHidden},
+			{"one bit missing", func(c *virtual) { whole(c); c.raw[1][0] &= c.raw[1][0] - 1 }, k, MatchPart},
+			{"one word", func(c *virtual) { whole(c); clear(c.raw[1][1:]) }, k, MatchPart},
+			{"last half", func(c *virtual) { whole(c); clear(c.raw[1][:4]) }, k, MatchPart},
+			{"one bit more", func(c *virtual) { whole(c); c.raw[1][2] |= c.raw[1][2] + 1 }, k, MatchForeign},
+			{"hidden", func(c *virtual) { whole(c); c.raw[0][0] |= 1 << 16 }, k, MatchHidden},
 		} {
 			c := newChip(t)
 			c.raw[0][6] |= scheme
@@ -175,7 +175,7 @@ func TestHoldsChunk(t *testing.T) {
 	c = newChip(t)
 	c.raw[0][6] |= 1
 	for w := range 8 {
-		c.raw[1][w] = codedWord(k.Secret.Reveal(), esp32.Coding34, w)
+		c.raw[1][w] = codedWord(k.Secret.Reveal(), chip.Coding34, w)
 	}
 	c.raw[1][3] &= 0x00ff_ffff
 	c.latchAll()
@@ -188,7 +188,7 @@ func TestHoldsChunk(t *testing.T) {
 	// Only check bits of a torn burn: everything reads zero.
 	c = newChip(t)
 	c.raw[0][6] |= 1
-	c.raw[1][1] = codedWord(k.Secret.Reveal(), esp32.Coding34, 1) & 0xff00_0000
+	c.raw[1][1] = codedWord(k.Secret.Reveal(), chip.Coding34, 1) & 0xff00_0000
 	c.latchAll()
 	if have := c.image(); have.KeyState() != KeyWritten || have.Holds(k) != MatchPart {
 		t.Errorf("check bits only: got %v, %v", have.KeyState(), have.Holds(k))
@@ -198,7 +198,7 @@ func TestHoldsChunk(t *testing.T) {
 // Any subset of a key's bits is completed to the key, in both codings.
 func TestTornKeys(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for _, scheme := range []esp32.Coding{esp32.CodingNone, esp32.Coding34} {
+	for _, scheme := range []chip.Coding{chip.CodingNone, chip.Coding34} {
 		k := testKey(t, scheme.KeyBytes())
 		s := mustNew(t, Options{Mode: Release}).WithKey(k).Only(StageKey)[0]
 		for range 200 {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // sighting is several readings of the fuses, as surveys: the bits that were
@@ -109,7 +109,7 @@ func (p part) touched() []int {
 			out = append(out, blocks[p.block].at+w)
 		}
 	}
-	if p.coding == esp32.Coding34 {
+	if p.coding == chip.Coding34 {
 		out = append(out, atDec)
 	}
 	return out

@@ -1,6 +1,6 @@
 package efuse
 
-import "station/internal/esp32"
+import "station/internal/chip"
 
 // Registers of the fuse controller (ESP32 Technical Reference Manual, chapter
 // "eFuse Controller"; ESP-IDF soc/esp32/efuse_reg.h).
@@ -60,8 +60,8 @@ var timings = map[int]timing{ // by crystal in MHz
 	40: {160, 255, 80},
 }
 
-func (t timing) writes() []esp32.RegWrite {
-	return []esp32.RegWrite{
+func (t timing) writes() []chip.RegWrite {
+	return []chip.RegWrite{
 		{Addr: regClk, Value: t.sel1<<8 | t.sel0, Mask: 0xffff},
 		{Addr: regDac, Value: t.dac, Mask: 0xff},
 	}

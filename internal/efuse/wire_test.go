@@ -9,17 +9,17 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
-var errCut = fmt.Errorf("cut: %w", esp32.ErrPortGone)
+var errCut = fmt.Errorf("cut: %w", chip.ErrPortGone)
 
 // tear cuts the supply at one of the next frames, in the middle of programming
 // if that is one: any subset of the loaded bits takes.
-func tear(c *chip, rnd *rand.Rand) {
+func tear(c *virtual, rnd *rand.Rand) {
 	at, inside := 1+rnd.IntN(12), rnd.IntN(2) == 0
 	dead := false
-	c.frame = func(n int, writes []esp32.RegWrite) (bool, error) {
+	c.frame = func(n int, writes []chip.RegWrite) (bool, error) {
 		if dead || n >= at {
 			first := !dead
 			dead = true
@@ -40,8 +40,8 @@ func tear(c *chip, rnd *rand.Rand) {
 	c.frames = 0
 }
 
-func isProgram(writes []esp32.RegWrite) bool {
-	return slices.ContainsFunc(writes, func(w esp32.RegWrite) bool { return w.Addr == regConf && w.Value == opProgram })
+func isProgram(writes []chip.RegWrite) bool {
+	return slices.ContainsFunc(writes, func(w chip.RegWrite) bool { return w.Addr == regConf && w.Value == opProgram })
 }
 
 // Each loss, doubling and change of any one frame, in any stage: the burn comes
@@ -56,9 +56,9 @@ func TestWhatABurnHasChanged(t *testing.T) {
 			c, s := ready(t, StageKey)
 			have := c.seen()
 			before := c.raw
-			c.frame = func(n int, _ []esp32.RegWrite) (bool, error) {
+			c.frame = func(n int, _ []chip.RegWrite) (bool, error) {
 				if n >= at && n < at+times {
-					return n%2 == 1, esp32.ErrNoAnswer
+					return n%2 == 1, chip.ErrNoAnswer
 				}
 				return true, nil
 			}
@@ -79,65 +79,65 @@ func TestWhatABurnHasChanged(t *testing.T) {
 }
 
 func TestWireFaults(t *testing.T) {
-	faults := map[string]func(c *chip, at int){
-		"frame lost": func(c *chip, at int) {
-			c.frame = func(n int, _ []esp32.RegWrite) (bool, error) { return n != at, lostAt(n, at) }
+	faults := map[string]func(c *virtual, at int){
+		"frame lost": func(c *virtual, at int) {
+			c.frame = func(n int, _ []chip.RegWrite) (bool, error) { return n != at, lostAt(n, at) }
 		},
-		"reply lost": func(c *chip, at int) {
-			c.frame = func(n int, _ []esp32.RegWrite) (bool, error) { return true, lostAt(n, at) }
+		"reply lost": func(c *virtual, at int) {
+			c.frame = func(n int, _ []chip.RegWrite) (bool, error) { return true, lostAt(n, at) }
 		},
-		"refused": func(c *chip, at int) {
-			c.frame = func(n int, _ []esp32.RegWrite) (bool, error) {
+		"refused": func(c *virtual, at int) {
+			c.frame = func(n int, _ []chip.RegWrite) (bool, error) {
 				if n == at {
-					return false, esp32.ErrRefused
+					return false, chip.ErrRefused
 				}
 				return true, nil
 			}
 		},
-		"value changed on the wire": func(c *chip, at int) {
-			c.frame = func(n int, w []esp32.RegWrite) (bool, error) {
+		"value changed on the wire": func(c *virtual, at int) {
+			c.frame = func(n int, w []chip.RegWrite) (bool, error) {
 				if n == at {
 					w[len(w)/2].Value ^= 0x8100
 				}
 				return true, nil
 			}
 		},
-		"address changed on the wire": func(c *chip, at int) {
-			c.frame = func(n int, w []esp32.RegWrite) (bool, error) {
+		"address changed on the wire": func(c *virtual, at int) {
+			c.frame = func(n int, w []chip.RegWrite) (bool, error) {
 				if n == at {
 					w[len(w)/2].Addr ^= 0x40
 				}
 				return true, nil
 			}
 		},
-		"command kept from the chip": func(c *chip, at int) {
-			c.frame = func(n int, w []esp32.RegWrite) (bool, error) {
+		"command kept from the chip": func(c *virtual, at int) {
+			c.frame = func(n int, w []chip.RegWrite) (bool, error) {
 				if n == at {
 					w[len(w)-1].Addr ^= 0x40
 				}
 				return true, nil
 			}
 		},
-		"mask changed on the wire": func(c *chip, at int) {
-			c.frame = func(n int, w []esp32.RegWrite) (bool, error) {
+		"mask changed on the wire": func(c *virtual, at int) {
+			c.frame = func(n int, w []chip.RegWrite) (bool, error) {
 				if n == at {
 					w[len(w)-1].Mask ^= 0x3
 				}
 				return true, nil
 			}
 		},
-		"reading lost": func(c *chip, at int) {
+		"reading lost": func(c *virtual, at int) {
 			c.reading = func(n int, _, _ []uint32) error { return lostAt(n, at) }
 		},
-		"reading refused": func(c *chip, at int) {
+		"reading refused": func(c *virtual, at int) {
 			c.reading = func(n int, _, _ []uint32) error {
 				if n == at {
-					return esp32.ErrRefused
+					return chip.ErrRefused
 				}
 				return nil
 			}
 		},
-		"reading changed": func(c *chip, at int) {
+		"reading changed": func(c *virtual, at int) {
 			c.reading = func(n int, a, v []uint32) error {
 				if n == at {
 					v[len(v)/2] ^= 0x10
@@ -157,7 +157,7 @@ func TestWireFaults(t *testing.T) {
 				fault(c, at)
 				_, err := Burn(t.Context(), c, 40, c.seen(), s)
 				if err != nil && !errors.Is(err, ErrRegisters) &&
-					(name != "reading lost" || !errors.Is(err, esp32.ErrNoAnswer)) {
+					(name != "reading lost" || !errors.Is(err, chip.ErrNoAnswer)) {
 					t.Fatalf("%s %d in %s: %v", name, at, stage, err)
 				}
 				for b := range 4 {
@@ -186,7 +186,7 @@ func TestWireFaults(t *testing.T) {
 
 func lostAt(n, at int) error {
 	if n == at {
-		return esp32.ErrNoAnswer
+		return chip.ErrNoAnswer
 	}
 	return nil
 }
@@ -196,12 +196,12 @@ func TestProgramReplyLost(t *testing.T) {
 	for _, executed := range []bool{true, false} {
 		c, s := ready(t, StageKey)
 		lost := false
-		c.frame = func(_ int, w []esp32.RegWrite) (bool, error) {
+		c.frame = func(_ int, w []chip.RegWrite) (bool, error) {
 			if !isProgram(w) || lost {
 				return true, nil
 			}
 			lost = true
-			return executed, esp32.ErrNoAnswer
+			return executed, chip.ErrNoAnswer
 		}
 		if _, err := Burn(t.Context(), c, 40, c.seen(), s); err != nil {
 			t.Fatal(err)
@@ -215,16 +215,16 @@ func TestProgramReplyLost(t *testing.T) {
 // A chip that is not as it was recorded is not burned: another chip in the
 // fixture, a fuse burned since, even if the command to read it anew is lost.
 func TestChangedChip(t *testing.T) {
-	for name, change := range map[string]func(c *chip){
-		"other chip":  func(c *chip) { c.raw[0][1] ^= 1; c.latchAll() },
-		"fuse burned": func(c *chip) { c.raw[0][6] |= 1 << 6 },
-		"user data":   func(c *chip) { c.raw[3][7] = 1 },
-		"digest":      func(c *chip) { c.raw[2][7] = 1 },
-		"key burned":  func(c *chip) { c.raw[1][7] = 1 },
+	for name, change := range map[string]func(c *virtual){
+		"other chip":  func(c *virtual) { c.raw[0][1] ^= 1; c.latchAll() },
+		"fuse burned": func(c *virtual) { c.raw[0][6] |= 1 << 6 },
+		"user data":   func(c *virtual) { c.raw[3][7] = 1 },
+		"digest":      func(c *virtual) { c.raw[2][7] = 1 },
+		"key burned":  func(c *virtual) { c.raw[1][7] = 1 },
 	} {
 		c, s := ready(t, StageKey)
 		c.regs[regConf] = opRead // as an earlier burn left it
-		c.frame = func(n int, _ []esp32.RegWrite) (bool, error) { return n > 1, lostAt(n, 1) }
+		c.frame = func(n int, _ []chip.RegWrite) (bool, error) { return n > 1, lostAt(n, 1) }
 		have := c.seen()
 		change(c)
 		if _, err := Burn(t.Context(), c, 40, have, s); !errors.Is(err, ErrChanged) || c.programs != 0 {
@@ -258,7 +258,7 @@ func TestWrongWDATANeverProgrammed(t *testing.T) {
 	} {
 		c, s := ready(t, StageKey)
 		c.regs[addr] ^= 1
-		c.frame = func(_ int, w []esp32.RegWrite) (bool, error) {
+		c.frame = func(_ int, w []chip.RegWrite) (bool, error) {
 			for i := range w {
 				if w[i].Addr == addr {
 					w[i].Value ^= 1
@@ -313,13 +313,13 @@ func TestReadRegistersChange(t *testing.T) {
 func TestPortGone(t *testing.T) {
 	for at := 1; at <= 6; at++ {
 		c, s := ready(t, StageKey)
-		c.frame = func(n int, _ []esp32.RegWrite) (bool, error) {
+		c.frame = func(n int, _ []chip.RegWrite) (bool, error) {
 			if n >= at {
-				return false, esp32.ErrPortGone
+				return false, chip.ErrPortGone
 			}
 			return true, nil
 		}
-		if _, err := Burn(t.Context(), c, 40, c.seen(), s); !errors.Is(err, esp32.ErrPortGone) && at < 6 {
+		if _, err := Burn(t.Context(), c, 40, c.seen(), s); !errors.Is(err, chip.ErrPortGone) && at < 6 {
 			t.Errorf("gone at frame %d: got %v", at, err)
 		}
 		if c.frames > at {
@@ -334,21 +334,21 @@ func TestSilence(t *testing.T) {
 	for at := 1; at <= 6; at++ {
 		c, s := ready(t, StageKey)
 		silent := false
-		c.frame = func(n int, _ []esp32.RegWrite) (bool, error) {
+		c.frame = func(n int, _ []chip.RegWrite) (bool, error) {
 			silent = silent || n >= at
 			if silent {
-				return false, esp32.ErrNoAnswer
+				return false, chip.ErrNoAnswer
 			}
 			return true, nil
 		}
 		c.reading = func(int, []uint32, []uint32) error {
 			if silent {
-				return esp32.ErrNoAnswer
+				return chip.ErrNoAnswer
 			}
 			return nil
 		}
 		_, err := Burn(t.Context(), c, 40, c.seen(), s)
-		if !errors.Is(err, esp32.ErrNoAnswer) {
+		if !errors.Is(err, chip.ErrNoAnswer) {
 			t.Errorf("silent from frame %d: got %v", at, err)
 			continue
 		}
@@ -359,14 +359,14 @@ func TestSilence(t *testing.T) {
 }
 
 // short answers with fewer registers than asked.
-type short struct{ *chip }
+type short struct{ *virtual }
 
 func (s short) ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error) {
-	return s.chip.ReadRegs(ctx, addrs[1:]...)
+	return s.virtual.ReadRegs(ctx, addrs[1:]...)
 }
 
-func (s short) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
-	return s.chip.WriteRead(ctx, writes, addrs[1:]...)
+func (s short) WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
+	return s.virtual.WriteRead(ctx, writes, addrs[1:]...)
 }
 
 func TestShortAnswers(t *testing.T) {
@@ -381,20 +381,20 @@ func TestShortAnswers(t *testing.T) {
 
 // spy keeps every slice that crosses the interface.
 type spy struct {
-	*chip
+	*virtual
 	reads  [][]uint32
-	writes [][]esp32.RegWrite
+	writes [][]chip.RegWrite
 }
 
 func (s *spy) ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error) {
-	v, err := s.chip.ReadRegs(ctx, addrs...)
+	v, err := s.virtual.ReadRegs(ctx, addrs...)
 	s.reads = append(s.reads, v)
 	return v, err
 }
 
-func (s *spy) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+func (s *spy) WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
 	s.writes = append(s.writes, writes)
-	v, err := s.chip.WriteRead(ctx, writes, addrs...)
+	v, err := s.virtual.WriteRead(ctx, writes, addrs...)
 	s.reads = append(s.reads, v)
 	return v, err
 }
@@ -410,7 +410,7 @@ func TestNoKeyWordsKept(t *testing.T) {
 				}
 				return mask
 			}
-			spied := &spy{chip: c}
+			spied := &spy{virtual: c}
 			have, err := Burn(t.Context(), spied, 40, c.seen(), s)
 			have.Wipe()
 			k := s.Key
@@ -425,7 +425,7 @@ func TestNoKeyWordsKept(t *testing.T) {
 					}
 				}
 				for i, v := range spied.writes {
-					if slices.ContainsFunc(v, func(r esp32.RegWrite) bool { return r.Value == word }) {
+					if slices.ContainsFunc(v, func(r chip.RegWrite) bool { return r.Value == word }) {
 						t.Fatalf("%s (%v): frame %d still holds key word %d", stage, err, i, w)
 					}
 				}

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // SetBaud changes the speed of both ends and makes sure that they understand
@@ -53,7 +53,7 @@ func (l *Loader) changeBaud(ctx context.Context, baud int) error {
 	}
 	magic, err := l.magic(ctx)
 	if err == nil && magic != chipMagic {
-		err = fmt.Errorf("%w: it answers %#08x", esp32.ErrNoAnswer, magic)
+		err = fmt.Errorf("%w: it answers %#08x", chip.ErrNoAnswer, magic)
 	}
 	return err
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // A request:
@@ -75,7 +75,7 @@ func appendSync(dst []byte) []byte {
 
 func appendReadReg(dst []byte, addr uint32) []byte { return cmdReadReg.words(dst, addr) }
 
-func appendWriteReg(dst []byte, writes []esp32.RegWrite) []byte {
+func appendWriteReg(dst []byte, writes []chip.RegWrite) []byte {
 	dst = cmdWriteReg.header(dst, 16*len(writes), 0)
 	for _, w := range writes {
 		for _, v := range [...]uint32{w.Addr, w.Value, w.Mask, uint32(w.Delay.Microseconds())} {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"station/internal/bootlog"
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // oneByOne is a port whose lines do not change together.
@@ -51,7 +51,7 @@ func TestStrategiesTakeTurns(t *testing.T) {
 		r := newROM(t, 0)
 		r.reset = "off"
 		l := New(r, Options{})
-		if err := l.Connect(t.Context()); !errors.Is(err, esp32.ErrNoAnswer) {
+		if err := l.Connect(t.Context()); !errors.Is(err, chip.ErrNoAnswer) {
 			t.Errorf("got %v", err)
 		}
 		const tight, classic = "00 11 01 10 00 00", "00 01 11 10 00"
@@ -71,11 +71,11 @@ func TestWhyAChipDoesNotAnswer(t *testing.T) {
 		says string
 		soon bool
 	}{
-		"off":      {esp32.ErrNoAnswer, "check power, cable and EN", false},
-		"flash":    {esp32.ErrBootMode, "GPIO0", false},
-		"deaf":     {esp32.ErrDeaf, "RX", false},
-		"disabled": {esp32.ErrDownloadDisabled, "fuse", true},
-		"stub":     {esp32.ErrNoAnswer, "loaded into the chip", false},
+		"off":      {chip.ErrNoAnswer, "check power, cable and EN", false},
+		"flash":    {chip.ErrBootMode, "GPIO0", false},
+		"deaf":     {chip.ErrDeaf, "RX", false},
+		"disabled": {chip.ErrDownloadDisabled, "fuse", true},
+		"stub":     {chip.ErrNoAnswer, "loaded into the chip", false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newROM(t, 0)
@@ -100,7 +100,7 @@ func TestNotAnESP32(t *testing.T) {
 		r := newROM(t, 0)
 		r.regs[regMagic] = 0x000007c6
 		err := New(r, Options{}).Connect(t.Context())
-		if !errors.Is(err, esp32.ErrNotESP32) || !strings.Contains(err.Error(), "0x000007c6") {
+		if !errors.Is(err, chip.ErrNotESP32) || !strings.Contains(err.Error(), "0x000007c6") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -137,7 +137,7 @@ func TestWaitForTheLoader(t *testing.T) {
 }
 
 func TestWaitingEndsWithItsContext(t *testing.T) {
-	for mode, want := range map[string]error{"off": esp32.ErrNoAnswer, "flash": esp32.ErrBootMode, "stub": errStub} {
+	for mode, want := range map[string]error{"off": chip.ErrNoAnswer, "flash": chip.ErrBootMode, "stub": errStub} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newROM(t, 0)
 			r.mode = "off"
@@ -177,7 +177,7 @@ func TestPortGoneWhileConnecting(t *testing.T) {
 		r.reset = "off"
 		r.after(time.Second, func() { r.gone = errors.New("no such device") })
 		begin := time.Now()
-		if err := New(r, Options{}).Connect(t.Context()); !errors.Is(err, esp32.ErrPortGone) {
+		if err := New(r, Options{}).Connect(t.Context()); !errors.Is(err, chip.ErrPortGone) {
 			t.Errorf("got %v", err)
 		}
 		if d := time.Since(begin); d > 2*time.Second {
@@ -256,7 +256,7 @@ func TestBootOfAPulledDevice(t *testing.T) {
 	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 		r.after(time.Second, func() { r.gone = errors.New("hang-up") })
 		log, err := l.Boot(ctx, func([]byte) bool { return false })
-		if !errors.Is(err, esp32.ErrPortGone) || len(log) == 0 {
+		if !errors.Is(err, chip.ErrPortGone) || len(log) == 0 {
 			t.Errorf("got %q, %v", log, err)
 		}
 	})
@@ -275,7 +275,7 @@ func TestConsoleIsBounded(t *testing.T) {
 	if len(c.text) > 2*maxConsole || c.restart() != "rst:0x10 RTCWDT_RTC_RESET" {
 		t.Errorf("%d bytes, %q", len(c.text), c.restart())
 	}
-	if err := c.silence(); !errors.Is(err, esp32.ErrNoAnswer) && !errors.Is(err, esp32.ErrBootMode) {
+	if err := c.silence(); !errors.Is(err, chip.ErrNoAnswer) && !errors.Is(err, chip.ErrBootMode) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -286,7 +286,7 @@ func TestClose(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := l.ReadReg(ctx, regMagic); !errors.Is(err, esp32.ErrPortGone) {
+		if _, err := l.ReadReg(ctx, regMagic); !errors.Is(err, chip.ErrPortGone) {
 			t.Errorf("after close: got %v", err)
 		}
 	})

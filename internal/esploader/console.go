@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"station/internal/bootlog"
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // console is what a chip says outside frames: the last few KiB of it.
@@ -47,15 +47,15 @@ func (c *console) silence() error {
 	}
 	switch {
 	case r.DownloadDisabled:
-		return esp32.ErrDownloadDisabled
+		return chip.ErrDownloadDisabled
 	case r.DownloadMode:
-		return fmt.Errorf("%w: check the wire to the chip's RX pin (GPIO3)", esp32.ErrDeaf)
+		return fmt.Errorf("%w: check the wire to the chip's RX pin (GPIO3)", chip.ErrDeaf)
 	case r.Brownout:
-		return fmt.Errorf("%w: it tells of a brownout", esp32.ErrNoAnswer)
+		return fmt.Errorf("%w: it tells of a brownout", chip.ErrNoAnswer)
 	case started:
-		return fmt.Errorf("%w: check GPIO0, GPIO2 and the reset circuit", esp32.ErrBootMode)
+		return fmt.Errorf("%w: check GPIO0, GPIO2 and the reset circuit", chip.ErrBootMode)
 	case len(c.text) > 0:
-		return fmt.Errorf("%w: it prints something else", esp32.ErrNoAnswer)
+		return fmt.Errorf("%w: it prints something else", chip.ErrNoAnswer)
 	}
-	return fmt.Errorf("%w: check power, cable and EN", esp32.ErrNoAnswer)
+	return fmt.Errorf("%w: check power, cable and EN", chip.ErrNoAnswer)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // EraseFlash makes size bytes of flash from addr on read as erased; both are
@@ -12,7 +12,7 @@ import (
 // bytes are done; it may be nil.
 //
 // esp32.ErrVerify: the flash does not erase.
-func (l *Loader) EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (stats esp32.WriteStats, err error) {
+func (l *Loader) EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (stats chip.WriteStats, err error) {
 	if addr%sectorSize != 0 || size%sectorSize != 0 || size < 0 || uint64(addr)+uint64(size) > maxSetSize {
 		return stats, fmt.Errorf("erase %d bytes of flash at %#x: not whole sectors that the ROM reaches", size, addr)
 	}
@@ -22,7 +22,7 @@ func (l *Loader) EraseFlash(ctx context.Context, addr uint32, size int, progress
 	return stats, nil
 }
 
-func (l *Loader) erase(ctx context.Context, addr uint32, size int, stats *esp32.WriteStats, progress func(int)) error {
+func (l *Loader) erase(ctx context.Context, addr uint32, size int, stats *chip.WriteStats, progress func(int)) error {
 	for range verifyRounds {
 		if blank, err := l.isBlank(ctx, addr, size); err != nil || blank {
 			return err
@@ -33,7 +33,7 @@ func (l *Loader) erase(ctx context.Context, addr uint32, size int, stats *esp32.
 	}
 	blank, err := l.isBlank(ctx, addr, size)
 	if err == nil && !blank {
-		err = esp32.ErrVerify
+		err = chip.ErrVerify
 	}
 	return err
 }
@@ -45,7 +45,7 @@ func (l *Loader) isBlank(ctx context.Context, addr uint32, size int) (bool, erro
 
 // eraseChunks erases what is not blank, in pieces whose ends are multiples in
 // the flash, so that the ROM can erase larger blocks.
-func (l *Loader) eraseChunks(ctx context.Context, addr uint32, size int, stats *esp32.WriteStats, progress func(int)) error {
+func (l *Loader) eraseChunks(ctx context.Context, addr uint32, size int, stats *chip.WriteStats, progress func(int)) error {
 	const chunk = eraseChunk * sectorSize
 	for done := 0; done < size; {
 		at := addr + uint32(done)

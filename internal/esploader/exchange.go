@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/slip"
 )
 
@@ -109,10 +109,10 @@ func (l *Loader) write(frame []byte) error {
 
 // gone marks an error of the port that is no timeout, whatever the port calls it.
 func gone(err error) error {
-	if errors.Is(err, esp32.ErrPortGone) {
+	if errors.Is(err, chip.ErrPortGone) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", esp32.ErrPortGone, err)
+	return fmt.Errorf("%w: %w", chip.ErrPortGone, err)
 }
 
 func (l *Loader) wireTime(bytes int) time.Duration {
@@ -161,7 +161,7 @@ func sooner(a, b time.Time) time.Time {
 }
 
 func (l *Loader) unanswered(c *command, damage error) error {
-	err := fmt.Errorf("%s: %w", c.name, esp32.ErrNoAnswer)
+	err := fmt.Errorf("%s: %w", c.name, chip.ErrNoAnswer)
 	if damage != nil {
 		err = fmt.Errorf("%w: %w", err, damage)
 	}
@@ -174,7 +174,7 @@ func (l *Loader) unanswered(c *command, damage error) error {
 // restarted: a loader begun anew knows nothing of the flash and of the speed,
 // even where it answers.
 func restarted(why string) error {
-	return fmt.Errorf("%w: the chip restarted (%s)", esp32.ErrNoAnswer, why)
+	return fmt.Errorf("%w: the chip restarted (%s)", chip.ErrNoAnswer, why)
 }
 
 // lateReads is how often a port that still has bytes past a deadline is read:
@@ -259,11 +259,11 @@ func (l *Loader) resync() error {
 		switch {
 		case err == nil && !r.stub:
 			return nil
-		case err != nil && !errors.Is(err, esp32.ErrNoAnswer):
+		case err != nil && !errors.Is(err, chip.ErrNoAnswer):
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", cmdSync.name, esp32.ErrNoAnswer)
+	return fmt.Errorf("%s: %w", cmdSync.name, chip.ErrNoAnswer)
 }
 
 var (
@@ -292,9 +292,9 @@ func (l *Loader) sync(sent int) (reply, error) {
 		return reply{}, err
 	}
 	for range sent*syncReplies - 1 {
-		if _, err := l.await(cmdSync, syncGap+l.wireTime(maxReply)); errors.Is(err, esp32.ErrPortGone) {
+		if _, err := l.await(cmdSync, syncGap+l.wireTime(maxReply)); errors.Is(err, chip.ErrPortGone) {
 			return reply{}, err
-		} else if errors.Is(err, esp32.ErrNoAnswer) {
+		} else if errors.Is(err, chip.ErrNoAnswer) {
 			break
 		}
 	}
@@ -317,5 +317,5 @@ func (l *Loader) again(f func() error) error {
 
 // transient reports an error that the wire alone can cause.
 func transient(err error) bool {
-	return errors.Is(err, esp32.ErrNoAnswer) || refusedWith(err, badMessage, badChecksum)
+	return errors.Is(err, chip.ErrNoAnswer) || refusedWith(err, badMessage, badChecksum)
 }

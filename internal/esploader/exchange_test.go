@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/slip"
 )
 
@@ -108,7 +108,7 @@ func TestNothingThatHangsTheROM(t *testing.T) {
 			t.Errorf("CHANGE_BAUDRATE 0: %v, sent % x", err, r.log)
 		}
 		r.lose = func(int, byte) bool { return true }
-		if _, err := l.ReadReg(ctx, regMagic); !errors.Is(err, esp32.ErrNoAnswer) {
+		if _, err := l.ReadReg(ctx, regMagic); !errors.Is(err, chip.ErrNoAnswer) {
 			t.Errorf("silent chip: got %v", err)
 		}
 		for len(r.log) > 0 { // whole frames only
@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 			unknown := &command{0x42, "UNKNOWN", 0, always(time.Second)}
 			_, err := l.do(ctx, unknown, unknown.words(nil, 1), time.Second)
 			var s *StatusError
-			if !errors.As(err, &s) || s.Code != 5 || s.Op != "UNKNOWN" || !errors.Is(err, esp32.ErrRefused) {
+			if !errors.As(err, &s) || s.Code != 5 || s.Op != "UNKNOWN" || !errors.Is(err, chip.ErrRefused) {
 				t.Errorf("after %02x: got %v", after, err)
 			}
 			if want := "UNKNOWN: refused by the ROM loader: status 0x05 (bad message)"; err == nil || err.Error() != want {
@@ -157,13 +157,13 @@ func TestPulledCable(t *testing.T) {
 		begin := time.Now()
 		r.fault = once(cmdReadReg.op, func([]byte) [][]byte { r.gone = errors.New("input/output error"); return nil })
 		_, err := l.ReadReg(ctx, regMagic)
-		if !errors.Is(err, esp32.ErrPortGone) || errors.Is(err, esp32.ErrNoAnswer) {
+		if !errors.Is(err, chip.ErrPortGone) || errors.Is(err, chip.ErrNoAnswer) {
 			t.Errorf("read: got %v", err)
 		}
-		if err := l.WriteReg(ctx, esp32.Set(4, 4)); !errors.Is(err, esp32.ErrPortGone) {
+		if err := l.WriteReg(ctx, chip.Set(4, 4)); !errors.Is(err, chip.ErrPortGone) {
 			t.Errorf("write: got %v", err)
 		}
-		if _, err := l.FlashMD5(ctx, 0, 0); !errors.Is(err, esp32.ErrPortGone) {
+		if _, err := l.FlashMD5(ctx, 0, 0); !errors.Is(err, chip.ErrPortGone) {
 			t.Errorf("MD5: got %v", err)
 		}
 		if d := time.Since(begin); d != 0 {
@@ -180,16 +180,16 @@ func TestRestartInMidSession(t *testing.T) {
 		const banner = "ets Jul 29 2019 12:21:46\r\n\r\nrst:0xf (RTCWDT_BROWN_OUT_RESET),boot:0x3 (DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2))\r\nwaiting for download\r\n"
 		r.fault = once(cmdReadReg.op, func([]byte) [][]byte { return [][]byte{[]byte(banner)} })
 		_, err := l.ReadReg(ctx, regMagic)
-		if !errors.Is(err, esp32.ErrNoAnswer) || !strings.Contains(err.Error(), "RTCWDT_BROWN_OUT_RESET") {
+		if !errors.Is(err, chip.ErrNoAnswer) || !strings.Contains(err.Error(), "RTCWDT_BROWN_OUT_RESET") {
 			t.Errorf("got %v", err)
 		}
-		if err := l.WriteReg(ctx, esp32.Set(4, 4)); err == nil || r.regs[4] == 4 || strings.Contains(err.Error(), "may have") {
+		if err := l.WriteReg(ctx, chip.Set(4, 4)); err == nil || r.regs[4] == 4 || strings.Contains(err.Error(), "may have") {
 			t.Errorf("write after a restart: %v, register %d", err, r.regs[4])
 		}
 		if err := l.Connect(ctx); err != nil {
 			t.Error(err)
 		}
-		if err := l.WriteReg(ctx, esp32.Set(4, 4)); err != nil || r.regs[4] != 4 {
+		if err := l.WriteReg(ctx, chip.Set(4, 4)); err != nil || r.regs[4] != 4 {
 			t.Errorf("after connecting anew: %v", err)
 		}
 	})
@@ -209,7 +209,7 @@ func TestContextEndsBetweenCommands(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || r.n != 2 {
 			t.Errorf("got %v after %d commands, want the second to be the last", err, r.n)
 		}
-		if err := l.WriteReg(ctx, esp32.Set(4, 4)); !errors.Is(err, context.Canceled) || r.regs[4] == 4 {
+		if err := l.WriteReg(ctx, chip.Set(4, 4)); !errors.Is(err, context.Canceled) || r.regs[4] == 4 {
 			t.Errorf("a write after the end: %v", err)
 		}
 	})

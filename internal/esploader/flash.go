@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 const (
@@ -23,7 +23,7 @@ func (l *Loader) FlashMD5(ctx context.Context, addr, size uint32) (sum [16]byte,
 			return err
 		}
 		if _, err := hex.Decode(sum[:], r.data[:r.n]); err != nil {
-			return fmt.Errorf("%s: %w: %w", cmdFlashMD5.name, esp32.ErrNoAnswer, errDamaged)
+			return fmt.Errorf("%s: %w: %w", cmdFlashMD5.name, chip.ErrNoAnswer, errDamaged)
 		}
 		return nil
 	})

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Registers that tell who a chip is (ESP32 Technical Reference Manual;
@@ -23,7 +23,7 @@ const (
 // block0 is fuse BLOCK0. Word 0, the protections, is of no use here.
 type block0 [7]uint32
 
-func (w *block0) mac() (m esp32.MAC, crc byte) {
+func (w *block0) mac() (m chip.MAC, crc byte) {
 	var b [8]byte
 	binary.BigEndian.PutUint32(b[:], w[2])
 	binary.BigEndian.PutUint32(b[4:], w[1])
@@ -32,9 +32,9 @@ func (w *block0) mac() (m esp32.MAC, crc byte) {
 }
 
 // revision puts the major number together from three places.
-func (w *block0) revision(date uint32) esp32.Revision {
+func (w *block0) revision(date uint32) chip.Revision {
 	major := map[uint32]int{0: 0, 1: 1, 3: 2, 7: 3}[w[3]>>15&1|w[5]>>20&1<<1|date>>31<<2]
-	return esp32.Revision(100*major) + esp32.Revision(w[5]>>24&3)
+	return chip.Revision(100*major) + chip.Revision(w[5]>>24&3)
 }
 
 var packages = map[uint32]struct{ name, v3, singleCore string }{
@@ -47,7 +47,7 @@ var packages = map[uint32]struct{ name, v3, singleCore string }{
 	7: {"D0WDR2-V3", "", ""},
 }
 
-func (w *block0) pkg(rev esp32.Revision) string {
+func (w *block0) pkg(rev chip.Revision) string {
 	code := w[3]>>9&7 | w[3]>>2&1<<3
 	p, known := packages[code]
 	switch {
@@ -62,11 +62,11 @@ func (w *block0) pkg(rev esp32.Revision) string {
 }
 
 // coding: the chip treats 3 as none.
-func (w *block0) coding() esp32.Coding {
-	if c := esp32.Coding(w[6] & 3); c != 3 {
+func (w *block0) coding() chip.Coding {
+	if c := chip.Coding(w[6] & 3); c != 3 {
 		return c
 	}
-	return esp32.CodingNone
+	return chip.CodingNone
 }
 
 // flashPins is SPI_ATTACH's argument: 0 for the usual pins, or those that the
@@ -90,7 +90,7 @@ func crystal(clkdiv uint32, baud int) int {
 // With esp32.ErrMACCRC or esp32.ErrFlashID the identity holds what is known.
 // A flash of unknown size has FlashSize 0, and the ROM takes it for 2 MiB until
 // SetFlashSize.
-func (l *Loader) Identify(ctx context.Context) (esp32.Identity, error) {
+func (l *Loader) Identify(ctx context.Context) (chip.Identity, error) {
 	id, pins, err := l.identity(ctx)
 	if err == nil {
 		err = l.attachFlash(ctx, &id, pins)
@@ -102,7 +102,7 @@ func (l *Loader) Identify(ctx context.Context) (esp32.Identity, error) {
 }
 
 // identity reads who the chip is. A wrong crystal or coding scheme would cost it.
-func (l *Loader) identity(ctx context.Context) (id esp32.Identity, pins uint32, err error) {
+func (l *Loader) identity(ctx context.Context) (id chip.Identity, pins uint32, err error) {
 	addrs := [9]uint32{regDate, regClkdiv, regCalRC}
 	var w block0
 	for i := range w[1:] {
@@ -126,7 +126,7 @@ func (l *Loader) identity(ctx context.Context) (id esp32.Identity, pins uint32, 
 	id.Coding = w.coding()
 	mac, crc := w.mac()
 	if id.MAC = mac; mac.CRC8() != crc {
-		return id, 0, fmt.Errorf("%w: %v", esp32.ErrMACCRC, mac)
+		return id, 0, fmt.Errorf("%w: %v", chip.ErrMACCRC, mac)
 	}
 	return id, w.flashPins(), nil
 }
@@ -141,10 +141,10 @@ func agree[T comparable](read func() (T, error)) (last T, err error) {
 		}
 		last = now
 	}
-	return last, fmt.Errorf("%w: its answers differ: check ground and cable", esp32.ErrNoAnswer)
+	return last, fmt.Errorf("%w: its answers differ: check ground and cable", chip.ErrNoAnswer)
 }
 
-func (l *Loader) attachFlash(ctx context.Context, id *esp32.Identity, pins uint32) error {
+func (l *Loader) attachFlash(ctx context.Context, id *chip.Identity, pins uint32) error {
 	err := l.again(func() error {
 		l.payload = appendSPIAttach(l.payload[:0], pins)
 		_, err := l.do(ctx, cmdSPIAttach, l.payload, cmdSPIAttach.timeout(0))
@@ -157,7 +157,7 @@ func (l *Loader) attachFlash(ctx context.Context, id *esp32.Identity, pins uint3
 		return err
 	}
 	if id.FlashID == 0 || id.FlashID == 0xffffff || id.FlashID == 0xffff3f {
-		return fmt.Errorf("%w: it answers %06x", esp32.ErrFlashID, id.FlashID)
+		return fmt.Errorf("%w: it answers %06x", chip.ErrFlashID, id.FlashID)
 	}
 	if id.FlashSize = flashSize(id.FlashID); id.FlashSize == 0 {
 		return nil

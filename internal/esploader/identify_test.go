@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 func TestIdentify(t *testing.T) {
@@ -17,8 +17,8 @@ func TestIdentify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mac, _ := esp32.ParseMAC("24:0a:c4:01:02:03")
-		want := esp32.Identity{MAC: mac, Revision: 300, Package: "ESP32-D0WDQ6-V3", Crystal: 40, FlashID: 0x1640ef, FlashSize: 4 << 20}
+		mac, _ := chip.ParseMAC("24:0a:c4:01:02:03")
+		want := chip.Identity{MAC: mac, Revision: 300, Package: "ESP32-D0WDQ6-V3", Crystal: 40, FlashID: 0x1640ef, FlashSize: 4 << 20}
 		if id != want {
 			t.Errorf("got %+v, want %+v", id, want)
 		}
@@ -35,25 +35,25 @@ func TestIdentify(t *testing.T) {
 func TestIdentityFromFuses(t *testing.T) {
 	for _, c := range []struct {
 		w3, w5, w6, date uint32
-		revision         esp32.Revision
+		revision         chip.Revision
 		pkg              string
-		coding           esp32.Coding
+		coding           chip.Coding
 		pins             uint32
 	}{
-		{0x0000a200, 0x00100000, 4, 0x80000000, 300, "ESP32-D0WD-V3", esp32.CodingNone, 0},
-		{0, 0, 0, 0, 0, "ESP32-D0WDQ6", esp32.CodingNone, 0},
-		{0x8000, 0, 1, 0, 100, "ESP32-D0WDQ6", esp32.Coding34, 0},
-		{0x8001, 0, 3, 0, 100, "ESP32-S0WDQ6", esp32.CodingNone, 0},
-		{0x8201, 0x02100000, 2, 0, 202, "ESP32-S0WD", esp32.CodingRepeat, 0},
-		{0x8000, 0x01100000, 0, 0x80000000, 301, "ESP32-D0WDQ6-V3", esp32.CodingNone, 0},
-		{0, 0, 0, 0x80000000, 0, "ESP32-D0WDQ6", esp32.CodingNone, 0},
-		{0x0400, 0, 0, 0, 0, "ESP32-D2WD", esp32.CodingNone, 0},
-		{0x0800, 0, 0, 0, 0, "ESP32-U4WDH", esp32.CodingNone, 0},
-		{0x8a00, 0x00100000, 0, 0x80000000, 300, "ESP32-PICO-V3", esp32.CodingNone, 0},
-		{0x0ab0, 16<<15 | 8<<10 | 17<<5 | 6, 0, 0, 0, "ESP32-PICO-D4", esp32.CodingNone, 11<<24 | 16<<18 | 8<<12 | 17<<6 | 6},
-		{0x0c00, 0, 0, 0, 0, "ESP32-PICO-V3-02", esp32.CodingNone, 0},
-		{0x0e00, 0, 0, 0, 0, "ESP32-D0WDR2-V3", esp32.CodingNone, 0},
-		{0x0004, 0, 0, 0, 0, "ESP32 (package 8)", esp32.CodingNone, 0},
+		{0x0000a200, 0x00100000, 4, 0x80000000, 300, "ESP32-D0WD-V3", chip.CodingNone, 0},
+		{0, 0, 0, 0, 0, "ESP32-D0WDQ6", chip.CodingNone, 0},
+		{0x8000, 0, 1, 0, 100, "ESP32-D0WDQ6", chip.Coding34, 0},
+		{0x8001, 0, 3, 0, 100, "ESP32-S0WDQ6", chip.CodingNone, 0},
+		{0x8201, 0x02100000, 2, 0, 202, "ESP32-S0WD", chip.CodingRepeat, 0},
+		{0x8000, 0x01100000, 0, 0x80000000, 301, "ESP32-D0WDQ6-V3", chip.CodingNone, 0},
+		{0, 0, 0, 0x80000000, 0, "ESP32-D0WDQ6", chip.CodingNone, 0},
+		{0x0400, 0, 0, 0, 0, "ESP32-D2WD", chip.CodingNone, 0},
+		{0x0800, 0, 0, 0, 0, "ESP32-U4WDH", chip.CodingNone, 0},
+		{0x8a00, 0x00100000, 0, 0x80000000, 300, "ESP32-PICO-V3", chip.CodingNone, 0},
+		{0x0ab0, 16<<15 | 8<<10 | 17<<5 | 6, 0, 0, 0, "ESP32-PICO-D4", chip.CodingNone, 11<<24 | 16<<18 | 8<<12 | 17<<6 | 6},
+		{0x0c00, 0, 0, 0, 0, "ESP32-PICO-V3-02", chip.CodingNone, 0},
+		{0x0e00, 0, 0, 0, 0, "ESP32-D0WDR2-V3", chip.CodingNone, 0},
+		{0x0004, 0, 0, 0, 0, "ESP32 (package 8)", chip.CodingNone, 0},
 	} {
 		w := block0{3: c.w3, 5: c.w5, 6: c.w6}
 		rev := w.revision(c.date)
@@ -95,7 +95,7 @@ func TestDamagedMAC(t *testing.T) {
 	r.regs[regFuses+8] ^= 0x10000
 	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 		id, err := l.Identify(ctx)
-		if !errors.Is(err, esp32.ErrMACCRC) || !strings.Contains(err.Error(), "24:0a:c4:01:02:03") || id.Revision != 300 {
+		if !errors.Is(err, chip.ErrMACCRC) || !strings.Contains(err.Error(), "24:0a:c4:01:02:03") || id.Revision != 300 {
 			t.Errorf("got %+v, %v", id, err)
 		}
 	})
@@ -109,7 +109,7 @@ func TestFlashThatDoesNotAnswer(t *testing.T) {
 			return [][]byte{strReplace(reply, "\xef\x40\x16\x00", "\xff\xff\xff\x00")}
 		}
 		id, err := l.Identify(ctx)
-		if !errors.Is(err, esp32.ErrFlashID) || id.MAC.IsZero() {
+		if !errors.Is(err, chip.ErrFlashID) || id.MAC.IsZero() {
 			t.Errorf("got %+v, %v", id, err)
 		}
 	})
@@ -198,7 +198,7 @@ func TestSpeedThatDoesNotWork(t *testing.T) {
 			return [][]byte{reply}
 		})
 		err := l.SetBaud(ctx, 2000000)
-		if !errors.Is(err, esp32.ErrNoAnswer) || !strings.Contains(err.Error(), "set 2000000 baud") {
+		if !errors.Is(err, chip.ErrNoAnswer) || !strings.Contains(err.Error(), "set 2000000 baud") {
 			t.Errorf("got %v", err)
 		}
 		if r.hostBaud != InitialBaud {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/slip"
 )
 
@@ -52,14 +52,14 @@ func readable(addrs []uint32) error {
 // WriteReg writes registers, all in one frame, in their order. It is never
 // repeated here: where the answer is lost the error says so, and the caller
 // must look whether the chip has carried it out.
-func (l *Loader) WriteReg(ctx context.Context, writes ...esp32.RegWrite) error {
+func (l *Loader) WriteReg(ctx context.Context, writes ...chip.RegWrite) error {
 	_, err := l.WriteRead(ctx, writes)
 	return err
 }
 
 // WriteRead is WriteReg and then ReadRegs, with the first of the registers read
 // in the same round trip. Without the answer to the writes nothing is read.
-func (l *Loader) WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error) {
+func (l *Loader) WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
 	if len(writes) == 0 || len(writes) > maxWrites {
 		return nil, fmt.Errorf("WRITE_REG: %d registers in one frame, want 1 to %d", len(writes), maxWrites)
 	}
@@ -118,7 +118,7 @@ func (l *Loader) readAgain(ctx context.Context, addrs, values []uint32, err erro
 // takes the replies in their order. Replies carry no address: where one is
 // missing or one too many, all values are worthless. It returns how many reads
 // were sent, and whether the chip has confirmed the writes.
-func (l *Loader) together(ctx context.Context, writes []esp32.RegWrite, addrs, values []uint32) (n int, written bool, err error) {
+func (l *Loader) together(ctx context.Context, writes []chip.RegWrite, addrs, values []uint32) (n int, written bool, err error) {
 	first := cmdReadReg.name
 	if len(writes) > 0 {
 		first = cmdWriteReg.name
@@ -159,8 +159,8 @@ func (l *Loader) together(ctx context.Context, writes []esp32.RegWrite, addrs, v
 }
 
 // unsure says of writes without an answer what is not known of them.
-func unsure(writes []esp32.RegWrite, err error) error {
-	if len(writes) > 0 && (errors.Is(err, esp32.ErrNoAnswer) || errors.Is(err, esp32.ErrPortGone)) {
+func unsure(writes []chip.RegWrite, err error) error {
+	if len(writes) > 0 && (errors.Is(err, chip.ErrNoAnswer) || errors.Is(err, chip.ErrPortGone)) {
 		err = fmt.Errorf("%w; the chip may have carried it out", err)
 	}
 	return err

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 func TestReadRegsInOneRoundTrip(t *testing.T) {
@@ -70,33 +70,33 @@ func TestWriteRead(t *testing.T) {
 	for i := range uint32(12) {
 		addrs, want = append(addrs, 0x3ff5a000+4*i), append(want, 7*i)
 	}
-	chip := func() *rom {
+	fresh := func() *rom {
 		r := newROM(t, 0)
 		for i := range addrs {
 			r.regs[addrs[i]] = want[i]
 		}
 		return r
 	}
-	write := esp32.Set(0x3ff5a000, 9)
+	write := chip.Set(0x3ff5a000, 9)
 	want[0] = 9
-	r := chip()
+	r := fresh()
 	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 		before := l.Stats().RoundTrips
-		got, err := l.WriteRead(ctx, []esp32.RegWrite{write}, addrs...)
+		got, err := l.WriteRead(ctx, []chip.RegWrite{write}, addrs...)
 		if err != nil || !slices.Equal(got, want) {
 			t.Fatalf("got %d, %v, want %d", got, err, want)
 		}
 		if n := l.Stats().RoundTrips - before; n != 2 {
 			t.Errorf("%d round trips, want 2", n)
 		}
-		if _, err := l.WriteRead(ctx, []esp32.RegWrite{write}, regMagic, 0); err == nil {
+		if _, err := l.WriteRead(ctx, []chip.RegWrite{write}, regMagic, 0); err == nil {
 			t.Error("READ_REG 0: no error")
 		}
 	})
 	// A reply to a read may be lost. Without the reply to the write nothing is
 	// read, and the write is not repeated.
 	for lost := range 13 {
-		r := chip()
+		r := fresh()
 		connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 			r.fault = func(n int, _ byte, reply []byte) [][]byte {
 				if n == lost {
@@ -104,9 +104,9 @@ func TestWriteRead(t *testing.T) {
 				}
 				return [][]byte{reply}
 			}
-			got, err := l.WriteRead(ctx, []esp32.RegWrite{write}, addrs...)
+			got, err := l.WriteRead(ctx, []chip.RegWrite{write}, addrs...)
 			switch {
-			case lost == 0 && (got != nil || !errors.Is(err, esp32.ErrNoAnswer) || !strings.Contains(err.Error(), "may have carried it out")):
+			case lost == 0 && (got != nil || !errors.Is(err, chip.ErrNoAnswer) || !strings.Contains(err.Error(), "may have carried it out")):
 				t.Errorf("write unanswered: got %d, %v", got, err)
 			case lost > 0 && (err != nil || !slices.Equal(got, want)):
 				t.Errorf("reply %d lost: got %d, %v", lost, got, err)
@@ -120,13 +120,13 @@ func TestWriteRead(t *testing.T) {
 		})
 	}
 	// Nor after a refusal.
-	r = chip()
+	r = fresh()
 	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 		r.fault = once(cmdWriteReg.op, func(b []byte) [][]byte {
 			b[len(b)-5], b[len(b)-4] = 1, badMessage
 			return [][]byte{b}
 		})
-		if got, err := l.WriteRead(ctx, []esp32.RegWrite{write}, addrs...); got != nil || !errors.Is(err, esp32.ErrRefused) {
+		if got, err := l.WriteRead(ctx, []chip.RegWrite{write}, addrs...); got != nil || !errors.Is(err, chip.ErrRefused) {
 			t.Errorf("refused: got %d, %v", got, err)
 		}
 		if v, err := l.ReadReg(ctx, 0x3ff5a004); err != nil || v != 7 {
@@ -146,8 +146,8 @@ func TestWriteRegIsSentOnce(t *testing.T) {
 		r := newROM(t, 0)
 		connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 			arrange(r)
-			err := l.WriteReg(ctx, esp32.Set(0x3ff5a104, 2))
-			if !errors.Is(err, esp32.ErrNoAnswer) || !strings.Contains(err.Error(), "may have carried it out") {
+			err := l.WriteReg(ctx, chip.Set(0x3ff5a104, 2))
+			if !errors.Is(err, chip.ErrNoAnswer) || !strings.Contains(err.Error(), "may have carried it out") {
 				t.Errorf("%s: got %v", name, err)
 			}
 			if n := l.Stats().Commands["WRITE_REG"]; n != 1 {
@@ -164,7 +164,7 @@ func TestWriteRegGroups(t *testing.T) {
 	r := newROM(t, 0)
 	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 		r.regs[8] = 0xffffffff
-		err := l.WriteReg(ctx, esp32.Set(4, 7), esp32.RegWrite{Addr: 8, Value: 0, Mask: 0xff, Delay: 2 * time.Second}, esp32.Set(12, 0xc0db))
+		err := l.WriteReg(ctx, chip.Set(4, 7), chip.RegWrite{Addr: 8, Value: 0, Mask: 0xff, Delay: 2 * time.Second}, chip.Set(12, 0xc0db))
 		if err != nil || r.regs[4] != 7 || r.regs[8] != 0xffffff00 || r.regs[12] != 0xc0db {
 			t.Errorf("got %#x %#x %#x, %v", r.regs[4], r.regs[8], r.regs[12], err)
 		}
@@ -174,7 +174,7 @@ func TestWriteRegGroups(t *testing.T) {
 		if err := l.WriteReg(ctx); err == nil {
 			t.Error("no registers: no error")
 		}
-		if err := l.WriteReg(ctx, make([]esp32.RegWrite, maxWrites+1)...); err == nil {
+		if err := l.WriteReg(ctx, make([]chip.RegWrite, maxWrites+1)...); err == nil {
 			t.Error("too many registers: no error")
 		}
 	})

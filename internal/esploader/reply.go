@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // A reply:
@@ -28,7 +28,7 @@ type reply struct {
 var (
 	errNotReply = errors.New("not a reply")
 	errDamaged  = errors.New("damaged reply")
-	errTooMany  = fmt.Errorf("%w: a reply too many", esp32.ErrNoAnswer)
+	errTooMany  = fmt.Errorf("%w: a reply too many", chip.ErrNoAnswer)
 )
 
 // parseReply decodes a frame. It keeps nothing of it. Of a damaged reply the
@@ -96,11 +96,11 @@ func (e *StatusError) Error() string {
 	if text == "" {
 		text = "unknown"
 	}
-	return fmt.Sprintf("%s: %v: status %#02x (%s)", e.Op, esp32.ErrRefused, e.Code, text)
+	return fmt.Sprintf("%s: %v: status %#02x (%s)", e.Op, chip.ErrRefused, e.Code, text)
 }
 
 // Unwrap makes every refusal esp32.ErrRefused.
-func (e *StatusError) Unwrap() error { return esp32.ErrRefused }
+func (e *StatusError) Unwrap() error { return chip.ErrRefused }
 
 func refusedWith(err error, codes ...byte) bool {
 	var s *StatusError

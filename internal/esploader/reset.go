@@ -8,7 +8,7 @@ import (
 	"runtime"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // step is one state of the modem lines. Both are active low at the chip: DTR
@@ -144,13 +144,13 @@ func (l *Loader) connect(ctx context.Context) error {
 		if err == nil {
 			err = l.reach(ctx)
 		}
-		if err == nil || !errors.Is(err, esp32.ErrNoAnswer) {
+		if err == nil || !errors.Is(err, chip.ErrNoAnswer) {
 			return err
 		}
 		for _, b := range l.text.text {
 			seen.add(b)
 		}
-		if why := seen.silence(); errors.Is(why, esp32.ErrDownloadDisabled) {
+		if why := seen.silence(); errors.Is(why, chip.ErrDownloadDisabled) {
 			return why // no other way of resetting helps
 		}
 	}
@@ -167,7 +167,7 @@ func (l *Loader) reach(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err = l.greet(ctx); err == nil || !errors.Is(err, esp32.ErrNoAnswer) {
+		if err = l.greet(ctx); err == nil || !errors.Is(err, chip.ErrNoAnswer) {
 			return err
 		}
 	}
@@ -186,14 +186,14 @@ func (l *Loader) waitForLoader(ctx context.Context) error {
 			return fmt.Errorf("%w (%w)", last, err)
 		}
 		last = l.greet(ctx)
-		if last == nil || !errors.Is(last, esp32.ErrNoAnswer) {
+		if last == nil || !errors.Is(last, chip.ErrNoAnswer) {
 			return last
 		}
 		l.byHand(ToLoader)
 	}
 }
 
-var errStub = fmt.Errorf("%w: a program loaded into the chip answers instead of its ROM; reset it", esp32.ErrNoAnswer)
+var errStub = fmt.Errorf("%w: a program loaded into the chip answers instead of its ROM; reset it", chip.ErrNoAnswer)
 
 // greet syncs and asks who answers. The answer to that question also tells
 // that nothing older is on its way.
@@ -212,9 +212,9 @@ func (l *Loader) greet(ctx context.Context) error {
 		return err
 	}
 	if twice, err := l.magic(ctx); err != nil || twice != magic {
-		return fmt.Errorf("%w: its answers differ: check ground and cable", esp32.ErrNoAnswer)
+		return fmt.Errorf("%w: its answers differ: check ground and cable", chip.ErrNoAnswer)
 	}
-	return fmt.Errorf("%w: chip magic %#08x, want %#08x", esp32.ErrNotESP32, magic, chipMagic)
+	return fmt.Errorf("%w: chip magic %#08x, want %#08x", chip.ErrNotESP32, magic, chipMagic)
 }
 
 func (l *Loader) magic(ctx context.Context) (uint32, error) {

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/sim"
 )
 
@@ -43,7 +43,7 @@ func TestRestartsIntoTheLoader(t *testing.T) {
 			return err
 		},
 		"write and read registers": func(ctx context.Context, l *Loader) error {
-			_, err := l.WriteRead(ctx, []esp32.RegWrite{esp32.Set(spiW0, 1)}, fuses...)
+			_, err := l.WriteRead(ctx, []chip.RegWrite{chip.Set(spiW0, 1)}, fuses...)
 			return err
 		},
 		"write flash": func(ctx context.Context, l *Loader) error {
@@ -101,7 +101,7 @@ func restarted1(t *testing.T, kind sim.Kind, at int, op func(ctx context.Context
 		if sent := after.RoundTrips - before.RoundTrips; sent > 100 {
 			t.Errorf("%s before command %d: %d round trips", kind, at, sent)
 		}
-		if err != nil && (!errors.Is(err, esp32.ErrNoAnswer) || !strings.Contains(err.Error(), "restarted")) {
+		if err != nil && (!errors.Is(err, chip.ErrNoAnswer) || !strings.Contains(err.Error(), "restarted")) {
 			t.Errorf("%s before command %d: %v", kind, at, err)
 		}
 		ended = err == nil
@@ -147,7 +147,7 @@ func TestAFloodIsNotListenedToForEver(t *testing.T) {
 				l := New(&flood{Port: p, t: t, text: []byte(strings.Repeat(text, 100))}, Options{})
 				defer l.Close()
 				begin := time.Now()
-				if err := l.Connect(t.Context()); !errors.Is(err, esp32.ErrNoAnswer) {
+				if err := l.Connect(t.Context()); !errors.Is(err, chip.ErrNoAnswer) {
 					t.Errorf("got %v", err)
 				}
 				if d := time.Since(begin); d > time.Minute {

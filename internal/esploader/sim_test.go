@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/port"
 	"station/internal/sim"
 )
@@ -38,17 +38,17 @@ func virtual(t *testing.T, o sim.Options, opts Options, f func(ctx context.Conte
 func TestVirtualChips(t *testing.T) {
 	for _, c := range []struct {
 		o        sim.Options
-		revision esp32.Revision
+		revision chip.Revision
 		pkg      string
-		coding   esp32.Coding
+		coding   chip.Coding
 	}{
-		{sim.Options{}, 300, "ESP32-D0WD-V3", esp32.CodingNone},
-		{sim.Options{Revision: sim.Rev0, Package: 2, FlashSize: 2 << 20}, 0, "ESP32-D2WD", esp32.CodingNone},
-		{sim.Options{Revision: 1, Coding: 1, Crystal: 26}, 100, "ESP32-D0WD", esp32.Coding34},
-		{sim.Options{Revision: 3, FlashSize: 16 << 20, Drift: 0.03}, 300, "ESP32-D0WD-V3", esp32.CodingNone},
-		{sim.Options{Revision: 3, Crystal: 26, Drift: -0.03}, 300, "ESP32-D0WD-V3", esp32.CodingNone},
+		{sim.Options{}, 300, "ESP32-D0WD-V3", chip.CodingNone},
+		{sim.Options{Revision: sim.Rev0, Package: 2, FlashSize: 2 << 20}, 0, "ESP32-D2WD", chip.CodingNone},
+		{sim.Options{Revision: 1, Coding: 1, Crystal: 26}, 100, "ESP32-D0WD", chip.Coding34},
+		{sim.Options{Revision: 3, FlashSize: 16 << 20, Drift: 0.03}, 300, "ESP32-D0WD-V3", chip.CodingNone},
+		{sim.Options{Revision: 3, Crystal: 26, Drift: -0.03}, 300, "ESP32-D0WD-V3", chip.CodingNone},
 	} {
-		virtual(t, c.o, Options{}, func(ctx context.Context, chip *sim.Chip, l *Loader) {
+		virtual(t, c.o, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
 			if err := l.Connect(ctx); err != nil {
 				t.Fatalf("%+v: %v", c.o, err)
 			}
@@ -61,8 +61,8 @@ func TestVirtualChips(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%+v: %v", c.o, err)
 			}
-			want := esp32.Identity{
-				MAC: esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Revision: c.revision, Package: c.pkg, Crystal: max(c.o.Crystal, 40*(1-c.o.Crystal/26)),
+			want := chip.Identity{
+				MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Revision: c.revision, Package: c.pkg, Crystal: max(c.o.Crystal, 40*(1-c.o.Crystal/26)),
 				Coding: c.coding, FlashID: id.FlashID, FlashSize: uint32(max(c.o.FlashSize, 4<<20*bit(c.o.FlashSize == 0))),
 			}
 			if id != want {
@@ -75,7 +75,7 @@ func TestVirtualChips(t *testing.T) {
 // A reply has no checksum. Any bit of any value may be wrong once, and the chip
 // is taken for what it is.
 func TestIdentityThroughAWireThatChangesABit(t *testing.T) {
-	var want esp32.Identity
+	var want chip.Identity
 	n := 0
 	virtual(t, sim.Options{}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
 		if err := l.Connect(ctx); err != nil {
@@ -138,7 +138,7 @@ func TestVirtualChipIsWrittenAndStarted(t *testing.T) {
 			t.Errorf("back into the loader: %v", err)
 		}
 		c.Unplug()
-		if _, err := l.ReadReg(ctx, regMagic); !errors.Is(err, esp32.ErrPortGone) {
+		if _, err := l.ReadReg(ctx, regMagic); !errors.Is(err, chip.ErrPortGone) {
 			t.Errorf("unplugged: %v", err)
 		}
 	})
@@ -186,7 +186,7 @@ func TestOverRealPorts(t *testing.T) {
 		for ctx.Err() == nil && err == nil {
 			_, err = l.ReadReg(ctx, regMagic)
 		}
-		if !errors.Is(err, esp32.ErrPortGone) {
+		if !errors.Is(err, chip.ErrPortGone) {
 			t.Errorf("%s: unplugged: got %v", kind, err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestVirtualFaults(t *testing.T) {
 					t.Fatal(err)
 				}
 				id, err := l.Identify(ctx)
-				if err == nil && (id.MAC != esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3} || id.Revision != 300 || id.FlashSize != 1<<20) {
+				if err == nil && (id.MAC != chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3} || id.Revision != 300 || id.FlashSize != 1<<20) {
 					t.Errorf("%s at %d: got %+v", f.Kind, at, id)
 				}
 				if err == nil {
@@ -248,7 +248,7 @@ func TestVirtualFaults(t *testing.T) {
 				if got := c.Flash()[0x9000:][:len(img)]; err == nil && !bytes.Equal(got, img) {
 					t.Errorf("%s at %d: the flash is wrong, and nobody says so", f.Kind, at)
 				}
-				known := errors.Is(err, esp32.ErrNoAnswer) || errors.Is(err, esp32.ErrPortGone)
+				known := errors.Is(err, chip.ErrNoAnswer) || errors.Is(err, chip.ErrPortGone)
 				if err != nil && !known {
 					t.Errorf("%s at %d: got %v", f.Kind, at, err)
 				}

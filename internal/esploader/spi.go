@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Registers of SPI1, through which the loader reaches the flash.
@@ -42,7 +42,7 @@ func (l *Loader) flashID(ctx context.Context) (uint32, error) {
 		return 0, err
 	}
 	err = l.again(func() error {
-		return l.WriteReg(ctx, esp32.Set(spiUser, before[0]), esp32.Set(spiUser2, before[1]))
+		return l.WriteReg(ctx, chip.Set(spiUser, before[0]), chip.Set(spiUser2, before[1]))
 	})
 	return id, err
 }
@@ -50,11 +50,11 @@ func (l *Loader) flashID(ctx context.Context) (uint32, error) {
 // runRDID may be repeated: all it changes is set anew each time.
 func (l *Loader) runRDID(ctx context.Context) (uint32, error) {
 	err := l.WriteReg(ctx,
-		esp32.Set(spiMISOLen, rdidBits-1),
-		esp32.Set(spiUser, spiUserCommand|spiUserMISO),
-		esp32.Set(spiUser2, 7<<28|rdid), // eight bits of command
-		esp32.Set(spiW0, 0),
-		esp32.Set(spiCmd, spiCmdUser))
+		chip.Set(spiMISOLen, rdidBits-1),
+		chip.Set(spiUser, spiUserCommand|spiUserMISO),
+		chip.Set(spiUser2, 7<<28|rdid), // eight bits of command
+		chip.Set(spiW0, 0),
+		chip.Set(spiCmd, spiCmdUser))
 	if err != nil {
 		return 0, err
 	}

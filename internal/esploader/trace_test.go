@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/slip"
 )
 
@@ -30,14 +30,14 @@ func leaks(b []byte) bool {
 // reply lost on the way.
 func burn(t *testing.T, ctx context.Context, r *rom, l *Loader) {
 	t.Helper()
-	var writes []esp32.RegWrite
+	var writes []chip.RegWrite
 	var addrs []uint32
 	for i, w := range keyWords {
-		writes = append(writes, esp32.Set(0x3ff5a098+4*uint32(i), w))
+		writes = append(writes, chip.Set(0x3ff5a098+4*uint32(i), w))
 		addrs = append(addrs, 0x3ff5a038+4*uint32(i))
 		r.regs[0x3ff5a038+4*uint32(i)] = w
 	}
-	if err := l.WriteReg(ctx, append(writes, esp32.Set(0x3ff5a0fc, 0x5a5a))...); err != nil {
+	if err := l.WriteReg(ctx, append(writes, chip.Set(0x3ff5a0fc, 0x5a5a))...); err != nil {
 		t.Fatal(err)
 	}
 	for _, fault := range []func([]byte) [][]byte{
@@ -54,19 +54,19 @@ func burn(t *testing.T, ctx context.Context, r *rom, l *Loader) {
 		clear(got)
 	}
 	// The ROM repeats the last word read in these.
-	if err := l.WriteReg(ctx, esp32.Set(0x3ff5a0fc, 0x5aa5)); err != nil {
+	if err := l.WriteReg(ctx, chip.Set(0x3ff5a0fc, 0x5aa5)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.FlashMD5(ctx, 0, 16); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.FlashMD5(ctx, 0, 1<<30); !errors.Is(err, esp32.ErrRefused) {
+	if _, err := l.FlashMD5(ctx, 0, 1<<30); !errors.Is(err, chip.ErrRefused) {
 		t.Fatal(err)
 	}
 	if v, err := l.ReadReg(ctx, regMagic); err != nil || v != chipMagic {
 		t.Fatal(err)
 	}
-	if err := l.WriteReg(ctx, esp32.Set(0x3ff5a0fc, 0x5aa5)); err != nil {
+	if err := l.WriteReg(ctx, chip.Set(0x3ff5a0fc, 0x5aa5)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -87,7 +87,7 @@ func TestTraceShowsNoKey(t *testing.T) {
 			t.Error("the trace holds words of the key")
 		}
 		for what, want := range map[string][]byte{
-			"fuse controller's code": appendWriteReg(nil, []esp32.RegWrite{esp32.Set(0x3ff5a0fc, 0x5aa5)}),
+			"fuse controller's code": appendWriteReg(nil, []chip.RegWrite{chip.Set(0x3ff5a0fc, 0x5aa5)}),
 			"key request":            appendReadReg(nil, 0x3ff5a038),
 			"magic":                  {1, 0x0a, 4, 0, 0x83, 0x1d, 0xf0, 0},
 			"key's mask":             {0x98, 0xa0, 0xf5, 0x3f, '*', '*', '*', '*', 0xff, 0xff, 0xff, 0xff},
@@ -130,7 +130,7 @@ func TestErrorsShowNoKey(t *testing.T) {
 	r := newROM(t, 0)
 	connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
 		r.lose = func(int, byte) bool { return true }
-		err := l.WriteReg(ctx, esp32.Set(0x3ff5a098, keyWords[0]))
+		err := l.WriteReg(ctx, chip.Set(0x3ff5a098, keyWords[0]))
 		if err == nil || strings.Contains(err.Error(), "a1b2c3d4") || leaks([]byte(err.Error())) {
 			t.Errorf("got %v", err)
 		}

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/slip"
 )
 
@@ -90,9 +90,9 @@ func encode(p []byte) []byte {
 	case p[1] == 0x0a && n == 1:
 		return appendReadReg(nil, w(0))
 	case p[1] == 0x09 && n > 0 && n%4 == 0:
-		var writes []esp32.RegWrite
+		var writes []chip.RegWrite
 		for i := 0; i < n; i += 4 {
-			writes = append(writes, esp32.RegWrite{Addr: w(i), Value: w(i + 1), Mask: w(i + 2), Delay: time.Duration(w(i+3)) * time.Microsecond})
+			writes = append(writes, chip.RegWrite{Addr: w(i), Value: w(i + 1), Mask: w(i + 2), Delay: time.Duration(w(i+3)) * time.Microsecond})
 		}
 		return appendWriteReg(nil, writes)
 	case p[1] == 0x0b && n == 6:
@@ -212,7 +212,7 @@ func TestRepliesOfTheTraces(t *testing.T) {
 			switch {
 			case status[0] == 0 && err != nil:
 				t.Errorf("%s: %v", x.entry, err)
-			case status[0] != 0 && (!errors.As(err, &refusal) || refusal.Code != status[1] || !errors.Is(err, esp32.ErrRefused)):
+			case status[0] != 0 && (!errors.As(err, &refusal) || refusal.Code != status[1] || !errors.Is(err, chip.ErrRefused)):
 				t.Errorf("%s: got %v, want status %02x", x.entry, err, status[1])
 			case p[1] == 0x0a && !bytes.Equal(value, answer[4:8]):
 				t.Errorf("%s: got % x, want % x", x.entry, value, answer[4:8])

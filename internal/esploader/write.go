@@ -10,7 +10,7 @@ import (
 	"io"
 	"slices"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 const (
@@ -31,7 +31,7 @@ type writer struct {
 	sectors  int
 	src      io.ReaderAt
 	progress func(int)
-	stats    esp32.WriteStats
+	stats    chip.WriteStats
 
 	copying []byte
 	buf     *sector   // the one at hand
@@ -65,15 +65,15 @@ type sector struct {
 //
 // The end is checked by MD5: esp32.ErrVerify where the flash will not take the
 // bytes. A port that goes away is esp32.ErrPortGone.
-func (l *Loader) WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (esp32.WriteStats, error) {
+func (l *Loader) WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (chip.WriteStats, error) {
 	if addr%sectorSize != 0 {
-		return esp32.WriteStats{}, fmt.Errorf("write flash at %#x: not the beginning of a sector", addr)
+		return chip.WriteStats{}, fmt.Errorf("write flash at %#x: not the beginning of a sector", addr)
 	}
 	if size < 0 || uint64(addr)+uint64(size) > maxSetSize {
-		return esp32.WriteStats{}, fmt.Errorf("write %d bytes of flash at %#x: beyond what the ROM reaches", size, addr)
+		return chip.WriteStats{}, fmt.Errorf("write %d bytes of flash at %#x: beyond what the ROM reaches", size, addr)
 	}
 	if sectorSize%l.blockSize != 0 {
-		return esp32.WriteStats{}, fmt.Errorf("write flash: blocks of %d bytes do not fill a sector", l.blockSize)
+		return chip.WriteStats{}, fmt.Errorf("write flash: blocks of %d bytes do not fill a sector", l.blockSize)
 	}
 	w := &writer{
 		l: l, addr: addr, size: size, sectors: (size + sectorSize - 1) / sectorSize, src: src,
@@ -119,7 +119,7 @@ func (w *writer) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return esp32.ErrVerify
+	return chip.ErrVerify
 }
 
 // verify compares the whole region, unless nothing had to be written.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // One fault at each command of a write in turn: the flash holds the image in
@@ -119,7 +119,7 @@ func TestFlashThatDoesNotHold(t *testing.T) {
 			return [][]byte{reply}
 		}
 		s, err := l.WriteFlash(ctx, 0, len(img), bytes.NewReader(img), nil)
-		if !errors.Is(err, esp32.ErrVerify) || s.Retries == 0 {
+		if !errors.Is(err, chip.ErrVerify) || s.Retries == 0 {
 			t.Errorf("got %+v, %v", s, err)
 		}
 	})
@@ -130,12 +130,12 @@ func TestWritesThatEndInAnError(t *testing.T) {
 		arrange func(r *rom, cancel func())
 		is      error
 	}{
-		"always refused":  {func(r *rom, _ func()) { refuse(r, cmdFlashData.op, 8) }, esp32.ErrRefused},
-		"line dead slow":  {func(r *rom, _ func()) { r.delay = 50 * time.Second }, esp32.ErrNoAnswer},
-		"begin refused":   {func(r *rom, _ func()) { refuse(r, cmdFlashBegin.op, 6) }, esp32.ErrRefused},
-		"MD5 refused":     {func(r *rom, _ func()) { refuse(r, cmdFlashMD5.op, 9) }, esp32.ErrRefused},
-		"chip dies":       {func(r *rom, _ func()) { r.lose = func(n int, _ byte) bool { return n > 3 } }, esp32.ErrNoAnswer},
-		"cable pulled":    {func(r *rom, _ func()) { r.fault = after(3, func() { r.gone = errors.New("EIO") }) }, esp32.ErrPortGone},
+		"always refused":  {func(r *rom, _ func()) { refuse(r, cmdFlashData.op, 8) }, chip.ErrRefused},
+		"line dead slow":  {func(r *rom, _ func()) { r.delay = 50 * time.Second }, chip.ErrNoAnswer},
+		"begin refused":   {func(r *rom, _ func()) { refuse(r, cmdFlashBegin.op, 6) }, chip.ErrRefused},
+		"MD5 refused":     {func(r *rom, _ func()) { refuse(r, cmdFlashMD5.op, 9) }, chip.ErrRefused},
+		"chip dies":       {func(r *rom, _ func()) { r.lose = func(n int, _ byte) bool { return n > 3 } }, chip.ErrNoAnswer},
+		"cable pulled":    {func(r *rom, _ func()) { r.fault = after(3, func() { r.gone = errors.New("EIO") }) }, chip.ErrPortGone},
 		"station stopped": {func(r *rom, cancel func()) { r.fault = after(3, cancel) }, context.Canceled},
 	} {
 		r := newROM(t, 0x10000)
@@ -203,7 +203,7 @@ func TestWritesThatAreNotBegun(t *testing.T) {
 		if _, err := l.WriteFlash(ctx, 0x1000, 4097, bytes.NewReader(make([]byte, 4096)), nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("image cut short: got %v", err)
 		}
-		if s, err := l.WriteFlash(ctx, 0x1000, 0, nil, nil); err != nil || s != (esp32.WriteStats{}) {
+		if s, err := l.WriteFlash(ctx, 0x1000, 0, nil, nil); err != nil || s != (chip.WriteStats{}) {
 			t.Errorf("nothing: got %+v, %v", s, err)
 		}
 	})

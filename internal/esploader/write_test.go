@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // image is bytes that compress as badly as cipher text.
@@ -22,7 +22,7 @@ func image(size int, seed uint64) []byte {
 }
 
 // write writes an image and checks the flash, whatever happened on the way.
-func write(t *testing.T, ctx context.Context, r *rom, l *Loader, addr int, img []byte) esp32.WriteStats {
+func write(t *testing.T, ctx context.Context, r *rom, l *Loader, addr int, img []byte) chip.WriteStats {
 	t.Helper()
 	r.erased, r.written = 0, 0
 	last := 0
@@ -59,7 +59,7 @@ func TestWriteBlankFlash(t *testing.T) {
 		img := image(megabyte+700, 1)
 		before := l.Stats()
 		s := write(t, ctx, r, l, 0x10000, img)
-		if want := (esp32.WriteStats{Sent: megabyte + 768}); s != want || r.erased != 0 {
+		if want := (chip.WriteStats{Sent: megabyte + 768}); s != want || r.erased != 0 {
 			t.Errorf("got %+v, %d sectors erased, want %+v", s, r.erased, want)
 		}
 		after := l.Stats()
@@ -82,7 +82,7 @@ func TestWriteWhatIsThere(t *testing.T) {
 		before := l.Stats()
 		s := write(t, ctx, r, l, 0x1000, img)
 		after := l.Stats()
-		if s != (esp32.WriteStats{Skipped: len(img)}) || after.RoundTrips-before.RoundTrips != 1 || after.Sent-before.Sent > 64 {
+		if s != (chip.WriteStats{Skipped: len(img)}) || after.RoundTrips-before.RoundTrips != 1 || after.Sent-before.Sent > 64 {
 			t.Errorf("got %+v in %d round trips", s, after.RoundTrips-before.RoundTrips)
 		}
 	})
@@ -254,7 +254,7 @@ func TestAsOtherToolsDo(t *testing.T) {
 	copy(r.flash[0x1000:], img)
 	connected(t, r, Options{BlockSize: 0x400, AlwaysErase: true}, func(ctx context.Context, l *Loader) {
 		s := write(t, ctx, r, l, 0x1000, img)
-		if want := (esp32.WriteStats{Sent: 101 * 1024, Erased: 26}); s != want {
+		if want := (chip.WriteStats{Sent: 101 * 1024, Erased: 26}); s != want {
 			t.Errorf("got %+v, want %+v", s, want)
 		}
 		if n := l.Stats().Commands["FLASH_DATA"]; n != 101 {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// chip is what differs between the chips in the rules of an image
+// imageRules is what differs between the chips in the rules of an image
 // (esp_chip_id_t, ext_mem_defs.h and the bootloader's header of each).
-type chip struct {
+type imageRules struct {
 	name   string
 	freqs  codes       // flash frequency in the header
 	mapped [][2]uint32 // addresses of segments that stay in flash: from, below
@@ -18,7 +18,7 @@ type chip struct {
 var c6Speed = codes{{"40m or 80m", 0, false}, {"20m", 2, false}, {"80m", 0xf, false}}
 
 // chips by their ID in the header. One that is not here is not known.
-var chips = map[uint16]chip{
+var chips = map[uint16]imageRules{
 	ChipESP32: {"the ESP32", freqs, [][2]uint32{{0x3f400000, 0x3f800000}, {0x400d0000, 0x40400000}}, pageSize},
 	2:         {"the ESP32-S2", freqs, [][2]uint32{{0x3f000000, 0x3ff80000}, {0x40080000, 0x40800000}}, pageSize},
 	5:         {"the ESP32-C3", freqs, [][2]uint32{{0x3c000000, 0x3c800000}, {0x42000000, 0x42800000}}, pageSize},
@@ -38,7 +38,7 @@ func chipName(id uint16) string { return cmp.Or(chips[id].name, fmt.Sprintf("chi
 // pageOf is the page of a segment that stays in flash, 0 for any other. Where
 // the firmware chooses its page, the descriptor of ESP-IDF 5.1 and later tells
 // the choice; older ones are not held to any.
-func (c chip) pageOf(s Segment, app []byte) uint32 {
+func (c imageRules) pageOf(s Segment, app []byte) uint32 {
 	for _, m := range c.mapped {
 		if s.Load < m[0] || s.Load >= m[1] {
 			continue

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // An ESP image (ESP-IDF, esp_app_format.h; all little endian):
@@ -40,8 +40,8 @@ type Image struct {
 	FlashSize   uint32                `json:"flashSize"`   // bytes
 	Entry       uint32                `json:"entry"`       // address
 	ChipID      uint16                `json:"chipId"`      // 0 is the ESP32
-	MinRevision esp32.Revision        `json:"minRevision"` // 0: any
-	MaxRevision esp32.Revision        `json:"maxRevision"` // 0: any
+	MinRevision chip.Revision         `json:"minRevision"` // 0: any
+	MaxRevision chip.Revision         `json:"maxRevision"` // 0: any
 	Segments    []Segment             `json:"segments"`
 	Checksum    byte                  `json:"checksum"`
 	SHA256      string                `json:"sha256,omitempty"` // appended to the image, in hex
@@ -98,9 +98,9 @@ func (i *Image) parseHeader(b []byte, f *faults) {
 	}
 	i.Entry = binary.LittleEndian.Uint32(b[4:])
 	// Images from before ESP-IDF 4.4 have only the major revision.
-	i.MinRevision = max(esp32.Revision(b[14])*100, esp32.Revision(binary.LittleEndian.Uint16(b[15:])))
+	i.MinRevision = max(chip.Revision(b[14])*100, chip.Revision(binary.LittleEndian.Uint16(b[15:])))
 	if highest := binary.LittleEndian.Uint16(b[17:]); highest != 0xffff {
-		i.MaxRevision = esp32.Revision(highest)
+		i.MaxRevision = chip.Revision(highest)
 	}
 	if b[23] > 1 {
 		f.add("the header says %d where it says whether a SHA-256 follows, want 0 or 1", b[23])
@@ -183,7 +183,7 @@ func (i *Image) data(b []byte, n int) []byte {
 }
 
 // checkRevision says why a chip cannot run the image.
-func checkRevision(rev, lowest, highest esp32.Revision) error {
+func checkRevision(rev, lowest, highest chip.Revision) error {
 	if rev < lowest {
 		return fmt.Errorf("built for chips from revision %v, this one is %v", lowest, rev)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 const fixtures = "../../fixtures"
@@ -163,7 +163,7 @@ func TestImageRevisions(t *testing.T) {
 		t.Fatalf("got %+v, %v", image, err)
 	}
 	r := Region{Name: "factory", MinRevision: image.MinRevision, MaxRevision: image.MaxRevision}
-	for rev, want := range map[esp32.Revision]string{
+	for rev, want := range map[chip.Revision]string{
 		0:   "factory: built for chips from revision v1.0, this one is v0.0",
 		100: "", 301: "",
 		302: "factory: built for chips up to revision v3.1, this one is v3.2",

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/keyfile"
 )
 
@@ -53,15 +53,15 @@ type Region struct {
 	Version   string `json:"version,omitempty"`
 	SHA256    string `json:"sha256"` // sha256:… of Data
 	// MinRevision and MaxRevision are the chips it runs on; 0 is any.
-	MinRevision esp32.Revision `json:"minRevision,omitempty"`
-	MaxRevision esp32.Revision `json:"maxRevision,omitempty"`
+	MinRevision chip.Revision `json:"minRevision,omitempty"`
+	MaxRevision chip.Revision `json:"maxRevision,omitempty"`
 	// Data is the plain text with header patches, and with padding of FF where
 	// it is to be encrypted.
 	Data []byte `json:"-"`
 }
 
 // CheckRevision says why the chip cannot run what is in the region.
-func (r Region) CheckRevision(rev esp32.Revision) error {
+func (r Region) CheckRevision(rev chip.Revision) error {
 	if err := checkRevision(rev, r.MinRevision, r.MaxRevision); err != nil {
 		return fmt.Errorf("%s: %w", r.Name, err)
 	}

@@ -12,10 +12,10 @@ import (
 
 // The decisions of admission.
 const (
-	decisionFresh      = "fresh"
+	DecisionFresh      = "fresh"
 	decisionResume     = "resume"
 	DecisionSealed     = "sealed" // nothing is left to do
-	decisionQuarantine = record.DecisionQuarantine
+	DecisionQuarantine = record.DecisionQuarantine
 )
 
 // admit lets fuses and ledger decide together: fresh, resume, already sealed,
@@ -30,7 +30,7 @@ func admit(ctx context.Context, s *Session) error {
 	decision, why, err := s.decide(ctx)
 	if err != nil {
 		f := FailureFrom(err)
-		decision, why = decisionQuarantine, f.Error()
+		decision, why = DecisionQuarantine, f.Error()
 	}
 	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, KeyID: s.Device.KeyID, Fuses: snapshot(s.Fuses)}
 	if noteErr := s.note(e); noteErr != nil {
@@ -83,7 +83,7 @@ func (s *Session) decideUnknown() (decision, why string, err error) {
 	if _, err := s.Job.Plan.Diff(s.Fuses); err != nil {
 		return "", "", Fail("E-FUSE-CONFLICT", err)
 	}
-	return decisionFresh, state.Words, nil
+	return DecisionFresh, state.Words, nil
 }
 
 // explained checks that every bit on the chip that speaks of our key or of
@@ -150,7 +150,7 @@ func (s *Session) decideSealed(ctx context.Context) (decision, why string, err e
 	switch {
 	case s.otherJob() || len(s.Device.Images) == 0:
 		return decisionResume, "its flash was written for another job since it was sealed; goes on with the same key", nil
-	case s.Job.Key.escrow != nil && s.Device.Escrowed == "":
+	case s.Job.EscrowKey() != nil && s.Device.Escrowed == "":
 		return decisionResume, "its key has no escrow yet; goes on with the same key", nil
 	}
 	for _, image := range s.Device.Images {

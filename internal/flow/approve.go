@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"station/internal/job"
 	"station/internal/record"
 )
 
@@ -101,7 +102,7 @@ func (r *Runner) approve() error {
 	}
 	_, err := r.Ledger.Append(record.Entry{Kind: record.PlanApproved, Time: r.now(), Station: r.Station, Operator: who, LineOperator: r.Operator,
 		Software: r.Software, Simulated: r.Simulated, Job: r.Job.Name, Revision: r.Job.Revision, JobHash: r.Job.Digest(), Plan: r.Job.PlanDigest(),
-		Described: descriptionLines(r.Job.Description())})
+		Described: job.DescriptionLines(r.Job.Description())})
 	if err != nil {
 		return Fail("E-LEDGER", fmt.Errorf("approval: %w", err))
 	}

@@ -7,39 +7,21 @@ import (
 	"regexp"
 	"sync"
 
-	"station/internal/esp32"
+	"station/internal/chip"
+	"station/internal/job"
 	"station/internal/record"
 )
 
-// JobSerial demands a serial number for each device.
-type JobSerial struct {
-	Pattern string `toml:"pattern"` // regular expression that all of it must match
-}
+// maxSerial is more than any serial number has, in bytes.
+const maxSerial = 128
 
-// maxPattern is more than any pattern of serial numbers needs, in bytes, and
-// maxSerial more than any serial number has.
-const (
-	maxPattern = 1024
-	maxSerial  = 128
-)
-
-func (s JobSerial) regexp() (*regexp.Regexp, error) {
-	if s.Pattern == "" {
-		return nil, errors.New("is missing")
-	}
-	if len(s.Pattern) > maxPattern {
-		return nil, fmt.Errorf("has %d bytes; at most %d are read", len(s.Pattern), maxPattern)
-	}
-	return regexp.Compile("^(?:" + s.Pattern + ")$")
-}
-
-// Serials are the serial numbers of a line that runs the job; nil where it
+// NewSerials are the serial numbers of a line that runs the job; nil where it
 // demands none. owner looks one up in the ledger.
-func (j *Job) Serials(owner func(serial string) (esp32.MAC, bool, error)) *Serials {
+func NewSerials(j *job.Job, owner func(serial string) (chip.MAC, bool, error)) *Serials {
 	if j.Serial == nil {
 		return nil
 	}
-	pattern, _ := j.Serial.regexp() // checked when the job was read
+	pattern, _ := j.Serial.Regexp() // checked when the job was read
 	return &Serials{Pattern: pattern, Owner: owner}
 }
 
@@ -51,9 +33,9 @@ var ErrSerial = errors.New("this serial number cannot be used")
 type SerialError struct {
 	Why    SerialFault
 	Serial string
-	Slot   string    // of SerialUnasked
-	Owner  esp32.MAC // of SerialTaken
-	Other  string    // of SerialPending: the one that waits
+	Slot   string   // of SerialUnasked
+	Owner  chip.MAC // of SerialTaken
+	Other  string   // of SerialPending: the one that waits
 }
 
 // SerialFault is what is wrong with a scanned serial number.
@@ -89,7 +71,7 @@ func (e *SerialError) Is(target error) bool { return target == ErrSerial }
 // plugged in.
 type Serials struct {
 	Pattern *regexp.Regexp
-	Owner   func(serial string) (esp32.MAC, bool, error) // in the ledger
+	Owner   func(serial string) (chip.MAC, bool, error) // in the ledger
 	// MadeUp, where set, gives a number to a device for which none was scanned:
 	// in a rehearsal without anybody who scans.
 	MadeUp func() (string, error)

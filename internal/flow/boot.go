@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"station/internal/bootlog"
+	"station/internal/job"
 	"station/internal/record"
 )
 
@@ -28,7 +29,7 @@ func boot(ctx context.Context, s *Session) error {
 	s.inLoader = false
 	begin := time.Now()
 	watch, seen := bootlog.NewWatch(s.Job.Boot.Marker), 0
-	s.Chip.SetConsole(s.Job.Boot.rate())
+	s.Chip.SetConsole(s.Job.Boot.Rate())
 	log, err := s.Chip.Boot(ctx, func(log []byte) bool {
 		watch.Add(log[seen:])
 		seen = len(log)
@@ -47,7 +48,7 @@ func boot(ctx context.Context, s *Session) error {
 	if err := judge(report, len(log), found, s.Job.Boot.Marker, timeout); err != nil {
 		return err
 	}
-	if err := s.Job.runs(report.Version); err != nil {
+	if err := runs(s.Job, report.Version); err != nil {
 		return err
 	}
 	s.lastBoot = record.Boot{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(log)), Marker: line, Seconds: seconds}
@@ -119,7 +120,7 @@ func (g *giveUp) stop() {
 func (g *giveUp) done() bool { return g.ended.Load() }
 
 // runs reports that an application which says its version is the job's.
-func (j *Job) runs(version string) error {
+func runs(j *job.Job, version string) error {
 	var ours []string
 	for _, r := range j.Regions {
 		if r.Version != "" {

@@ -3,7 +3,7 @@ package flow
 import (
 	"sync"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -11,24 +11,24 @@ import (
 // would get one key and one record: the second visit ends before it begins.
 type claims struct {
 	mu   sync.Mutex
-	slot map[esp32.MAC]string
+	slot map[chip.MAC]string
 }
 
 // take claims a device for a slot until its visit ends.
-func (c *claims) take(mac esp32.MAC, slot string) error {
+func (c *claims) take(mac chip.MAC, slot string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if other, taken := c.slot[mac]; taken {
 		return failf(record.SameMAC, "%s is being worked on in slot %s, and answers in slot %s too", mac, other, slot)
 	}
 	if c.slot == nil {
-		c.slot = map[esp32.MAC]string{}
+		c.slot = map[chip.MAC]string{}
 	}
 	c.slot[mac] = slot
 	return nil
 }
 
-func (c *claims) release(mac esp32.MAC) {
+func (c *claims) release(mac chip.MAC) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.slot, mac)

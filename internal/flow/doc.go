@@ -1,5 +1,5 @@
-// Package flow seals devices: the job, the procedure of one device, the line
-// of slots and the events that tell what happens.
+// Package flow seals devices: the procedure of one device, the line of slots
+// and the events that tell what happens.
 //
 // It knows no screen, no PKCS#11, no database, no serial port: what it needs
 // of them it declares here as small interfaces. A step is irreversible because

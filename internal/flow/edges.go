@@ -5,8 +5,8 @@ import (
 	"crypto/rsa"
 	"io"
 
+	"station/internal/chip"
 	"station/internal/efuse"
-	"station/internal/esp32"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -15,11 +15,11 @@ import (
 // that could write registers could burn fuses.
 type Chip interface {
 	Connect(ctx context.Context) error
-	Identify(ctx context.Context) (esp32.Identity, error)
+	Identify(ctx context.Context) (chip.Identity, error)
 	SetBaud(ctx context.Context, baud int) error
 	SetFlashSize(ctx context.Context, size uint32) error
-	WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (esp32.WriteStats, error)
-	EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (esp32.WriteStats, error)
+	WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (chip.WriteStats, error)
+	EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (chip.WriteStats, error)
 	FlashMD5(ctx context.Context, addr, size uint32) ([16]byte, error)
 	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
 	// SetConsole says at which rate the firmware's console is read from the reset on.
@@ -31,7 +31,7 @@ type Chip interface {
 // registers. Steps see it only through onlyChip.
 type Loader interface {
 	Chip
-	WriteRead(ctx context.Context, writes []esp32.RegWrite, addrs ...uint32) ([]uint32, error)
+	WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error)
 	Close() error
 }
 
@@ -48,7 +48,7 @@ type Keys interface {
 
 // KeyRequest asks for the key of one device.
 type KeyRequest struct {
-	MAC     esp32.MAC
+	MAC     chip.MAC
 	Size    int    // bytes: 32, or 24 under coding scheme 3/4
 	Policy  string // derived, random, shared
 	Label   string // of the token object that the policy uses
@@ -73,8 +73,8 @@ type DeviceKey struct {
 // disk when Append returns.
 type Ledger interface {
 	Append(e record.Entry) (record.Entry, error)
-	Device(mac esp32.MAC) (record.Device, bool, error)
-	SerialOwner(serial string) (esp32.MAC, bool, error)
+	Device(mac chip.MAC) (record.Device, bool, error)
+	SerialOwner(serial string) (chip.MAC, bool, error)
 	// Approval is the newest approval of a digest at a station, ApprovalOf that
 	// of a revision of a job.
 	Approval(station, digest string) (record.Entry, bool, error)

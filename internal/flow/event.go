@@ -3,7 +3,7 @@ package flow
 import (
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -35,7 +35,7 @@ type Event struct {
 	Event   string         `json:"event"`
 	Slot    string         `json:"slot,omitempty"`
 	Port    string         `json:"port,omitempty"`
-	MAC     esp32.MAC      `json:"mac,omitzero"`
+	MAC     chip.MAC       `json:"mac,omitzero"`
 	Step    string         `json:"step,omitempty"`
 	Percent int            `json:"percent,omitempty"`
 	Bytes   int64          `json:"bytes,omitempty"` // done so far in the step
@@ -85,7 +85,7 @@ func (c Counts) Done() int { return c.Passed + c.Retry + c.Scrap + c.Quarantined
 // Failed is how many devices did not pass for a reason of their own.
 func (c Counts) Failed() int { return c.Retry + c.Scrap + c.Quarantined }
 
-func (c *Counts) add(v record.Verdict, already bool) {
+func (c *Counts) Add(v record.Verdict, already bool) {
 	switch v {
 	case record.Pass:
 		c.Passed++

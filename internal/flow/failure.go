@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"station/internal/chip"
 	"station/internal/efuse"
-	"station/internal/esp32"
 	"station/internal/record"
 )
 
@@ -154,16 +154,16 @@ var sentinels = []struct {
 	{record.ErrSerialTaken, "E-LEDGER-DISAGREES"},
 	{record.ErrQuota, "E-QUOTA"},
 	{record.ErrBatch, "E-BATCH"},
-	{esp32.ErrPortGone, "E-PORT-GONE"},
-	{esp32.ErrPortBusy, "E-PORT-BUSY"},
-	{esp32.ErrPortAbsent, "E-PORT"},
-	{esp32.ErrDownloadDisabled, "E-DOWNLOAD-DISABLED"},
-	{esp32.ErrBootMode, "E-BOOT-MODE"},
-	{esp32.ErrDeaf, "E-DEAF"},
-	{esp32.ErrNotESP32, "E-NOT-ESP32"},
-	{esp32.ErrMACCRC, "E-MAC"},
-	{esp32.ErrFlashID, "E-FLASH-ID"},
-	{esp32.ErrVerify, "E-FLASH-VERIFY"},
+	{chip.ErrPortGone, "E-PORT-GONE"},
+	{chip.ErrPortBusy, "E-PORT-BUSY"},
+	{chip.ErrPortAbsent, "E-PORT"},
+	{chip.ErrDownloadDisabled, "E-DOWNLOAD-DISABLED"},
+	{chip.ErrBootMode, "E-BOOT-MODE"},
+	{chip.ErrDeaf, "E-DEAF"},
+	{chip.ErrNotESP32, "E-NOT-ESP32"},
+	{chip.ErrMACCRC, "E-MAC"},
+	{chip.ErrFlashID, "E-FLASH-ID"},
+	{chip.ErrVerify, "E-FLASH-VERIFY"},
 	{efuse.ErrNotBurned, "E-FUSE-BURN"},
 	{efuse.ErrUnstable, "E-FUSE-UNSTABLE"},
 	{efuse.ErrStray, "E-FUSE-WRONG"},
@@ -172,9 +172,9 @@ var sentinels = []struct {
 	{efuse.ErrChanged, "E-FUSE-WIRE"},
 	{efuse.ErrUnfit, "E-CHIP-REVISION"},
 	{efuse.ErrConflict, "E-FUSE-CONFLICT"},
-	{esp32.ErrRefused, "E-ROM"},
+	{chip.ErrRefused, "E-ROM"},
 	{context.Canceled, "E-STOPPED"},
-	{esp32.ErrNoAnswer, "E-NO-ANSWER"},
+	{chip.ErrNoAnswer, "E-NO-ANSWER"},
 	{context.DeadlineExceeded, "E-NO-ANSWER"},
 }
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -39,9 +39,9 @@ func TestFailureFrom(t *testing.T) {
 		err  error
 		want Code
 	}{
-		{fmt.Errorf("read: %w", esp32.ErrPortGone), "E-PORT-GONE"},
-		{Fail("E-BAUD", esp32.ErrNoAnswer), "E-BAUD"},
-		{fmt.Errorf("flash: %w", Fail("E-ROM", esp32.ErrPortGone)), "E-ROM"},
+		{fmt.Errorf("read: %w", chip.ErrPortGone), "E-PORT-GONE"},
+		{Fail("E-BAUD", chip.ErrNoAnswer), "E-BAUD"},
+		{fmt.Errorf("flash: %w", Fail("E-ROM", chip.ErrPortGone)), "E-ROM"},
 		{context.Canceled, "E-STOPPED"},
 	} {
 		if got := FailureFrom(c.err).Code; got != c.want {
@@ -51,7 +51,7 @@ func TestFailureFrom(t *testing.T) {
 	if kind := FailureOf("E-UNHEARD-OF"); kind.Verdict != record.Quarantine {
 		t.Errorf("an unknown code is %s", kind.Verdict)
 	}
-	if Fail("E-ROM", nil) != nil || !errors.Is(Fail("E-ROM", esp32.ErrDeaf), esp32.ErrDeaf) {
+	if Fail("E-ROM", nil) != nil || !errors.Is(Fail("E-ROM", chip.ErrDeaf), chip.ErrDeaf) {
 		t.Error("Fail loses its cause")
 	}
 }
@@ -84,8 +84,8 @@ func TestPortFailure(t *testing.T) {
 	}{
 		{fmt.Errorf("port /dev/ttyUSB0: %w: add this user to the group dialout", fs.ErrPermission), "E-PORT"},
 		{errors.New("not a serial port"), "E-PORT"},
-		{fmt.Errorf("port: %w", esp32.ErrPortBusy), "E-PORT-BUSY"},
-		{fmt.Errorf("port: %w", esp32.ErrPortAbsent), "E-PORT"},
+		{fmt.Errorf("port: %w", chip.ErrPortBusy), "E-PORT-BUSY"},
+		{fmt.Errorf("port: %w", chip.ErrPortAbsent), "E-PORT"},
 	} {
 		if f := PortFailure(c.err); f.Code != c.want || f.Kind().Verdict != record.Station {
 			t.Errorf("%v: got %s", c.err, f.Code)

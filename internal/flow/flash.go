@@ -12,6 +12,7 @@ import (
 
 	"station/internal/firmware"
 	"station/internal/flashcrypt"
+	"station/internal/job"
 	"station/internal/record"
 )
 
@@ -19,7 +20,7 @@ import (
 // host for its address, and lets the chip compute the MD5 of each. What is right
 // already is left alone.
 func flash(ctx context.Context, s *Session) error {
-	cipher, err := flashcrypt.New(s.Key.Secret, s.Job.cryptConfig)
+	cipher, err := flashcrypt.New(s.Key.Secret, s.Job.CryptConfig())
 	if err != nil {
 		return fmt.Errorf("flash cipher: %w", err)
 	}
@@ -95,7 +96,7 @@ func (s *Session) spans() []firmware.Span {
 	spans := s.Job.Erased
 	const reach = 16 << 20 // of the ROM
 	end, size := uint32(s.Job.Flash.Size), min(s.ID.FlashSize, reach)
-	if s.Job.Flash.Erase == FlashErase(firmware.EraseChip) && size > end {
+	if s.Job.Flash.Erase == job.FlashErase(firmware.EraseChip) && size > end {
 		spans = append(slices.Clip(spans), firmware.Span{Address: end, Size: int(size - end), Name: "flash"})
 	}
 	return spans

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -32,8 +32,8 @@ type gate struct {
 
 	mu      sync.Mutex
 	last    int                        // numbers devices in the order in which they go through
-	inside  map[esp32.MAC]int          // devices behind the gate, without a verdict
-	failed  map[Code]map[esp32.MAC]int // without a newer one that passed
+	inside  map[chip.MAC]int          // devices behind the gate, without a verdict
+	failed  map[Code]map[chip.MAC]int // without a newer one that passed
 	stop    *Failure                   // why nothing may be burned
 	changed chan struct{}              // closed when any of the above changes
 }
@@ -42,7 +42,7 @@ func newGate(limit int, attended bool) *gate {
 	if limit < 1 {
 		limit = AlikeFailures
 	}
-	return &gate{limit: limit, attended: attended, inside: map[esp32.MAC]int{}, failed: map[Code]map[esp32.MAC]int{},
+	return &gate{limit: limit, attended: attended, inside: map[chip.MAC]int{}, failed: map[Code]map[chip.MAC]int{},
 		changed: make(chan struct{})}
 }
 
@@ -59,7 +59,7 @@ func (e *alikeError) Error() string {
 
 // enter waits until the device may be burned, telling that it waits. It reports
 // whether it had to.
-func (g *gate) enter(ctx context.Context, mac esp32.MAC, waits func()) (waited bool, err error) {
+func (g *gate) enter(ctx context.Context, mac chip.MAC, waits func()) (waited bool, err error) {
 	for {
 		g.mu.Lock()
 		stop, open, changed := g.stop, g.open(mac), g.changed
@@ -87,7 +87,7 @@ func (g *gate) enter(ctx context.Context, mac esp32.MAC, waits func()) (waited b
 
 // open reports whether the device may be burned now. One that has failed before
 // can be lost only once. The caller holds mu.
-func (g *gate) open(mac esp32.MAC) bool {
+func (g *gate) open(mac chip.MAC) bool {
 	if g.stop != nil {
 		return false
 	}
@@ -123,14 +123,14 @@ func (g *gate) settle(out Outcome) *Failure {
 // proves nothing about those that were begun after it. The caller holds mu.
 func (g *gate) prove(number int) {
 	for _, macs := range g.failed {
-		maps.DeleteFunc(macs, func(_ esp32.MAC, n int) bool { return n < number })
+		maps.DeleteFunc(macs, func(_ chip.MAC, n int) bool { return n < number })
 	}
 }
 
 // count takes note of a device that failed after a burn. The caller holds mu.
-func (g *gate) count(code Code, mac esp32.MAC, number int) *Failure {
+func (g *gate) count(code Code, mac chip.MAC, number int) *Failure {
 	if g.failed[code] == nil {
-		g.failed[code] = map[esp32.MAC]int{}
+		g.failed[code] = map[chip.MAC]int{}
 	}
 	g.failed[code][mac] = max(number, g.failed[code][mac])
 	if len(g.failed[code]) < g.limit || g.stop != nil {

@@ -185,7 +185,7 @@ func (l *Line) begin() bool {
 func (l *Line) end(out Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts.add(out.Verdict, out.Already)
+	l.counts.Add(out.Verdict, out.Already)
 	if out.Verdict == record.Station {
 		l.begun--
 	} else {
@@ -201,7 +201,7 @@ func (l *Line) end(out Outcome) {
 func (l *Line) add(v record.Verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts.add(v, false)
+	l.counts.Add(v, false)
 }
 
 // change wakes everybody who waits for the line. The caller holds mu.

@@ -43,7 +43,7 @@ func (s *Session) continues() error {
 
 func (s *Session) begunOther(why string) error {
 	return failf(record.OtherJob, "begun under job %s (%s), this is %s (%s): %s; finish it with its own job",
-		s.Device.MadeBy(), s.Device.JobHash, s.Job.title(), s.Job.Digest(), why)
+		s.Device.MadeBy(), s.Device.JobHash, s.Job.Title(), s.Job.Digest(), why)
 }
 
 // sealedOther refuses a device that is sealed under another job. It is still
@@ -53,10 +53,8 @@ func (s *Session) sealedOther() error {
 	if !d.Sealed || d.SealedHash == s.Job.Digest() {
 		return nil
 	}
-	return failf(record.SealedOther, "sealed under job %s (%s), this is %s (%s)", d.SealedJob, d.SealedHash, s.Job.title(), s.Job.Digest())
+	return failf(record.SealedOther, "sealed under job %s (%s), this is %s (%s)", d.SealedJob, d.SealedHash, s.Job.Title(), s.Job.Digest())
 }
-
-func (j *Job) title() string { return strings.TrimSpace(j.Name + " " + j.Revision) }
 
 // stranger tells a chip with a copied MAC from the device that the ledger
 // knows: fuses cannot be unburned, so the chip lacks none that it ever had.

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -17,8 +17,8 @@ const retryPort = time.Second
 type place struct {
 	Slot
 	line    *Line
-	told    Code      // what is wrong with the port, once it has been told
-	unlucky esp32.MAC // the last device, if it met a fault of the station
+	told    Code     // what is wrong with the port, once it has been told
+	unlucky chip.MAC // the last device, if it met a fault of the station
 }
 
 // work brings one device after the other to a verdict. looking ends with ctx,
@@ -68,7 +68,7 @@ func (p *place) judge(looking context.Context, out Outcome) {
 		p.line.halt(looking, alike)
 	}
 	was := p.unlucky
-	p.unlucky = esp32.MAC{}
+	p.unlucky = chip.MAC{}
 	switch {
 	case out.Verdict == record.Station:
 		p.line.halt(looking, out.Failure)

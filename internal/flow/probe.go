@@ -3,14 +3,15 @@ package flow
 import (
 	"context"
 
+	"station/internal/chip"
 	"station/internal/efuse"
-	"station/internal/esp32"
+	"station/internal/job"
 	"station/internal/record"
 )
 
 // Report is what can be told of a device without changing it.
 type Report struct {
-	ID       esp32.Identity
+	ID       chip.Identity
 	Fuses    efuse.Image
 	State    efuse.State
 	Known    bool // the ledger has it
@@ -26,7 +27,7 @@ type Report struct {
 func (r *Runner) Probe(ctx context.Context, l Loader) (Report, error) {
 	s := Session{Job: r.Job, Chip: onlyChip{l}, survey: surveyor(l)}
 	if s.Job == nil {
-		s.Job = &Job{}
+		s.Job = &job.Job{}
 	}
 	s.wire = newWire(s.Job, nil)
 	if err := connectAndRead(ctx, &s); err != nil {
@@ -42,13 +43,13 @@ func (r *Runner) Probe(ctx context.Context, l Loader) (Report, error) {
 	if r.Job == nil {
 		return report, nil
 	}
-	err := s.Job.fits(s.ID, s.Fuses)
+	err := fits(s.Job, s.ID, s.Fuses)
 	if err == nil {
 		report.Decision, report.Why, err = s.decide(ctx)
 	}
 	if err != nil {
 		report.Failure = FailureFrom(err)
-		report.Decision, report.Why = decisionQuarantine, report.Failure.Error()
+		report.Decision, report.Why = DecisionQuarantine, report.Failure.Error()
 		return report, nil
 	}
 	if left, err := s.planFor().Diff(s.Fuses); err == nil {

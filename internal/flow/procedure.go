@@ -2,18 +2,20 @@ package flow
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/efuse"
-	"station/internal/esp32"
+	"station/internal/job"
 	"station/internal/record"
 )
 
 // Procedure is the list of steps for a job, in order. Everything that can be
 // undone comes first: no fuse is burned before the flash has been verified.
-func Procedure(job *Job) []Step {
+func Procedure(job *job.Job) []Step {
 	steps := []Step{
 		{ID: "connect", Title: "Connect", Run: connect},
 		{ID: "admit", Title: "Admit", Run: admit},
@@ -28,7 +30,7 @@ func Procedure(job *Job) []Step {
 		{ID: "burn-crypt", Title: "Burn encryption", Burn: burnCrypt},
 		{ID: "boot", Title: "Start firmware", Run: boot},
 	}...)
-	if job.locks() {
+	if job.Locks() {
 		steps = append(steps,
 			Step{ID: "lock", Title: "Lock", Burn: burnLock},
 			Step{ID: "last-boot", Title: "Last start", Run: lastBoot})
@@ -71,7 +73,7 @@ func (s *Session) reach(ctx context.Context) error {
 	defer cancel()
 	err := s.Chip.Connect(bounded)
 	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
-		return fmt.Errorf("%w within %v: %w", esp32.ErrNoAnswer, within, err)
+		return fmt.Errorf("%w within %v: %w", chip.ErrNoAnswer, within, err)
 	}
 	return err
 }
@@ -84,7 +86,7 @@ func connect(ctx context.Context, s *Session) error {
 	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: snapshot(s.Fuses)}); err != nil {
 		return err
 	}
-	return s.Job.fits(id, s.Fuses)
+	return fits(s.Job, id, s.Fuses)
 }
 
 // key finds or makes the device's key and binds it to the MAC, once and for ever.
@@ -110,7 +112,7 @@ func key(ctx context.Context, s *Session) error {
 		// and an escrow is on disk before anything is burned.
 		e := record.Entry{Kind: record.KeyAssigned, KeyID: k.ID, Policy: s.Job.Key.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow, Token: k.Token}
 		if k.Escrow != nil {
-			e.EscrowTo = fingerprint(s.Job.Key.escrow)
+			e.EscrowTo = job.Fingerprint(s.Job.EscrowKey())
 		}
 		if err := s.note(e); err != nil {
 			return err
@@ -118,26 +120,26 @@ func key(ctx context.Context, s *Session) error {
 	}
 	// A key block that somebody else wrote, or that holds other bits than this
 	// key, is found here, before anything is written.
-	if _, err := s.planFor().Only(keyStages...).Diff(s.Fuses); err != nil {
+	if _, err := s.planFor().Only(job.KeyStages...).Diff(s.Fuses); err != nil {
 		return Fail("E-KEY-CONFLICT", err)
 	}
 	return nil
 }
 
-func burnKey(s *Session) (efuse.Plan, error) { return s.planFor().Only(keyStages...), nil }
+func burnKey(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.KeyStages...), nil }
 
-func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(cryptStages...), nil }
+func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.CryptStages...), nil }
 
-func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Only(lockStages...), nil }
+func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.LockStages...), nil }
 
 func seal(_ context.Context, s *Session) error {
 	return s.note(record.Entry{Kind: record.Sealed, KeyID: s.Key.ID, Verdict: record.Pass, Fuses: snapshot(s.Fuses), Boot: &s.lastBoot})
 }
 
 // fits checks what the chip is against what the job needs.
-func (j *Job) fits(id esp32.Identity, fuses efuse.Image) error {
+func fits(j *job.Job, id chip.Identity, fuses efuse.Image) error {
 	switch {
-	case id.Coding == esp32.CodingRepeat:
+	case id.Coding == chip.CodingRepeat:
 		return failf("E-CODING", "coding scheme 2 (repeat) leaves no room for a key")
 	case id.FlashSize < uint32(j.Flash.Size):
 		return failf("E-FLASH-SIZE", "the flash holds %d bytes, the job needs %d", id.FlashSize, uint32(j.Flash.Size))
@@ -146,4 +148,21 @@ func (j *Job) fits(id esp32.Identity, fuses efuse.Image) error {
 		return Fail("E-CHIP-REVISION", err)
 	}
 	return Fail("E-CHIP-REVISION", j.RunsOn(id.Revision))
+}
+
+// planFor is the plan of one device, whose key this is.
+func (s *Session) planFor() efuse.Plan {
+	return s.Job.Plan.WithKey(&efuse.Key{
+		Policy: s.Job.Key.Origin(), Check: s.Key.Check, Secret: s.Key.Secret,
+		Compared: s.settled(efuse.StageKey),
+	})
+}
+
+// escrowTo is the officer's key to which this device's key has still to be
+// wrapped; nil for none.
+func (s *Session) escrowTo() *rsa.PublicKey {
+	if k := s.Job.EscrowKey(); k != nil && s.Device.Escrowed != job.Fingerprint(k) {
+		return k
+	}
+	return nil
 }

@@ -9,8 +9,9 @@ import (
 	"runtime/debug"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/efuse"
-	"station/internal/esp32"
+	"station/internal/job"
 	"station/internal/record"
 )
 
@@ -25,10 +26,10 @@ type Step struct {
 
 // Session is one visit of one device to one slot, as the steps see it.
 type Session struct {
-	Job    *Job
+	Job    *job.Job
 	Chip   Chip // no register writes
 	Keys   Keys
-	ID     esp32.Identity
+	ID     chip.Identity
 	Fuses  efuse.Image   // as read last
 	Device record.Device // what the ledger knows, from admission on
 	Known  bool
@@ -37,7 +38,7 @@ type Session struct {
 	Sealed bool // nothing is left to do
 
 	note     func(e record.Entry) error // into the ledger, on disk when it returns
-	device   func(mac esp32.MAC) (record.Device, bool, error)
+	device   func(mac chip.MAC) (record.Device, bool, error)
 	serial   func(ctx context.Context) (string, error) // nil: nobody can scan one
 	claim    func() error                              // no other slot works on this MAC; nil: none could
 	reserve  func() error                              // takes the device's number
@@ -52,7 +53,7 @@ type Session struct {
 
 // Runner runs the procedure. The zero Now is time.Now.
 type Runner struct {
-	Job       *Job
+	Job       *job.Job
 	Keys      Keys
 	Ledger    Ledger
 	Emit      func(Event)
@@ -76,7 +77,7 @@ type Runner struct {
 
 // Outcome is how the visit of one device ended.
 type Outcome struct {
-	MAC     esp32.MAC
+	MAC     chip.MAC
 	Verdict record.Verdict
 	Already bool
 	Burned  bool     // fuses of the device were burned, in this visit or before
@@ -293,7 +294,7 @@ func (v *visit) inBurn(err error) error {
 // closed chip says that it is closed. Otherwise the burn's own error stands.
 func (v *visit) closed(ctx context.Context, burn error) (how string, err error) {
 	err = v.s.reach(ctx)
-	if errors.Is(err, esp32.ErrDownloadDisabled) {
+	if errors.Is(err, chip.ErrDownloadDisabled) {
 		return fmt.Sprintf("not read back (%v): %v", burn, err), nil
 	}
 	v.s.closing = err != nil

@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"station/internal/esp32"
+	"station/internal/chip"
+	"station/internal/job"
 )
 
 // Speed is what is known of the rates that the adapter in a slot can do. A
@@ -68,12 +69,12 @@ func (s *Session) raise(ctx context.Context) error {
 		case errors.Is(err, errors.ErrUnsupported):
 			w.baud, w.said = 0, ""
 			return nil
-		case errors.Is(err, esp32.ErrPortGone) || ctx.Err() != nil:
+		case errors.Is(err, chip.ErrPortGone) || ctx.Err() != nil:
 			return err
 		}
 		again := s.enter(ctx)
 		switch {
-		case errors.Is(again, esp32.ErrNoAnswer), errors.Is(again, esp32.ErrDeaf):
+		case errors.Is(again, chip.ErrNoAnswer), errors.Is(again, chip.ErrDeaf):
 			return Fail("E-BAUD", fmt.Errorf("baud rate %d: %w; and at %d: %w", baud, err, BaseBaud, again))
 		case again != nil:
 			return again
@@ -90,7 +91,7 @@ func (s *Session) raise(ctx context.Context) error {
 // a lower rate. It reports whether that makes another attempt worth while.
 func (s *Session) slower(ctx context.Context, err error) bool {
 	w := &s.wire
-	if w.baud <= BaseBaud || ctx.Err() != nil || !errors.Is(err, esp32.ErrNoAnswer) && !errors.Is(err, esp32.ErrRefused) {
+	if w.baud <= BaseBaud || ctx.Err() != nil || !errors.Is(err, chip.ErrNoAnswer) && !errors.Is(err, chip.ErrRefused) {
 		return false
 	}
 	if s.enter(ctx) != nil {
@@ -104,7 +105,7 @@ func (s *Session) slower(ctx context.Context, err error) bool {
 }
 
 // wrote counts what a write has cost.
-func (w *wire) wrote(stats esp32.WriteStats) {
+func (w *wire) wrote(stats chip.WriteStats) {
 	const block = 0x1000
 	w.sent += (stats.Sent + block - 1) / block
 	w.again += stats.Retries
@@ -145,7 +146,7 @@ func (s *Session) enter(ctx context.Context) error {
 }
 
 // newWire is the wire of a visit; speed may be nil.
-func newWire(job *Job, speed Speed) wire {
+func newWire(job *job.Job, speed Speed) wire {
 	if speed == nil {
 		speed = &Ladder{}
 	}

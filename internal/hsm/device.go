@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"slices"
 
-	"station/internal/esp32"
-	"station/internal/secret"
-
 	"github.com/miekg/pkcs11"
+
+	"station/internal/chip"
+	"station/internal/secret"
 )
 
 // Request says for which device and by which policy a key is wanted.
 type Request struct {
-	MAC    esp32.MAC
+	MAC    chip.MAC
 	Size   int    // bytes: 32, or 24 for chips of coding scheme 3/4
 	Policy Policy // Derived, Shared or Random
 	Label  string // of the key object in the token that the policy needs

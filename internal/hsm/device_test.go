@@ -7,11 +7,11 @@ import (
 	"sync"
 	"testing"
 
-	"station/internal/esp32"
+	"github.com/miekg/pkcs11"
+
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
-
-	"github.com/miekg/pkcs11"
 )
 
 func TestDerivedKeyIsTheKDFOfTheMaster(t *testing.T) {
@@ -219,7 +219,7 @@ func TestKeysForManyAtOnce(t *testing.T) {
 	for g := range 8 {
 		all.Go(func() {
 			for i := range 25 {
-				m := esp32.MAC{2, 0, 0, 0, byte(g), byte(i)}
+				m := chip.MAC{2, 0, 0, 0, byte(g), byte(i)}
 				for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
 					k, err := token.DeviceKey(t.Context(), hsm.Request{MAC: m, Size: 32, Policy: p, Label: p.Role().Label()})
 					if err != nil {

@@ -8,15 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"github.com/miekg/pkcs11"
+
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 	"station/internal/secret"
-
-	"github.com/miekg/pkcs11"
 )
 
-var mac = esp32.MAC{0x24, 0x0a, 0xc4, 0x01, 0x02, 0x03}
+var mac = chip.MAC{0x24, 0x0a, 0xc4, 0x01, 0x02, 0x03}
 
 // deviceKey wants a key and destroys it at the end.
 func deviceKey(t testing.TB, token *hsm.Token, r hsm.Request) hsm.DeviceKey {

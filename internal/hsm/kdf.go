@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/secret"
 )
 
@@ -33,13 +33,13 @@ const CheckLabel = "station key check v1"
 //	printf '…' | openssl dgst -sha256 -mac HMAC -macopt hexkey:…
 //	openssl kdf -keylen 32 -kdfopt mac:CMAC -kdfopt cipher:AES-256-CBC -kdfopt hexkey:… \
 //	  -kdfopt "salt:station flash encryption v1" -kdfopt hexinfo:6573703332… KBKDF
-func KDFInput(mac esp32.MAC, size int) []byte {
+func KDFInput(mac chip.MAC, size int) []byte {
 	return kdfBlock(1, mac, size)
 }
 
 // kdfBlock is what the master authenticates for the i-th block. One of
 // HMAC-SHA-256 is all that a key needs; of AES-CMAC it takes two.
-func kdfBlock(i int, mac esp32.MAC, size int) []byte {
+func kdfBlock(i int, mac chip.MAC, size int) []byte {
 	fixed := append([]byte(KDFLabel), 0)
 	fixed = append(fixed, "esp32"...)
 	fixed = append(fixed, mac[:]...)

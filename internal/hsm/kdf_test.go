@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/hsm"
 )
 
@@ -18,7 +18,7 @@ func TestKDFInput(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	seen := map[string]bool{}
-	for _, m := range []esp32.MAC{mac, {}, {0: 1}, {5: 1}} {
+	for _, m := range []chip.MAC{mac, {}, {0: 1}, {5: 1}} {
 		for _, size := range []int{24, 32} {
 			seen[string(hsm.KDFInput(m, size))] = true
 		}

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"station/internal/esp32"
-
 	"github.com/miekg/pkcs11"
+
+	"station/internal/chip"
 )
 
 // tryLabel is the label of keys that are made to see what the token can.
@@ -98,7 +98,7 @@ func (t *Token) work(role Role, key held, made []pkcs11.ObjectHandle) error {
 }
 
 // nobody is a MAC that no device has: that of a broadcast.
-var nobody = esp32.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+var nobody = chip.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 func (t *Token) trySigning(private, public pkcs11.ObjectHandle) error {
 	a, err := t.readAs(pkcs11.CKO_PUBLIC_KEY, public)

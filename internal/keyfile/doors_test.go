@@ -22,7 +22,7 @@ var elsewhere = map[string]string{
 	"internal/hsm/throwaway.go":     "a new folder of its own",
 	"internal/hsm/module.go":        "looks for libraries",
 	"internal/hsm/remember.go":      "removes the file that it keeps",
-	"internal/bench/matrixtest":     "pages of the docs",
+	"internal/station/matrixtest":   "pages of the docs",
 	"internal/tui/shot":             "makes pictures for the docs",
 	"internal/tui/record":           "makes recordings for the docs",
 	"internal/ledger/door_linux.go": "the folder of its socket",
@@ -31,7 +31,7 @@ var elsewhere = map[string]string{
 	"cmd/station/backup.go":         "removes the copy that it has made",
 	"cmd/station/output.go":         "a pipe as a log, opened for both ways; all else by Append",
 	"fixtures":                      "makes the fixtures",
-	"internal/bench/rates.go":       "sets a file aside",
+	"internal/station/rates.go":     "sets a file aside",
 }
 
 // Whoever reads or writes files does it by way of this package.

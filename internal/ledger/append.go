@@ -11,7 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
@@ -35,7 +35,7 @@ type txn struct {
 	b    map[string]*bbolt.Bucket
 	lots map[string]*record.Lot // those that were touched
 	// Devices as this transaction left them.
-	devices map[esp32.MAC]record.Device
+	devices map[chip.MAC]record.Device
 	recent  map[string]tail // nil before they are asked for
 	known   known
 	file    boltfile.File // to check pages before bbolt trusts them; may be nil
@@ -48,13 +48,13 @@ type txn struct {
 // known is what the transactions before left: to read and decode it again would
 // cost as much as all the rest.
 type known struct {
-	devices map[esp32.MAC]record.Device
+	devices map[chip.MAC]record.Device
 	lots    map[string]record.Lot
 	recent  map[string]tail // nil if it is not known
 }
 
 func newKnown() known {
-	return known{devices: map[esp32.MAC]record.Device{}, lots: map[string]record.Lot{}}
+	return known{devices: map[chip.MAC]record.Device{}, lots: map[string]record.Lot{}}
 }
 
 // remember keeps about as many devices as a line has in work.
@@ -76,7 +76,7 @@ func (k *known) remember(t *txn) {
 
 func newTxn(tx *bbolt.Tx, h head, o Options, file boltfile.File, kept *dictionaries) *txn {
 	return &txn{kept: kept, dictionaries: map[uint64]*s2.Dict{}, head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
-		lots: map[string]*record.Lot{}, devices: map[esp32.MAC]record.Device{}, known: newKnown()}
+		lots: map[string]*record.Lot{}, devices: map[chip.MAC]record.Device{}, known: newKnown()}
 }
 
 func (t *txn) bucket(name string) *bbolt.Bucket {
@@ -122,7 +122,7 @@ func (t *txn) trust(bucket, key string) error {
 
 func (t *txn) setState(key string, n uint64) error { return t.put(inState, key, []byte(number(n))) }
 
-func (t *txn) device(mac esp32.MAC) (record.Device, error) {
+func (t *txn) device(mac chip.MAC) (record.Device, error) {
 	if d, ok := t.devices[mac]; ok {
 		return d, nil
 	}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"maps"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
@@ -47,7 +47,7 @@ func (u *auditor) device(e *record.Entry, c *chunk) (*folded, bool) {
 }
 
 // giveUp says nothing more about a device.
-func (u *auditor) giveUp(mac esp32.MAC) {
+func (u *auditor) giveUp(mac chip.MAC) {
 	u.idx.devices[mac].d, u.idx.broken[mac] = nil, true
 }
 
@@ -124,7 +124,7 @@ func (u *auditor) leftDevices(s *snapshot) {
 // lastKnown looks whether a device is known up to its last entry, and takes it
 // from the recent ones if it has to be one.
 func (u *auditor) lastKnown(it boltfile.Item, err error, recent map[string]tail) {
-	mac := esp32.MAC{}
+	mac := chip.MAC{}
 	if err != nil || copy(mac[:], it.Key) != len(it.Key) || len(it.Key) != len(mac) {
 		u.fault(-1, "projection of devices: key %x: %v", it.Key, err)
 		return

@@ -8,7 +8,7 @@ import (
 	"maps"
 	"slices"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -17,8 +17,8 @@ import (
 // last entry that its projection knows and both are equal: memory grows with
 // the devices in work, not with all that ever were (but for their MACs).
 type indexFold struct {
-	devices map[esp32.MAC]*folded
-	broken  map[esp32.MAC]bool // an entry is lost or wrong: nothing more can be told of the device
+	devices map[chip.MAC]*folded
+	broken  map[chip.MAC]bool // an entry is lost or wrong: nothing more can be told of the device
 	lots    map[string]*record.Lot
 	small   map[string]map[string][]byte // approvals, signers and tokens: bucket, key, payload
 	shared  map[string]bool              // shared keys
@@ -28,7 +28,7 @@ type indexFold struct {
 }
 
 func (x *indexFold) init() {
-	x.devices, x.broken = map[esp32.MAC]*folded{}, map[esp32.MAC]bool{}
+	x.devices, x.broken = map[chip.MAC]*folded{}, map[chip.MAC]bool{}
 	x.lots, x.shared = map[string]*record.Lot{}, map[string]bool{}
 	x.small = map[string]map[string][]byte{inApprovals: {}, inSigners: {}, inTokens: {}}
 }

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
@@ -18,7 +18,7 @@ type chunk struct {
 	s        *snapshot
 	from, to uint64
 	pieces   []piece
-	devices  map[esp32.MAC]projected
+	devices  map[chip.MAC]projected
 	recent   map[string]tail // nil: cannot be read, as is reported at the end
 	owners   map[string]projected
 	err      error
@@ -70,7 +70,7 @@ func (u *auditor) rest(s *snapshot) (c *chunk, end bool, err error) {
 }
 
 func (c *chunk) read() {
-	c.devices, c.owners = map[esp32.MAC]projected{}, map[string]projected{}
+	c.devices, c.owners = map[chip.MAC]projected{}, map[string]projected{}
 	c.recent, _ = c.s.recentDevices()
 	c.pieces = make([]piece, 0, chunkSize)
 	next := c.from

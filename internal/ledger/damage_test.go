@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -190,7 +190,7 @@ func TestEveryProjection(t *testing.T) {
 		},
 		"a recent device's projection": func(tx *txn) error {
 			mac, _ := oneRecent(tx)
-			d, err := tx.device(esp32.MAC([]byte(mac)))
+			d, err := tx.device(chip.MAC([]byte(mac)))
 			d.Runs++
 			payload, err2 := devicePayload(d)
 			return errors.Join(err, err2, tx.put(inDevices, mac, payload))

@@ -13,7 +13,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -165,8 +165,8 @@ func unseal(bucket, key string, value []byte) ([]byte, error) {
 
 // readable is a projection's key as people write it.
 func readable(bucket, key string) string {
-	if (bucket == inDevices || bucket == inRecent) && len(key) == len(esp32.MAC{}) {
-		return esp32.MAC([]byte(key)).String()
+	if (bucket == inDevices || bucket == inRecent) && len(key) == len(chip.MAC{}) {
+		return chip.MAC([]byte(key)).String()
 	}
 	return fmt.Sprintf("%q", key)
 }
@@ -207,7 +207,7 @@ func lookupJSON(r reader, bucket, key string, into any) (found bool, err error) 
 }
 
 // deviceAt returns a device; a zero one where the MAC is not known.
-func deviceAt(r reader, mac esp32.MAC) (d record.Device, found bool, err error) {
+func deviceAt(r reader, mac chip.MAC) (d record.Device, found bool, err error) {
 	d, found, err = bareDevice(r, mac)
 	if err == nil && found {
 		err = addImages(r, &d)
@@ -216,7 +216,7 @@ func deviceAt(r reader, mac esp32.MAC) (d record.Device, found bool, err error) 
 }
 
 // bareDevice is deviceAt without the images.
-func bareDevice(r reader, mac esp32.MAC) (d record.Device, found bool, err error) {
+func bareDevice(r reader, mac chip.MAC) (d record.Device, found bool, err error) {
 	if mac.IsZero() {
 		return d, false, nil
 	}
@@ -290,7 +290,7 @@ func addImages(r reader, d *record.Device) error {
 
 // owner tells whom a key belongs to. A shared key belongs to nobody in
 // particular: bound, but to no MAC.
-func owner(r reader, keyID string) (mac esp32.MAC, bound bool, err error) {
+func owner(r reader, keyID string) (mac chip.MAC, bound bool, err error) {
 	payload, bound, err := lookup(r, inKeys, keyID)
 	if err != nil || !bound || len(payload) == 0 {
 		return mac, bound, err

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -69,7 +69,7 @@ func add(t testing.TB, l *Ledger, list ...record.Entry) []record.Entry {
 	return stored
 }
 
-func mac(n int) (m esp32.MAC) {
+func mac(n int) (m chip.MAC) {
 	copy(m[:], []byte{0x24, 0x0a, 0xc4})
 	binary.BigEndian.PutUint32(m[2:], uint32(n)*2654435761)
 	return m
@@ -88,7 +88,7 @@ func run(n int) []record.Entry {
 	}
 	digest := "sha256:" + strings.Repeat("99", 32)
 	list := []record.Entry{
-		{Kind: record.DeviceSeen, Fuses: fuses, Identity: &esp32.Identity{MAC: mac(n), Revision: 300, Package: "ESP32-D0WD-V3", Crystal: 40, FlashID: 0x1640c8, FlashSize: 4 << 20}},
+		{Kind: record.DeviceSeen, Fuses: fuses, Identity: &chip.Identity{MAC: mac(n), Revision: 300, Package: "ESP32-D0WD-V3", Crystal: 40, FlashID: 0x1640c8, FlashSize: 4 << 20}},
 		{Kind: record.Admitted, Decision: "fresh", Message: "blank chip, <not> in the ledger"},
 		{Kind: record.KeyAssigned, KeyID: key(n), Policy: "derived"},
 		{Kind: record.FlashVerified, Images: images},
@@ -188,7 +188,7 @@ func TestDevicesAndLots(t *testing.T) {
 	if _, err := l.AppendAll(list); err != nil {
 		t.Fatal(err)
 	}
-	var before esp32.MAC
+	var before chip.MAC
 	n := 0
 	for d, err := range l.Devices() {
 		if err != nil || slices.Compare(before[:], d.MAC[:]) >= 0 || len(d.Images) != 5 {

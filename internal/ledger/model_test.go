@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -25,7 +25,7 @@ type model struct {
 	entries []record.Entry
 }
 
-func (m *model) device(mac esp32.MAC) (d record.Device, history []record.Entry) {
+func (m *model) device(mac chip.MAC) (d record.Device, history []record.Entry) {
 	for _, e := range m.entries {
 		if e.MAC == mac {
 			d.Apply(e)
@@ -38,7 +38,7 @@ func (m *model) device(mac esp32.MAC) (d record.Device, history []record.Entry) 
 // refuses tells which error an entry must meet.
 func (m *model) refuses(e record.Entry) error {
 	d, _ := m.device(e.MAC)
-	owners := map[esp32.MAC]bool{}
+	owners := map[chip.MAC]bool{}
 	var policy string
 	lot, number := record.Lot{}, 0
 	for _, old := range m.entries {
@@ -140,7 +140,7 @@ func (m *model) random(r *rand.Rand) record.Entry {
 	case record.NumberTaken:
 		e.Quota = r.IntN(9)
 	case record.BatchOpened, record.BatchAmended, record.BatchClosed:
-		e.MAC, e.Batch, e.Quota = esp32.MAC{}, fmt.Sprint("b", r.IntN(5)), r.IntN(4)
+		e.MAC, e.Batch, e.Quota = chip.MAC{}, fmt.Sprint("b", r.IntN(5)), r.IntN(4)
 	}
 	return e
 }
@@ -164,7 +164,7 @@ func (m *model) same(t *testing.T, l *Ledger) {
 		lots[name] = v
 	}
 	first := map[string]uint64{}
-	devices := map[esp32.MAC]record.Device{}
+	devices := map[chip.MAC]record.Device{}
 	for i, e := range slices.Backward(m.entries) { // so that the first one stays
 		if ofLot(e.Kind) {
 			first[e.Lot()] = uint64(i)

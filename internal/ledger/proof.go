@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -25,7 +25,7 @@ var ErrProof = errors.New("the proof does not hold")
 // under a signed checkpoint. As JSON it is one file that a person can read.
 type Proof struct {
 	Format     string     `json:"format"`
-	MAC        esp32.MAC  `json:"mac"`
+	MAC        chip.MAC   `json:"mac"`
 	Checkpoint string     `json:"checkpoint"` // signed note
 	Entries    []Included `json:"entries"`    // all of the device's, oldest first, as far as the checkpoint goes
 }
@@ -52,7 +52,7 @@ func indented(v any) ([]byte, error) {
 
 // Prove returns the proof of a device's entries under the newest checkpoint,
 // and how many entries are newer than that. ErrNoCheckpoint if all are.
-func (l *Ledger) Prove(mac esp32.MAC) (p Proof, newer int, err error) {
+func (l *Ledger) Prove(mac chip.MAC) (p Proof, newer int, err error) {
 	err = l.project(func(s *snapshot) (err error) {
 		p = Proof{Format: deviceProof, MAC: mac}
 		newer, err = s.prove(&p)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
@@ -224,7 +224,7 @@ func (l *Ledger) project(fn func(*snapshot) error) error {
 }
 
 // Device returns what the ledger knows of a MAC; found is false if it was never seen.
-func (l *Ledger) Device(mac esp32.MAC) (d record.Device, found bool, err error) {
+func (l *Ledger) Device(mac chip.MAC) (d record.Device, found bool, err error) {
 	err = l.project(func(s *snapshot) (err error) {
 		d, found, err = deviceAt(s, mac)
 		return err
@@ -237,19 +237,19 @@ func (l *Ledger) Device(mac esp32.MAC) (d record.Device, found bool, err error) 
 
 // KeyOwner returns the device that a key is bound to for ever. bound is also
 // true, with a zero MAC, for a key that devices share.
-func (l *Ledger) KeyOwner(keyID string) (mac esp32.MAC, bound bool, err error) {
+func (l *Ledger) KeyOwner(keyID string) (mac chip.MAC, bound bool, err error) {
 	err = l.project(func(s *snapshot) (err error) {
 		mac, bound, err = owner(s, keyID)
 		return err
 	})
 	if err != nil {
-		return esp32.MAC{}, false, fmt.Errorf("key %s: %w", keyID, err)
+		return chip.MAC{}, false, fmt.Errorf("key %s: %w", keyID, err)
 	}
 	return mac, bound, nil
 }
 
 // SerialOwner returns the device that a serial number is bound to for ever.
-func (l *Ledger) SerialOwner(serial string) (mac esp32.MAC, bound bool, err error) {
+func (l *Ledger) SerialOwner(serial string) (mac chip.MAC, bound bool, err error) {
 	return l.KeyOwner(serialName(serial))
 }
 
@@ -359,7 +359,7 @@ func (l *Ledger) Entry(n uint64) (e record.Entry, err error) {
 }
 
 // History returns all entries of a device, oldest first.
-func (l *Ledger) History(mac esp32.MAC) ([]record.Entry, error) {
+func (l *Ledger) History(mac chip.MAC) ([]record.Entry, error) {
 	var list []record.Entry
 	err := l.project(func(s *snapshot) (err error) {
 		d, found, err := deviceAt(s, mac)
@@ -376,7 +376,7 @@ func (l *Ledger) History(mac esp32.MAC) ([]record.Entry, error) {
 
 // chain follows a device's entries back from its last one to the one behind
 // known, oldest first; with 0 to its first.
-func chain(r reader, mac esp32.MAC, last, known uint64) ([]record.Entry, error) {
+func chain(r reader, mac chip.MAC, last, known uint64) ([]record.Entry, error) {
 	var list []record.Entry
 	for n := last; ; {
 		raw, err := entryAt(r, n)

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"maps"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -63,7 +63,7 @@ func (t *txn) store(d record.Device, kind record.Kind) error {
 			oldest = mac
 		}
 	}
-	old, err := t.device(esp32.MAC([]byte(oldest)))
+	old, err := t.device(chip.MAC([]byte(oldest)))
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (s *snapshot) recentDevices() (map[string]tail, error) {
 
 // addRecent checks and adds one.
 func addRecent(all map[string]tail, key, value []byte) error {
-	if len(key) != len(esp32.MAC{}) {
+	if len(key) != len(chip.MAC{}) {
 		return corrupt("recent devices: key %x is no MAC", key)
 	}
 	payload, err := unseal(inRecent, string(key), value)
@@ -134,7 +134,7 @@ func addRecent(all map[string]tail, key, value []byte) error {
 }
 
 // tailOf returns the tail of one device; a zero one if its projection is whole.
-func tailOf(r reader, mac esp32.MAC) (tail, error) {
+func tailOf(r reader, mac chip.MAC) (tail, error) {
 	payload, found, err := lookup(r, inRecent, string(mac[:]))
 	if err != nil || !found {
 		return tail{}, err

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestRecentDevices(t *testing.T) {
 	l := start(t, bench)
 	r := rand.New(rand.NewPCG(1, 2))
-	folded := map[esp32.MAC]*record.Device{}
+	folded := map[chip.MAC]*record.Device{}
 	work := map[int][]record.Entry{}
 	most := 0
 	for step := range 700 {
@@ -74,7 +74,7 @@ func TestRecentDevices(t *testing.T) {
 }
 
 // sameDevices compares all three ways to read devices.
-func sameDevices(t *testing.T, l *Ledger, want map[esp32.MAC]*record.Device) {
+func sameDevices(t *testing.T, l *Ledger, want map[chip.MAC]*record.Device) {
 	t.Helper()
 	n := 0
 	for d, err := range l.Devices() {

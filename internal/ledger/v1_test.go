@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -43,7 +43,7 @@ func TestVersion1(t *testing.T) {
 	if f := formatOf(t, l); f != 1 {
 		t.Errorf("looking at it made it version %d", f)
 	}
-	sealed := esp32.MAC{0x24, 0x0a, 0xc4, 0, 0, 1}
+	sealed := chip.MAC{0x24, 0x0a, 0xc4, 0, 0, 1}
 	before, err := l.History(sealed)
 	if err != nil || len(before) == 0 || before[0].Version != 1 {
 		t.Fatalf("got %d entries, %v", len(before), err)

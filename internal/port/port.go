@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Speed of a port when it is opened: what the mask ROM prints at.
@@ -176,10 +176,10 @@ func (p *Port) lost(err error) error {
 		return err
 	case p.closed.Load():
 		return p.named(os.ErrClosed)
-	case errors.Is(err, esp32.ErrPortGone):
+	case errors.Is(err, chip.ErrPortGone):
 		return p.named(err)
 	}
-	return fmt.Errorf("port %s: %w: %w", p.name, esp32.ErrPortGone, err)
+	return fmt.Errorf("port %s: %w: %w", p.name, chip.ErrPortGone, err)
 }
 
 func (p *Port) named(err error) error {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // patience is for what only a fault keeps from coming.
@@ -91,7 +91,7 @@ func TestSocket(t *testing.T) {
 
 	far.Close()
 	_ = p.SetReadDeadline(time.Now().Add(patience))
-	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, esp32.ErrPortGone) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, chip.ErrPortGone) || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("far end closed: got %v, want ErrPortGone", err)
 	}
 	if err := p.Close(); err != nil {
@@ -140,17 +140,17 @@ func TestNamesThatDoNotOpen(t *testing.T) {
 		is   error
 		says string
 	}{
-		{"socket://" + l.Addr().String(), esp32.ErrPortAbsent, "refused"},
+		{"socket://" + l.Addr().String(), chip.ErrPortAbsent, "refused"},
 		{"socket://localhost", nil, "socket://HOST:PORT"},
 		{"socket://", nil, "socket://HOST:PORT"},
-		{"rfc2217://" + l.Addr().String(), esp32.ErrPortAbsent, "refused"},
+		{"rfc2217://" + l.Addr().String(), chip.ErrPortAbsent, "refused"},
 		{"rfc2217://localhost", nil, "rfc2217://HOST:PORT"},
 		{"rfc2217://localhost:1?poll_modem", nil, "?poll_modem"},
 		{"ftp://x:1", nil, "unknown kind ftp://"},
-		{"/dev/no-such-port", esp32.ErrPortAbsent, "cable"},
-		{"/dev/null/x", esp32.ErrPortAbsent, "cable"},
+		{"/dev/no-such-port", chip.ErrPortAbsent, "cable"},
+		{"/dev/null/x", chip.ErrPortAbsent, "cable"},
 		{"/dev/null", nil, "not a serial port"},
-		{"", esp32.ErrPortAbsent, "cable"},
+		{"", chip.ErrPortAbsent, "cable"},
 	} {
 		p, err := Open(c.name)
 		if err == nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // rfc2217 is a serial port on another machine: telnet with the COM-PORT option
@@ -61,7 +61,7 @@ func dialRFC2217(address string) (wire, error) {
 	address, query, _ := strings.Cut(address, "?")
 	c, err := net.DialTimeout("tcp", address, dialTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", esp32.ErrPortAbsent, err)
+		return nil, fmt.Errorf("%w: %w", chip.ErrPortAbsent, err)
 	}
 	s := &rfc2217{conn: c, deaf: query != ""}
 	if err := s.open(); err != nil {
@@ -84,7 +84,7 @@ func (s *rfc2217) open() error {
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil
-	case errors.Is(err, esp32.ErrPortGone) && !errors.Is(err, errSilent):
+	case errors.Is(err, chip.ErrPortGone) && !errors.Is(err, errSilent):
 		return s.hungUp()
 	}
 	return err
@@ -110,9 +110,9 @@ func (s *rfc2217) negotiate() error {
 // hungUp is the error of a server that closes the connection while the port is
 // being opened. Some say why, as text for a person at a terminal.
 func (s *rfc2217) hungUp() error {
-	why, kind := strings.TrimSpace(string(s.data[:min(len(s.data), 100)])), esp32.ErrPortAbsent
+	why, kind := strings.TrimSpace(string(s.data[:min(len(s.data), 100)])), chip.ErrPortAbsent
 	if strings.Contains(why, "in use") {
-		kind = esp32.ErrPortBusy
+		kind = chip.ErrPortBusy
 	}
 	if why == "" {
 		why = "its port is gone or another client has it"

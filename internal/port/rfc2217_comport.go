@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Commands of the COM-PORT option (RFC 2217). A server answers with the same
@@ -161,7 +161,7 @@ func (s *rfc2217) ask(patience time.Duration, all ...setting) error {
 }
 
 func gone(err error) error {
-	return fmt.Errorf("%w: %w", esp32.ErrPortGone, err)
+	return fmt.Errorf("%w: %w", chip.ErrPortGone, err)
 }
 
 // obey meets one command of the server. What it replies with is sent at once;

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/esploader"
 	"station/internal/port/porttest"
 	"station/internal/sim"
@@ -69,7 +69,7 @@ func work(t *testing.T, l *esploader.Loader) {
 		t.Fatal(err)
 	}
 	id, err := l.Identify(t.Context())
-	if want := (esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}); err != nil || id.MAC != want {
+	if want := (chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}); err != nil || id.MAC != want {
 		t.Fatalf("identity %+v, %v", id, err)
 	}
 	if err := l.SetBaud(t.Context(), 921600); err != nil {

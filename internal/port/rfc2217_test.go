@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // comFar is the far end of one connection. It agrees to everything and
@@ -109,13 +109,13 @@ func TestRFC2217(t *testing.T) {
 	exchange(t, p, escaping{data, s})
 	s.Close()
 	_ = p.SetReadDeadline(time.Now().Add(patience))
-	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, esp32.ErrPortGone) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, chip.ErrPortGone) || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read: got %v, want ErrPortGone", err)
 	}
-	if err := p.SetBaud(460800); !errors.Is(err, esp32.ErrPortGone) {
+	if err := p.SetBaud(460800); !errors.Is(err, chip.ErrPortGone) {
 		t.Errorf("baud: got %v, want ErrPortGone", err)
 	}
-	if err := p.SetLines(true, false); !errors.Is(err, esp32.ErrPortGone) {
+	if err := p.SetLines(true, false); !errors.Is(err, chip.ErrPortGone) {
 		t.Errorf("lines: got %v, want ErrPortGone", err)
 	}
 }
@@ -264,11 +264,11 @@ func TestServersThatDoNotServe(t *testing.T) {
 		{"login: ", nil, nil, "socket://HOST:PORT"},
 		{"\xff\xfb\x01\xff\xfd\x18\xff\xfe\x2c\xff\xfb\x00\xff\xfd\x00", nil, nil, "not RFC 2217"},
 		{"\xff\xfd\x2c\xff\xfe\x00\xff\xfb\x00", nil, nil, "binary"},
-		{agreeing + "Port already in use\r\n", nil, esp32.ErrPortBusy, "already in use"},
-		{agreeing + "Device open failure: Value or file not found\r\n", nil, esp32.ErrPortAbsent, "open failure"},
-		{"\r\n", nil, esp32.ErrPortAbsent, "another client"},
+		{agreeing + "Port already in use\r\n", nil, chip.ErrPortBusy, "already in use"},
+		{agreeing + "Device open failure: Value or file not found\r\n", nil, chip.ErrPortAbsent, "open failure"},
+		{"\r\n", nil, chip.ErrPortAbsent, "another client"},
 		{"", func(p []byte) ([]byte, bool) { return says(comDataSize, 7), p[0] == comDataSize }, errRefused, "8N1"},
-		{"", silentTo(func(p []byte) bool { return p[0] == comBaudRate }), esp32.ErrPortGone, "does not answer"},
+		{"", silentTo(func(p []byte) bool { return p[0] == comBaudRate }), chip.ErrPortGone, "does not answer"},
 	} {
 		t.Run(c.says, func(t *testing.T) {
 			t.Parallel()

@@ -10,7 +10,7 @@ import (
 
 	"go.bug.st/serial"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // reader gives go.bug.st/serial's Read a deadline and tells its two kinds of
@@ -65,9 +65,9 @@ func openError(err error) error {
 	}
 	switch {
 	case code == serial.PortBusy || isBusy(err):
-		return fmt.Errorf("%w: close it there, or take another port", esp32.ErrPortBusy)
+		return fmt.Errorf("%w: close it there, or take another port", chip.ErrPortBusy)
 	case code == serial.PortNotFound || errors.Is(err, fs.ErrNotExist) || isAbsent(err):
-		return fmt.Errorf("%w: check the cable and the name (station ports)", esp32.ErrPortAbsent)
+		return fmt.Errorf("%w: check the cable and the name (station ports)", chip.ErrPortAbsent)
 	case code == serial.PermissionDenied || errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: add this user to the group dialout and log in again", fs.ErrPermission)
 	case code == serial.InvalidSerialPort:

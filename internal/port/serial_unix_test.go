@@ -15,7 +15,7 @@ import (
 	"go.bug.st/serial"
 	"golang.org/x/sys/unix"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // terminal gives the far end and the name of a pseudo terminal.
@@ -71,13 +71,13 @@ func TestPulledCable(t *testing.T) {
 		result <- err
 	}()
 	far.Close()
-	if err := <-result; !errors.Is(err, esp32.ErrPortGone) {
+	if err := <-result; !errors.Is(err, chip.ErrPortGone) {
 		t.Errorf("read: got %v, want ErrPortGone", err)
 	}
-	if _, err := p.Read(make([]byte, 64)); !errors.Is(err, esp32.ErrPortGone) {
+	if _, err := p.Read(make([]byte, 64)); !errors.Is(err, chip.ErrPortGone) {
 		t.Errorf("next read: got %v, want ErrPortGone", err)
 	}
-	if _, err := p.Write([]byte{0xc0}); !errors.Is(err, esp32.ErrPortGone) {
+	if _, err := p.Write([]byte{0xc0}); !errors.Is(err, chip.ErrPortGone) {
 		t.Errorf("write: got %v, want ErrPortGone", err)
 	}
 }
@@ -85,7 +85,7 @@ func TestPulledCable(t *testing.T) {
 func TestTwoStationsAtOnePort(t *testing.T) {
 	_, name := terminal(t)
 	p := mustOpen(t, name)
-	if second, err := Open(name); !errors.Is(err, esp32.ErrPortBusy) {
+	if second, err := Open(name); !errors.Is(err, chip.ErrPortBusy) {
 		t.Errorf("second station: got %v, %v, want ErrPortBusy", second, err)
 	}
 	if err := p.Close(); err != nil {
@@ -109,7 +109,7 @@ func TestWriteEnds(t *testing.T) {
 	w.(*tty).patience = 50 * time.Millisecond
 	p := &Port{name: name, wire: w}
 	n, err := p.Write(make([]byte, 1<<20))
-	if n == 1<<20 || !errors.Is(err, esp32.ErrPortGone) || !strings.Contains(err.Error(), "takes no bytes") {
+	if n == 1<<20 || !errors.Is(err, chip.ErrPortGone) || !strings.Contains(err.Error(), "takes no bytes") {
 		t.Errorf("got %d, %v, want ErrPortGone", n, err)
 	}
 }
@@ -135,10 +135,10 @@ func TestReasonsNotToOpen(t *testing.T) {
 		says string
 	}{
 		{unix.EACCES, fs.ErrPermission, "dialout"},
-		{unix.EBUSY, esp32.ErrPortBusy, "take another port"},
-		{unix.EWOULDBLOCK, esp32.ErrPortBusy, "take another port"},
-		{unix.ENOENT, esp32.ErrPortAbsent, "station ports"},
-		{unix.ENXIO, esp32.ErrPortAbsent, "station ports"},
+		{unix.EBUSY, chip.ErrPortBusy, "take another port"},
+		{unix.EWOULDBLOCK, chip.ErrPortBusy, "take another port"},
+		{unix.ENOENT, chip.ErrPortAbsent, "station ports"},
+		{unix.ENXIO, chip.ErrPortAbsent, "station ports"},
 		{fmt.Errorf("open: %w", unix.EIO), unix.EIO, "input/output"},
 	} {
 		if err := openError(c.err); !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {

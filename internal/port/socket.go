@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 const dialTimeout = 5 * time.Second
@@ -25,7 +25,7 @@ func checkSocket(address string) error {
 func dialSocket(address string) (wire, error) {
 	c, err := net.DialTimeout("tcp", address, dialTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", esp32.ErrPortAbsent, err)
+		return nil, fmt.Errorf("%w: %w", chip.ErrPortAbsent, err)
 	}
 	return socket{c}, nil
 }

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // System is where the kernel shows adapters and terminals.
@@ -34,7 +34,7 @@ func (s System) device(name string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(found) == 0:
-		return "", fmt.Errorf("%w: nothing is plugged in there (station ports lists what is)", esp32.ErrPortAbsent)
+		return "", fmt.Errorf("%w: nothing is plugged in there (station ports lists what is)", chip.ErrPortAbsent)
 	case len(found) > 1:
 		var places []string
 		for _, i := range found {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/port/porttest"
 )
 
@@ -45,7 +45,7 @@ func TestOpenByUSBSocket(t *testing.T) {
 	}
 	p.Close()
 	u.Unplug("ttyUSB0")
-	if _, err := s.Open("usb:1-2.3:1.0"); !errors.Is(err, esp32.ErrPortAbsent) {
+	if _, err := s.Open("usb:1-2.3:1.0"); !errors.Is(err, chip.ErrPortAbsent) {
 		t.Errorf("unplugged: got %v, want ErrPortAbsent", err)
 	}
 	u.Unplug("ttyUSB1")
@@ -67,8 +67,8 @@ func TestUSBSockets(t *testing.T) {
 		{"usb:1-2", "/ttyUSB0", nil, ""},
 		{"usb:1-2.3:1.0", "/ttyUSB10", nil, ""},
 		{"usb:1-2.3", "", nil, "2 ports; write usb:1-2.3:1.0 or usb:1-2.3:1.1"},
-		{"usb:1-2.3:1.2", "", esp32.ErrPortAbsent, "station ports"},
-		{"usb:1-3", "", esp32.ErrPortAbsent, "nothing is plugged in"},
+		{"usb:1-2.3:1.2", "", chip.ErrPortAbsent, "station ports"},
+		{"usb:1-3", "", chip.ErrPortAbsent, "nothing is plugged in"},
 		{"usb:ttyUSB0", "", nil, "usb:1-2.3:1.0"},
 		{"usb:", "", nil, "usb:1-2.3:1.0"},
 		{"/dev/ttyUSB0", "/dev/ttyUSB0", nil, ""},
@@ -80,7 +80,7 @@ func TestUSBSockets(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), c.says) || errors.Is(err, esp32.ErrPortAbsent) != (c.is != nil) {
+		if err == nil || !strings.Contains(err.Error(), c.says) || errors.Is(err, chip.ErrPortAbsent) != (c.is != nil) {
 			t.Errorf("%s: got %s, %v, want %q", c.name, device, err, c.says)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Device is what the ledger knows of one MAC: the projection of its entries.
@@ -13,7 +13,7 @@ import (
 // entries that gave it these or burned or sealed it; a visit alone adds only
 // that it was seen.
 type Device struct {
-	MAC        esp32.MAC `json:"mac"`
+	MAC        chip.MAC  `json:"mac"`
 	First      uint64    `json:"first"` // index of the first and the last entry
 	Last       uint64    `json:"last"`
 	Seen       time.Time `json:"seen"`

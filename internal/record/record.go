@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Version is the format of entries written now. A new field of Entry is a new
@@ -83,28 +83,28 @@ type Entry struct {
 	// before: the station's clock ran backwards. The ledger sets it.
 	ClockBack float64 `json:"clockBack,omitempty"`
 
-	Job      string    `json:"job,omitempty"`       // name of the product
-	Revision string    `json:"revision,omitempty"`  // of the job
-	JobHash  string    `json:"jobDigest,omitempty"` // sha256:… of the job file and every image
-	Batch    string    `json:"batch,omitempty"`
-	Quota    int       `json:"quota,omitempty"`  // how many devices the lot may have; absent is no limit
-	Number   int       `json:"number,omitempty"` // of NumberTaken: from 1, set by the ledger
-	Slot     string    `json:"slot,omitempty"`
-	Run      string    `json:"run,omitempty"` // joins the entries of one device's visit
-	MAC      esp32.MAC `json:"mac,omitzero"`
-	Serial   string    `json:"serial,omitempty"`
+	Job      string   `json:"job,omitempty"`       // name of the product
+	Revision string   `json:"revision,omitempty"`  // of the job
+	JobHash  string   `json:"jobDigest,omitempty"` // sha256:… of the job file and every image
+	Batch    string   `json:"batch,omitempty"`
+	Quota    int      `json:"quota,omitempty"`  // how many devices the lot may have; absent is no limit
+	Number   int      `json:"number,omitempty"` // of NumberTaken: from 1, set by the ledger
+	Slot     string   `json:"slot,omitempty"`
+	Run      string   `json:"run,omitempty"` // joins the entries of one device's visit
+	MAC      chip.MAC `json:"mac,omitzero"`
+	Serial   string   `json:"serial,omitempty"`
 
-	Step     string          `json:"step,omitempty"`
-	Decision string          `json:"decision,omitempty"` // of Admitted: fresh, resume, sealed, quarantine
-	Identity *esp32.Identity `json:"identity,omitempty"`
-	KeyID    string          `json:"keyId,omitempty"`
-	Policy   string          `json:"policy,omitempty"`
-	Wrapped  []byte          `json:"wrapped,omitempty"`  // random policy: the key under the token's KEK
-	Escrow   []byte          `json:"escrow,omitempty"`   // the key under an offline public key
-	EscrowTo string          `json:"escrowTo,omitempty"` // SHA-256 of that public key
-	Token    string          `json:"token,omitempty"`    // serial number of the HSM
-	Public   []byte          `json:"public,omitempty"`   // of LedgerKey: SubjectPublicKeyInfo, DER
-	Plan     string          `json:"planDigest,omitempty"`
+	Step     string         `json:"step,omitempty"`
+	Decision string         `json:"decision,omitempty"` // of Admitted: fresh, resume, sealed, quarantine
+	Identity *chip.Identity `json:"identity,omitempty"`
+	KeyID    string         `json:"keyId,omitempty"`
+	Policy   string         `json:"policy,omitempty"`
+	Wrapped  []byte         `json:"wrapped,omitempty"`  // random policy: the key under the token's KEK
+	Escrow   []byte         `json:"escrow,omitempty"`   // the key under an offline public key
+	EscrowTo string         `json:"escrowTo,omitempty"` // SHA-256 of that public key
+	Token    string         `json:"token,omitempty"`    // serial number of the HSM
+	Public   []byte         `json:"public,omitempty"`   // of LedgerKey: SubjectPublicKeyInfo, DER
+	Plan     string         `json:"planDigest,omitempty"`
 	// Described, of PlanApproved, is everything that was approved, one
 	// "name = value" a line; Plan is its digest. Operator is who approved it,
 	// LineOperator who was going to work with it.

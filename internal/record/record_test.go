@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
-var mac = esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
+var mac = chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
 
 func fold(entries ...Entry) Device {
 	var d Device

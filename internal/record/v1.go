@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 )
 
 // Canonical tells whether raw are the only bytes that the entry e, read from
@@ -55,7 +55,7 @@ type entry1 struct {
 	Number    int        `json:"number,omitempty"`
 	Slot      string     `json:"slot,omitempty"`
 	Run       string     `json:"run,omitempty"`
-	MAC       esp32.MAC  `json:"mac,omitzero"`
+	MAC       chip.MAC   `json:"mac,omitzero"`
 	Serial    string     `json:"serial,omitempty"`
 	Step      string     `json:"step,omitempty"`
 	Decision  string     `json:"decision,omitempty"`
@@ -79,13 +79,13 @@ type entry1 struct {
 }
 
 type identity1 struct {
-	MAC       esp32.MAC      `json:"mac"`
-	Revision  esp32.Revision `json:"revision"`
-	Package   string         `json:"package"`
-	Crystal   int            `json:"crystalMHz"`
-	Coding    esp32.Coding   `json:"coding"`
-	FlashID   uint32         `json:"flashId"`
-	FlashSize uint32         `json:"flashSize"`
+	MAC       chip.MAC      `json:"mac"`
+	Revision  chip.Revision `json:"revision"`
+	Package   string        `json:"package"`
+	Crystal   int           `json:"crystalMHz"`
+	Coding    chip.Coding   `json:"coding"`
+	FlashID   uint32        `json:"flashId"`
+	FlashSize uint32        `json:"flashSize"`
 }
 
 type burn1 struct {

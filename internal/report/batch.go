@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -71,10 +71,10 @@ type batchFold struct {
 	most    int    // the greatest quota there was; meaningless once there was none
 	free    bool   // there was no quota at some time
 	end     uint64 // how many entries count: those up to the closing
-	macs    []esp32.MAC
-	seen    map[esp32.MAC]bool
-	numbers map[int]esp32.MAC
-	keyed   map[esp32.MAC]bool
+	macs    []chip.MAC
+	seen    map[chip.MAC]bool
+	numbers map[int]chip.MAC
+	keyed   map[chip.MAC]bool
 }
 
 // BalanceOf counts a batch in the first size entries of the ledger, and tells of
@@ -89,7 +89,7 @@ func BalanceOf(l *ledger.Ledger, size uint64, batch string, told func(entries, t
 }
 
 func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*Balance, error) {
-	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[esp32.MAC]bool{}, numbers: map[int]esp32.MAC{}, keyed: map[esp32.MAC]bool{}}
+	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[chip.MAC]bool{}, numbers: map[int]chip.MAC{}, keyed: map[chip.MAC]bool{}}
 	name, err := json.Marshal(batch)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (f *batchFold) order(quota int) {
 }
 
 // at is a device as it was before an index.
-func at(l *ledger.Ledger, mac esp32.MAC, size uint64) (record.Device, error) {
+func at(l *ledger.Ledger, mac chip.MAC, size uint64) (record.Device, error) {
 	d, _, err := l.Device(mac)
 	if err == nil && d.Last >= size {
 		v := &device{l: l, json: fmt.Appendf(nil, `{"mac":%q}`, mac), lastIndex: d.Last}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -118,7 +118,7 @@ func TestKeysAndNumbersDisagree(t *testing.T) {
 	if got.Keys != 1 || got.Numbers != 0 || len(got.Differences) != 1 || !strings.Contains(got.Differences[0], "1 keys and 0 skipped numbers are not 0 numbers") {
 		t.Errorf("got %+v", *got)
 	}
-	f := &batchFold{Balance: Balance{Ordered: 2}, most: 2, numbers: map[int]esp32.MAC{1: mac(1), 3: mac(3), 4: mac(4)}, keyed: map[esp32.MAC]bool{mac(1): true, mac(3): true, mac(4): true}}
+	f := &batchFold{Balance: Balance{Ordered: 2}, most: 2, numbers: map[int]chip.MAC{1: mac(1), 3: mac(3), 4: mac(4)}, keyed: map[chip.MAC]bool{mac(1): true, mac(3): true, mac(4): true}}
 	f.Keys = 3
 	f.settle()
 	for _, want := range []string{"numbers were never given: 2", "2 of 2 ordered devices are missing", "3 numbers were taken of 2"} {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -143,7 +143,7 @@ func (v *device) history() ([]record.Entry, error) {
 	if v.entries != nil {
 		return v.entries, nil
 	}
-	mac, err := esp32.ParseMAC(gjson.GetBytes(v.json, "mac").Str)
+	mac, err := chip.ParseMAC(gjson.GetBytes(v.json, "mac").Str)
 	if err != nil {
 		return nil, err
 	}

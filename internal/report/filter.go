@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -49,7 +49,7 @@ func (r Range) String() string {
 // ParseMACs reads one MAC or two with ".." between them.
 func ParseMACs(s string) (Range, error) {
 	return parseRange(s, func(s string) (string, string, error) {
-		mac, err := esp32.ParseMAC(s)
+		mac, err := chip.ParseMAC(s)
 		return mac.String(), mac.String(), err
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -71,7 +71,7 @@ func (x *line) add(list ...record.Entry) {
 }
 
 // mac is that of the n-th device; their order is not that of n.
-func mac(n int) (m esp32.MAC) {
+func mac(n int) (m chip.MAC) {
 	copy(m[:], []byte{0x24, 0x0a, 0xc4})
 	binary.BigEndian.PutUint32(m[2:], uint32(n)*2654435761)
 	return m
@@ -117,7 +117,7 @@ func (x *line) do(v visit) {
 		list = append(list, e)
 	}
 	put(time.Second, record.Entry{Kind: record.DeviceSeen, Step: "connect", Fuses: blank,
-		Identity: &esp32.Identity{MAC: mac(v.n), Revision: 300, Crystal: 40, FlashSize: 4 << 20}})
+		Identity: &chip.Identity{MAC: mac(v.n), Revision: 300, Crystal: 40, FlashSize: 4 << 20}})
 	decision := "fresh"
 	if v.again {
 		decision = "resume"

@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/ledger"
 	plaintext "station/internal/plain"
 	"station/internal/record"
@@ -20,7 +20,7 @@ var (
 
 // Label is what stands on a device's label.
 type Label struct {
-	MAC       esp32.MAC
+	MAC       chip.MAC
 	Serial    string
 	KeyID     string
 	Job       string
@@ -30,7 +30,7 @@ type Label struct {
 }
 
 // LabelOf is the label of a device. Errors: ErrNotSealed.
-func LabelOf(l *ledger.Ledger, mac esp32.MAC) (Label, error) {
+func LabelOf(l *ledger.Ledger, mac chip.MAC) (Label, error) {
 	d, known, err := l.Device(mac)
 	if err != nil {
 		return Label{}, fmt.Errorf("label of %s: %w", mac, err)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	plaintext "station/internal/plain"
 	"station/internal/record"
 )
@@ -55,7 +55,7 @@ type VerdictCount struct {
 
 // DeviceLine is one device in the list.
 type DeviceLine struct {
-	MAC           esp32.MAC
+	MAC           chip.MAC
 	Serial, KeyID string
 	Verdict       record.Verdict
 	Code          string
@@ -160,7 +160,7 @@ func (r Report) page(h *Head) (*page, error) {
 type slim struct {
 	Time     time.Time
 	Kind     record.Kind
-	MAC      esp32.MAC
+	MAC      chip.MAC
 	Run      string
 	Station  string
 	Slot     string
@@ -179,10 +179,10 @@ const longest = 24 * time.Hour
 
 // scan folds the visits that ended in the report's time. It returns their
 // devices in the order of their first visit, and where in the log the time ends.
-func (r Report) scan(h *Head) (Stats, []esp32.MAC, uint64, error) {
+func (r Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 	stats, until, index := newStatsFold(), uint64(0), uint64(0)
-	var macs []esp32.MAC
-	known := map[esp32.MAC]bool{}
+	var macs []chip.MAC
+	known := map[chip.MAC]bool{}
 	fold := newVisitFold(func(v *Visit) {
 		if !r.Filter.in(v.End) {
 			return
@@ -237,7 +237,7 @@ func (r Report) scan(h *Head) (Stats, []esp32.MAC, uint64, error) {
 }
 
 // describe looks at every device, and lists as many as the page may have.
-func (p *page) describe(h *Head, macs []esp32.MAC, until uint64) error {
+func (p *page) describe(h *Head, macs []chip.MAC, until uint64) error {
 	verdicts, burned := map[record.Verdict]int{}, map[BurnCount]int{}
 	for _, mac := range macs {
 		history, err := h.Ledger.History(mac)

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/net/html"
 
-	"station/internal/flow"
+	"station/internal/board"
 )
 
 // shift is a day of a line with n devices in four slots, of which the third
@@ -230,7 +230,7 @@ func TestPageNumbers(t *testing.T) {
 // The day on the screen and the page count alike.
 func TestPageAgreesWithTheDay(t *testing.T) {
 	x, _ := shift(t, false, 200)
-	var day flow.Day
+	var day board.Day
 	for e, err := range x.l.Entries(0) {
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -26,7 +26,7 @@ type Stats struct {
 	Slots     []SlotStats
 
 	seconds []float64 // behind Times
-	first   map[esp32.MAC]bool
+	first   map[chip.MAC]bool
 }
 
 // CodeStats is how often a visit failed with a code.
@@ -84,7 +84,7 @@ type statsFold struct {
 
 func newStatsFold() *statsFold {
 	f := &statsFold{codes: map[string]int{}, steps: map[string][]float64{}, slots: map[[2]string]*SlotStats{}, times: map[time.Time]*Bucket{}}
-	f.first = map[esp32.MAC]bool{}
+	f.first = map[chip.MAC]bool{}
 	return f
 }
 

@@ -5,14 +5,14 @@ import (
 	"slices"
 	"time"
 
-	"station/internal/esp32"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/record"
 )
 
 // Visit is one device in one slot, from the moment it was recognised.
 type Visit struct {
-	MAC      esp32.MAC
+	MAC      chip.MAC
 	Station  string
 	Slot     string
 	Operator string

@@ -1,9 +1,11 @@
 package tui
 
 import (
+	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/efuse"
-	"station/internal/esp32"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -11,28 +13,28 @@ import (
 // Config is how the screen looks and what it may ask for. A nil function is
 // not available: its key is not shown.
 type Config struct {
-	Language   string   // "en" (default) or "zh"
-	ASCII      bool     // frames and signs in plain ASCII
-	NoColor    bool     // bold and reverse only
-	Simulation bool     // nothing real is touched; line.ready can say so too
-	Columns    int      // of the fixture; 0 lets the window decide
-	Day        flow.Day // what the station did today already
+	Language   string    // "en" (default) or "zh"
+	ASCII      bool      // frames and signs in plain ASCII
+	NoColor    bool      // bold and reverse only
+	Simulation bool      // nothing real is touched; line.ready can say so too
+	Columns    int       // of the fixture; 0 lets the window decide
+	Day        board.Day // what the station did today already
 
-	Shift   *Shift                                   // asked before Start
-	Today   func() (flow.Day, error)                 // asked before Start, where Day is not known yet
-	Start   func() error                             // begins the line; nil where it runs already
-	Quit    func()                                   // stops the line, which tells line.done when it has ended
-	Pause   func(on bool)                            // no new device begins while it is on
-	GoOn    func()                                   // a line that stopped because devices failed alike
-	Retry   func(slot string)                        // the device in the slot once more
-	Ack     func(slot string)                        // a person has seen the failure; nil asks for none
-	Scan    func(slot, serial string) error          // binds a serial: to the slot that waits for it, or with slot "" to the next device
-	Unscan  func()                                   // takes back the serial that waits for the next device
-	Hand    func(slot string) flow.Hand              // what a person has to do at its device
-	Bell    func()                                   // one sound
-	Health  func() Health                            // asked once a second while the line runs
-	History func(query string) ([]flow.Visit, error) // devices of the day; query is part of a MAC or serial
-	Detail  func(mac esp32.MAC) (Detail, error)      // what the ledger knows of a device
+	Shift   *Shift                                    // asked before Start
+	Today   func() (board.Day, error)                 // asked before Start, where Day is not known yet
+	Start   func() error                              // begins the line; nil where it runs already
+	Quit    func()                                    // stops the line, which tells line.done when it has ended
+	Pause   func(on bool)                             // no new device begins while it is on
+	GoOn    func()                                    // a line that stopped because devices failed alike
+	Retry   func(slot string)                         // the device in the slot once more
+	Ack     func(slot string)                         // a person has seen the failure; nil asks for none
+	Scan    func(slot, serial string) error           // binds a serial: to the slot that waits for it, or with slot "" to the next device
+	Unscan  func()                                    // takes back the serial that waits for the next device
+	Hand    func(slot string) flow.Hand               // what a person has to do at its device
+	Bell    func()                                    // one sound
+	Health  func() Health                             // asked once a second while the line runs
+	History func(query string) ([]board.Visit, error) // devices of the day; query is part of a MAC or serial
+	Detail  func(mac chip.MAC) (Detail, error)        // what the ledger knows of a device
 }
 
 // Shift is what has to be settled before the line starts, in this order. The
@@ -71,7 +73,7 @@ type PlanLine struct {
 }
 
 // PlanOf is the plan of a job, for a blank chip.
-func PlanOf(job *flow.Job, approved bool) Plan {
+func PlanOf(job *job.Job, approved bool) Plan {
 	p := Plan{Job: job.Name, Revision: job.Revision, Mode: job.Security.Mode, Images: job.ImageLines(), Settings: job.SettingLines(),
 		Digest: job.PlanDigest(), Approved: approved, Warnings: job.Warnings}
 	for _, stage := range job.Plan {

@@ -8,7 +8,8 @@ import (
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 
-	"station/internal/esp32"
+	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/flow"
 )
 
@@ -17,7 +18,7 @@ import (
 type detailDialog struct {
 	question
 	title  string
-	mac    esp32.MAC
+	mac    chip.MAC
 	slot   string // whose log is shown; empty for a device out of the history
 	detail Detail
 	tab    int
@@ -26,7 +27,7 @@ type detailDialog struct {
 }
 
 type detailMsg struct {
-	mac    esp32.MAC
+	mac    chip.MAC
 	detail Detail
 	err    error
 }
@@ -40,7 +41,7 @@ func (m *Model) openDetail() tea.Cmd {
 }
 
 // detailOf shows a device of the history.
-func (m *Model) detailOf(r flow.Visit, from dialog) tea.Cmd {
+func (m *Model) detailOf(r board.Visit, from dialog) tea.Cmd {
 	d := &detailDialog{title: r.Serial, mac: r.MAC, from: from}
 	m.dialog = d
 	return d.load(m)

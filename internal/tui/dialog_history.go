@@ -7,7 +7,7 @@ import (
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 
-	"station/internal/flow"
+	"station/internal/board"
 )
 
 // historyDialog lists the devices of the day. What is typed or scanned is part
@@ -16,13 +16,13 @@ type historyDialog struct {
 	question
 	text   textinput.Model
 	asked  int // how often; an answer to an older question is dropped
-	rows   []flow.Visit
+	rows   []board.Visit
 	chosen int
 }
 
 type rowsMsg struct {
 	asked int
-	rows  []flow.Visit
+	rows  []board.Visit
 	err   error
 }
 
@@ -95,7 +95,7 @@ func (d *historyDialog) view(m *Model, w, h int) []string {
 	return lines
 }
 
-func (m *Model) row(r flow.Visit) string {
+func (m *Model) row(r board.Visit) string {
 	st := m.style.tone[tonesOf[r.Verdict]]
 	return tabular([7]string{r.Time.Format("15:04:05"), st.sign + " " + string(r.Verdict), r.MAC.String(), r.Serial, r.Slot, r.Code,
 		fmt.Sprintf("%.1f", r.Seconds)})

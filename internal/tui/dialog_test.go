@@ -9,7 +9,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/muesli/termenv"
 
-	"station/internal/esp32"
+	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/record"
 	"station/internal/secret"
@@ -262,18 +263,18 @@ func TestPINIsLimited(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	all := []flow.Visit{
-		{Time: morning, MAC: esp32.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Serial: "A-77", Slot: "3", Verdict: record.Pass, Seconds: 17.2},
-		{Time: morning, MAC: esp32.MAC{0x24, 0x0a, 0xc4, 9, 9, 9}, Serial: "A-78", Slot: "1", Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 0.3},
+	all := []board.Visit{
+		{Time: morning, MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Serial: "A-77", Slot: "3", Verdict: record.Pass, Seconds: 17.2},
+		{Time: morning, MAC: chip.MAC{0x24, 0x0a, 0xc4, 9, 9, 9}, Serial: "A-78", Slot: "1", Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 0.3},
 	}
 	var asked []string
 	cfg := Config{
-		History: func(query string) ([]flow.Visit, error) {
+		History: func(query string) ([]board.Visit, error) {
 			asked = append(asked, query)
 			if query == "broken" {
 				return nil, errors.New("ledger: cannot be read")
 			}
-			var out []flow.Visit
+			var out []board.Visit
 			for _, r := range all {
 				if strings.Contains(r.MAC.String()+r.Serial, query) {
 					out = append(out, r)
@@ -281,7 +282,7 @@ func TestHistory(t *testing.T) {
 			}
 			return out, nil
 		},
-		Detail: func(mac esp32.MAC) (Detail, error) {
+		Detail: func(mac chip.MAC) (Detail, error) {
 			return Detail{Entries: []string{"12 device.seen"}, Boot: "ets Jun  8 2016\r\n\x1b[32mready\x1b[0m\x07\n",
 				Fuses: []FuseRow{{"FLASH_CRYPT_CNT", "0", "127"}, {"ADC_VREF", "3", "3"}}}, nil
 		},
@@ -312,15 +313,15 @@ func TestHistory(t *testing.T) {
 
 // An answer that comes late does not replace a newer one.
 func TestHistoryDropsOldAnswers(t *testing.T) {
-	m := screen(t, Config{History: func(string) ([]flow.Visit, error) { return []flow.Visit{{Serial: "new"}}, nil }}, 100, 24)
+	m := screen(t, Config{History: func(string) ([]board.Visit, error) { return []board.Visit{{Serial: "new"}}, nil }}, 100, 24)
 	press(m, "h", "x")
-	send(m, rowsMsg{asked: 1, rows: []flow.Visit{{Serial: "old"}}})
+	send(m, rowsMsg{asked: 1, rows: []board.Visit{{Serial: "old"}}})
 	mustShow(t, m, "new")
 	mustHide(t, m, "old")
 }
 
 func TestDetailsOfASlot(t *testing.T) {
-	m := screen(t, Config{Detail: func(esp32.MAC) (Detail, error) { return Detail{}, errors.New("ledger: closed") }}, 100, 24)
+	m := screen(t, Config{Detail: func(chip.MAC) (Detail, error) { return Detail{}, errors.New("ledger: closed") }}, 100, 24)
 	send(m, running(t, "retry", toTheEnd))
 	press(m, "enter")
 	mustShow(t, m, "Slot 1  02:00:00:00:00:00", "step.started", "E-PORT-GONE", "the port is gone", "ledger: closed")

@@ -3,7 +3,8 @@ package tui
 import (
 	"github.com/charmbracelet/x/ansi"
 
-	"station/internal/esp32"
+	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/plain"
 )
@@ -33,16 +34,16 @@ func cleaned[T any](v T, err error) (T, error) {
 func plainConfig(cfg Config) Config {
 	plain.Value(&cfg.Day)
 	if ask := cfg.Today; ask != nil {
-		cfg.Today = func() (flow.Day, error) { return cleaned(ask()) }
+		cfg.Today = func() (board.Day, error) { return cleaned(ask()) }
 	}
 	if ask := cfg.Health; ask != nil {
 		cfg.Health = func() Health { h, _ := cleaned(ask(), nil); return h }
 	}
 	if ask := cfg.History; ask != nil {
-		cfg.History = func(query string) ([]flow.Visit, error) { return cleaned(ask(query)) }
+		cfg.History = func(query string) ([]board.Visit, error) { return cleaned(ask(query)) }
 	}
 	if ask := cfg.Detail; ask != nil {
-		cfg.Detail = func(mac esp32.MAC) (Detail, error) {
+		cfg.Detail = func(mac chip.MAC) (Detail, error) {
 			d, err := ask(mac)
 			boot := plain.Console(d.Boot)
 			plain.Value(&d)

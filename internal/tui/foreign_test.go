@@ -10,7 +10,8 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/muesli/termenv"
 
-	"station/internal/esp32"
+	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -54,7 +55,7 @@ func mustBePlain(t *testing.T, what string, m *Model) {
 }
 
 func hostileConfig() Config {
-	visit := flow.Visit{Time: morning, MAC: esp32.MAC{2}, Serial: hostile, Slot: hostile, Verdict: record.Retry, Code: hostile}
+	visit := board.Visit{Time: morning, MAC: chip.MAC{2}, Serial: hostile, Slot: hostile, Verdict: record.Retry, Code: hostile}
 	detail := Detail{Entries: []string{hostile}, Fuses: []FuseRow{{hostile, hostile, hostile}}, Boot: "a\r\n" + hostile}
 	plan := Plan{}
 	part := Part{Words: hostile}
@@ -69,8 +70,8 @@ func hostileConfig() Config {
 			Plan:     func() (Plan, error) { return plan, nil },
 		},
 		Health:  func() Health { return Health{part, part, part, true, hostile} },
-		History: func(string) ([]flow.Visit, error) { return []flow.Visit{visit, visit}, nil },
-		Detail:  func(esp32.MAC) (Detail, error) { return detail, errors.New(hostile) },
+		History: func(string) ([]board.Visit, error) { return []board.Visit{visit, visit}, nil },
+		Detail:  func(chip.MAC) (Detail, error) { return detail, errors.New(hostile) },
 	}
 }
 

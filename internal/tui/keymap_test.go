@@ -7,7 +7,8 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"station/internal/esp32"
+	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -18,11 +19,11 @@ func full(calls *int) Config {
 	ask := func() { *calls++ }
 	return Config{
 		Quit: ask, Pause: func(bool) { ask() }, Retry: func(string) { ask() }, Ack: func(string) { ask() }, Bell: func() {},
-		History: func(string) ([]flow.Visit, error) {
+		History: func(string) ([]board.Visit, error) {
 			ask()
-			return []flow.Visit{{Verdict: record.Pass, MAC: esp32.MAC{1}}, {Verdict: record.Scrap}}, nil
+			return []board.Visit{{Verdict: record.Pass, MAC: chip.MAC{1}}, {Verdict: record.Scrap}}, nil
 		},
-		Detail: func(esp32.MAC) (Detail, error) { ask(); return Detail{Boot: strings.Repeat("line\n", 60)}, nil },
+		Detail: func(chip.MAC) (Detail, error) { ask(); return Detail{Boot: strings.Repeat("line\n", 60)}, nil },
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"station/internal/board"
 	"station/internal/efuse"
 	"station/internal/flow"
 	"station/internal/record"
@@ -18,7 +19,7 @@ type language struct {
 	failures map[flow.Code][2]string   // sentence, action
 	fuses    map[string]string         // what burning the field does
 	values   [][2]string               // words among the values of fuses, as the flow and here
-	hints    map[flow.HintKind]string  // slot, bad visits, all visits
+	hints    map[board.HintKind]string // slot, bad visits, all visits
 
 	// The tile.
 	passed, already, remove, free, taken         string
@@ -83,7 +84,7 @@ func (l *language) stepTitle(id, title string) string {
 }
 
 // sentence is what happened and what to do now.
-func (l *language) sentence(s *flow.SlotStatus) (sentence, action string) {
+func (l *language) sentence(s *board.SlotStatus) (sentence, action string) {
 	switch {
 	case s.Code == string(flow.LabelMissing):
 	case s.Verdict == record.Pass && s.Already:
@@ -102,7 +103,7 @@ func (l *language) failure(code, sentence, action string) (string, string) {
 	return sentence, action
 }
 
-func (l *language) hint(s *flow.SlotStatus) string {
+func (l *language) hint(s *board.SlotStatus) string {
 	h, ok := s.Hint()
 	if !ok {
 		return ""

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"station/internal/board"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -25,10 +26,10 @@ var english = language{
 		"DISABLE_DL_CACHE":      "the serial loader can no longer read the flash decrypted",
 		"CONSOLE_DEBUG_DISABLE": "the BASIC in the chip's ROM is closed for ever",
 	},
-	hints: map[flow.HintKind]string{
-		flow.CheckContacts: "slot %[1]s failed %[2]d of its last %[3]d: check its contacts",
-		flow.CheckCable:    "slot %[1]s had bad data in %[2]d of its last %[3]d: check its cable",
-		flow.CheckSupply:   "slot %[1]s lost power in %[2]d of its last %[3]d: check its supply",
+	hints: map[board.HintKind]string{
+		board.CheckContacts: "slot %[1]s failed %[2]d of its last %[3]d: check its contacts",
+		board.CheckCable:    "slot %[1]s had bad data in %[2]d of its last %[3]d: check its cable",
+		board.CheckSupply:   "slot %[1]s lost power in %[2]d of its last %[3]d: check its supply",
 	},
 
 	passed: "Sealed.", already: "Sealed before, all is right.", remove: "Take the device out.",

@@ -7,8 +7,10 @@ import (
 	"testing"
 	"unicode"
 
+	"station/internal/board"
 	"station/internal/efuse"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/record"
 )
 
@@ -93,7 +95,7 @@ func TestEveryVerdictAndStepHasWords(t *testing.T) {
 			t.Errorf("%s has no tone", v)
 		}
 	}
-	for _, step := range flow.Procedure(&flow.Job{}) {
+	for _, step := range flow.Procedure(&job.Job{}) {
 		for name, l := range map[string]*language{"en": &english, "zh": &chinese} {
 			if l.steps[step.ID] == "" {
 				t.Errorf("%s: step %s has no title", name, step.ID)
@@ -135,7 +137,7 @@ func TestUnknownLanguageAndCode(t *testing.T) {
 	if m := New(Config{Language: "eo"}, renderer(0)); m.lang != &english {
 		t.Error("an unknown language is not English")
 	}
-	s := &flow.SlotStatus{Verdict: record.Retry, Code: "E-NEW", Message: "Something new.", Action: "Look."}
+	s := &board.SlotStatus{Verdict: record.Retry, Code: "E-NEW", Message: "Something new.", Action: "Look."}
 	if what, do := chinese.sentence(s); what != "Something new." || do != "Look." {
 		t.Errorf("a code without a row: got %q, %q; want the flow's own words", what, do)
 	}

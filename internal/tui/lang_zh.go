@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"station/internal/board"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -38,10 +39,10 @@ var chinese = language{
 		"DISABLE_BT":            "关闭蓝牙",
 	},
 	values: [][2]string{{"partly written", "部分写入"}, {"empty", "空"}, {"device key", "设备密钥"}},
-	hints: map[flow.HintKind]string{
-		flow.CheckContacts: "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次失败：请检查触点",
-		flow.CheckCable:    "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次数据出错：请检查线缆",
-		flow.CheckSupply:   "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次掉电：请检查供电",
+	hints: map[board.HintKind]string{
+		board.CheckContacts: "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次失败：请检查触点",
+		board.CheckCable:    "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次数据出错：请检查线缆",
+		board.CheckSupply:   "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次掉电：请检查供电",
 	},
 
 	passed: "已封装。", already: "以前已封装，一切正常。", remove: "请取出设备。",

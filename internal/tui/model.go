@@ -13,6 +13,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
+	"station/internal/board"
 	"station/internal/flow"
 )
 
@@ -24,7 +25,7 @@ type Model struct {
 	cfg    Config
 	lang   *language
 	style  styles
-	status flow.Status
+	status board.Status
 	health Health
 	now    time.Time
 
@@ -62,7 +63,7 @@ type (
 	stopMsg    struct{}
 	startedMsg struct{ err error }
 	todayMsg   struct {
-		day flow.Day
+		day board.Day
 		err error
 	}
 	noticeMsg struct {
@@ -263,7 +264,7 @@ func (m *Model) stop() tea.Cmd {
 func (m *Model) simulated() bool { return m.cfg.Simulation || m.status.Simulated }
 
 // slot is the chosen slot; nil before there is any.
-func (m *Model) slot() *flow.SlotStatus {
+func (m *Model) slot() *board.SlotStatus {
 	if len(m.status.Slots) == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"station/internal/board"
 	"station/internal/flow"
 )
 
@@ -48,7 +49,7 @@ func (m *Model) takeBack() tea.Cmd {
 
 // waiting is the one slot that asks for a serial number: the first of the
 // fixture among those that want one. The others wait for their turn.
-func (m *Model) waiting() *flow.SlotStatus {
+func (m *Model) waiting() *board.SlotStatus {
 	for _, s := range m.status.Slots {
 		if toneOf(s) == scanning {
 			return s

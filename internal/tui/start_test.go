@@ -11,17 +11,18 @@ import (
 	"github.com/muesli/termenv"
 
 	"station/fixtures"
-	"station/internal/flow"
+	"station/internal/board"
+	"station/internal/job"
 	"station/internal/record"
 )
 
 // What the station did today is known before the first event counts on.
 func TestTodayComesBeforeTheStart(t *testing.T) {
 	var order []string
-	day := flow.Day{}
-	day.Add(flow.Visit{Time: morning, MAC: [6]byte{9}, Verdict: record.Pass, Seconds: 40})
+	day := board.Day{}
+	day.Add(board.Visit{Time: morning, MAC: [6]byte{9}, Verdict: record.Pass, Seconds: 40})
 	m := New(Config{
-		Today: func() (flow.Day, error) { order = append(order, "today"); return day, nil },
+		Today: func() (board.Day, error) { order = append(order, "today"); return day, nil },
 		Start: func() error { order = append(order, "start"); return nil },
 	}, renderer(termenv.Ascii))
 	settle(m, m.openShift())
@@ -30,7 +31,7 @@ func TestTodayComesBeforeTheStart(t *testing.T) {
 		t.Errorf("got %s and %d passed, want today,start and 2", got, m.status.Day.Counts.Passed)
 	}
 	broken := errors.New("ledger: damaged")
-	m = New(Config{Today: func() (flow.Day, error) { return flow.Day{}, broken }, Start: func() error { t.Error("started"); return nil }}, renderer(termenv.Ascii))
+	m = New(Config{Today: func() (board.Day, error) { return board.Day{}, broken }, Start: func() error { t.Error("started"); return nil }}, renderer(termenv.Ascii))
 	settle(m, m.openShift())
 	if m.Err() != broken {
 		t.Errorf("got %v, want %v", m.Err(), broken)
@@ -43,7 +44,7 @@ func TestPlanOfAJob(t *testing.T) {
 	if err := os.CopyFS(dir, fixtures.Example); err != nil {
 		t.Fatal(err)
 	}
-	job, err := flow.LoadJob(filepath.Join(dir, "example", "job.toml"))
+	job, err := job.Load(filepath.Join(dir, "example", "job.toml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"strings"
 
-	"station/internal/flow"
+	"station/internal/board"
 )
 
 // strip draws a slot without a frame, for windows with many slots: the state
 // on the first line, then what there is room for.
-func (m *Model) strip(s *flow.SlotStatus, w, h int, chosen bool) []string {
+func (m *Model) strip(s *board.SlotStatus, w, h int, chosen bool) []string {
 	w-- // a gap to the next one
 	t := toneOf(s)
 	st := m.style.tone[t]
@@ -49,7 +49,7 @@ func (m *Model) strip(s *flow.SlotStatus, w, h int, chosen bool) []string {
 	return lines[:h]
 }
 
-func (m *Model) stripState(s *flow.SlotStatus, st toneStyle) string {
+func (m *Model) stripState(s *board.SlotStatus, st toneStyle) string {
 	switch t := toneOf(s); {
 	case t == idle:
 		return st.sign + " " + pick(m.ready(), m.lang.ready, m.lang.empty)
@@ -75,7 +75,7 @@ func (m *Model) nameWidth() int {
 }
 
 // stripMore are the lines below the state.
-func (m *Model) stripMore(s *flow.SlotStatus, w int) []string {
+func (m *Model) stripMore(s *board.SlotStatus, w int) []string {
 	var lines []string
 	switch {
 	case s.Held:

@@ -5,12 +5,12 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/flow"
+	"station/internal/board"
 	"station/internal/record"
 )
 
 // toneOf is what the slot's tile says.
-func toneOf(s *flow.SlotStatus) tone {
+func toneOf(s *board.SlotStatus) tone {
 	switch {
 	case s.Held:
 		return held
@@ -69,7 +69,7 @@ const (
 )
 
 // tile draws one slot into exactly h lines of w cells.
-func (m *Model) tile(s *flow.SlotStatus, w, h int, chosen bool) []string {
+func (m *Model) tile(s *board.SlotStatus, w, h int, chosen bool) []string {
 	if w < framedWidth || h < framedHeight {
 		return m.strip(s, w, h, chosen)
 	}
@@ -113,7 +113,7 @@ func (l line) draw(w int, base paint) string {
 }
 
 // top is the upper edge: the slot's name, its port and the device.
-func (m *Model) top(s *flow.SlotStatus, st toneStyle, w int, chosen bool) string {
+func (m *Model) top(s *board.SlotStatus, st toneStyle, w int, chosen bool) string {
 	name := " " + s.Name + " "
 	if chosen {
 		name = " " + m.style.signs.mark + " " + s.Name + " "
@@ -137,7 +137,7 @@ func (m *Model) top(s *flow.SlotStatus, st toneStyle, w int, chosen bool) string
 }
 
 // bottom is the lower edge: what the slot's past says, and the watermark.
-func (m *Model) bottom(s *flow.SlotStatus, st toneStyle, w int) string {
+func (m *Model) bottom(s *board.SlotStatus, st toneStyle, w int) string {
 	label, mark := "", ""
 	if hint := m.lang.hint(s); hint != "" && width(hint)+6 <= w {
 		label = " " + hint + " "
@@ -150,7 +150,7 @@ func (m *Model) bottom(s *flow.SlotStatus, st toneStyle, w int) string {
 }
 
 // inside is what a framed tile says, at most h lines of w cells.
-func (m *Model) inside(s *flow.SlotStatus, w, h int) []line {
+func (m *Model) inside(s *board.SlotStatus, w, h int) []line {
 	switch t := toneOf(s); {
 	case t == idle:
 		return m.insideIdle(s, w, h)
@@ -161,7 +161,7 @@ func (m *Model) inside(s *flow.SlotStatus, w, h int) []line {
 	}
 }
 
-func (m *Model) insideIdle(s *flow.SlotStatus, w, h int) []line {
+func (m *Model) insideIdle(s *board.SlotStatus, w, h int) []line {
 	st := m.style.tone[idle]
 	lines := []line{{text: st.sign + " " + m.lang.empty, paint: m.style.bold, center: true}}
 	if m.ready() {
@@ -177,14 +177,14 @@ func (m *Model) insideIdle(s *flow.SlotStatus, w, h int) []line {
 
 // hand is what a person has to do at the device, which cannot be reset over its
 // port.
-func (m *Model) hand(s *flow.SlotStatus) string {
+func (m *Model) hand(s *board.SlotStatus) string {
 	if m.cfg.Hand == nil {
 		return ""
 	}
 	return m.lang.hands[m.cfg.Hand(s.Name)]
 }
 
-func (m *Model) handLines(s *flow.SlotStatus, w int) (lines []line) {
+func (m *Model) handLines(s *board.SlotStatus, w int) (lines []line) {
 	for _, text := range wrap(m.hand(s), w, 2, m.style.signs.ellipsis) {
 		lines = append(lines, line{text: text, paint: m.style.bold, center: true, rank: 1})
 	}
@@ -197,7 +197,7 @@ func (m *Model) ready() bool {
 }
 
 // hintLines tell the hint where the tile's edge is too short for it.
-func (m *Model) hintLines(s *flow.SlotStatus, w, n int) []line {
+func (m *Model) hintLines(s *board.SlotStatus, w, n int) []line {
 	hint := m.lang.hint(s)
 	if hint == "" || width(hint)+2 <= w {
 		return nil

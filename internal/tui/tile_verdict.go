@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"station/internal/flow"
+	"station/internal/board"
 	"station/internal/record"
 )
 
@@ -14,7 +14,7 @@ const roomy = 10
 
 // insideVerdict is a tile that shows a result: the word as large as the tile
 // allows, what happened, and what to do now.
-func (m *Model) insideVerdict(s *flow.SlotStatus, w, h int) []line {
+func (m *Model) insideVerdict(s *board.SlotStatus, w, h int) []line {
 	text, free := m.verdictText(s, w, h)
 	lines := m.word(s, w, free, m.limit(s, h))
 	lines = append(append(lines, line{rank: 9}), text...)
@@ -32,7 +32,7 @@ const leastLetters = 3
 
 // verdictText is what happened and what to do, in at most h lines of w cells,
 // and how many are left for the word. The word in block letters comes first.
-func (m *Model) verdictText(s *flow.SlotStatus, w, h int) (text []line, free int) {
+func (m *Model) verdictText(s *board.SlotStatus, w, h int) (text []line, free int) {
 	strong := m.style.tone[toneOf(s)].strong
 	if s.Removed {
 		strong = m.style.bold
@@ -55,7 +55,7 @@ func (m *Model) verdictText(s *flow.SlotStatus, w, h int) (text []line, free int
 
 // limit is the most lines that the word of a device that passed may have: no
 // worse verdict in the frame is smaller.
-func (m *Model) limit(s *flow.SlotStatus, h int) int {
+func (m *Model) limit(s *board.SlotStatus, h int) int {
 	limit := h
 	if s.Verdict != record.Pass {
 		return limit
@@ -75,7 +75,7 @@ func (m *Model) limit(s *flow.SlotStatus, h int) int {
 
 // letters are slot and verdict in block letters where they fit: with the word,
 // or else with its sign and the word below.
-func (m *Model) letters(s *flow.SlotStatus, w, h int) (lines []string, whole bool) {
+func (m *Model) letters(s *board.SlotStatus, w, h int) (lines []string, whole bool) {
 	glyph, word := m.style.tone[toneOf(s)].glyph, string(s.Verdict)
 	if m.lang.verdicts[s.Verdict] != "" {
 		h -= 2
@@ -91,7 +91,7 @@ func (m *Model) letters(s *flow.SlotStatus, w, h int) (lines []string, whole boo
 }
 
 // say is the sentence and the action, as things stand in the slot now.
-func (m *Model) say(s *flow.SlotStatus) (sentence, action string) {
+func (m *Model) say(s *board.SlotStatus) (sentence, action string) {
 	sentence, action = m.lang.sentence(s)
 	switch {
 	case m.unseen[s.Name]:
@@ -112,7 +112,7 @@ func (m *Model) say(s *flow.SlotStatus) (sentence, action string) {
 
 // short is what to do in the fewest words, for where the sentence does not fit:
 // "put it back" and "take it out" must not be cut to look alike.
-func (m *Model) short(s *flow.SlotStatus) string {
+func (m *Model) short(s *board.SlotStatus) string {
 	switch {
 	case m.status.Owes(s.MAC), s.Code == "E-CLOSED" && !s.Removed:
 		return m.lang.shorts[record.Retry]
@@ -123,7 +123,7 @@ func (m *Model) short(s *flow.SlotStatus) string {
 }
 
 // do is the action in at most n lines of w cells, whole or in its short form.
-func (m *Model) do(s *flow.SlotStatus, action string, w, n int) []string {
+func (m *Model) do(s *board.SlotStatus, action string, w, n int) []string {
 	if lines := wrap(action, w, n+1, ""); len(lines) <= n {
 		return lines
 	}
@@ -141,7 +141,7 @@ func asLines(texts []string, like line) []line {
 
 // word is the slot with its verdict: in block letters where they fit into w
 // cells and h lines, of at most limit lines, else on one line.
-func (m *Model) word(s *flow.SlotStatus, w, h, limit int) []line {
+func (m *Model) word(s *board.SlotStatus, w, h, limit int) []line {
 	st := m.style.tone[toneOf(s)]
 	word, own := string(s.Verdict), m.lang.verdicts[s.Verdict]
 	paint := st.strong
@@ -179,7 +179,7 @@ func biggest(w, h int, ascii bool, texts ...string) []string {
 }
 
 // facts are the small print: code, time, visits.
-func (m *Model) facts(s *flow.SlotStatus, w int) string {
+func (m *Model) facts(s *board.SlotStatus, w int) string {
 	parts := []string{s.Code}
 	if s.Seconds > 0 {
 		parts = append(parts, fmt.Sprintf(m.lang.sec, decimal(s.Seconds)))

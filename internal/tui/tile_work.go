@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	"station/internal/flow"
+	"station/internal/board"
 )
 
 // insideWork is a tile whose device is being worked on.
-func (m *Model) insideWork(s *flow.SlotStatus, w, h int) []line {
+func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
 	if toneOf(s) == scanning {
 		return m.insideScan(s, w, h)
 	}
@@ -37,11 +37,11 @@ func (m *Model) insideWork(s *flow.SlotStatus, w, h int) []line {
 }
 
 // named reports whether the upper edge of the tile was too short for the MAC.
-func (m *Model) named(s *flow.SlotStatus, w int) bool {
+func (m *Model) named(s *board.SlotStatus, w int) bool {
 	return !s.MAC.IsZero() && w+4-width(s.Name)-2 < len(" 24:0a:c4:00:00:00 ")+6
 }
 
-func (m *Model) insideScan(s *flow.SlotStatus, w, h int) []line {
+func (m *Model) insideScan(s *board.SlotStatus, w, h int) []line {
 	first := m.waiting()
 	if s != first {
 		text := fmt.Sprintf(m.lang.scanAfter, first.Name)
@@ -63,7 +63,7 @@ func (m *Model) insideScan(s *flow.SlotStatus, w, h int) []line {
 const belowWarning = 6
 
 // warning is DO NOT UNPLUG, in block letters where there is room for them.
-func (m *Model) warning(s *flow.SlotStatus, w, h int) []line {
+func (m *Model) warning(s *board.SlotStatus, w, h int) []line {
 	if !s.Held {
 		return nil
 	}
@@ -86,27 +86,27 @@ func (m *Model) warning(s *flow.SlotStatus, w, h int) []line {
 }
 
 // stepLine is the step in words with how far it is at the right.
-func (m *Model) stepLine(s *flow.SlotStatus, w int) string {
+func (m *Model) stepLine(s *board.SlotStatus, w int) string {
 	st := m.style.tone[working]
 	return sides(st.sign+" "+m.lang.stepTitle(s.Step, s.Title), m.far(s), w)
 }
 
 // far is the percentage of a step that counts bytes, and the time that any
 // other step has taken.
-func (m *Model) far(s *flow.SlotStatus) string {
+func (m *Model) far(s *board.SlotStatus) string {
 	if s.Total > 0 {
 		return fmt.Sprintf("%3d %%", s.Percent)
 	}
 	return clock(max(m.now.Sub(s.StepStarted), 0))
 }
 
-func (m *Model) bar(s *flow.SlotStatus, w int) string {
+func (m *Model) bar(s *board.SlotStatus, w int) string {
 	full := w * min(max(s.Percent, 0), 100) / 100
 	return m.style.bar.s(strings.Repeat(m.style.signs.full, full)) + m.style.dim.s(strings.Repeat(m.style.signs.empty, w-full))
 }
 
 // numbers are bytes, rate and time left.
-func (m *Model) numbers(s *flow.SlotStatus, w int) string {
+func (m *Model) numbers(s *board.SlotStatus, w int) string {
 	parts := []string{fmt.Sprintf("%d / %d kB", s.Bytes/1000, s.Total/1000)}
 	if left := s.Left(); left > 0 {
 		parts = append(parts, fmt.Sprintf(m.lang.left, clock(left)), fmt.Sprintf("%.0f kB/s", s.Rate/1000))
@@ -115,7 +115,7 @@ func (m *Model) numbers(s *flow.SlotStatus, w int) string {
 }
 
 // steps is the procedure as a row of signs: done, here, still to come.
-func (m *Model) steps(s *flow.SlotStatus, w int) string {
+func (m *Model) steps(s *board.SlotStatus, w int) string {
 	n := len(m.status.Steps)
 	here := slices.Index(m.status.Steps, s.Step)
 	if here < 0 {

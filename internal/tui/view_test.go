@@ -8,6 +8,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"station/internal/board"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -89,7 +90,7 @@ func TestViewFillsTheWindow(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 5, 8, 16, 32} {
 		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true, Hand: func(string) flow.Hand { return flow.HandLoader }}, {ASCII: true, Columns: 4}} {
 			cfg.Quit, cfg.Ack, cfg.Pause = func() {}, func(string) {}, func(bool) {}
-			cfg.History = func(string) ([]flow.Visit, error) { return []flow.Visit{{Verdict: record.Pass}}, nil }
+			cfg.History = func(string) ([]board.Visit, error) { return []board.Visit{{Verdict: record.Pass}}, nil }
 			for name, keys := range dialogs {
 				m := screen(t, cfg, 80, 24)
 				send(m, anyLine(n))
@@ -205,10 +206,10 @@ func TestPagesFollowTheChosenSlot(t *testing.T) {
 }
 
 func TestHeaderAndFooter(t *testing.T) {
-	day := flow.Day{}
-	day.Add(flow.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Seconds: 41})
-	day.Add(flow.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Already: true})
-	day.Add(flow.Visit{Time: morning, MAC: [6]byte{2}, Verdict: record.Retry, Code: "E-DEAF"})
+	day := board.Day{}
+	day.Add(board.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Seconds: 41})
+	day.Add(board.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Already: true})
+	day.Add(board.Visit{Time: morning, MAC: [6]byte{2}, Verdict: record.Retry, Code: "E-DEAF"})
 	m := screen(t, Config{Day: day, Health: func() Health {
 		return Health{HSM: Part{true, "ok"}, Ledger: Part{false, "disk full"}, Disk: Part{true, "41 GB"}, Head: "1234 3f2a9c", Halted: true}
 	}}, 100, 24)

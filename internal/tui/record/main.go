@@ -20,9 +20,10 @@ import (
 	"time"
 
 	"station/fixtures"
-	"station/internal/bench"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/sim"
+	"station/internal/station"
 )
 
 // scene is one run.
@@ -53,7 +54,7 @@ var scenes = []scene{
 var stateDir string
 
 func sameDevice(_ int, o *sim.Options) {
-	o.MAC, o.State = bench.VirtualMAC(0), filepath.Join(stateDir, "same")
+	o.MAC, o.State = station.VirtualMAC(0), filepath.Join(stateDir, "same")
 }
 
 func pulled(o *sim.Options) {
@@ -133,12 +134,12 @@ func (s scene) record(path string) (err error) {
 	if err := os.CopyFS(dir, fixtures.Example); err != nil {
 		return err
 	}
-	job, err := flow.LoadJob(filepath.Join(dir, "example", "job.toml"))
+	job, err := job.Load(filepath.Join(dir, "example", "job.toml"))
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
-	r, err := bench.OpenRehearsal(ctx, job, filepath.Join(dir, "token"), filepath.Join(dir, "ledger.db"))
+	r, err := station.OpenRehearsal(ctx, job, filepath.Join(dir, "token"), filepath.Join(dir, "ledger.db"))
 	if err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (s scene) record(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	fixture := &bench.Virtual{Slots: s.slots, Count: s.count, Pace: true, Chip: s.chip}
+	fixture := &station.Virtual{Slots: s.slots, Count: s.count, Pace: true, Chip: s.chip}
 	line, err := r.Line(job, fixture, "record")
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"station/fixtures"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/record"
 	"station/internal/tui"
 )
@@ -133,7 +134,7 @@ func approval() (string, error) {
 	if err := os.CopyFS(dir, fixtures.Example); err != nil {
 		return "", err
 	}
-	job, err := flow.LoadJob(filepath.Join(dir, "example", "job.toml"))
+	job, err := job.Load(filepath.Join(dir, "example", "job.toml"))
 	if err != nil {
 		return "", err
 	}

@@ -1,7 +1,0 @@
-//go:build race
-
-package bench
-
-// raceEnabled: everything takes several times as long, and the points that are
-// tried are fewer.
-const raceEnabled = true

@@ -1,0 +1,162 @@
+package board
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// Day is what a station has done today. It folds visits as they happen, and
+// entries of the ledger for what happened before this program started.
+type Day struct {
+	Counts    flow.Counts
+	Codes     map[string]int // failures by code
+	Devices   int            // different devices that had a verdict of their own
+	FirstPass int            // of them sealed at their first visit
+	Seconds   float64        // spent on sealed devices
+	Timed     int            // how many devices Seconds is of
+	Since     time.Time      // of the first visit
+
+	visits map[chip.MAC]int
+	sealed []time.Time          // within the last hour, oldest first
+	begun  map[string]time.Time // runs found in the ledger without their end
+}
+
+// Add counts one visit. A STATION verdict is not the device's and makes no
+// visit of it; a device that was sealed before is counted apart.
+func (d *Day) Add(v Visit) {
+	if d.Since.IsZero() {
+		d.Since = v.Time.Add(-seconds(v.Seconds))
+	}
+	d.Counts.Add(v.Verdict, v.Already)
+	if v.Code != "" {
+		if d.Codes == nil {
+			d.Codes = map[string]int{}
+		}
+		d.Codes[v.Code]++
+	}
+	if v.Verdict == record.Station || v.Already {
+		return
+	}
+	first := d.visit(v.MAC)
+	if v.Verdict != record.Pass {
+		return
+	}
+	if first {
+		d.FirstPass++
+	}
+	if v.Seconds > 0 {
+		d.Seconds += v.Seconds
+		d.Timed++
+	}
+	d.sealed = append(d.within(v.Time), v.Time)
+}
+
+// visit counts the visit of a device and reports whether it was its first. A
+// device that never told its MAC is none.
+func (d *Day) visit(mac chip.MAC) (first bool) {
+	if mac.IsZero() {
+		return false
+	}
+	if d.visits == nil {
+		d.visits = map[chip.MAC]int{}
+	}
+	d.visits[mac]++
+	first = d.visits[mac] == 1
+	if first {
+		d.Devices++
+	}
+	return first
+}
+
+// Visits is how often the device was here today with a verdict of its own.
+func (d *Day) Visits(mac chip.MAC) int { return d.visits[mac] }
+
+// Record counts what an entry of the ledger tells. Entries come in the order
+// of the ledger.
+func (d *Day) Record(e record.Entry) {
+	v := Visit{Time: e.Time, MAC: e.MAC, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds}
+	switch {
+	case e.Kind == record.DeviceSeen:
+		if d.begun == nil {
+			d.begun = map[string]time.Time{}
+		}
+		d.begun[e.Run] = e.Time
+		return
+	case e.Kind == record.Sealed:
+		v.Verdict = record.Pass
+	case e.Kind == record.Admitted && e.Decision == flow.DecisionSealed:
+		v.Verdict, v.Already = record.Pass, true
+	case e.Kind != record.Failed:
+		return
+	}
+	if begin, ok := d.begun[e.Run]; ok && v.Seconds == 0 {
+		v.Seconds = e.Time.Sub(begin).Seconds()
+	}
+	delete(d.begun, e.Run)
+	d.Add(v)
+}
+
+// FirstPassYield is the share of devices that were sealed at their first
+// visit; false before the first device.
+func (d *Day) FirstPassYield() (float64, bool) {
+	if d.Devices == 0 {
+		return 0, false
+	}
+	return float64(d.FirstPass) / float64(d.Devices), true
+}
+
+// PerDevice is the mean time of a sealed device.
+func (d *Day) PerDevice() time.Duration {
+	if d.Timed == 0 {
+		return 0
+	}
+	return seconds(d.Seconds / float64(d.Timed))
+}
+
+// PerHour is how many devices an hour the station seals, by its last hour.
+func (d *Day) PerHour(now time.Time) float64 {
+	worked := now.Sub(d.Since)
+	if d.Since.IsZero() || worked <= 0 {
+		return 0
+	}
+	n := 0
+	for _, t := range d.sealed {
+		if now.Sub(t) < time.Hour {
+			n++
+		}
+	}
+	return float64(n) / min(worked, time.Hour).Hours()
+}
+
+func (d *Day) within(now time.Time) []time.Time {
+	i := 0
+	for i < len(d.sealed) && now.Sub(d.sealed[i]) >= time.Hour {
+		i++
+	}
+	return d.sealed[i:]
+}
+
+// CodeCount is how often one code came up.
+type CodeCount struct {
+	Code string
+	N    int
+}
+
+// Failures are the codes of today, most frequent first.
+func (d *Day) Failures() []CodeCount {
+	var list []CodeCount
+	for code, n := range d.Codes {
+		list = append(list, CodeCount{code, n})
+	}
+	slices.SortFunc(list, func(a, b CodeCount) int {
+		return cmp.Or(b.N-a.N, cmp.Compare(a.Code, b.Code))
+	})
+	return list
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,0 +1,170 @@
+package board
+
+import (
+	"slices"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/flow"
+	"station/internal/record"
+)
+
+// SlotStatus is one slot as an operator sees it. What the last device left
+// stands until the next one begins.
+type SlotStatus struct {
+	Name, Port string
+	MAC        chip.MAC
+	Serial     string
+	KeyID      string
+	Busy       bool // a device is being worked on
+	Held       bool // from the first burn to the verdict: do not unplug
+	Removed    bool // the last device has left the slot
+
+	Step         string
+	Title        string // the step in plain words
+	Percent      int
+	Bytes, Total int64
+	Rate         float64 // bytes per second, smoothed
+	Burning      bool    // the step burns fuses
+	Waits        bool    // before its first burn, until others have passed
+	Baud         int     // the rate that the wire runs at
+	Retries      int     // blocks that were sent again
+	Started      time.Time
+	StepStarted  time.Time
+	Updated      time.Time
+
+	Verdict record.Verdict // of the last device; empty while busy or before the first
+	Already bool
+	Code    string
+	Message string
+	Action  string
+	Detail  string
+	Seconds float64
+	Visits  int // of this device today
+
+	Passed, Tried int
+	Recent        []Visit      // the last ten, oldest first
+	Log           []flow.Event // of this visit, without progress
+}
+
+func (s *SlotStatus) apply(e flow.Event) {
+	if !s.Busy && (e.Event == flow.StepStarted || isVerdict(e.Event)) {
+		s.begin(e)
+	}
+	s.identify(e)
+	switch e.Event {
+	case flow.DeviceWaits:
+		s.Waits = true
+	case flow.StepStarted:
+		s.Waits = false
+		s.Step, s.Title, s.Burning = e.Step, e.Message, e.Burning
+		s.Held = s.Held || e.Burning
+		s.Percent, s.Bytes, s.Total, s.Rate, s.StepStarted = 0, 0, e.Total, 0, e.Time
+	case flow.StepProgress:
+		s.progress(e)
+		return // not in the log
+	case flow.StepDone:
+		s.Percent, s.Burning = 100, false
+	case flow.DeviceRemoved:
+		s.Removed = true
+	case flow.DevicePassed, flow.DeviceFailed, flow.DeviceQuarantined:
+		s.end(e)
+	}
+	s.Updated = e.Time
+	s.Log = append(s.Log, e)
+}
+
+// identify keeps what an event tells about device and port.
+func (s *SlotStatus) identify(e flow.Event) {
+	keep := func(field *string, v string) {
+		if v != "" {
+			*field = v
+		}
+	}
+	keep(&s.Port, e.Port)
+	keep(&s.KeyID, e.KeyID)
+	keep(&s.Serial, e.Serial)
+	if !e.MAC.IsZero() {
+		s.MAC = e.MAC
+	}
+	if e.Baud != 0 {
+		s.Baud = e.Baud
+	}
+	s.Retries += e.Retries
+}
+
+func (s *SlotStatus) begin(e flow.Event) {
+	*s = SlotStatus{Name: s.Name, Port: s.Port, Passed: s.Passed, Tried: s.Tried, Recent: s.Recent,
+		Busy: true, Started: e.Time, Updated: e.Time}
+}
+
+// settling is how many seconds a change of the rate takes to show.
+const settling = 2
+
+func (s *SlotStatus) progress(e flow.Event) {
+	since := s.Updated
+	if since.Before(s.StepStarted) {
+		since = s.StepStarted
+	}
+	if dt := e.Time.Sub(since).Seconds(); dt > 0 && e.Bytes > s.Bytes {
+		now := float64(e.Bytes-s.Bytes) / dt
+		if s.Rate == 0 {
+			s.Rate = now
+		}
+		s.Rate += dt / (dt + settling) * (now - s.Rate)
+	}
+	s.Percent, s.Bytes, s.Total, s.Updated = e.Percent, e.Bytes, e.Total, e.Time
+}
+
+// Left is how long the step will take at the present rate; 0 where nobody knows.
+func (s *SlotStatus) Left() time.Duration {
+	if s.Rate <= 0 || s.Total <= s.Bytes {
+		return 0
+	}
+	return time.Duration(float64(s.Total-s.Bytes) / s.Rate * float64(time.Second))
+}
+
+func (s *SlotStatus) end(e flow.Event) {
+	s.Busy, s.Burning, s.Held, s.Removed, s.Waits = false, false, false, false, false
+	s.Verdict, s.Already, s.Code = e.Verdict, e.Already, e.Code
+	s.Message, s.Action, s.Detail, s.Seconds = e.Message, e.Action, e.Detail, e.Seconds
+	s.Tried++
+	if e.Verdict == record.Pass {
+		s.Passed++
+	}
+	s.remember(Visit{Time: e.Time, MAC: s.MAC, Verdict: e.Verdict, Code: e.Code, Already: e.Already,
+		Seconds: e.Seconds, Retries: s.Retries})
+}
+
+// unlabelled tells that the device that has just passed has no label. When it is
+// told, the next one may be there.
+func (s *SlotStatus) unlabelled(e flow.Event) {
+	if s.Busy || s.Verdict != record.Pass || s.MAC != e.MAC {
+		return
+	}
+	s.Code, s.Message, s.Action, s.Detail = e.Code, e.Message, e.Action, e.Detail
+	s.Log = append(s.Log, e)
+}
+
+// Visit is how one device's time in a slot ended.
+type Visit struct {
+	Time    time.Time
+	MAC     chip.MAC // zero where the device never told
+	Serial  string
+	Slot    string
+	Verdict record.Verdict
+	Code    string
+	Already bool
+	Seconds float64
+	Retries int // blocks that were sent again
+}
+
+// remembered is how many visits a slot is judged by.
+const remembered = 10
+
+func (s *SlotStatus) remember(v Visit) {
+	s.Recent = append(slices.Clip(s.Recent), v)
+	if len(s.Recent) > remembered {
+		s.Recent = s.Recent[len(s.Recent)-remembered:]
+	}
+}

@@ -1,0 +1,64 @@
+package job
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"station/internal/keyfile"
+	"station/internal/tomlfile"
+)
+
+// minEscrowBits keeps escrow as strong as what it guards for years.
+const minEscrowBits = 3072
+
+// escrow reads the public key of the officer who may open the devices' keys
+// one day. Whoever approves the plan is told, and approves that key with it.
+func (j *Job) escrow(f *tomlfile.File) {
+	if j.Key.Escrow == "" {
+		return
+	}
+	key, err := readPublicKey(j.beside(j.Key.Escrow))
+	if err != nil {
+		f.Fault("key.escrow", "%v; write the PEM file of an RSA public key of %d bits or more", err, minEscrowBits)
+		return
+	}
+	j.Key.escrowKey = key
+	j.Warnings = append(j.Warnings, fmt.Sprintf("every key is also wrapped to %s (%s): whoever has its private key can open the devices", j.Key.Escrow, Fingerprint(key)))
+}
+
+func readPublicKey(path string) (*rsa.PublicKey, error) {
+	data, err := keyfile.Read(path, keyfile.Key)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "PUBLIC KEY" {
+		return nil, errors.New("it holds no PUBLIC KEY in PEM")
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := parsed.(*rsa.PublicKey)
+	if !ok || key.N.BitLen() < minEscrowBits {
+		return nil, errors.New("it holds another kind of key, or a shorter one")
+	}
+	return key, nil
+}
+
+// fingerprint is the SHA-256 of a public key in DER (SubjectPublicKeyInfo).
+func Fingerprint(key *rsa.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return err.Error() // an RSA key always marshals
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(der))
+}
+
+// EscrowKey is the officer's public key under which each key is kept too; nil
+// for no escrow.
+func (j *Job) EscrowKey() *rsa.PublicKey { return j.Key.escrowKey }

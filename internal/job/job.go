@@ -1,0 +1,348 @@
+package job
+
+import (
+	"crypto/rsa"
+	"encoding"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"station/internal/bootlog"
+	"station/internal/efuse"
+	"station/internal/firmware"
+	"station/internal/keyfile"
+	"station/internal/tomlfile"
+)
+
+// Job is a product: what goes into its flash, its key and its fuses. Read it
+// with Load, which checks everything before a device is touched.
+type Job struct {
+	Name           string     `toml:"name"`
+	Revision       string     `toml:"revision"`
+	ChipName       string     `toml:"chip"`
+	FlasherArgs    string     `toml:"flasher_args"`
+	PartitionTable string     `toml:"partition_table"`
+	TableOffset    uint32     `toml:"partition_table_offset"` // 0 is 0x8000
+	Flash          Flash      `toml:"flash"`
+	Images         []Image    `toml:"image"`
+	Key            Key        `toml:"key"`
+	Security       Fuses      `toml:"security"`
+	Boot           Boot       `toml:"boot"`
+	Device         DeviceFile `toml:"device"`
+	Serial         *Serial    `toml:"serial"` // absent: devices have none
+	Line           Line       `toml:"line"`
+	Quota          Quota      `toml:"quota"`
+
+	Path     string            `toml:"-"`
+	Regions  []firmware.Region `toml:"-"` // what is written, by address
+	Erased   []firmware.Span   `toml:"-"` // what is emptied before
+	Warnings []string          `toml:"-"` // for the person who approves
+
+	Plan efuse.Plan `toml:"-"` // what is burned
+
+	cryptConfig uint8
+	described   []Setting
+	digest      string
+	planDigest  string
+}
+
+// Flash is the flash chip and the wire to it.
+type Flash struct {
+	Size Size      `toml:"size"`
+	Mode FlashMode `toml:"mode"` // dio, dout, qio, qout or keep
+	Freq FlashFreq `toml:"freq"` // 20m, 26m, 40m, 80m or keep
+	Baud int       `toml:"baud"` // 0 stays at 115200
+	// Erase is what is emptied besides the images: images (nothing), nvs
+	// (default), data, chip.
+	Erase FlashErase `toml:"erase"`
+}
+
+// Image is one file and where it goes: an address or a partition's name.
+type Image struct {
+	File      string  `toml:"file"`
+	Name      string  `toml:"name"`
+	Address   *uint32 `toml:"address"`
+	Partition string  `toml:"partition"`
+	Encrypt   *bool   `toml:"encrypt"` // absent: the partition table decides
+}
+
+// Key says whose key a device gets.
+type Key struct {
+	Policy string `toml:"policy"` // derived (default), random, shared
+	Label  string `toml:"label"`  // of the token object
+	PRF    string `toml:"prf"`    // of policy derived: hmac-sha256 (default) or aes-cmac
+	Escrow string `toml:"escrow"` // file of an offline RSA public key; absent: no escrow
+
+	escrowKey *rsa.PublicKey
+}
+
+// Origin names what a device's key comes from, as the burn plan says it.
+func (k Key) Origin() string {
+	if k.PRF == "aes-cmac" {
+		return k.Policy + " (aes-cmac) " + k.Label
+	}
+	return k.Policy + " " + k.Label
+}
+
+// Quota is how many devices the job may make where no batch is named; 0 is
+// no limit.
+type Quota struct {
+	Devices int `toml:"devices"`
+}
+
+// Fuses is what is burned besides the key.
+type Fuses struct {
+	Mode        string            `toml:"mode"` // release (default) or development
+	CryptConfig *uint8            `toml:"flash_crypt_config"`
+	AllowWeak   bool              `toml:"allow_weak_flash_crypt_config"`
+	Fuses       map[string]uint32 `toml:"fuses"` // by name, where the job differs from its mode
+}
+
+// Boot is how a good start is known.
+type Boot struct {
+	Marker  string   `toml:"marker"`
+	Timeout Duration `toml:"timeout"`
+	Baud    int      `toml:"baud"` // of the firmware's console; 0 is 115200
+}
+
+// DeviceFile is how the fixture resets a device: in the job or the station file.
+type DeviceFile struct {
+	Reset Reset `toml:"reset"`
+}
+
+// Line is how the line deals with its operator.
+type Line struct {
+	Acknowledge bool `toml:"acknowledge"` // a person confirms each failure
+	Retests     int  `toml:"retests"`     // failed visits before a device is set aside; 0 is no limit
+	Target      int  `toml:"target"`      // devices of the shift, for the screen
+}
+
+// Size is a number of bytes, written "4MB", "320K" or as a number.
+type Size uint32
+
+// UnmarshalText reads a size.
+func (s *Size) UnmarshalText(b []byte) error {
+	text := strings.TrimSuffix(strings.ToUpper(string(b)), "B")
+	unit := uint64(1)
+	switch {
+	case strings.HasSuffix(text, "M"):
+		text, unit = text[:len(text)-1], 1<<20
+	case strings.HasSuffix(text, "K"):
+		text, unit = text[:len(text)-1], 1<<10
+	}
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil || n*unit > 1<<31 {
+		return fmt.Errorf("%q is not a size; write it like 4MB", b)
+	}
+	*s = Size(n * unit)
+	return nil
+}
+
+func (s Size) String() string {
+	switch {
+	case s != 0 && s%(1<<20) == 0:
+		return fmt.Sprintf("%dMB", s>>20)
+	case s != 0 && s%(1<<10) == 0:
+		return fmt.Sprintf("%dKB", s>>10)
+	}
+	return fmt.Sprint(uint32(s))
+}
+
+// Duration is a time.Duration written like "10s".
+type Duration time.Duration
+
+// UnmarshalText reads a duration.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil || v <= 0 {
+		return fmt.Errorf("%q is not a time; write it like \"10s\"", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// FlashMode, FlashFreq, FlashErase and Reset are words out of a short list.
+type (
+	FlashMode  string
+	FlashFreq  string
+	FlashErase string
+	Reset      string
+)
+
+func Word(b []byte, known ...string) (string, error) {
+	if !slices.Contains(known, string(b)) {
+		meant := ""
+		if near := tomlfile.Nearest(string(b), known); near != "" {
+			meant = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return "", fmt.Errorf("%q is not known; write one of %s%s", b, strings.Join(known, ", "), meant)
+	}
+	return string(b), nil
+}
+
+// UnmarshalText reads a flash mode.
+func (m *FlashMode) UnmarshalText(b []byte) error {
+	w, err := Word(b, "dio", "dout", "qio", "qout", "keep")
+	*m = FlashMode(w)
+	return err
+}
+
+// UnmarshalText reads a flash frequency.
+func (f *FlashFreq) UnmarshalText(b []byte) error {
+	w, err := Word(b, "40m", "26m", "20m", "80m", "keep")
+	*f = FlashFreq(w)
+	return err
+}
+
+// UnmarshalText reads what is erased.
+func (e *FlashErase) UnmarshalText(b []byte) error {
+	w, err := Word(b, "nvs", "images", "data", "chip")
+	*e = FlashErase(w)
+	return err
+}
+
+// UnmarshalText reads a way to reset.
+func (r *Reset) UnmarshalText(b []byte) error {
+	w, err := Word(b, "classic", "manual")
+	*r = Reset(w)
+	return err
+}
+
+var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new(FlashFreq), new(FlashErase), new(Reset)}
+
+// Load reads a job file and everything it names, and checks all of it. The
+// error lists every fault at once.
+func Load(path string) (*Job, error) {
+	data, err := keyfile.Read(path, keyfile.TOML)
+	if err != nil {
+		return nil, fmt.Errorf("job: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse is Load for the contents of a job file; the files that it names
+// are looked for beside path.
+func Parse(path string, data []byte) (*Job, error) {
+	j := &Job{Path: path}
+	f := tomlfile.Decode(path, data, j)
+	if !f.Broken() {
+		j.defaults()
+		j.check(f)
+		j.plan(f)
+		j.escrow(f)
+		j.layout(f)
+	}
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	j.described = j.describe()
+	j.doubts()
+	j.digest, j.planDigest = j.hash(), digestOf("station job description v2", j.described)
+	return j, nil
+}
+
+func (j *Job) defaults() {
+	set := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	set(&j.ChipName, "esp32")
+	set((*string)(&j.Flash.Mode), "keep")
+	set((*string)(&j.Flash.Freq), "keep")
+	set((*string)(&j.Flash.Erase), string(firmware.EraseNVS))
+	set(&j.Key.Policy, "derived")
+	set(&j.Security.Mode, "release")
+	if j.Boot.Timeout == 0 {
+		j.Boot.Timeout = Duration(10 * time.Second)
+	}
+}
+
+func (j *Job) check(f *tomlfile.File) {
+	missing := func(path, value, fix string) {
+		if value == "" {
+			f.Fault(path, "is missing; %s", fix)
+		}
+	}
+	missing("name", j.Name, `write name = "product"`)
+	missing("revision", j.Revision, `write revision = "1" and count it up with every change`)
+	missing("key.label", j.Key.Label, `write the label of the token's key, as "station hsm init" made it`)
+	missing("boot.marker", j.Boot.Marker, "write a text that the firmware prints when it is ready")
+	if why := bootlog.Unseen(j.Boot.Marker); why != "" {
+		f.Fault("boot.marker", "%s, so that it would never be seen; write a line of text that the firmware prints when it is ready", why)
+	}
+	oneOf := func(path, value string, known ...string) {
+		if _, err := Word([]byte(value), known...); err != nil {
+			f.Fault(path, "%v", err)
+		}
+	}
+	oneOf("chip", j.ChipName, "esp32")
+	oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
+	if j.Key.PRF != "" {
+		oneOf("key.prf", j.Key.PRF, "hmac-sha256", "aes-cmac")
+		if j.Key.Policy != "derived" {
+			f.Fault("key.prf", "belongs to policy = \"derived\" alone; leave it out")
+		}
+	}
+	oneOf("security.mode", j.Security.Mode, "release", "development")
+	if f.Bad("security.mode") {
+		j.Security.Mode = "release" // for the checks that follow
+	}
+	if j.Flash.Size == 0 {
+		f.Fault("flash.size", `is missing; write size = "4MB"`)
+	}
+	if b := j.Flash.Baud; b != 0 && (b < 9600 || b > 4_000_000) {
+		f.Fault("flash.baud", "%d is out of range; write a rate from 9600 to 4000000", b)
+	}
+	if b := j.Boot.Baud; b != 0 && (b < 300 || b > 4_000_000) {
+		f.Fault("boot.baud", "%d is out of range; write the rate of the firmware's console, from 300 to 4000000", b)
+	}
+	if j.FlasherArgs == "" && len(j.Images) == 0 {
+		f.Fault("flasher_args", `no images; name an ESP-IDF build's flasher_args.json or write [[image]] tables`)
+	}
+	if j.Serial != nil {
+		if _, err := j.Serial.Regexp(); err != nil {
+			f.Fault("serial.pattern", "%v; write a regular expression such as SN[0-9]{8}", err)
+		}
+	}
+	if j.Quota.Devices < 0 {
+		f.Fault("quota.devices", "%d: write how many devices the job may make, or leave it out", j.Quota.Devices)
+	}
+	if j.Line.Retests < 0 || j.Line.Target < 0 {
+		f.Fault("line", "retests and target count from 0")
+	}
+	for i, image := range j.Images {
+		at := fmt.Sprintf("image.%d", i)
+		missing(at+".file", image.File, "write the image's file")
+		placed := !f.Bad(at+".partition") && !f.Bad(at+".address")
+		if placed && (image.Address == nil) == (image.Partition == "") {
+			f.Fault(at, "write either address or partition")
+		}
+	}
+}
+
+// Serial demands a serial number for each device.
+type Serial struct {
+	Pattern string `toml:"pattern"` // regular expression that all of it must match
+}
+
+func (s Serial) Regexp() (*regexp.Regexp, error) {
+	if s.Pattern == "" {
+		return nil, errors.New("is missing")
+	}
+	if len(s.Pattern) > maxPattern {
+		return nil, fmt.Errorf("has %d bytes; at most %d are read", len(s.Pattern), maxPattern)
+	}
+	return regexp.Compile("^(?:" + s.Pattern + ")$")
+}
+
+func (j *Job) Title() string { return strings.TrimSpace(j.Name + " " + j.Revision) }
+
+// maxPattern is more than any pattern of serial numbers needs, in bytes.
+const maxPattern = 1024

@@ -1,0 +1,63 @@
+package job
+
+import (
+	"errors"
+	"slices"
+
+	"station/internal/efuse"
+	"station/internal/tomlfile"
+)
+
+// secureBootFuses are burned only for a job whose images are signed and whose
+// signing key is known: over unsigned firmware they end the device.
+var secureBootFuses = []string{"ABS_DONE_0", "ABS_DONE_1"}
+
+// plan makes the job's burn plan and puts every reason against it on the line
+// of the job file that asks for it.
+func (j *Job) plan(f *tomlfile.File) {
+	fuses := map[string]uint32{}
+	for name, value := range j.Security.Fuses {
+		if value != 0 && slices.Contains(secureBootFuses, name) {
+			f.Fault("security.fuses."+name, "switches secure boot on, and the job has none: a device would refuse every image that is not signed; leave it out")
+			continue
+		}
+		fuses[name] = value
+	}
+	if c := j.Security.CryptConfig; c != nil {
+		fuses["FLASH_CRYPT_CONFIG"] = uint32(*c)
+	}
+	j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
+	mode := efuse.Mode(j.Security.Mode)
+	plan, err := efuse.New(efuse.Options{Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak})
+	var refused *efuse.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		for _, reason := range refused.Reasons {
+			f.Fault("security", "%s", reason)
+		}
+	case err != nil:
+		f.Fault("security", "%v", err)
+	}
+	j.Plan = plan
+	j.Warnings = plan.Warnings(mode)
+}
+
+// locks reports whether the job burns anything after the first good boot.
+func (j *Job) Locks() bool { return len(j.Plan.Only(LockStages...)) > 0 }
+
+// The stages of each burn step.
+var (
+	KeyStages   = []string{efuse.StageKey, efuse.StageProtect}
+	CryptStages = []string{efuse.StageConfig, efuse.StageCount}
+	LockStages  = []string{efuse.StageLock, efuse.StageFreeze, efuse.StageUART}
+)
+
+func fuseOr(fuses map[string]uint32, name string, otherwise uint32) uint32 {
+	if v, ok := fuses[name]; ok {
+		return v
+	}
+	return otherwise
+}
+
+// CryptConfig is FLASH_CRYPT_CONFIG as the plan burns it.
+func (j *Job) CryptConfig() uint8 { return j.cryptConfig }

@@ -1,0 +1,162 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"station/internal/firmware"
+	"station/internal/keyfile"
+)
+
+// sdkconfig is what an ESP-IDF project was built with: CONFIG_ names without
+// the prefix, and their values without quotes.
+type sdkconfig map[string]string
+
+// readConfig finds the sdkconfig of a build, in the project's folder above the
+// build or beside it; nil where there is none.
+func readConfig(build string) (sdkconfig, string, error) {
+	for _, path := range []string{filepath.Join(build, "..", "sdkconfig"), filepath.Join(build, "sdkconfig")} {
+		data, err := keyfile.Read(path, keyfile.Build)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		return parseConfig(string(data)), path, err
+	}
+	return nil, "", nil
+}
+
+// Crystal is the chip's crystal in MHz as the build has it; 0 where it is not
+// known.
+func (j *Job) Crystal() int {
+	if j.FlasherArgs == "" {
+		return 0
+	}
+	config, _, _ := readConfig(filepath.Dir(j.beside(j.FlasherArgs))) // what is wrong with it was warned of
+	mhz, _ := config.number("XTAL_FREQ", "ESP32_XTAL_FREQ")
+	return int(mhz) // "auto" in old builds is 0 there
+}
+
+func parseConfig(text string) sdkconfig {
+	c := sdkconfig{}
+	for line := range strings.Lines(text) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if name, isConfig := strings.CutPrefix(name, "CONFIG_"); ok && isConfig {
+			c[name] = strings.Trim(value, `"`)
+		}
+	}
+	return c
+}
+
+func (c sdkconfig) on(names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return c[n] == "y" })
+}
+
+// number is the value of the first of the names that has one.
+func (c sdkconfig) number(names ...string) (uint64, bool) {
+	for _, name := range names {
+		if n, err := strconv.ParseUint(c[name], 0, 32); err == nil {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// contradicts is what the build was made for and the job does otherwise. The
+// names are those of ESP-IDF 3.3 to 6.1.
+func (c sdkconfig) contradicts(j *Job) (list []string) {
+	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	if target := c["IDF_TARGET"]; target != "" && target != j.ChipName {
+		say("it is for the %s, the job for the %s; build for the chip of the job", target, j.ChipName)
+	}
+	if c.on("SECURE_BOOT", "SECURE_BOOT_ENABLED") {
+		say("secure boot is on, and the job has none: the firmware switches it on by itself at its first start; switch CONFIG_SECURE_BOOT off")
+	}
+	if c.on("SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT") && j.Security.Mode == "release" {
+		say("flash encryption is in development mode, the job seals for release; set CONFIG_SECURE_FLASH_ENCRYPTION_MODE_RELEASE")
+	}
+	if c.on("SECURE_FLASH_ENCRYPTION_MODE_RELEASE") && j.Security.Mode == "development" {
+		say("flash encryption is in release mode: the firmware burns the fuses that a development job leaves open")
+	}
+	if c.on("ESP_CONSOLE_NONE", "ESP_CONSOLE_UART_NONE", "CONSOLE_UART_NONE") {
+		say("the console is off (CONFIG_ESP_CONSOLE_NONE): the marker is never seen; switch it on")
+	}
+	if baud, ok := c.number("ESP_CONSOLE_UART_BAUDRATE", "CONSOLE_UART_BAUDRATE"); ok && baud != uint64(j.Boot.Rate()) {
+		say("the console is at %d baud, the job listens at %d; write baud = %d under [boot]", baud, j.Boot.Rate(), baud)
+	}
+	if at, ok := c.number("PARTITION_TABLE_OFFSET"); ok && at != uint64(j.tableOffset()) {
+		say("the partition table is at %#x, the job has it at %#x; write partition_table_offset = %#x", at, j.tableOffset(), at)
+	}
+	if size, err := firmware.ParseFlashSize(c["ESPTOOLPY_FLASHSIZE"]); err == nil && size != uint32(j.Flash.Size) {
+		say("the flash has %v, the job says %v; see which one the module has", Size(size), j.Flash.Size)
+	}
+	return list
+}
+
+func (j *Job) tableOffset() uint32 {
+	if j.TableOffset == 0 {
+		return firmware.DefaultTableOffset
+	}
+	return j.TableOffset
+}
+
+// consoleBaud is the rate of a console that the job says nothing of.
+const consoleBaud = 115200
+
+func (b Boot) Rate() int {
+	if b.Baud == 0 {
+		return consoleBaud
+	}
+	return b.Baud
+}
+
+// usualBauds are rates that adapters and firmwares are set to.
+var usualBauds = []int{0, 9600, 19200, 38400, 57600, 74880, 115200, 230400, 250000, 256000, 460800, 500000, 576000, 921600,
+	1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000}
+
+// doubts warns of what is allowed and seldom meant.
+func (j *Job) doubts() {
+	warn := func(format string, args ...any) { j.Warnings = append(j.Warnings, fmt.Sprintf(format, args...)) }
+	if j.FlasherArgs != "" {
+		config, path, err := readConfig(filepath.Dir(j.beside(j.FlasherArgs)))
+		if err != nil {
+			warn("%s: %v; what the build was made with is not known", path, err)
+		}
+		for _, text := range config.contradicts(j) {
+			warn("%s: %s", path, text)
+		}
+	}
+	if !slices.Contains(usualBauds, j.Flash.Baud) {
+		warn("flash.baud: %d is no usual rate; 921600 is one", j.Flash.Baud)
+	}
+	if !slices.Contains(usualBauds, j.Boot.Baud) {
+		warn("boot.baud: %d is no usual rate; 115200 is one", j.Boot.Baud)
+	}
+	for _, r := range j.Regions {
+		if strings.Contains(r.Version, "-dirty") {
+			warn("%s: version %s was built from files that no commit holds; commit them and build again", r.Name, r.Version)
+		}
+	}
+	if !j.prints(j.Boot.Marker) {
+		warn("boot.marker: no image of the job holds the text %q; look whether it is written as the firmware prints it", j.Boot.Marker)
+	}
+}
+
+// prints reports that an image holds the marker, or its parts where a log's tag
+// comes before it.
+func (j *Job) prints(marker string) bool {
+	for _, r := range j.Regions {
+		data, all := string(r.Data), true
+		for part := range strings.SplitSeq(marker, ": ") {
+			all = all && strings.Contains(data, part)
+		}
+		if all && r.Project != "" || strings.Contains(data, marker) {
+			return true
+		}
+	}
+	return false
+}

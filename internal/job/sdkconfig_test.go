@@ -1,0 +1,65 @@
+package job
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What the build beside the job says against it is a warning; a build that
+// agrees is silent.
+func TestSdkconfigThatContradicts(t *testing.T) {
+	const fits = "CONFIG_IDF_TARGET=\"esp32\"\nCONFIG_ESP_CONSOLE_UART_BAUDRATE=115200\nCONFIG_PARTITION_TABLE_OFFSET=0x8000\nCONFIG_ESPTOOLPY_FLASHSIZE=\"4MB\"\n# CONFIG_SECURE_BOOT is not set\n"
+	for _, c := range []struct{ line, want string }{
+		{"", ""},
+		{"CONFIG_SECURE_FLASH_ENC_ENABLED=y\nCONFIG_SECURE_FLASH_ENCRYPTION_MODE_RELEASE=y\n", ""},
+		{"CONFIG_SECURE_BOOT=y\n", "secure boot is on, and the job has none"},
+		{"CONFIG_SECURE_BOOT_ENABLED=y\n", "secure boot is on"},
+		{"CONFIG_SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT=y\n", "flash encryption is in development mode"},
+		{"CONFIG_ESP_CONSOLE_NONE=y\n", "the console is off"},
+		{"CONFIG_CONSOLE_UART_NONE=y\r\n", "the console is off"},
+		{"CONFIG_ESP_CONSOLE_UART_BAUDRATE=921600\n", "the console is at 921600 baud, the job listens at 115200; write baud = 921600 under [boot]"},
+		{"CONFIG_PARTITION_TABLE_OFFSET=0x9000\n", "write partition_table_offset = 0x9000"},
+		{"CONFIG_ESPTOOLPY_FLASHSIZE=\"8MB\"\n", "the flash has 8MB, the job says 4MB"},
+		{"CONFIG_IDF_TARGET=\"esp32s3\"\n", "it is for the esp32s3"},
+	} {
+		dir := exampleDir(t)
+		if err := os.WriteFile(filepath.Join(dir, "sdkconfig"), []byte(fits+c.line), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		job, err := Load(filepath.Join(dir, "job.toml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(job.Warnings, "\n"); c.want == "" && got != "" || !strings.Contains(got, c.want) || len(job.Warnings) > 1 {
+			t.Errorf("%q: got warnings %q, want %q", c.line, job.Warnings, c.want)
+		}
+	}
+}
+
+func TestDoubts(t *testing.T) {
+	for _, c := range []struct{ old, new, want string }{
+		{"baud = 921600", "baud = 12345", "flash.baud: 12345 is no usual rate"},
+		{`timeout = "10s"`, "timeout = \"10s\"\nbaud = 74880", ""},
+		{`timeout = "10s"`, "timeout = \"10s\"\nbaud = 74881", "boot.baud: 74881 is no usual rate"},
+		{"example: ready", "example: raedy", `no image of the job holds the text "station-example: raedy"`},
+	} {
+		path := filepath.Join(exampleDir(t), "job.toml")
+		edit(t, path, c.old, c.new)
+		job, err := Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(job.Warnings, "\n"); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %q", c.new, got)
+		}
+	}
+}
+
+func FuzzSdkconfig(f *testing.F) {
+	f.Add("CONFIG_A=y\nCONFIG_B=\"x\"\r\n# CONFIG_C is not set\nCONFIG_=\n=\n")
+	f.Fuzz(func(_ *testing.T, text string) {
+		parseConfig(text).contradicts(&Job{})
+	})
+}

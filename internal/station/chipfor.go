@@ -1,0 +1,45 @@
+package station
+
+import (
+	"station/internal/chip"
+	"station/internal/job"
+	"station/internal/sim"
+)
+
+// ChipFor is a virtual chip on which a correct job can be rehearsed: flash size
+// and revision as the job needs them, the crystal as the build has it, and an
+// application that says the job's marker.
+func ChipFor(job *job.Job) sim.Options {
+	o := sim.Options{FlashSize: 1 << 20, Crystal: crystal(job), Ready: job.Boot.Marker, Console: job.Boot.Baud}
+	for o.FlashSize < int(job.Flash.Size) {
+		o.FlashSize *= 2
+	}
+	rev := revisionFor(job)
+	o.Revision, o.Minor = rev.Major(), int(rev)%100
+	if o.Revision == 0 {
+		o.Revision = sim.Rev0
+	}
+	return o
+}
+
+// revisionFor is the revision that is most usual among those that run every image.
+func revisionFor(job *job.Job) chip.Revision {
+	usual := []chip.Revision{300, 301, 100, 200, 0}
+	for _, r := range job.Regions {
+		usual = append(usual, r.MinRevision)
+	}
+	for _, rev := range usual {
+		if job.RunsOn(rev) == nil {
+			return rev
+		}
+	}
+	return usual[0] // none runs them all; the rehearsal will say so
+}
+
+// crystal is one that the virtual chip can have; 0 is its usual one.
+func crystal(job *job.Job) int {
+	if mhz := job.Crystal(); mhz == 26 || mhz == 40 {
+		return mhz
+	}
+	return 0
+}

@@ -1,0 +1,97 @@
+package station
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"station/internal/job"
+	"station/internal/sim"
+)
+
+const smallJob = "../../fixtures/small/job.toml"
+
+// product is one kind of device that the crash tests seal, with what its fuses
+// must hold in the end: by stage, since what may change before which is part
+// of it.
+type product struct {
+	name    string
+	job     *job.Job
+	chip    sim.Options
+	stages  []stage            // in the order in which they may be burned
+	before  func(*sim.Options) // what was done to it before it came to us
+	lasting bool               // its faults stay when it is put back
+}
+
+// stage is the bits of BLOCK0 that one stage of a plan burns.
+type stage struct {
+	name   string
+	block0 [7]uint32
+}
+
+var (
+	protect     = stage{"key-protect", [7]uint32{0: 0x00010080}}
+	releaseBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x3c0}}
+	developBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x340}}
+	foreverOn   = stage{"count", [7]uint32{0: 0x7f << 20}}
+	onceOn      = stage{"count", [7]uint32{0: 1 << 20}}
+	lockBits    = stage{"lock", [7]uint32{0: 1<<0 | 1<<15}}
+	freezeBits  = stage{"freeze", [7]uint32{0: 1 << 1}}
+	closeBits   = stage{"uart", [7]uint32{0: 1 << 27}}
+)
+
+// products are made anew for each test: jobs are read from files.
+func products(t *testing.T) map[string]product {
+	t.Helper()
+	inMemory(t)
+	small := func(pairs ...string) *job.Job {
+		t.Helper()
+		job, err := job.Load(editCopy(t, filepath.Dir(smallJob), pairs...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return job
+	}
+	const mode = `mode = "release"`
+	locked := small(mode, mode+"\nfuses = { \"WR_DIS.RD_DIS\" = 1, \"WR_DIS.DISABLE_DL_CACHE\" = 1, \"WR_DIS.WR_DIS\" = 1, UART_DOWNLOAD_DIS = 1 }")
+	list := []product{
+		{name: "release", job: small(), stages: []stage{protect, releaseBits, foreverOn}},
+		{name: "release, coding 3/4", job: small(), chip: sim.Options{Coding: 1}, stages: []stage{protect, releaseBits, foreverOn}},
+		{name: "release and lock", job: locked,
+			stages: []stage{protect, releaseBits, foreverOn, lockBits, freezeBits, closeBits}},
+		{name: "release and lock, coding 3/4", job: locked, chip: sim.Options{Coding: 1},
+			stages: []stage{protect, releaseBits, foreverOn, lockBits, freezeBits, closeBits}},
+		{name: "development", job: small(mode, `mode = "development"`), chip: sim.Options{Revision: 1}, stages: []stage{protect, developBits, onceOn}},
+		{name: "release, random key", job: small(`policy = "derived"`, `policy = "random"`, `label = "station-master"`, `label = "kek"`),
+			stages: []stage{protect, releaseBits, foreverOn}},
+	}
+	all := map[string]product{}
+	for _, p := range list {
+		all[p.name] = p
+	}
+	return all
+}
+
+// coded is a key as BLOCK1 stores it, worked out here from the chip's manual.
+func coded(key []byte) (words [8]uint32) {
+	raw := slices.Clone(key)
+	slices.Reverse(raw)
+	if len(raw) == 24 {
+		var all []byte
+		for part := range slices.Chunk(raw, 6) {
+			var xor, sum byte
+			for i, b := range part {
+				xor ^= b
+				sum += byte((i + 1) * bits.OnesCount8(b))
+			}
+			all = append(append(all, part...), xor, sum)
+		}
+		raw = all
+	}
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint32(raw[4*i:])
+	}
+	return words
+}

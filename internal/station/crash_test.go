@@ -1,0 +1,130 @@
+package station
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"station/internal/hsm"
+	"station/internal/hsm/hsmtest"
+	"station/internal/ledger"
+)
+
+// lab is a station on which many devices are interrupted: a real token, a real
+// ledger, a clock that jumps over every wait.
+type lab struct {
+	ctx    context.Context
+	config hsm.Config
+	token  *hsm.Token
+	ledger *ledger.Ledger
+	made   atomic.Int32
+}
+
+// inLab opens the station, with the clock of its own, for as long as f runs.
+func inLab(t *testing.T, f func(*lab)) {
+	t.Helper()
+	l := &lab{config: hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master)}
+	l.token = hsmtest.Open(t, l.config)
+	if _, err := l.token.Init(t.Context(), hsm.KEK, "kek"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	synctest.Test(t, func(t *testing.T) {
+		l.ctx = t.Context()
+		var err error
+		if l.ledger, err = ledger.Open(path, ledger.Options{Create: true, Simulated: true, Station: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		f(l)
+		for f := range l.ledger.Check(nil) {
+			t.Errorf("ledger: %v", f)
+		}
+		if err := l.ledger.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// parallel runs what feed gives it in a few goroutines, and waits for all.
+func parallel(feed func(do func(func()))) {
+	work := make(chan func())
+	var wg sync.WaitGroup
+	for range 2 * runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for f := range work {
+				f()
+			}
+		})
+	}
+	feed(func(f func()) { work <- f })
+	close(work)
+	wg.Wait()
+}
+
+// inMemory puts the test's folders into memory, where the system has one for
+// that: each entry of the ledger is synced, and a disk is not what is asked here.
+func inMemory(t *testing.T) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "station")
+	if err != nil {
+		return
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Setenv("TMPDIR", dir)
+}
+
+// run is what an undisturbed device took.
+type run struct {
+	sent  []sent
+	burns [][31]uint32 // the bits of each fuse programming
+	took  time.Duration
+}
+
+// sent is one command on the wire, without its framing.
+type sent struct {
+	op   byte
+	size int
+}
+
+// writes reports a command that changes something in the chip. To chip and
+// station a cut after any other one is the same as a cut before it: nothing has
+// changed, and no reply comes.
+func (c sent) writes() bool { return slices.Contains(writing, c.op) }
+
+const (
+	flashBegin = 0x02
+	writeReg   = 0x09
+)
+
+// And FLASH_DATA, SPI_SET_PARAMS, SPI_ATTACH, CHANGE_BAUDRATE.
+var writing = []byte{flashBegin, writeReg, 0x03, 0x0b, 0x0d, 0x0f}
+
+// undisturbed seals one device of the product.
+func (l *lab) undisturbed(p product) (run, error) {
+	tr := l.trial(p)
+	var r run
+	tr.options.Trace = func(dir byte, frame []byte) {
+		if dir == '>' {
+			r.sent = append(r.sent, sent{frame[1], len(frame)})
+		}
+	}
+	begin := time.Now()
+	out := tr.visit()
+	r.took, r.burns, tr.options.Trace = time.Since(begin), tr.burns, nil
+	heard := 0
+	for _, n := range tr.chip.Meter().Commands {
+		heard += n
+	}
+	if end := tr.finish(); end != "sealed" || len(tr.wrong) > 0 || heard != len(r.sent) {
+		return r, fmt.Errorf("%s undisturbed: %s %v %v, %d commands sent, %d heard", p.name, end, out.Failure, tr.wrong, len(r.sent), heard)
+	}
+	return r, nil
+}

@@ -1,0 +1,325 @@
+package station
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"station/internal/chip"
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/record"
+	"station/internal/secret"
+	"station/internal/sim"
+)
+
+// trial is one device that is interrupted and put back until it is sealed or
+// set aside.
+type trial struct {
+	lab     *lab
+	product product
+	number  int
+	faults  []sim.Fault
+	chip    *sim.Chip
+	mac     chip.MAC
+	burns   [][31]uint32 // the bits of each fuse programming
+	factory [31]uint32
+	keyID   string // the first that the ledger knew
+	expect  string // how it must end, where that is known
+	wrong   []error
+	outs    []flow.Outcome
+	wrap    func(*sim.Port) esploader.Port
+	options esploader.Options
+	ctx     context.Context
+}
+
+// trial makes a device with faults. It panics where those are none.
+func (l *lab) trial(p product, faults ...sim.Fault) *trial {
+	n := int(l.made.Add(1))
+	tr := &trial{lab: l, product: p, number: n, ctx: l.ctx, faults: faults, mac: VirtualMAC(n)}
+	o := p.chip
+	o.MAC, o.FlashSize, o.OnBurn, o.Faults = tr.mac, 1<<20, tr.watch, faults
+	if p.before != nil {
+		p.before(&o)
+	}
+	chip, err := sim.New(o)
+	if err != nil {
+		panic(err)
+	}
+	tr.chip, tr.factory = chip, chip.Fuses()
+	return tr
+}
+
+// visit puts the device into the slot once.
+func (tr *trial) visit() flow.Outcome {
+	wire, err := tr.chip.Open()
+	if err != nil {
+		return flow.Outcome{Verdict: record.Station, Failure: &flow.Failure{Code: "E-PORT", Err: err}}
+	}
+	var p esploader.Port = wire
+	if tr.wrap != nil {
+		p = tr.wrap(wire)
+	}
+	r := flow.Runner{Job: tr.product.job, Keys: Keys{tr.lab.token}, Ledger: tr.lab.ledger, Station: "test", Simulated: true}
+	out := r.Device(tr.ctx, "1", "sim://1", esploader.New(p, tr.options))
+	tr.outs = append(tr.outs, out)
+	d, _, err := tr.lab.ledger.Device(tr.mac)
+	switch {
+	case err != nil:
+		tr.fault("ledger: %w", err)
+	case tr.keyID == "":
+		tr.keyID = d.KeyID
+	case tr.keyID != d.KeyID:
+		tr.fault("the key was %s and is %s", tr.keyID, d.KeyID)
+	}
+	if !out.MAC.IsZero() && !stranger(out) && how(out) != strings.TrimSpace(string(d.Verdict)+" "+d.Code) {
+		tr.fault("the visit ends with %s, the ledger says %s %s", how(out), d.Verdict, d.Code)
+	}
+	return out
+}
+
+// putBack takes all faults away and gives the device its power.
+func (tr *trial) putBack() {
+	tr.chip.Heal()
+	tr.chip.Replug()
+}
+
+func (tr *trial) fault(format string, args ...any) {
+	tr.wrong = append(tr.wrong, fmt.Errorf(format, args...))
+}
+
+// key is the device's key as it must be. Of policy random only its check value
+// is known: the fuses tell the key.
+func (tr *trial) key() []byte {
+	size := 32
+	if tr.product.chip.Coding == 1 {
+		size = 24
+	}
+	if tr.product.job.Key.Policy == "derived" {
+		return deviceKey(tr.mac, size)
+	}
+	words := tr.chip.Fuses()
+	var key []byte
+	for i := range 8 {
+		key = binary.BigEndian.AppendUint32(key, words[7+7-i])
+	}
+	return key
+}
+
+// watch is asked at the instant when fuses change.
+func (tr *trial) watch(before, after [31]uint32) {
+	d, _, err := tr.lab.ledger.Device(tr.mac)
+	if err != nil {
+		tr.fault("ledger: %w", err)
+	}
+	if len(d.Images) == 0 {
+		tr.fault("a fuse is burned before the flash was verified")
+	}
+	var fresh [31]uint32
+	for i := range fresh {
+		fresh[i] = after[i] &^ before[i]
+	}
+	tr.burns = append(tr.burns, fresh)
+	key := [8]uint32(after[7:15]) // of policy random nobody knows it
+	if tr.product.job.Key.Policy == "derived" {
+		key = coded(tr.key())
+	}
+	tr.intended(fresh, key, d)
+	tr.ordered(before, fresh, key)
+}
+
+// intended checks that the ledger knows the intent of each bit.
+func (tr *trial) intended(fresh [31]uint32, key [8]uint32, d record.Device) {
+	var may [31]uint32
+	if slices.Contains(d.Intended, "key") {
+		copy(may[7:], key[:])
+	}
+	for _, s := range tr.product.stages {
+		for i, w := range s.block0 {
+			if slices.Contains(d.Intended, s.name) {
+				may[i] |= w
+			}
+		}
+	}
+	for i, w := range fresh {
+		if stray := w &^ may[i]; stray != 0 {
+			tr.fault("word %d gets the bits %08x without an intent on disk (%v)", i, stray, d.Intended)
+		}
+	}
+}
+
+// ordered checks that all stages before are whole: nothing is protected that is
+// not there, encryption is not on before it is safe, nothing is closed early.
+func (tr *trial) ordered(before, fresh [31]uint32, key [8]uint32) {
+	var must [31]uint32
+	copy(must[7:], key[:])
+	for _, s := range tr.product.stages {
+		mine := false
+		for i, w := range s.block0 {
+			mine = mine || fresh[i]&w != 0
+		}
+		for i, w := range must {
+			if mine && w&^before[i] != 0 {
+				tr.fault("%s is burned while word %d is %08x and lacks bits of %08x", s.name, i, before[i], w)
+			}
+		}
+		for i, w := range s.block0 {
+			must[i] |= w
+		}
+	}
+}
+
+// finish puts the device back until it is sealed or set aside, and tells how
+// it ended.
+func (tr *trial) finish() string {
+	defer tr.chip.Close()
+	for range 4 {
+		if !tr.retried() {
+			break
+		}
+		if !tr.product.lasting {
+			tr.putBack()
+		}
+		tr.visit()
+	}
+	switch last := tr.last(); {
+	case last.Verdict == record.Retry:
+	case last.Verdict != record.Pass && last.Failure.Code == "E-DOWNLOAD-DISABLED":
+		tr.closed()
+		return "QUARANTINE E-CLOSED"
+	case stranger(last):
+		tr.turnedAway()
+	case last.Verdict != record.Pass:
+		tr.setAside()
+	case len(tr.outs) == 1:
+		tr.sealed()
+		return "sealed"
+	default:
+		tr.sealed()
+		return "sealed when put back"
+	}
+	return how(tr.last())
+}
+
+// how is a verdict with its code.
+func how(out flow.Outcome) string {
+	if out.Failure == nil {
+		return string(out.Verdict)
+	}
+	return fmt.Sprintf("%s %s", out.Verdict, out.Failure.Code)
+}
+
+// setAside checks what must be true of a device that is an engineer's now: the
+// ledger says why, and put back it is turned away untouched.
+func (tr *trial) setAside() {
+	why := tr.last()
+	d, known, err := tr.lab.ledger.Device(tr.mac)
+	if err != nil || !known || !d.SetAside || d.SetAsideBy != string(why.Failure.Code) || d.SetAsideAs != why.Verdict {
+		tr.fault("ledger of a device set aside: %+v, %w", d, err)
+	}
+	tr.putBack()
+	before := tr.chip.Meter()
+	again := tr.visit()
+	if after := tr.chip.Meter().Since(before); how(again) != "QUARANTINE E-SET-ASIDE" || after.PagesProgrammed+after.SectorsErased+after.FuseBurns != 0 {
+		tr.fault("set aside, and put back: %s, meter %+v", how(again), after)
+	}
+	tr.outs = tr.outs[:len(tr.outs)-1]
+}
+
+// stranger tells a visit of another chip with the MAC of a device of ours.
+func stranger(out flow.Outcome) bool {
+	return out.Failure != nil && out.Failure.Code == record.Stranger
+}
+
+// turnedAway checks that the device's record does not know of the stranger, who
+// is not touched, however often it comes.
+func (tr *trial) turnedAway() {
+	before := tr.chip.Meter()
+	again := tr.visit()
+	if after := tr.chip.Meter().Since(before); !stranger(again) || after.PagesProgrammed+after.SectorsErased+after.FuseBurns != 0 {
+		tr.fault("a stranger, and again: %s, meter %+v", how(again), after)
+	}
+	d, _, err := tr.lab.ledger.Device(tr.mac)
+	if verdict, code := d.State(); err != nil || verdict != record.Pass || code != "" {
+		tr.fault("ledger of the genuine one: %+v, %w", d, err)
+	}
+	tr.outs = tr.outs[:len(tr.outs)-1]
+}
+
+// retried reports a device that its operator puts back.
+func (tr *trial) retried() bool {
+	last := tr.last()
+	return last.Verdict == record.Retry || last.Failure != nil && last.Failure.Code == "E-CLOSED"
+}
+
+func (tr *trial) last() flow.Outcome { return tr.outs[len(tr.outs)-1] }
+
+// closed checks what must be true of a device that was closed and not seen
+// afterwards. It tells nobody its MAC any more, so the ledger must know it from
+// the visit before.
+func (tr *trial) closed() {
+	if got := tr.chip.Fuses(); got != tr.want() {
+		tr.fault("fuses of a closed device\n%08x, want\n%08x", got, tr.want())
+	}
+	d, _, err := tr.lab.ledger.Device(tr.mac)
+	if err != nil || !d.Booted || !d.SetAside || d.SetAsideBy != "E-CLOSED" {
+		tr.fault("ledger of a closed device: %+v, %w", d, err)
+	}
+}
+
+// sealed checks everything that must be true of a sealed device, and that it
+// is known when it comes again.
+func (tr *trial) sealed() {
+	if got := tr.chip.Fuses(); got != tr.want() {
+		tr.fault("fuses\n%08x, want\n%08x", got, tr.want())
+	}
+	if err := flashError(tr.product.job, tr.chip, tr.key()); err != nil {
+		tr.fault("%w", err)
+	}
+	d, _, err := tr.lab.ledger.Device(tr.mac)
+	if err != nil || !d.Sealed || d.SetAside || !d.Booted || len(d.Images) != len(tr.product.job.Regions) {
+		tr.fault("ledger: %+v, %w", d, err)
+	}
+	if id, err := hsm.ParseKeyID(d.KeyID); err != nil || id.Check != tr.checkValue() {
+		tr.fault("the ledger's key is %s, the chip's has check value %s", d.KeyID, tr.checkValue())
+	}
+	if tr.chip.Field("UART_DOWNLOAD_DIS") == 1 || tr.number%3 != 0 {
+		return // nobody can ask it again; or not worth the time for each
+	}
+	tr.putBack()
+	before := tr.chip.Meter()
+	out := tr.visit()
+	if after := tr.chip.Meter().Since(before); !out.Already || after.PagesProgrammed+after.SectorsErased+after.FuseBurns != 0 {
+		tr.fault("sealed, and put back: %s %v, meter %+v", out.Verdict, out.Failure, after)
+	}
+	tr.outs = tr.outs[:len(tr.outs)-1]
+}
+
+// want is every fuse of a finished device.
+func (tr *trial) want() [31]uint32 {
+	want := tr.factory
+	code := coded(tr.key())
+	copy(want[7:], code[:])
+	for _, s := range tr.product.stages {
+		for i, w := range s.block0 {
+			want[i] |= w
+		}
+	}
+	return want
+}
+
+func (tr *trial) checkValue() string {
+	k, err := secret.New(tr.key())
+	if err != nil {
+		return err.Error()
+	}
+	defer k.Destroy()
+	check, err := hsm.CheckValue(k)
+	if err != nil {
+		return err.Error()
+	}
+	return check
+}

@@ -1,0 +1,137 @@
+package station
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"station/internal/board"
+	"station/internal/chip"
+	"station/internal/flow"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// today is the index of the first entry of now's day. Entries are in the order
+// of their times, but for a clock that ran backwards, which the ledger notes.
+func today(l *ledger.Ledger, now time.Time) (uint64, error) {
+	y, m, d := now.Date()
+	midnight := time.Date(y, m, d, 0, 0, 0, 0, now.Location())
+	size, _, err := l.Head()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	first := sort.Search(int(size), func(i int) bool {
+		e, err := l.Entry(uint64(i))
+		if err != nil {
+			failed = err
+		}
+		return err != nil || !e.Time.Before(midnight)
+	})
+	return uint64(first), failed
+}
+
+// Day is what the ledger tells of now's day, so that the screen's counters
+// survive a restart.
+func Day(l *ledger.Ledger, now time.Time) (board.Day, error) {
+	var day board.Day
+	first, err := today(l, now)
+	if err != nil {
+		return day, err
+	}
+	for e, err := range l.Entries(first) {
+		if err != nil {
+			return day, err
+		}
+		day.Record(e)
+	}
+	return day, nil
+}
+
+// Visits are those of now's day whose MAC or serial number holds the query,
+// the newest first.
+func Visits(l *ledger.Ledger, now time.Time, query string) ([]board.Visit, error) {
+	first, err := today(l, now)
+	if err != nil {
+		return nil, err
+	}
+	var visits []board.Visit
+	serials := map[chip.MAC]string{}
+	begun := map[string]time.Time{}
+	for e, err := range l.Entries(first) {
+		if err != nil {
+			return nil, err
+		}
+		v := board.Visit{Time: e.Time, MAC: e.MAC, Slot: e.Slot, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds}
+		switch {
+		case e.Serial != "":
+			serials[e.MAC] = e.Serial
+			continue
+		case e.Kind == record.DeviceSeen:
+			begun[e.Run] = e.Time
+			continue
+		case e.Kind == record.Admitted && e.Decision == flow.DecisionSealed:
+			v.Verdict, v.Already = record.Pass, true
+		case e.Kind != record.Failed && e.Kind != record.Sealed:
+			continue
+		}
+		if start, ok := begun[e.Run]; ok && v.Seconds == 0 {
+			v.Seconds = e.Time.Sub(start).Seconds()
+		}
+		visits = append(visits, v)
+	}
+	query = strings.ToLower(query)
+	kept := visits[:0]
+	for _, v := range visits {
+		if v.Serial = serials[v.MAC]; strings.Contains(v.MAC.String(), query) || strings.Contains(strings.ToLower(v.Serial), query) {
+			kept = append(kept, v)
+		}
+	}
+	slices.Reverse(kept)
+	return kept, nil
+}
+
+// FuseChange is a word of BLOCK0 as found and as left.
+type FuseChange struct{ Field, Before, After string }
+
+// History is a device's entries in plain lines, and its fuses as first seen
+// and as read last.
+func History(l *ledger.Ledger, mac chip.MAC) (lines []string, fuses []FuseChange, err error) {
+	entries, err := l.History(mac)
+	if err != nil {
+		return nil, nil, err
+	}
+	var first, last *record.Fuses
+	for _, e := range entries {
+		lines = append(lines, describe(e))
+		if e.Fuses != nil {
+			if first == nil {
+				first = e.Fuses
+			}
+			last = e.Fuses
+		}
+	}
+	if first == nil {
+		return lines, nil, nil
+	}
+	for i := range min(len(first.Block0), len(last.Block0)) {
+		fuses = append(fuses, FuseChange{fmt.Sprintf("BLOCK0 word %d", i), first.Block0[i], last.Block0[i]})
+	}
+	return lines, append(fuses, FuseChange{"BLOCK1", first.Block1, last.Block1}, FuseChange{"BLOCK2", first.Block2, last.Block2}), nil
+}
+
+func describe(e record.Entry) string {
+	parts := []string{e.Time.Local().Format("2006-01-02 15:04:05"), string(e.Kind)}
+	for _, s := range []string{e.Step, e.Stage, e.Decision, string(e.Verdict), e.Code, e.KeyID, e.Message} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	for _, c := range e.Burns {
+		parts = append(parts, fmt.Sprintf("%s %s→%s", c.Field, c.Old, c.New))
+	}
+	return strings.Join(parts, "  ")
+}

@@ -1,0 +1,81 @@
+package station
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"station/internal/hsm"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// How a key that KeyNote tells of came into its token: the entry's Decision.
+const (
+	KeyMade    = "made"
+	KeyBrought = "imported" // out of a file
+	KeyFound   = "found"    // it was there already; a person vouches for it
+	keyRemoved = "removed"
+)
+
+var keyWords = map[string]string{KeyMade: "made in", KeyBrought: "imported into", KeyFound: "found in", keyRemoved: "removed from"}
+
+// KeyNote is the entry that a key of ours is in a token. KeyID is its role,
+// label and check value, Token the token's serial number.
+func KeyNote(token hsm.Info, k hsm.Key, how string) record.Entry {
+	return note(record.KeyImported, token, hsm.Noted{Role: k.Role, Label: k.Label, Check: k.Check}, how)
+}
+
+// KeyGone is the entry that a key that was noted is in its token no longer.
+func KeyGone(token hsm.Info, n hsm.Noted) record.Entry {
+	return note(record.KeyRemoved, token, n, keyRemoved)
+}
+
+func note(kind record.Kind, token hsm.Info, n hsm.Noted, how string) record.Entry {
+	e := record.Entry{Kind: kind, KeyID: fmt.Sprintf("%s:%s:%s", n.Role, n.Label, n.Check), Token: token.Serial, Decision: how,
+		Message: fmt.Sprintf("%s %q %s token %q", n.Role, n.Label, keyWords[how], token.Label), Simulated: token.Throwaway()}
+	for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
+		if p.Role() == n.Role {
+			e.Policy = string(p)
+		}
+	}
+	return e
+}
+
+// KeysNoted is the newest that the ledger says of each key in the token of that
+// serial number.
+func KeysNoted(l *ledger.Ledger, serial string) ([]hsm.Noted, error) {
+	list, err := l.TokenKeys(serial)
+	if err != nil {
+		return nil, err
+	}
+	var noted []hsm.Noted
+	for _, e := range list {
+		role, rest, _ := strings.Cut(e.KeyID, ":")
+		end := strings.LastIndex(rest, ":") // a label may hold colons
+		if e.Kind == record.KeyImported && end >= 0 {
+			noted = append(noted, hsm.Noted{Role: hsm.Role(role), Label: rest[:end], Check: rest[end+1:]})
+		}
+	}
+	return noted, nil
+}
+
+// MissingNote is what has to be noted so that the ledger speaks of the label as
+// the token does; missing is false where it does already.
+func MissingNote(token hsm.Info, keys []hsm.Key, noted []hsm.Noted, label string) (e record.Entry, missing bool, err error) {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k hsm.Key) bool { return k.Label != label })
+	known := slices.IndexFunc(noted, func(n hsm.Noted) bool { return n.Label == label })
+	switch {
+	case len(keys) > 1:
+		return e, false, fmt.Errorf("%d keys in token %q have the label %q: remove those that are not to be there, with the token's own tool", len(keys), token.Label, label)
+	case len(keys) == 0 && known < 0:
+		return e, false, fmt.Errorf("neither token %q nor the ledger knows a key %q of ours; \"station hsm status\" lists them", token.Label, label)
+	case len(keys) == 0:
+		return KeyGone(token, noted[known]), true, nil
+	}
+	k := keys[0]
+	if known >= 0 && noted[known] == (hsm.Noted{Role: k.Role, Label: k.Label, Check: k.Check}) {
+		return e, false, nil
+	}
+	return KeyNote(token, k, KeyFound), true, nil
+}

@@ -1,0 +1,81 @@
+// Package station is a station opened: its file, token, ledger, slots and
+// printer, given to package flow as the interfaces that flow declares; and the
+// virtual station of rehearse and demo.
+package station
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"station/internal/flow"
+	"station/internal/hsm"
+)
+
+// Keys gives device keys out of a token.
+type Keys struct{ Token *hsm.Token }
+
+// DeviceKey implements flow.Keys. A device that has a key already keeps its
+// policy and token object, whatever the job says by now.
+func (k Keys) DeviceKey(ctx context.Context, r flow.KeyRequest) (flow.DeviceKey, error) {
+	req := hsm.Request{MAC: r.MAC, Size: r.Size, Policy: hsm.Policy(r.Policy), Label: r.Label, Wrapped: r.Wrapped}
+	if req.PRF = hsm.PRF(r.PRF); req.PRF == "" && r.Policy == string(hsm.Derived) {
+		req.PRF = hsm.HMAC
+	}
+	if r.ID != "" {
+		id, err := hsm.ParseKeyID(r.ID)
+		if err != nil {
+			return flow.DeviceKey{}, flow.Fail("E-LEDGER-DISAGREES", err)
+		}
+		req.Policy, req.Label, req.PRF = id.Policy, id.Label, "" // its master derives as it did
+	}
+	key, err := k.Token.DeviceKey(ctx, req)
+	if err != nil {
+		return flow.DeviceKey{}, TokenFailure(err)
+	}
+	out := flow.DeviceKey{ID: key.ID, Check: key.Check, Secret: key.Secret, Wrapped: key.Wrapped, Token: key.Token}
+	if r.Escrow != nil {
+		if out.Escrow, err = hsm.Escrow(r.Escrow, key); err != nil {
+			key.Secret.Destroy()
+			return flow.DeviceKey{}, TokenFailure(err)
+		}
+	}
+	return out, nil
+}
+
+// tokenCodes names what can be wrong with a token; the first that matches decides.
+var tokenCodes = []struct {
+	is   error
+	code flow.Code
+}{
+	{context.Canceled, "E-STOPPED"}, // also where the token was busy until then
+	{hsm.ErrPIN, "E-HSM-PIN"},
+	{hsm.ErrNoPIN, "E-HSM-NO-PIN"},
+	{hsm.ErrSize, "E-CODING"},
+	{hsm.ErrNoKey, "E-HSM-KEY"},
+	{hsm.ErrAmbiguous, "E-HSM-KEY"},
+	{hsm.ErrAttributes, "E-HSM-KEY"},
+	{hsm.ErrUnavailable, "E-HSM-AWAY"},
+	{hsm.ErrNoToken, "E-HSM-AWAY"},
+	{hsm.ErrTokens, "E-HSM-TOKENS"},
+}
+
+// RefusedPINs is the file beside a ledger that remembers, as slow salted
+// digests, which PINs a token refused.
+func RefusedPINs(ledgerPath string) string {
+	return strings.TrimSuffix(ledgerPath, filepath.Ext(ledgerPath)) + ".pins.json"
+}
+
+// TokenFailure gives an error of the token its failure code.
+func TokenFailure(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, c := range tokenCodes {
+		if errors.Is(err, c.is) {
+			return flow.Fail(c.code, err)
+		}
+	}
+	return flow.Fail("E-HSM", err)
+}

@@ -1,0 +1,134 @@
+package station
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"station/internal/flow"
+	"station/internal/hsm/hsmtest"
+	"station/internal/port"
+	"station/internal/sim"
+)
+
+// A slot that waits for a device when the line is paused begins none before
+// the line goes on.
+func TestPausedWhileWaiting(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTray()
+		s := newShift(t, token, job, tr.slot("1"))
+		s.line.Count = 1
+		done := make(chan flow.Counts)
+		go func() { done <- s.line.Run(t.Context()) }()
+		synctest.Wait()
+		s.line.Pause(true)
+		tr.put <- newChip(t, sim.Options{FlashSize: 1 << 20})
+		time.Sleep(time.Minute)
+		s.wantStory()
+		s.line.Pause(false)
+		<-done
+		s.wantStory("1 PASS ")
+	})
+}
+
+// With --once a line that cannot go on ends, and says what it owes.
+func TestOnceEndsWhenHalted(t *testing.T) {
+	cfg, faults := hsmtest.Faulty(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	token := hsmtest.Open(t, cfg)
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		late := newTray()
+		s := newShift(t, token, job, newTray(newChip(t, sim.Options{FlashSize: 1 << 20})).slot("1"), late.slot("2"))
+		s.line.Once = true
+		s.on = func(e flow.Event) {
+			if e.Event == flow.LineHalted {
+				late.put <- newChip(t, sim.Options{MAC: VirtualMAC(2), FlashSize: 1 << 20})
+			}
+		}
+		faults.Set("C_Sign 0x5 -1 0")
+		counts := s.line.Run(t.Context())
+		s.wantStory("1 STATION E-HSM", "line.halted E-HSM")
+		if counts != (flow.Counts{Station: 1, Missing: 1}) {
+			t.Errorf("%+v", counts)
+		}
+	})
+}
+
+// A fault of the program itself does not pass by itself: the line waits for a
+// person, and ends when it is told to.
+func TestPanicHaltsForGood(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		s := newShift(t, token, job, newTray(newChip(t, sim.Options{FlashSize: 1 << 20})).slot("1"))
+		var broken atomic.Bool
+		s.line.Now = func() time.Time {
+			if broken.Swap(false) {
+				panic("the clock is broken")
+			}
+			return time.Now()
+		}
+		s.on = func(e flow.Event) {
+			broken.Store(e.Event == flow.StepDone && e.Step == "flash")
+		}
+		s.line.Run(ctx)
+		s.wantStory("1 STATION E-PANIC", "line.halted E-PANIC")
+	})
+}
+
+// A port that another program holds is told of once, halts nobody else, and is
+// used as soon as it is free.
+func TestPortOfAnotherProgram(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	free := newChip(t, sim.Options{FlashSize: 1 << 20, NoLines: true, InLoader: true})
+	held := newChip(t, sim.Options{MAC: VirtualMAC(2), FlashSize: 1 << 20, NoLines: true, InLoader: true})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { _ = free.Serve(ctx, listener) }()
+	pty, err := held.ServePTY(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := port.Open(pty.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	s := newShift(t, token, smallProduct(t), Slot("1", "socket://"+listener.Addr().String(), "manual", false), Slot("2", pty.Path, "manual", false))
+	s.line.Count = 2
+	s.on = func(e flow.Event) {
+		chip := map[string]*sim.Chip{"1": free, "2": held}[e.Slot]
+		switch {
+		case e.Event == flow.StepStarted && e.Step == "boot":
+			go func() { // a person does what the screen says
+				for s.line.Hand(e.Slot) != flow.HandApp && ctx.Err() == nil {
+					time.Sleep(5 * time.Millisecond)
+				}
+				chip.PressReset(false)
+			}()
+		case e.Event == flow.DevicePassed && e.Slot == "1":
+			time.AfterFunc(retryTwice, func() { other.Close() })
+		}
+	}
+	counts := s.line.Run(ctx)
+	story := s.story()
+	slices.Sort(story[:min(2, len(story))])
+	if want := []string{"1 PASS ", "2 STATION E-PORT-BUSY", "2 PASS "}; !slices.Equal(story, want) || counts != (flow.Counts{Passed: 2, Station: 1}) {
+		t.Errorf("got %q, want %q; %+v", story, want, counts)
+	}
+}
+
+// retryTwice is long enough for a slot to find its port busy again.
+const retryTwice = 1200 * time.Millisecond

@@ -1,0 +1,144 @@
+package station
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/flow"
+	"station/internal/job"
+	"station/internal/record"
+	"station/internal/sim"
+)
+
+// line is a line of virtual slots at this station.
+func (s *station) line(v *Virtual) *flow.Line {
+	l := &flow.Line{Runner: *s.runner(), Slots: v.FlowSlots()}
+	l.Serials = flow.NewSerials(s.job, s.ledger.SerialOwner)
+	return l
+}
+
+const withSerial = "\n[serial]\npattern = \"SN[0-9]{4}\"\n\n[boot]"
+
+// A serial number is scanned before or after a device is plugged in, is held
+// against the job's pattern and the ledger, and stays with its device.
+func TestSerialNumbers(t *testing.T) {
+	s := newStation(t, editJob(t, "\n[boot]", withSerial))
+	v := &Virtual{Slots: 1, Count: 2}
+	l := s.line(v)
+	if err := l.Serials.Scan("", "nonsense"); !errors.Is(err, flow.ErrSerial) {
+		t.Errorf("a wrong serial: %v", err)
+	}
+	if err := l.Serials.Scan("", "SN0007"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Serials.Scan("", "SN0001"); !errors.Is(err, flow.ErrSerial) || l.Serials.Pending() != "SN0007" {
+		t.Errorf("a scan replaced the one that waits: %v, %s", err, l.Serials.Pending())
+	}
+	if err := l.Serials.Scan("1", "SN0001"); !errors.Is(err, flow.ErrSerial) {
+		t.Errorf("a slot that does not ask: %v", err)
+	}
+	l.Serials.TakeBack()
+	if err := l.Serials.Scan("", "SN0001"); err != nil {
+		t.Fatal(err)
+	}
+	emit := l.Emit
+	l.Emit = func(e flow.Event) {
+		emit(e)
+		if e.Event == flow.StepStarted && e.Step == "bind" && e.MAC == VirtualMAC(1) {
+			go func() { // the operator, after a wrong one
+				if err := l.Serials.Scan(e.Slot, "SN0001"); !errors.Is(err, flow.ErrSerial) {
+					t.Errorf("a serial twice: %v", err)
+				}
+				for l.Serials.Scan(e.Slot, "SN0002") != nil {
+					time.Sleep(time.Millisecond)
+				}
+			}()
+		}
+	}
+	if c := l.Run(t.Context()); c.Passed != 2 {
+		t.Fatalf("%+v", c)
+	}
+	for n, want := range []string{"SN0001", "SN0002"} {
+		d, _, err := s.ledger.Device(VirtualMAC(n))
+		if err != nil || d.Serial != want {
+			t.Errorf("device %d: serial %q, %v", n, d.Serial, err)
+		}
+	}
+	if err := s.line(v).Serials.Scan("", "SN0002"); err == nil || !strings.Contains(err.Error(), VirtualMAC(1).String()) {
+		t.Errorf("a serial of the ledger: %v", err)
+	}
+}
+
+func TestSerialThatNobodyCanScan(t *testing.T) {
+	s := newStation(t, editJob(t, "\n[boot]", withSerial))
+	wantVerdict(t, s.visit(newChip(t, sim.Options{})), record.Station, "E-SERIAL")
+}
+
+// After the retests that the job allows a device is set aside; an engineer's
+// release starts the count anew.
+func TestRetests(t *testing.T) {
+	s := newStation(t, editJob(t, "\n[boot]", "\n[line]\nretests = 1\n\n[boot]"))
+	chip := newChip(t, sim.Options{Faults: []sim.Fault{{Kind: sim.MuteApp, Times: -1}}})
+	s.job.Boot.Timeout = job.Duration(300 * time.Millisecond)
+	wantVerdict(t, s.visit(chip), record.Retry, "E-BOOT-MARKER")
+	wantVerdict(t, s.visit(chip), record.Retry, "E-BOOT-MARKER")
+	wantVerdict(t, s.visit(chip), record.Quarantine, "E-RETESTS")
+	wantVerdict(t, s.visit(chip), record.Quarantine, "E-SET-ASIDE")
+	if _, err := s.ledger.Append(record.Entry{Kind: record.Released, MAC: chipMAC, Operator: "anna", Message: "new firmware", Simulated: true}); err != nil {
+		t.Fatal(err)
+	}
+	chip.Heal()
+	wantVerdict(t, s.visit(chip), record.Pass, "")
+}
+
+// A failure holds its slot until somebody has seen it; a pause starts nothing.
+func TestPauseAndAcknowledge(t *testing.T) {
+	s := newStation(t, exampleJob)
+	l := s.line(&Virtual{Slots: 1, Count: 2, Chip: func(n int, o *sim.Options) {
+		if n == 0 {
+			o.Faults = []sim.Fault{{Kind: sim.Brownout, Times: -1}}
+		}
+	}})
+	l.NeedAck = true
+	events := make(chan flow.Event, 10000)
+	l.Emit = func(e flow.Event) { events <- e }
+	done := make(chan flow.Counts)
+	l.Pause(true)
+	go func() { done <- l.Run(t.Context()) }()
+	if e, ok := next(events, 100*time.Millisecond, flow.StepStarted); ok {
+		t.Fatalf("a paused line has begun: %+v", e)
+	}
+	l.Pause(false)
+	if _, ok := next(events, time.Minute, flow.DeviceFailed); !ok {
+		t.Fatal("the first device did not fail")
+	}
+	if e, ok := next(events, 100*time.Millisecond, flow.StepStarted); ok {
+		t.Fatalf("the slot went on before the failure was acknowledged: %+v", e)
+	}
+	l.Ack("1")
+	if _, ok := next(events, time.Minute, flow.DevicePassed); !ok {
+		t.Fatal("the second device did not pass")
+	}
+	if c := <-done; c.Passed != 1 || c.Retry != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// next waits for an event of that name.
+func next(events <-chan flow.Event, within time.Duration, name string) (flow.Event, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for {
+		select {
+		case e := <-events:
+			if e.Event == name {
+				return e, true
+			}
+		case <-ctx.Done():
+			return flow.Event{}, false
+		}
+	}
+}

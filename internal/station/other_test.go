@@ -1,0 +1,226 @@
+package station
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/record"
+	"station/internal/sim"
+)
+
+// under gives the station another job, a copy of the small product that differs.
+func (s *station) under(t *testing.T, pairs ...string) {
+	t.Helper()
+	job, err := job.Load(editCopy(t, small, pairs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.job = job
+}
+
+func (s *station) deviceOf(chip int) record.Device {
+	s.t.Helper()
+	d, known, err := s.ledger.Device(VirtualMAC(chip))
+	if err != nil || !known {
+		s.t.Fatalf("known %v, %v", known, err)
+	}
+	return d
+}
+
+// A sealed device passes only under the job that sealed it. Under any other it
+// is refused, both jobs are named, and nothing of its record changes.
+func TestSealedUnderAnotherJob(t *testing.T) {
+	s := newStation(t, editCopy(t, small))
+	first := s.job
+	chip := newChip(t, sim.Options{MAC: VirtualMAC(0)})
+	wantVerdict(t, s.visit(chip), record.Pass, "")
+	before, sealed := chip.Fuses(), s.deviceOf(0)
+	for name, pairs := range map[string][]string{
+		"name":     {`name = "station-example"`, `name = "other"`},
+		"revision": {`revision = "1"`, `revision = "2"`},
+		"marker":   {`marker = "station-example: ready"`, `marker = "ready"`},
+		"timeout":  {`timeout = "10s"`, `timeout = "11s"`},
+		"fuses":    {`mode = "release"`, `mode = "development"`},
+	} {
+		s.under(t, pairs...)
+		if s.job.Digest() == first.Digest() {
+			continue // not a part of what the job makes
+		}
+		out := s.visit(chip)
+		wantVerdict(t, out, record.Quarantine, "E-SEALED-OTHER")
+		for _, want := range []string{first.Digest(), s.job.Digest(), first.Name + " " + first.Revision, s.job.Name + " " + s.job.Revision} {
+			if !strings.Contains(out.Failure.Error(), want) {
+				t.Errorf("%s: %q does not name %s", name, out.Failure, want)
+			}
+		}
+		d := s.deviceOf(0)
+		if v, code := d.State(); v != record.Pass || code != "" || d.Job != sealed.Job || d.JobHash != sealed.JobHash || d.Revision != sealed.Revision || d.SetAside {
+			t.Errorf("%s: its record became %+v", name, d)
+		}
+	}
+	s.job = first
+	if out := s.visit(chip); out.Verdict != record.Pass || !out.Already {
+		t.Errorf("under its own job: got %+v", out)
+	}
+	if chip.Fuses() != before {
+		t.Error("a fuse was burned")
+	}
+}
+
+// A device that was begun goes on under another job where nothing binds it: with
+// the key that it has, and after the first burn as the same product only.
+func TestBegunUnderAnotherJob(t *testing.T) {
+	unverified := sim.Options{Faults: []sim.Fault{{Kind: sim.LieMD5, Times: -1}}} // before the first burn
+	unmarked := []string{`marker = "station-example: ready"`, `marker = "never printed"`, `timeout = "10s"`, `timeout = "1s"`}
+	rename, revise := []string{`name = "station-example"`, `name = "other"`}, []string{`revision = "1"`, `revision = "2"`}
+	for _, c := range []struct {
+		name    string
+		chip    sim.Options
+		first   []string
+		ends    flow.Code // under the first job
+		then    []string
+		verdict record.Verdict
+		code    flow.Code
+	}{
+		{"not burned, another product", unverified, nil, "E-FLASH-VERIFY", rename, record.Pass, ""},
+		{"not burned, another revision", unverified, nil, "E-FLASH-VERIFY", revise, record.Pass, ""},
+		{"not burned, keys of another kind", unverified, nil, "E-FLASH-VERIFY", []string{`policy = "derived"`, `policy = "random"`}, record.Quarantine, record.OtherJob},
+		{"burned, another product", sim.Options{}, unmarked, "E-BOOT-MARKER", rename, record.Quarantine, record.OtherJob},
+		{"burned, another revision", sim.Options{}, unmarked, "E-BOOT-MARKER", revise, record.Pass, ""},
+		{"burned, other fuses", sim.Options{}, unmarked, "E-BOOT-MARKER", append([]string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 12\nallow_weak_flash_crypt_config = true"}, revise...), record.Quarantine, record.OtherJob},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStation(t, editCopy(t, small, c.first...))
+			first := s.job
+			c.chip.MAC = VirtualMAC(0)
+			chip := newChip(t, c.chip)
+			wantVerdict(t, s.visit(chip), record.Retry, c.ends)
+			key, before := s.deviceOf(0).KeyID, chip.Fuses()
+			chip.Heal()
+			s.under(t, c.then...)
+			wantVerdict(t, s.visit(chip), c.verdict, c.code)
+			d := s.deviceOf(0)
+			if d.KeyID != key {
+				t.Errorf("its key was %s, is %s", key, d.KeyID)
+			}
+			if c.verdict == record.Pass {
+				if d.JobHash != s.job.Digest() || d.SealedHash != s.job.Digest() {
+					t.Errorf("sealed, its record is %+v", d)
+				}
+				return
+			}
+			if d.JobHash != first.Digest() || chip.Fuses() != before {
+				t.Errorf("refused, its record is %+v, fuses changed: %v", d, chip.Fuses() != before)
+			}
+		})
+	}
+}
+
+// A key that was made without an escrow gets one before anything is burned.
+func TestEscrowOnResume(t *testing.T) {
+	s := newStation(t, editCopy(t, small))
+	chip := newChip(t, sim.Options{MAC: VirtualMAC(0), Faults: []sim.Fault{{Kind: sim.LieMD5, Times: -1}}})
+	wantVerdict(t, s.visit(chip), record.Retry, "E-FLASH-VERIFY")
+	chip.Heal()
+	path := editCopy(t, small, `policy = "derived"`, "policy = \"derived\"\nescrow = \"officer.pem\"", `revision = "1"`, `revision = "2"`)
+	key := officer(t, path)
+	var err error
+	if s.job, err = job.Load(path); err != nil {
+		t.Fatal(err)
+	}
+	wantVerdict(t, s.visit(chip), record.Pass, "")
+	list, err := s.ledger.History(VirtualMAC(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	burned, escrows := false, 0
+	for _, e := range list {
+		burned = burned || e.Kind == record.BurnIntended
+		if e.Escrow == nil {
+			continue
+		}
+		escrows++
+		if burned {
+			t.Error("a fuse was burned before the escrow was recorded")
+		}
+		opened, err := hsm.OpenEscrow(key, e.KeyID, e.Escrow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened.Destroy()
+	}
+	if escrows != 1 {
+		t.Errorf("%d escrows", escrows)
+	}
+}
+
+// The genuine device still passes after a chip with its MAC was there.
+func TestStranger(t *testing.T) {
+	s := newStation(t, editCopy(t, small))
+	chip := newChip(t, sim.Options{MAC: VirtualMAC(0)})
+	wantVerdict(t, s.visit(chip), record.Pass, "")
+	clone := newChip(t, sim.Options{MAC: VirtualMAC(0)})
+	factory := clone.Fuses()
+	for range 2 {
+		wantVerdict(t, s.visit(clone), record.Quarantine, record.Stranger)
+	}
+	if clone.Fuses() != factory {
+		t.Error("the stranger was burned")
+	}
+	if out := s.visit(chip); out.Verdict != record.Pass || !out.Already {
+		t.Errorf("the genuine one: got %+v", out)
+	}
+}
+
+// Two chips with one MAC are never worked on at the same time.
+func TestOneMACInTwoSlots(t *testing.T) {
+	s := newStation(t, editCopy(t, small))
+	r := s.runner()
+	const slots = 4
+	var chips [slots]*sim.Chip
+	var outs [slots]flow.Outcome
+	for i := range slots {
+		chips[i] = newChip(t, sim.Options{MAC: VirtualMAC(0)})
+	}
+	factory := chips[0].Fuses()
+	var wg sync.WaitGroup
+	for i, chip := range chips {
+		wire, err := chip.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			outs[i] = r.Device(t.Context(), string(rune('1'+i)), "sim://", esploader.New(wire, esploader.Options{}))
+		})
+	}
+	wg.Wait()
+	passed := 0
+	for i, out := range outs {
+		switch {
+		case out.Verdict == record.Pass:
+			passed++
+		case out.Verdict != record.Quarantine || out.Failure.Code != record.SameMAC && out.Failure.Code != record.Stranger:
+			t.Errorf("slot %d: got %s %v", i+1, out.Verdict, out.Failure)
+		case chips[i].Fuses() != factory:
+			t.Errorf("slot %d: a fuse of a refused chip was burned", i+1)
+		}
+	}
+	if passed != 1 {
+		t.Errorf("%d chips of one MAC passed", passed)
+	}
+	if v, code := s.deviceOf(0).State(); v != record.Pass {
+		t.Errorf("its record says %s %s", v, code)
+	}
+	for i, chip := range chips {
+		if outs[i].Verdict == record.Pass {
+			if out := s.visit(chip); !out.Already {
+				t.Errorf("the genuine one: got %+v", out)
+			}
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package station
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"station/internal/chip"
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/record"
+	"station/internal/sim"
+)
+
+const small = "../../fixtures/small"
+
+// entry finds the one entry of that kind in a device's history.
+func (s *station) entry(mac chip.MAC, kind record.Kind) record.Entry {
+	s.t.Helper()
+	list, err := s.ledger.History(mac)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var found []record.Entry
+	for _, e := range list {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	if len(found) != 1 {
+		s.t.Fatalf("%s has %d entries %s, want one", mac, len(found), kind)
+	}
+	return found[0]
+}
+
+func TestQuotaOfAJob(t *testing.T) {
+	s := newStation(t, editCopy(t, small, "[key]", "[quota]\ndevices = 2\n\n[key]"))
+	for n := range 2 {
+		wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(n)})), record.Pass, "")
+	}
+	third := newChip(t, sim.Options{MAC: VirtualMAC(2)})
+	factory := third.Fuses()
+	wantVerdict(t, s.visit(third), record.Station, "E-QUOTA")
+	if third.Fuses() != factory {
+		t.Error("a device beyond the quota was burned")
+	}
+	if d, _, err := s.ledger.Device(VirtualMAC(2)); err != nil || d.KeyID != "" || d.Number != 0 {
+		t.Errorf("beyond the quota: key %q, number %d, %v", d.KeyID, d.Number, err)
+	}
+	// A device that was counted before is not counted again.
+	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)})), record.Quarantine, record.Stranger)
+	if lot, _, err := s.ledger.Lot("job:" + s.job.Name); err != nil || lot.Reserved != 2 || lot.Devices != 2 {
+		t.Errorf("lot %+v, %v", lot, err)
+	}
+}
+
+// The number is taken before the token is asked, and a device keeps it.
+func TestNumberComesBeforeTheKey(t *testing.T) {
+	s := newStation(t, editCopy(t, small, `label = "station-master"`, `label = "nobody"`, "[key]", "[quota]\ndevices = 5\n\n[key]"))
+	chip := newChip(t, sim.Options{MAC: VirtualMAC(0)})
+	for range 2 {
+		wantVerdict(t, s.visit(chip), record.Station, "E-HSM-KEY")
+	}
+	d, _, err := s.ledger.Device(VirtualMAC(0))
+	if err != nil || d.Number != 1 || d.KeyID != "" {
+		t.Errorf("number %d, key %q, %v", d.Number, d.KeyID, err)
+	}
+	if lot, _, _ := s.ledger.Lot("job:" + s.job.Name); lot.Reserved != 1 {
+		t.Errorf("%d numbers are taken, want 1", lot.Reserved)
+	}
+}
+
+// officer makes an offline key pair and puts its public half beside the job.
+func officer(t *testing.T, path string) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 3072)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "officer.pem"), block, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestEscrowOpensTheDevice(t *testing.T) {
+	path := editCopy(t, small, `policy = "derived"`, "policy = \"derived\"\nescrow = \"officer.pem\"")
+	key := officer(t, path)
+	s := newStation(t, path)
+	chip := newChip(t, sim.Options{MAC: VirtualMAC(0)})
+	wantVerdict(t, s.visit(chip), record.Pass, "")
+	e := s.entry(VirtualMAC(0), record.KeyAssigned)
+	opened, err := hsm.OpenEscrow(key, e.KeyID, e.Escrow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Destroy()
+	checkFlash(t, s.job, chip, opened.Reveal())
+	if len(s.job.Warnings) != 1 {
+		t.Errorf("who approves is told %q", s.job.Warnings)
+	}
+
+	// Who may open the devices is a part of what a person approves.
+	before := s.job.PlanDigest()
+	officer(t, path)
+	other, err := job.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.PlanDigest() == before {
+		t.Error("another officer's key has the same plan digest")
+	}
+}
+
+// A batch has its own quota, and takes no device when it is closed.
+func TestQuotaOfABatch(t *testing.T) {
+	s := newStation(t, editCopy(t, small, "[key]", "[quota]\ndevices = 5\n\n[key]"))
+	note := func(e record.Entry) {
+		t.Helper()
+		e.Batch, e.Simulated = "b1", true
+		if _, err := s.ledger.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	visit := func(n int) flow.Outcome {
+		t.Helper()
+		wire, err := newChip(t, sim.Options{MAC: VirtualMAC(n)}).Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.runner()
+		r.Batch = "b1"
+		return r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{}))
+	}
+	note(record.Entry{Kind: record.BatchOpened, Operator: "anna", Quota: 1})
+	wantVerdict(t, visit(0), record.Pass, "")
+	wantVerdict(t, visit(1), record.Station, "E-QUOTA")
+	note(record.Entry{Kind: record.BatchClosed, Operator: "anna"})
+	wantVerdict(t, visit(2), record.Station, "E-BATCH")
+	lot, _, err := s.ledger.Lot("batch:b1")
+	if err != nil || lot.Reserved != 1 || lot.Devices != 1 || lot.Passed != 1 || lot.Refused != 1 {
+		t.Errorf("lot %+v, %v", lot, err)
+	}
+}

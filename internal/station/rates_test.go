@@ -1,0 +1,282 @@
+package station
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"station/internal/chip"
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/port"
+	"station/internal/record"
+	"station/internal/sim"
+)
+
+// badAdapter is one that does not do well what is faster than good.
+type badAdapter struct {
+	*sim.Port
+	good   int
+	spoils func(frame []byte, n int) bool // changes the n-th long frame
+	deaf   bool                           // nothing arrives at all
+	broken bool                           // nor ever again, once a faster rate was set
+
+	baud, frames int
+}
+
+func (a *badAdapter) SetBaud(baud int) error {
+	a.baud = baud
+	return a.Port.SetBaud(baud)
+}
+
+func (a *badAdapter) Write(p []byte) (int, error) {
+	fast := a.baud > a.good
+	a.deaf = a.deaf || a.broken && fast
+	switch {
+	case a.deaf && (fast || a.broken):
+		return len(p), nil
+	case fast && a.spoils != nil && len(p) > 300:
+		if a.frames++; a.spoils(p, a.frames) {
+			p = append([]byte(nil), p...)
+			p[len(p)/2] ^= 0x11
+		}
+	}
+	return a.Port.Write(p)
+}
+
+// visitBy is a visit by way of an adapter, on a clock of its own. It returns
+// what the ends of connect and flash said of the wire.
+func (s *station) visitBy(t *testing.T, n int, speed func(string) flow.Speed, adapter badAdapter) (out flow.Outcome, connect, flash flow.Event, used sim.Meter) {
+	t.Helper()
+	s.events = nil
+	synctest.Test(t, func(t *testing.T) {
+		c, err := sim.New(sim.Options{MAC: chip.MAC(VirtualMAC(n))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if adapter.Port, err = c.Open(); err != nil {
+			t.Fatal(err)
+		}
+		r := s.runner()
+		r.Speed = speed
+		out = r.Device(t.Context(), "1", "sim://1", esploader.New(&adapter, esploader.Options{}))
+		used = c.Meter()
+	})
+	for _, e := range s.events {
+		if e.Event == flow.StepDone && e.Step == "connect" {
+			connect = e
+		}
+		if e.Event == flow.StepDone && e.Step == "flash" {
+			flash = e
+		}
+	}
+	return out, connect, flash, used
+}
+
+func smallStation(t *testing.T) *station {
+	t.Helper()
+	return newStation(t, "../../fixtures/small/job.toml")
+}
+
+func TestAdapterThatCannotDoTheRate(t *testing.T) {
+	for _, good := range []int{460800, flow.BaseBaud} {
+		t.Run(fmt.Sprint(good), func(t *testing.T) {
+			s := smallStation(t)
+			path := filepath.Join(t.TempDir(), "ledger.db")
+			for n := range 2 {
+				out, connect, _, used := s.visitBy(t, n, OpenRates(path).Speed, badAdapter{good: good, deaf: true})
+				wantVerdict(t, out, record.Pass, "")
+				if connect.Baud != good || connect.Message == "" {
+					t.Errorf("visit %d: at %d baud: %q, want %d", n, connect.Baud, connect.Message, good)
+				}
+				// What the first visit has found out the next one knows.
+				if n > 0 && used.Commands["CHANGE_BAUDRATE"] > 1 {
+					t.Errorf("visit %d: %d changes of the rate", n, used.Commands["CHANGE_BAUDRATE"])
+				}
+			}
+		})
+	}
+}
+
+// Blocks that go wrong now and then are sent again; where that is too often,
+// the next device is spoken to more slowly.
+func TestAdapterThatMakesErrors(t *testing.T) {
+	s := newStation(t, exampleJob)
+	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
+	adapter := badAdapter{good: 460800, spoils: func(_ []byte, n int) bool { return n%40 == 0 }}
+	out, connect, flash, _ := s.visitBy(t, 1, rates.Speed, adapter)
+	wantVerdict(t, out, record.Pass, "")
+	if connect.Baud != 921600 || flash.Retries < 4 {
+		t.Errorf("first: at %d baud, %d blocks sent again", connect.Baud, flash.Retries)
+	}
+	out, connect, flash, _ = s.visitBy(t, 2, rates.Speed, adapter)
+	wantVerdict(t, out, record.Pass, "")
+	if connect.Baud != 460800 || !strings.Contains(connect.Message, "921600 baud made errors here") || flash.Retries != 0 {
+		t.Errorf("second: at %d baud (%s), %d blocks sent again", connect.Baud, connect.Message, flash.Retries)
+	}
+}
+
+// Where no block arrives, the device itself is written at a lower rate.
+func TestSlowerInTheMiddle(t *testing.T) {
+	s := smallStation(t)
+	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
+	spoils := func(_ []byte, n int) bool { return n > 3 }
+	out, connect, flash, _ := s.visitBy(t, 1, rates.Speed, badAdapter{good: 230400, spoils: spoils})
+	wantVerdict(t, out, record.Pass, "")
+	if connect.Baud != 921600 || flash.Baud != 230400 || flash.Message != "slower than 460800 baud, which made errors here" {
+		t.Errorf("at %d, then %d baud (%s)", connect.Baud, flash.Baud, flash.Message)
+	}
+	if baud, _ := rates.Speed("sim://1").Pick(921600); baud != 230400 {
+		t.Errorf("the next device at %d baud", baud)
+	}
+}
+
+func TestAdapterThatBreaks(t *testing.T) {
+	out, _, _, _ := smallStation(t).visitBy(t, 1, nil, badAdapter{good: 460800, broken: true})
+	wantVerdict(t, out, record.Retry, "E-BAUD")
+}
+
+func TestAdapterIsNamed(t *testing.T) {
+	all := []port.Info{
+		{Name: "/dev/ttyS0"},
+		{Name: "/dev/ttyUSB1", VID: "1A86", PID: "7523", Serial: "7", Path: "1-2:1.0"},
+	}
+	for given, want := range map[string]string{
+		"/dev/ttyUSB1": "1A86 7523 7 1-2:1.0", "usb:1-2": "1A86 7523 7 1-2:1.0", "/dev/ttyS0": "/dev/ttyS0", "/dev/ttyUSB2": "/dev/ttyUSB2",
+	} {
+		name, works := adapterOf(all, given)
+		if name != want || (works == nil) != (name == given) {
+			t.Errorf("%s: got %q, want %q", given, name, want)
+		}
+		if works != nil && (works(921600) || !works(1000000)) {
+			t.Error("a CH340 does 1000000 baud and not 921600")
+		}
+	}
+	if name, works := adapterAt("socket://h:1"); name != "socket://h:1" || works != nil {
+		t.Errorf("got %q", name)
+	}
+}
+
+func TestRatesOfAdapters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	file := filepath.Join(filepath.Dir(path), "ledger.adapters.json")
+	open := func() *Rates {
+		r := OpenRates(path)
+		r.Adapter = func(name string) (string, func(int) bool) {
+			return "adapter at " + name, func(baud int) bool { return baud < 1000000 }
+		}
+		return r
+	}
+	r := open()
+	if baud, why := r.Speed("a").Pick(2000000); baud != 921600 || !strings.Contains(why, "cannot do 2000000") {
+		t.Errorf("got %d because %q", baud, why)
+	}
+	r.Speed("a").Done(921600, 100, 0)
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("a file for nothing: %v", err)
+	}
+	r.Speed("a").Failed(921600)
+	if baud, _ := r.Speed("b").Pick(921600); baud != 921600 {
+		t.Errorf("another adapter at %d baud", baud)
+	}
+	r = open()
+	if baud, _ := r.Speed("a").Pick(921600); baud != 460800 {
+		t.Errorf("after a restart at %d baud", baud)
+	}
+	if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"adapter at a"`) {
+		t.Errorf("got %s, %v", b, err)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+	for _, damaged := range []string{"", "{", `{"version":2,"adapters":{"adapter at a":{"barred":{"921600":{"wait":9}}}}}`, `{"version":1}`} {
+		if err := os.WriteFile(file, []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := open()
+		if baud, _ := r.Speed("a").Pick(921600); baud != 921600 {
+			t.Errorf("%q: at %d baud", damaged, baud)
+		}
+		r.Speed("a").Failed(921600)
+		if baud, _ := open().Speed("a").Pick(921600); baud != 460800 {
+			t.Errorf("%q: not replaced", damaged)
+		}
+	}
+}
+
+// A file that cannot be used is set aside, and the line works without it.
+func TestBadRatesAreSetAside(t *testing.T) {
+	for _, bad := range []string{
+		`{"version":1,"adapters":{"x":null}}`,
+		`{"version":1,"adapters":{"x":{"barred":{"921600":null}}}}`,
+		`{"version":1,"adapters":{"x":{"barred":{"921600":{"times":-1}}}}}`,
+		`{"version":7}`, `[]`, `{`,
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "ledger.adapters.json")
+		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		use(OpenRates(filepath.Join(dir, "ledger.db")))
+		r := OpenRates(filepath.Join(dir, "ledger.db"))
+		kept, _ := filepath.Glob(file + ".bad-*")
+		if len(kept) != 1 || r.Warning != "" {
+			t.Errorf("%s: set aside as %v, then %q", bad, kept, r.Warning)
+			continue
+		}
+		if b, err := os.ReadFile(kept[0]); string(b) != bad {
+			t.Errorf("%s: set aside as %s, %v", bad, b, err)
+		}
+	}
+	// What is no file at all is set aside too.
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "ledger.adapters.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if r := OpenRates(filepath.Join(dir, "ledger.db")); !strings.Contains(r.Warning, "it is a folder") {
+		t.Errorf("got %q", r.Warning)
+	}
+}
+
+// use is what a flash step does with the rates of every adapter.
+func use(r *Rates) {
+	r.Adapter = func(name string) (string, func(int) bool) { return name, nil }
+	names := []string{"x", "new"}
+	for name := range r.known.Adapters {
+		names = append(names, name)
+	}
+	for _, name := range names {
+		s := r.Speed(name)
+		baud, _ := s.Pick(2000000)
+		s.Failed(baud)
+		s.Done(baud, 100, 0)
+		s.Done(flow.BaseBaud, 100, 3)
+	}
+}
+
+func FuzzRates(f *testing.F) {
+	f.Add([]byte(`{"version":1,"adapters":{"x":{"barred":{"921600":{"times":3,"wait":20,"clean":1}}}}}`))
+	f.Add([]byte(`{"version":1,"adapters":{"x":null}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		known, err := parseRates(data)
+		if err != nil {
+			return
+		}
+		if known.Adapters == nil {
+			known.Adapters = map[string]*flow.Ladder{}
+		}
+		r := &Rates{known: known, path: filepath.Join(t.TempDir(), "ledger.adapters.json")}
+		use(r)
+		saved, err := os.ReadFile(r.path)
+		if err == nil {
+			_, err = parseRates(saved)
+		}
+		if err != nil {
+			t.Errorf("what was saved: %v", err)
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package station
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// Rehearsal is a station of which nothing is real: a throw-away token, a
+// ledger marked as simulated, virtual chips.
+type Rehearsal struct {
+	Token  *hsm.Token
+	Ledger *ledger.Ledger
+
+	cleanup func() error
+}
+
+// OpenRehearsal makes the token in tokenDir, with the keys that the job needs,
+// and the ledger at path.
+func OpenRehearsal(ctx context.Context, job *job.Job, tokenDir, path string) (r *Rehearsal, err error) {
+	if err := os.MkdirAll(tokenDir, 0o700); err != nil {
+		return nil, fmt.Errorf("rehearsal: %w", err)
+	}
+	cfg, cleanup, err := hsm.Throwaway(tokenDir)
+	if err != nil {
+		return nil, TokenFailure(err)
+	}
+	r = &Rehearsal{cleanup: cleanup}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if r.Token, err = hsm.Open(cfg); err != nil {
+		return r, TokenFailure(err)
+	}
+	if err := r.makeKey(ctx, job); err != nil {
+		return r, TokenFailure(err)
+	}
+	if r.Ledger, err = ledger.Open(path, ledger.Options{Create: true, Station: rehearsalID, Simulated: true}); err == nil {
+		_ = r.Ledger.OpenDoor() // for who practises other commands beside it
+	}
+	return r, err
+}
+
+const rehearsalID = "rehearsal"
+
+// makeKey makes what the job's key policy needs.
+func (r *Rehearsal) makeKey(ctx context.Context, job *job.Job) error {
+	policy := hsm.Policy(job.Key.Policy)
+	if policy == hsm.Shared {
+		_, err := r.Token.NewShared(ctx, job.Key.Label, 32)
+		return err
+	}
+	_, err := r.Token.InitPRF(ctx, policy.Role(), job.Key.Label, hsm.PRF(cmp.Or(job.Key.PRF, string(hsm.HMAC))))
+	return err
+}
+
+// Line is the rehearsal's line. It approves its own plan: nothing real is burned.
+func (r *Rehearsal) Line(job *job.Job, fixture *Virtual, software string) (*flow.Line, error) {
+	line := &flow.Line{
+		Runner: flow.Runner{Job: job, Keys: Keys{r.Token}, Ledger: r.Ledger, Station: rehearsalID,
+			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true},
+		Slots: fixture.FlowSlots(),
+	}
+	if err := r.openBatch(); err != nil {
+		return line, err
+	}
+	return line, line.Approve(job.PlanDigest())
+}
+
+// MakeUpSerials lets a line whose job demands serial numbers go on without
+// anybody who scans them.
+func (r *Rehearsal) MakeUpSerials(line *flow.Line) {
+	serials := flow.NewSerials(line.Job, r.Ledger.SerialOwner)
+	if serials == nil {
+		return
+	}
+	n := 0
+	serials.MadeUp = func() (string, error) { // one at a time
+		for {
+			serial, err := madeUp(serials.Pattern, n)
+			if err != nil {
+				return "", flow.Fail("E-SERIAL", err)
+			}
+			n++
+			if _, taken, err := r.Ledger.SerialOwner(serial); err != nil || !taken {
+				return serial, err // a kept ledger knows some already
+			}
+		}
+	}
+	line.Serials = serials
+}
+
+// openBatch opens the batch of rehearsals, once in a ledger that is kept.
+func (r *Rehearsal) openBatch() error {
+	e := record.Entry{Kind: record.BatchOpened, Batch: rehearsalID, Operator: rehearsalID, Simulated: true}
+	lot, _, err := r.Ledger.Lot(e.Lot())
+	if err == nil && lot.Opened.IsZero() {
+		_, err = r.Ledger.Append(e)
+	}
+	return err
+}
+
+// Close throws the token away and closes the ledger.
+func (r *Rehearsal) Close() error {
+	var errs []error
+	if r.Token != nil {
+		errs = append(errs, r.Token.Close())
+	}
+	if r.Ledger != nil {
+		errs = append(errs, r.Ledger.Close())
+	}
+	return errors.Join(append(errs, r.cleanup())...)
+}

@@ -1,0 +1,16 @@
+package station
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// SideFiles are the files that the program keeps beside a ledger: the rates of
+// adapters, the PINs that were refused, and the door for guests.
+func SideFiles(ledgerPath string) []string {
+	return []string{ratesPath(ledgerPath), RefusedPINs(ledgerPath), ledgerPath + ".door"}
+}
+
+func ratesPath(ledgerPath string) string {
+	return strings.TrimSuffix(ledgerPath, filepath.Ext(ledgerPath)) + ".adapters.json"
+}

@@ -1,0 +1,210 @@
+package station
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/job"
+	"station/internal/port"
+)
+
+// How a slot looks for its next device.
+const (
+	lookEvery = 500 * time.Millisecond // at a port that only asking can find, or a fixture that keeps its adapter
+	answerIn  = 2 * time.Second        // a device that is there answers within
+	settleIn  = 3 * time.Second        // a port that has just come belongs to its group, and to us, within
+)
+
+// Place is one slot of the fixture with a real port.
+type Place struct {
+	Name  string
+	Port  string // as port.Open takes it
+	Reset job.Reset
+	Once  bool        // the port must be there and the device in it; otherwise both are waited for
+	Ports port.System // where the port is; the zero value is this machine
+	Warn  func(string)
+}
+
+// Slot is the slot of a Place on this machine.
+func Slot(name, portName string, reset job.Reset, once bool) flow.Slot {
+	return Place{Name: name, Port: portName, Reset: reset, Once: once}.Slot()
+}
+
+// Slot is the place as the line uses it.
+func (p Place) Slot() flow.Slot {
+	if p.Ports == (port.System{}) {
+		p.Ports = port.Host
+	}
+	s := &slot{Place: p, empty: true} // what sits there when the line starts is new to it
+	s.options = esploader.Options{Reset: string(p.Reset), ByHand: s.byHand}
+	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, Hand: s.hand, Again: func() { s.again.Store(true) }}
+}
+
+func (s *slot) byHand(what string) {
+	s.wanted.Store(what)
+	if what != "" {
+		s.manual.Store(true)
+	}
+}
+
+// hand is what is wanted now. Between two devices the slot looks for one again
+// and again; what it wants of the next one does not change meanwhile.
+func (s *slot) hand() flow.Hand {
+	if s.looking.Load() && s.manual.Load() {
+		return flow.HandLoader
+	}
+	wanted, _ := s.wanted.Load().(string)
+	return flow.Hand(wanted)
+}
+
+type slot struct {
+	Place
+	options esploader.Options
+	last    chip.MAC // of the device that was here before
+	empty   bool     // it has been taken out since, or there was none
+	again   atomic.Bool
+	absent  bool      // the port itself is not there
+	dumb    bool      // without modem lines: a device that runs looks like none
+	came    time.Time // when it was last absent
+	warned  bool
+
+	wanted  atomic.Value // string: what the loader waits for, of a hand
+	manual  atomic.Bool  // a hand was needed here before
+	looking atomic.Bool  // for the next device
+}
+
+func (s *slot) open() (*esploader.Loader, error) {
+	p, err := s.Ports.Open(s.Port)
+	if err != nil {
+		return nil, err
+	}
+	s.dumb = s.Reset == esploader.ResetManual
+	if !s.dumb && errors.Is(p.SetLines(false, false), errors.ErrUnsupported) {
+		s.dumb = true
+		s.warn(fmt.Sprintf("slot %s: port %s has no DTR and RTS; the station waits for a hand to reset the device", s.Name, s.Port))
+	}
+	return esploader.New(p, s.options), nil
+}
+
+// warn tells of what is wrong with the port, once.
+func (s *slot) warn(text string) {
+	if s.Warn != nil && !s.warned {
+		s.Warn(text)
+	}
+	s.warned = true
+}
+
+func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
+	if s.Once {
+		l, err := s.open()
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
+	s.looking.Store(true)
+	defer s.looking.Store(false)
+	var changes <-chan struct{}
+	if watch, err := s.Ports.Watch(s.Port); err == nil {
+		defer watch.Close()
+		changes = watch.C
+	}
+	for {
+		was := s.empty
+		l, err := s.look(ctx)
+		if s.empty && !was && !s.last.IsZero() && (s.absent || !s.dumb) {
+			removed()
+		}
+		if l != nil || err != nil {
+			return l, err
+		}
+		var later <-chan time.Time
+		if !s.absent || changes == nil { // nothing will tell
+			later = time.After(lookEvery)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-changes:
+		case <-later:
+		}
+	}
+}
+
+// look returns the next device if it is there now, and nil if not. A device
+// that was here before is the next one only after it had been taken out.
+func (s *slot) look(ctx context.Context) (flow.Loader, error) {
+	l, err := s.open()
+	s.absent = errors.Is(err, chip.ErrPortAbsent)
+	switch {
+	case s.absent:
+		s.empty, s.came = true, time.Now()
+		return nil, nil
+	case s.settling(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	defer cancel()
+	id, err := identify(ctx, l)
+	switch {
+	case err == nil && (s.again.Swap(false) || s.empty || id.MAC != s.last):
+		s.last, s.empty = id.MAC, false
+		return &connected{Loader: l, id: &id}, nil
+	case errors.Is(err, chip.ErrNoAnswer), errors.Is(err, chip.ErrPortGone), errors.Is(err, context.DeadlineExceeded):
+		s.empty = true
+	case err != nil && s.empty: // something is there that does not work: let the procedure name it
+		s.empty = false
+		return l, nil
+	}
+	l.Close()
+	return nil, nil
+}
+
+// settling reports whether a port that has just been plugged in need only be
+// waited for: udev gives it to its group a moment later, and other programs
+// open it to see what it is.
+func (s *slot) settling(err error) bool {
+	denied := errors.Is(err, fs.ErrPermission) || errors.Is(err, chip.ErrPortBusy)
+	return denied && time.Since(s.came) < settleIn
+}
+
+func identify(ctx context.Context, l *esploader.Loader) (chip.Identity, error) {
+	if err := l.Connect(ctx); err != nil {
+		return chip.Identity{}, err
+	}
+	return l.Identify(ctx)
+}
+
+// connected is a loader whose chip has just been connected: the procedure need
+// not reset it once more, nor ask again who it is.
+type connected struct {
+	*esploader.Loader
+	id   *chip.Identity // nil once it was told
+	used bool
+}
+
+func (c *connected) Connect(ctx context.Context) error {
+	if !c.used {
+		c.used = true
+		return nil
+	}
+	c.id = nil
+	return c.Loader.Connect(ctx)
+}
+
+func (c *connected) Identify(ctx context.Context) (chip.Identity, error) {
+	if id := c.id; id != nil {
+		c.id = nil
+		return *id, nil
+	}
+	return c.Loader.Identify(ctx)
+}

@@ -1,0 +1,233 @@
+package station
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/flow"
+	"station/internal/port"
+	"station/internal/port/porttest"
+	"station/internal/sim"
+)
+
+// terminalOf serves a chip that waits in its loader on a pseudo-terminal.
+func terminalOf(t *testing.T, mac chip.MAC) (path string) {
+	t.Helper()
+	device := newChip(t, sim.Options{MAC: mac, NoLines: true, InLoader: true, FlashSize: 1 << 20})
+	ctx, stop := context.WithCancel(t.Context())
+	pty, err := device.ServePTY(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(); pty.Wait() })
+	return pty.Path
+}
+
+// arrival is what a slot's Next came back with.
+type arrival struct {
+	loader flow.Loader
+	err    error
+}
+
+// await runs Next aside.
+func await(ctx context.Context, s flow.Slot, removed func()) <-chan arrival {
+	c := make(chan arrival, 1)
+	go func() {
+		l, err := s.Next(ctx, removed)
+		c <- arrival{l, err}
+	}()
+	return c
+}
+
+func (a arrival) is(t *testing.T, mac chip.MAC) {
+	t.Helper()
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	defer a.loader.Close()
+	if err := a.loader.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := a.loader.Identify(t.Context()); err != nil || id.MAC != mac {
+		t.Fatalf("got %v, %v, want %v", id.MAC, err, mac)
+	}
+}
+
+// A slot waits for its USB socket without asking again and again: only the
+// event can bring the device, under whatever name.
+func TestSlotOfAUSBSocket(t *testing.T) {
+	u := porttest.NewUSB(t)
+	first, second := terminalOf(t, VirtualMAC(1)), terminalOf(t, VirtualMAC(2))
+	s := Place{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}.Slot()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	removed := make(chan struct{}, 1)
+	coming := await(ctx, s, func() { removed <- struct{}{} })
+	u.Plug("1-2.4:1.0", "ttyUSB7", second, nil) // the neighbour's
+	u.Plug("1-2.3:1.0", "ttyUSB0", first, nil)
+	(<-coming).is(t, VirtualMAC(1))
+
+	coming = await(ctx, s, func() { removed <- struct{}{} })
+	u.Unplug("ttyUSB0")
+	select {
+	case <-removed:
+	case a := <-coming:
+		t.Fatalf("the device that was there came again: %+v", a)
+	}
+	u.Unplug("ttyUSB7")
+	u.Plug("1-2.3:1.0", "ttyUSB7", second, nil)
+	(<-coming).is(t, VirtualMAC(2))
+
+	coming = await(ctx, s, func() {})
+	u.Unplug("ttyUSB7")
+	stop()
+	if a := <-coming; !errors.Is(a.err, context.Canceled) {
+		t.Errorf("stopped: got %+v", a)
+	}
+}
+
+// A device that falls silent behind a port that stays may run its firmware or
+// wait for a hand: nobody says that it was taken out, until another one is there.
+func TestNobodySaysTakenOutWhereThePortCannotTell(t *testing.T) {
+	chip := newChip(t, sim.Options{NoLines: true, FlashSize: 1 << 20}) // it runs, and does not answer
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	quiet, err := chip.ServePTY(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(); quiet.Wait() })
+	first, second := terminalOf(t, VirtualMAC(1)), terminalOf(t, VirtualMAC(2))
+	for _, reset := range []flow.Reset{"manual", ""} {
+		path := filepath.Join(t.TempDir(), "port")
+		wire := func(to string) {
+			next := path + ".next"
+			if err := errors.Join(os.Symlink(to, next), os.Rename(next, path)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wire(first)
+		s := Place{Name: "1", Port: path, Reset: reset}.Slot()
+		removed := func() { t.Errorf("reset %q: the device was said to be taken out", reset) }
+		(<-await(ctx, s, removed)).is(t, VirtualMAC(1))
+		coming := await(ctx, s, removed)
+		wire(quiet.Path)
+		select {
+		case a := <-coming:
+			t.Fatalf("reset %q: nobody came, got %+v", reset, a)
+		case <-time.After(answerIn + 2*lookEvery):
+		}
+		wire(second)
+		(<-coming).is(t, VirtualMAC(2))
+	}
+}
+
+// A device that cannot be identified is told, also where it sits in its slot
+// when the line starts; and once.
+func TestSlotWithAStrangerFromTheStart(t *testing.T) {
+	o := sim.Options{Revision: 3, FlashSize: 1 << 20}
+	words := sim.FactoryWords(o)
+	sim.SetField(&words, "UART_DOWNLOAD_DIS", 1)
+	o.Words = &words
+	device := newChip(t, o)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	served := make(chan error, 1)
+	go func() { served <- device.ServeRFC2217(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	s := Place{Name: "1", Port: "rfc2217://" + l.Addr().String()}.Slot()
+	a := <-await(ctx, s, func() {})
+	if a.err != nil || a.loader == nil {
+		t.Fatalf("got %+v, want the device as it is", a)
+	}
+	if err := a.loader.Connect(ctx); !errors.Is(err, chip.ErrDownloadDisabled) {
+		t.Errorf("got %v, want ErrDownloadDisabled", err)
+	}
+	a.loader.Close()
+	looking, enough := context.WithTimeout(ctx, 3*lookEvery)
+	defer enough()
+	if a := <-await(looking, s, func() { t.Error("it was not taken out") }); a.loader != nil || !errors.Is(a.err, context.DeadlineExceeded) {
+		t.Errorf("told twice: %+v", a)
+	}
+}
+
+// Another program that looks at a new port first is given its moment; one that
+// has it from the start is told of.
+func TestSlotOfAPortThatIsTaken(t *testing.T) {
+	u := porttest.NewUSB(t)
+	path := terminalOf(t, VirtualMAC(1))
+	other, err := port.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	place := Place{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}
+	waiting := place.Slot()
+	coming := await(t.Context(), waiting, func() {})
+	time.AfterFunc(100*time.Millisecond, func() { u.Plug("1-2.3:1.0", "ttyUSB0", path, nil) })
+	time.AfterFunc(time.Second, func() { other.Close() })
+	(<-coming).is(t, VirtualMAC(1))
+
+	holder, err := port.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	if a := <-await(t.Context(), place.Slot(), func() {}); !errors.Is(a.err, chip.ErrPortBusy) {
+		t.Errorf("got %+v, want ErrPortBusy", a)
+	}
+}
+
+func TestSettling(t *testing.T) {
+	denied := fmt.Errorf("port: %w", fs.ErrPermission)
+	for _, c := range []struct {
+		ago  time.Duration
+		err  error
+		want bool
+	}{
+		{0, denied, true},
+		{0, chip.ErrPortBusy, true},
+		{0, errors.New("not a serial port"), false},
+		{0, nil, false},
+		{2 * settleIn, denied, false},
+	} {
+		s := &slot{came: time.Now().Add(-c.ago)}
+		if got := s.settling(c.err); got != c.want {
+			t.Errorf("%v after %v: got %v", c.err, c.ago, got)
+		}
+	}
+	if (&slot{}).settling(denied) {
+		t.Error("a port that was always there settles")
+	}
+}
+
+// A port without DTR and RTS is told of once, and works.
+func TestSlotWithoutLines(t *testing.T) {
+	var warnings []string
+	path := terminalOf(t, VirtualMAC(1))
+	s := Place{Name: "left", Port: path, Reset: "classic", Once: true, Warn: func(w string) { warnings = append(warnings, w) }}.Slot()
+	for range 2 {
+		(<-await(t.Context(), s, func() {})).is(t, VirtualMAC(1))
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "slot left: port "+path) {
+		t.Errorf("got %q", warnings)
+	}
+	manual := Place{Port: path, Reset: "manual", Once: true, Warn: func(w string) { t.Errorf("warned: %s", w) }}.Slot()
+	(<-await(t.Context(), manual, func() {})).is(t, VirtualMAC(1))
+}

@@ -1,0 +1,208 @@
+package station
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"station/internal/flow"
+	"station/internal/job"
+	"station/internal/keyfile"
+	"station/internal/tomlfile"
+)
+
+// File is the bench: who it is, its ledger, its token and its slots.
+type File struct {
+	ID     string         `toml:"id"`
+	Ledger string         `toml:"ledger"` // path, relative to the file
+	HSM    HSMFile        `toml:"hsm"`
+	Device job.DeviceFile `toml:"device"`
+	// Language of the operator's sentences: en (default) or zh.
+	Language Language   `toml:"language"`
+	Slots    []SlotFile `toml:"slot"`
+	Label    LabelFile  `toml:"label"`
+	Approval Approvals  `toml:"approval"`
+	Batch    Batches    `toml:"batch"`
+	Line     LineFile   `toml:"line"`
+	Path     string     `toml:"-"`
+}
+
+// Approvals is what the station demands of an approval.
+type Approvals struct {
+	TwoPeople bool `toml:"two_people"` // who approves a burn plan does not work with it
+}
+
+// Batches is what the station allows with batches.
+type Batches struct {
+	Undeclared bool `toml:"undeclared"` // takes a batch that nobody opened, and says so loudly
+}
+
+// HSMFile names the token.
+type HSMFile struct {
+	URI string `toml:"uri"` // PKCS#11 URI (RFC 7512)
+	// Answer is how long the token may take over one call before the line is
+	// halted; absent: 10 s.
+	Answer job.Duration `toml:"answer"`
+	// Origin is whose word counts for a key that the token did not always keep
+	// as a secret of its own: "ledger" (default) or "token", which refuses it.
+	Origin KeyOrigin `toml:"origin"`
+}
+
+// KeyOrigin is whose word counts for the origin of a key: ledger or token.
+type KeyOrigin string
+
+// UnmarshalText reads whose word counts.
+func (o *KeyOrigin) UnmarshalText(b []byte) error {
+	w, err := job.Word(b, "ledger", "token")
+	*o = KeyOrigin(w)
+	return err
+}
+
+// SlotFile is one place of the fixture, in physical order.
+type SlotFile struct {
+	Name string `toml:"name"`
+	Port string `toml:"port"`
+}
+
+// LineFile is how the line guards its devices.
+type LineFile struct {
+	// Alike is how many devices may fail alike after a burn, without one that
+	// passes, before the line stops.
+	Alike *int `toml:"equal_failures"`
+}
+
+// AlikeLimit is the number that counts.
+func (l LineFile) AlikeLimit() int {
+	if l.Alike == nil {
+		return flow.AlikeFailures
+	}
+	return *l.Alike
+}
+
+// LabelFile is where a label of each sealed device goes by itself.
+type LabelFile struct {
+	Printer string      `toml:"printer"` // a device, a file or a folder, relative to the station file; empty is none
+	Format  LabelFormat `toml:"format"`
+}
+
+// LabelFormat is a form of a label: zpl (default) or png.
+type LabelFormat string
+
+// UnmarshalText reads a label's format.
+func (l *LabelFormat) UnmarshalText(b []byte) error {
+	w, err := job.Word(b, "zpl", "png")
+	*l = LabelFormat(w)
+	return err
+}
+
+// Language is one of those that the screen speaks.
+type Language string
+
+// UnmarshalText reads a language.
+func (l *Language) UnmarshalText(b []byte) error {
+	w, err := job.Word(b, "en", "zh")
+	*l = Language(w)
+	return err
+}
+
+// LoadFile reads a station file; the error lists every fault at once.
+func LoadFile(path string) (*File, error) {
+	data, err := keyfile.Read(path, keyfile.TOML)
+	if err != nil {
+		return nil, fmt.Errorf("station file: %w; write one with id, ledger and [hsm] uri, or name it with --station", err)
+	}
+	return ParseFile(path, data)
+}
+
+// ParseFile is LoadFile for the contents of a station file.
+func ParseFile(path string, data []byte) (*File, error) {
+	s := &File{Path: path}
+	f := tomlfile.Decode(path, data, s)
+	if !f.Broken() {
+		s.check(f)
+	}
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	s.Ledger = s.beside(s.Ledger)
+	if s.Label.Printer != "" {
+		s.Label.Printer = s.beside(s.Label.Printer)
+	}
+	if s.Label.Format == "" {
+		s.Label.Format = "zpl"
+	}
+	return s, nil
+}
+
+// beside is a path of the file as everybody finds it.
+func (s *File) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(s.Path), path)
+}
+
+func (s *File) check(f *tomlfile.File) {
+	if s.ID == "" {
+		f.Fault("id", `is missing; write id = "bench-1"`)
+	}
+	if s.Ledger == "" {
+		f.Fault("ledger", `is missing; write ledger = "ledger.db"`)
+	}
+	if s.HSM.URI == "" {
+		f.Fault("hsm.uri", `is missing; write uri = "pkcs11:token=NAME?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/path"`)
+	}
+	if n := s.Line.AlikeLimit(); n < 1 || n > 100 {
+		f.Fault("line.equal_failures", "%d: write after how many equal failures the line stops, 1 to 100, or leave it out for %d", n, flow.AlikeFailures)
+	}
+	if d := time.Duration(s.HSM.Answer); d != 0 && (d < time.Second || d > 10*time.Minute) {
+		f.Fault("hsm.answer", "%s is out of range; write a time from 1s to 10m", d)
+	}
+	if f.Has("label") && s.Label.Printer == "" {
+		f.Fault("label.printer", `is missing; write printer = "/dev/usb/lp0", a file or a folder, or leave [label] out`)
+	}
+	names, ports := map[string]int{}, map[string]int{}
+	for i, slot := range s.Slots {
+		at := fmt.Sprintf("slot.%d", i)
+		if slot.Name == "" {
+			f.Fault(at+".name", "is missing; write the name that stands on the fixture")
+		}
+		if slot.Port == "" {
+			f.Fault(at+".port", "is missing; write usb:SOCKET (station ports), a device path, rfc2217://HOST:PORT or socket://HOST:PORT")
+		}
+		if first, twice := names[slot.Name]; twice && slot.Name != "" {
+			f.Fault(at+".name", "%q is the name of slot %d too", slot.Name, first+1)
+		}
+		if first, twice := ports[slot.Port]; twice && slot.Port != "" {
+			f.Fault(at+".port", "%q is the port of slot %d too", slot.Port, first+1)
+		}
+		names[slot.Name], ports[slot.Port] = i, i
+	}
+}
+
+// TokenURI is the token's URI with the PIN file, if it is named by a relative
+// path, beside the station file.
+func (s *File) TokenURI() string {
+	const source = "pin-source=file:"
+	before, rest, found := strings.Cut(s.HSM.URI, source)
+	if !found || strings.HasPrefix(rest, "/") {
+		return s.HSM.URI
+	}
+	dir, err := filepath.Abs(filepath.Dir(s.Path))
+	if err != nil {
+		dir = filepath.Dir(s.Path)
+	}
+	return before + source + filepath.Join(dir, rest)
+}
+
+// SlotName is the name of the slot at a port, or a number for the i-th port
+// that the file does not know.
+func (s *File) SlotName(port string, i int) string {
+	for _, slot := range s.Slots {
+		if slot.Port == port {
+			return slot.Name
+		}
+	}
+	return fmt.Sprint(i + 1)
+}
