@@ -31,11 +31,11 @@ type gate struct {
 	attended bool // somebody can let the line go on
 
 	mu      sync.Mutex
-	last    int                        // numbers devices in the order in which they go through
+	last    int                       // numbers devices in the order in which they go through
 	inside  map[chip.MAC]int          // devices behind the gate, without a verdict
 	failed  map[Code]map[chip.MAC]int // without a newer one that passed
-	stop    *Failure                   // why nothing may be burned
-	changed chan struct{}              // closed when any of the above changes
+	stop    *Failure                  // why nothing may be burned
+	changed chan struct{}             // closed when any of the above changes
 }
 
 func newGate(limit int, attended bool) *gate {

@@ -24,7 +24,7 @@ func fullFixture(t *testing.T, token *hsm.Token, job *job.Job, slots int) (s *sh
 	return s, burned
 }
 
-func trayFixture(t *testing.T, token *hsm.Token, job *flow.Job, slots int, ready string) (s *shift, trays []*tray, burned func() int) {
+func trayFixture(t *testing.T, token *hsm.Token, job *job.Job, slots int, ready string) (s *shift, trays []*tray, burned func() int) {
 	t.Helper()
 	var list []flow.Slot
 	for n := range slots {

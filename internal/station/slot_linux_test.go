@@ -14,6 +14,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/port"
 	"station/internal/port/porttest"
 	"station/internal/sim"
@@ -106,7 +107,7 @@ func TestNobodySaysTakenOutWhereThePortCannotTell(t *testing.T) {
 	}
 	t.Cleanup(func() { stop(); quiet.Wait() })
 	first, second := terminalOf(t, VirtualMAC(1)), terminalOf(t, VirtualMAC(2))
-	for _, reset := range []flow.Reset{"manual", ""} {
+	for _, reset := range []job.Reset{"manual", ""} {
 		path := filepath.Join(t.TempDir(), "port")
 		wire := func(to string) {
 			next := path + ".next"
