@@ -40,6 +40,9 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 			case !errors.Is(err, fs.ErrNotExist):
 				fmt.Fprintf(cmd.ErrOrStderr(), "station: the ports are shown without slots: %v\n", err)
 			}
+			if port.Blind != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "station:", port.Blind)
+			}
 			if len(list) == 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), "no serial ports; plug in an adapter, or use --port rfc2217://HOST:PORT or socket://HOST:PORT")
 			}

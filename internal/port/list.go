@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"go.bug.st/serial/enumerator"
 )
 
 // Info is a serial port that the system knows.
@@ -25,21 +23,21 @@ type Info struct {
 // List returns the serial ports, those on USB first, in the order of their
 // sockets.
 func List() ([]Info, error) {
-	found, err := enumerator.GetDetailedPortsList()
+	found, err := enumerate()
 	if err != nil {
 		return nil, fmt.Errorf("list serial ports: %w", err)
 	}
 	return Host.describe(found), nil
 }
 
-func (s System) describe(found []*enumerator.PortDetails) []Info {
+// describe adds what the system knows of each port and sorts them.
+func (s System) describe(found []Info) []Info {
 	var all []Info
-	for _, d := range found {
-		if d.Name == "" { // a terminal without a device
+	for _, i := range found {
+		if i.Name == "" { // a terminal without a device
 			continue
 		}
-		i := Info{Name: d.Name, VID: d.VID, PID: d.PID, Serial: d.SerialNumber, Product: d.Product}
-		known := s.info(d.Name)
+		known := s.info(i.Name)
 		i.Path, i.Driver, i.Latency = known.Path, known.Driver, known.Latency
 		all = append(all, i)
 	}

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"go.bug.st/serial/enumerator"
 )
 
 // tree builds the part of sysfs that a port stands in: directories and links.
@@ -39,10 +37,10 @@ func TestUSBPathAndDriver(t *testing.T) {
 		"devices/pnp0/00:01/driver":          "bus/pnp/drivers/serial",
 		"class/tty/ttyS1/device/of_no_place": "devices/x",
 	})
-	usb := func(name string) *enumerator.PortDetails {
-		return &enumerator.PortDetails{Name: "/dev/" + name, VID: "0403", PID: "6010", SerialNumber: "A1", Product: "Dual"}
+	usb := func(name string) Info {
+		return Info{Name: "/dev/" + name, VID: "0403", PID: "6010", Serial: "A1", Product: "Dual"}
 	}
-	got := System{Sys: root}.describe([]*enumerator.PortDetails{{Name: "/dev/ttyS1"}, usb("ttyUSB0"), {}, {Name: "/dev/ttyS0"}, usb("ttyACM0")})
+	got := System{Sys: root}.describe([]Info{{Name: "/dev/ttyS1"}, usb("ttyUSB0"), {}, {Name: "/dev/ttyS0"}, usb("ttyACM0")})
 	want := []Info{
 		{"/dev/ttyACM0", "0403", "6010", "A1", "Dual", "1-2.3:1.0", "cdc_acm", 0},
 		{"/dev/ttyUSB0", "0403", "6010", "A1", "Dual", "1-2.3:1.1", "ftdi_sio", 0},
