@@ -6,10 +6,15 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 SOFTHSM := /usr/lib/softhsm/libsofthsm2.so
 ASROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build demo test flaky bench conformance deps lint soak fuzz
+.PHONY: build cross demo test flaky bench conformance deps lint soak fuzz
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN) ./cmd/station
+
+# Builds for other machines, without cgo: everything but the token.
+CROSS := linux/arm64 darwin/arm64 windows/amd64
+cross:
+	for t in $(CROSS); do echo $$t; CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/station || exit 1; done
 
 demo: deps build
 	$(BIN) demo

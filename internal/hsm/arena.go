@@ -9,8 +9,6 @@ import (
 	"unsafe"
 
 	"station/internal/secret"
-
-	"github.com/miekg/pkcs11"
 )
 
 // An arena is memory of C for the arguments of one call. It is overwritten
@@ -39,7 +37,7 @@ func (a *arena) bytes(b []byte) (word, word) {
 	return address(p), word(len(b))
 }
 
-func (a *arena) template(list []*pkcs11.Attribute) (word, word) {
+func (a *arena) template(list []*attribute) (word, word) {
 	if len(list) == 0 {
 		return 0, 0
 	}
@@ -93,14 +91,6 @@ func page(s *secret.Bytes) (word, word) {
 	}
 	return address(unsafe.Pointer(unsafe.SliceData(b))), word(len(b))
 }
-
-// A mechanism is its number and its parameters, all of which are numbers.
-type mechanism struct {
-	id     uint
-	params []uint
-}
-
-func mech(id uint, params ...uint) mechanism { return mechanism{id, params} }
 
 // trimmed is a field of fixed length without what fills it up.
 func trimmed(b []C.char) string {

@@ -126,24 +126,24 @@ func (f functions) InitToken(slot uint, pin *secret.Bytes, label string) error {
 	return f.call(cInitToken, word(slot), p, n, padded)
 }
 
-func (f functions) InitPIN(s pkcs11.SessionHandle, pin *secret.Bytes) error {
+func (f functions) InitPIN(s session, pin *secret.Bytes) error {
 	p, n := page(pin)
 	return f.call(cInitPIN, word(s), p, n)
 }
 
 // OpenSession opens one for reading and writing.
-func (f functions) OpenSession(slot uint) (pkcs11.SessionHandle, error) {
+func (f functions) OpenSession(slot uint) (session, error) {
 	var a arena
 	defer a.free()
 	s := a.number(0)
 	err := f.call(cOpenSession, word(slot), pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION, 0, 0, address(unsafe.Pointer(s)))
-	return pkcs11.SessionHandle(*s), err
+	return session(*s), err
 }
 
-func (f functions) CloseSession(s pkcs11.SessionHandle) error { return f.call(cCloseSession, word(s)) }
+func (f functions) CloseSession(s session) error { return f.call(cCloseSession, word(s)) }
 
 // SessionState is one of CKS_….
-func (f functions) SessionState(s pkcs11.SessionHandle) (uint, error) {
+func (f functions) SessionState(s session) (uint, error) {
 	var a arena
 	defer a.free()
 	i := (*C.struct_session_info)(a.make(C.sizeof_struct_session_info))
@@ -152,7 +152,7 @@ func (f functions) SessionState(s pkcs11.SessionHandle) (uint, error) {
 }
 
 // Login with an empty PIN leaves the question to the token's own key pad.
-func (f functions) Login(s pkcs11.SessionHandle, user uint, pin *secret.Bytes) error {
+func (f functions) Login(s session, user uint, pin *secret.Bytes) error {
 	p, n := page(pin)
 	return f.call(cLogin, word(s), word(user), p, n)
 }

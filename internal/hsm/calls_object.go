@@ -13,16 +13,16 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-func (f functions) CreateObject(s pkcs11.SessionHandle, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+func (f functions) CreateObject(s session, template []*attribute) (object, error) {
 	var a arena
 	defer a.free()
 	list, n := a.template(template)
 	h := a.number(0)
 	err := f.call(cCreateObject, word(s), list, n, address(unsafe.Pointer(h)))
-	return pkcs11.ObjectHandle(*h), err
+	return object(*h), err
 }
 
-func (f functions) DestroyObject(s pkcs11.SessionHandle, h pkcs11.ObjectHandle) error {
+func (f functions) DestroyObject(s session, h object) error {
 	return f.call(cDestroyObject, word(s), word(h))
 }
 
@@ -39,7 +39,7 @@ func room(attr uint) C.ulong {
 
 // Attributes asks for all the attributes in one call. One that the object or
 // the token does not have, or does not tell, is missing from the answer.
-func (f functions) Attributes(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, types []uint) (attributes, error) {
+func (f functions) Attributes(s session, h object, types []uint) (attributes, error) {
 	var a arena
 	defer a.free()
 	p := a.make(len(types) * C.sizeof_struct_attribute)
@@ -83,15 +83,15 @@ func untouched(b []byte) bool {
 	return !slices.ContainsFunc(b, func(c byte) bool { return c != unwritten })
 }
 
-func (f functions) SetAttribute(s pkcs11.SessionHandle, h pkcs11.ObjectHandle, at *pkcs11.Attribute) error {
+func (f functions) SetAttribute(s session, h object, at *attribute) error {
 	var a arena
 	defer a.free()
-	list, n := a.template([]*pkcs11.Attribute{at})
+	list, n := a.template([]*attribute{at})
 	return f.call(cSetAttributeValue, word(s), word(h), list, n)
 }
 
 // Find lists the objects that have all the given attributes.
-func (f functions) Find(s pkcs11.SessionHandle, template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+func (f functions) Find(s session, template []*attribute) ([]object, error) {
 	var a arena
 	defer a.free()
 	list, n := a.template(template)
@@ -100,14 +100,14 @@ func (f functions) Find(s pkcs11.SessionHandle, template []*pkcs11.Attribute) ([
 	}
 	const room = 64
 	p, count := a.make(room*C.sizeof_ulong), a.number(0)
-	var all []pkcs11.ObjectHandle
+	var all []object
 	for {
 		err := f.call(cFindObjects, word(s), address(p), room, address(unsafe.Pointer(count)))
 		if err != nil {
 			return nil, errors.Join(err, f.call(cFindObjectsFinal, word(s)))
 		}
 		for _, h := range unsafe.Slice((*C.ulong)(p), min(room, int(*count))) {
-			all = append(all, pkcs11.ObjectHandle(h))
+			all = append(all, object(h))
 		}
 		if *count < room {
 			return all, f.call(cFindObjectsFinal, word(s))
@@ -115,7 +115,7 @@ func (f functions) Find(s pkcs11.SessionHandle, template []*pkcs11.Attribute) ([
 	}
 }
 
-func (f functions) SignInit(s pkcs11.SessionHandle, m mechanism, h pkcs11.ObjectHandle) error {
+func (f functions) SignInit(s session, m mechanism, h object) error {
 	var a arena
 	defer a.free()
 	return f.call(cSignInit, word(s), a.mechanism(m), word(h))
@@ -123,7 +123,7 @@ func (f functions) SignInit(s pkcs11.SessionHandle, m mechanism, h pkcs11.Object
 
 // Sign fills out with the result of an operation begun by SignInit and
 // returns its length.
-func (f functions) Sign(s pkcs11.SessionHandle, data []byte, out *secret.Bytes) (int, error) {
+func (f functions) Sign(s session, data []byte, out *secret.Bytes) (int, error) {
 	var a arena
 	defer a.free()
 	in, n := a.bytes(data)
@@ -134,7 +134,7 @@ func (f functions) Sign(s pkcs11.SessionHandle, data []byte, out *secret.Bytes) 
 }
 
 // Signature is Sign for a result that is no secret.
-func (f functions) Signature(s pkcs11.SessionHandle, data []byte) ([]byte, error) {
+func (f functions) Signature(s session, data []byte) ([]byte, error) {
 	var a arena
 	defer a.free()
 	in, n := a.bytes(data)
@@ -151,26 +151,26 @@ func (a *arena) answer(call func(to, length word) error) ([]byte, error) {
 	return append([]byte{}, unsafe.Slice((*byte)(to), min(room, int(*length)))...), nil
 }
 
-func (f functions) GenerateKey(s pkcs11.SessionHandle, m mechanism, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+func (f functions) GenerateKey(s session, m mechanism, template []*attribute) (object, error) {
 	var a arena
 	defer a.free()
 	list, n := a.template(template)
 	h := a.number(0)
 	err := f.call(cGenerateKey, word(s), a.mechanism(m), list, n, address(unsafe.Pointer(h)))
-	return pkcs11.ObjectHandle(*h), err
+	return object(*h), err
 }
 
-func (f functions) GenerateKeyPair(s pkcs11.SessionHandle, m mechanism, public, private []*pkcs11.Attribute) (pub, priv pkcs11.ObjectHandle, err error) {
+func (f functions) GenerateKeyPair(s session, m mechanism, public, private []*attribute) (pub, priv object, err error) {
 	var a arena
 	defer a.free()
 	publics, np := a.template(public)
 	privates, n := a.template(private)
 	h, k := a.number(0), a.number(0)
 	err = f.call(cGenerateKeyPair, word(s), a.mechanism(m), publics, np, privates, n, address(unsafe.Pointer(h)), address(unsafe.Pointer(k)))
-	return pkcs11.ObjectHandle(*h), pkcs11.ObjectHandle(*k), err
+	return object(*h), object(*k), err
 }
 
-func (f functions) WrapKey(s pkcs11.SessionHandle, m mechanism, with, key pkcs11.ObjectHandle) ([]byte, error) {
+func (f functions) WrapKey(s session, m mechanism, with, key object) ([]byte, error) {
 	var a arena
 	defer a.free()
 	return a.answer(func(to, length word) error {
@@ -178,18 +178,18 @@ func (f functions) WrapKey(s pkcs11.SessionHandle, m mechanism, with, key pkcs11
 	})
 }
 
-func (f functions) UnwrapKey(s pkcs11.SessionHandle, m mechanism, with pkcs11.ObjectHandle, blob []byte, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+func (f functions) UnwrapKey(s session, m mechanism, with object, blob []byte, template []*attribute) (object, error) {
 	var a arena
 	defer a.free()
 	in, size := a.bytes(blob)
 	list, n := a.template(template)
 	h := a.number(0)
 	err := f.call(cUnwrapKey, word(s), a.mechanism(m), word(with), in, size, list, n, address(unsafe.Pointer(h)))
-	return pkcs11.ObjectHandle(*h), err
+	return object(*h), err
 }
 
 // Random asks the token for n random bytes.
-func (f functions) Random(s pkcs11.SessionHandle, n int) ([]byte, error) {
+func (f functions) Random(s session, n int) ([]byte, error) {
 	var a arena
 	defer a.free()
 	p := a.make(n)

@@ -82,11 +82,11 @@ func (t *Token) derive(r Request) (*secret.Bytes, error) {
 	if r.PRF != "" && r.PRF != master.prf {
 		return nil, fmt.Errorf("key %q: %w: it derives with %s, and the job says prf = %q", r.Label, ErrAttributes, master.prf, r.PRF)
 	}
-	return t.deriveWith(master.prf, master.ObjectHandle, r)
+	return t.deriveWith(master.prf, master.object, r)
 }
 
 // deriveWith computes as many blocks of the KDF as the key needs.
-func (t *Token) deriveWith(prf PRF, master pkcs11.ObjectHandle, r Request) (*secret.Bytes, error) {
+func (t *Token) deriveWith(prf PRF, master object, r Request) (*secret.Bytes, error) {
 	key, err := secret.Make(r.Size)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (t *Token) share(r Request) (*secret.Bytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.export(h.ObjectHandle, r.Label)
+	return t.export(h.object, r.Label)
 }
 
 // random gives the key that comes out of its blob, also when the key is new:
@@ -148,11 +148,11 @@ func (t *Token) randomWith(kek held, r Request) (*secret.Bytes, []byte, error) {
 
 // unwrap opens a blob into the session. Some tokens want to be told the
 // length, some refuse to hear of EXTRACTABLE, which it is without it.
-func (t *Token) unwrap(kek held, blob []byte, size int) (h pkcs11.ObjectHandle, err error) {
-	length := pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)
+func (t *Token) unwrap(kek held, blob []byte, size int) (h object, err error) {
+	length := newAttribute(pkcs11.CKA_VALUE_LEN, size)
 	bare := without(passing(), pkcs11.CKA_EXTRACTABLE)
-	for _, template := range [][]*pkcs11.Attribute{passing(), append(passing(), length), bare, append(slices.Clone(bare), length)} {
-		if h, err = t.mod.fn.UnwrapKey(t.session, t.opening(kek), kek.ObjectHandle, blob, template); err == nil || !unlike(err) {
+	for _, template := range [][]*attribute{passing(), append(passing(), length), bare, append(slices.Clone(bare), length)} {
+		if h, err = t.mod.fn.UnwrapKey(t.session, t.opening(kek), kek.object, blob, template); err == nil || !unlike(err) {
 			break
 		}
 	}
@@ -169,7 +169,7 @@ func (t *Token) opening(kek held) mechanism {
 
 // newWrapped makes a key in the token and gives it wrapped under the KEK.
 func (t *Token) newWrapped(kek held, size int) ([]byte, error) {
-	h, err := t.mod.fn.GenerateKey(t.session, mech(pkcs11.CKM_GENERIC_SECRET_KEY_GEN), append(passing(), pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)))
+	h, err := t.mod.fn.GenerateKey(t.session, mech(pkcs11.CKM_GENERIC_SECRET_KEY_GEN), append(passing(), newAttribute(pkcs11.CKA_VALUE_LEN, size)))
 	if err != nil {
 		return nil, failure("make key", err)
 	}
@@ -183,9 +183,9 @@ func (t *Token) newWrapped(kek held, size int) ([]byte, error) {
 // wrapUnder wraps a key under the KEK, or under the public half of one that is
 // a pair. That is taken from the private key itself: nobody can lay another
 // one beside it.
-func (t *Token) wrapUnder(kek held, key pkcs11.ObjectHandle) ([]byte, error) {
+func (t *Token) wrapUnder(kek held, key object) ([]byte, error) {
 	if kek.kind.kind != pkcs11.CKK_RSA {
-		return t.mod.fn.WrapKey(t.session, keyWrap(), kek.ObjectHandle, key)
+		return t.mod.fn.WrapKey(t.session, keyWrap(), kek.object, key)
 	}
 	pub, ok := kek.rsa()
 	if !ok {
@@ -208,24 +208,24 @@ func keyWrap() mechanism { return mech(pkcs11.CKM_AES_KEY_WRAP) }
 
 // passing is the template of a device key that is in the token only for the
 // moment: a session object that can do nothing but be wrapped.
-func passing() []*pkcs11.Attribute {
-	list := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
-		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
-		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
-		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, true),
+func passing() []*attribute {
+	list := []*attribute{
+		newAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_SECRET_KEY),
+		newAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_GENERIC_SECRET),
+		newAttribute(pkcs11.CKA_TOKEN, false),
+		newAttribute(pkcs11.CKA_PRIVATE, true),
+		newAttribute(pkcs11.CKA_SENSITIVE, true),
+		newAttribute(pkcs11.CKA_EXTRACTABLE, true),
 	}
 	for _, use := range usages[pkcs11.CKO_SECRET_KEY] {
-		list = append(list, pkcs11.NewAttribute(use, false))
+		list = append(list, newAttribute(use, false))
 	}
 	return list
 }
 
 // mac computes HMAC-SHA-256 or AES-CMAC in the token. SoftHSM takes keys of 32
 // bytes and more for HMAC.
-func (t *Token) mac(prf PRF, h pkcs11.ObjectHandle, label string, data []byte) (*secret.Bytes, error) {
+func (t *Token) mac(prf PRF, h object, label string, data []byte) (*secret.Bytes, error) {
 	op, how, size := "sign with "+label, mech(pkcs11.CKM_SHA256_HMAC), 32
 	if prf == CMAC {
 		how, size = mech(pkcs11.CKM_AES_CMAC), 16

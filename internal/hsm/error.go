@@ -76,7 +76,7 @@ func failure(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var code pkcs11.Error
+	var code answerCode
 	if errors.As(err, &code) {
 		return &Error{Op: op, Code: uint(code)}
 	}
@@ -88,7 +88,7 @@ func isCode(err error, codes ...uint) bool {
 	var have uint
 	if e := new(Error); errors.As(err, &e) {
 		have = e.Code
-	} else if raw := pkcs11.Error(0); errors.As(err, &raw) {
+	} else if raw := answerCode(0); errors.As(err, &raw) {
 		have = uint(raw)
 	}
 	for _, c := range codes {

@@ -49,7 +49,7 @@ func TestErrorText(t *testing.T) {
 		{0x80000042, "login: an error of this token's maker (CKR_VENDOR_DEFINED + 0x42)", nil},
 		{0x7777, "login: an error that PKCS#11 does not know (0x7777)", nil},
 	} {
-		err := edge(failure("login", pkcs11.Error(c.code)))
+		err := edge(failure("login", answerCode(c.code)))
 		if err.Error() != "hsm: "+c.want {
 			t.Errorf("got  %s\nwant hsm: %s", err, c.want)
 		}

@@ -14,6 +14,6 @@ func (t *Token) Block(ctx context.Context, master string, fixed []byte) (*secret
 		if err != nil {
 			return nil, err
 		}
-		return t.mac(h.prf, h.ObjectHandle, master, counted(1, fixed))
+		return t.mac(h.prf, h.object, master, counted(1, fixed))
 	})
 }

@@ -12,8 +12,8 @@ import (
 type form struct {
 	kind
 	mechanism uint
-	template  []*pkcs11.Attribute // of the key; of a pair that of its private half
-	public    []*pkcs11.Attribute // of a pair's public half
+	template  []*attribute // of the key; of a pair that of its private half
+	public    []*attribute // of a pair's public half
 }
 
 // lifetime says where a new object lives: in the token, or in the session.
@@ -44,7 +44,7 @@ func forms(role Role, label string, size uint, live lifetime, want func(kind) bo
 					}
 					continue
 				}
-				all = append(all, form{k, m, append(slices.Clone(t), pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, n)), nil}, form{k, m, t, nil})
+				all = append(all, form{k, m, append(slices.Clone(t), newAttribute(pkcs11.CKA_VALUE_LEN, n)), nil}, form{k, m, t, nil})
 			}
 		}
 	}
@@ -54,56 +54,56 @@ func forms(role Role, label string, size uint, live lifetime, want func(kind) bo
 // templates are what a new key of the kind is made with. SoftHSM and others
 // set every usage that is left out, so each is said to whoever takes it; what
 // the token made of the others is judged when it is read back.
-func (k kind) templates(id []byte, label string, leaves bool, live lifetime) [][]*pkcs11.Attribute {
-	needed := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, k.class),
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, k.kind),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, bool(live)),
-		pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, true),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
-		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
-		pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true),
-		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, leaves),
+func (k kind) templates(id []byte, label string, leaves bool, live lifetime) [][]*attribute {
+	needed := []*attribute{
+		newAttribute(pkcs11.CKA_CLASS, k.class),
+		newAttribute(pkcs11.CKA_KEY_TYPE, k.kind),
+		newAttribute(pkcs11.CKA_TOKEN, bool(live)),
+		newAttribute(pkcs11.CKA_PRIVATE, true),
+		newAttribute(pkcs11.CKA_LABEL, label),
+		newAttribute(pkcs11.CKA_ID, id),
+		newAttribute(pkcs11.CKA_SENSITIVE, true),
+		newAttribute(pkcs11.CKA_EXTRACTABLE, leaves),
 	}
-	fixed := pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false)
+	fixed := newAttribute(pkcs11.CKA_MODIFIABLE, false)
 	said, used := slices.Clone(needed), slices.Clone(needed)
 	for _, use := range usages[k.class] {
 		on := slices.Contains(k.uses, use)
-		said = append(said, pkcs11.NewAttribute(use, on))
+		said = append(said, newAttribute(use, on))
 		if on {
-			used = append(used, pkcs11.NewAttribute(use, true))
+			used = append(used, newAttribute(use, true))
 		}
 	}
 	full := append(slices.Clone(said), fixed)
 	if k.class == pkcs11.CKO_SECRET_KEY {
-		full = append(full, pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false))
+		full = append(full, newAttribute(pkcs11.CKA_VERIFY, false))
 	}
-	return [][]*pkcs11.Attribute{full, append(slices.Clone(said), fixed), said, append(slices.Clone(used), fixed), used}
+	return [][]*attribute{full, append(slices.Clone(said), fixed), said, append(slices.Clone(used), fixed), used}
 }
 
 // publicTemplates are those of the public half, which the private one has
 // beside it under the same label and ID.
-func (k kind) publicTemplates(id []byte, label string, live lifetime) [][]*pkcs11.Attribute {
-	needed := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, k.kind),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, bool(live)),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
-		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
+func (k kind) publicTemplates(id []byte, label string, live lifetime) [][]*attribute {
+	needed := []*attribute{
+		newAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
+		newAttribute(pkcs11.CKA_KEY_TYPE, k.kind),
+		newAttribute(pkcs11.CKA_TOKEN, bool(live)),
+		newAttribute(pkcs11.CKA_LABEL, label),
+		newAttribute(pkcs11.CKA_ID, id),
 	}
 	if k.kind == pkcs11.CKK_EC {
-		needed = append(needed, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, p256))
-		plain := append(slices.Clone(needed), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false))
-		verifies := append(slices.Clone(plain), pkcs11.NewAttribute(pkcs11.CKA_VERIFY, true))
-		full := append(slices.Clone(verifies), pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false),
-			pkcs11.NewAttribute(pkcs11.CKA_WRAP, false), pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false))
-		return [][]*pkcs11.Attribute{full, verifies, plain, needed}
+		needed = append(needed, newAttribute(pkcs11.CKA_EC_PARAMS, p256))
+		plain := append(slices.Clone(needed), newAttribute(pkcs11.CKA_PRIVATE, false))
+		verifies := append(slices.Clone(plain), newAttribute(pkcs11.CKA_VERIFY, true))
+		full := append(slices.Clone(verifies), newAttribute(pkcs11.CKA_MODIFIABLE, false),
+			newAttribute(pkcs11.CKA_WRAP, false), newAttribute(pkcs11.CKA_ENCRYPT, false))
+		return [][]*attribute{full, verifies, plain, needed}
 	}
-	needed = append(needed, pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, wrapBits), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
-	wraps := append(slices.Clone(needed), pkcs11.NewAttribute(pkcs11.CKA_WRAP, true))
-	full := append(slices.Clone(wraps), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false), pkcs11.NewAttribute(pkcs11.CKA_MODIFIABLE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false), pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false))
-	return [][]*pkcs11.Attribute{full, wraps, needed}
+	needed = append(needed, newAttribute(pkcs11.CKA_MODULUS_BITS, wrapBits), newAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+	wraps := append(slices.Clone(needed), newAttribute(pkcs11.CKA_WRAP, true))
+	full := append(slices.Clone(wraps), newAttribute(pkcs11.CKA_PRIVATE, false), newAttribute(pkcs11.CKA_MODIFIABLE, false),
+		newAttribute(pkcs11.CKA_VERIFY, false), newAttribute(pkcs11.CKA_ENCRYPT, false))
+	return [][]*attribute{full, wraps, needed}
 }
 
 // unlike reports an answer to one form after which another one may do.
@@ -119,7 +119,7 @@ func untold(err error) bool { return isCode(err, pkcs11.CKR_GENERAL_ERROR, pkcs1
 
 // generate makes a key in the first form that the token takes. The key comes
 // first, the public half of a pair behind it.
-func (t *Token) generate(all []form) (made []pkcs11.ObjectHandle, f form, err error) {
+func (t *Token) generate(all []form) (made []object, f form, err error) {
 	if len(all) == 0 {
 		return nil, form{}, errors.New("make key: no such kind of key")
 	}
@@ -136,17 +136,17 @@ func (t *Token) generate(all []form) (made []pkcs11.ObjectHandle, f form, err er
 	return nil, form{}, last
 }
 
-func (t *Token) generateForm(f form) ([]pkcs11.ObjectHandle, error) {
+func (t *Token) generateForm(f form) ([]object, error) {
 	if f.public == nil {
 		h, err := t.mod.fn.GenerateKey(t.session, mech(f.mechanism), f.template)
-		return []pkcs11.ObjectHandle{h}, err
+		return []object{h}, err
 	}
 	pub, priv, err := t.mod.fn.GenerateKeyPair(t.session, mech(f.mechanism), f.public, f.template)
-	return []pkcs11.ObjectHandle{priv, pub}, err
+	return []object{priv, pub}, err
 }
 
 // destroyAll takes objects away.
-func (t *Token) destroyAll(list []pkcs11.ObjectHandle) (err error) {
+func (t *Token) destroyAll(list []object) (err error) {
 	for _, h := range list {
 		err = errors.Join(err, t.destroy(h))
 	}

@@ -36,7 +36,7 @@ func (t *Token) ImageKey(ctx context.Context, label string) (*ImageKey, error) {
 	})
 }
 
-func (t *Token) imageKey(label string) (pkcs11.ObjectHandle, crypto.PublicKey, error) {
+func (t *Token) imageKey(label string) (object, crypto.PublicKey, error) {
 	h, class, err := t.only(label, pkcs11.CKO_PRIVATE_KEY)
 	if err != nil {
 		return 0, nil, err
@@ -69,7 +69,7 @@ func (t *Token) imageKey(label string) (pkcs11.ObjectHandle, crypto.PublicKey, e
 }
 
 // publicRSA reads the public half of an RSA key, which its private one tells.
-func (t *Token) publicRSA(h pkcs11.ObjectHandle) (*rsa.PublicKey, error) {
+func (t *Token) publicRSA(h object) (*rsa.PublicKey, error) {
 	a, err := t.mod.fn.Attributes(t.session, h, []uint{pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT})
 	if err != nil {
 		return nil, failure("read its public half", err)

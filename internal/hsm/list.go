@@ -47,10 +47,10 @@ func (t *Token) Keys(ctx context.Context) ([]Key, error) {
 // ErrAmbiguous.
 func (t *Token) Show(ctx context.Context, label string) (Key, error) {
 	return call(ctx, t, repeat, func() (Key, error) {
-		var found []pkcs11.ObjectHandle
+		var found []object
 		for _, class := range []uint{pkcs11.CKO_SECRET_KEY, pkcs11.CKO_PRIVATE_KEY} {
-			some, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, class), pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-				pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+			some, err := t.find(newAttribute(pkcs11.CKA_CLASS, class), newAttribute(pkcs11.CKA_TOKEN, true),
+				newAttribute(pkcs11.CKA_LABEL, label))
 			if err != nil {
 				return Key{}, err
 			}
@@ -89,7 +89,7 @@ func (d *described) public() any {
 }
 
 // describe reads an object's attributes and judges it by its role.
-func (t *Token) describe(h pkcs11.ObjectHandle) (described, error) {
+func (t *Token) describe(h object) (described, error) {
 	a, err := t.read(h)
 	if err != nil {
 		return described{}, err
@@ -114,7 +114,7 @@ func (t *Token) describe(h pkcs11.ObjectHandle) (described, error) {
 }
 
 // tell puts an object's attributes into words.
-func (t *Token) tell(h pkcs11.ObjectHandle, a attributes) (described, error) {
+func (t *Token) tell(h object, a attributes) (described, error) {
 	var err error
 	d := described{class: a.number(pkcs11.CKA_CLASS), kind: a.number(pkcs11.CKA_KEY_TYPE)}
 	d.Role, d.Label, d.ID = t.role(a), string(a[pkcs11.CKA_LABEL]), idText(a[pkcs11.CKA_ID])
@@ -150,7 +150,7 @@ func (t *Token) tell(h pkcs11.ObjectHandle, a attributes) (described, error) {
 // key itself if it can leave. SoftHSM has no HMAC under keys of less than 32
 // bytes and does not tell the length of a key that was unwrapped into it. A
 // key that can do neither has no check value.
-func (t *Token) check(h pkcs11.ObjectHandle, d *described) error {
+func (t *Token) check(h object, d *described) error {
 	if pub := d.public(); pub != nil {
 		der, err := x509.MarshalPKIXPublicKey(pub)
 		if err != nil {
@@ -197,7 +197,7 @@ func (d *described) can(attribute string) bool { return slices.Contains(d.Attrib
 
 // inventory lists all objects of the token: keys of ours, and the rest.
 func (t *Token) inventory() (ours, others []Key, err error) {
-	found, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true))
+	found, err := t.find(newAttribute(pkcs11.CKA_TOKEN, true))
 	if err != nil {
 		return nil, nil, err
 	}

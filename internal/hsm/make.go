@@ -28,7 +28,7 @@ func (t *Token) InitPRF(ctx context.Context, role Role, label string, prf PRF) (
 		return Key{}, edge(fmt.Errorf("init: no such role %q", role))
 	}
 	return call(ctx, t, once, func() (Key, error) {
-		return t.make(role, label, func() ([]pkcs11.ObjectHandle, error) {
+		return t.make(role, label, func() ([]object, error) {
 			return t.makeTried(role, label, 0, prf)
 		})
 	})
@@ -41,7 +41,7 @@ func (t *Token) NewShared(ctx context.Context, label string, size int) (Key, err
 		return Key{}, edge(fmt.Errorf("make key: %w: %d bytes, want 32 or 24", ErrSize, size))
 	}
 	return call(ctx, t, once, func() (Key, error) {
-		return t.make(SharedKey, label, func() ([]pkcs11.ObjectHandle, error) {
+		return t.make(SharedKey, label, func() ([]object, error) {
 			return t.makeTried(SharedKey, label, uint(size), "")
 		})
 	})
@@ -50,7 +50,7 @@ func (t *Token) NewShared(ctx context.Context, label string, size int) (Key, err
 // makeTried makes a key for good of the first kind that can do the role's work.
 // Where the token makes no keys for the moment to try it with, the new key
 // itself is tried, and taken away if it cannot.
-func (t *Token) makeTried(role Role, label string, size uint, prf PRF) ([]pkcs11.ObjectHandle, error) {
+func (t *Token) makeTried(role Role, label string, size uint, prf PRF) ([]object, error) {
 	var said []error
 	for _, k := range roles[role].kinds {
 		if role == Master && k.prf != prf {
@@ -58,7 +58,7 @@ func (t *Token) makeTried(role Role, label string, size uint, prf PRF) ([]pkcs11
 		}
 		err := t.rehearseKind(role, k, size)
 		if err == nil || errors.Is(err, errNoMoment) {
-			var made []pkcs11.ObjectHandle
+			var made []object
 			if made, err = t.makeKind(role, label, k, size); err == nil {
 				return made, nil
 			}
@@ -72,7 +72,7 @@ func (t *Token) makeTried(role Role, label string, size uint, prf PRF) ([]pkcs11
 }
 
 // makeKind makes a key for good and has it do its work once.
-func (t *Token) makeKind(role Role, label string, k kind, size uint) ([]pkcs11.ObjectHandle, error) {
+func (t *Token) makeKind(role Role, label string, k kind, size uint) ([]object, error) {
 	made, f, err := t.generate(forms(role, label, size, forGood, k.same))
 	if err != nil {
 		return nil, err
@@ -99,10 +99,10 @@ func (t *Token) Import(ctx context.Context, label string, key *secret.Bytes) (Ke
 		return Key{}, err
 	}
 	return call(ctx, t, once, func() (Key, error) {
-		var h pkcs11.ObjectHandle
-		k, err := t.make(SharedKey, label, func() (_ []pkcs11.ObjectHandle, err error) {
+		var h object
+		k, err := t.make(SharedKey, label, func() (_ []object, err error) {
 			h, err = t.bringIn(key, label)
-			return []pkcs11.ObjectHandle{h}, err
+			return []object{h}, err
 		})
 		if err == nil && k.Check != want {
 			return Key{}, errors.Join(fmt.Errorf("import key %q: the token holds another key than it was given", label), t.destroy(h))
@@ -113,11 +113,11 @@ func (t *Token) Import(ctx context.Context, label string, key *secret.Bytes) (Ke
 
 // make is what all new keys have in common. fn gives the new objects, the one
 // that is judged first.
-func (t *Token) make(role Role, label string, fn func() ([]pkcs11.ObjectHandle, error)) (Key, error) {
+func (t *Token) make(role Role, label string, fn func() ([]object, error)) (Key, error) {
 	if err := checkLabel(label); err != nil {
 		return Key{}, err
 	}
-	taken, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true), pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+	taken, err := t.find(newAttribute(pkcs11.CKA_TOKEN, true), newAttribute(pkcs11.CKA_LABEL, label))
 	if err != nil {
 		return Key{}, err
 	}
@@ -136,7 +136,7 @@ func (t *Token) make(role Role, label string, fn func() ([]pkcs11.ObjectHandle, 
 }
 
 // labelTaken says what lies in the way of a new key.
-func (t *Token) labelTaken(label string, h pkcs11.ObjectHandle) error {
+func (t *Token) labelTaken(label string, h object) error {
 	what := "an object"
 	if d, err := t.describe(h); err == nil && d.Role != "" {
 		what = "a " + string(d.Role) + " key of ours"
@@ -148,7 +148,7 @@ func (t *Token) labelTaken(label string, h pkcs11.ObjectHandle) error {
 
 // judgeNew reads back a key that was just made. Where it came from is known,
 // whatever the token says of it.
-func (t *Token) judgeNew(role Role, label string, h pkcs11.ObjectHandle) (Key, error) {
+func (t *Token) judgeNew(role Role, label string, h object) (Key, error) {
 	a, err := t.read(h)
 	if err != nil {
 		return Key{}, err
@@ -175,17 +175,17 @@ func (t *Token) judgeNew(role Role, label string, h pkcs11.ObjectHandle) (Key, e
 // unwrap into an object that may not be modified: what could be changed in it
 // is judged at every use. Some tokens want the length, some refuse to hear of
 // EXTRACTABLE.
-func importForms(label string, size int) (all [][]*pkcs11.Attribute) {
+func importForms(label string, size int) (all [][]*attribute) {
 	s := roles[SharedKey]
 	for _, template := range s.kinds[0].templates(objectID(SharedKey, label), label, s.leaves, forGood) {
 		template = without(template, pkcs11.CKA_MODIFIABLE)
-		length := pkcs11.NewAttribute(pkcs11.CKA_VALUE_LEN, size)
+		length := newAttribute(pkcs11.CKA_VALUE_LEN, size)
 		bare := without(template, pkcs11.CKA_EXTRACTABLE)
 		all = append(all, template, append(slices.Clone(template), length), bare, append(slices.Clone(bare), length))
 	}
 	return all
 }
 
-func without(template []*pkcs11.Attribute, attr uint) []*pkcs11.Attribute {
-	return slices.DeleteFunc(slices.Clone(template), func(a *pkcs11.Attribute) bool { return a.Type == attr })
+func without(template []*attribute, attr uint) []*attribute {
+	return slices.DeleteFunc(slices.Clone(template), func(a *attribute) bool { return a.Type == attr })
 }

@@ -205,6 +205,9 @@ var moduleDirs = []string{
 // modulePath finds the library of the URI: module-path as it is, module-name
 // in the usual directories.
 func modulePath(u URI) (string, error) {
+	if err := canLoad(); err != nil {
+		return "", err
+	}
 	switch {
 	case u.ModulePath != "":
 		if info, err := os.Stat(u.ModulePath); err == nil && info.IsDir() && u.ModuleName != "" {

@@ -80,7 +80,7 @@ func wanted(class uint) (list []uint) {
 }
 
 // read asks for all attributes of an object of whatever class.
-func (t *Token) read(h pkcs11.ObjectHandle) (attributes, error) {
+func (t *Token) read(h object) (attributes, error) {
 	a, err := t.mod.fn.Attributes(t.session, h, []uint{pkcs11.CKA_CLASS})
 	if err != nil {
 		return nil, failure("read attributes", err)
@@ -91,7 +91,7 @@ func (t *Token) read(h pkcs11.ObjectHandle) (attributes, error) {
 // readAs asks for all attributes of an object of that class in one call. A
 // token that tells nothing at all if it does not know one of them (NSS) is
 // asked for each, and from then on only for those that it knows.
-func (t *Token) readAs(class uint, h pkcs11.ObjectHandle) (attributes, error) {
+func (t *Token) readAs(class uint, h object) (attributes, error) {
 	types, learned := t.template[class]
 	if !learned {
 		types = wanted(class)
@@ -115,14 +115,14 @@ func (t *Token) readAs(class uint, h pkcs11.ObjectHandle) (attributes, error) {
 }
 
 // find lists the objects that have all the given attributes.
-func (t *Token) find(template ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
+func (t *Token) find(template ...*attribute) ([]object, error) {
 	all, err := t.mod.fn.Find(t.session, template)
 	return all, failure("find objects", err)
 }
 
 // A held key is one that was found and judged fit for its role.
 type held struct {
-	pkcs11.ObjectHandle
+	object
 	attributes
 	kind
 }
@@ -160,7 +160,7 @@ func (t *Token) key(role Role, label string) (held, error) {
 // onlyOf finds the one key of that label and of one of the classes, and reads
 // it. Where there are several classes, one search over all of them costs fewer
 // calls than one for each.
-func (t *Token) onlyOf(classes []uint, label string) (pkcs11.ObjectHandle, attributes, error) {
+func (t *Token) onlyOf(classes []uint, label string) (object, attributes, error) {
 	if len(classes) == 1 {
 		h, class, err := t.only(label, classes...)
 		if err != nil {
@@ -172,11 +172,11 @@ func (t *Token) onlyOf(classes []uint, label string) (pkcs11.ObjectHandle, attri
 		}
 		return h, a, err
 	}
-	all, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true), pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+	all, err := t.find(newAttribute(pkcs11.CKA_TOKEN, true), newAttribute(pkcs11.CKA_LABEL, label))
 	if err != nil {
 		return 0, nil, err
 	}
-	var found []pkcs11.ObjectHandle
+	var found []object
 	var of attributes
 	for _, h := range all {
 		a, err := t.readAs(anyKey, h)
@@ -205,13 +205,13 @@ func (t *Token) one(label string, n int) error {
 }
 
 // only finds the one key of that label and of one of the classes.
-func (t *Token) only(label string, classes ...uint) (h pkcs11.ObjectHandle, class uint, err error) {
-	var found []pkcs11.ObjectHandle
+func (t *Token) only(label string, classes ...uint) (h object, class uint, err error) {
+	var found []object
 	for _, c := range classes {
 		some, err := t.find(
-			pkcs11.NewAttribute(pkcs11.CKA_CLASS, c),
-			pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-			pkcs11.NewAttribute(pkcs11.CKA_LABEL, label))
+			newAttribute(pkcs11.CKA_CLASS, c),
+			newAttribute(pkcs11.CKA_TOKEN, true),
+			newAttribute(pkcs11.CKA_LABEL, label))
 		if err != nil {
 			return 0, 0, err
 		}
@@ -226,7 +226,7 @@ func (t *Token) only(label string, classes ...uint) (h pkcs11.ObjectHandle, clas
 }
 
 // destroy takes an object away.
-func (t *Token) destroy(h pkcs11.ObjectHandle) error {
+func (t *Token) destroy(h object) error {
 	return failure("destroy object", t.mod.fn.DestroyObject(t.session, h))
 }
 

@@ -42,6 +42,28 @@ func TestParsePublic(t *testing.T) {
 	}
 }
 
+// A bare point is 4 and 64 bytes; one whose second byte is 63 is also a correct
+// OCTET STRING.
+func TestBarePointThatLooksWrapped(t *testing.T) {
+	for {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bare, err := key.PublicKey.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bare[1] != 63 {
+			continue
+		}
+		if got, err := parsePublic(p256, bare); err != nil || !got.Equal(&key.PublicKey) {
+			t.Errorf("got %v, %v", got, err)
+		}
+		return
+	}
+}
+
 // r with its highest bit set gets a zero before it, s with leading zeros loses them.
 func TestSignatureASN1(t *testing.T) {
 	raw := make([]byte, 64)

@@ -53,8 +53,6 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
-
-	"github.com/miekg/pkcs11"
 )
 
 // functions calls a PKCS#11 module. Of the pkcs11 package only its names are
@@ -70,6 +68,9 @@ type functions struct {
 	since *atomic.Int64
 	calls *atomic.Int64
 }
+
+// canLoad: this build can load modules; one without cgo (nocgo.go) says why not.
+func canLoad() error { return nil }
 
 // loadFunctions loads the module. It stays loaded: unloading crashes in the
 // exit handlers of modules that bring a cryptographic library of their own.
@@ -100,7 +101,7 @@ func (f functions) call(i int, args ...word) error {
 	if code == 0 {
 		return nil
 	}
-	return pkcs11.Error(code)
+	return answerCode(code)
 }
 
 // scrubbed runs fn, which handles keys or a PIN, on one thread and leaves the

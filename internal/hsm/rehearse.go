@@ -74,11 +74,11 @@ func (t *Token) rehearse(role Role, size uint, prf PRF) (kind, error) {
 }
 
 // work does what a key of the role has to do, for nobody.
-func (t *Token) work(role Role, key held, made []pkcs11.ObjectHandle) error {
+func (t *Token) work(role Role, key held, made []object) error {
 	r := Request{MAC: nobody, Size: 32, Label: tryLabel}
 	switch role {
 	case Master:
-		k, err := t.deriveWith(key.prf, key.ObjectHandle, r)
+		k, err := t.deriveWith(key.prf, key.object, r)
 		k.Destroy()
 		return err
 	case KEK:
@@ -86,21 +86,21 @@ func (t *Token) work(role Role, key held, made []pkcs11.ObjectHandle) error {
 		k.Destroy()
 		return err
 	case SharedKey:
-		k, err := t.export(key.ObjectHandle, tryLabel)
+		k, err := t.export(key.object, tryLabel)
 		k.Destroy()
 		return err
 	}
-	public := key.ObjectHandle
+	public := key.object
 	if len(made) > 1 {
 		public = made[1]
 	}
-	return t.trySigning(key.ObjectHandle, public)
+	return t.trySigning(key.object, public)
 }
 
 // nobody is a MAC that no device has: that of a broadcast.
 var nobody = chip.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-func (t *Token) trySigning(private, public pkcs11.ObjectHandle) error {
+func (t *Token) trySigning(private, public object) error {
 	a, err := t.readAs(pkcs11.CKO_PUBLIC_KEY, public)
 	if err != nil {
 		return err
@@ -184,13 +184,13 @@ func (t *Token) able(a Ability, ours []Key) (how string, err error) {
 		if err != nil || key.prf != a.PRF {
 			continue
 		}
-		var made []pkcs11.ObjectHandle
+		var made []object
 		if a.Role == Signer {
-			pub, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), pkcs11.NewAttribute(pkcs11.CKA_LABEL, k.Label))
+			pub, err := t.find(newAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), newAttribute(pkcs11.CKA_LABEL, k.Label))
 			if err != nil || len(pub) == 0 {
 				continue
 			}
-			made = []pkcs11.ObjectHandle{key.ObjectHandle, pub[0]}
+			made = []object{key.object, pub[0]}
 		}
 		if err := t.work(a.Role, key, made); err == nil {
 			return fmt.Sprintf("%s %q", k.Type, k.Label), nil

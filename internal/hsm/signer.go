@@ -62,7 +62,7 @@ func (s *SigningKey) SignDigest(ctx context.Context, digest []byte, opts crypto.
 			return nil, err
 		}
 		op := "sign with " + s.label
-		if err := s.t.mod.fn.SignInit(s.t.session, mech(pkcs11.CKM_ECDSA), key.ObjectHandle); err != nil {
+		if err := s.t.mod.fn.SignInit(s.t.session, mech(pkcs11.CKM_ECDSA), key.object); err != nil {
 			return nil, failure(op, err)
 		}
 		raw, err := s.t.mod.fn.Signature(s.t.session, digest)
@@ -92,10 +92,10 @@ func signatureASN1(raw []byte) ([]byte, error) {
 // public reads the P-256 public key that lies beside a private one.
 func (t *Token) public(label, id []byte) (*ecdsa.PublicKey, error) {
 	found, err := t.find(
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
-		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
-		pkcs11.NewAttribute(pkcs11.CKA_ID, id))
+		newAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
+		newAttribute(pkcs11.CKA_TOKEN, true),
+		newAttribute(pkcs11.CKA_LABEL, label),
+		newAttribute(pkcs11.CKA_ID, id))
 	switch {
 	case err != nil:
 		return nil, err
@@ -116,6 +116,10 @@ func (t *Token) public(label, id []byte) (*ecdsa.PublicKey, error) {
 func parsePublic(params, point []byte) (*ecdsa.PublicKey, error) {
 	if !bytes.Equal(params, p256) {
 		return nil, fmt.Errorf("%w: the key is not on P-256", ErrAttributes)
+	}
+	// The bare point first: one in 256 begins like an OCTET STRING of its length.
+	if pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err == nil {
+		return pub, nil
 	}
 	var bare []byte
 	if rest, err := asn1.Unmarshal(point, &bare); err != nil || len(rest) != 0 {

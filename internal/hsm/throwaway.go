@@ -21,6 +21,9 @@ const softHSMConf = "SOFTHSM2_CONF"
 // module may be open meanwhile that lives elsewhere. Errors: ErrNoModule if
 // SoftHSM is not installed.
 func Throwaway(dir string) (cfg Config, cleanup func() error, err error) {
+	if err := canLoad(); err != nil {
+		return Config{}, nil, edge(err)
+	}
 	module, err := findModule("softhsm2", moduleDirs)
 	if err != nil {
 		return Config{}, nil, edge(fmt.Errorf("%w: SoftHSM is not installed; on Debian: apt install softhsm2", ErrNoModule))

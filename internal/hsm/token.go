@@ -27,20 +27,20 @@ type Token struct {
 	// Guarded by the module's turn.
 	closed  bool
 	slot    uint // changes when the module is restarted
-	session pkcs11.SessionHandle
+	session session
 	life    int // of the module when the session was opened; 0: no session
 	// pin is kept for the next login after a loss, in locked memory, until
 	// Close or until the token refuses it.
 	pin      *secret.Bytes
-	noted    []Noted                        // see record
-	asked    bool                           // whether Config.Record was
-	template map[uint][]uint                // by class: the attributes that this token knows, where it was asked
-	vouched  map[pkcs11.ObjectHandle]string // handles of this session that noted keys have, with their labels
-	refused  error                          // what the token said against a PIN that a person gave
-	wrapping *rsa.PrivateKey                // what keys leave the token under; of this run
-	wrapper  pkcs11.ObjectHandle            // its public half in the session, 0: not yet
+	noted    []Noted           // see record
+	asked    bool              // whether Config.Record was
+	template map[uint][]uint   // by class: the attributes that this token knows, where it was asked
+	vouched  map[object]string // handles of this session that noted keys have, with their labels
+	refused  error             // what the token said against a PIN that a person gave
+	wrapping *rsa.PrivateKey   // what keys leave the token under; of this run
+	wrapper  object            // its public half in the session, 0: not yet
 	// kekPublic is the public half of a KEK that is a pair, in the session.
-	kekPublic pkcs11.ObjectHandle
+	kekPublic object
 	kekOf     *rsa.PublicKey
 	sha1      bool // the token has RSA-OAEP with SHA-1 only
 }
@@ -137,7 +137,7 @@ func (t *Token) answers() error {
 	}
 	_, err := t.mod.fn.Random(t.session, 8)
 	if isCode(err, pkcs11.CKR_FUNCTION_NOT_SUPPORTED, pkcs11.CKR_RANDOM_NO_RNG) {
-		_, err = t.find(pkcs11.NewAttribute(pkcs11.CKA_LABEL, Signer.Label()))
+		_, err = t.find(newAttribute(pkcs11.CKA_LABEL, Signer.Label()))
 	}
 	return failure("ask for random bytes", err)
 }
@@ -245,7 +245,7 @@ func (t *Token) recognise(info Info) error {
 // signerPrint tells the public key that signs the ledger, "" where there is
 // none of the usual label.
 func (t *Token) signerPrint() (string, error) {
-	found, err := t.find(pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), pkcs11.NewAttribute(pkcs11.CKA_LABEL, Signer.Label()))
+	found, err := t.find(newAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), newAttribute(pkcs11.CKA_LABEL, Signer.Label()))
 	if err != nil || len(found) == 0 {
 		return "", err
 	}
@@ -256,7 +256,7 @@ func (t *Token) signerPrint() (string, error) {
 // givePIN logs in. What a token says against a PIN is final for this PIN in this
 // process, so that no loop and no second station window can lock it. A person
 // is asked once in the life of a Token.
-func (t *Token) givePIN(s pkcs11.SessionHandle, info Info) error {
+func (t *Token) givePIN(s session, info Info) error {
 	if t.refused != nil {
 		return t.refused
 	}
@@ -292,7 +292,7 @@ func (t *Token) givePIN(s pkcs11.SessionHandle, info Info) error {
 }
 
 // tryPIN gives the token a PIN that it has not refused before.
-func (t *Token) tryPIN(s pkcs11.SessionHandle, info Info) error {
+func (t *Token) tryPIN(s session, info Info) error {
 	if t.pin != nil { // one that is typed at the token's key pad is never known here
 		if err := refusedBefore(t.cfg.Refused, info.Serial, t.pin); err != nil {
 			return err
@@ -340,7 +340,7 @@ func (t *Token) drop() {
 	if t.life != 0 && t.life == t.mod.life && t.mod.ready {
 		_ = t.mod.fn.CloseSession(t.session) // a lost session cannot be closed
 	}
-	t.session, t.life, t.wrapper, t.kekPublic, t.vouched = 0, 0, 0, 0, map[pkcs11.ObjectHandle]string{}
+	t.session, t.life, t.wrapper, t.kekPublic, t.vouched = 0, 0, 0, 0, map[object]string{}
 }
 
 // String names the token; printing one never reaches its fields.

@@ -10,7 +10,7 @@ import (
 
 // doubts are what the token says against the origin of a key, unless the
 // record of this site vouches for the very key: by role, label and check value.
-func (t *Token) doubts(role Role, label string, h pkcs11.ObjectHandle, a attributes) ([]string, error) {
+func (t *Token) doubts(role Role, label string, h object, a attributes) ([]string, error) {
 	doubts := roles[role].foreign(a)
 	if len(doubts) == 0 || t.vouched[h] == label {
 		return nil, nil

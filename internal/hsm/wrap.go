@@ -19,7 +19,7 @@ import (
 const wrapBits = 2048
 
 // export takes a key out of the token, wrapped to the RSA key of this run.
-func (t *Token) export(h pkcs11.ObjectHandle, label string) (*secret.Bytes, error) {
+func (t *Token) export(h object, label string) (*secret.Bytes, error) {
 	if err := t.makeWrapper(); err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (t *Token) export(h pkcs11.ObjectHandle, label string) (*secret.Bytes, erro
 
 // oaepWrap prefers SHA-256. SoftHSM 2.6 has RSA-OAEP with SHA-1 only, which is
 // no weakness here: OAEP does not rest on collision resistance.
-func (t *Token) oaepWrap(to, h pkcs11.ObjectHandle) ([]byte, error) {
+func (t *Token) oaepWrap(to, h object) ([]byte, error) {
 	if !t.sha1 {
 		blob, err := t.mod.fn.WrapKey(t.session, oaep(false), to, h)
 		if !otherOAEP(err) {
@@ -92,18 +92,18 @@ func (t *Token) makeWrapper() error {
 
 // publicObject brings the public half of an RSA pair into the session, to wrap
 // with it.
-func (t *Token) publicObject(pub *rsa.PublicKey) (h pkcs11.ObjectHandle, err error) {
-	needed := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
-		pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
-		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, false),
-		pkcs11.NewAttribute(pkcs11.CKA_MODULUS, pub.N.Bytes()),
-		pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, big.NewInt(int64(pub.E)).Bytes()),
-		pkcs11.NewAttribute(pkcs11.CKA_WRAP, true),
+func (t *Token) publicObject(pub *rsa.PublicKey) (h object, err error) {
+	needed := []*attribute{
+		newAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
+		newAttribute(pkcs11.CKA_KEY_TYPE, pkcs11.CKK_RSA),
+		newAttribute(pkcs11.CKA_TOKEN, false),
+		newAttribute(pkcs11.CKA_MODULUS, pub.N.Bytes()),
+		newAttribute(pkcs11.CKA_PUBLIC_EXPONENT, big.NewInt(int64(pub.E)).Bytes()),
+		newAttribute(pkcs11.CKA_WRAP, true),
 	}
-	full := append(slices.Clone(needed), pkcs11.NewAttribute(pkcs11.CKA_PRIVATE, false),
-		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, false), pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false))
-	for _, template := range [][]*pkcs11.Attribute{full, needed} {
+	full := append(slices.Clone(needed), newAttribute(pkcs11.CKA_PRIVATE, false),
+		newAttribute(pkcs11.CKA_ENCRYPT, false), newAttribute(pkcs11.CKA_VERIFY, false))
+	for _, template := range [][]*attribute{full, needed} {
 		if h, err = t.mod.fn.CreateObject(t.session, template); err == nil || !unlike(err) {
 			break
 		}
@@ -114,7 +114,7 @@ func (t *Token) publicObject(pub *rsa.PublicKey) (h pkcs11.ObjectHandle, err err
 // bringIn puts a key into the token without showing it to whatever lies
 // between: the token makes an RSA key pair for the moment, the key travels
 // under its public half.
-func (t *Token) bringIn(key *secret.Bytes, label string) (h pkcs11.ObjectHandle, err error) {
+func (t *Token) bringIn(key *secret.Bytes, label string) (h object, err error) {
 	pair, _, err := t.generate(forms(KEK, "station transport", 0, forMoment, ofRSA))
 	if err != nil {
 		return 0, fmt.Errorf("transport key: %w", err)
@@ -138,7 +138,7 @@ func (t *Token) bringIn(key *secret.Bytes, label string) (h pkcs11.ObjectHandle,
 	return 0, err
 }
 
-func (t *Token) bringInAs(key *secret.Bytes, to *rsa.PublicKey, with pkcs11.ObjectHandle, template []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+func (t *Token) bringInAs(key *secret.Bytes, to *rsa.PublicKey, with object, template []*attribute) (object, error) {
 	for _, old := range []bool{false, true} {
 		blob, err := rsa.EncryptOAEP(oaepHash(old), rand.Reader, to, key.Reveal(), nil)
 		if err != nil {
@@ -154,20 +154,20 @@ func (t *Token) bringInAs(key *secret.Bytes, to *rsa.PublicKey, with pkcs11.Obje
 
 // settle sets what a token that was not told, or did not listen, made otherwise
 // of a key that it took in. What it will not set is for the judge.
-func (t *Token) settle(h pkcs11.ObjectHandle) error {
+func (t *Token) settle(h object) error {
 	a, err := t.read(h)
 	if err != nil {
 		return err
 	}
 	if !a.flag(pkcs11.CKA_EXTRACTABLE) { // which few tokens let anybody set
-		_ = t.mod.fn.SetAttribute(t.session, h, pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, true))
+		_ = t.mod.fn.SetAttribute(t.session, h, newAttribute(pkcs11.CKA_EXTRACTABLE, true))
 	}
 	if !a.flag(pkcs11.CKA_SENSITIVE) {
-		_ = t.mod.fn.SetAttribute(t.session, h, pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, true))
+		_ = t.mod.fn.SetAttribute(t.session, h, newAttribute(pkcs11.CKA_SENSITIVE, true))
 	}
 	for _, use := range usages[pkcs11.CKO_SECRET_KEY] {
 		if on := use == pkcs11.CKA_SIGN; a.flag(use) != on {
-			_ = t.mod.fn.SetAttribute(t.session, h, pkcs11.NewAttribute(use, on))
+			_ = t.mod.fn.SetAttribute(t.session, h, newAttribute(use, on))
 		}
 	}
 	return nil
