@@ -34,7 +34,12 @@ var glyphs = map[rune][5]string{
 	'J': {"    #", "    #", "    #", "#   #", " ### "},
 	'Z': {"#####", "   # ", "  #  ", " #   ", "#####"},
 	'-': {"    ", "    ", "####", "    ", "    "},
-	'_': {"     ", "     ", "     ", "     ", "     "}, // as wide as a digit
+	'_': {"     ", "     ", "     ", "     ", "#####"},
+	'.': {"  ", "  ", "  ", "  ", "##"},
+	'/': {"    #", "   # ", "  #  ", " #   ", "#    "},
+	'+': {"     ", "  #  ", "#####", "  #  ", "     "},
+	':': {"  ", "##", "  ", "##", "  "},
+	'=': {"     ", "     ", "     ", "     ", "     "}, // nothing, as wide as a digit
 	'2': {"#### ", "    #", " ### ", "#    ", "#####"},
 	'3': {"#### ", "    #", " ### ", "    #", "#### "},
 	'4': {"#   #", "#   #", "#####", "    #", "    #"},
@@ -75,36 +80,60 @@ func drawable(name string) bool {
 			return false
 		}
 	}
-	return true
+	return name != ""
+}
+
+// scale is the size of block letters: a pixel is x cells wide and y halves of a
+// line high. 0 is none.
+type scale struct{ x, y int }
+
+// atMost is the scale, no larger than another one.
+func (s scale) atMost(o scale) scale { return scale{min(s.x, o.x), min(s.y, o.y)} }
+
+// lines is how high a text is.
+func (s scale) lines() int { return (5*s.y + 1) / 2 }
+
+// fitting is the largest scale in which a text fits into w cells and h lines;
+// 0 where even the smallest does not. Letters are at most twice as high as wide,
+// and only UTF-8 has half lines.
+func fitting(text string, w, h int, ascii bool) scale {
+	rows := pixels(text)
+	if len(rows[0]) == 0 {
+		return scale{}
+	}
+	x := w / len(rows[0])
+	y := min(2*h/5, 2*x)
+	x = min(x, 2*y)
+	if ascii {
+		y -= y % 2
+	}
+	if x < 1 || y < 1 {
+		return scale{}
+	}
+	return scale{x, y}
 }
 
 // big draws a text in block letters as large as w cells and h lines allow, or
-// nothing where even the smallest does not fit. A pixel is sx cells wide and
-// sy halves of a line high; letters are at most twice as high as wide, and
-// only UTF-8 has half lines.
+// nothing where even the smallest does not fit.
 func big(text string, w, h int, ascii bool) []string {
+	return fitting(text, w, h, ascii).draw(text, ascii)
+}
+
+// draw draws a text in block letters of this size.
+func (s scale) draw(text string, ascii bool) []string {
+	if s.x < 1 || s.y < 1 {
+		return nil
+	}
 	rows := pixels(text)
-	if len(rows[0]) == 0 {
-		return nil
-	}
-	sx := w / len(rows[0])
-	sy := min(2*h/5, 2*sx)
-	sx = min(sx, 2*sy)
-	if ascii {
-		sy -= sy % 2
-	}
-	if sx < 1 || sy < 1 {
-		return nil
-	}
-	lines := make([]string, (5*sy+1)/2)
+	lines := make([]string, s.lines())
 	for i := range lines {
-		upper, lower := rows[2*i/sy], rows[min((2*i+1)/sy, 4)]
-		if 2*i+1 >= 5*sy {
+		upper, lower := rows[2*i/s.y], rows[min((2*i+1)/s.y, 4)]
+		if 2*i+1 >= 5*s.y {
 			lower = strings.Repeat(" ", len(upper))
 		}
 		var b strings.Builder
 		for x := range len(upper) {
-			b.WriteString(strings.Repeat(pixel(upper[x] == '#', lower[x] == '#', ascii), sx))
+			b.WriteString(strings.Repeat(pixel(upper[x] == '#', lower[x] == '#', ascii), s.x))
 		}
 		lines[i] = b.String()
 	}

@@ -44,7 +44,7 @@ func TestALineThatStoppedIsLetGoOn(t *testing.T) {
 func TestADeviceThatWaitsSaysSo(t *testing.T) {
 	m := screen(t, Config{}, 100, 24)
 	send(m, started("1"), flow.Event{Time: morning, Event: flow.DeviceWaits, Slot: "1"})
-	mustShow(t, m, "Waits: the first devices have to pass before this one is burned.")
+	mustShow(t, m, "Waits: the devices before this one are burned first.")
 	mustHide(t, m, "UNPLUG")
 	send(m, burns("1"))
 	mustHide(t, m, "Waits")

@@ -30,8 +30,8 @@ func quality(sizes []int, v int) int {
 
 // layout arranges n tiles in w cells and h lines. Columns are given by the
 // fixture, or 0: then tiles become as telling as the window allows. Where not
-// all fit, those around the chosen one are shown.
-func layout(n, w, h, columns, chosen int) grid {
+// all fit, those around the chosen one are shown. None is narrower than least.
+func layout(n, w, h, least, columns, chosen int) grid {
 	best, bestScore := grid{}, math.Inf(-1)
 	for cols := 1; cols <= n; cols++ {
 		if columns > 0 && cols != min(columns, n) {
@@ -40,7 +40,7 @@ func layout(n, w, h, columns, chosen int) grid {
 		rows := (n + cols - 1) / cols
 		g := grid{cols, rows, w / cols, h / rows, 0, n}
 		q := min(quality(goodWidths, g.w), quality(goodHeights, g.h))
-		if q == 0 {
+		if q == 0 || g.w < least {
 			continue
 		}
 		// A cell is about half as wide as high: tiles look best about 3 to 1. A
@@ -53,12 +53,12 @@ func layout(n, w, h, columns, chosen int) grid {
 	if best.cols > 0 || n == 0 {
 		return best
 	}
-	return page(n, w, h, chosen)
+	return page(n, w, h, least, chosen)
 }
 
 // page shows as many slots as fit, one line each.
-func page(n, w, h, chosen int) grid {
-	cols := max(1, w/20)
+func page(n, w, h, least, chosen int) grid {
+	cols := max(1, w/max(least, 20))
 	rows := max(h-1, 1) // the last line says which slots are shown
 	per := cols * rows
 	first := chosen / per * per

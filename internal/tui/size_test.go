@@ -2,75 +2,183 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	"station/internal/board"
 	"station/internal/flow"
 	"station/internal/record"
 )
 
-// verdictLine is a line whose slots show every verdict.
-func verdictLine(n int) (out eventsMsg) {
-	ready := flow.Event{Time: morning, Event: flow.LineReady}
+// slotNames are names as fixtures have them.
+var slotNames = map[string]func(i int) string{
+	"number":  func(i int) string { return fmt.Sprint(i + 1) },
+	"letters": func(i int) string { return fmt.Sprintf("A-%d", i+1) },
+	"Chinese": func(i int) string { return fmt.Sprintf("左%d", i+1) },
+	"long":    func(i int) string { return fmt.Sprintf("left front socket %d", i+1) },
+}
+
+// stateLine is a line whose slots are in every state, verdicts among them.
+func stateLine(n int, name func(int) string) (out eventsMsg) {
+	ready := flow.Event{Time: morning, Event: flow.LineReady, Steps: []string{"connect", "flash", "burn-key"}}
 	for i := range n {
-		ready.Slots = append(ready.Slots, fmt.Sprint(i+1))
+		ready.Slots = append(ready.Slots, name(i))
 	}
 	out = append(out, ready)
 	verdicts := []record.Verdict{record.Pass, record.Quarantine, record.Retry, record.Scrap, record.Station}
 	for i, name := range ready.Slots {
-		e := failed(name)
-		e.Verdict, e.MAC = verdicts[i%len(verdicts)], [6]byte{0x24, 0x0a, 0xc4, 0, 0, byte(i)}
-		if e.Verdict == record.Pass {
-			e.Event, e.Code = flow.DevicePassed, ""
+		mac := [6]byte{0x24, 0x0a, 0xc4, 0, 0, byte(i)}
+		switch kind := i % 8; kind {
+		case 5: // stays empty
+		case 6:
+			out = append(out, flow.Event{Time: morning, Event: flow.StepStarted, Slot: name, MAC: mac, Step: "flash", Total: 1e6},
+				flow.Event{Time: morning, Event: flow.StepProgress, Slot: name, MAC: mac, Step: "flash", Percent: 45, Bytes: 45e4, Total: 1e6})
+		case 7:
+			out = append(out, flow.Event{Time: morning, Event: flow.StepStarted, Slot: name, MAC: mac, Step: "burn-key", Burning: true})
+		default:
+			e := failed(name)
+			e.Verdict, e.MAC = verdicts[kind], mac
+			if e.Verdict == record.Pass {
+				e.Event, e.Code = flow.DevicePassed, ""
+			}
+			out = append(out, started(name), e)
 		}
-		out = append(out, started(name), e)
 	}
 	return out
 }
 
-// In every size and language, no device that passed is shown larger than one
-// that did not, and an action that is cut is said in its short form.
-func TestAWorseVerdictIsNeverSmaller(t *testing.T) {
+// In every size, language and name: slot and verdict are the largest things in
+// a tile and are never cut, and no device that passed is shown larger than one
+// that did not.
+func TestSlotAndVerdictAreTheLargest(t *testing.T) {
 	for _, cfg := range []Config{{}, {Language: "zh"}, {ASCII: true}} {
-		for _, n := range []int{1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32} {
-			for w := 80; w <= 200; w += 20 {
-				for h := 24; h <= 60; h += 6 {
-					m := screen(t, cfg, w, h)
-					send(m, verdictLine(n))
-					g := m.grid()
-					if g.w < framedWidth || g.h < framedHeight {
-						continue // strips: one line of text each
+		for kind, name := range slotNames {
+			for _, n := range []int{1, 2, 4, 6, 8, 16, 32} {
+				for _, w := range []int{60, 80, 107, 160, 200} {
+					for _, h := range []int{20, 24, 34, 60} {
+						m := screen(t, cfg, w, h)
+						send(m, stateLine(n, name))
+						checkTiles(t, m, fmt.Sprintf("%d slots, %s, %d×%d, %q, ASCII %v", n, kind, w, h, cfg.Language, cfg.ASCII))
 					}
-					checkVerdicts(t, m, g, fmt.Sprintf("%d slots, %d×%d, %+v", n, w, h, cfg.Language))
 				}
 			}
 		}
 	}
 }
 
-func checkVerdicts(t *testing.T, m *Model, g grid, what string) {
+func checkTiles(t *testing.T, m *Model, what string) {
 	t.Helper()
-	most, least := 0, 1000
-	body := m.height - len(m.header()) - m.footHeight()
-	for i, s := range m.status.Slots {
-		w, h := share(m.width, g.cols, i%g.cols)-4, share(body, g.rows, i/g.cols)-2
-		text, free := m.verdictText(s, w, h)
-		lines := m.word(s, w, free, m.limit(s, h))
-		if len(text) == 0 {
-			t.Errorf("%s: slot %s says nothing to do", what, s.Name)
+	g, body := m.grid(), m.bodyHeight()
+	most := m.limits(g, body)
+	largest, least, signs, words := scale{}, scale{99, 99}, false, false
+	for i := range g.n {
+		s, b := m.status.Slots[g.first+i], m.box(g, body, i)
+		if b.most = most; !b.framed {
+			checkStrip(t, m, s, b, what)
+			continue
 		}
-		size := 0 // lines of block letters: those without a paint of their own
-		for _, l := range lines {
-			if l.paint == (paint{}) && l.text != "" {
-				size++
+		var rows []string
+		for _, l := range m.inside(s, b.w-4, b.h-2, most) {
+			if width(l.text) > b.w-4 {
+				t.Fatalf("%s: slot %s: %q is cut", what, s.Name, l.text)
+			}
+			rows = append(rows, strings.TrimSpace(l.text))
+		}
+		text, size := readTile(m, s, rows)
+		said := strings.Join(rows, "\n")
+		name, word := text, text+said
+		if !strings.HasPrefix(name, letter(s)) || letter(s) == "" || text == "" {
+			name = said
+		}
+		named := strings.Contains(name, s.Name) || letter(s) != "" && strings.HasPrefix(name, letter(s)) ||
+			text == "" && (strings.HasPrefix(said, m.style.signs.ellipsis) || s.Busy || s.Verdict == "")
+		if !named {
+			t.Fatalf("%s: slot %s is not named large: %q\n%s", what, s.Name, text, m.View())
+		}
+		if want := wordOf(m, s); !strings.Contains(word, want) && !(s.Held && strings.Contains(word, m.lang.holdShort)) {
+			t.Fatalf("%s: slot %s does not say %s\n%s", what, s.Name, want, m.View())
+		}
+		roomy := b.h-2 > leastLetters+1 && fitting(letter(s)+" "+m.style.tone[toneOf(s)].glyph, b.w-4, leastLetters, m.style.ascii).x > 0
+		if text == "" && roomy && !s.Busy && s.Verdict != record.Pass && letter(s) != "" {
+			t.Fatalf("%s: slot %s has room for block letters\n%s", what, s.Name, m.View())
+		}
+		switch sign := !strings.Contains(text, string(s.Verdict)); {
+		case s.Busy || s.Verdict == "":
+		case s.Verdict == record.Pass:
+			largest = scale{max(largest.x, size.x), max(largest.y, size.y)}
+			words = words || !sign
+		default:
+			least, signs = least.atMost(size), signs || sign
+		}
+	}
+	if least.x < 99 && (largest.x > least.x || largest.y > least.y || signs && words) {
+		t.Fatalf("%s: PASS is drawn in %+v, a worse verdict in %+v; sign alone %v\n%s", what, largest, least, signs, m.View())
+	}
+}
+
+// wordOf is what a slot has to say about its state.
+func wordOf(m *Model, s *board.SlotStatus) string {
+	switch {
+	case s.Held:
+		return "UNPLUG"
+	case s.Busy:
+		return ""
+	case s.Verdict == "":
+		return m.lang.ready
+	}
+	return string(s.Verdict)
+}
+
+// checkStrip looks at a slot without a frame: all of it is text of one size.
+func checkStrip(t *testing.T, m *Model, s *board.SlotStatus, b box, what string) {
+	t.Helper()
+	first := m.strip(s, b.w, b.h, b.chosen)[0]
+	end := []rune(s.Name)[len([]rune(s.Name))-1:]
+	want := wordOf(m, s)
+	if s.Held {
+		want = m.lang.holdShort
+	}
+	if !strings.Contains(first, want) || !strings.Contains(first, string(end)) {
+		t.Fatalf("%s: slot %s: %q lacks its name or %q", what, s.Name, first, want)
+	}
+}
+
+// readTile reads the block letters of a tile: a text that may stand there, and
+// its size.
+func readTile(m *Model, s *board.SlotStatus, rows []string) (text string, size scale) {
+	var block []string
+	for _, row := range rows {
+		if row != "" && strings.Trim(row, "█▀▄# ") == "" {
+			block = append(block, row)
+		} else if len(block) > 0 {
+			break
+		}
+	}
+	name, st, word := letter(s), m.style.tone[toneOf(s)], string(s.Verdict)
+	for _, form := range []string{st.glyph + " " + word, word, st.glyph, "READY", "=45%", "DO NOT", "!!", ""} {
+		for _, text := range []string{strings.TrimSpace(name + " " + form), form} {
+			for y := 1; y < 30; y++ {
+				sc := scale{1, y}
+				if text == "" || len(block) == 0 || sc.lines() != len(block) {
+					continue
+				}
+				for sc.x = 1; sc.x < 9; sc.x++ {
+					if same(sc.draw(text, m.style.ascii), block) {
+						return text, sc
+					}
+				}
 			}
 		}
-		if s.Verdict == record.Pass {
-			most = max(most, size)
-		} else {
-			least = min(least, size)
+	}
+	return "", scale{}
+}
+
+// same compares rows that may stand more to the right.
+func same(drawn, block []string) bool {
+	for i := range drawn {
+		if strings.TrimSpace(drawn[i]) != block[i] {
+			return false
 		}
 	}
-	if len(m.status.Slots) > 1 && most > least {
-		t.Fatalf("%s: PASS has %d lines, a worse verdict %d\n%s", what, most, least, m.View())
-	}
+	return true
 }

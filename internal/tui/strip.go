@@ -27,7 +27,11 @@ func (m *Model) strip(s *board.SlotStatus, w, h int, chosen bool) []string {
 	if right != "" {
 		right = " " + right
 	}
-	state := mark + fit(s.Name, m.nameWidth()) + " " + m.stripState(s, st)
+	name, what := fit(cutLeft(s.Name, m.nameWidth(), m.style.signs.ellipsis), m.nameWidth()), m.stripState(s, st)
+	if _, verdict := tonesOf[s.Verdict]; verdict && !s.Busy { // the language's own word only where it fits
+		what = joined([]string{st.sign + " " + string(s.Verdict), m.lang.verdicts[s.Verdict]}, " ", w-m.nameWidth()-2-width(right))
+	}
+	state := mark + name + " " + what
 	if t == held && width(state) > w {
 		state = m.lang.holdShort // never cut for a name
 	}
@@ -72,6 +76,12 @@ func (m *Model) nameWidth() int {
 		w = max(w, width(s.Name))
 	}
 	return min(w, 8)
+}
+
+// leastStrip is the width in which a slot has its name, a space on each side,
+// and the longest that it says: DO NOT UNPLUG with a sign.
+func (m *Model) leastStrip() int {
+	return m.nameWidth() + 3 + len("! ") + max(width(m.lang.holdShort), len("DO NOT UNPLUG"))
 }
 
 // stripMore are the lines below the state.

@@ -26,6 +26,17 @@ func cut(s string, w int, ellipsis string) string {
 	return ansi.Truncate(s, max(w, 0), ellipsis)
 }
 
+// cutLeft shortens s from its beginning to w cells and shows that it did.
+func cutLeft(s string, w int, ellipsis string) string {
+	if n := width(s); n > w {
+		if w < width(ellipsis) {
+			return ""
+		}
+		return ansi.TruncateLeft(s, n-w+width(ellipsis), ellipsis)
+	}
+	return s
+}
+
 // center puts s into the middle of w cells.
 func center(s string, w int) string {
 	return fit(strings.Repeat(" ", max((w-width(s))/2, 0))+s, w)

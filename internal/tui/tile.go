@@ -68,25 +68,34 @@ const (
 	framedHeight = 4
 )
 
-// tile draws one slot into exactly h lines of w cells.
-func (m *Model) tile(s *board.SlotStatus, w, h int, chosen bool) []string {
-	if w < framedWidth || h < framedHeight {
-		return m.strip(s, w, h, chosen)
+// box is where a tile stands.
+type box struct {
+	w, h   int
+	framed bool // all tiles of a grid have frames, or none
+	chosen bool
+	most   limit // of a device that passed
+}
+
+// tile draws one slot into its box.
+func (m *Model) tile(s *board.SlotStatus, b box) []string {
+	w, h := b.w, b.h
+	if !b.framed {
+		return m.strip(s, w, h, b.chosen)
 	}
 	st := m.style.tone[toneOf(s)]
 	iw, ih := w-4, h-2 // a cell of space beside each edge
-	body := m.inside(s, iw, ih)
+	body := m.inside(s, iw, ih, b.most)
 	base := paint{}
 	if st.fill && !s.Removed {
 		base = st.paper
 	}
 	out := make([]string, 0, h)
-	out = append(out, m.top(s, st, w, chosen))
+	out = append(out, m.top(s, st, w, b.chosen))
 	above := (ih - len(body)) / 2
 	for i := range ih {
 		var row string
 		if i >= above && i-above < len(body) {
-			row = body[i-above].draw(iw, base)
+			row = body[i-above].draw(iw, base, m.style.signs.ellipsis)
 		} else {
 			row = base.s(strings.Repeat(" ", iw))
 		}
@@ -96,10 +105,11 @@ func (m *Model) tile(s *board.SlotStatus, w, h int, chosen bool) []string {
 }
 
 // draw fills w cells with the line; base is the paint of the tile.
-func (l line) draw(w int, base paint) string {
+func (l line) draw(w int, base paint, ellipsis string) string {
 	n := width(l.text)
 	if n > w {
-		l.text, n = fit(l.text, w), w
+		l.text = cut(l.text, w, ellipsis)
+		n = width(l.text)
 	}
 	before := 0
 	if l.center {
@@ -119,7 +129,7 @@ func (m *Model) top(s *board.SlotStatus, st toneStyle, w int, chosen bool) strin
 		name = " " + m.style.signs.mark + " " + s.Name + " "
 	}
 	right := ""
-	if !s.MAC.IsZero() {
+	if !s.MAC.IsZero() && !m.status.Owes(s.MAC) {
 		right = " " + s.MAC.String() + " "
 	}
 	if s.Serial != "" && w >= 60 {
@@ -150,29 +160,32 @@ func (m *Model) bottom(s *board.SlotStatus, st toneStyle, w int) string {
 }
 
 // inside is what a framed tile says, at most h lines of w cells.
-func (m *Model) inside(s *board.SlotStatus, w, h int) []line {
+func (m *Model) inside(s *board.SlotStatus, w, h int, most limit) []line {
 	switch t := toneOf(s); {
 	case t == idle:
 		return m.insideIdle(s, w, h)
 	case s.Busy:
 		return m.insideWork(s, w, h)
 	default:
-		return m.insideVerdict(s, w, h)
+		return m.insideVerdict(s, w, h, most)
 	}
 }
 
 func (m *Model) insideIdle(s *board.SlotStatus, w, h int) []line {
 	st := m.style.tone[idle]
-	lines := []line{{text: st.sign + " " + m.lang.empty, paint: m.style.bold, center: true}}
+	lines, word, forms := []line{}, m.lang.empty, []string{""}
 	if m.ready() {
-		lines[0].text = st.sign + " " + m.lang.ready
-		if h >= roomy {
-			lines = append(asLines(big("READY", w, h/2, m.style.ascii), line{paint: st.edge, center: true, rank: 2}), line{rank: 2}, lines[0])
-		}
-		lines = append(lines, line{text: m.lang.plugIn, center: true, rank: 1})
+		word, forms = m.lang.ready, []string{"READY", ""}
+		lines = asLines(wrap(m.lang.plugIn, w, 2, m.style.signs.ellipsis), line{center: true, rank: 1})
 		lines = append(lines, m.handLines(s, w)...)
 	}
-	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
+	room := max(h/2, min(leastLetters, h-1-len(lines)))
+	lines = append([]line{{text: st.sign + " " + word, paint: m.style.bold, center: true}}, lines...)
+	if h >= roomy {
+		lines = append([]line{{rank: 2}}, lines...)
+	}
+	head := m.drawHead(m.head(s, w, room, 1, "", "", forms...), st.edge, m.style.bold)
+	return ranked(append(append(head, lines...), m.hintLines(s, w, 2)...), h)
 }
 
 // hand is what a person has to do at the device, which cannot be reset over its

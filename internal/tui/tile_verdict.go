@@ -14,15 +14,15 @@ const roomy = 10
 
 // insideVerdict is a tile that shows a result: the word as large as the tile
 // allows, what happened, and what to do now.
-func (m *Model) insideVerdict(s *board.SlotStatus, w, h int) []line {
+func (m *Model) insideVerdict(s *board.SlotStatus, w, h int, most limit) []line {
 	text, free := m.verdictText(s, w, h)
-	lines := m.word(s, w, free, m.limit(s, h))
+	lines := m.word(s, w, free, most)
 	lines = append(append(lines, line{rank: 9}), text...)
 	if facts := m.facts(s, w); facts != "" {
 		lines = append(lines, line{rank: 9}, line{text: facts, center: true, rank: 4})
 	}
 	if m.named(s, w) {
-		lines = append(lines, line{text: s.MAC.String(), center: true, rank: 3})
+		lines = append(lines, line{text: cutLeft(s.MAC.String(), w, m.style.signs.ellipsis), center: true, rank: 3})
 	}
 	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
 }
@@ -37,10 +37,7 @@ func (m *Model) verdictText(s *board.SlotStatus, w, h int) (text []line, free in
 	if s.Removed {
 		strong = m.style.bold
 	}
-	room := h - 1
-	if h > leastLetters {
-		room = h - leastLetters
-	}
+	room := h - max(m.verdictHead(s, w, min(h-1, leastLetters+1)).lines(), 1)
 	sentence, action := m.say(s)
 	do := m.do(s, action, w, max(1, min(room, (room+1)/2)))
 	what := wrap(sentence, w, room-len(do), m.style.signs.ellipsis)
@@ -51,43 +48,6 @@ func (m *Model) verdictText(s *board.SlotStatus, w, h int) (text []line, free in
 		free -= 3 // the facts, with space around them
 	}
 	return text, free
-}
-
-// limit is the most lines that the word of a device that passed may have: no
-// worse verdict in the frame is smaller.
-func (m *Model) limit(s *board.SlotStatus, h int) int {
-	limit := h
-	if s.Verdict != record.Pass {
-		return limit
-	}
-	g, body := m.grid(), m.bodyHeight()
-	for i, other := range m.status.Slots {
-		if other.Busy || other.Verdict == "" || other.Verdict == record.Pass || limit == 0 {
-			continue
-		}
-		w, h := share(m.width, g.cols, i%g.cols)-4, share(body, g.rows, i/g.cols)-2
-		_, free := m.verdictText(other, w, h)
-		letters, _ := m.letters(other, w, free)
-		limit = min(limit, len(letters))
-	}
-	return limit
-}
-
-// letters are slot and verdict in block letters where they fit: with the word,
-// or else with its sign and the word below.
-func (m *Model) letters(s *board.SlotStatus, w, h int) (lines []string, whole bool) {
-	glyph, word := m.style.tone[toneOf(s)].glyph, string(s.Verdict)
-	if m.lang.verdicts[s.Verdict] != "" {
-		h -= 2
-	}
-	name := strings.ToUpper(s.Name)
-	if !drawable(name) {
-		return biggest(w, h, m.style.ascii, glyph+" "+word, word), true
-	}
-	if lines := biggest(w, h, m.style.ascii, name+" "+glyph+" "+word, name+" "+word); lines != nil {
-		return lines, true
-	}
-	return biggest(w, h-1, m.style.ascii, name+" "+glyph), false
 }
 
 // say is the sentence and the action, as things stand in the slot now.
@@ -140,42 +100,32 @@ func asLines(texts []string, like line) []line {
 }
 
 // word is the slot with its verdict: in block letters where they fit into w
-// cells and h lines, of at most limit lines, else on one line.
-func (m *Model) word(s *board.SlotStatus, w, h, limit int) []line {
+// cells and h lines, else on one line.
+func (m *Model) word(s *board.SlotStatus, w, h int, most limit) []line {
 	st := m.style.tone[toneOf(s)]
 	word, own := string(s.Verdict), m.lang.verdicts[s.Verdict]
 	paint := st.strong
 	if s.Removed {
 		paint = m.style.bold
 	}
-	if own != "" {
-		limit += 2
+	head := m.verdictHead(s, w, h)
+	if s.Verdict == record.Pass {
+		head = m.passHead(s, w, h, most)
 	}
-	letters, whole := m.letters(s, w, min(h, limit))
-	if letters == nil {
-		text := strings.TrimSpace(s.Name + " " + st.sign + " " + word + " " + own)
-		return []line{{text: text, paint: paint, center: true}}
+	if head.plain() {
+		return []line{{text: m.plainWord(s, st.sign+" "+word, own, w), paint: paint, center: true}}
 	}
-	lines := asLines(letters, line{center: true})
-	below := own
-	if !whole {
-		below = strings.TrimSpace(word + " " + own)
-	}
-	if below != "" {
-		lines = append(lines, line{text: below, paint: st.strong, center: true})
-	}
-	return lines
+	return m.drawHead(head, inherited, paint)
 }
 
-// biggest draws the first text that comes out higher than those after it.
-func biggest(w, h int, ascii bool, texts ...string) []string {
-	var best []string
-	for _, text := range texts {
-		if lines := big(text, w, h, ascii); len(lines) > len(best) {
-			best = lines
-		}
-	}
-	return best
+// inherited leaves a line in the paint of its tile.
+var inherited paint
+
+// plainWord is slot, sign and word on one line of w cells. The word is never
+// cut for a name, and the end of a name tells slots apart.
+func (m *Model) plainWord(s *board.SlotStatus, word, own string, w int) string {
+	name := cutLeft(s.Name, max(w-width(word)-1, 0), m.style.signs.ellipsis)
+	return joined([]string{strings.TrimSpace(name + " " + word), own}, " ", w)
 }
 
 // facts are the small print: code, time, visits.

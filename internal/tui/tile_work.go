@@ -13,17 +13,12 @@ func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
 	if toneOf(s) == scanning {
 		return m.insideScan(s, w, h)
 	}
-	lines := m.warning(s, w, h)
+	lines, hand := m.workHead(s, w, h), m.handLines(s, w)
 	if s.Waits {
-		lines = asLines(wrap(m.lang.waits, w, 3, m.style.signs.ellipsis), line{paint: m.style.bold, center: true})
-	}
-	if !s.Held && s.Total > 0 {
-		for _, text := range big(strings.ReplaceAll(fmt.Sprintf("%3d%%", s.Percent), " ", "_"), w, min(h-belowWarning, 7), m.style.ascii) {
-			lines = append(lines, line{text: text, paint: m.style.bar, center: true, rank: 6})
-		}
+		lines = append(lines, asLines(wrap(m.lang.waits, w, 3, m.style.signs.ellipsis), line{paint: m.style.bold, center: true, rank: 1})...)
 	}
 	lines = append(lines, line{rank: 9}, line{text: m.stepLine(s, w), paint: m.style.bold})
-	lines = append(lines, m.handLines(s, w)...)
+	lines = append(lines, hand...)
 	if s.Total > 0 {
 		lines = append(lines, line{text: m.bar(s, w), rank: 1}, line{text: m.numbers(s, w), rank: 2})
 	}
@@ -31,26 +26,28 @@ func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
 		lines = append(lines, line{rank: 9}, line{text: strip, rank: 4})
 	}
 	if m.named(s, w) {
-		lines = append(lines, line{text: s.MAC.String(), paint: m.style.dim, rank: 3})
+		lines = append(lines, line{text: cutLeft(s.MAC.String(), w, m.style.signs.ellipsis), paint: m.style.dim, rank: 3})
 	}
 	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
 }
 
 // named reports whether the upper edge of the tile was too short for the MAC.
 func (m *Model) named(s *board.SlotStatus, w int) bool {
-	return !s.MAC.IsZero() && w+4-width(s.Name)-2 < len(" 24:0a:c4:00:00:00 ")+6
+	return !s.MAC.IsZero() && !m.status.Owes(s.MAC) && w+4-width(s.Name)-2 < len(" 24:0a:c4:00:00:00 ")+6
 }
 
 func (m *Model) insideScan(s *board.SlotStatus, w, h int) []line {
 	first := m.waiting()
 	if s != first {
 		text := fmt.Sprintf(m.lang.scanAfter, first.Name)
-		return ranked(asLines(wrap(text, w, 3, m.style.signs.ellipsis), line{paint: m.style.dim, center: true}), h)
+		head := m.drawHead(m.head(s, w, h-1, 1, "", "", ""), m.style.dim, m.style.bold)
+		return ranked(append(head, asLines(wrap(text, w, 3, m.style.signs.ellipsis), line{paint: m.style.dim, center: true, rank: 1})...), h)
 	}
 	st := m.style.tone[scanning]
-	lines := asLines(big(s.Name+" SCAN", w, h-3, m.style.ascii), line{paint: st.edge, center: true})
-	if lines == nil {
-		lines = []line{{text: s.Name + " " + st.sign + " " + m.lang.scanShort, paint: st.strong, center: true}}
+	head := m.head(s, w, h-3, 1, "", m.lang.scanShort, "SCAN", "")
+	lines := m.drawHead(head, st.edge, st.strong)
+	if head.plain() {
+		lines = []line{{text: m.plainWord(s, st.sign+" "+m.lang.scanShort, "", w), paint: st.strong, center: true}}
 	}
 	lines = append(lines, line{rank: 9})
 	for _, text := range wrap(m.lang.scanNow, w, 2, m.style.signs.ellipsis) {
@@ -59,30 +56,49 @@ func (m *Model) insideScan(s *board.SlotStatus, w, h int) []line {
 	return ranked(lines, h)
 }
 
-// Lines below the warning: step, bar, numbers and steps.
-const belowWarning = 6
+// Lines below the heading: step, bar, numbers and steps.
+const belowHead = 6
 
-// warning is DO NOT UNPLUG, in block letters where there is room for them.
-func (m *Model) warning(s *board.SlotStatus, w, h int) []line {
-	if !s.Held {
-		return nil
+// workHead is the slot's name in block letters, with how far the work is or,
+// while fuses are burned, DO NOT UNPLUG.
+func (m *Model) workHead(s *board.SlotStatus, w, h int) []line {
+	if s.Held {
+		return m.warning(s, w, h)
 	}
+	room := min(h-belowHead, 7)
+	if beside := len(m.handLines(s, w)) + 3; h >= leastLetters+beside { // step, bar and numbers stay
+		room = max(room, leastLetters)
+	}
+	forms := []string{""}
+	if s.Total > 0 {
+		forms = []string{strings.ReplaceAll(fmt.Sprintf("%3d%%", s.Percent), " ", "="), ""}
+	}
+	return m.drawHead(m.head(s, w, room, 1, "", "", forms...), m.style.bar, m.style.bold)
+}
+
+// warning is DO NOT UNPLUG with the slot's name, in block letters where there
+// is room for them.
+func (m *Model) warning(s *board.SlotStatus, w, h int) []line {
 	st := m.style.tone[held]
 	warn := fmt.Sprintf("%s %s %s", st.sign, m.lang.doNotUnplug, st.sign)
 	if width(warn) > w {
-		warn = cut(m.lang.doNotUnplug, w, m.style.signs.ellipsis)
+		warn = m.lang.holdShort
 	}
-	lines := []line{{text: center(warn, w), paint: st.strong}}
-	room := (h - belowWarning - 3) / 2
-	upper, lower := big("DO NOT", w, room, m.style.ascii), big("UNPLUG", w, room, m.style.ascii)
-	if upper == nil || lower == nil {
-		return lines
+	out := []line{{text: center(warn, w), paint: st.strong}}
+	upper, lower := strings.TrimSpace(letter(s)+" DO NOT"), "UNPLUG"
+	room := (h - 4) / 2 // the warning, the step, and space between
+	sc := fitting(upper, w, room, m.style.ascii).atMost(fitting(lower, w, room, m.style.ascii))
+	var letters []line
+	if sc.x > 0 {
+		rows := slices.Concat(sc.draw(upper, m.style.ascii), []string{""}, sc.draw(lower, m.style.ascii))
+		if letter(s) == "" {
+			rows = slices.Concat([]string{s.Name}, rows)
+		}
+		letters = asLines(rows, line{paint: st.edge, center: true})
+	} else {
+		letters = m.drawHead(m.head(s, w, min(h-2, 7), 1, "", "", "!!", ""), st.edge, st.strong)
 	}
-	var block []line
-	for _, text := range slices.Concat(upper, []string{""}, lower) {
-		block = append(block, line{text: text, paint: st.edge, center: true, rank: 5})
-	}
-	return append(append(block, line{rank: 9}), lines...)
+	return append(append(letters, line{rank: 9}), out...)
 }
 
 // stepLine is the step in words with how far it is at the right.

@@ -65,29 +65,32 @@ func (m *Model) bodyHeight() int { return m.height - len(m.header()) - m.footHei
 func (m *Model) inner() (w, h int) { return m.width - 4, m.bodyHeight() - 2 }
 
 func (m *Model) grid() grid {
-	return layout(len(m.status.Slots), m.width, m.bodyHeight(), m.cfg.Columns, m.chosen)
+	return layout(len(m.status.Slots), m.width, m.bodyHeight(), m.leastStrip(), m.cfg.Columns, m.chosen)
+}
+
+// box is where the i-th tile of the grid stands, in a body of h lines.
+func (m *Model) box(g grid, h, i int) box {
+	b := box{w: share(m.width, g.cols, i%g.cols), h: g.h, framed: g.w >= framedWidth && g.h >= framedHeight}
+	if b.framed {
+		b.h = share(h, g.rows, i/g.cols)
+	}
+	b.chosen = g.first+i == m.chosen && len(m.status.Slots) > 1
+	return b
 }
 
 // line draws the tiles.
 func (m *Model) line(h int) []string {
-	g := layout(len(m.status.Slots), m.width, h, m.cfg.Columns, m.chosen)
+	g := layout(len(m.status.Slots), m.width, h, m.leastStrip(), m.cfg.Columns, m.chosen)
+	most := m.limits(g, h)
 	var out []string
 	for row := range g.rows {
 		var tiles [][]string
-		high := g.h
-		if g.h >= framedHeight {
-			high = share(h, g.rows, row)
+		for i := row * g.cols; i < min((row+1)*g.cols, g.n); i++ {
+			b := m.box(g, h, i)
+			b.most = most
+			tiles = append(tiles, m.tile(m.status.Slots[g.first+i], b))
 		}
-		for col := range g.cols {
-			i := row*g.cols + col
-			if i >= g.n {
-				break
-			}
-			i += g.first
-			chosen := i == m.chosen && len(m.status.Slots) > 1
-			tiles = append(tiles, m.tile(m.status.Slots[i], share(m.width, g.cols, col), high, chosen))
-		}
-		for y := range high {
+		for y := range m.box(g, h, row*g.cols).h {
 			var b strings.Builder
 			for _, t := range tiles {
 				b.WriteString(t[y])

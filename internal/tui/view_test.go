@@ -177,7 +177,7 @@ func TestLayout(t *testing.T) {
 		{32, 240, 60, 8, 8, 4},
 		{3, 40, 20, 0, 1, 3},
 	} {
-		g := layout(c.n, c.w, c.h, c.columns, 0)
+		g := layout(c.n, c.w, c.h, 0, c.columns, 0)
 		if c.columns == 8 && c.w == 80 {
 			if g.n == 0 || g.w < 1 {
 				t.Errorf("%+v: got %+v", c, g)
