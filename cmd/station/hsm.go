@@ -182,7 +182,11 @@ func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
 		if err != nil {
 			return nil, err
 		}
-		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label, PRF: hsm.PRF(job.Key.PRF)})
+		prf := hsm.PRF(job.Key.PRF)
+		if prf == "" && job.Key.Policy == string(hsm.Derived) {
+			prf = hsm.HMAC
+		}
+		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label, PRF: prf})
 	}
 	if signer != "" {
 		want = append(want, hsm.Want{Role: hsm.Signer, Label: signer})

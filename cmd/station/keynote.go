@@ -182,7 +182,7 @@ func keysNoted(path string, token hsm.Info) ([]hsm.Noted, error) {
 	if book.Simulated() != token.Throwaway() {
 		return nil, otherKind(path, token)
 	}
-	return station.KeysNoted(book, token.Serial)
+	return station.KeysNoted(book, token)
 }
 
 func keyNoteCommand(t *tokenFlags) *cobra.Command {

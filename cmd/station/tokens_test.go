@@ -113,6 +113,7 @@ func TestToken(t *testing.T) {
 		works = job
 	}
 	cells = append(cells, w.signatures(signs, why), w.lossOf(works))
+	w.daemonDown()
 	w.tableLine(cells)
 }
 
@@ -198,6 +199,22 @@ func (w *workplace) lossOf(job string) string {
 		return "no"
 	}
 	return "halts and comes back"
+}
+
+// daemonDown is what a person reads who forgot to start it.
+func (w *workplace) daemonDown() {
+	daemon := os.Getenv("TOKEN_DAEMON")
+	if daemon == "" {
+		return
+	}
+	if out, err := exec.Command(filepath.Join(daemon, "stop")).CombinedOutput(); err != nil {
+		w.t.Fatalf("%v\n%s", err, out)
+	}
+	_, said := w.run(3, "hsm", "status")
+	want := map[string]string{"opencryptoki": "pkcsslotd", "tpm": "tpm2-abrmd", "remote": "p11-kit server"}[os.Getenv("TOKEN_NAME")]
+	if !strings.Contains(said, want) {
+		w.t.Errorf("without its daemon: %s\nwant it to name %s", said, want)
+	}
 }
 
 // tableLine holds what was seen against the token's line in docs/tokens.md.

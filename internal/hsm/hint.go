@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/miekg/pkcs11"
 )
 
 // A need is what a module needs of the computer: a daemon that runs, a group
@@ -42,6 +44,16 @@ func (m *module) hint(err error) error {
 		return fmt.Errorf("%w; see that %s", err, n.daemon)
 	}
 	return err
+}
+
+// choose is choose with a hint where the module shows no token at all: one that
+// does not reach its daemon, or may not, says no more.
+func (m *module) choose(all []Info, u URI) (Info, error) {
+	i, err := choose(all, u)
+	if err != nil && !slices.ContainsFunc(all, func(i Info) bool { return i.has(pkcs11.CKF_TOKEN_INITIALIZED) }) {
+		err = m.hint(err)
+	}
+	return i, err
 }
 
 // inGroup reports whether the process has that group, also where there is none

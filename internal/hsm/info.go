@@ -38,6 +38,16 @@ func (i Info) URI() string {
 
 func (i Info) has(flag uint) bool { return i.Flags&flag != 0 }
 
+// Identity is what records know the token by: its serial number, and its label
+// too where the number says nothing. opencryptoki gives "123" to every token,
+// NSS and TPMs zeros.
+func (i Info) Identity() string {
+	if len(i.Serial) >= 8 && strings.Trim(i.Serial, "0") != "" {
+		return i.Serial
+	}
+	return i.Serial + " of " + i.Label
+}
+
 // matches compares with every field that the URI gives.
 func (i Info) matches(u URI) bool {
 	same := func(want, have string) bool { return want == "" || want == have }

@@ -107,7 +107,7 @@ func Probe(cfg Config) (Status, error) {
 		if err != nil {
 			return Status{}, err
 		}
-		info, err := choose(all, cfg.URI)
+		info, err := m.choose(all, cfg.URI)
 		if err != nil {
 			return Status{}, err
 		}

@@ -205,7 +205,7 @@ func (t *Token) login() error {
 	if t.known { // in whatever slot it is now
 		want.Token, want.Serial = t.info.Label, t.info.Serial
 	}
-	info, err := choose(all, want)
+	info, err := t.mod.choose(all, want)
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (t *Token) givePIN(s session, info Info) error {
 			return fmt.Errorf("login: %w", err)
 		}
 	}
-	print, err := t.mod.refused.print(info.Serial, t.pin)
+	print, err := t.mod.refused.print(info.Identity(), t.pin)
 	if err != nil {
 		return err
 	}
@@ -294,7 +294,7 @@ func (t *Token) givePIN(s session, info Info) error {
 // tryPIN gives the token a PIN that it has not refused before.
 func (t *Token) tryPIN(s session, info Info) error {
 	if t.pin != nil { // one that is typed at the token's key pad is never known here
-		if err := refusedBefore(t.cfg.Refused, info.Serial, t.pin); err != nil {
+		if err := refusedBefore(t.cfg.Refused, info.Identity(), t.pin); err != nil {
 			return err
 		}
 	}
@@ -305,9 +305,9 @@ func (t *Token) tryPIN(s session, info Info) error {
 	switch {
 	case t.pin == nil:
 	case err == nil:
-		forgetRefused(t.cfg.Refused, info.Serial)
+		forgetRefused(t.cfg.Refused, info.Identity())
 	case isCode(err, pkcs11.CKR_PIN_INCORRECT):
-		rememberRefused(t.cfg.Refused, info.Serial, t.pin)
+		rememberRefused(t.cfg.Refused, info.Identity(), t.pin)
 	}
 	return err
 }

@@ -21,7 +21,7 @@ const (
 var keyWords = map[string]string{KeyMade: "made in", KeyBrought: "imported into", KeyFound: "found in", keyRemoved: "removed from"}
 
 // KeyNote is the entry that a key of ours is in a token. KeyID is its role,
-// label and check value, Token the token's serial number.
+// label and check value, Token the identity of the token.
 func KeyNote(token hsm.Info, k hsm.Key, how string) record.Entry {
 	return note(record.KeyImported, token, hsm.Noted{Role: k.Role, Label: k.Label, Check: k.Check}, how)
 }
@@ -32,7 +32,7 @@ func KeyGone(token hsm.Info, n hsm.Noted) record.Entry {
 }
 
 func note(kind record.Kind, token hsm.Info, n hsm.Noted, how string) record.Entry {
-	e := record.Entry{Kind: kind, KeyID: fmt.Sprintf("%s:%s:%s", n.Role, n.Label, n.Check), Token: token.Serial, Decision: how,
+	e := record.Entry{Kind: kind, KeyID: fmt.Sprintf("%s:%s:%s", n.Role, n.Label, n.Check), Token: token.Identity(), Decision: how,
 		Message: fmt.Sprintf("%s %q %s token %q", n.Role, n.Label, keyWords[how], token.Label), Simulated: token.Throwaway()}
 	for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
 		if p.Role() == n.Role {
@@ -42,10 +42,9 @@ func note(kind record.Kind, token hsm.Info, n hsm.Noted, how string) record.Entr
 	return e
 }
 
-// KeysNoted is the newest that the ledger says of each key in the token of that
-// serial number.
-func KeysNoted(l *ledger.Ledger, serial string) ([]hsm.Noted, error) {
-	list, err := l.TokenKeys(serial)
+// KeysNoted is the newest that the ledger says of each key in the token.
+func KeysNoted(l *ledger.Ledger, token hsm.Info) ([]hsm.Noted, error) {
+	list, err := l.TokenKeys(token.Identity())
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func TestKeysNoted(t *testing.T) {
 		if _, err := s.ledger.Append(c.e); err != nil {
 			t.Fatal(err)
 		}
-		noted, err := KeysNoted(s.ledger, here.Serial)
+		noted, err := KeysNoted(s.ledger, here)
 		var got []string
 		for _, n := range noted {
 			got = append(got, strings.Join([]string{string(n.Role), n.Label, n.Check}, " "))
@@ -49,16 +49,16 @@ func TestKeysNoted(t *testing.T) {
 
 // A note is missing where the ledger and the token differ, and only there.
 func TestMissingNote(t *testing.T) {
-	token := hsm.Info{Label: "line-1", Serial: "77"}
+	token := hsm.Info{Label: "line-1", Serial: "25539b9077"}
 	keys := []hsm.Key{{Role: hsm.Master, Label: "same", Check: "01"}, {Role: hsm.Master, Label: "new", Check: "02"},
 		{Role: hsm.Master, Label: "other", Check: "03"}, {Role: hsm.Master, Label: "twice"}, {Role: hsm.Master, Label: "twice"}}
 	noted := []hsm.Noted{{Role: hsm.Master, Label: "same", Check: "01"}, {Role: hsm.Master, Label: "other", Check: "99"}, {Role: hsm.KEK, Label: "gone", Check: "04"}}
 	before := slices.Clone(keys)
 	for label, want := range map[string]record.Entry{
 		"same":  {},
-		"new":   {Kind: record.KeyImported, KeyID: "master:new:02", Policy: "derived", Token: "77", Decision: "found", Message: `master "new" found in token "line-1"`},
-		"other": {Kind: record.KeyImported, KeyID: "master:other:03", Policy: "derived", Token: "77", Decision: "found", Message: `master "other" found in token "line-1"`},
-		"gone":  {Kind: record.KeyRemoved, KeyID: "kek:gone:04", Policy: "random", Token: "77", Decision: "removed", Message: `kek "gone" removed from token "line-1"`},
+		"new":   {Kind: record.KeyImported, KeyID: "master:new:02", Policy: "derived", Token: "25539b9077", Decision: "found", Message: `master "new" found in token "line-1"`},
+		"other": {Kind: record.KeyImported, KeyID: "master:other:03", Policy: "derived", Token: "25539b9077", Decision: "found", Message: `master "other" found in token "line-1"`},
+		"gone":  {Kind: record.KeyRemoved, KeyID: "kek:gone:04", Policy: "random", Token: "25539b9077", Decision: "removed", Message: `kek "gone" removed from token "line-1"`},
 	} {
 		got, missing, err := MissingNote(token, keys, noted, label)
 		if err != nil || missing != (want.Kind != "") || got.KeyID != want.KeyID || got.Kind != want.Kind || got.Policy != want.Policy ||
