@@ -16,7 +16,7 @@ func TestHints(t *testing.T) {
 		"/usr/lib/x/pkcs11/p11-kit-client.so": "p11-kit server",
 		"/opt/maker/lib/cryptoki.so":          "start module: the module got no memory, or does not reach what is behind it (CKR_HOST_MEMORY)",
 	} {
-		err := (&module{path: path}).hint(failure("start module", pkcs11.Error(pkcs11.CKR_HOST_MEMORY)))
+		err := (&module{path: path}).hint(failure("start module", answerCode(pkcs11.CKR_HOST_MEMORY)))
 		if !strings.Contains(err.Error(), words) || !isCode(err, pkcs11.CKR_HOST_MEMORY) {
 			t.Errorf("%s: got %v, want %q", path, err, words)
 		}
