@@ -27,7 +27,7 @@ var elsewhere = map[string]string{
 	"internal/tui/record":           "makes recordings for the docs",
 	"internal/ledger/door_linux.go": "the folder of its socket",
 	"internal/ledger/ledger.go":     "what bbolt has been told to open, after openFile",
-	"cmd/station/ledgerrecover.go":  "a copy beside the ledger, of a new name",
+	"cmd/station/ledger_recover.go": "a copy beside the ledger, of a new name",
 	"cmd/station/backup.go":         "removes the copy that it has made",
 	"cmd/station/output.go":         "a pipe as a log, opened for both ways; all else by Append",
 	"fixtures":                      "makes the fixtures",
