@@ -28,7 +28,7 @@ var elsewhere = map[string]string{
 	"internal/ledger/door_linux.go": "the folder of its socket",
 	"internal/ledger/ledger.go":     "what bbolt has been told to open, after openFile",
 	"cmd/station/ledger_recover.go": "a copy beside the ledger, of a new name",
-	"cmd/station/backup.go":         "removes the copy that it has made",
+	"cmd/station/ledger_backup.go":  "removes the copy that it has made",
 	"cmd/station/output.go":         "a pipe as a log, opened for both ways; all else by Append",
 	"fixtures":                      "makes the fixtures",
 	"internal/station/rates.go":     "sets a file aside",
