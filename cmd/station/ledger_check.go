@@ -158,17 +158,6 @@ func (c *checker) against(check func(*ledger.Ledger) error) error {
 	})
 }
 
-// mustBeWhole rereads a ledger before anything that it says is signed or called
-// right: the log counts, and not what its indexes say of it.
-func mustBeWhole(b *ledger.Ledger) error {
-	told := newProgress("rereading the ledger", "entries")
-	defer told.end()
-	for fault := range b.Check(&ledger.Audit{Progress: told.tell}) {
-		return stationFault(fmt.Errorf("the ledger is not whole (%w); \"station ledger verify\" lists the faults", fault))
-	}
-	return nil
-}
-
 func (c *checker) needKey() error {
 	if len(c.trusted) == 0 {
 		return errors.New("this needs --key PUBLIC.pem")

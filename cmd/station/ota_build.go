@@ -12,12 +12,6 @@ import (
 	"station/internal/otaimage"
 )
 
-func otaCommand(*options) *cobra.Command {
-	cmd := &cobra.Command{Use: "ota", Short: "Make images for updates over the air"}
-	cmd.AddCommand(otaBuildCommand())
-	return cmd
-}
-
 func otaBuildCommand() *cobra.Command {
 	var key string
 	var out output

@@ -67,32 +67,6 @@ func (r *rehearseFlags) add(cmd *cobra.Command) {
 	f.StringVar(&r.keep, "keep", "", "keep the ledger in `DIR`")
 }
 
-func demoCommand(o *options) *cobra.Command {
-	r := &rehearseFlags{options: o}
-	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Seal virtual devices with the bundled example job, set up from nothing",
-		Example: `  station demo
-  station demo --slots 8 --count 24 --headless`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := os.MkdirTemp("", "station-demo-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			job, err := exampleJob(dir)
-			if err != nil {
-				return err
-			}
-			r.teach = true
-			return r.run(cmd.Context(), job)
-		},
-	}
-	r.add(cmd)
-	return cmd
-}
-
 func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 	if len(r.ports) > 0 {
 		r.slots = len(r.ports)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,7 +11,6 @@ import (
 	"station/internal/hsm"
 	"station/internal/keyfile"
 	"station/internal/ledger"
-	"station/internal/record"
 	qa "station/internal/report"
 	"station/internal/station"
 )
@@ -62,23 +60,4 @@ func publicKeys(paths []string) ([]*ecdsa.PublicKey, error) {
 		list = append(list, key)
 	}
 	return list, nil
-}
-
-// change opens the ledger to append to it, whichever kind it is, also beside a
-// line that runs.
-func (l *ledgerFlags) change(f func(*ledger.Ledger) error) error {
-	var simulated bool
-	if err := l.read(func(b *ledger.Ledger) error { simulated = b.Simulated(); return nil }); err != nil {
-		return err
-	}
-	return l.with(ledger.Options{Guest: true, Simulated: simulated, Software: version()}, f)
-}
-
-// real is change for what a simulation must never get.
-func (l *ledgerFlags) real(f func(*ledger.Ledger) error) error {
-	err := l.with(ledger.Options{Guest: true, Software: version()}, f)
-	if errors.Is(err, record.ErrMixed) {
-		return fmt.Errorf("%w", qa.ErrSimulated)
-	}
-	return err
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/keyfile"
+	"station/internal/ledger"
+	"station/internal/record"
+	qa "station/internal/report"
+)
+
+// closeFlags are those of batch close.
+type closeFlags struct {
+	*ledgerFlags
+	signerFlags
+	operator, anyway string
+	out              output
+}
+
+func batchCloseCommand(l *ledgerFlags) *cobra.Command {
+	c := &closeFlags{ledgerFlags: l, signerFlags: signerFlags{tokenFlags: tokenFlags{options: l.options}}}
+	cmd := &cobra.Command{
+		Use:   "close BATCH",
+		Short: "Close a batch and write its signed certificate",
+		Long: `Count the batch anew, close it, and write a certificate that the token signs. A
+closed batch takes no more devices, and its account stays what it was, whatever
+happens to its devices later. One that does not balance is closed only
+with --anyway, and the certificate says what does not balance and why it was
+closed. Closing a closed batch writes its certificate again.
+
+"station ledger check" checks the certificate, offline.`,
+		Example: `  station batch close 2026-47 --operator anna --out 2026-47.certificate`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.out.path == "" {
+				if err := record.CheckBatch(args[0]); err != nil { // of an older time
+					return fmt.Errorf("batch close: %w for a file; name one with --out", err)
+				}
+				c.out.path = args[0] + ".certificate"
+			}
+			if err := keyfile.Check(c.out.path, c.out.overwrite); err != nil {
+				return fmt.Errorf("batch close: %w", err)
+			}
+			return c.run(cmd, args[0])
+		},
+	}
+	c.signerFlags.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&c.operator, "operator", "", "who closes it")
+	f.StringVar(&c.anyway, "anyway", "", "`REASON` to close a batch that does not balance")
+	c.out.add(cmd, "out", "", "`FILE` of the certificate (default: BATCH.certificate)")
+	_ = cmd.MarkFlagRequired("operator")
+	return cmd
+}
+
+func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
+	return c.real(func(b *ledger.Ledger) error {
+		account, err := accountOf(b, batch)
+		if err != nil {
+			return err
+		}
+		if account.Opened.IsZero() {
+			return fmt.Errorf("batch close: %s was never opened", batch)
+		}
+		if !account.Balanced() && c.anyway == "" {
+			printAccount(cmd.OutOrStdout(), account)
+			return &codedError{exitFailed, fmt.Errorf("batch close: %s does not balance; put it right, or close it --anyway \"why\"", batch)}
+		}
+		if err := mustBeWhole(b); err != nil {
+			return err
+		}
+		// The token first: nothing is closed that cannot be certified.
+		token, key, err := c.signerFlags.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer token.Close()
+		if account.Closed.IsZero() {
+			_, err := b.Append(record.Entry{Kind: record.BatchClosed, Batch: batch, Operator: c.operator, Message: c.anyway})
+			if errors.Is(err, record.ErrBatch) {
+				return fmt.Errorf("batch close: %w", err)
+			}
+			if err != nil {
+				return stationFault(err)
+			}
+			if b.Guest() {
+				warning("a line has this ledger open; if it makes this batch, it halts at its next device (E-BATCH)")
+			}
+		}
+		_, station, err := c.file()
+		if err != nil {
+			return err
+		}
+		cert, err := qa.Certify(b, key, batch, qa.Certificate{Issued: time.Now(), Station: station, Operator: c.operator,
+			Reason: c.anyway, Software: version(), Token: token.URI()})
+		if err != nil {
+			return stationFault(err)
+		}
+		data, err := cert.Marshal()
+		if err == nil {
+			err = c.out.bytes(data)
+		}
+		if err != nil {
+			return stationFault(err)
+		}
+		fmt.Fprint(cmd.OutOrStdout(), cert.Text())
+		fmt.Fprintf(stderr, "wrote %s\n", c.out.path)
+		return nil
+	})
+}

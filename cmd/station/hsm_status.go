@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/station"
+)
+
+func hsmStatusCommand(t *tokenFlags) *cobra.Command {
+	var jobs []string
+	var signer string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Audit the token: every object, what is too open, what is missing, what is not ours",
+		Long: `Audit the token: what it is, which key policies it can serve (each is tried, with
+the key that is there or with one that lives for the moment), every key of ours with its attributes,
+what is too open or unfit, what is missing (the signing key, and the keys of the
+jobs given), and what in it is not ours. If the station has a ledger, the keys
+are compared with what it says of this token: a key that it knows nothing of, or
+that it speaks of and the token lacks, is a problem too ("station key note").
+What the token cannot do is no problem where neither a job given nor a key that
+is there needs it. Exit code 3 if anything is wrong.`,
+		Example: `  station hsm status
+  station hsm status --job lamp.toml --job bell.toml --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			want, err := wantedKeys(jobs, signer)
+			if err != nil {
+				return err
+			}
+			token, err := t.open()
+			if err != nil {
+				return err
+			}
+			defer token.Close()
+			s, err := token.Status(cmd.Context(), want...)
+			if err != nil {
+				return stationFault(station.TokenFailure(err))
+			}
+			book := t.compare(&s)
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				err = enc.Encode(s)
+			} else {
+				printStatus(cmd.OutOrStdout(), s, book)
+			}
+			if n := len(s.Problems()); err == nil && n > 0 {
+				return stationFault(fmt.Errorf("hsm status: %d problems", n))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringArrayVar(&jobs, "job", nil, "job `FILE` whose key must be there; may be given again")
+	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key that must be there; empty for none")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// wantedKeys are the keys that jobs and ledger count on.
+func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
+	for _, path := range jobs {
+		job, err := job.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		prf := hsm.PRF(job.Key.PRF)
+		if prf == "" && job.Key.Policy == string(hsm.Derived) {
+			prf = hsm.HMAC
+		}
+		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label, PRF: prf})
+	}
+	if signer != "" {
+		want = append(want, hsm.Want{Role: hsm.Signer, Label: signer})
+	}
+	return want, nil
+}
+
+// printStatus shows an audit; book is what is said of the ledger that it was
+// compared with.
+func printStatus(w io.Writer, s hsm.Status, book string) {
+	fmt.Fprintf(w, "token         %s\nserial        %s\nmodel         %s, %s\nfirmware      %s\nmodule        %s\nlibrary       %s\n",
+		s.Label, s.Serial, s.Model, s.Manufacturer, s.Firmware, s.Module, s.Library)
+	if s.Throwaway {
+		fmt.Fprintln(w, "SIMULATION    a throw-away token; nothing made with it is real")
+	}
+	if book != "" {
+		fmt.Fprintf(w, "ledger        %s\n", book)
+	}
+	for _, a := range s.Abilities {
+		switch {
+		case a.Can:
+			fmt.Fprintf(w, "%-13s can           %s\n", a.For, a.How)
+		case a.Untried:
+			fmt.Fprintf(w, "%-13s cannot tell   %s\n", a.For, a.Why)
+		default:
+			fmt.Fprintf(w, "%-13s cannot        %s\n", a.For, a.Why)
+		}
+	}
+	for _, m := range s.Mechanisms {
+		state := "yes"
+		if !m.Present {
+			state = "no"
+		}
+		fmt.Fprintf(w, "mechanism     %-28s %-8s %s\n", m.Name, state, m.For)
+	}
+	for _, k := range s.Keys {
+		fmt.Fprintln(w)
+		printKey(w, k)
+	}
+	if len(s.Keys) == 0 {
+		fmt.Fprintln(w, "\nno keys of ours; make them with \"station hsm init\"")
+	}
+	for _, k := range s.Others {
+		fmt.Fprintf(w, "\nnot ours      %s %q, %s\n", k.Type, k.Label, strings.Join(k.Attributes, " "))
+	}
+	problems := s.Problems()
+	if len(problems) == 0 {
+		fmt.Fprintln(w, "\nno problems")
+	}
+	for i, p := range problems {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "PROBLEM       %s\n", p)
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/firmware"
+	"station/internal/keyfile"
+)
+
+func imageInfoCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "info FILE",
+		Short: "Tell what a file is, what it says of itself, and what is wrong with it",
+		Example: `  station image info build/app.bin
+  station image info --json partitions.csv`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			data, err := keyfile.Read(args[0], keyfile.Image)
+			if err != nil {
+				return fmt.Errorf("image: %w", err)
+			}
+			info := firmware.Describe(args[0], data)
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(info); err != nil {
+					return err
+				}
+			} else {
+				printInfo(cmd.OutOrStdout(), info)
+			}
+			if info.Kind == "unknown" {
+				return fmt.Errorf("image: %s is neither an ESP image nor a partition table nor otadata nor an OTA image", args[0])
+			}
+			if len(info.Faults) > 0 {
+				return fmt.Errorf("image: %s has %d faults", args[0], len(info.Faults))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+func printInfo(w io.Writer, info firmware.Info) {
+	fmt.Fprintf(w, "kind          %s, %d bytes\ndigest        %s\n", info.Kind, info.Size, info.SHA256)
+	if i := info.Image; i != nil {
+		printImage(w, i)
+	}
+	if info.Behind != "" {
+		fmt.Fprintf(w, "behind it     %s\n", info.Behind)
+	}
+	if t := info.Partition; t != nil {
+		fmt.Fprintf(w, "%s", t.CSV())
+	}
+	if o := info.OTAData; o != nil {
+		for n, e := range o {
+			fmt.Fprintf(w, "entry %d       sequence %d, %s\n", n, e.Seq, e.State)
+		}
+	}
+	for _, f := range info.Faults {
+		fmt.Fprintf(w, "FAULT         %s\n", f)
+	}
+}
+
+func printImage(w io.Writer, i *firmware.Image) {
+	fmt.Fprintf(w, "flash         %s, %s, %d MB\nentry         %#08x\nchip          %s, revision %s and later\nlength        %d\nchecksum      %#02x\n",
+		i.Mode, i.Freq, i.FlashSize>>20, i.Entry, strings.TrimPrefix(i.Chip(), "the "), i.MinRevision, i.Length, i.Checksum)
+	if i.SHA256 != "" {
+		fmt.Fprintf(w, "sha256        %s (appended)\n", i.SHA256)
+	}
+	for n, s := range i.Segments {
+		fmt.Fprintf(w, "segment %-2d    load %#08x, %7d bytes at %#x\n", n, s.Load, s.Size, s.Offset)
+	}
+	if a := i.App; a != nil {
+		fmt.Fprintf(w, "app           %s %s, ESP-IDF %s, %s %s\n", a.Project, a.Version, a.IDF, a.Date, a.Time)
+	}
+	if b := i.Bootloader; b != nil {
+		fmt.Fprintf(w, "bootloader    ESP-IDF %s, %s\n", b.IDF, b.Time)
+	}
+}

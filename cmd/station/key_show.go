@@ -1,0 +1,25 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"station/internal/hsm"
+)
+
+func keyShowCommand(t *tokenFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show LABEL",
+		Short:   "Show a key's attributes and check value, never the key",
+		Example: `  station key show station-master`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.with(func(token *hsm.Token) error {
+				key, err := token.Show(cmd.Context(), args[0])
+				if err == nil {
+					printKey(cmd.OutOrStdout(), key)
+				}
+				return err
+			})
+		},
+	}
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/chip"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+func ledgerReleaseCommand(l *ledgerFlags) *cobra.Command {
+	var operator, reason string
+	cmd := &cobra.Command{
+		Use:   "release MAC",
+		Short: "Let a device that was set aside go on",
+		Long: `Let a device that was set aside (SCRAP or QUARANTINE) be tried again. Who did
+it and why stays in the ledger. The chip is judged anew when it is put back.`,
+		Example: `  station ledger release 24:0a:c4:01:02:03 --operator anna --reason "wrong job file"`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			mac, err := chip.ParseMAC(args[0])
+			if err != nil {
+				return err
+			}
+			return l.change(func(b *ledger.Ledger) error {
+				d, known, err := b.Device(mac)
+				switch {
+				case err != nil:
+					return stationFault(err)
+				case !known || !d.SetAside:
+					return fmt.Errorf("ledger release: %s is not set aside", mac)
+				}
+				_, err = b.Append(record.Entry{Kind: record.Released, MAC: mac, Operator: operator, Message: reason,
+					Software: version(), Simulated: d.Simulated})
+				return stationFault(err)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&operator, "operator", "", "who decides")
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	_ = cmd.MarkFlagRequired("operator")
+	_ = cmd.MarkFlagRequired("reason")
+	return cmd
+}

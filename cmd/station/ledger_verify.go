@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/keyfile"
+	"station/internal/ledger"
+)
+
+func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
+	var keys, kept []string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Reread the whole ledger and report every fault",
+		Long: `Reread the whole ledger, beside a running line too, and report every fault: the
+pages of the file, every entry's hash and place, the devices' chains, the
+promises about keys, the indexes, the checkpoints and their signatures.
+
+Against somebody who could write a whole ledger anew, with a key of his own, only
+what is kept elsewhere helps: the public key of the station's token with --key,
+and an old checkpoint with --checkpoint, which this ledger must continue.`,
+		Example: `  station ledger verify
+  station ledger verify --key station-signer.pem --checkpoint 2026-10.checkpoint`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, _, err := l.file()
+			if err != nil {
+				return err
+			}
+			var a ledger.Audit
+			if a.Trusted, err = publicKeys(keys); err != nil {
+				return err
+			}
+			for _, name := range kept {
+				signed, err := keyfile.Read(name, keyfile.Proof)
+				if err != nil {
+					return fmt.Errorf("--checkpoint: %w", err)
+				}
+				a.Kept = append(a.Kept, signed)
+			}
+			return verifyWith(cmd.OutOrStdout(), &a, func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) })
+		},
+	}
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key `FILE` (PEM) that must have signed the checkpoints; may be given again (default: the keys that the ledger names)")
+	cmd.Flags().StringArrayVar(&kept, "checkpoint", nil, "checkpoint `FILE` that was kept elsewhere; may be given again")
+	return cmd
+}
+
+// verifyLedger reports every fault that the check finds.
+func verifyLedger(out io.Writer, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
+	return verifyWith(out, new(ledger.Audit), check)
+}
+
+func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
+	told := newProgress("rereading the ledger", "entries")
+	defer told.end()
+	audit.Progress, audit.Pages = told.tell, func(done, total uint64) { told.tellOf(done, total, "pages") }
+	faults := 0
+	for f := range check(audit) {
+		faults++
+		told.end()
+		fmt.Fprintf(out, "FAULT %s\n", f)
+	}
+	if faults > 0 {
+		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
+	}
+	told.end()
+	fmt.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
+	switch by := len(audit.Trusted); {
+	case audit.Checkpoints == 0:
+	case by == 0:
+		fmt.Fprintf(out, "checkpoints: %d, signed by keys that the ledger itself names; --key checks with yours\n", audit.Checkpoints)
+	default:
+		fmt.Fprintf(out, "checkpoints: %d, signed by your keys; %d kept elsewhere are continued\n", audit.Checkpoints, len(audit.Kept))
+	}
+	if audit.Stale {
+		fmt.Fprintln(out, "its indexes are of another version or were not made to the end: the next command that writes makes them anew from the log")
+	}
+	return nil
+}

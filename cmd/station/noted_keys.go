@@ -1,0 +1,186 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/ledger"
+	"station/internal/record"
+	"station/internal/station"
+)
+
+// noteFlags are those of commands that note in the station's ledger what they
+// did with keys.
+type noteFlags struct {
+	*tokenFlags
+	operator string
+}
+
+func (n *noteFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&n.operator, "operator", "", "who does it, for the ledger")
+}
+
+// place is the station file, or nil where --hsm makes it needless and there is
+// none.
+func (t *tokenFlags) place() (*station.File, error) {
+	file, err := station.LoadFile(t.station)
+	if t.uri != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return file, err
+}
+
+// making lets fn make keys, notes them, and shows them. What is wrong with the
+// ledger is found before a key is made, as far as it can be.
+func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) ([]hsm.Key, error)) error {
+	file, err := n.place()
+	if err != nil {
+		return err
+	}
+	token, err := n.ready(file)
+	if err != nil {
+		return err
+	}
+	defer token.Close()
+	keys, err := fn(token)
+	err = tokenFault(err)
+	var notes []record.Entry
+	var labels []string
+	for _, k := range keys {
+		notes, labels = append(notes, station.KeyNote(token.Info(), k, how)), append(labels, k.Label)
+	}
+	noted := n.note(file, notes)
+	for i, k := range keys {
+		if i > 0 {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		printKey(cmd.OutOrStdout(), k)
+	}
+	if file == nil && len(keys) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "noted in no ledger, because there is no station file %s; write one, then: %s\n", n.station, noteCommand(labels))
+	}
+	if noted == nil {
+		return err
+	}
+	noted = unnoted(noted, labels)
+	if err == nil {
+		return noted
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "station: %s\n", explain(noted))
+	return err
+}
+
+// ready opens the token, of which the ledger takes notes.
+func (n *noteFlags) ready(file *station.File) (*hsm.Token, error) {
+	token, err := n.open()
+	if err != nil {
+		return nil, err
+	}
+	beside, err := ready(file, token.Info())
+	if err == nil && beside && strings.TrimSpace(n.operator) == "" {
+		err = fmt.Errorf("a line has the ledger open, and takes notes only of whoever says who he is: add --operator NAME")
+	}
+	if err != nil {
+		token.Close()
+		return nil, err
+	}
+	return token, nil
+}
+
+func noteCommand(labels []string) string {
+	return fmt.Sprintf("station key note %s --operator YOU", strings.Join(labels, " "))
+}
+
+// unnoted says that the keys are there all the same.
+func unnoted(err error, labels []string) error {
+	code := flow.Code("E-LEDGER")
+	var f *flow.Failure
+	if errors.As(err, &f) {
+		code, err = f.Code, f.Err
+	}
+	return stationFault(flow.Fail(code, fmt.Errorf("made in the token, but not noted in the ledger: %s; when the ledger works again: %s: %w",
+		strings.Join(labels, ", "), noteCommand(labels), err)))
+}
+
+// ready makes sure that the ledger takes notes of this token's keys, and makes
+// it where there is none, as a run does. That a line has it open, beside is
+// true, is no fault.
+func ready(file *station.File, token hsm.Info) (beside bool, err error) {
+	if file == nil {
+		return false, nil
+	}
+	book, err := ledger.Open(file.Ledger, ledger.Options{Create: true, Station: file.ID, Software: version(), Simulated: token.Throwaway()})
+	switch {
+	case err == nil:
+		return false, book.Close()
+	case errors.Is(err, ledger.ErrLocked):
+		return true, nil
+	case errors.Is(err, record.ErrMixed):
+		return false, otherKind(file.Ledger, token)
+	}
+	return false, stationFault(station.LedgerFailure(err))
+}
+
+// otherKind is the error that one of ledger and token is real, the other not.
+func otherKind(path string, token hsm.Info) error {
+	if token.Throwaway() {
+		return fmt.Errorf("ledger %s is of real devices, and token %q is for rehearsals: name another ledger in the station file", path, token.Label)
+	}
+	return fmt.Errorf("ledger %s is of a simulation, and token %q is real: name another ledger in the station file", path, token.Label)
+}
+
+// note appends the entries to the station's ledger.
+func (n *noteFlags) note(file *station.File, notes []record.Entry) error {
+	if file == nil || len(notes) == 0 {
+		return nil
+	}
+	for i := range notes {
+		notes[i].Station, notes[i].Operator, notes[i].Software = file.ID, n.operator, version()
+	}
+	l := &ledgerFlags{options: n.options, path: file.Ledger}
+	return l.change(func(b *ledger.Ledger) error {
+		_, err := b.AppendAll(notes)
+		return stationFault(err)
+	})
+}
+
+// compare holds the audit against the station's ledger, and tells how many keys
+// of the token that speaks of; "" where there is no ledger.
+func (t *tokenFlags) compare(s *hsm.Status) string {
+	file, err := t.place()
+	if file == nil && err == nil {
+		return ""
+	}
+	var noted []hsm.Noted
+	if err == nil {
+		noted, err = keysNoted(file.Ledger, s.Info)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ""
+	case err != nil:
+		s.Record = append(s.Record, fmt.Sprintf("the keys cannot be compared with the ledger: %v", err))
+		return ""
+	}
+	s.Compare(noted)
+	return fmt.Sprintf("%s speaks of %d keys in this token", file.Ledger, len(noted))
+}
+
+// keysNoted reads what the ledger says of the token's keys, beside a line too.
+func keysNoted(path string, token hsm.Info) ([]hsm.Noted, error) {
+	book, err := ledger.Open(path, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer book.Close()
+	if book.Simulated() != token.Throwaway() {
+		return nil, otherKind(path, token)
+	}
+	return station.KeysNoted(book, token)
+}
