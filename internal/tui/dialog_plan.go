@@ -53,6 +53,8 @@ func (d *planDialog) keys(m *Model) []binding {
 			out = append(out, bind(func() tea.Cmd { return d.name(m, typed) }, m.lang.enter, m.lang.kOK, "enter"))
 		case !d.asksWho(m) && strings.EqualFold(typed, d.word()):
 			out = append(out, bind(func() tea.Cmd { return d.approve(m) }, m.lang.enter, m.lang.approve, "enter"))
+		case typed != "":
+			out = append(out, bind(func() tea.Cmd { return d.wrong(m, typed) }, "", "", "enter"))
 		}
 		w, _ := m.inner()
 		out = append(out, m.scrollKeys(&d.top, len(d.lines(m, w)), d.room(m))...)
@@ -67,6 +69,13 @@ func (d *planDialog) asksWho(m *Model) bool { return m.cfg.Shift.Approver != nil
 func (d *planDialog) name(m *Model, id string) tea.Cmd {
 	d.err = m.cfg.Shift.Approver(id)
 	d.named = d.err == nil
+	d.text.Reset()
+	return nil
+}
+
+// wrong answers what is not the digest; nothing is approved.
+func (d *planDialog) wrong(m *Model, typed string) tea.Cmd {
+	d.err = fmt.Errorf(m.lang.planWrong, clean(typed), typedDigest)
 	d.text.Reset()
 	return nil
 }

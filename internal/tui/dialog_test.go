@@ -175,6 +175,25 @@ func TestApprovedPlan(t *testing.T) {
 	}
 }
 
+// What is not the digest is answered, and approves nothing.
+func TestAWrongDigestIsAnswered(t *testing.T) {
+	for lang, want := range map[string]string{"": "5f2c9b is not how the digest begins", "zh": "5f2c9b 不是摘要的开头"} {
+		s := &shift{plan: examplePlan()}
+		cfg := s.config()
+		cfg.Language, cfg.Shift.Jobs, cfg.Shift.Operator, cfg.Shift.PIN = lang, nil, nil, nil
+		m := begin(t, cfg, 80, 24)
+		press(m, "end", "5f2c9b", "enter")
+		mustShow(t, m, want)
+		if len(s.said) != 0 || m.started {
+			t.Errorf("approved: %v", s.said)
+		}
+		press(m, "5f2c9a", "enter")
+		if len(s.said) != 2 {
+			t.Errorf("got %v, want approval and start", s.said)
+		}
+	}
+}
+
 // Nobody approves fuses that were not on the screen.
 func TestPlanHasToBeReadToItsEnd(t *testing.T) {
 	s := &shift{plan: examplePlan()}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"station/internal/record"
 )
 
 // binding is a key that works now and what it does. Footer and help are drawn
@@ -75,7 +77,7 @@ func (m *Model) lineKeys() []binding {
 	}
 	add(m.failedAlike() != nil, "g", "f7", m.lang.kGoOn, m.askGoOn)
 	slot := m.slot()
-	add(m.cfg.Retry != nil && slot != nil && !slot.Busy && slot.Verdict != "" && !m.stopping && !m.status.Done,
+	add(m.cfg.Retry != nil && slot != nil && !slot.Busy && slot.Verdict != "" && slot.Verdict != record.Pass && !slot.Removed && !m.stopping && !m.status.Done,
 		"r", "f2", m.lang.kRetry, m.again)
 	add(slot != nil && !slot.Busy && m.status.Owes(slot.MAC), "x", "f8", m.lang.kDismiss, m.dismiss)
 	add(m.cfg.History != nil, "h", "f3", m.lang.kHistory, m.openHistory)

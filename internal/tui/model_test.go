@@ -255,6 +255,15 @@ func TestRetry(t *testing.T) {
 	if len(again) != 1 || again[0] != "1" {
 		t.Errorf("got %v, want slot 1 once", again)
 	}
+	// There is nothing to try again where a device passed or was taken out.
+	mustShow(t, m, "try again")
+	send(m, flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
+	mustHide(t, m, "try again")
+	send(m, started("1"), flow.Event{Time: morning, Event: flow.DevicePassed, Slot: "1", Verdict: record.Pass})
+	mustHide(t, m, "try again")
+	if press(m, "r"); len(again) != 1 {
+		t.Errorf("a device that passed is tried again: %v", again)
+	}
 }
 
 func TestNoticesGo(t *testing.T) {

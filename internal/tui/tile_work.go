@@ -40,8 +40,10 @@ func (m *Model) insideScan(s *board.SlotStatus, w, h int) []line {
 	first := m.waiting()
 	if s != first {
 		text := fmt.Sprintf(m.lang.scanAfter, first.Name)
-		head := m.drawHead(m.head(s, w, h-1, 1, "", "", ""), m.style.dim, m.style.bold)
-		return ranked(append(head, asLines(wrap(text, w, 3, m.style.signs.ellipsis), line{paint: m.style.dim, center: true, rank: 1})...), h)
+		later := asLines(wrap(text, w, 3, m.style.signs.ellipsis), line{paint: m.style.dim, center: true})
+		// Small letters: only the one that asks is large.
+		head := m.drawHead(m.head(s, w, min(h-len(later), leastLetters), 1, "", "", ""), m.style.dim, m.style.bold)
+		return ranked(append(head, later...), h)
 	}
 	st := m.style.tone[scanning]
 	head := m.head(s, w, h-3, 1, "", m.lang.scanShort, "SCAN", "")
