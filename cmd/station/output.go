@@ -44,14 +44,48 @@ func jsonLines(w io.Writer, lost func(error)) func(flow.Event) {
 	}
 }
 
-// headless runs the line with its events as JSON lines on out; labels may be
-// nil. A line that nobody hears of any more is stopped in good order.
-func headless(ctx context.Context, line *flow.Line, out io.Writer, labels *station.Labels, log func(flow.Event)) error {
+// plainLines tells the events in words, for a person at a terminal that has no
+// screen.
+func plainLines(w io.Writer, lost func(error)) func(flow.Event) {
+	dead := false
+	return func(e flow.Event) {
+		text := inWords(e)
+		if dead || text == "" {
+			return
+		}
+		if _, err := fmt.Fprintln(w, text); err != nil {
+			dead = true
+			lost(err)
+		}
+	}
+}
+
+// form is how the events are told on standard output: in words on a terminal
+// that has no screen, else as JSON.
+func form(headless bool) func(io.Writer, func(error)) func(flow.Event) {
+	if info, err := os.Stdout.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") == "dumb" && !headless {
+		return plainLines
+	}
+	return jsonLines
+}
+
+// summary is what a line did, in one sentence.
+func summary(c flow.Counts) string {
+	text := fmt.Sprintf("%d passed (%d of them sealed before), %d to put back, %d scrap, %d in quarantine", c.Passed, c.Already, c.Retry, c.Scrap, c.Quarantined)
+	if c.Station > 0 {
+		text += fmt.Sprintf(", %d met a fault of the station", c.Station)
+	}
+	return text
+}
+
+// headless runs the line with its events told on out in the given form; labels
+// may be nil. A line that nobody hears of any more is stopped in good order.
+func headless(ctx context.Context, line *flow.Line, out io.Writer, form func(io.Writer, func(error)) func(flow.Event), labels *station.Labels, log func(flow.Event)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var lost error
 	events := outlet.New(out, droppedEvents)
-	line.Emit = labelled(labels, tee(jsonLines(plain.NewWriter(events), func(err error) { lost = err; stop() }), log))
+	line.Emit = labelled(labels, tee(form(plain.NewWriter(events), func(err error) { lost = err; stop() }), log))
 	counts := line.Run(ctx)
 	if n, err := events.Flush(); n > 0 {
 		warning(fmt.Sprintf("nobody read standard output: %d events were dropped", n))
@@ -149,16 +183,23 @@ func (o *options) narrate(w io.Writer) func(flow.Event) {
 		return nil
 	}
 	return func(e flow.Event) {
-		if e.Event == flow.StepStarted || e.Event == flow.StepProgress {
-			return
+		if text := inWords(e); text != "" {
+			fmt.Fprintln(w, text)
 		}
-		mac, _ := e.MAC.MarshalText() // nothing for a device that has not told it
-		words := []string{"station:", e.Event}
-		for _, s := range []string{e.Slot, string(mac), e.Step, string(e.Verdict), e.Code, e.Detail} {
-			if s != "" {
-				words = append(words, s)
-			}
-		}
-		fmt.Fprintf(w, "%s (%.2f s)\n", strings.Join(words, " "), e.Seconds)
 	}
+}
+
+// inWords is an event as a line for a person; empty for progress.
+func inWords(e flow.Event) string {
+	if e.Event == flow.StepStarted || e.Event == flow.StepProgress {
+		return ""
+	}
+	mac, _ := e.MAC.MarshalText() // nothing for a device that has not told it
+	words := []string{"station:", e.Event}
+	for _, s := range []string{e.Slot, string(mac), e.Step, string(e.Verdict), e.Code, e.Detail} {
+		if s != "" {
+			words = append(words, s)
+		}
+	}
+	return fmt.Sprintf("%s (%.2f s)", strings.Join(words, " "), e.Seconds)
 }

@@ -120,7 +120,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 	if screen {
 		err = r.screen(ctx, v, line, log)
 	} else {
-		err = headless(ctx, line, os.Stdout, nil, tee(log, r.narrate(stderr)))
+		err = headless(ctx, line, os.Stdout, form(r.headless), nil, tee(log, r.narrate(stderr)))
 		person = stderr
 	}
 	if err := listLedger(person, v.Ledger); err != nil {

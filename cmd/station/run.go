@@ -33,7 +33,8 @@ func (r *runFlags) command() *cobra.Command {
 		Long: `Provision the devices in the slots of the station file, or at the ports given.
 
 On a terminal it shows the line; with --headless or without a terminal it
-prints JSON lines. Before the first device of a job revision a person reads
+prints JSON lines; a terminal that has no screen (TERM=dumb) gets plain lines.
+Before the first device of a job revision a person reads
 the burn plan ("station job check") and approves its digest with --approve. The
 digest covers the whole job: every image, every fuse, every setting. A revision
 that was approved is never approved again with other contents.
@@ -96,7 +97,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.scanned(); err != nil {
 		return err
 	}
-	return headless(ctx, w.line, os.Stdout, w.labels(), tee(w.log, w.narrate(stderr)))
+	return headless(ctx, w.line, os.Stdout, form(r.headless), w.labels(), tee(w.log, w.narrate(stderr)))
 }
 
 // places are the ports of the flags, or the station file's slots.

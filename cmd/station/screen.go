@@ -223,5 +223,7 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 	case err != nil: // the terminal, or the screen itself
 		return stationFault(err)
 	}
-	return lineExit(<-s.done)
+	counts := <-s.done
+	fmt.Println(summary(counts))
+	return lineExit(counts)
 }

@@ -50,8 +50,20 @@ func TestDemoOnATerminal(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	term.Restored()
-	if text := term.Text(); !strings.Contains(text, "ledger is whole") {
+	if text := term.Text(); !strings.Contains(text, "ledger is whole") || !strings.Contains(text, "2 passed (0 of them sealed before), 0 to put back") {
 		t.Errorf("the terminal says at the end:\n%s", text)
+	}
+}
+
+// A terminal without a screen gets sentences, no JSON.
+func TestDumbTerminalGetsPlainLines(t *testing.T) {
+	w := newWorkplace(t)
+	cmd := w.command("demo", "--fast", "--slots", "1")
+	cmd.Env = append(os.Environ(), "TERM=dumb", "LANG=C.UTF-8")
+	term := ttytest.Start(t, cmd, 100, 60)
+	term.Exit()
+	if text := term.Text(); !strings.Contains(text, "device.passed 1 02:00:00:00:00:00") || strings.Contains(text, `{"time"`) {
+		t.Errorf("the terminal says:\n%s", text)
 	}
 }
 

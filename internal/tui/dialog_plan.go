@@ -76,7 +76,9 @@ func (d *planDialog) name(m *Model, id string) tea.Cmd {
 // wrong answers what is not the digest; nothing is approved.
 func (d *planDialog) wrong(m *Model, typed string) tea.Cmd {
 	d.err = fmt.Errorf(m.lang.planWrong, clean(typed), typedDigest)
-	d.text.Reset()
+	if !strings.HasPrefix(strings.ToLower(d.word()), strings.ToLower(typed)) { // a beginning is gone on with
+		d.text.Reset()
+	}
 	return nil
 }
 

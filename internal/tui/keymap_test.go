@@ -47,7 +47,7 @@ func TestKeysFollowTheState(t *testing.T) {
 		{"nothing available", Config{}, nil, "help,quit"},
 		{"empty line", full(&calls), nil, "history,mute,pause,help,quit"},
 		{"a device at work", full(&calls), []tea.Msg{started("1")}, "history,mute,pause,details,help,quit"},
-		{"passed", full(&calls), []tea.Msg{started("1"), passed("1")}, "try again,history,mute,pause,details,help,quit"},
+		{"passed", full(&calls), []tea.Msg{started("1"), passed("1")}, "history,mute,pause,details,help,quit"},
 		{"failed, two slots", full(&calls), []tea.Msg{started("1"), failed("1"), started("2")}, "seen,try again,history,mute,pause,details,choose slot,help,quit"},
 		{"ended", full(&calls), []tea.Msg{started("1"), passed("1"), flow.Event{Event: flow.LineDone}}, "history,mute,details,help,quit"},
 		{"stopping", full(&calls), []tea.Msg{burns("1"), stopMsg{}}, "history,mute,details,help"},

@@ -78,7 +78,7 @@ var english = language{
 	planAsk:  "To approve, type the first %[1]d characters of the digest:",
 	planMode: "Mode %[1]s", planImages: "Written to the flash", planSettings: "Settings", planFuses: "Burned for ever",
 	modes:     map[string]string{"release": "Closed: encryption can never be switched off.", "development": "OPEN: the flash may be rewritten over the serial port."},
-	planWrong: "%[1]s is not how the digest begins. Type its first %[2]d characters, as they stand above.",
+	planWrong: "%[1]s is not how the digest begins: type %[2]d characters.",
 	planWho:   "Who approves this? Not the operator: scan your badge or type your ID.",
 	planMore:  "More follows. Scroll down to the end first.", planForEver: "Approved once for this revision at this station, with your ID in the ledger.", approve: "approve",
 	historyTitle: "Devices of the day", historyAsk: "MAC or serial:", historyNone: "No device found.",
