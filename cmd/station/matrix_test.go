@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"station/internal/station/matrixtest"
+	"station/internal/matrixtest"
 )
 
 // matrix counts what became of interrupted stations, by what happened to them.

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"station/internal/job"
-	"station/internal/tui/ttytest"
+	"station/internal/ttytest"
 )
 
 // onScreen starts the real binary on a real pseudo-terminal.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"station/internal/station/matrixtest"
+	"station/internal/matrixtest"
 )
 
 // matrix counts how trials end, by what was done to them.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"station/internal/flow"
-	"station/internal/tui/ttytest"
+	"station/internal/ttytest"
 )
 
 // show runs a screen on a pseudo-terminal.
