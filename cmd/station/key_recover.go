@@ -133,8 +133,8 @@ func findKey(b *ledger.Ledger, mac chip.MAC) (k sealedKey, err error) {
 		if e.Kind == record.KeyAssigned {
 			k.id, k.wrapped, k.escrow = e.KeyID, e.Wrapped, e.Escrow
 		}
-		if e.Fuses != nil && len(e.Fuses.Block0) > 5 {
-			word, err := strconv.ParseUint(e.Fuses.Block0[5], 16, 32)
+		if words := e.Fuses.Block("BLOCK0").Words; len(words) > 5 {
+			word, err := strconv.ParseUint(words[5], 16, 32)
 			if err != nil {
 				return k, fmt.Errorf("fuses of entry %d: %w", e.Index, err)
 			}

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/chip"
 	"station/internal/ledger"
+	"station/internal/record"
 )
 
 func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
@@ -29,14 +30,27 @@ func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
 				if len(entries) == 0 {
 					return fmt.Errorf("ledger show: no device %s; \"station ledger list\" lists them", mac)
 				}
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				for _, e := range entries {
-					if err := enc.Encode(e); err != nil {
-						return err
-					}
-				}
-				return nil
+				return stationFault(showEntries(cmd.OutOrStdout(), b, entries))
 			})
 		},
 	}
+}
+
+// showEntries prints the entries as they are in the log, each in the form of its
+// version.
+func showEntries(w io.Writer, b *ledger.Ledger, list []record.Entry) error {
+	var indexes []uint64
+	for _, e := range list {
+		indexes = append(indexes, e.Index)
+	}
+	lines, err := b.LinesAt(indexes...)
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintf(w, "%s\n", line); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,7 +105,7 @@ func printReport(w io.Writer, r flow.Report) {
 		}
 	}
 	snapshot := efuse.Redact(r.Fuses)
-	fmt.Fprintf(w, "  BLOCK1 %s, BLOCK2 %s\n  words %s\n", snapshot.Block1, snapshot.Block2, strings.Join(snapshot.Block0, " "))
+	fmt.Fprintf(w, "  BLOCK1 %s, BLOCK2 %s\n  words %s\n", snapshot.Block("BLOCK1"), snapshot.Block("BLOCK2"), snapshot.Block("BLOCK0"))
 	if r.Decision == "" {
 		return
 	}

@@ -39,8 +39,8 @@ func recordLedger(ts *testscript.TestScript, _ bool, args []string) {
 
 // visitEntries are the entries of one visit.
 func visitEntries(mac chip.MAC, batch, end string) []record.Entry {
-	blank := &record.Fuses{Block0: strings.Fields("00000000 c4010203 0038240a 0000a200 00000136 00000000 00000004"), Block1: "empty", Block2: "empty"}
-	locked := &record.Fuses{Block0: strings.Fields("07f10088 c4010203 0038240a 0000a200 00000136 f0000000 000003c4"), Block1: "hidden", Block2: "empty"}
+	blank := record.Fuses{{Name: "BLOCK0", Words: strings.Fields("00000000 c4010203 0038240a 0000a200 00000136 00000000 00000004")}, {Name: "BLOCK1", State: "empty"}, {Name: "BLOCK2", State: "empty"}}
+	locked := record.Fuses{{Name: "BLOCK0", Words: strings.Fields("07f10088 c4010203 0038240a 0000a200 00000136 f0000000 000003c4")}, {Name: "BLOCK1", State: "hidden"}, {Name: "BLOCK2", State: "empty"}}
 	id := fmt.Sprintf("derived:station-master:%x%02x%02x", mac[:], mac[4], mac[5])
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Step: "connect", Fuses: blank, Identity: &chip.Identity{MAC: mac, Revision: 300}},

@@ -16,26 +16,25 @@ func (p Plan) Explain(before record.Fuses, have Image) error {
 		return err
 	}
 	wanted := p.block0()
-	for i, now := range have.Block0 {
-		old, err := strconv.ParseUint(before.Block0[i], 16, 32)
-		if err != nil {
-			return fmt.Errorf("the snapshot's word %d: %w", i, err)
-		}
-		if stray := now &^ (uint32(old) | wanted[i]); stray != 0 {
+	for i, w := range before.Block("BLOCK0").Words {
+		old, _ := strconv.ParseUint(w, 16, 32) // Lost has read it
+		if stray := have.Block0[i] &^ (uint32(old) | wanted[i]); stray != 0 {
 			return fmt.Errorf("word %d of BLOCK0 has the bits %08x, which nobody here burned", i, stray)
 		}
 	}
 	return nil
 }
 
-// Lost compares with an earlier snapshot of the same chip: no bit may be gone.
-// A chip that lacks one is another chip.
+// Lost compares with an earlier snapshot of the same chip: no bit of BLOCK0 may
+// be gone, and no block that may hold a key may be empty again. A chip that
+// lacks one is another chip.
 func Lost(before record.Fuses, have Image) error {
-	if len(before.Block0) != len(have.Block0) {
-		return fmt.Errorf("the snapshot has %d words of BLOCK0", len(before.Block0))
+	words := before.Block("BLOCK0").Words
+	if len(words) != len(have.Block0) {
+		return fmt.Errorf("the snapshot has %d words of BLOCK0", len(words))
 	}
 	for i, now := range have.Block0 {
-		old, err := strconv.ParseUint(before.Block0[i], 16, 32)
+		old, err := strconv.ParseUint(words[i], 16, 32)
 		if err != nil {
 			return fmt.Errorf("the snapshot's word %d: %w", i, err)
 		}
@@ -43,8 +42,10 @@ func Lost(before record.Fuses, have Image) error {
 			return fmt.Errorf("word %d of BLOCK0 has lost the bits %08x", i, gone)
 		}
 	}
-	if state := Redact(have).Block1; before.Block1 != state && state == "empty" {
-		return fmt.Errorf("BLOCK1 was %s and is empty", before.Block1)
+	for _, now := range Redact(have) {
+		if was := before.Block(now.Name).String(); now.State == record.BlockEmpty && was != now.State {
+			return fmt.Errorf("%s was %s and is empty", now.Name, was)
+		}
 	}
 	return nil
 }

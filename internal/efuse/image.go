@@ -29,9 +29,9 @@ type KeyState string
 
 // The states of BLOCK1.
 const (
-	KeyEmpty   KeyState = "empty"
-	KeyWritten KeyState = "written" // holds bits, and anybody can read them
-	KeyHidden  KeyState = "hidden"  // read-protected: it reads as zero for ever
+	KeyEmpty   KeyState = record.BlockEmpty
+	KeyWritten KeyState = record.BlockWritten // holds bits, and anybody can read them
+	KeyHidden  KeyState = record.BlockHidden  // read-protected: it reads as zero for ever
 )
 
 // Image is the fuses of one chip as read, BLOCK1-3 decoded. Where BLOCK1 can
@@ -44,7 +44,7 @@ type Image struct {
 	Date      uint32 // APB_CTRL_DATE, whose bit 31 belongs to the revision
 
 	block1 *secret.Bytes // as read, little endian; nil where all words are zero
-	block2 string        // as in record.Fuses
+	block2 string        // a state or a digest, as in the ledger
 }
 
 // Read makes the chip read its fuses anew, for the read registers are those of
@@ -189,21 +189,16 @@ func (have Image) Wipe() { have.block1.Destroy() }
 
 // Redact is the snapshot for the ledger: everything but key material.
 func Redact(have Image) record.Fuses {
-	f := record.Fuses{Block1: string(have.KeyState()), Block2: cmp.Or(have.block2, string(KeyEmpty))}
-	for _, w := range have.Block0 {
-		f.Block0 = append(f.Block0, fmt.Sprintf("%08x", w))
+	return record.Fuses{
+		record.WordsBlock("BLOCK0", have.Block0[:]),
+		record.SealedBlock("BLOCK1", string(have.KeyState())),
+		record.SealedBlock("BLOCK2", cmp.Or(have.block2, string(KeyEmpty))),
+		record.WordsBlock("BLOCK3", have.Block3[:]),
 	}
-	for _, w := range have.Block3 {
-		f.Block3 = append(f.Block3, fmt.Sprintf("%08x", w))
-	}
-	return f
 }
 
 // String shows the words without key material.
-func (have Image) String() string {
-	f := Redact(have)
-	return fmt.Sprintf("BLOCK0 %v BLOCK1 %s BLOCK2 %s BLOCK3 %v", f.Block0, f.Block1, f.Block2, f.Block3)
-}
+func (have Image) String() string { return Redact(have).String() }
 
 // Format writes String for every verb.
 func (have Image) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, have.String()) }

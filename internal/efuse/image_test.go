@@ -118,15 +118,15 @@ func TestImageKeepsKeys(t *testing.T) {
 		}
 	}
 	f := Redact(have)
-	if f.Block1 != "written" || len(f.Block2) != len("sha256:")+64 || f.Block3[2] != "00112202" || f.Block0[1] != "7e5a6e58" {
+	if f.Block("BLOCK1").State != "written" || len(f.Block("BLOCK2").Digest) != len("sha256:")+64 || f.Block("BLOCK3").Words[2] != "00112202" || f.Block("BLOCK0").Words[1] != "7e5a6e58" {
 		t.Errorf("got %+v", f)
 	}
 	c.raw[0][0] = 3 << 16
 	c.latchAll()
-	if f := Redact(c.image()); f.Block1 != "hidden" || f.Block2 != "hidden" {
+	if f := Redact(c.image()); f.Block("BLOCK1").State != "hidden" || f.Block("BLOCK2").State != "hidden" {
 		t.Errorf("got %+v", f)
 	}
-	if f := Redact(Image{}); f.Block1 != "empty" || f.Block2 != "empty" || len(f.Block0) != 7 || len(f.Block3) != 8 {
+	if f := Redact(Image{}); f.Block("BLOCK1").State != "empty" || f.Block("BLOCK2").State != "empty" || len(f.Block("BLOCK0").Words) != 7 || len(f.Block("BLOCK3").Words) != 8 {
 		t.Errorf("got %+v", f)
 	}
 }

@@ -32,7 +32,7 @@ func admit(ctx context.Context, s *Session) error {
 		f := FailureFrom(err)
 		decision, why = DecisionQuarantine, f.Error()
 	}
-	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, KeyID: s.Device.KeyID, Fuses: snapshot(s.Fuses)}
+	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, KeyID: s.Device.KeyID, Fuses: efuse.Redact(s.Fuses)}
 	if noteErr := s.note(e); noteErr != nil {
 		return noteErr
 	}
@@ -107,7 +107,7 @@ func (s *Session) explained() error {
 	if d.Fuses == nil {
 		return nil
 	}
-	if err := s.Job.Plan.Only(d.Intended...).Explain(*d.Fuses, s.Fuses); err != nil {
+	if err := s.Job.Plan.Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
 		return disagree("%w", err)
 	}
 	return nil
@@ -144,8 +144,8 @@ func (s *Session) decideSealed(ctx context.Context) (decision, why string, err e
 	if len(left) > 0 {
 		return "", "", failf("E-LEDGER-DISAGREES", "%s is sealed in the ledger, but its fuses lack stage %s", s.ID.MAC, left[0].Name)
 	}
-	if now := snapshot(s.Fuses); s.Device.Fuses != nil && !reflect.DeepEqual(now, s.Device.Fuses) {
-		return "", "", failf("E-LEDGER-DISAGREES", "%s is sealed, but its fuses are not as recorded: %v, now %v", s.ID.MAC, *s.Device.Fuses, *now)
+	if now := efuse.Redact(s.Fuses); s.Device.Fuses != nil && !reflect.DeepEqual(now, s.Device.Fuses) {
+		return "", "", failf("E-LEDGER-DISAGREES", "%s is sealed, but its fuses are not as recorded: %v, now %v", s.ID.MAC, s.Device.Fuses, now)
 	}
 	switch {
 	case s.otherJob() || len(s.Device.Images) == 0:

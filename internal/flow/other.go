@@ -31,7 +31,7 @@ func (s *Session) continues() error {
 		return s.begunOther("its fuses are being burned for another product")
 	}
 	if d.Fuses != nil {
-		if err := s.Job.Plan.Only(d.Intended...).Explain(*d.Fuses, s.Fuses); err != nil {
+		if err := s.Job.Plan.Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
 			return s.begunOther("this job does not want what was burned: " + err.Error())
 		}
 	}
@@ -66,7 +66,7 @@ func (s *Session) stranger() error {
 	if d.Fuses == nil || d.KeyID == "" {
 		return nil
 	}
-	if err := efuse.Lost(*d.Fuses, s.Fuses); err != nil {
+	if err := efuse.Lost(d.Fuses, s.Fuses); err != nil {
 		return failf(record.Stranger, "%s: %w: this is another chip with the same MAC", d.MAC, err)
 	}
 	return nil

@@ -83,7 +83,7 @@ func connect(ctx context.Context, s *Session) error {
 		return err
 	}
 	id := s.ID
-	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: snapshot(s.Fuses)}); err != nil {
+	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: efuse.Redact(s.Fuses)}); err != nil {
 		return err
 	}
 	return fits(s.Job, id, s.Fuses)
@@ -133,7 +133,7 @@ func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.Cry
 func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.LockStages...), nil }
 
 func seal(_ context.Context, s *Session) error {
-	return s.note(record.Entry{Kind: record.Sealed, KeyID: s.Key.ID, Verdict: record.Pass, Fuses: snapshot(s.Fuses), Boot: &s.lastBoot})
+	return s.note(record.Entry{Kind: record.Sealed, KeyID: s.Key.ID, Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot})
 }
 
 // fits checks what the chip is against what the job needs.

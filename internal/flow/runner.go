@@ -254,7 +254,7 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
 	begin := v.now()
 	e := record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: stage.Changes(v.s.Fuses),
-		KeyID: v.s.Key.ID, Plan: v.Job.PlanDigest(), Fuses: snapshot(v.s.Fuses)}
+		KeyID: v.s.Key.ID, Plan: v.Job.PlanDigest(), Fuses: efuse.Redact(v.s.Fuses)}
 	if err := v.append(e); err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
 	v.burnt = efuse.Changed
 	v.s.Fuses.Wipe()
 	v.s.Fuses = image
-	e.Kind, e.Plan, e.Fuses, e.Seconds = record.BurnSettled, "", snapshot(v.s.Fuses), v.now().Sub(begin).Seconds()
+	e.Kind, e.Plan, e.Fuses, e.Seconds = record.BurnSettled, "", efuse.Redact(v.s.Fuses), v.now().Sub(begin).Seconds()
 	return v.append(e)
 }
 
@@ -308,11 +308,6 @@ func (v *visit) backToLoader(ctx context.Context) error {
 		return nil
 	}
 	return v.inBurn(connectAndRead(ctx, &v.s))
-}
-
-func snapshot(image efuse.Image) *record.Fuses {
-	f := efuse.Redact(image)
-	return &f
 }
 
 // reserve takes the device's number of its batch or job. It is on disk before

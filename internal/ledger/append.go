@@ -217,7 +217,7 @@ func (t *txn) allow(e *record.Entry, d record.Device) error {
 	if e.Simulated != t.simulated {
 		return record.ErrMixed
 	}
-	if err := record.CheckPerson(*e); err != nil {
+	if err := errors.Join(record.CheckForm(e), record.CheckPerson(*e)); err != nil {
 		return err
 	}
 	if check, ok := rules[e.Kind]; ok {

@@ -66,7 +66,7 @@ func TestGuestsMayOnlyRemark(t *testing.T) {
 		if said, err = guestEntry(e); err != nil || said.Index != 0 || said.Prev != 0 || said.Version != 0 || !said.Time.IsZero() {
 			t.Errorf("%s: the ledger's own fields: got %+v, %v", e.Kind, said, err)
 		}
-		e.Fuses = &record.Fuses{}
+		e.Fuses = record.Fuses{{Name: "BLOCK1", State: "hidden"}}
 		if _, err := guestEntry(e); err == nil {
 			t.Errorf("%s with fuses was taken", e.Kind)
 		}

@@ -39,7 +39,7 @@ var (
 const (
 	// projection is the version of the projections' own format: a ledger with
 	// another one has them rebuilt when it is opened for writing.
-	projection = 5
+	projection = 6
 
 	stateFormat     = "format"     // newest record.Version that was written
 	stateProjection = "projection" // version of the projections
@@ -75,14 +75,7 @@ func encode(e record.Entry) ([]byte, record.Entry, error) {
 	return raw, e, err
 }
 
-// decode reads an entry. Most of the time that a check or an export takes goes
-// by here, and the coming encoding/json/v2 takes half of what v1 does. What may
-// be read is up to record.Canonical.
-func decode(raw []byte) (record.Entry, error) {
-	var e record.Entry
-	err := jsonv2.Unmarshal(raw, &e)
-	return e, err
-}
+func decode(raw []byte) (record.Entry, error) { return record.Decode(raw) }
 
 // hashCount is how many hashes of the tree entry n completes.
 func hashCount(n uint64) int { return bits.TrailingZeros64(n+1) + 1 }

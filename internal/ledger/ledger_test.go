@@ -80,7 +80,7 @@ func key(n int) string { return fmt.Sprintf("derived:avior:%016x", n) }
 // run is what one device leaves in the log, from seen to sealed.
 func run(n int) []record.Entry {
 	words := strings.Split("00000000 c4010203 0038240a 0000a200 00000136 00000000 00000004 00000000", " ")
-	fuses := &record.Fuses{Block0: words[:7], Block1: "empty", Block2: "empty", Block3: words}
+	fuses := record.Fuses{{Name: "BLOCK0", Words: words[:7]}, {Name: "BLOCK1", State: "empty"}, {Name: "BLOCK2", State: "empty"}, {Name: "BLOCK3", Words: words}}
 	var images []record.Image
 	for i, name := range []string{"bootloader", "partition-table", "otadata", "factory", "ota_0"} {
 		images = append(images, record.Image{Name: name, Address: uint32(i+1) << 12, Size: 327680, Encrypted: true,

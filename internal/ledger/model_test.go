@@ -136,7 +136,7 @@ func (m *model) random(r *rand.Rand) record.Entry {
 	case record.FlashVerified:
 		e.Images = []record.Image{{Name: "app", Size: r.IntN(1000)}}
 	case record.BurnSettled:
-		e.Fuses = &record.Fuses{Block1: "hidden"}
+		e.Fuses = record.Fuses{{Name: "BLOCK1", State: "hidden"}}
 	case record.NumberTaken:
 		e.Quota = r.IntN(9)
 	case record.BatchOpened, record.BatchAmended, record.BatchClosed:

@@ -33,7 +33,7 @@ type Device struct {
 	Escrowed   string    `json:"escrowed,omitempty"` // SHA-256 of the offline key that the key is wrapped to; "unknown" in entries of version 1
 	Images     []Image   `json:"images,omitempty"`   // as verified last,
 	Flashed    uint64    `json:"flashed,omitempty"`  // by the entry of this index
-	Fuses      *Fuses    `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
+	Fuses      Fuses     `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
 	Intended   []string  `json:"intended,omitempty"` // burn stages begun
 	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
 	Runs       int       `json:"runs"`
@@ -197,9 +197,4 @@ func add(list []string, s string) []string {
 		return list
 	}
 	return append(slices.Clip(list), s) // copies of a device may share the list
-}
-
-func (f Fuses) clone() *Fuses {
-	f.Block0, f.Block3 = slices.Clone(f.Block0), slices.Clone(f.Block3)
-	return &f
 }

@@ -115,7 +115,7 @@ type Entry struct {
 	Undeclared bool         `json:"undeclared,omitempty"`
 	Stage      string       `json:"stage,omitempty"` // stage of a burn
 	Burns      []FuseChange `json:"burns,omitempty"`
-	Fuses      *Fuses       `json:"fuses,omitempty"`
+	Fuses      Fuses        `json:"fuses,omitempty"`
 	Images     []Image      `json:"images,omitempty"`
 	Boot       *Boot        `json:"boot,omitempty"`
 	Verdict    Verdict      `json:"verdict,omitempty"`
@@ -131,15 +131,6 @@ type FuseChange struct {
 	Field string `json:"field"`
 	Old   string `json:"old"`
 	New   string `json:"new"` // never a key: "device key <check value>" stands for one
-}
-
-// Fuses is a snapshot of the 31 words without key material: BLOCK1 is told
-// only as a state, BLOCK2 as a digest, because both may hold keys.
-type Fuses struct {
-	Block0 []string `json:"block0"` // 7 words, eight hex digits each
-	Block1 string   `json:"block1"` // "empty", "written", "hidden" (read-protected)
-	Block2 string   `json:"block2"` // "empty", "hidden" or sha256:…
-	Block3 []string `json:"block3"` // 8 words
 }
 
 // Image is one region of flash as verified on the chip.

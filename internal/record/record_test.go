@@ -22,7 +22,7 @@ func fold(entries ...Entry) Device {
 }
 
 func TestDeviceFold(t *testing.T) {
-	fuses := &Fuses{Block1: "hidden"}
+	fuses := Fuses{{Name: "BLOCK1", State: "hidden"}}
 	d := fold(
 		Entry{Kind: DeviceSeen, Job: "avior", JobHash: "sha256:1", Batch: "b1", Serial: "s1"},
 		Entry{Kind: KeyAssigned, KeyID: "k1", Policy: "random", Wrapped: []byte{1}},
@@ -175,15 +175,9 @@ func TestVersion1HasNoLaterFields(t *testing.T) {
 		raw := []byte(`{"v":1,"index":0,"time":"2026-11-20T08:00:00Z","kind":"device.sealed","` + name + `":`)
 		for _, value := range []string{`"x"`, `1`, `true`, `["x"]`, `[{}]`, `{}`} {
 			line := append(raw[:len(raw):len(raw)], value+"}"...)
-			var e Entry
-			if json.Unmarshal(line, &e) == nil && Canonical(&e, line) {
+			if e, err := Decode(line); err == nil && Canonical(&e, line) {
 				t.Errorf("%s was taken for an entry of version 1", line)
 			}
-		}
-	}
-	for name := range old {
-		if !of(Entry{})[name] {
-			t.Errorf("version 1 has %s, which Entry has lost", name)
 		}
 	}
 	if later == 0 {

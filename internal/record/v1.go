@@ -1,40 +1,14 @@
 package record
 
 import (
-	"bytes"
-	"encoding/json"
+	"slices"
 	"time"
 
 	"station/internal/chip"
 )
 
-// Canonical tells whether raw are the only bytes that the entry e, read from
-// them, can have in its version. A field that the version does not have is
-// damage, also where a later version has it. Of a version newer than this
-// program only white space is known.
-func Canonical(e *Entry, raw []byte) bool {
-	var form any
-	switch {
-	case e.Version > Version:
-		var b bytes.Buffer
-		return json.Compact(&b, raw) == nil && bytes.Equal(b.Bytes(), raw)
-	case e.Version == Version:
-		form = e
-	case e.Version == 1:
-		form = new(entry1)
-		if json.Unmarshal(raw, form) != nil {
-			return false
-		}
-	default:
-		return false
-	}
-	b, err := json.Marshal(form)
-	return err == nil && bytes.Equal(b, raw)
-}
-
 // entry1 is Entry as version 1 had it. It never changes: the bytes of old
-// entries are held against it. Their meaning is read as Entry, which has kept
-// all of these fields.
+// entries are held against it, and entry gives their meaning.
 type entry1 struct {
 	Version   int        `json:"v"`
 	Index     uint64     `json:"index"`
@@ -116,4 +90,50 @@ type boot1 struct {
 	Digest  string  `json:"digest"`
 	Marker  string  `json:"marker"`
 	Seconds float64 `json:"seconds"`
+}
+
+// entry is what the entry says, as it is said now.
+func (o *entry1) entry() Entry {
+	return Entry{
+		Version: o.Version, Index: o.Index, Time: o.Time, Kind: Kind(o.Kind),
+		Station: o.Station, Operator: o.Operator, Software: o.Software, Simulated: o.Simulated,
+		Origin: o.Origin, Prev: o.Prev, ClockBack: o.ClockBack,
+		Job: o.Job, Revision: o.Revision, JobHash: o.JobHash, Batch: o.Batch, Quota: o.Quota, Number: o.Number,
+		Slot: o.Slot, Run: o.Run, MAC: o.MAC, Serial: o.Serial, Step: o.Step, Decision: o.Decision,
+		Identity: o.Identity.identity(), KeyID: o.KeyID, Policy: o.Policy, Wrapped: o.Wrapped, Escrow: o.Escrow,
+		Token: o.Token, Public: o.Public, Plan: o.Plan, Stage: o.Stage,
+		Burns: convert(o.Burns, func(b burn1) FuseChange { return FuseChange(b) }),
+		Fuses: o.Fuses.fuses(), Images: convert(o.Images, image1.image), Boot: (*Boot)(o.Boot),
+		Verdict: Verdict(o.Verdict), Code: o.Code, Message: o.Message, Seconds: o.Seconds,
+	}
+}
+
+func convert[A, B any](list []A, one func(A) B) []B {
+	var out []B
+	for _, a := range list {
+		out = append(out, one(a))
+	}
+	return out
+}
+
+func (i *identity1) identity() *chip.Identity {
+	if i == nil {
+		return nil
+	}
+	return &chip.Identity{MAC: i.MAC, Revision: i.Revision, Package: i.Package, Crystal: i.Crystal, Coding: i.Coding,
+		FlashID: i.FlashID, FlashSize: i.FlashSize}
+}
+
+// fuses names the blocks: version 1 knew those of the ESP32 alone.
+func (f *fuses1) fuses() Fuses {
+	if f == nil {
+		return nil
+	}
+	return Fuses{{Name: "BLOCK0", Words: slices.Clone(f.Block0)}, SealedBlock("BLOCK1", f.Block1),
+		SealedBlock("BLOCK2", f.Block2), {Name: "BLOCK3", Words: slices.Clone(f.Block3)}}
+}
+
+func (i image1) image() Image {
+	return Image{Name: i.Name, Address: i.Address, Size: i.Size, Encrypted: i.Encrypted, Plain: i.Plain, Flash: i.Flash,
+		MD5: i.MD5, Version: i.Version}
 }

@@ -112,8 +112,8 @@ func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, tot
 		if !bytes.Contains(raw, name) {
 			continue
 		}
-		var e record.Entry
-		if err := json.Unmarshal(raw, &e); err != nil {
+		e, err := record.Decode(raw)
+		if err != nil {
 			return nil, err
 		}
 		if e.Batch == batch {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -72,9 +73,9 @@ var deviceColumns = []column{
 	{Column{"operator", Text, "who was at the line then"}, "seal.operator", plain},
 	{Column{"software", Text, "version of this program then"}, "seal.software", plain},
 	{Column{"images", Text, "what the flash holds: " + aboutImages}, "flash.images", images},
-	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words"}, "fuses", block0},
-	{Column{"block1", Text, aboutBlock1}, "fuses", block1},
-	{Column{"block2", Text, aboutBlock2}, "fuses", block2},
+	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words"}, "fuses", block("BLOCK0")},
+	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1")},
+	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2")},
 	{Column{"first", Number, "index of the device's first entry"}, "first", plain},
 	{Column{"last", Number, "index of the device's last entry"}, "last", plain},
 }
@@ -106,9 +107,9 @@ var entryColumns = []column{
 	{Column{"token", Text, "which token made the key, as a PKCS#11 URI"}, "token", plain},
 	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned"}, "planDigest", plain},
 	{Column{"burns", Text, "fuses to change: FIELD old->new"}, "burns", burns},
-	{Column{"block0", Text, "fuse BLOCK0, seven words"}, "fuses", block0},
-	{Column{"block1", Text, aboutBlock1}, "fuses", block1},
-	{Column{"block2", Text, aboutBlock2}, "fuses", block2},
+	{Column{"block0", Text, "fuse BLOCK0, seven words"}, "fuses", block("BLOCK0")},
+	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1")},
+	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2")},
 	{Column{"images", Text, "what was verified in the flash: " + aboutImages}, "images", images},
 	{Column{"bootDigest", Text, "SHA-256 of the console of a start"}, "boot", member("digest")},
 	{Column{"bootMarker", Text, "the line that proved the start"}, "boot", member("marker")},
@@ -148,11 +149,32 @@ func member(name string) func(gjson.Result) string {
 	return func(v gjson.Result) string { return plain(v.Get(name)) }
 }
 
-var block1, block2 = member("block1"), member("block2")
+// block is a fuse block: its words, digest or state.
+func block(name string) func(gjson.Result) string {
+	old := strings.ToLower(name)
+	return func(fuses gjson.Result) string {
+		if fuses.IsObject() { // an entry of version 1
+			return words(fuses.Get(old))
+		}
+		var text string
+		fuses.ForEach(func(_, b gjson.Result) bool {
+			if b.Get("name").Str != name {
+				return true
+			}
+			text = b.Get("state").Str + b.Get("digest").Str + words(b.Get("words"))
+			return false
+		})
+		return text
+	}
+}
 
-func block0(v gjson.Result) string {
+// words is a text, or a list of texts with spaces between.
+func words(v gjson.Result) string {
+	if !v.IsArray() {
+		return v.Str
+	}
 	var b []byte
-	v.Get("block0").ForEach(func(_, word gjson.Result) bool {
+	v.ForEach(func(_, word gjson.Result) bool {
 		if b != nil {
 			b = append(b, ' ')
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -83,7 +82,7 @@ func TestDevicesTable(t *testing.T) {
 	for name, want := range map[string]string{
 		"simulation": "", "keyId": keyID(2), "policy": "derived", "job": "lamp", "jobDigest": sha(4), "batch": "b1", "number": "2",
 		"firstSeen": "2026-11-20T08:00:22.000Z", "sealedAt": "2026-11-20T08:01:43.000Z", "visits": "2", "station": "bench-1", "slot": "2", "operator": "anna",
-		"software": "station v1", "block0": strings.Join(locked.Block0, " "), "block1": "hidden", "block2": "empty",
+		"software": "station v1", "block0": locked.Block("BLOCK0").String(), "block1": "hidden", "block2": "empty",
 		"images": fmt.Sprintf("bootloader@0x1000 plain %s flash %s; sys@0x310000 plain %s; app@0x10000 version 1.0.0 plain %s flash %s", sha(1), sha(1002), sha(2), sha(3), sha(2002)),
 	} {
 		if r[name] != want {
@@ -115,7 +114,7 @@ func TestEntriesTable(t *testing.T) {
 				t.Errorf("entry %d: %s: got %q, want %q", e.Index, name, r[name], want)
 			}
 		}
-		if e.Kind == record.BurnIntended && e.Stage == "count" && (r["burns"] != "FLASH_CRYPT_CNT 0x0->0x7f" || r["block0"] != strings.Join(blank.Block0, " ")) {
+		if e.Kind == record.BurnIntended && e.Stage == "count" && (r["burns"] != "FLASH_CRYPT_CNT 0x0->0x7f" || r["block0"] != blank.Block("BLOCK0").String()) {
 			t.Errorf("entry %d: burns %q, block0 %q", e.Index, r["burns"], r["block0"])
 		}
 		if e.Boot != nil && e.Kind == record.BootVerified && (r["bootSeconds"] != "0.8" || r["bootMarker"] != e.Boot.Marker) {

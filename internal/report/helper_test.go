@@ -85,8 +85,9 @@ var (
 	locked = fuses("07f10088 c4010203 0038240a 0000a200 00000136 f0000000 000003c4", "hidden")
 )
 
-func fuses(block0, block1 string) *record.Fuses {
-	return &record.Fuses{Block0: strings.Fields(block0), Block1: block1, Block2: "empty", Block3: strings.Fields(strings.Repeat("00000000 ", 8))}
+func fuses(block0, block1 string) record.Fuses {
+	return record.Fuses{{Name: "BLOCK0", Words: strings.Fields(block0)}, {Name: "BLOCK1", State: block1}, {Name: "BLOCK2", State: "empty"},
+		{Name: "BLOCK3", Words: strings.Fields(strings.Repeat("00000000 ", 8))}}
 }
 
 func sha(n int) string { return fmt.Sprintf("sha256:%064x", n) }

@@ -294,7 +294,7 @@ func (p *page) firmware(d record.Device, history []record.Entry) int {
 func newDeviceLine(history []record.Entry, until uint64, burned map[BurnCount]int) (*DeviceLine, record.Device) {
 	var d record.Device
 	line := &DeviceLine{}
-	var first *record.Fuses
+	var first record.Fuses
 	seen := map[BurnCount]bool{}
 	for _, e := range history {
 		if e.Index >= until {
@@ -324,8 +324,8 @@ func newDeviceLine(history []record.Entry, until uint64, burned map[BurnCount]in
 	line.MAC, line.Serial, line.KeyID, line.Visits = d.MAC, d.Serial, d.KeyID, d.Runs
 	line.Verdict, line.Code = d.State()
 	if first != nil && d.Fuses != nil {
-		line.Before, line.After = strings.Join(first.Block0, " "), strings.Join(d.Fuses.Block0, " ")
-		line.Block1 = first.Block1 + " → " + d.Fuses.Block1
+		line.Before, line.After = first.Block("BLOCK0").String(), d.Fuses.Block("BLOCK0").String()
+		line.Block1 = first.Block("BLOCK1").String() + " → " + d.Fuses.Block("BLOCK1").String()
 	}
 	return line, d
 }

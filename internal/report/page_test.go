@@ -217,7 +217,7 @@ func TestPageNumbers(t *testing.T) {
 			t.Errorf("burned: got %v", row)
 		}
 	}
-	fuses := "BLOCK0 before " + strings.Join(blank.Block0, " ") + "<br>BLOCK0 after&#160; " + strings.Join(locked.Block0, " ") + " · BLOCK1 empty → hidden"
+	fuses := "BLOCK0 before " + blank.Block("BLOCK0").String() + "<br>BLOCK0 after&#160; " + locked.Block("BLOCK0").String() + " · BLOCK1 empty → hidden"
 	keyed := len(state) - verdicts["STATION"] - verdicts["BEGUN"] // these have no key yet
 	if n := bytes.Count(page, []byte(fuses)); n != keyed {
 		t.Errorf("the fuses of %d devices are told, want %d", n, keyed)

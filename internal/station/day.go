@@ -94,7 +94,7 @@ func Visits(l *ledger.Ledger, now time.Time, query string) ([]board.Visit, error
 	return kept, nil
 }
 
-// FuseChange is a word of BLOCK0 as found and as left.
+// FuseChange is a fuse block, or a word of one, as found and as left.
 type FuseChange struct{ Field, Before, After string }
 
 // History is a device's entries in plain lines, and its fuses as first seen
@@ -104,7 +104,7 @@ func History(l *ledger.Ledger, mac chip.MAC) (lines []string, fuses []FuseChange
 	if err != nil {
 		return nil, nil, err
 	}
-	var first, last *record.Fuses
+	var first, last record.Fuses
 	for _, e := range entries {
 		lines = append(lines, describe(e))
 		if e.Fuses != nil {
@@ -117,10 +117,25 @@ func History(l *ledger.Ledger, mac chip.MAC) (lines []string, fuses []FuseChange
 	if first == nil {
 		return lines, nil, nil
 	}
-	for i := range min(len(first.Block0), len(last.Block0)) {
-		fuses = append(fuses, FuseChange{fmt.Sprintf("BLOCK0 word %d", i), first.Block0[i], last.Block0[i]})
+	for _, now := range last {
+		fuses = append(fuses, changes(first.Block(now.Name), now)...)
 	}
-	return lines, append(fuses, FuseChange{"BLOCK1", first.Block1, last.Block1}, FuseChange{"BLOCK2", first.Block2, last.Block2}), nil
+	return lines, fuses, nil
+}
+
+// changes are the rows of one block: a row for each word that is or was set, or
+// one for its state or digest.
+func changes(was, now record.Block) []FuseChange {
+	if len(now.Words) == 0 || len(now.Words) != len(was.Words) {
+		return []FuseChange{{now.Name, was.String(), now.String()}}
+	}
+	var rows []FuseChange
+	for i, w := range now.Words {
+		if strings.Trim(was.Words[i]+w, "0") != "" {
+			rows = append(rows, FuseChange{fmt.Sprintf("%s word %d", now.Name, i), was.Words[i], w})
+		}
+	}
+	return rows
 }
 
 func describe(e record.Entry) string {
