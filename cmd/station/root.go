@@ -15,6 +15,9 @@ type options struct {
 	verbose bool
 }
 
+// moreCommands are those of builds with a tag: see man.go.
+var moreCommands []func() *cobra.Command
+
 func rootCommand() *cobra.Command {
 	o := &options{}
 	root := &cobra.Command{
@@ -46,6 +49,10 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), replayCommand(o),
 		jobCommand(o), hsmCommand(o), keyCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),
 	)
+	for _, more := range moreCommands {
+		root.AddCommand(more())
+	}
+	complete(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
 	})
@@ -62,8 +69,15 @@ func saysWho(cmd *cobra.Command) error {
 	return nil
 }
 
-// version is the module's version with the commit it was built from.
+// release is the version of a release, given by "make release".
+var release string
+
+// version is that of the release, or the module's with the commit it was built
+// from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

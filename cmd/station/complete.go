@@ -1,0 +1,147 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"station/internal/ledger"
+	"station/internal/port"
+	"station/internal/station"
+)
+
+// A lister lists what may stand at a place of the command line. What it cannot
+// find out it leaves out: completion says nothing and writes nothing.
+type lister func(cmd *cobra.Command) ([]string, cobra.ShellCompDirective)
+
+// Completions of arguments, by the word of the command's use, and of flags, by
+// their names.
+var (
+	argumentLists = map[string]lister{"MAC": listMACs, "BATCH": listBatchIDs}
+	flagLists     = map[string]lister{"mac": listMACs, "batch": listBatchIDs, "port": listPorts, "job": listTOML, "station": listTOML}
+)
+
+// complete teaches a command and those below it to complete what they name.
+func complete(cmd *cobra.Command) {
+	if list := argumentList(cmd); list != nil && cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return list(c)
+		}
+	}
+	for _, flags := range []*pflag.FlagSet{cmd.LocalNonPersistentFlags(), cmd.PersistentFlags()} {
+		flags.VisitAll(func(f *pflag.Flag) {
+			list := flagLists[f.Name]
+			if kind, _ := pflag.UnquoteUsage(f); f.Name == "job" && kind == "NAME" {
+				list = listProducts
+			}
+			if list != nil {
+				_ = cmd.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) { return list(c) })
+			}
+		})
+	}
+	for _, sub := range cmd.Commands() {
+		complete(sub)
+	}
+}
+
+// argumentList completes the first argument of a command, which is a job file
+// where the command is one of jobs.
+func argumentList(cmd *cobra.Command) lister {
+	if cmd.CommandPath() == "station job check" {
+		return listTOML
+	}
+	_, argument, _ := strings.Cut(cmd.Use, " ")
+	return argumentLists[strings.Trim(argument, "[].")]
+}
+
+func listTOML(*cobra.Command) ([]string, cobra.ShellCompDirective) {
+	return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+func listPorts(*cobra.Command) ([]string, cobra.ShellCompDirective) {
+	all, _ := port.List()
+	var names []string
+	for _, p := range all {
+		names = append(names, p.Name)
+		if p.Path != "" {
+			names = append(names, "usb:"+p.Path)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// enough is how many names a shell is given.
+const enough = 5000
+
+func listMACs(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
+	return fromLedger(cmd, func(b *ledger.Ledger, add func(string) bool) {
+		for d, err := range b.Devices() {
+			if err != nil || !add(d.MAC.String()) {
+				return
+			}
+		}
+	})
+}
+
+func listBatchIDs(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
+	return fromLedger(cmd, func(b *ledger.Ledger, add func(string) bool) {
+		for lot, err := range b.Lots() {
+			if err != nil {
+				return
+			}
+			if name, ok := strings.CutPrefix(lot.Name, "batch:"); ok && !add(name) {
+				return
+			}
+		}
+	})
+}
+
+func listProducts(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
+	return fromLedger(cmd, func(b *ledger.Ledger, add func(string) bool) {
+		for d, err := range b.Devices() {
+			if err != nil || !add(d.Job) {
+				return
+			}
+		}
+	})
+}
+
+// shellSafe is what a shell may be given: a name out of a ledger is foreign.
+var shellSafe = regexp.MustCompile(`^[\pL\pN][\pL\pN.:_/+-]*$`)
+
+// fromLedger reads the ledger of --ledger or of the station file, without
+// waiting for anybody and without a word if there is none.
+func fromLedger(cmd *cobra.Command, each func(b *ledger.Ledger, add func(string) bool)) ([]string, cobra.ShellCompDirective) {
+	const no = cobra.ShellCompDirectiveNoFileComp
+	path := ""
+	if f := cmd.Flag("ledger"); f != nil {
+		path = f.Value.String()
+	}
+	if path == "" {
+		file, err := station.LoadFile(cmd.Flag("station").Value.String())
+		if err != nil {
+			return nil, no
+		}
+		path = file.Ledger
+	}
+	book, err := ledger.Open(path, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return nil, no
+	}
+	defer book.Close()
+	var names []string
+	seen := map[string]bool{}
+	each(book, func(name string) bool {
+		if !seen[name] && shellSafe.MatchString(name) {
+			seen[name] = true
+			names = append(names, name)
+		}
+		return len(names) < enough
+	})
+	return names, no
+}
