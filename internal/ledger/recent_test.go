@@ -103,13 +103,13 @@ func sameDevices(t *testing.T, l *Ledger, want map[chip.MAC]*record.Device) {
 // An entry in the middle of a visit costs no more pages than the entry alone.
 func TestAppendTouchesFewPages(t *testing.T) {
 	l := start(t, bench)
-	for n := range 4000 { // so many that the entries have two levels of branches
+	for n := range 600 { // so many that the entries have a branch
 		if _, err := l.AppendAll(run(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const (
-		path   = 3 // branches and leaf of the entries
+		path   = 2 // branch and leaf of the entries
 		split  = 1 // a leaf is full
 		common = 3 // the file's root, free list and header
 		keys   = 3 // branch and leaf of the key's owner, which may be split
