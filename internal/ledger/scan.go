@@ -132,9 +132,12 @@ func page[T any](s *snapshot, bucket, from string, open func(*snapshot, []byte) 
 		all = append(all, found{string(it.Key), it.Value})
 	}
 	// From here on the snapshot is only read.
-	if _, err = s.bucket(inEntries); err == nil {
-		_, err = s.recentDevices()
+	for _, used := range []string{inEntries, inDictionaries} {
+		if _, err = s.bucket(used); err != nil {
+			return nil, from, false, err
+		}
 	}
+	_, err = s.recentDevices()
 	if err != nil {
 		return nil, from, false, err
 	}

@@ -20,6 +20,7 @@ type writer struct {
 	mu     sync.Mutex
 	db     *bbolt.DB
 	file   *os.File    // bbolt's own
+	opened os.FileInfo // of that file, when it was opened
 	read   *os.File    // the reader's
 	pins   []*bbolt.Tx // read transactions that keep pages for readers, oldest first
 	head   head
@@ -46,6 +47,10 @@ func openWriter(path string, simulated bool, read *os.File) (*writer, error) {
 		if w.file != nil {
 			w.file.Close() // after a panic bbolt has not
 		}
+		return nil, onDisk(err)
+	}
+	if w.opened, err = w.file.Stat(); err != nil {
+		_ = w.db.Close()
 		return nil, onDisk(err)
 	}
 	w.db.AllocSize = 4 << 20 // the file grows in these steps, each with a sync of its own
@@ -343,15 +348,11 @@ func (w *writer) named(path string) error {
 	if w.broken != nil {
 		return nil // which is told
 	}
-	open, err := w.file.Stat()
-	if err != nil {
-		return onDisk(err)
-	}
 	there, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMoved, err)
 	}
-	if !os.SameFile(open, there) {
+	if !os.SameFile(w.opened, there) {
 		return fmt.Errorf("%w: %s is another file now", ErrMoved, path)
 	}
 	return nil
