@@ -1,16 +1,8 @@
 package ledger
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,14 +10,10 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"station/internal/record"
 )
-
-// ErrSignature means that none of the trusted keys signed the checkpoint.
-var ErrSignature = errors.New("not signed by a trusted key")
 
 // ErrNoCheckpoint means that no checkpoint covers what is asked for.
 var ErrNoCheckpoint = errors.New("no signed checkpoint covers it: sign one first")
@@ -87,110 +75,11 @@ func validOrigin(s string) bool {
 // P-256 keys signed it (C2SP signed-note, signature type 2: ECDSA over SHA-256).
 func OpenCheckpoint(signed []byte, trusted ...*ecdsa.PublicKey) (Checkpoint, error) {
 	origin, _, _ := strings.Cut(string(signed), "\n")
-	var list []note.Verifier
-	for _, key := range trusted {
-		v, err := newVerifier(origin, key)
-		if err != nil {
-			return Checkpoint{}, err
-		}
-		list = append(list, v)
-	}
-	n, err := note.Open(signed, note.VerifierList(list...))
-	var bad *note.InvalidSignatureError
-	var unknown *note.UnverifiedNoteError
-	switch {
-	case errors.As(err, &bad), errors.As(err, &unknown):
-		return Checkpoint{}, fmt.Errorf("checkpoint: %w", ErrSignature)
-	case err != nil:
+	text, err := OpenNote(signed, origin, trusted...)
+	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
-	return parseCheckpoint(n.Text)
-}
-
-// verifier is a P-256 key as package note wants it. By the specification its
-// ID is the start of the SHA-256 of the key alone, without the name.
-type verifier struct {
-	name string
-	key  *ecdsa.PublicKey
-	hash uint32
-}
-
-func newVerifier(name string, key *ecdsa.PublicKey) (*verifier, error) {
-	der, err := marshalKey(key)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(der)
-	return &verifier{name: name, key: key, hash: binary.BigEndian.Uint32(sum[:])}, nil
-}
-
-func marshalKey(key crypto.PublicKey) ([]byte, error) {
-	if k, ok := key.(*ecdsa.PublicKey); !ok || k == nil || k.Curve != elliptic.P256() {
-		return nil, errors.New("checkpoints are signed with P-256 keys only")
-	}
-	return x509.MarshalPKIXPublicKey(key)
-}
-
-func (v *verifier) Name() string { return v.name }
-
-func (v *verifier) KeyHash() uint32 { return v.hash }
-
-func (v *verifier) Verify(msg, sig []byte) bool {
-	sum := sha256.Sum256(msg)
-	return ecdsa.VerifyASN1(v.key, sum[:], sig)
-}
-
-// signer is a verifier whose private key somebody else holds.
-type signer struct {
-	*verifier
-	key crypto.Signer
-}
-
-// Sign also proves the signature: a token's may come in another encoding.
-func (s *signer) Sign(msg []byte) ([]byte, error) {
-	sum := sha256.Sum256(msg)
-	sig, err := s.key.Sign(rand.Reader, sum[:], crypto.SHA256)
-	if err == nil && !s.Verify(msg, sig) {
-		err = errors.New("the token's signature does not verify")
-	}
-	return sig, err
-}
-
-// VerifierKey is a key as other tools of transparency logs take it:
-// origin+ID+base64 of the type byte and the key.
-func VerifierKey(origin string, key *ecdsa.PublicKey) (string, error) {
-	v, err := newVerifier(origin, key)
-	if err != nil {
-		return "", err
-	}
-	der, _ := marshalKey(key)
-	return fmt.Sprintf("%s+%08x+%s", origin, v.hash, base64.StdEncoding.EncodeToString(append([]byte{2}, der...))), nil
-}
-
-// ParsePublicKey reads a P-256 public key: PEM (SubjectPublicKeyInfo), its DER,
-// or what VerifierKey returns.
-func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
-	der := b
-	if block, _ := pem.Decode(b); block != nil {
-		der = block.Bytes
-	} else if _, err := x509.ParsePKIXPublicKey(b); err == nil {
-		// Plus signs in it are bytes like others.
-	} else if parts := bytes.SplitN(bytes.TrimSpace(b), []byte("+"), 3); len(parts) == 3 {
-		typed, err := base64.StdEncoding.DecodeString(string(parts[2]))
-		if err != nil || len(typed) == 0 || typed[0] != 2 {
-			return nil, errors.New("public key: not an ECDSA verifier key")
-		}
-		der = typed[1:]
-	}
-	key, err := x509.ParsePKIXPublicKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("public key: %w", err)
-	}
-	p256, ok := key.(*ecdsa.PublicKey)
-	if _, err := marshalKey(p256); !ok || err != nil {
-		return nil, errors.New("public key: not a P-256 key")
-	}
-	return p256, nil
+	return parseCheckpoint(text)
 }
 
 // Checkpoint signs the log's head with a P-256 key, usually one in the HSM
@@ -273,10 +162,6 @@ func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	v, err := newVerifier(l.Origin(), key.Public().(*ecdsa.PublicKey))
-	if err != nil {
-		return nil, 0, err
-	}
 	if l.w != nil || l.guest {
 		if err := l.introduce(der); err != nil {
 			return nil, 0, err
@@ -295,7 +180,7 @@ func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 	if c.Previous, err = l.previous(size); err != nil {
 		return nil, 0, err
 	}
-	signed, err := note.Sign(&note.Note{Text: c.text()}, &signer{v, key})
+	signed, err := SignNote(c.text(), l.Origin(), key)
 	return signed, size, err
 }
 

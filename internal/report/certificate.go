@@ -129,7 +129,7 @@ func (c *Certificate) check(trusted []*ecdsa.PublicKey) error {
 	if c.Format != batchCertificate && c.Format != batchCertificate1 {
 		return fmt.Errorf("format %q: want %q", c.Format, batchCertificate)
 	}
-	text, err := openText(c.Signed, c.Origin, trusted)
+	text, err := ledger.OpenNote([]byte(c.Signed), c.Origin, trusted...)
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func (p *ExportProof) CheckSigned(trusted ...*ecdsa.PublicKey) error {
 	if p.Signed == "" {
 		return fmt.Errorf("check export: %w", ErrUnsigned)
 	}
-	text, err := openText(p.Signed, p.Origin, trusted)
+	text, err := ledger.OpenNote([]byte(p.Signed), p.Origin, trusted...)
 	if err != nil {
 		return fmt.Errorf("check export: %w", err)
 	}

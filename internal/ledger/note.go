@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// ErrSignature means that none of the trusted keys signed the note.
+var ErrSignature = errors.New("not signed by a trusted key")
+
+// SignNote signs a text in the name of a ledger (C2SP signed-note, signature
+// type 2: ECDSA over SHA-256).
+func SignNote(text, origin string, key crypto.Signer) ([]byte, error) {
+	public, _ := key.Public().(*ecdsa.PublicKey)
+	v, err := newVerifier(origin, public)
+	if err != nil {
+		return nil, err
+	}
+	return note.Sign(&note.Note{Text: text}, &signer{v, key})
+}
+
+// OpenNote returns the text of a signed note after checking that one of the
+// trusted P-256 keys signed it in the name of the ledger.
+func OpenNote(signed []byte, origin string, trusted ...*ecdsa.PublicKey) (string, error) {
+	var list []note.Verifier
+	for _, key := range trusted {
+		v, err := newVerifier(origin, key)
+		if err != nil {
+			return "", err
+		}
+		list = append(list, v)
+	}
+	n, err := note.Open(signed, note.VerifierList(list...))
+	var bad *note.InvalidSignatureError
+	var unknown *note.UnverifiedNoteError
+	switch {
+	case errors.As(err, &bad), errors.As(err, &unknown):
+		return "", ErrSignature
+	case err != nil:
+		return "", err
+	}
+	return n.Text, nil
+}
+
+// verifier is a P-256 key as package note wants it. By the specification its
+// ID is the start of the SHA-256 of the key alone, without the name.
+type verifier struct {
+	name string
+	key  *ecdsa.PublicKey
+	hash uint32
+}
+
+func newVerifier(name string, key *ecdsa.PublicKey) (*verifier, error) {
+	der, err := marshalKey(key)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(der)
+	return &verifier{name: name, key: key, hash: binary.BigEndian.Uint32(sum[:])}, nil
+}
+
+func marshalKey(key crypto.PublicKey) ([]byte, error) {
+	if k, ok := key.(*ecdsa.PublicKey); !ok || k == nil || k.Curve != elliptic.P256() {
+		return nil, errors.New("a ledger is signed with P-256 keys only")
+	}
+	return x509.MarshalPKIXPublicKey(key)
+}
+
+func (v *verifier) Name() string { return v.name }
+
+func (v *verifier) KeyHash() uint32 { return v.hash }
+
+func (v *verifier) Verify(msg, sig []byte) bool {
+	sum := sha256.Sum256(msg)
+	return ecdsa.VerifyASN1(v.key, sum[:], sig)
+}
+
+// signer is a verifier whose private key somebody else holds.
+type signer struct {
+	*verifier
+	key crypto.Signer
+}
+
+// Sign also proves the signature: a token's may come in another encoding.
+func (s *signer) Sign(msg []byte) ([]byte, error) {
+	sum := sha256.Sum256(msg)
+	sig, err := s.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err == nil && !s.Verify(msg, sig) {
+		err = errors.New("the token's signature does not verify")
+	}
+	return sig, err
+}
+
+// VerifierKey is a key as other tools of transparency logs take it:
+// origin+ID+base64 of the type byte and the key.
+func VerifierKey(origin string, key *ecdsa.PublicKey) (string, error) {
+	v, err := newVerifier(origin, key)
+	if err != nil {
+		return "", err
+	}
+	der, _ := marshalKey(key)
+	return fmt.Sprintf("%s+%08x+%s", origin, v.hash, base64.StdEncoding.EncodeToString(append([]byte{2}, der...))), nil
+}
+
+// ParsePublicKey reads a P-256 public key: PEM (SubjectPublicKeyInfo), its DER,
+// or what VerifierKey returns.
+func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
+	der := b
+	if block, _ := pem.Decode(b); block != nil {
+		der = block.Bytes
+	} else if _, err := x509.ParsePKIXPublicKey(b); err == nil {
+		// Plus signs in it are bytes like others.
+	} else if parts := bytes.SplitN(bytes.TrimSpace(b), []byte("+"), 3); len(parts) == 3 {
+		typed, err := base64.StdEncoding.DecodeString(string(parts[2]))
+		if err != nil || len(typed) == 0 || typed[0] != 2 {
+			return nil, errors.New("public key: not an ECDSA verifier key")
+		}
+		der = typed[1:]
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("public key: %w", err)
+	}
+	p256, ok := key.(*ecdsa.PublicKey)
+	if _, err := marshalKey(p256); !ok || err != nil {
+		return nil, errors.New("public key: not a P-256 key")
+	}
+	return p256, nil
+}
