@@ -84,7 +84,7 @@ func (c *cipherFlags) load(ctx context.Context) (*secret.Bytes, error) {
 		if c.mac != "" {
 			return nil, fmt.Errorf("image: --mac derives a key inside a token; --key must be a PKCS#11 URI then, not a file")
 		}
-		return keyFile(c.key)
+		return keyfile.ReadSecret(c.key)
 	}
 	uri, err := hsm.ParseURI(c.key)
 	if err != nil {

@@ -93,7 +93,7 @@ func (s *signFlags) run(cmd *cobra.Command, path string) error {
 // signer is the key of --key, and what ends its use.
 func (s *signFlags) signer(ctx context.Context) (crypto.Signer, func(), error) {
 	if !strings.HasPrefix(s.key, "pkcs11:") {
-		key, err := privatePEM(s.key)
+		key, err := keyfile.ReadPrivate(s.key)
 		return key, func() {}, err
 	}
 	uri, err := hsm.ParseURI(s.key)

@@ -53,7 +53,7 @@ func verifyImage(w io.Writer, path, keyPath string) error {
 	}
 	var key crypto.PublicKey
 	if keyPath != "" {
-		if key, err = publicPEM(keyPath); err != nil {
+		if key, err = keyfile.ReadPublic(keyPath); err != nil {
 			return err
 		}
 		if _, err := secureboot.VersionOf(key); err != nil {
@@ -86,7 +86,7 @@ func verifyOTA(w io.Writer, path string, data []byte, keyPath string) error {
 	if keyPath == "" {
 		return fmt.Errorf("image: %s is a pre-encrypted OTA image; give the fleet's private key with --key to open it", path)
 	}
-	private, err := privatePEM(keyPath)
+	private, err := keyfile.ReadPrivate(keyPath)
 	key, err := fleetKey[*rsa.PrivateKey](private, err)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/hsm"
+	"station/internal/keyfile"
 	"station/internal/station"
 )
 
@@ -22,7 +23,7 @@ every station that needs the key has it.`,
 		Example: `  station key import --label fleet-7 --operator eve flash_encryption_key.bin`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			secret, err := keyFile(args[0])
+			secret, err := keyfile.ReadSecret(args[0])
 			if err != nil {
 				return err
 			}

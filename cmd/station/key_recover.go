@@ -153,7 +153,7 @@ func findKey(b *ledger.Ledger, mac chip.MAC) (k sealedKey, err error) {
 // source is where the key comes from: the token, or its escrow.
 func (r *recoverFlags) source(ctx context.Context) (open func(chip.MAC, sealedKey) (*secret.Bytes, error), done func(), err error) {
 	if r.officer != "" {
-		private, err := privatePEM(r.officer)
+		private, err := keyfile.ReadPrivate(r.officer)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -195,7 +195,7 @@ func fromToken(ctx context.Context, token *hsm.Token, mac chip.MAC, k sealedKey)
 // it needs are read before the key is asked for.
 func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) error, string, error) {
 	if r.to != "" {
-		public, err := publicPEM(r.to)
+		public, err := keyfile.ReadPublic(r.to)
 		if err != nil {
 			return nil, "", err
 		}

@@ -56,7 +56,7 @@ func buildOTA(cmd *cobra.Command, path, keyPath string, out *output) error {
 	if len(info.Faults) > 0 {
 		return fmt.Errorf("ota: %s: %s", path, strings.Join(info.Faults, "; "))
 	}
-	public, err := publicPEM(keyPath)
+	public, err := keyfile.ReadPublic(keyPath)
 	key, err := fleetKey[*rsa.PublicKey](public, err)
 	if err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/term"
 
 	"station/internal/hsm"
-	"station/internal/keyfile"
 	"station/internal/secret"
 	"station/internal/station"
 )
@@ -123,29 +122,4 @@ func readHidden(fd int) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, errors.Join(errors.New("nobody typed one"), term.Restore(fd, before))
 	}
-}
-
-// keyFile reads an espsecure key file of 32 or 24 bytes into a secret.
-func keyFile(path string) (*secret.Bytes, error) {
-	f, err := keyfile.Open(path, keyfile.Key)
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	if n := info.Size(); n != 32 && n != 24 {
-		return nil, fmt.Errorf("key file %s: %d bytes; a key is 32, or 24 for coding scheme 3/4", path, n)
-	}
-	key, err := secret.Make(int(info.Size()))
-	if err != nil {
-		return nil, err
-	}
-	if n, err := f.Read(key.Reveal()); err != nil || n != key.Len() {
-		key.Destroy()
-		return nil, errors.Join(fmt.Errorf("key file %s: %d of %d bytes read", path, n, key.Len()), err)
-	}
-	return key, nil
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 
@@ -31,26 +30,18 @@ func (j *Job) escrow(f *tomlfile.File) {
 }
 
 func readPublicKey(path string) (*rsa.PublicKey, error) {
-	data, err := keyfile.Read(path, keyfile.Key)
+	read, err := keyfile.ReadPublic(path)
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(data)
-	if block == nil || block.Type != "PUBLIC KEY" {
-		return nil, errors.New("it holds no PUBLIC KEY in PEM")
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	key, ok := parsed.(*rsa.PublicKey)
+	key, ok := read.(*rsa.PublicKey)
 	if !ok || key.N.BitLen() < minEscrowBits {
 		return nil, errors.New("it holds another kind of key, or a shorter one")
 	}
 	return key, nil
 }
 
-// fingerprint is the SHA-256 of a public key in DER (SubjectPublicKeyInfo).
+// Fingerprint is the SHA-256 of a public key in DER (SubjectPublicKeyInfo).
 func Fingerprint(key *rsa.PublicKey) string {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {

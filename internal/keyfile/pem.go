@@ -1,4 +1,4 @@
-package main
+package keyfile
 
 import (
 	"crypto"
@@ -9,14 +9,13 @@ import (
 	"io"
 	"strings"
 
-	"station/internal/keyfile"
 	"station/internal/secret"
 )
 
-// privatePEM reads the private key of a PEM file. A file that others may read
+// ReadPrivate reads the private key of a PEM file. A file that others may read
 // or that the group may change is refused, as a PIN file is.
-func privatePEM(path string) (crypto.Signer, error) {
-	f, err := keyfile.Open(path, keyfile.Key)
+func ReadPrivate(path string) (crypto.Signer, error) {
+	f, err := Open(path, Key)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
@@ -90,9 +89,9 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// publicPEM reads the public key of a PEM file.
-func publicPEM(path string) (crypto.PublicKey, error) {
-	data, err := keyfile.Read(path, keyfile.Key)
+// ReadPublic reads the public key of a PEM file.
+func ReadPublic(path string) (crypto.PublicKey, error) {
+	data, err := Read(path, Key)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
@@ -109,6 +108,31 @@ func publicPEM(path string) (crypto.PublicKey, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// ReadSecret reads an espsecure key file of 32 or 24 bytes into a secret.
+func ReadSecret(path string) (*secret.Bytes, error) {
+	f, err := Open(path, Key)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	if n := info.Size(); n != 32 && n != 24 {
+		return nil, fmt.Errorf("key file %s: %d bytes; a key is 32, or 24 for coding scheme 3/4", path, n)
+	}
+	key, err := secret.Make(int(info.Size()))
+	if err != nil {
+		return nil, err
+	}
+	if n, err := f.Read(key.Reveal()); err != nil || n != key.Len() {
+		key.Destroy()
+		return nil, errors.Join(fmt.Errorf("key file %s: %d of %d bytes read", path, n, key.Len()), err)
 	}
 	return key, nil
 }
