@@ -106,7 +106,7 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) 
 		if err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		_, err = b.Append(record.Entry{Kind: record.KeyRecovered, MAC: mac, KeyID: k.id, Operator: r.operator, Decision: what,
+		_, err = b.Append(record.Entry{Kind: record.KeyRecovered, MAC: mac, Keys: record.FlashKey(k.id), Operator: r.operator, Decision: what,
 			Message: r.reason + "; to " + filepath.Base(r.dest.path), Simulated: b.Simulated()})
 		if err != nil {
 			return stationFault(err)
@@ -131,7 +131,8 @@ func findKey(b *ledger.Ledger, mac chip.MAC) (k sealedKey, err error) {
 			k.size = e.Identity.Coding.KeyBytes()
 		}
 		if e.Kind == record.KeyAssigned {
-			k.id, k.wrapped, k.escrow = e.KeyID, e.Wrapped, e.Escrow
+			key := e.FlashKey()
+			k.id, k.wrapped, k.escrow = key.ID, key.Wrapped, key.Escrow
 		}
 		if words := e.Fuses.Block("BLOCK0").Words; len(words) > 5 {
 			word, err := strconv.ParseUint(words[5], 16, 32)

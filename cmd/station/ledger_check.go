@@ -199,7 +199,7 @@ func (c *checker) device(data []byte) error {
 	}
 	fmt.Fprintf(c.out, "device       %s, %d entries\n", p.MAC, len(entries))
 	for _, e := range entries {
-		fmt.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyID, e.Verdict)
+		fmt.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyIDs(), e.Verdict)
 	}
 	return nil
 }

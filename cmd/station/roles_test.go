@@ -137,7 +137,7 @@ func (w *workplace) setAside(mac string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	list := slices.DeleteFunc(visitEntries(m, "b1", "QUARANTINE E-CHIP-STATE"), func(e record.Entry) bool { return e.KeyID != "" })
+	list := slices.DeleteFunc(visitEntries(m, "b1", "QUARANTINE E-CHIP-STATE"), func(e record.Entry) bool { return e.FlashKey().ID != "" })
 	_, err = l.AppendAll(list)
 	if err := errors.Join(err, l.Close()); err != nil {
 		w.t.Fatal(err)

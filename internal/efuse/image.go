@@ -24,6 +24,9 @@ type Reader interface {
 	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
 }
 
+// KeyBlock is the block of the key for flash encryption.
+const KeyBlock = "BLOCK1"
+
 // KeyState says what can be seen of BLOCK1.
 type KeyState string
 

@@ -49,6 +49,7 @@ type Region struct {
 	Size      int    `json:"size"`    // bytes in flash, which is len(Data)
 	Encrypted bool   `json:"encrypted"`
 	Partition string `json:"partition,omitempty"`
+	Slot      string `json:"slot,omitempty"`    // of an app: factory, ota_0, …
 	Project   string `json:"project,omitempty"` // from the app descriptor
 	Version   string `json:"version,omitempty"`
 	SHA256    string `json:"sha256"` // sha256:… of Data

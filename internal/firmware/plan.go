@@ -258,6 +258,9 @@ func (p *planner) finish() {
 		}
 		if x.partition != nil {
 			r.Partition = x.partition.Name
+			if x.partition.Type == TypeApp {
+				r.Slot = x.partition.SubtypeName()
+			}
 		}
 		if x.image != nil {
 			r.MinRevision, r.MaxRevision = x.image.MinRevision, x.image.MaxRevision

@@ -89,7 +89,7 @@ rules 0x350000 16384 false
 	if !bytes.Equal(app.Data, append(bytes.Clone(original), bytes.Repeat([]byte{0xff}, 16)...)) {
 		t.Error("the app is not the file, padded with FF")
 	}
-	if app.Project != "station-example" || app.Partition != "factory" || app.MaxRevision != 399 {
+	if app.Project != "station-example" || app.Partition != "factory" || app.Slot != "factory" || app.MaxRevision != 399 {
 		t.Errorf("got %+v", app)
 	}
 	if !bytes.Equal(plan.Regions[2].Data, EmptyOTAData()) {
@@ -114,7 +114,7 @@ func TestPlanFromTheBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plan.Regions) != 8 || plan.Regions[2].Name != "otadata" || !plan.Regions[2].Encrypted || plan.Table.Partitions[3].Name != "ota_0" {
+	if len(plan.Regions) != 8 || plan.Regions[2].Name != "otadata" || plan.Regions[2].Slot != "" || !plan.Regions[2].Encrypted || plan.Table.Partitions[3].Name != "ota_0" {
 		t.Errorf("got\n%s", summary(plan))
 	}
 }

@@ -32,7 +32,7 @@ func admit(ctx context.Context, s *Session) error {
 		f := FailureFrom(err)
 		decision, why = DecisionQuarantine, f.Error()
 	}
-	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, KeyID: s.Device.KeyID, Fuses: efuse.Redact(s.Fuses)}
+	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, Keys: record.FlashKey(s.Device.KeyID), Fuses: efuse.Redact(s.Fuses)}
 	if noteErr := s.note(e); noteErr != nil {
 		return noteErr
 	}

@@ -65,7 +65,7 @@ func flash(ctx context.Context, s *Session) error {
 		}
 		images = append(images, image)
 	}
-	return s.note(record.Entry{Kind: record.FlashVerified, KeyID: s.Key.ID, Images: images})
+	return s.note(record.Entry{Kind: record.FlashVerified, Keys: record.FlashKey(s.Key.ID), Images: images})
 }
 
 // erase empties what the job wants empty, slower where the wire makes errors.
@@ -137,7 +137,7 @@ func (s *Session) verify(ctx context.Context, src *content, again bool) (record.
 		return record.Image{}, failf("E-FLASH-VERIFY", "the chip's MD5 is %x, want %x", src.inChip, want)
 	}
 	return record.Image{
-		Name: src.Name, Address: src.Address, Size: src.Size, Encrypted: src.Encrypted, Version: src.Version,
+		Name: src.Name, Address: src.Address, Size: src.Size, Encrypted: src.Encrypted, Version: src.Version, Partition: src.Partition, Slot: src.Slot,
 		Plain: src.SHA256,
 		Flash: fmt.Sprintf("sha256:%x", sum), MD5: fmt.Sprintf("%x", want),
 	}, nil

@@ -110,11 +110,12 @@ func key(ctx context.Context, s *Session) error {
 	case s.Device.KeyID == "" || s.otherJob() || k.Escrow != nil:
 		// Also a key that the device has: it is this job's device from here on,
 		// and an escrow is on disk before anything is burned.
-		e := record.Entry{Kind: record.KeyAssigned, KeyID: k.ID, Policy: s.Job.Key.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow, Token: k.Token}
+		assigned := record.Key{Purpose: record.FlashEncryption, Blocks: []string{efuse.KeyBlock}, ID: k.ID, Policy: s.Job.Key.Policy,
+			Wrapped: k.Wrapped, Escrow: k.Escrow}
 		if k.Escrow != nil {
-			e.EscrowTo = job.Fingerprint(s.Job.EscrowKey())
+			assigned.EscrowTo = job.Fingerprint(s.Job.EscrowKey())
 		}
-		if err := s.note(e); err != nil {
+		if err := s.note(record.Entry{Kind: record.KeyAssigned, Keys: []record.Key{assigned}, Token: k.Token}); err != nil {
 			return err
 		}
 	}
@@ -133,7 +134,7 @@ func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.Cry
 func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.LockStages...), nil }
 
 func seal(_ context.Context, s *Session) error {
-	return s.note(record.Entry{Kind: record.Sealed, KeyID: s.Key.ID, Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot})
+	return s.note(record.Entry{Kind: record.Sealed, Keys: record.FlashKey(s.Key.ID), Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot})
 }
 
 // fits checks what the chip is against what the job needs.

@@ -44,6 +44,7 @@ var untold = map[string]string{
 	"Plan.Compare.Compared": "of one device",
 	"Regions.SHA256":        "of Data, which is told",
 	"Regions.Partition":     "the address is told",
+	"Regions.Slot":          "in the partition table, which is told",
 	"Regions.Project":       "in Data",
 	"Regions.MinRevision":   "in Data",
 	"Regions.MaxRevision":   "in Data",

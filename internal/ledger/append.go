@@ -252,24 +252,27 @@ const shared = "shared"
 // allowKey keeps the two promises about keys: a device has one key for ever,
 // and a key has one device unless its policy says otherwise.
 func (t *txn) allowKey(e *record.Entry, d record.Device) error {
-	if e.KeyID == "" || e.MAC.IsZero() {
+	k := e.FlashKey()
+	switch {
+	case k.ID == "" || e.MAC.IsZero():
 		return errors.New("a key needs its ID and its device's MAC")
+	case len(e.Keys) > 1:
+		return errors.New("keys are assigned one at a time, and for flash encryption")
+	case d.KeyID != "" && d.KeyID != k.ID:
+		return fmt.Errorf("%w: %s has %s, not %s", record.ErrKeyBound, e.MAC, d.KeyID, k.ID)
 	}
-	if d.KeyID != "" && d.KeyID != e.KeyID {
-		return fmt.Errorf("%w: %s has %s, not %s", record.ErrKeyBound, e.MAC, d.KeyID, e.KeyID)
-	}
-	mac, bound, err := owner(t, e.KeyID)
+	mac, bound, err := owner(t, k.ID)
 	switch {
 	case err != nil:
 		return err
 	case !bound:
 		return nil
-	case mac.IsZero() && e.Policy != shared:
-		return fmt.Errorf("%w: %s is a shared key", record.ErrKeyTaken, e.KeyID)
+	case mac.IsZero() && k.Policy != shared:
+		return fmt.Errorf("%w: %s is a shared key", record.ErrKeyTaken, k.ID)
 	case mac.IsZero():
 		return nil
-	case mac != e.MAC || e.Policy == shared:
-		return fmt.Errorf("%w: %s belongs to %s", record.ErrKeyTaken, e.KeyID, mac)
+	case mac != e.MAC || k.Policy == shared:
+		return fmt.Errorf("%w: %s belongs to %s", record.ErrKeyTaken, k.ID, mac)
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (u *auditor) promises(e *record.Entry, d *record.Device) {
 	n := int64(e.Index)
 	switch e.Kind {
 	case record.KeyAssigned:
-		if d.KeyID != "" && d.KeyID != e.KeyID {
+		if d.KeyID != "" && d.KeyID != e.FlashKey().ID {
 			u.fault(n, "%s gets a second key", e.MAC)
 		}
 	case record.SerialBound:
@@ -105,7 +105,7 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 			u.fault(int64(e.Index), "its key %s belongs to another device too", p.key)
 		}
 		switch {
-		case e.Policy == shared:
+		case e.FlashKey().Policy == shared:
 			x.shared[p.key] = true
 		case e.Kind == record.SerialBound && d.Serial == "", e.Kind == record.KeyAssigned && d.KeyID == "":
 			x.bound++

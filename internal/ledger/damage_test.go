@@ -27,14 +27,14 @@ func damageable(t testing.TB) (path string, size uint64) {
 		t.Fatal(err)
 	}
 	add(t, l, record.Entry{Kind: record.PlanApproved, Plan: "sha256:1", Operator: "anna"}, record.Entry{Kind: record.BatchOpened, Operator: "anna", Batch: "2026-W47", Quota: 9},
-		record.Entry{Kind: record.KeyImported, Token: "4711", KeyID: "master:m:01"})
+		record.Entry{Kind: record.KeyImported, Token: "4711", Keys: []record.Key{{ID: "master:m:01"}}})
 	for n := range 3 {
 		if _, err := l.Reserve(record.Entry{MAC: mac(n), Batch: "2026-W47", Undeclared: true}); err != nil {
 			t.Fatal(err)
 		}
 		add(t, l, run(n)[:10]...)
 	}
-	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(7), KeyID: "fleet", Policy: shared})
+	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(7), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: "fleet", Policy: shared}}})
 	sign(t, l, newKey(t))
 	add(t, l, run(0)[10:]...)
 	if size, _, err = l.Head(); err != nil {
@@ -260,8 +260,8 @@ func oneRecent(t *txn) (key string, b tail) {
 // itself had written them: a forger with the file in hand, and all the time.
 func TestBrokenPromises(t *testing.T) {
 	for name, e := range map[string]record.Entry{
-		"a second key":        {Kind: record.KeyAssigned, MAC: mac(1), KeyID: "other", Policy: "derived"},
-		"another's key":       {Kind: record.KeyAssigned, MAC: mac(2), KeyID: key(1), Policy: "derived"},
+		"a second key":        {Kind: record.KeyAssigned, MAC: mac(1), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: "other", Policy: "derived"}}},
+		"another's key":       {Kind: record.KeyAssigned, MAC: mac(2), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: key(1), Policy: "derived"}}},
 		"simulated":           {Kind: record.DeviceSeen, MAC: mac(1), Simulated: true},
 		"created again":       {Kind: record.LedgerCreated},
 		"a number left out":   {Kind: record.NumberTaken, MAC: mac(1), Batch: "b", Number: 7},

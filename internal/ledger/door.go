@@ -145,7 +145,10 @@ func guestEntry(e record.Entry) (record.Entry, error) {
 	if batch {
 		said.Batch, said.Quota, said.Job, said.Revision, said.JobHash = e.Batch, e.Quota, e.Job, e.Revision, e.JobHash
 	} else {
-		said.MAC, said.Decision, said.KeyID, said.Policy, said.Token = e.MAC, e.Decision, e.KeyID, e.Policy, e.Token
+		said.MAC, said.Decision, said.Token = e.MAC, e.Decision, e.Token
+		for _, k := range e.Keys { // their names, and nothing to open them with
+			said.Keys = append(said.Keys, record.Key{Purpose: k.Purpose, ID: k.ID, Policy: k.Policy})
+		}
 	}
 	if !reflect.DeepEqual(said, e) {
 		return e, fmt.Errorf("%s: holds what only the process that has the devices may write", e.Kind)

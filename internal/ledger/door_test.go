@@ -16,9 +16,9 @@ import (
 func remarks() []record.Entry {
 	return []record.Entry{
 		{Kind: record.LabelPrinted, MAC: mac(1), Operator: "anna", Decision: "print", Message: "zpl to /dev/usb/lp0"},
-		{Kind: record.KeyRecovered, MAC: mac(1), Operator: "eve", KeyID: key(1), Decision: "wrap", Message: "RMA 4711"},
-		{Kind: record.KeyImported, Operator: "eve", KeyID: "shared:fleet-7:00", Policy: shared, Token: "4711"},
-		{Kind: record.KeyRemoved, Operator: "eve", KeyID: "shared:fleet-7:00", Policy: shared, Token: "4711", Decision: "removed"},
+		{Kind: record.KeyRecovered, MAC: mac(1), Operator: "eve", Keys: record.FlashKey(key(1)), Decision: "wrap", Message: "RMA 4711"},
+		{Kind: record.KeyImported, Operator: "eve", Keys: []record.Key{{ID: "shared:fleet-7:00", Policy: shared}}, Token: "4711"},
+		{Kind: record.KeyRemoved, Operator: "eve", Keys: []record.Key{{ID: "shared:fleet-7:00", Policy: shared}}, Token: "4711", Decision: "removed"},
 		{Kind: record.Released, MAC: mac(1), Operator: "anna", Message: "wrong job file"},
 		{Kind: record.BatchOpened, Batch: "b1", Quota: 3, Job: "avior", Revision: "4", JobHash: "sha256:1", Operator: "anna"},
 		{Kind: record.BatchClosed, Batch: "b1", Operator: "anna", Message: "order cancelled"},

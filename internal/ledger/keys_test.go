@@ -10,7 +10,7 @@ import (
 func TestKeysAreUnique(t *testing.T) {
 	l := start(t, bench)
 	assign := func(n int, id, policy string) error {
-		_, err := l.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(n), KeyID: id, Policy: policy})
+		_, err := l.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(n), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: id, Policy: policy}}})
 		return err
 	}
 	for _, c := range []struct {
@@ -40,7 +40,10 @@ func TestKeysAreUnique(t *testing.T) {
 		t.Errorf("what was refused left entries: %d, %v", size, err)
 	}
 	for _, e := range []record.Entry{{}, {Kind: record.LedgerCreated}, {Kind: record.KeyAssigned, MAC: mac(9)},
-		{Kind: record.KeyAssigned, KeyID: "x"}, {Kind: record.PlanApproved, Plan: "sha256:1"}, {Kind: record.NumberTaken, MAC: mac(9)}} {
+		{Kind: record.KeyAssigned, Keys: record.FlashKey("x")},
+		{Kind: record.KeyAssigned, MAC: mac(9), Keys: append(record.FlashKey("x"), record.Key{Purpose: "hmac", ID: "y"})},
+		{Kind: record.KeyAssigned, MAC: mac(9), Keys: []record.Key{{Purpose: "hmac", ID: "y"}}},
+		{Kind: record.DeviceSeen, MAC: mac(9), Fuses: record.Fuses{{Name: "BLOCK1"}}}, {Kind: record.PlanApproved, Plan: "sha256:1"}, {Kind: record.NumberTaken, MAC: mac(9)}} {
 		if _, err := l.Append(e); err == nil {
 			t.Errorf("%+v was taken", e)
 		}
@@ -50,16 +53,16 @@ func TestKeysAreUnique(t *testing.T) {
 func TestTokenKeys(t *testing.T) {
 	l := start(t, bench)
 	add(t, l,
-		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "master:a:b:01", Decision: "made"},
-		record.Entry{Kind: record.KeyImported, Token: "2", KeyID: "master:a:b:02"},
-		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "kek:k:03"},
-		record.Entry{Kind: record.KeyImported, Token: "11", KeyID: "kek:k:04"},
-		record.Entry{Kind: record.KeyImported, Token: "1", KeyID: "master:a:b:05", Decision: "found"},
-		record.Entry{Kind: record.KeyRemoved, Token: "1", KeyID: "kek:k:03"},
-		record.Entry{Kind: record.KeyImported, KeyID: "kek:of no token:06"})
+		record.Entry{Kind: record.KeyImported, Token: "1", Keys: []record.Key{{ID: "master:a:b:01"}}, Decision: "made"},
+		record.Entry{Kind: record.KeyImported, Token: "2", Keys: []record.Key{{ID: "master:a:b:02"}}},
+		record.Entry{Kind: record.KeyImported, Token: "1", Keys: []record.Key{{ID: "kek:k:03"}}},
+		record.Entry{Kind: record.KeyImported, Token: "11", Keys: []record.Key{{ID: "kek:k:04"}}},
+		record.Entry{Kind: record.KeyImported, Token: "1", Keys: []record.Key{{ID: "master:a:b:05"}}, Decision: "found"},
+		record.Entry{Kind: record.KeyRemoved, Token: "1", Keys: []record.Key{{ID: "kek:k:03"}}},
+		record.Entry{Kind: record.KeyImported, Keys: []record.Key{{ID: "kek:of no token:06"}}})
 	for _, l := range []*Ledger{l, readOnly(t, l.Path())} {
 		list, err := l.TokenKeys("1")
-		if err != nil || len(list) != 2 || list[0].Kind != record.KeyRemoved || list[0].KeyID != "kek:k:03" || list[1].KeyID != "master:a:b:05" {
+		if err != nil || len(list) != 2 || list[0].Kind != record.KeyRemoved || list[0].TokenKey().ID != "kek:k:03" || list[1].TokenKey().ID != "master:a:b:05" {
 			t.Errorf("got %+v, %v", list, err)
 		}
 		if list, err := l.TokenKeys("3"); err != nil || len(list) > 0 {

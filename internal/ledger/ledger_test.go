@@ -90,7 +90,7 @@ func run(n int) []record.Entry {
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Fuses: fuses, Identity: &chip.Identity{MAC: mac(n), Revision: 300, Package: "ESP32-D0WD-V3", Crystal: 40, FlashID: 0x1640c8, FlashSize: 4 << 20}},
 		{Kind: record.Admitted, Decision: "fresh", Message: "blank chip, <not> in the ledger"},
-		{Kind: record.KeyAssigned, KeyID: key(n), Policy: "derived"},
+		{Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: key(n), Policy: "derived"}}},
 		{Kind: record.FlashVerified, Images: images},
 	}
 	for _, stage := range []string{"key", "crypt", "lock"} {
@@ -319,8 +319,8 @@ func TestBatch(t *testing.T) {
 	if n, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "b1"}); n != 2 || err != nil {
 		t.Errorf("amended: got %d, %v", n, err)
 	}
-	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(1), Batch: "b1", KeyID: "k1"}, record.Entry{Kind: record.Sealed, MAC: mac(1), Batch: "b1"},
-		record.Entry{Kind: record.KeyAssigned, MAC: mac(2), Batch: "b1", KeyID: "k2"}, record.Entry{Kind: record.Sealed, MAC: mac(2), Batch: "b1"})
+	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(1), Batch: "b1", Keys: record.FlashKey("k1")}, record.Entry{Kind: record.Sealed, MAC: mac(1), Batch: "b1"},
+		record.Entry{Kind: record.KeyAssigned, MAC: mac(2), Batch: "b1", Keys: record.FlashKey("k2")}, record.Entry{Kind: record.Sealed, MAC: mac(2), Batch: "b1"})
 	amend.Quota = 1
 	try(amend, record.ErrQuota) // two are made
 	try(closed, nil)
@@ -371,7 +371,7 @@ func TestBatchOfOneJob(t *testing.T) {
 
 func TestAppendAllIsAllOrNone(t *testing.T) {
 	l := start(t, bench)
-	bad := append(run(1), record.Entry{Kind: record.KeyAssigned, MAC: mac(2), KeyID: key(1)})
+	bad := append(run(1), record.Entry{Kind: record.KeyAssigned, MAC: mac(2), Keys: record.FlashKey(key(1))})
 	if _, err := l.AppendAll(bad); !errors.Is(err, record.ErrKeyTaken) {
 		t.Errorf("got %v", err)
 	}
@@ -387,11 +387,11 @@ func TestAppendAllIsAllOrNone(t *testing.T) {
 // Text that is not UTF-8 reads the same from the projections as from the log.
 func TestTextThatIsNotText(t *testing.T) {
 	l := start(t, bench)
-	e := add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(1), KeyID: "k\xff", Job: "j\xfe", Serial: "s\xc3\x28"})[0]
-	if e.KeyID != "k\ufffd" {
-		t.Errorf("got %q", e.KeyID)
+	e := add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(1), Keys: record.FlashKey("k\xff"), Job: "j\xfe", Serial: "s\xc3\x28"})[0]
+	if e.FlashKey().ID != "k\ufffd" {
+		t.Errorf("got %q", e.FlashKey().ID)
 	}
-	if owner, _, err := l.KeyOwner(e.KeyID); owner != mac(1) || err != nil {
+	if owner, _, err := l.KeyOwner(e.FlashKey().ID); owner != mac(1) || err != nil {
 		t.Errorf("got %v, %v", owner, err)
 	}
 }

@@ -42,8 +42,8 @@ func (m *model) refuses(e record.Entry) error {
 	var policy string
 	lot, number := record.Lot{}, 0
 	for _, old := range m.entries {
-		if old.Kind == record.KeyAssigned && old.KeyID == e.KeyID {
-			owners[old.MAC], policy = true, old.Policy
+		if old.Kind == record.KeyAssigned && old.FlashKey().ID == e.FlashKey().ID {
+			owners[old.MAC], policy = true, old.FlashKey().Policy
 		}
 		if old.Lot() == e.Lot() {
 			lot.Apply(old)
@@ -53,10 +53,10 @@ func (m *model) refuses(e record.Entry) error {
 	limit := lot.Limit(e)
 	switch e.Kind {
 	case record.KeyAssigned:
-		if d.KeyID != "" && d.KeyID != e.KeyID {
+		if d.KeyID != "" && d.KeyID != e.FlashKey().ID {
 			return record.ErrKeyBound
 		}
-		if len(owners) > 0 && ((policy == shared) != (e.Policy == shared) || policy != shared && !owners[e.MAC]) {
+		if len(owners) > 0 && ((policy == shared) != (e.FlashKey().Policy == shared) || policy != shared && !owners[e.MAC]) {
 			return record.ErrKeyTaken
 		}
 	case record.BatchOpened:
@@ -121,13 +121,13 @@ func (m *model) root(t *testing.T) tlog.Hash {
 }
 
 func (m *model) random(r *rand.Rand) record.Entry {
-	e := record.Entry{MAC: mac(r.IntN(12)), Job: "avior", Operator: "anna", Message: "why", Undeclared: r.IntN(2) == 0, KeyID: fmt.Sprint("k", r.IntN(14)), Policy: "derived",
+	e := record.Entry{MAC: mac(r.IntN(12)), Job: "avior", Operator: "anna", Message: "why", Undeclared: r.IntN(2) == 0, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: fmt.Sprint("k", r.IntN(14)), Policy: "derived"}},
 		Stage: []string{"key", "crypt", "lock"}[r.IntN(3)], Verdict: []record.Verdict{record.Retry, record.Scrap, record.Quarantine}[r.IntN(3)]}
 	e.Kind = []record.Kind{record.DeviceSeen, record.Admitted, record.KeyAssigned, record.KeyAssigned, record.FlashVerified, record.BurnIntended,
 		record.BurnSettled, record.BootVerified, record.Sealed, record.Failed, record.Released, record.NumberTaken, record.NumberTaken,
 		record.BatchOpened, record.BatchAmended, record.BatchClosed}[r.IntN(16)]
 	if r.IntN(5) == 0 {
-		e.KeyID, e.Policy = "fleet", shared
+		e.Keys[0].ID, e.Keys[0].Policy = "fleet", shared
 	}
 	if r.IntN(3) > 0 {
 		e.Batch = fmt.Sprint("b", r.IntN(5))

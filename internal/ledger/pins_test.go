@@ -163,7 +163,7 @@ func TestBackup(t *testing.T) {
 		t.Errorf("root: got %v, want %v, %v", root, want, err)
 	}
 	add(t, b, run(20)...)
-	if _, err := b.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(30), KeyID: key(3)}); !errors.Is(err, record.ErrKeyTaken) {
+	if _, err := b.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(30), Keys: record.FlashKey(key(3))}); !errors.Is(err, record.ErrKeyTaken) {
 		t.Errorf("the copy forgot a key: %v", err)
 	}
 }

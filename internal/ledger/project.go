@@ -37,10 +37,11 @@ type index struct {
 func indexed(e record.Entry) []index {
 	switch e.Kind {
 	case record.KeyAssigned:
-		if e.Policy == shared {
-			return []index{{inKeys, e.KeyID, nil}}
+		k := e.FlashKey()
+		if k.Policy == shared {
+			return []index{{inKeys, k.ID, nil}}
 		}
-		return []index{{inKeys, e.KeyID, e.MAC[:]}}
+		return []index{{inKeys, k.ID, e.MAC[:]}}
 	case record.SerialBound:
 		return []index{{inKeys, serialName(e.Serial), e.MAC[:]}}
 	case record.PlanApproved:
@@ -63,7 +64,7 @@ func serialName(serial string) string { return "serial:" + serial }
 // tokenKey is a token's serial number and the name of one of its keys: the key
 // ID without its check value.
 func tokenKey(e record.Entry) string {
-	name := e.KeyID
+	name := e.TokenKey().ID
 	if i := strings.LastIndexByte(name, ':'); i >= 0 {
 		name = name[:i]
 	}

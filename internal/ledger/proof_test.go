@@ -215,7 +215,7 @@ func TestProve(t *testing.T) {
 		}
 		for _, file := range [][]byte{indented, compact} {
 			_, entries, err := CheckProof(file, &k.PublicKey)
-			if err != nil || len(entries) != 12 || entries[2].KeyID != key(n) || entries[11].Kind != record.Sealed {
+			if err != nil || len(entries) != 12 || entries[2].FlashKey().ID != key(n) || entries[11].Kind != record.Sealed {
 				t.Errorf("device %d: %d entries, %v", n, len(entries), err)
 			}
 		}

@@ -27,7 +27,7 @@ type Device struct {
 	Lot        string    `json:"lot,omitempty"`    // where Number counts
 	Number     int       `json:"number,omitempty"` // reserved from the lot's quota; 0 none
 	Simulated  bool      `json:"simulated"`
-	KeyID      string    `json:"keyId"`
+	KeyID      string    `json:"keyId"` // of its key for flash encryption
 	Policy     string    `json:"policy"`
 	Wrapped    []byte    `json:"wrapped,omitempty"`
 	Escrowed   string    `json:"escrowed,omitempty"` // SHA-256 of the offline key that the key is wrapped to; "unknown" in entries of version 1
@@ -124,14 +124,15 @@ func (d *Device) made(e Entry) {
 // keyed takes the device's key, or once more the one that it has: then for
 // another job, or for an escrow that it had not got.
 func (d *Device) keyed(e Entry) {
-	d.KeyID, d.Policy = e.KeyID, e.Policy
-	if e.Wrapped != nil {
-		d.Wrapped = slices.Clone(e.Wrapped)
+	k := e.FlashKey()
+	d.KeyID, d.Policy = k.ID, k.Policy
+	if k.Wrapped != nil {
+		d.Wrapped = slices.Clone(k.Wrapped)
 	}
 	switch {
-	case e.EscrowTo != "":
-		d.Escrowed = e.EscrowTo
-	case e.Escrow != nil:
+	case k.EscrowTo != "":
+		d.Escrowed = k.EscrowTo
+	case k.Escrow != nil:
 		d.Escrowed = "unknown"
 	}
 }

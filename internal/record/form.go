@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -87,8 +88,20 @@ func Canonical(e *Entry, raw []byte) bool {
 // CheckForm tells what an entry that is written now holds that no entry may
 // hold, whatever its kind.
 func CheckForm(e *Entry) error {
-	if err := e.Fuses.check(); err != nil {
+	if err := errors.Join(e.Fuses.check(), checkKeys(e.Keys), checkAbout(e.About)); err != nil {
 		return fmt.Errorf("%s: %w", e.Kind, err)
+	}
+	return nil
+}
+
+// checkAbout takes one JSON object in UTF-8, or nothing.
+func checkAbout(about json.RawMessage) error {
+	if about == nil {
+		return nil
+	}
+	var object map[string]json.RawMessage
+	if err := jsonv2.Unmarshal(about, &object); err != nil || object == nil {
+		return errors.New("about: want one JSON object in UTF-8")
 	}
 	return nil
 }

@@ -116,6 +116,12 @@ func random(r *rand.Rand, v reflect.Value, name string) {
 	case Fuses:
 		v.Set(reflect.ValueOf(randomFuses(r)))
 		return
+	case []Key:
+		v.Set(reflect.ValueOf(randomKeys(r)))
+		return
+	case json.RawMessage:
+		v.SetBytes([]byte(`{"serial":"4711","list":[1,2.5,true,null,"é"]}`))
+		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -168,6 +174,21 @@ func randomFuses(r *rand.Rand) (f Fuses) {
 		}
 	}
 	return f
+}
+
+// randomKeys are keys for any purposes, in any number of blocks.
+func randomKeys(r *rand.Rand) (keys []Key) {
+	for i := range 1 + r.IntN(4) {
+		k := Key{ID: fmt.Sprintf("derived:m:%016x", r.Uint64()), Policy: "derived", Wrapped: []byte{byte(i)}}
+		if i > 0 {
+			k.Purpose = Purpose(fmt.Sprint("purpose-", i))
+		}
+		for b := range r.IntN(3) {
+			k.Blocks = append(k.Blocks, fmt.Sprintf("BLOCK_KEY%d", b))
+		}
+		keys = append(keys, k)
+	}
+	return keys
 }
 
 func randomEntry(r *rand.Rand) Entry {
@@ -235,6 +256,12 @@ func TestForm(t *testing.T) {
 		"a word that is none":        {Fuses: Fuses{{Name: "B", Words: []string{"f"}}}},
 		"a word in capitals":         {Fuses: Fuses{{Name: "B", Words: []string{"0000000F"}}}},
 		"words and a digest as well": {Fuses: Fuses{{Name: "B", Words: word, Digest: "sha256:" + strings.Repeat("0", 64)}}},
+		"a key without an ID":        {Keys: []Key{{Purpose: FlashEncryption, Policy: "derived"}}},
+		"two keys for one purpose":   {Keys: append(FlashKey("a"), FlashKey("b")...)},
+		"two keys for none":          {Keys: []Key{{ID: "a"}, {ID: "b"}}},
+		"a key in a nameless block":  {Keys: []Key{{ID: "a", Blocks: []string{"BLOCK1", ""}}}},
+		"more that is not an object": {About: json.RawMessage(`[1]`)},
+		"more that is not text":      {About: json.RawMessage("{\"a\":\"\xff\"}")},
 	} {
 		e.Version, e.Kind = Version, DeviceSeen
 		if CheckForm(&e) == nil {
@@ -273,6 +300,26 @@ func TestVersion1Fuses(t *testing.T) {
 		{Name: "BLOCK3", Words: []string{"0000000a", "0000000b"}}}
 	if err != nil || !reflect.DeepEqual(e.Fuses, want) {
 		t.Errorf("got %v, %v", e.Fuses, err)
+	}
+}
+
+// The keys of version 1 have their purposes and the ESP32's block by now.
+func TestVersion1Keys(t *testing.T) {
+	const id = `"keyId":"derived:m:01","policy":"derived"`
+	device := Key{Purpose: FlashEncryption, ID: "derived:m:01", Policy: "derived"}
+	assigned := device
+	assigned.Blocks = []string{"BLOCK1"}
+	for kind, want := range map[Kind]Key{KeyAssigned: assigned, BurnSettled: device, Sealed: device,
+		KeyImported: {ID: device.ID, Policy: "derived"}, KeyRemoved: {ID: device.ID, Policy: "derived"}} {
+		raw := fmt.Appendf(nil, `{"v":1,"index":0,"time":"2026-11-20T08:00:00Z","kind":%q,%s}`, kind, id)
+		e, err := Decode(raw)
+		if err != nil || !reflect.DeepEqual(e.Keys, []Key{want}) || !Canonical(&e, raw) {
+			t.Errorf("%s: got %+v, %v", kind, e.Keys, err)
+		}
+	}
+	e := Entry{Keys: []Key{{ID: "token"}, {Purpose: FlashEncryption, ID: "flash"}, {Purpose: "hmac", ID: "hmac"}}}
+	if e.FlashKey().ID != "flash" || e.TokenKey().ID != "token" || e.KeyFor("hmac").ID != "hmac" || e.KeyFor("none").ID != "" || e.KeyIDs() != "token; flash; hmac" {
+		t.Errorf("got %+v", e)
 	}
 }
 

@@ -3,6 +3,7 @@
 package record
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -11,8 +12,14 @@ import (
 
 // Version is the format of entries written now. A new field of Entry is a new
 // version: the ledger takes an entry of its own version with a field that it
-// does not know for damaged. A new Kind is not. Whoever makes a new version
-// keeps a copy of the one before, as in v1.go: its entries are read for ever.
+// does not know for damaged. A new Kind is not, nor a new purpose of a key, nor
+// the blocks of another chip. Whoever makes a new version keeps a copy of the
+// one before, as in v1.go: its entries are read for ever.
+//
+// A new kind that has facts of its own (a certificate, a release) puts them into
+// About, as one object whose form belongs to the kind: a program that does not
+// know the kind keeps and checks the entry as a remark. What the ledger must
+// look into for every kind, such as keys and fuses, has fields.
 //
 // Every version keeps v, index, time, kind, mac and prev, so that an older
 // program can still check the chain of entries that it cannot read.
@@ -63,6 +70,15 @@ const (
 )
 
 // Entry is one line of the log. Fields that do not apply are absent.
+//
+// Each fact of its head has one owner:
+//   - the ledger: v, index, time, prev, clockBack and a number that is taken;
+//     what a caller says of these is overwritten.
+//   - the process that opened the ledger: station and software, filled in where
+//     an entry does not name them; a guest of a line says his own.
+//   - whoever writes it: kind, operator and simulated, which the ledger holds
+//     against its own, and what the entry is about: job, batch, slot, run, MAC,
+//     step. For a visit flow's about does that, in one place.
 type Entry struct {
 	Version  int       `json:"v"`
 	Index    uint64    `json:"index"` // set by the ledger; the entry's leaf in the Merkle tree
@@ -97,13 +113,9 @@ type Entry struct {
 	Step     string         `json:"step,omitempty"`
 	Decision string         `json:"decision,omitempty"` // of Admitted: fresh, resume, sealed, quarantine
 	Identity *chip.Identity `json:"identity,omitempty"`
-	KeyID    string         `json:"keyId,omitempty"`
-	Policy   string         `json:"policy,omitempty"`
-	Wrapped  []byte         `json:"wrapped,omitempty"`  // random policy: the key under the token's KEK
-	Escrow   []byte         `json:"escrow,omitempty"`   // the key under an offline public key
-	EscrowTo string         `json:"escrowTo,omitempty"` // SHA-256 of that public key
-	Token    string         `json:"token,omitempty"`    // serial number of the HSM
-	Public   []byte         `json:"public,omitempty"`   // of LedgerKey: SubjectPublicKeyInfo, DER
+	Keys     []Key          `json:"keys,omitempty"`   // one for each purpose
+	Token    string         `json:"token,omitempty"`  // serial number of the HSM
+	Public   []byte         `json:"public,omitempty"` // of LedgerKey: SubjectPublicKeyInfo, DER
 	Plan     string         `json:"planDigest,omitempty"`
 	// Described, of PlanApproved, is everything that was approved, one
 	// "name = value" a line; Plan is its digest. Operator is who approved it,
@@ -122,6 +134,9 @@ type Entry struct {
 	Code       string       `json:"code,omitempty"` // E-…
 	Message    string       `json:"message,omitempty"`
 	Seconds    float64      `json:"seconds,omitempty"` // of the step or run, by the station's monotonic clock
+	// About is what a kind has to tell that has no field here, one JSON object.
+	// No kind of today has one.
+	About json.RawMessage `json:"about,omitempty"`
 }
 
 func (e Entry) jobName() string { return strings.TrimSpace(e.Job + " " + e.Revision) }
@@ -139,10 +154,12 @@ type Image struct {
 	Address   uint32 `json:"address"`
 	Size      int    `json:"size"`
 	Encrypted bool   `json:"encrypted"`
-	Plain     string `json:"plain"`   // sha256:… of the bytes before encryption
-	Flash     string `json:"flash"`   // sha256:… of the bytes in flash
-	MD5       string `json:"md5"`     // of the bytes in flash, as the ROM computes it
-	Version   string `json:"version"` // from the app descriptor, if any
+	Partition string `json:"partition,omitempty"` // label of the partition that it is in
+	Slot      string `json:"slot,omitempty"`      // of an app: factory, ota_0, …
+	Plain     string `json:"plain"`               // sha256:… of the bytes before encryption
+	Flash     string `json:"flash"`               // sha256:… of the bytes in flash
+	MD5       string `json:"md5"`                 // of the bytes in flash, as the ROM computes it
+	Version   string `json:"version"`             // from the app descriptor, if any
 }
 
 // Boot is what the console told.

@@ -25,7 +25,7 @@ func TestDeviceFold(t *testing.T) {
 	fuses := Fuses{{Name: "BLOCK1", State: "hidden"}}
 	d := fold(
 		Entry{Kind: DeviceSeen, Job: "avior", JobHash: "sha256:1", Batch: "b1", Serial: "s1"},
-		Entry{Kind: KeyAssigned, KeyID: "k1", Policy: "random", Wrapped: []byte{1}},
+		Entry{Kind: KeyAssigned, Keys: []Key{{Purpose: FlashEncryption, ID: "k1", Policy: "random", Wrapped: []byte{1}}}},
 		Entry{Kind: BurnIntended, Stage: "key"},
 		Entry{Kind: BurnIntended, Stage: "key"},
 		Entry{Kind: BurnSettled, Stage: "key", Fuses: fuses},
@@ -62,7 +62,7 @@ func TestSetAsideUntilReleased(t *testing.T) {
 }
 
 func TestLotCounts(t *testing.T) {
-	key := Entry{Kind: KeyAssigned, KeyID: "k"}
+	key := Entry{Kind: KeyAssigned, Keys: FlashKey("k")}
 	devices := []Device{
 		fold(Entry{Kind: DeviceSeen}),
 		fold(key, Entry{Kind: Sealed}),
@@ -126,7 +126,7 @@ func TestAbsentFieldsAreAbsent(t *testing.T) {
 // A visit under another job changes nothing of what a device is.
 func TestVisitsOnlySee(t *testing.T) {
 	a := func(k Kind) Entry {
-		return Entry{Kind: k, Job: "a", Revision: "1", JobHash: "sha256:a", Batch: "b1", KeyID: "k"}
+		return Entry{Kind: k, Job: "a", Revision: "1", JobHash: "sha256:a", Batch: "b1", Keys: FlashKey("k")}
 	}
 	b := func(k Kind) Entry {
 		return Entry{Kind: k, Job: "b", JobHash: "sha256:b", Batch: "b2", Verdict: Retry, Code: "E-X"}

@@ -100,12 +100,28 @@ func (o *entry1) entry() Entry {
 		Origin: o.Origin, Prev: o.Prev, ClockBack: o.ClockBack,
 		Job: o.Job, Revision: o.Revision, JobHash: o.JobHash, Batch: o.Batch, Quota: o.Quota, Number: o.Number,
 		Slot: o.Slot, Run: o.Run, MAC: o.MAC, Serial: o.Serial, Step: o.Step, Decision: o.Decision,
-		Identity: o.Identity.identity(), KeyID: o.KeyID, Policy: o.Policy, Wrapped: o.Wrapped, Escrow: o.Escrow,
+		Identity: o.Identity.identity(), Keys: o.keys(),
 		Token: o.Token, Public: o.Public, Plan: o.Plan, Stage: o.Stage,
 		Burns: convert(o.Burns, func(b burn1) FuseChange { return FuseChange(b) }),
 		Fuses: o.Fuses.fuses(), Images: convert(o.Images, image1.image), Boot: (*Boot)(o.Boot),
 		Verdict: Verdict(o.Verdict), Code: o.Code, Message: o.Message, Seconds: o.Seconds,
 	}
+}
+
+// keys are the entry's keys: version 1 knew those for flash encryption, which
+// the ESP32 has in BLOCK1, and the token's own.
+func (o *entry1) keys() []Key {
+	if o.KeyID == "" && o.Policy == "" && o.Wrapped == nil && o.Escrow == nil {
+		return nil
+	}
+	k := Key{Purpose: FlashEncryption, ID: o.KeyID, Policy: o.Policy, Wrapped: o.Wrapped, Escrow: o.Escrow}
+	switch Kind(o.Kind) {
+	case KeyImported, KeyRemoved:
+		k.Purpose = ""
+	case KeyAssigned:
+		k.Blocks = []string{"BLOCK1"}
+	}
+	return []Key{k}
 }
 
 func convert[A, B any](list []A, one func(A) B) []B {

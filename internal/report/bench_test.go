@@ -85,15 +85,15 @@ func sealedDevice(n int) []record.Entry {
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Step: "connect", Fuses: blank},
 		{Kind: record.Admitted, Step: "admit", Decision: "fresh", Fuses: blank},
-		{Kind: record.KeyAssigned, Step: "key", KeyID: keyID(n), Policy: "derived", Token: "pkcs11:token=line-1;serial=1234"},
-		{Kind: record.FlashVerified, Step: "flash", KeyID: keyID(n), Images: images},
+		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: keyID(n), Policy: "derived"}}, Token: "pkcs11:token=line-1;serial=1234"},
+		{Kind: record.FlashVerified, Step: "flash", Keys: record.FlashKey(keyID(n)), Images: images},
 	}
 	for _, stage := range []string{"key", "protect", "config", "count"} {
 		list = append(list, record.Entry{Kind: record.BurnIntended, Stage: stage, Fuses: blank},
 			record.Entry{Kind: record.BurnSettled, Stage: stage, Fuses: locked, Seconds: 0.1})
 	}
 	list = append(list, record.Entry{Kind: record.BootVerified, Boot: &record.Boot{Digest: sha(9), Marker: "I (312) lamp: ready", Seconds: 0.8}},
-		record.Entry{Kind: record.Sealed, KeyID: keyID(n), Verdict: record.Pass, Fuses: locked})
+		record.Entry{Kind: record.Sealed, Keys: record.FlashKey(keyID(n)), Verdict: record.Pass, Fuses: locked})
 	for i := range list {
 		e := &list[i]
 		e.MAC, e.Job, e.Revision, e.JobHash, e.Batch = mac(n), "lamp", "4", sha(4), "2026-47"

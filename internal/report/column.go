@@ -37,6 +37,10 @@ type column struct {
 	value func(gjson.Result) string
 }
 
+// fieldsOf1 are the columns whose facts stood in a field of their own in
+// entries of version 1.
+var fieldsOf1 = map[string]string{"keyId": "keyId", "policy": "policy"}
+
 // simulation stands in the first column of every row of a simulated ledger.
 const simulation = "SIMULATION"
 
@@ -102,8 +106,8 @@ var entryColumns = []column{
 	{Column{"step", Text, "step of the procedure"}, "step", plain},
 	{Column{"stage", Text, "stage of a burn"}, "stage", plain},
 	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint"}, "decision", plain},
-	{Column{"keyId", Text, "public name of a key: policy, token object, check value"}, "keyId", plain},
-	{Column{"policy", Text, "derived, random or shared"}, "policy", plain},
+	{Column{"keyId", Text, "public name of a key: policy, token object, check value"}, "keys", ofKeys("id")},
+	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy")},
 	{Column{"token", Text, "which token made the key, as a PKCS#11 URI"}, "token", plain},
 	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned"}, "planDigest", plain},
 	{Column{"burns", Text, "fuses to change: FIELD old->new"}, "burns", burns},
@@ -182,6 +186,20 @@ func words(v gjson.Result) string {
 		return true
 	})
 	return string(b)
+}
+
+// ofKeys is a field of each of an entry's keys.
+func ofKeys(field string) func(gjson.Result) string {
+	return func(keys gjson.Result) string {
+		var b []byte
+		keys.ForEach(func(_, k gjson.Result) bool {
+			if text := k.Get(field).Str; text != "" {
+				b = append(separate(b), text...)
+			}
+			return true
+		})
+		return string(b)
+	}
 }
 
 // images and burns are lists of objects of which a few fields are told.

@@ -137,10 +137,10 @@ func (x *line) do(v visit) {
 			put(time.Second, record.Entry{Kind: record.Failed, Step: "key", Verdict: record.Verdict(verdict), Code: code, Message: "hsm: away", Seconds: 3})
 			return
 		}
-		put(2*time.Second, record.Entry{Kind: record.KeyAssigned, Step: "key", KeyID: keyID(v.n), Policy: "derived",
-			Wrapped: []byte("wrapped-" + keyID(v.n)), Escrow: []byte("escrow-" + keyID(v.n)), Token: "pkcs11:token=line-1;serial=1234"})
+		put(2*time.Second, record.Entry{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: keyID(v.n), Policy: "derived",
+			Wrapped: []byte("wrapped-" + keyID(v.n)), Escrow: []byte("escrow-" + keyID(v.n))}}, Token: "pkcs11:token=line-1;serial=1234"})
 	}
-	put(10*time.Second, record.Entry{Kind: record.FlashVerified, Step: "flash", KeyID: keyID(v.n), Images: []record.Image{
+	put(10*time.Second, record.Entry{Kind: record.FlashVerified, Step: "flash", Keys: record.FlashKey(keyID(v.n)), Images: []record.Image{
 		{Name: "bootloader", Address: 0x1000, Size: 20480, Encrypted: true, Plain: sha(1), Flash: sha(1000 + v.n), MD5: strings.Repeat("0", 32)},
 		{Name: "sys", Address: 0x310000, Size: 4096, Plain: sha(2), Flash: sha(2), MD5: strings.Repeat("1", 32)},
 		{Name: "app", Address: 0x10000, Size: 65536, Encrypted: true, Plain: sha(3), Flash: sha(2000 + v.n), MD5: strings.Repeat("2", 32), Version: "1.0.0"}}})
@@ -158,7 +158,7 @@ func (x *line) do(v visit) {
 		return
 	}
 	put(max(v.boot, time.Second), record.Entry{Kind: record.BootVerified, Step: "boot", Boot: &record.Boot{Digest: sha(9), Marker: "I (312) lamp: ready", Seconds: 0.8}})
-	put(0, record.Entry{Kind: record.Sealed, Step: "seal", KeyID: keyID(v.n), Verdict: record.Pass, Fuses: locked})
+	put(0, record.Entry{Kind: record.Sealed, Step: "seal", Keys: record.FlashKey(keyID(v.n)), Verdict: record.Pass, Fuses: locked})
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {

@@ -81,6 +81,9 @@ func (r *row) fill(object []byte, prefix string, also map[string]bool) {
 		for _, i := range r.places[field] {
 			r.cells[i] = r.columns[i].value(value)
 		}
+		if column := fieldsOf1[field]; column != "" && len(r.places[field]) == 0 {
+			r.set(column, plain(value))
+		}
 		return true
 	})
 }

@@ -32,13 +32,15 @@ func KeyGone(token hsm.Info, n hsm.Noted) record.Entry {
 }
 
 func note(kind record.Kind, token hsm.Info, n hsm.Noted, how string) record.Entry {
-	e := record.Entry{Kind: kind, KeyID: fmt.Sprintf("%s:%s:%s", n.Role, n.Label, n.Check), Token: token.Identity(), Decision: how,
+	e := record.Entry{Kind: kind, Token: token.Identity(), Decision: how,
 		Message: fmt.Sprintf("%s %q %s token %q", n.Role, n.Label, keyWords[how], token.Label), Simulated: token.Throwaway()}
+	k := record.Key{ID: fmt.Sprintf("%s:%s:%s", n.Role, n.Label, n.Check)}
 	for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
 		if p.Role() == n.Role {
-			e.Policy = string(p)
+			k.Policy = string(p)
 		}
 	}
+	e.Keys = []record.Key{k}
 	return e
 }
 
@@ -50,7 +52,7 @@ func KeysNoted(l *ledger.Ledger, token hsm.Info) ([]hsm.Noted, error) {
 	}
 	var noted []hsm.Noted
 	for _, e := range list {
-		role, rest, _ := strings.Cut(e.KeyID, ":")
+		role, rest, _ := strings.Cut(e.TokenKey().ID, ":")
 		end := strings.LastIndex(rest, ":") // a label may hold colons
 		if e.Kind == record.KeyImported && end >= 0 {
 			noted = append(noted, hsm.Noted{Role: hsm.Role(role), Label: rest[:end], Check: rest[end+1:]})

@@ -31,7 +31,7 @@ func TestKeysNoted(t *testing.T) {
 		{KeyNote(here, signer, KeyFound), "kek kek , shared fleet:7 02, signer s 03"},
 		{KeyGone(here, hsm.Noted{Role: hsm.SharedKey, Label: "fleet:7", Check: "02"}), "kek kek , signer s 03"},
 		{KeyGone(there, hsm.Noted{Role: hsm.KEK, Label: "kek"}), "kek kek , signer s 03"},
-		{record.Entry{Kind: record.LineHalted, Message: "key.imported", Token: here.Serial, KeyID: "kek:x:y", Simulated: true}, "kek kek , signer s 03"},
+		{record.Entry{Kind: record.LineHalted, Message: "key.imported", Token: here.Serial, Keys: []record.Key{{ID: "kek:x:y"}}, Simulated: true}, "kek kek , signer s 03"},
 	} {
 		if _, err := s.ledger.Append(c.e); err != nil {
 			t.Fatal(err)
@@ -56,12 +56,12 @@ func TestMissingNote(t *testing.T) {
 	before := slices.Clone(keys)
 	for label, want := range map[string]record.Entry{
 		"same":  {},
-		"new":   {Kind: record.KeyImported, KeyID: "master:new:02", Policy: "derived", Token: "25539b9077", Decision: "found", Message: `master "new" found in token "line-1"`},
-		"other": {Kind: record.KeyImported, KeyID: "master:other:03", Policy: "derived", Token: "25539b9077", Decision: "found", Message: `master "other" found in token "line-1"`},
-		"gone":  {Kind: record.KeyRemoved, KeyID: "kek:gone:04", Policy: "random", Token: "25539b9077", Decision: "removed", Message: `kek "gone" removed from token "line-1"`},
+		"new":   {Kind: record.KeyImported, Keys: []record.Key{{ID: "master:new:02", Policy: "derived"}}, Token: "25539b9077", Decision: "found", Message: `master "new" found in token "line-1"`},
+		"other": {Kind: record.KeyImported, Keys: []record.Key{{ID: "master:other:03", Policy: "derived"}}, Token: "25539b9077", Decision: "found", Message: `master "other" found in token "line-1"`},
+		"gone":  {Kind: record.KeyRemoved, Keys: []record.Key{{ID: "kek:gone:04", Policy: "random"}}, Token: "25539b9077", Decision: "removed", Message: `kek "gone" removed from token "line-1"`},
 	} {
 		got, missing, err := MissingNote(token, keys, noted, label)
-		if err != nil || missing != (want.Kind != "") || got.KeyID != want.KeyID || got.Kind != want.Kind || got.Policy != want.Policy ||
+		if err != nil || missing != (want.Kind != "") || got.TokenKey().ID != want.TokenKey().ID || got.Kind != want.Kind || got.TokenKey().Policy != want.TokenKey().Policy ||
 			got.Token != want.Token || got.Decision != want.Decision || got.Message != want.Message || got.Simulated {
 			t.Errorf("%s: got %+v, %t, %v", label, got, missing, err)
 		}

@@ -141,14 +141,14 @@ func TestEscrowOnResume(t *testing.T) {
 	burned, escrows := false, 0
 	for _, e := range list {
 		burned = burned || e.Kind == record.BurnIntended
-		if e.Escrow == nil {
+		if e.FlashKey().Escrow == nil {
 			continue
 		}
 		escrows++
 		if burned {
 			t.Error("a fuse was burned before the escrow was recorded")
 		}
-		opened, err := hsm.OpenEscrow(key, e.KeyID, e.Escrow)
+		opened, err := hsm.OpenEscrow(key, e.FlashKey().ID, e.FlashKey().Escrow)
 		if err != nil {
 			t.Fatal(err)
 		}

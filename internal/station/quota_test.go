@@ -101,7 +101,7 @@ func TestEscrowOpensTheDevice(t *testing.T) {
 	chip := newChip(t, sim.Options{MAC: VirtualMAC(0)})
 	wantVerdict(t, s.visit(chip), record.Pass, "")
 	e := s.entry(VirtualMAC(0), record.KeyAssigned)
-	opened, err := hsm.OpenEscrow(key, e.KeyID, e.Escrow)
+	opened, err := hsm.OpenEscrow(key, e.FlashKey().ID, e.FlashKey().Escrow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,5 +151,27 @@ func TestQuotaOfABatch(t *testing.T) {
 	lot, _, err := s.ledger.Lot("batch:b1")
 	if err != nil || lot.Reserved != 1 || lot.Devices != 1 || lot.Passed != 1 || lot.Refused != 1 {
 		t.Errorf("lot %+v, %v", lot, err)
+	}
+}
+
+// A device's key says what it is for and which block holds it, its images where
+// they lie.
+func TestEntriesNameBlocksAndPartitions(t *testing.T) {
+	s := newStation(t, small)
+	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)})), record.Pass, "")
+	e := s.entry(VirtualMAC(0), record.KeyAssigned)
+	if k := e.FlashKey(); len(e.Keys) != 1 || len(k.Blocks) != 1 || k.Blocks[0] != "BLOCK1" || k.Policy != "derived" {
+		t.Errorf("got %+v", e.Keys)
+	}
+	found := false
+	for i, image := range s.entry(VirtualMAC(0), record.FlashVerified).Images {
+		want := s.job.Regions[i]
+		found = found || image.Slot == "factory"
+		if image.Partition != want.Partition || image.Slot != want.Slot {
+			t.Errorf("got %+v, want %+v", image, want)
+		}
+	}
+	if !found {
+		t.Error("no image says that it is the factory app")
 	}
 }

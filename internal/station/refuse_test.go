@@ -159,7 +159,7 @@ func TestChangedMaster(t *testing.T) {
 	id.Check = "0011223344556677"
 	for _, e := range []record.Entry{
 		{Kind: record.DeviceSeen, MAC: chipMAC, Simulated: true},
-		{Kind: record.KeyAssigned, MAC: chipMAC, KeyID: id.String(), Policy: "derived", Simulated: true},
+		{Kind: record.KeyAssigned, MAC: chipMAC, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: id.String(), Policy: "derived"}}, Simulated: true},
 	} {
 		if _, err := s.ledger.Append(e); err != nil {
 			t.Fatal(err)
