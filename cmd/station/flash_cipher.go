@@ -107,7 +107,7 @@ func (c *cipherFlags) load(ctx context.Context) (*secret.Bytes, error) {
 	defer token.Close()
 	key, err := token.DeviceKey(ctx, req)
 	if err != nil {
-		return nil, stationFault(station.TokenFailure(err))
+		return nil, station.TokenFailure(err)
 	}
 	return key.Secret, nil
 }

@@ -43,7 +43,7 @@ is there needs it. Exit code 3 if anything is wrong.`,
 			defer token.Close()
 			s, err := token.Status(cmd.Context(), want...)
 			if err != nil {
-				return stationFault(station.TokenFailure(err))
+				return station.TokenFailure(err)
 			}
 			book := t.compare(&s)
 			if asJSON {

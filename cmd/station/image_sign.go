@@ -110,7 +110,7 @@ func (s *signFlags) signer(ctx context.Context) (crypto.Signer, func(), error) {
 	key, err := token.ImageKey(ctx, uri.Object)
 	if err != nil {
 		token.Close()
-		return nil, nil, stationFault(station.TokenFailure(err))
+		return nil, nil, station.TokenFailure(err)
 	}
 	return tokenKey{key}, func() { token.Close() }, nil
 }
@@ -120,7 +120,7 @@ type tokenKey struct{ *hsm.ImageKey }
 
 func (k tokenKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	sig, err := k.ImageKey.Sign(rand, digest, opts)
-	return sig, stationFault(station.TokenFailure(err))
+	return sig, station.TokenFailure(err)
 }
 
 // warnUnknown warns of a file that no ESP32 would boot. An encrypted image is

@@ -40,11 +40,11 @@ func (n *noteFlags) run(cmd *cobra.Command, labels []string) error {
 	defer token.Close()
 	keys, err := token.Keys(cmd.Context())
 	if err != nil {
-		return stationFault(station.TokenFailure(err))
+		return station.TokenFailure(err)
 	}
 	noted, err := keysNoted(file.Ledger, token.Info())
 	if err != nil {
-		return stationFault(station.LedgerFailure(err))
+		return station.LedgerFailure(err)
 	}
 	var notes []record.Entry
 	for _, label := range labels {

@@ -32,7 +32,7 @@ certificates and proofs needs it: give it to them by a way of its own, once.`,
 			defer token.Close()
 			key, err := token.Show(cmd.Context(), label)
 			if err != nil {
-				return stationFault(station.TokenFailure(err))
+				return station.TokenFailure(err)
 			}
 			if key.Public == nil {
 				return fmt.Errorf("key public: %q is a %s; it has no public half", label, key.Type)

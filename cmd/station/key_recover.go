@@ -183,7 +183,7 @@ func fromToken(ctx context.Context, token *hsm.Token, mac chip.MAC, k sealedKey)
 	}
 	got, err := token.DeviceKey(ctx, hsm.Request{MAC: mac, Size: k.size, Policy: id.Policy, Label: id.Label, Wrapped: k.wrapped})
 	if err != nil {
-		return nil, stationFault(station.TokenFailure(err))
+		return nil, station.TokenFailure(err)
 	}
 	if got.ID != k.id {
 		got.Secret.Destroy()

@@ -112,7 +112,7 @@ func onlyFault(out io.Writer, path string, simulated bool) (ledger.Fault, error)
 		return ledger.Fault{}, errors.Join(book.Close(),
 			fmt.Errorf("ledger recover: both headers of %s are whole, and the station opens it: there is nothing to mend; if \"station ledger verify\" finds faults, restore a backup", path))
 	case !errors.Is(err, ledger.ErrCorrupt):
-		return ledger.Fault{}, stationFault(station.LedgerFailure(err))
+		return ledger.Fault{}, station.LedgerFailure(err)
 	}
 	var faults []ledger.Fault
 	for f := range ledger.Check(path, nil) {
@@ -165,7 +165,7 @@ func (m *mendFlags) mend(path, id, kept string, simulated bool) error {
 	book, err := ledger.Open(path, ledger.Options{Recover: true, Simulated: simulated, Station: id, Software: version()})
 	switch {
 	case errors.Is(err, ledger.ErrLocked): // nothing was done: the copy is of no use
-		return errors.Join(stationFault(station.LedgerFailure(err)), os.Remove(kept))
+		return errors.Join(station.LedgerFailure(err), os.Remove(kept))
 	case errors.Is(err, ledger.ErrCorrupt):
 		return beyondMending(fmt.Errorf("%w; the file as it was is %s too", err, kept))
 	case err != nil:
@@ -174,7 +174,7 @@ func (m *mendFlags) mend(path, id, kept string, simulated bool) error {
 	_, err = book.Append(record.Entry{Kind: record.Recovered, Operator: m.operator, Simulated: simulated,
 		Message: fmt.Sprintf("%s; the file as it was: %s", m.reason, filepath.Base(kept))})
 	if err = errors.Join(err, book.Close()); err != nil {
-		return stationFault(station.LedgerFailure(err))
+		return station.LedgerFailure(err)
 	}
 	return nil
 }

@@ -47,29 +47,22 @@ func stationFault(err error) error {
 	return &codedError{exitStation, err}
 }
 
+// exitCode is the only place that turns errors into exit codes. A failure of
+// the table has that of its verdict; what nobody marked is wrong usage.
 func exitCode(err error) int {
-	var c *codedError
+	var coded *codedError
+	var failure *flow.Failure
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &c):
-		return c.code
+	case errors.As(err, &coded):
+		return coded.code
+	case !errors.As(err, &failure):
+		return exitUsage
+	case failure.Kind().Verdict == record.Station:
+		return exitStation
 	}
-	return exitUsage
-}
-
-// lineFailure makes an error of one device an exit code, with what the table
-// of failures says about it.
-func lineFailure(err error) error {
-	var f *flow.Failure
-	if !errors.As(err, &f) {
-		f = flow.FailureFrom(err)
-	}
-	code := exitFailed
-	if f.Kind().Verdict == record.Station {
-		code = exitStation
-	}
-	return &codedError{code, f}
+	return exitFailed
 }
 
 // explain is what a person reads of an error.

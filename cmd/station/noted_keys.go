@@ -73,7 +73,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 		return noted
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "station: %s\n", explain(noted))
-	return err
+	return stationFault(err) // as the ledger's is
 }
 
 // ready opens the token, of which the ledger takes notes.
@@ -124,7 +124,7 @@ func ready(file *station.File, token hsm.Info) (beside bool, err error) {
 	case errors.Is(err, record.ErrMixed):
 		return false, otherKind(file.Ledger, token)
 	}
-	return false, stationFault(station.LedgerFailure(err))
+	return false, station.LedgerFailure(err)
 }
 
 // otherKind is the error that one of ledger and token is real, the other not.

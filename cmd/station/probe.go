@@ -77,12 +77,12 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	place := station.Place{Name: "1", Port: portName, Reset: reset, Once: true, Warn: warning}
 	loader, err := place.Slot().Next(ctx, func() {})
 	if err != nil {
-		return lineFailure(flow.PortFailure(err))
+		return flow.PortFailure(err)
 	}
 	defer loader.Close()
 	report, err := r.Probe(ctx, loader)
 	if err != nil {
-		return lineFailure(err)
+		return flow.FailureFrom(err)
 	}
 	defer report.Fuses.Wipe()
 	printReport(w, report)

@@ -39,7 +39,7 @@ func (s *signerFlags) open(ctx context.Context) (*hsm.Token, crypto.Signer, erro
 	key, err := token.Signer(ctx, s.label)
 	if err != nil {
 		token.Close()
-		return nil, nil, stationFault(station.TokenFailure(err))
+		return nil, nil, station.TokenFailure(err)
 	}
 	return token, key, nil
 }

@@ -55,7 +55,7 @@ func tokenFault(err error) error {
 	if errors.Is(err, hsm.ErrExists) || errors.Is(err, hsm.ErrLabel) {
 		return err
 	}
-	return stationFault(station.TokenFailure(err))
+	return station.TokenFailure(err)
 }
 
 // openToken logs in to a token; what can be wrong with it is the station's
@@ -77,7 +77,7 @@ func openToken(text string, file *station.File, ask func(question string) (*secr
 	}
 	token, err := hsm.Open(cfg)
 	if err != nil {
-		return nil, stationFault(station.TokenFailure(err))
+		return nil, station.TokenFailure(err)
 	}
 	return token, nil
 }

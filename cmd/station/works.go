@@ -86,7 +86,7 @@ func (w *works) batchIn(book *ledger.Ledger) error {
 	case errors.Is(err, station.ErrOtherJob), errors.Is(err, record.ErrBatch):
 		return fmt.Errorf("run: %w", err)
 	case err != nil:
-		return stationFault(station.LedgerFailure(err))
+		return station.LedgerFailure(err)
 	case undeclared && !w.file.Batch.Undeclared:
 		return fmt.Errorf("run: %w: nobody opened %s; is it mistyped? Open it with \"station batch open %s --devices N --operator NAME\", or write undeclared = true under [batch] into %s",
 			record.ErrBatch, w.batch, w.batch, w.file.Path)
@@ -112,7 +112,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	simulated := w.token.Info().Throwaway()
 	w.ledger, err = ledger.Open(w.file.Ledger, ledger.Options{Create: true, Station: w.file.ID, Software: version(), Simulated: simulated})
 	if err != nil {
-		return stationFault(station.LedgerFailure(err))
+		return station.LedgerFailure(err)
 	}
 	w.close = append(w.close, w.ledger.Close)
 	if err := w.batchIn(w.ledger); err != nil {
@@ -137,7 +137,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	case errors.Is(err, hsm.ErrNoKey):
 		fmt.Fprintln(stderr, "station: the token has no key to sign the ledger with; station hsm init --policy none makes one")
 	default:
-		return stationFault(station.TokenFailure(err))
+		return station.TokenFailure(err)
 	}
 	log, closeLog, err := w.openLog()
 	if err != nil {
@@ -147,7 +147,7 @@ func (w *works) open(ctx context.Context, ask func(string) (*secret.Bytes, error
 	w.close = append([]func() error{closeLog}, w.close...) // the last: what is closed before it may have something to say
 	past, err := station.Past(w.ledger, w.file.ID, w.job)
 	if err != nil {
-		return stationFault(station.LedgerFailure(err))
+		return station.LedgerFailure(err)
 	}
 	rates := station.OpenRates(w.file.Ledger)
 	if rates.Warning != "" {
