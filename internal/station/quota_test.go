@@ -157,7 +157,7 @@ func TestQuotaOfABatch(t *testing.T) {
 // A device's key says what it is for and which block holds it, its images where
 // they lie.
 func TestEntriesNameBlocksAndPartitions(t *testing.T) {
-	s := newStation(t, small)
+	s := newStation(t, small+"/job.toml")
 	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)})), record.Pass, "")
 	e := s.entry(VirtualMAC(0), record.KeyAssigned)
 	if k := e.FlashKey(); len(e.Keys) != 1 || len(k.Blocks) != 1 || k.Blocks[0] != "BLOCK1" || k.Policy != "derived" {
