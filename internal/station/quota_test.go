@@ -168,7 +168,7 @@ func TestEntriesNameBlocksAndPartitions(t *testing.T) {
 		want := s.job.Regions[i]
 		found = found || image.Slot == "factory"
 		if image.Partition != want.Partition || image.Slot != want.Slot {
-			t.Errorf("got %+v, want %+v", image, want)
+			t.Errorf("got %+v, want partition %q, slot %q", image, want.Partition, want.Slot)
 		}
 	}
 	if !found {
