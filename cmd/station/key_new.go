@@ -36,7 +36,7 @@ station's ledger.`,
 	return cmd
 }
 
-// oneKey is fn for who can make several keys.
+// oneKey adapts fn, which makes one key, to return a slice.
 func oneKey(fn func(*hsm.Token) (hsm.Key, error)) func(*hsm.Token) ([]hsm.Key, error) {
 	return func(token *hsm.Token) ([]hsm.Key, error) {
 		key, err := fn(token)

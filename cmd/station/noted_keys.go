@@ -26,9 +26,9 @@ func (n *noteFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&n.operator, "operator", "", "who does it, for the ledger")
 }
 
-// place is the station file, or nil where --hsm makes it needless and there is
+// stationFile is the station file, or nil where --hsm makes it needless and there is
 // none.
-func (t *tokenFlags) place() (*station.File, error) {
+func (t *tokenFlags) stationFile() (*station.File, error) {
 	file, err := station.LoadFile(t.station)
 	if t.uri != "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -39,7 +39,7 @@ func (t *tokenFlags) place() (*station.File, error) {
 // making lets fn make keys, notes them, and shows them. What is wrong with the
 // ledger is found before a key is made, as far as it can be.
 func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) ([]hsm.Key, error)) error {
-	file, err := n.place()
+	file, err := n.stationFile()
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (n *noteFlags) note(file *station.File, notes []record.Entry) error {
 // compare holds the audit against the station's ledger, and tells how many keys
 // of the token that speaks of; "" where there is no ledger.
 func (t *tokenFlags) compare(s *hsm.Status) string {
-	file, err := t.place()
+	file, err := t.stationFile()
 	if file == nil && err == nil {
 		return ""
 	}

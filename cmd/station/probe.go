@@ -74,8 +74,8 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	place := station.Place{Name: "1", Port: portName, Reset: reset, Once: true, Warn: warning}
-	loader, err := place.Slot().Next(ctx, func() {})
+	real := station.RealSlot{Name: "1", Port: portName, Reset: reset, Once: true, Warn: warning}
+	loader, err := real.Slot().Next(ctx, func() {})
 	if err != nil {
 		return flow.PortFailure(err)
 	}

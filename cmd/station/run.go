@@ -100,37 +100,37 @@ func (r *runFlags) run(ctx context.Context) error {
 	return headless(ctx, w.line, os.Stdout, form(r.headless), w.labels(), tee(w.log, w.narrate(stderr)))
 }
 
-// places are the ports of the flags, or the station file's slots.
-func (r *runFlags) places(job *job.Job, file *station.File) ([]flow.Slot, error) {
+// slotsAt are the ports of the flags, or the station file's slots.
+func (r *runFlags) slotsAt(job *job.Job, file *station.File) ([]flow.Slot, error) {
 	reset := job.Device.Reset
 	if file.Device.Reset != "" {
 		reset = file.Device.Reset
 	}
-	places := file.Slots
+	wanted := file.Slots
 	if len(r.ports) > 0 {
-		places = nil
+		wanted = nil
 		seen := map[string]bool{}
 		for i, p := range r.ports {
 			if seen[p] {
 				return nil, fmt.Errorf("run: port %s is given twice", p)
 			}
 			seen[p] = true
-			places = append(places, station.SlotFile{Name: file.SlotName(p, i), Port: p})
+			wanted = append(wanted, station.SlotFile{Name: file.SlotName(p, i), Port: p})
 		}
 	}
-	if len(places) == 0 {
+	if len(wanted) == 0 {
 		return nil, fmt.Errorf("run: no ports; give --port or write [[slot]] tables into %s", r.station)
 	}
 	var slots []flow.Slot
-	for _, p := range places {
+	for _, p := range wanted {
 		if err := port.Check(p.Port); err != nil {
 			return nil, fmt.Errorf("run: slot %s: %w", p.Name, err)
 		}
-		place := station.Place{Name: p.Name, Port: p.Port, Reset: reset, Once: r.once}
+		real := station.RealSlot{Name: p.Name, Port: p.Port, Reset: reset, Once: r.once}
 		if !r.hasScreen() {
-			place.Warn = warning
+			real.Warn = warning
 		}
-		slots = append(slots, place.Slot())
+		slots = append(slots, real.Slot())
 	}
 	return slots, nil
 }

@@ -47,7 +47,7 @@ func (w *works) loadFiles() (err error) {
 	if err := w.checkLog(); err != nil {
 		return err
 	}
-	if w.slots, err = w.places(w.job, w.file); err != nil {
+	if w.slots, err = w.slotsAt(w.job, w.file); err != nil {
 		return err
 	}
 	if err := (printer{w.file.Label}).check(); err != nil {

@@ -76,7 +76,7 @@ func TestChoose(t *testing.T) {
 	a := Info{Label: "line", Serial: "1", Model: "m", Manufacturer: "x", Slot: 5, Flags: ready}
 	b := Info{Label: "line", Serial: "2", Model: "m", Manufacturer: "x", Slot: 6, Flags: ready}
 	c, d := a, a
-	c.Place, d.Place = "left", "right"
+	c.SlotDescription, d.SlotDescription = "left", "right"
 	blank := Info{Serial: "", Slot: 9}
 	six := uint(6)
 	for _, try := range []struct {

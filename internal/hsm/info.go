@@ -10,15 +10,15 @@ import (
 
 // Info is what a token tells about itself without a PIN.
 type Info struct {
-	Label        string `json:"label"`
-	Serial       string `json:"serial"`
-	Model        string `json:"model"`
-	Manufacturer string `json:"manufacturer"`
-	Hardware     string `json:"hardware"` // versions, "2.6"
-	Firmware     string `json:"firmware"`
-	Slot         uint   `json:"slot"`
-	Place        string `json:"slotDescription,omitempty"` // of the slot
-	Flags        uint   `json:"flags"`                     // CKF_…
+	Label           string `json:"label"`
+	Serial          string `json:"serial"`
+	Model           string `json:"model"`
+	Manufacturer    string `json:"manufacturer"`
+	Hardware        string `json:"hardware"` // versions, "2.6"
+	Firmware        string `json:"firmware"`
+	Slot            uint   `json:"slot"`
+	SlotDescription string `json:"slotDescription,omitempty"` // of the slot
+	Flags           uint   `json:"flags"`                     // CKF_…
 	// minPIN and maxPIN are the lengths that a PIN may have, 0 where the token
 	// does not say.
 	minPIN, maxPIN int
@@ -52,7 +52,7 @@ func (i Info) Identity() string {
 func (i Info) matches(u URI) bool {
 	same := func(want, have string) bool { return want == "" || want == have }
 	return same(u.Token, i.Label) && same(u.Serial, i.Serial) && same(u.Model, i.Model) &&
-		same(u.Manufacturer, i.Manufacturer) && same(u.SlotDescription, i.Place) && (u.SlotID == nil || *u.SlotID == i.Slot)
+		same(u.Manufacturer, i.Manufacturer) && same(u.SlotDescription, i.SlotDescription) && (u.SlotID == nil || *u.SlotID == i.Slot)
 }
 
 // choose finds the one token that the URI describes. Blank tokens count only
@@ -91,7 +91,7 @@ func apart(all []Info) string {
 	}{
 		{"token=", func(i Info) string { return i.Label }},
 		{"serial=", func(i Info) string { return i.Serial }},
-		{"slot-description=", func(i Info) string { return i.Place }},
+		{"slot-description=", func(i Info) string { return i.SlotDescription }},
 	} {
 		seen := map[string]bool{}
 		for _, i := range all {
@@ -107,7 +107,7 @@ func apart(all []Info) string {
 func names(all []Info) string {
 	var list []string
 	for _, i := range all {
-		list = append(list, fmt.Sprintf("%q serial %s (slot-id=%d, slot-description=%q)", i.Label, i.Serial, i.Slot, i.Place))
+		list = append(list, fmt.Sprintf("%q serial %s (slot-id=%d, slot-description=%q)", i.Label, i.Serial, i.Slot, i.SlotDescription))
 	}
 	return strings.Join(list, ", ")
 }

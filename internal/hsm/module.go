@@ -252,7 +252,7 @@ func (m *module) slots() ([]Info, error) {
 		if err != nil {
 			continue // a slot whose token is just going away
 		}
-		ti.Place, _ = m.fn.GetSlotInfo(id)
+		ti.SlotDescription, _ = m.fn.GetSlotInfo(id)
 		all = append(all, ti)
 	}
 	slices.SortStableFunc(all, func(a, b Info) int {

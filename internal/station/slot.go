@@ -22,8 +22,8 @@ const (
 	settleIn  = 3 * time.Second        // a port that has just come belongs to its group, and to us, within
 )
 
-// Place is one slot of the fixture with a real port.
-type Place struct {
+// RealSlot is one slot of the fixture with a real port.
+type RealSlot struct {
 	Name  string
 	Port  string // as port.Open takes it
 	Reset job.Reset
@@ -32,17 +32,17 @@ type Place struct {
 	Warn  func(string)
 }
 
-// Slot is the slot of a Place on this machine.
+// Slot is the slot of a RealSlot on this machine.
 func Slot(name, portName string, reset job.Reset, once bool) flow.Slot {
-	return Place{Name: name, Port: portName, Reset: reset, Once: once}.Slot()
+	return RealSlot{Name: name, Port: portName, Reset: reset, Once: once}.Slot()
 }
 
-// Slot is the place as the line uses it.
-func (p Place) Slot() flow.Slot {
+// Slot is the slot as the line uses it.
+func (p RealSlot) Slot() flow.Slot {
 	if p.Ports == (port.System{}) {
 		p.Ports = port.Host
 	}
-	s := &slot{Place: p, empty: true} // what sits there when the line starts is new to it
+	s := &slot{RealSlot: p, empty: true} // what sits there when the line starts is new to it
 	s.options = esploader.Options{Reset: string(p.Reset), ByHand: s.byHand}
 	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, Hand: s.hand, Again: func() { s.again.Store(true) }}
 }
@@ -65,7 +65,7 @@ func (s *slot) hand() flow.Hand {
 }
 
 type slot struct {
-	Place
+	RealSlot
 	options esploader.Options
 	last    chip.MAC // of the device that was here before
 	empty   bool     // it has been taken out since, or there was none

@@ -68,7 +68,7 @@ func (a arrival) is(t *testing.T, mac chip.MAC) {
 func TestSlotOfAUSBSocket(t *testing.T) {
 	u := porttest.NewUSB(t)
 	first, second := terminalOf(t, VirtualMAC(1)), terminalOf(t, VirtualMAC(2))
-	s := Place{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}.Slot()
+	s := RealSlot{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}.Slot()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	removed := make(chan struct{}, 1)
@@ -116,7 +116,7 @@ func TestNobodySaysTakenOutWhereThePortCannotTell(t *testing.T) {
 			}
 		}
 		wire(first)
-		s := Place{Name: "1", Port: path, Reset: reset}.Slot()
+		s := RealSlot{Name: "1", Port: path, Reset: reset}.Slot()
 		removed := func() { t.Errorf("reset %q: the device was said to be taken out", reset) }
 		(<-await(ctx, s, removed)).is(t, VirtualMAC(1))
 		coming := await(ctx, s, removed)
@@ -152,7 +152,7 @@ func TestSlotWithAStrangerFromTheStart(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := Place{Name: "1", Port: "rfc2217://" + l.Addr().String()}.Slot()
+	s := RealSlot{Name: "1", Port: "rfc2217://" + l.Addr().String()}.Slot()
 	a := <-await(ctx, s, func() {})
 	if a.err != nil || a.loader == nil {
 		t.Fatalf("got %+v, want the device as it is", a)
@@ -178,8 +178,8 @@ func TestSlotOfAPortThatIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	place := Place{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}
-	waiting := place.Slot()
+	real := RealSlot{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}
+	waiting := real.Slot()
 	coming := await(t.Context(), waiting, func() {})
 	time.AfterFunc(100*time.Millisecond, func() { u.Plug("1-2.3:1.0", "ttyUSB0", path, nil) })
 	time.AfterFunc(time.Second, func() { other.Close() })
@@ -190,7 +190,7 @@ func TestSlotOfAPortThatIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer holder.Close()
-	if a := <-await(t.Context(), place.Slot(), func() {}); !errors.Is(a.err, chip.ErrPortBusy) {
+	if a := <-await(t.Context(), real.Slot(), func() {}); !errors.Is(a.err, chip.ErrPortBusy) {
 		t.Errorf("got %+v, want ErrPortBusy", a)
 	}
 }
@@ -222,13 +222,13 @@ func TestSettling(t *testing.T) {
 func TestSlotWithoutLines(t *testing.T) {
 	var warnings []string
 	path := terminalOf(t, VirtualMAC(1))
-	s := Place{Name: "left", Port: path, Reset: "classic", Once: true, Warn: func(w string) { warnings = append(warnings, w) }}.Slot()
+	s := RealSlot{Name: "left", Port: path, Reset: "classic", Once: true, Warn: func(w string) { warnings = append(warnings, w) }}.Slot()
 	for range 2 {
 		(<-await(t.Context(), s, func() {})).is(t, VirtualMAC(1))
 	}
 	if len(warnings) != 1 || !strings.Contains(warnings[0], "slot left: port "+path) {
 		t.Errorf("got %q", warnings)
 	}
-	manual := Place{Port: path, Reset: "manual", Once: true, Warn: func(w string) { t.Errorf("warned: %s", w) }}.Slot()
+	manual := RealSlot{Port: path, Reset: "manual", Once: true, Warn: func(w string) { t.Errorf("warned: %s", w) }}.Slot()
 	(<-await(t.Context(), manual, func() {})).is(t, VirtualMAC(1))
 }
