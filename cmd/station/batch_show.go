@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -54,7 +53,7 @@ func listBatches(out io.Writer, b *ledger.Ledger) error {
 		if err != nil {
 			return err
 		}
-		name, is := strings.CutPrefix(lot.Name, "batch:")
+		name, is := lot.BatchName(b.Simulated())
 		if !is {
 			continue
 		}

@@ -18,6 +18,7 @@ type filterFlags struct {
 	from, to, day       string
 	batch, job, verdict string
 	mac, key            string
+	simulated           bool
 }
 
 // addTimes adds what an export and a report share.
@@ -33,7 +34,7 @@ func (f *filterFlags) addTimes(cmd *cobra.Command) {
 }
 
 func (f *filterFlags) filter() (qa.Filter, error) {
-	out := qa.Filter{Batch: f.batch, Job: f.job, Verdict: record.Verdict(strings.ToUpper(f.verdict))}
+	out := qa.Filter{Batch: f.batch, Job: f.job, Verdict: record.Verdict(strings.ToUpper(f.verdict)), Simulated: f.simulated}
 	known := []record.Verdict{"", record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun}
 	if !slices.Contains(known, out.Verdict) {
 		return out, fmt.Errorf("--verdict %q: write one of %v", f.verdict, known[1:])

@@ -64,6 +64,7 @@ and the proof beside the file are described in docs/export.md.`,
 	f.StringVar(&filter.verdict, "verdict", "", "PASS, RETRY, SCRAP, QUARANTINE, STATION or BEGUN")
 	f.StringVar(&filter.mac, "mac", "", "`MAC`, or a range MAC..MAC")
 	f.StringVar(&filter.key, "key", "", "key `ID`, a range ID..ID, or policy:label for all of its keys")
+	f.BoolVar(&filter.simulated, "simulated", false, "virtual chips too, marked SIMULATION")
 	file.add(cmd)
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/ledger"
+	"station/internal/record"
 )
 
 func ledgerListCommand(l *ledgerFlags) *cobra.Command {
@@ -32,7 +33,7 @@ func listLedger(out io.Writer, b *ledger.Ledger) error {
 			return err
 		}
 		verdict, code := d.State()
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", d.MAC, verdict, code, d.KeyID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s%s\n", d.MAC, verdict, code, d.KeyID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339), mark(d))
 		if rows++; rows%1000 == 0 { // not all of a large ledger in memory
 			if err := w.Flush(); err != nil {
 				return err
@@ -40,4 +41,12 @@ func listLedger(out io.Writer, b *ledger.Ledger) error {
 		}
 	}
 	return w.Flush()
+}
+
+// mark says of a virtual chip that it is one.
+func mark(d record.Device) string {
+	if d.Simulated {
+		return "  SIMULATED"
+	}
+	return ""
 }

@@ -15,7 +15,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"station": main, "interrupted": interrupted})
+	asReal = true
+	testscript.Main(m, map[string]func(){"station": main, "interrupted": interrupted, "asbuilt": func() { asReal = false; main() }})
 }
 
 // Each script is one feature, as its user meets it. The example job is in

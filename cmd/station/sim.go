@@ -20,6 +20,10 @@ import (
 	"station/internal/station"
 )
 
+// asReal lets chips with MACs of real ones answer as these do. It is set by the
+// tests of this package alone, which have no other chips that count as real.
+var asReal bool
+
 // simFlags are those of station sim.
 type simFlags struct {
 	listen, state, mac     string
@@ -62,7 +66,7 @@ each has a numbered folder of its own.`,
 	f.StringVar(&s.state, "state", "", "keep flash and fuses in `DIR`")
 	s.meter.add(cmd, "meter", "", "write counters and modelled times to `FILE` at exit")
 	f.IntVar(&s.count, "count", 1, "chips")
-	f.StringVar(&s.mac, "mac", "", "MAC of the first chip; the others count up (default: local addresses)")
+	f.StringVar(&s.mac, "mac", "", "MAC of the first chip, locally administered (the second digit is 2, 6, a or e); the others count up (default: such ones)")
 	f.StringVar(&s.job, "job", "", "job `FILE`: flash size, revision and crystal fit it, and the application says its marker")
 	f.StringVar(&s.revision, "revision", "", "silicon revision 0 to 3, or such as 3.1 (default: 3, or the job's)")
 	f.IntVar(&s.coding, "coding", 0, "CODING_SCHEME 0 to 3")
@@ -95,11 +99,14 @@ func (s *simFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		chip, err := sim.New(o)
+		c, err := sim.New(o)
 		if err != nil {
 			return fmt.Errorf("sim: %w", err)
 		}
-		chips = append(chips, chip)
+		chips = append(chips, c)
+		if mac := chip.MAC(c.MAC()); !mac.Local() && !asReal {
+			return fmt.Errorf("sim: %s is the MAC of a real chip; a virtual one has a locally administered MAC, such as %s", mac, station.VirtualMAC(n))
+		}
 	}
 	go func() { _ = sim.Control(in, out, chips...) }()
 	err := s.serve(ctx, out, chips)
@@ -157,6 +164,7 @@ func (s *simFlags) options(n int) (sim.Options, error) {
 	lines := strings.HasPrefix(s.listen, "rfc2217://")
 	o := s.model
 	o.MAC, o.Coding, o.State = mac, s.coding, s.state
+	o.Real = asReal && !mac.Local()
 	o.NoLines, o.InLoader, o.Pace = !lines, !lines && !s.boot, s.pace
 	if s.state != "" && s.count > 1 {
 		o.State = filepath.Join(s.state, strconv.Itoa(n+1))

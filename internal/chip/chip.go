@@ -34,6 +34,18 @@ func (m MAC) String() string {
 // IsZero reports a MAC that was never read.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
+// Local reports a locally administered MAC: no factory gives one to a chip, and
+// every virtual chip has one.
+func (m MAC) Local() bool { return m[0]&2 != 0 }
+
+// How a virtual chip says that it is one: a read of MarkAddr answers Mark. The
+// mask ROM has the first byte of a function there, 0x36, as the recorded ROM
+// shows, and nobody can write it: no real chip answers Mark.
+const (
+	MarkAddr = 0x40001004
+	Mark     = 0x314d4953 // "SIM1"
+)
+
 // MarshalText writes the form of String; nothing for a zero MAC.
 func (m MAC) MarshalText() ([]byte, error) {
 	if m.IsZero() {
@@ -117,8 +129,9 @@ type Identity struct {
 	Package   string   `json:"package"`    // "ESP32-D0WD-V3"
 	Crystal   int      `json:"crystalMHz"` // 26 or 40
 	Coding    Coding   `json:"coding"`
-	FlashID   uint32   `json:"flashId"`   // RDID: manufacturer in the low byte
-	FlashSize uint32   `json:"flashSize"` // bytes; 0 where the ID is not known
+	FlashID   uint32   `json:"flashId"`             // RDID: manufacturer in the low byte
+	FlashSize uint32   `json:"flashSize"`           // bytes; 0 where the ID is not known
+	Simulated bool     `json:"simulated,omitempty"` // it says that it is a virtual chip
 }
 
 // RegWrite is one group of a WRITE_REG command: the masked bits of Value are

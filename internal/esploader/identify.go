@@ -128,6 +128,11 @@ func (l *Loader) identity(ctx context.Context) (id chip.Identity, pins uint32, e
 	if id.MAC = mac; mac.CRC8() != crc {
 		return id, 0, fmt.Errorf("%w: %v", chip.ErrMACCRC, mac)
 	}
+	mark, err := l.ReadReg(ctx, chip.MarkAddr)
+	if err != nil {
+		return id, 0, err
+	}
+	id.Simulated = mark == chip.Mark
 	return id, w.flashPins(), nil
 }
 

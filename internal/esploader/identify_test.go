@@ -22,8 +22,8 @@ func TestIdentify(t *testing.T) {
 		if id != want {
 			t.Errorf("got %+v, want %+v", id, want)
 		}
-		if n := l.Stats().RoundTrips - before; n != 10 {
-			t.Errorf("%d round trips, want 10", n)
+		if n := l.Stats().RoundTrips - before; n != 11 {
+			t.Errorf("%d round trips, want 11", n)
 		}
 		if r.regs[spiUser] != 0x80000001 || r.regs[spiUser2] != 0x70000005 {
 			t.Error("the SPI registers are not as they were")

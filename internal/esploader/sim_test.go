@@ -63,7 +63,7 @@ func TestVirtualChips(t *testing.T) {
 			}
 			want := chip.Identity{
 				MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Revision: c.revision, Package: c.pkg, Crystal: max(c.o.Crystal, 40*(1-c.o.Crystal/26)),
-				Coding: c.coding, FlashID: id.FlashID, FlashSize: uint32(max(c.o.FlashSize, 4<<20*bit(c.o.FlashSize == 0))),
+				Coding: c.coding, FlashID: id.FlashID, FlashSize: uint32(max(c.o.FlashSize, 4<<20*bit(c.o.FlashSize == 0))), Simulated: true,
 			}
 			if id != want {
 				t.Errorf("got %+v, want %+v", id, want)
@@ -77,7 +77,7 @@ func TestVirtualChips(t *testing.T) {
 func TestIdentityThroughAWireThatChangesABit(t *testing.T) {
 	var want chip.Identity
 	n := 0
-	virtual(t, sim.Options{}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
+	virtual(t, sim.Options{Real: true}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
 		if err := l.Connect(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestIdentityThroughAWireThatChangesABit(t *testing.T) {
 	}
 	for at := range n {
 		for bit := range 32 {
-			virtual(t, sim.Options{}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
+			virtual(t, sim.Options{Real: true}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
 				if err := l.Connect(ctx); err != nil {
 					t.Fatal(err)
 				}

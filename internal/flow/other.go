@@ -56,6 +56,22 @@ func (s *Session) sealedOther() error {
 	return failf(record.SealedOther, "sealed under job %s (%s), this is %s (%s)", d.SealedJob, d.SealedHash, s.Job.Title(), s.Job.Digest())
 }
 
+// honest refuses a chip of which nobody can tell whether it is real: it says
+// that it is virtual and has a real MAC, or the reverse.
+func (s *Session) honest() error {
+	switch mac := s.ID.MAC; {
+	case s.ID.Simulated == mac.Local():
+		return nil
+	case s.ID.Simulated:
+		return failf(record.Doubtful, "%s says that it is a virtual chip, and its MAC is a real one's", mac)
+	default:
+		return failf(record.Doubtful, "%s does not say that it is a virtual chip, and its MAC is no real one's: it is locally administered", mac)
+	}
+}
+
+// simulated reports a virtual chip beyond doubt.
+func (s *Session) simulated() bool { return s.ID.Simulated && s.ID.MAC.Local() }
+
 // stranger tells a chip with a copied MAC from the device that the ledger
 // knows: fuses cannot be unburned, so the chip lacks none that it ever had.
 func (s *Session) stranger() error {

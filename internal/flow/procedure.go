@@ -82,6 +82,9 @@ func connect(ctx context.Context, s *Session) error {
 	if err := connectAndRead(ctx, s); err != nil {
 		return err
 	}
+	if err := s.honest(); err != nil {
+		return err
+	}
 	id := s.ID
 	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: efuse.Redact(s.Fuses)}); err != nil {
 		return err

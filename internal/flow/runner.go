@@ -328,7 +328,7 @@ func (v *visit) reserve() error {
 
 // about fills in what every entry of this visit tells.
 func (v *visit) about(e record.Entry) record.Entry {
-	e.Time, e.Station, e.Operator, e.Software, e.Simulated = v.now(), v.Station, v.Operator, v.Software, v.Simulated
+	e.Time, e.Station, e.Operator, e.Software, e.Simulated = v.now(), v.Station, v.Operator, v.Software, v.Simulated || v.s.simulated()
 	e.Job, e.Revision, e.JobHash, e.Batch = v.Job.Name, v.Job.Revision, v.Job.Digest(), v.Batch
 	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.s.ID.MAC, v.step.ID
 	return e
@@ -355,6 +355,7 @@ func (v *visit) emit(e Event) {
 	if e.Step == "" {
 		e.Step = v.step.ID
 	}
+	e.Simulated = v.Simulated || v.s.simulated()
 	v.Emit(e)
 }
 
@@ -403,7 +404,7 @@ func (v *visit) fail(err error) Outcome {
 // ledgerFailure tells what the ledger refuses because of what it holds from a
 // ledger that cannot be written.
 func ledgerFailure(err error) error {
-	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrSerialTaken, record.ErrQuota, record.ErrBatch} {
+	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrSerialTaken, record.ErrQuota, record.ErrBatch, record.ErrMixed} {
 		if errors.Is(err, refusal) {
 			return err
 		}

@@ -201,6 +201,7 @@ func (t *txn) stamp(e *record.Entry, d record.Device) {
 	e.Version, e.Index, e.Prev = record.Version, t.size, d.Last
 	e.Time = t.opt.Now().UTC().Truncate(time.Millisecond)
 	e.ClockBack = clockBack(t.last, e.Time)
+	e.Simulated = e.Simulated || !t.simulated && d.Simulated // also what a person did to it
 	if e.Station == "" {
 		e.Station = t.opt.Station
 	}
@@ -214,7 +215,7 @@ func clockBack(before, now time.Time) float64 { return max(0, before.Sub(now).Se
 
 // allow refuses what contradicts the log.
 func (t *txn) allow(e *record.Entry, d record.Device) error {
-	if e.Simulated != t.simulated {
+	if mixed(t.simulated, *e, d) {
 		return record.ErrMixed
 	}
 	if err := errors.Join(record.CheckForm(e), record.CheckPerson(*e)); err != nil {
@@ -227,6 +228,16 @@ func (t *txn) allow(e *record.Entry, d record.Device) error {
 		return errors.New("an entry needs a kind")
 	}
 	return nil
+}
+
+// mixed tells whether the entry is of another kind than what it would stand
+// among. Of a virtual chip, which has a MAC that no real one has, a real ledger
+// keeps entries too: marked, and never with a real one's in one chain.
+func mixed(simulated bool, e record.Entry, d record.Device) bool {
+	if simulated {
+		return !e.Simulated
+	}
+	return e.Simulated && !e.MAC.Local() || !d.MAC.IsZero() && d.Simulated != e.Simulated
 }
 
 // rules are the invariants by kind of entry. A kind without one is a remark.
@@ -286,7 +297,7 @@ func (t *txn) allowSerial(e *record.Entry, d record.Device) error {
 	if d.Serial != "" && d.Serial != e.Serial {
 		return fmt.Errorf("%w: %s has %s, not %s", record.ErrSerialTaken, e.MAC, d.Serial, e.Serial)
 	}
-	mac, bound, err := owner(t, serialName(e.Serial))
+	mac, bound, err := owner(t, serialName(e.Serial, e.Simulated))
 	if err == nil && bound && mac != e.MAC {
 		err = fmt.Errorf("%w: %s belongs to %s", record.ErrSerialTaken, e.Serial, mac)
 	}
@@ -347,24 +358,49 @@ func (t *txn) takeNumber(e *record.Entry, _ record.Device) error {
 	if err != nil {
 		return err
 	}
-	e.Undeclared = e.Undeclared && e.Batch != "" && l.Opened.IsZero()
+	as, err := t.declared(*e)
+	if err != nil {
+		return err
+	}
+	e.Undeclared = e.Undeclared && e.Batch != "" && as.Opened.IsZero()
 	switch {
-	case !l.Closed.IsZero():
+	case !as.Closed.IsZero():
 		return fmt.Errorf("%w: %q is closed", record.ErrBatch, e.Batch)
 	case e.Undeclared:
 		if err := record.CheckBatch(e.Batch); err != nil {
 			return fmt.Errorf("%w: %w", record.ErrBatch, err)
 		}
-	case e.Batch != "" && l.Opened.IsZero():
+	case e.Batch != "" && as.Opened.IsZero():
 		return fmt.Errorf("%w: %q was never opened; \"station batch open\" opens it", record.ErrBatch, e.Batch)
-	case !l.Opened.IsZero() && l.JobHash != "" && e.JobHash != l.JobHash:
-		return fmt.Errorf("%w: %q was opened for job %s (%s), this one is %s (%s)", record.ErrBatch, e.Batch, l.Job, l.JobHash, e.Job, e.JobHash)
+	case !as.Opened.IsZero() && as.JobHash != "" && e.JobHash != as.JobHash:
+		return fmt.Errorf("%w: %q was opened for job %s (%s), this one is %s (%s)", record.ErrBatch, e.Batch, as.Job, as.JobHash, e.Job, e.JobHash)
 	}
-	if limit := l.Limit(*e); limit > 0 && l.Reserved >= limit {
+	if limit := as.Limit(*e); limit > 0 && l.Reserved >= limit {
 		return fmt.Errorf("%w: %s may have %d devices", record.ErrQuota, name, limit)
 	}
 	e.Number = l.Reserved + 1
 	return nil
+}
+
+// declaredIn names the lot whose opening, quota and closing hold for the entry.
+// A simulated device in a real ledger obeys its batch, and is not counted there.
+func declaredIn(e record.Entry, simulated bool) string {
+	if e.Batch == "" {
+		return e.Lot()
+	}
+	return record.BatchLot(e.Batch, simulated)
+}
+
+func (t *txn) declared(e record.Entry) (record.Lot, error) {
+	name := declaredIn(e, t.simulated)
+	l, err := t.lot(name)
+	if err != nil {
+		return record.Lot{}, err
+	}
+	if l.First == 0 && name != e.Lot() {
+		delete(t.lots, name) // there is none, and this entry makes none
+	}
+	return *l, nil
 }
 
 // rootOf is the tree's root from the hashes stored with the entries.

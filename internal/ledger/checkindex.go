@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/json"
@@ -70,6 +71,9 @@ func (u *auditor) index(e *record.Entry, c *chunk) {
 // promises checks what no entry may break.
 func (u *auditor) promises(e *record.Entry, d *record.Device) {
 	n := int64(e.Index)
+	if !d.MAC.IsZero() && d.Simulated != e.Simulated {
+		u.fault(n, mixedUp)
+	}
 	switch e.Kind {
 	case record.KeyAssigned:
 		if d.KeyID != "" && d.KeyID != e.FlashKey().ID {
@@ -81,7 +85,11 @@ func (u *auditor) promises(e *record.Entry, d *record.Device) {
 		}
 	case record.NumberTaken:
 		l, _ := u.idx.lot(e.Lot())
-		if limit := l.Limit(*e); !u.log.some && (e.Number != l.Reserved+1 || limit > 0 && e.Number > limit) {
+		as := l
+		if name := declaredIn(*e, u.log.simulated); name != e.Lot() {
+			as = cmp.Or(u.idx.lots[name], &record.Lot{})
+		}
+		if limit := as.Limit(*e); !u.log.some && (e.Number != l.Reserved+1 || limit > 0 && e.Number > limit) {
 			u.fault(n, "number %d of %s, after %d of %d", e.Number, e.Lot(), l.Reserved, limit)
 		}
 	}
@@ -200,7 +208,7 @@ func (u *auditor) extraKeys(s *snapshot) {
 			continue
 		}
 		d, _, _ := bareDevice(s, mac)
-		if bound && !u.idx.shared[key] && d.KeyID != key && serialName(d.Serial) != key {
+		if bound && !u.idx.shared[key] && d.KeyID != key && serialName(d.Serial, d.Simulated) != key {
 			u.fault(-1, "the index of keys has %q, which no entry binds", key)
 		}
 	}

@@ -286,6 +286,8 @@ func (l *logFold) root() (root tlog.Hash, ok bool) {
 	return root, ok
 }
 
+const mixedUp = "simulated and real entries are mixed"
+
 // order checks what an entry must keep of those before it.
 func (u *auditor) order(p *piece) {
 	l, n := &u.log, int64(p.n)
@@ -294,8 +296,8 @@ func (u *auditor) order(p *piece) {
 	}
 	if n == 0 {
 		l.simulated = p.e.Simulated
-	} else if p.e.Simulated != l.simulated && !l.lost[0] {
-		u.fault(n, "simulated and real entries are mixed")
+	} else if !l.lost[0] && mixed(l.simulated, p.e, record.Device{}) {
+		u.fault(n, mixedUp)
 	}
 	if !l.last.IsZero() && p.e.Version <= record.Version && p.e.ClockBack != clockBack(l.last, p.e.Time) {
 		u.fault(n, "its time and what it says of the clock contradict the entry before")

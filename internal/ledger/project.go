@@ -43,7 +43,7 @@ func indexed(e record.Entry) []index {
 		}
 		return []index{{inKeys, k.ID, e.MAC[:]}}
 	case record.SerialBound:
-		return []index{{inKeys, serialName(e.Serial), e.MAC[:]}}
+		return []index{{inKeys, serialName(e.Serial, e.Simulated), e.MAC[:]}}
 	case record.PlanApproved:
 		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))},
 			{inApprovals, approval(e.Station, revision(e.Job, e.Revision)), []byte(number(e.Index))}}
@@ -59,7 +59,13 @@ func indexed(e record.Entry) []index {
 
 // serialName is a serial number among the key IDs, which begin with a policy:
 // both are names that belong to one device for ever.
-func serialName(serial string) string { return "serial:" + serial }
+// Virtual chips take none away from real ones.
+func serialName(serial string, simulated bool) string {
+	if simulated {
+		return "sim:serial:" + serial
+	}
+	return "serial:" + serial
+}
 
 // tokenKey is a token's serial number and the name of one of its keys: the key
 // ID without its check value.

@@ -250,7 +250,7 @@ func (l *Ledger) KeyOwner(keyID string) (mac chip.MAC, bound bool, err error) {
 
 // SerialOwner returns the device that a serial number is bound to for ever.
 func (l *Ledger) SerialOwner(serial string) (mac chip.MAC, bound bool, err error) {
-	return l.KeyOwner(serialName(serial))
+	return l.KeyOwner(serialName(serial, l.Simulated()))
 }
 
 // TokenKeys returns what was noted last of each key of a token: entries of the

@@ -314,7 +314,7 @@ func (l *Ledger) Reserve(e record.Entry) (int, error) {
 
 // keepNumber lets a device go on with its number while its batch is open.
 func (t *txn) keepNumber(e record.Entry) error {
-	l, err := t.lot(e.Lot())
+	l, err := t.declared(e)
 	if err == nil && !l.Closed.IsZero() {
 		err = describe(e, fmt.Errorf("%w: %q is closed", record.ErrBatch, e.Batch))
 	}

@@ -157,10 +157,11 @@ const (
 	Stranger    = "E-STRANGER" // the chip lacks fuses that were burned
 	SameMAC     = "E-SAME-MAC" // the device is in another slot at this moment
 	SealedOther = "E-SEALED-OTHER"
+	Doubtful    = "E-VIRTUAL" // nobody can tell whether the chip is real
 	OtherJob    = "E-OTHER-JOB"
 )
 
-var onlyVisits = map[string]bool{Stranger: true, SameMAC: true, SealedOther: true, OtherJob: true}
+var onlyVisits = map[string]bool{Stranger: true, SameMAC: true, SealedOther: true, OtherJob: true, Doubtful: true}
 
 // Begun is the verdict of a device that has none: its visits never came to an
 // end, or it was released and has not been back.
@@ -190,7 +191,7 @@ func (d Device) InLot() string {
 	if d.KeyID == "" {
 		return d.Visited
 	}
-	return lot(d.Batch, d.Job)
+	return lot(d.Batch, d.Job, d.Simulated)
 }
 
 func add(list []string, s string) []string {

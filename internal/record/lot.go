@@ -1,6 +1,9 @@
 package record
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Lot is what quotas, numbers and closing certificates count: a batch, or the
 // devices of one job that are in no batch. It is a projection of the entries.
@@ -22,16 +25,35 @@ type Lot struct {
 }
 
 // Lot names the lot that the entry belongs to; "" for none.
-func (e Entry) Lot() string { return lot(e.Batch, e.Job) }
+func (e Entry) Lot() string { return lot(e.Batch, e.Job, e.Simulated) }
 
-func lot(batch, job string) string {
+// BatchLot names the lot of a batch: of its real devices, or of those that are
+// simulated, which are counted by themselves.
+func BatchLot(batch string, simulated bool) string { return lot(batch, "", simulated) }
+
+// simulatedLot begins the names of lots of simulated devices.
+const simulatedLot = "sim:"
+
+func lot(batch, job string, simulated bool) (name string) {
 	switch {
 	case batch != "":
-		return "batch:" + batch
+		name = "batch:" + batch
 	case job != "":
-		return "job:" + job
+		name = "job:" + job
+	default:
+		return ""
 	}
-	return ""
+	if simulated {
+		name = simulatedLot + name
+	}
+	return name
+}
+
+// BatchName is the batch that the lot is; false if it is none, or not of this kind.
+func (l Lot) BatchName(simulated bool) (string, bool) {
+	name, virtual := strings.CutPrefix(l.Name, simulatedLot)
+	name, batch := strings.CutPrefix(name, "batch:")
+	return name, batch && virtual == simulated
 }
 
 // Apply folds an entry that speaks of the lot itself.

@@ -94,7 +94,7 @@ func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, tot
 	if err != nil {
 		return nil, err
 	}
-	lot, _, err := l.Lot("batch:" + batch)
+	lot, _, err := l.Lot(record.BatchLot(batch, l.Simulated()))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, tot
 		if err != nil {
 			return nil, err
 		}
-		if e.Batch == batch {
+		if e.Batch == batch && e.Simulated == l.Simulated() {
 			f.add(&e)
 		}
 	}
@@ -193,7 +193,7 @@ func (f *batchFold) devices(l *ledger.Ledger) error {
 		if err != nil {
 			return err
 		}
-		if d.InLot() != (record.Entry{Batch: f.Batch}).Lot() {
+		if d.InLot() != record.BatchLot(f.Batch, l.Simulated()) {
 			if f.keyed[mac] { // a device of another batch that only visited is not counted
 				f.Moved++
 			}
@@ -231,7 +231,7 @@ func (f *batchFold) later(l *ledger.Ledger, size uint64) error {
 	if f.Closed.IsZero() {
 		return nil
 	}
-	name := (record.Entry{Batch: f.Batch}).Lot()
+	name := record.BatchLot(f.Batch, l.Simulated())
 	for _, mac := range f.macs {
 		then, err := at(l, mac, f.end)
 		if err != nil {
@@ -295,7 +295,7 @@ func (f *batchFold) compare(l *ledger.Ledger, size uint64) error {
 	if now, _, err := l.Head(); err != nil || now != size && f.Closed.IsZero() {
 		return err // its sums are newer
 	}
-	lot, _, err := l.Lot("batch:" + f.Batch)
+	lot, _, err := l.Lot(record.BatchLot(f.Batch, l.Simulated()))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 // deviceRows yields the wanted devices, each as it was before index size. It
 // works on several batches of devices at once and keeps their order.
 func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, error] {
+	f = f.of(l)
 	return func(yield func([]string, error) bool) {
 		stop := make(chan struct{})
 		defer close(stop)

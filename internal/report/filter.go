@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"station/internal/chip"
+	"station/internal/ledger"
 	"station/internal/record"
 )
 
@@ -20,6 +21,8 @@ type Filter struct {
 	Verdict record.Verdict `json:"verdict,omitempty"`
 	MAC     Range          `json:"mac,omitzero"`
 	Key     Range          `json:"key,omitzero"` // key IDs
+	// Simulated wants virtual chips of a real ledger too. Their rows are marked.
+	Simulated bool `json:"simulated,omitempty"`
 }
 
 // Range is a closed range of texts; the zero value is all of them.
@@ -151,7 +154,16 @@ func (f Filter) String() string {
 	if !f.To.IsZero() {
 		add("to", f.To.UTC().Format(time.RFC3339))
 	}
+	if f.Simulated {
+		parts = append(parts, "virtual chips too")
+	}
 	return cmp.Or(strings.Join(parts, ", "), "everything")
+}
+
+// of is the filter for a ledger: in one of rehearsals all is simulated.
+func (f Filter) of(l *ledger.Ledger) Filter {
+	f.Simulated = f.Simulated || l.Simulated()
+	return f
 }
 
 func (f Filter) in(t time.Time) bool {
@@ -160,7 +172,7 @@ func (f Filter) in(t time.Time) bool {
 
 // row tells whether a row is wanted; with a column of times, also by that.
 func (f Filter) row(r *row, when string) bool {
-	return f.hasTime(r, when) &&
+	return f.hasTime(r, when) && (f.Simulated || r.cell("simulation") == "") &&
 		(f.Batch == "" || r.cell("batch") == f.Batch) && (f.Job == "" || r.cell("job") == f.Job) &&
 		(f.Verdict == "" || r.cell("verdict") == string(f.Verdict)) &&
 		f.MAC.has(r, "mac") && f.Key.has(r, "keyId")

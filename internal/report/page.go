@@ -158,19 +158,20 @@ func (r Report) page(h *Head) (*page, error) {
 // slim is what visits are made of: decoding the rest of an entry would take
 // longer than everything else.
 type slim struct {
-	Time     time.Time
-	Kind     record.Kind
-	MAC      chip.MAC
-	Run      string
-	Station  string
-	Slot     string
-	Operator string
-	Job      string
-	Batch    string
-	Step     string
-	Decision string
-	Verdict  record.Verdict
-	Code     string
+	Time      time.Time
+	Kind      record.Kind
+	MAC       chip.MAC
+	Run       string
+	Simulated bool
+	Station   string
+	Slot      string
+	Operator  string
+	Job       string
+	Batch     string
+	Step      string
+	Decision  string
+	Verdict   record.Verdict
+	Code      string
 }
 
 // longest is more than any visit takes: what was written longer before the
@@ -200,7 +201,7 @@ func (r Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 	}
 	early.From, early.To = early.From.Add(-longest), time.Time{}
 	if r.Filter.Batch != "" {
-		lot, _, err := h.Ledger.Lot("batch:" + r.Filter.Batch)
+		lot, _, err := h.Ledger.Lot(record.BatchLot(r.Filter.Batch, h.Ledger.Simulated()))
 		if err != nil {
 			return Stats{}, nil, 0, err
 		}
@@ -226,6 +227,9 @@ func (r Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 		var e slim
 		if err := json.Unmarshal(raw, &e); err != nil {
 			return Stats{}, nil, 0, err
+		}
+		if e.Simulated != h.Ledger.Simulated() {
+			continue // a virtual chip among real ones
 		}
 		if (r.Filter.Batch == "" || e.Batch == r.Filter.Batch) && (r.Filter.Job == "" || e.Job == r.Filter.Job) {
 			fold.add(&record.Entry{Time: e.Time, Kind: e.Kind, MAC: e.MAC, Run: e.Run, Station: e.Station, Slot: e.Slot,

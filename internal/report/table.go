@@ -109,6 +109,7 @@ func (r *row) cell(name string) string {
 
 // entryRows yields the wanted entries before index size.
 func entryRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, error] {
+	f = f.of(l)
 	return func(yield func([]string, error) bool) {
 		r, n := newRow(entryColumns), uint64(0)
 		for raw, err := range l.Lines(0) {

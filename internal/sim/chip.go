@@ -63,6 +63,14 @@ type Chip struct {
 	meter  Meter
 }
 
+// MAC is the address in the chip's fuses.
+func (c *Chip) MAC() [6]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hi, lo := c.fuses.words[2], c.fuses.words[1]
+	return [6]byte{byte(hi >> 8), byte(hi), byte(lo >> 24), byte(lo >> 16), byte(lo >> 8), byte(lo)}
+}
+
 // New makes a chip and switches it on. With Options.State set, it is the chip
 // of that folder.
 func New(o Options) (*Chip, error) {

@@ -267,7 +267,7 @@ func (c *Chip) sync() answer {
 // loads from what the buffer held before, and a host had better not try. A strict
 // chip refuses what only the real one could tell; the real one refuses nothing.
 func (c *Chip) readRegs() answer {
-	if c.opts.Strict && c.loader.body() >= 4 && unknown(c.loader.word(0)) {
+	if c.opts.Strict && c.loader.body() >= 4 && c.unknown(c.loader.word(0)) {
 		return fail(errFailed)
 	}
 	v, ok := c.readReg(c.loader.word(0))

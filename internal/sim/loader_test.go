@@ -322,7 +322,7 @@ func TestEndsInTheInterpreter(t *testing.T) {
 // Of the mask ROM five bytes are known. A strict chip refuses to make up others.
 func TestReadsOfTheROM(t *testing.T) {
 	for _, strict := range []bool{false, true} {
-		_, h := loaderHost(t, Options{Strict: strict})
+		_, h := loaderHost(t, Options{Strict: strict, Real: true})
 		if h.reg(regMagic) != 0x00f01d83 || h.reg(regMagic+1) != 0x3600f01d {
 			t.Error("the known words are wrong")
 		}

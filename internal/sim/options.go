@@ -40,6 +40,10 @@ type Options struct {
 
 	Bootloader Bootloader // which features the second-stage bootloader was built with
 
+	// Real leaves out the mark by which a station knows a virtual chip: for what
+	// is held against real chips.
+	Real bool
+
 	Strict  bool          // refuses reads of ROM words that are not known
 	Pace    bool          // real time: the line's baud rate and the flash's own times
 	Latency time.Duration // added to every reply, as an adapter's latency timer does

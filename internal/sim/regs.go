@@ -3,6 +3,8 @@ package sim
 import (
 	"math"
 	"time"
+
+	"station/internal/chip"
 )
 
 // The address space that READ_REG and WRITE_REG reach.
@@ -33,7 +35,10 @@ func inROM(addr uint32) bool {
 }
 
 // unknown reports a word of which only the real ROM could tell a byte.
-func unknown(addr uint32) bool {
+func (c *Chip) unknown(addr uint32) bool {
+	if addr == chip.MarkAddr && !c.opts.Real {
+		return false
+	}
 	for a := addr; a-addr < 4; a++ {
 		if inROM(a) && (a < regMagic || a >= romKnown) {
 			return true
@@ -69,6 +74,9 @@ func mirrored(addr uint32) uint32 {
 
 // readReg loads a word; false where the load kills the loader.
 func (c *Chip) readReg(addr uint32) (uint32, bool) {
+	if addr == chip.MarkAddr && !c.opts.Real {
+		return chip.Mark, true
+	}
 	last := addr + 3
 	if !mapped(addr) || !mapped(last) {
 		return 0, false

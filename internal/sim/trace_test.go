@@ -33,7 +33,7 @@ type trace struct {
 func recordedChip(t *testing.T) *Chip {
 	t.Helper()
 	words := [31]uint32{1: 0xc4123456, 2: 0x00f5240a, 3: 0x00008000, 5: 0x00100000}
-	return newChip(t, Options{Words: &words, LoaderStraps: 0x0f, InLoader: true, Strict: true})
+	return newChip(t, Options{Words: &words, LoaderStraps: 0x0f, InLoader: true, Strict: true, Real: true})
 }
 
 func newChip(t testing.TB, o Options) *Chip {

@@ -17,7 +17,7 @@ var ErrOtherJob = errors.New("the batch is of another job")
 // was opened for this one or for none. undeclared is one that nobody opened.
 // Errors: record.ErrBatch, ErrOtherJob, and those of the ledger.
 func BatchTakes(l *ledger.Ledger, batch string, job *job.Job) (undeclared bool, err error) {
-	lot, _, err := l.Lot(record.Entry{Batch: batch}.Lot())
+	lot, _, err := l.Lot(record.BatchLot(batch, l.Simulated()))
 	switch {
 	case err != nil:
 		return false, err

@@ -97,6 +97,7 @@ var provocations = map[flow.Code]provocation{
 	record.OtherJob:       underOther(sim.Options{Faults: faults(sim.Fault{Kind: sim.MuteApp, Times: -1})}),
 	record.Stranger:       strangerComes,
 	record.SameMAC:        sameMAC,
+	record.Doubtful:       onVisit(sim.Options{MAC: VirtualMAC(0), Real: true}),
 	"E-DOWNLOAD-DISABLED": twice(sim.Options{}, `mode = "release"`, closes),
 	"E-CLOSED":            onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.MuteApp, At: 2, Times: -1})}, `mode = "release"`, closes),
 	"E-FUSE-UNSTABLE":     onVisit(sim.Options{Faults: fuses(sim.FlickerFuse, "JTAG_DISABLE", 0)}),

@@ -89,12 +89,24 @@ func (s *station) visit(chip *sim.Chip) flow.Outcome {
 
 func newChip(t *testing.T, o sim.Options) *sim.Chip {
 	t.Helper()
+	o.Real = o.Real || o.State == "" && !realMAC(o).Local()
 	chip, err := sim.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { chip.Close() })
 	return chip
+}
+
+// realMAC is the MAC that the chip will have: one of the factory's makes it a
+// real one, as far as a station can see.
+func realMAC(o sim.Options) chip.MAC {
+	if o.Words == nil {
+		w := sim.FactoryWords(o)
+		o.Words = &w
+	}
+	m := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, uint16(o.Words[2])), o.Words[1])
+	return chip.MAC(m)
 }
 
 func wantVerdict(t *testing.T, out flow.Outcome, verdict record.Verdict, code flow.Code) {

@@ -46,6 +46,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-LEDGER-DISAGREES":  {"设备与工位的记录不一致。", zhSetAside},
 	"E-KEY-CONFLICT":      {"设备里有另一个密钥的一部分。", zhSetAside},
 	"E-KEY-CHANGED":       {"令牌给出的密钥与此设备记录的不同。", zhSetAside},
+	"E-VIRTUAL":           {"无法确定此设备是真实芯片还是虚拟芯片。", zhSetAside},
 	"E-SEALED-OTHER":      {"此设备以前用其他固件封装过。", zhSetAside},
 	"E-DOWNLOAD-DISABLED": {"设备已永久关闭，无法检查。", "请在已封装的设备中查找它的标签；找不到就放到一边交给工程师。"},
 	"E-CLOSED":            {"设备正在被永久关闭，之后没有看到它启动。", "请放回一次；如果不合格，请放到一边交给工程师。"},
