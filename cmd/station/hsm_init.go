@@ -27,8 +27,8 @@ in the station's ledger, which is made if there is none.
 "--policy none" makes the signing key alone. What must be backed up before the
 first device is sealed is in docs/keys.md.`,
 		Example: `  station hsm init --policy derived --label station-master --operator eve
-  station hsm init --policy none
-  station hsm init --hsm 'pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so'`,
+  station hsm init --policy none --operator eve
+  station hsm init --hsm 'pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so' --operator eve`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			role := hsm.Policy(policy).Role()

@@ -58,13 +58,13 @@ func TestKeysBehindTheLedgersBack(t *testing.T) {
 	if !strings.Contains(out, "PROBLEM       master: ") || strings.Contains(out, "the ledger") {
 		t.Errorf("hsm status says\n%s", out)
 	}
-	w.run(0, "hsm", "init")
+	w.run(0, "hsm", "init", "--operator", "eve")
 	w.audit()
 
 	// Replaced: the new one is made while nobody takes notes.
 	w.destroy("station-master")
 	uri := "pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:" + filepath.Join(w.hsm, "pin")
-	w.run(0, "hsm", "init", "--hsm", uri, "--station", "nowhere.toml")
+	w.run(0, "hsm", "init", "--hsm", uri, "--station", "nowhere.toml", "--operator", "eve")
 	w.audit(`key "station-master" (master): the ledger speaks of another one`)
 	w.run(0, "key", "note", "station-master", "--operator", "eve")
 	w.audit()
@@ -93,6 +93,14 @@ func TestKeyWithoutItsNote(t *testing.T) {
 	}
 	if _, stderr := w.run(2, "key", "new", "--label", "fleet-8"); !strings.Contains(stderr, "add --operator NAME") {
 		t.Errorf("nobody makes a key beside a line: %s", stderr)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "raw.bin"), []byte("0123456789abcdefghijklmnopqrstuv"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, nobody := range [][]string{{"hsm", "init"}, {"key", "new", "--label", "x"}, {"key", "import", "--label", "x", "raw.bin"}} {
+		if _, stderr := w.run(2, append(nobody, "--operator", " ")...); !strings.Contains(stderr, strings.Join(nobody[:2], " ")+": who does it goes into the ledger") {
+			t.Errorf("%v by nobody: %s", nobody, stderr)
+		}
 	}
 	out, stderr := w.run(3, "key", "new", "--label", "fleet-8", "--operator", "eve")
 	for _, want := range []string{"E-LEDGER-LOCKED", "made in the token, but not noted in the ledger: fleet-8; when the ledger works again: station key note fleet-8 --operator YOU: "} {

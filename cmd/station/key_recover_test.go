@@ -122,7 +122,7 @@ func TestKeyRecover(t *testing.T) {
 	for _, policy := range []string{"derived", "random"} {
 		t.Run(policy, func(t *testing.T) {
 			w := newWorkplace(t)
-			w.run(0, "hsm", "init", "--policy", "random", "--label", "station-kek")
+			w.run(0, "hsm", "init", "--policy", "random", "--label", "station-kek", "--operator", "eve")
 			officer, private := w.officer()
 			label := map[string]string{"derived": "station-master", "random": "station-kek"}[policy]
 			w.product("small", `policy = "derived"`, fmt.Sprintf("policy = %q\nescrow = \"../officer.pem\"", policy), `"station-master"`, fmt.Sprintf("%q", label))
@@ -237,7 +237,7 @@ func TestNewMasterForANewBatch(t *testing.T) {
 	w := newWorkplace(t)
 	w.product("small")
 	old := w.sealOne("small/job.toml", "24:0a:c4:01:02:03")
-	w.run(0, "hsm", "init", "--label", "master-2027")
+	w.run(0, "hsm", "init", "--label", "master-2027", "--operator", "eve")
 	w.product("next", `"station-master"`, `"master-2027"`, `revision = "1"`, `revision = "2"`)
 	fresh := w.sealOne("next/job.toml", "24:0a:c4:01:02:04")
 	for s, label := range map[*sealed]string{&old: "derived:station-master:", &fresh: "derived:master-2027:"} {

@@ -39,6 +39,9 @@ func (t *tokenFlags) stationFile() (*station.File, error) {
 // making lets fn make keys, notes them, and shows them. What is wrong with the
 // ledger is found before a key is made, as far as it can be.
 func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) ([]hsm.Key, error)) error {
+	if strings.TrimSpace(n.operator) == "" {
+		return fmt.Errorf("%s: who does it goes into the ledger: add --operator NAME", strings.TrimPrefix(cmd.CommandPath(), "station "))
+	}
 	file, err := n.stationFile()
 	if err != nil {
 		return err
@@ -82,11 +85,7 @@ func (n *noteFlags) ready(file *station.File) (*hsm.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	beside, err := ready(file, token.Info())
-	if err == nil && beside && strings.TrimSpace(n.operator) == "" {
-		err = fmt.Errorf("a line has the ledger open, and takes notes only of whoever says who he is: add --operator NAME")
-	}
-	if err != nil {
+	if _, err = ready(file, token.Info()); err != nil {
 		token.Close()
 		return nil, err
 	}

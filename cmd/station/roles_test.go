@@ -74,7 +74,7 @@ func TestRoles(t *testing.T) {
 		{"station job new", "example/build/flasher_args.json --name lamp --marker ready --out lamp.toml"},
 		{"station job check", job},
 		{"station run", "--job " + job + " --once --headless --operator anna --port " + chip.address},
-		{"station hsm init", ""},
+		{"station hsm init", "--operator eve"},
 		{"station hsm status", ""},
 		{"station key list", ""},
 		{"station key show", "station-master"},

@@ -67,7 +67,7 @@ func (w *workplace) newToken() {
 	if err != nil {
 		w.t.Fatalf("softhsm2-util: %v\n%s", err, out)
 	}
-	w.run(0, "hsm", "init", "--policy", "derived", "--label", "station-master")
+	w.run(0, "hsm", "init", "--policy", "derived", "--label", "station-master", "--operator", "eve")
 }
 
 // furnish writes the station file of a place and the configuration of its HSM.

@@ -55,7 +55,7 @@ func TestQuotaOfAJob(t *testing.T) {
 	}
 	// A device that was counted before is not counted again.
 	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)})), record.Quarantine, record.Stranger)
-	if lot, _, err := s.ledger.Lot("job:" + s.job.Name); err != nil || lot.Reserved != 2 || lot.Devices != 2 {
+	if lot, _, err := s.ledger.Lot("sim:job:" + s.job.Name); err != nil || lot.Reserved != 2 || lot.Devices != 2 {
 		t.Errorf("lot %+v, %v", lot, err)
 	}
 }
@@ -71,7 +71,7 @@ func TestNumberComesBeforeTheKey(t *testing.T) {
 	if err != nil || d.Number != 1 || d.KeyID != "" {
 		t.Errorf("number %d, key %q, %v", d.Number, d.KeyID, err)
 	}
-	if lot, _, _ := s.ledger.Lot("job:" + s.job.Name); lot.Reserved != 1 {
+	if lot, _, _ := s.ledger.Lot("sim:job:" + s.job.Name); lot.Reserved != 1 {
 		t.Errorf("%d numbers are taken, want 1", lot.Reserved)
 	}
 }
@@ -148,7 +148,7 @@ func TestQuotaOfABatch(t *testing.T) {
 	wantVerdict(t, visit(1), record.Station, "E-QUOTA")
 	note(record.Entry{Kind: record.BatchClosed, Operator: "anna"})
 	wantVerdict(t, visit(2), record.Station, "E-BATCH")
-	lot, _, err := s.ledger.Lot("batch:b1")
+	lot, _, err := s.ledger.Lot(record.BatchLot("b1", true))
 	if err != nil || lot.Reserved != 1 || lot.Devices != 1 || lot.Passed != 1 || lot.Refused != 1 {
 		t.Errorf("lot %+v, %v", lot, err)
 	}
