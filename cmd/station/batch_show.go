@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/ledger"
+	"station/internal/plain"
 )
 
 func batchShowCommand(l *ledgerFlags) *cobra.Command {
@@ -64,7 +65,7 @@ func listBatches(out io.Writer, b *ledger.Ledger) error {
 		case !lot.Opened.IsZero():
 			state = "open"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", name, state, lot.Quota, lot.Reserved, lot.Refused, lot.Devices, lot.Passed, lot.Scrapped, lot.Quarantined)
+		plain.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", name, state, lot.Quota, lot.Reserved, lot.Refused, lot.Devices, lot.Passed, lot.Scrapped, lot.Quarantined)
 	}
 	return w.Flush()
 }

@@ -9,6 +9,7 @@ import (
 
 	"station/internal/efuse"
 	"station/internal/job"
+	"station/internal/plain"
 )
 
 func jobCheckCommand() *cobra.Command {
@@ -31,29 +32,29 @@ plan, fuse by fuse, with the digest of all of it that a person approves.`,
 }
 
 func printJob(out io.Writer, job *job.Job) error {
-	fmt.Fprintf(out, "%s revision %s, mode %s\n\nwritten to flash:\n", job.Name, job.Revision, job.Security.Mode)
+	plain.Fprintf(out, "%s revision %s, mode %s\n\nwritten to flash:\n", job.Name, job.Revision, job.Security.Mode)
 	w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
 	for _, r := range job.Regions {
 		how := "plain"
 		if r.Encrypted {
 			how = "encrypted"
 		}
-		fmt.Fprintf(w, "  %#08x\t%7d bytes\t%s\t%s\t%s\t%s\n", r.Address, r.Size, how, r.Name, r.Version, r.SHA256)
+		plain.Fprintf(w, "  %#08x\t%7d bytes\t%s\t%s\t%s\t%s\n", r.Address, r.Size, how, r.Name, r.Version, r.SHA256)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "\nsettings:")
 	for _, s := range job.SettingLines() {
-		fmt.Fprintf(out, "  %s\n", s)
+		plain.Fprintf(out, "  %s\n", s)
 	}
-	fmt.Fprintf(out, "\nburned, for ever, in this order:\n")
+	plain.Fprintf(out, "\nburned, for ever, in this order:\n")
 	for _, line := range job.Plan.Lines(efuse.Image{}) {
-		fmt.Fprintf(out, "  %s\n", line)
+		plain.Fprintf(out, "  %s\n", line)
 	}
 	for _, warning := range job.Warnings {
-		fmt.Fprintf(out, "\nWARNING: %s\n", warning)
+		plain.Fprintf(out, "\nWARNING: %s\n", warning)
 	}
-	fmt.Fprintf(out, "\njob digest   %s\nplan digest  %s\n\napprove it once for this station: station run --job %s --operator NAME --approve %s\n", job.Digest(), job.PlanDigest(), job.Path, job.PlanDigest())
+	plain.Fprintf(out, "\njob digest   %s\nplan digest  %s\n\napprove it once for this station: station run --job %s --operator NAME --approve %s\n", job.Digest(), job.PlanDigest(), job.Path, job.PlanDigest())
 	return nil
 }

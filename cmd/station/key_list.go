@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/hsm"
+	"station/internal/plain"
 )
 
 func keyListCommand(t *tokenFlags) *cobra.Command {
@@ -27,7 +28,7 @@ func keyListCommand(t *tokenFlags) *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "LABEL\tROLE\tTYPE\tBITS\tCHECK VALUE\tPROBLEMS")
 			for _, k := range keys {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%d\n", k.Label, k.Role, k.Type, k.Bits, k.Check, len(k.Problems))
+				plain.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%d\n", k.Label, k.Role, k.Type, k.Bits, k.Check, len(k.Problems))
 			}
 			return w.Flush()
 		},

@@ -18,6 +18,7 @@ import (
 
 	"station/internal/keyfile"
 	"station/internal/ledger"
+	"station/internal/plain"
 	qa "station/internal/report"
 )
 
@@ -50,9 +51,9 @@ of, and still gives the same rows and sums.`,
 				return fmt.Errorf("%s: NOT OK: %w", args[0], err)
 			}
 			for _, k := range trusted {
-				fmt.Fprintf(c.out, "key          %s\n", keyPrint(k))
+				plain.Fprintf(c.out, "key          %s\n", keyPrint(k))
 			}
-			fmt.Fprintf(c.out, "%s: OK\n", args[0])
+			plain.Fprintf(c.out, "%s: OK\n", args[0])
 			return nil
 		},
 	}
@@ -140,7 +141,7 @@ func (c *checker) export(proof, path string) error {
 	if p.Simulated {
 		fmt.Fprintln(c.out, "SIMULATION   nothing in it is a real device")
 	}
-	fmt.Fprintf(c.out, "table        %s, %d rows\nof           %s\nledger       %s, the first %d entries\nmade         %s\n",
+	plain.Fprintf(c.out, "table        %s, %d rows\nof           %s\nledger       %s, the first %d entries\nmade         %s\n",
 		p.Table, p.Rows, p.Filter, p.Origin, p.Size, p.Made.Format(time.RFC3339))
 	return nil
 }
@@ -184,7 +185,7 @@ func (c *checker) certificate(data []byte) error {
 	}
 	fmt.Fprint(c.out, cert.Text())
 	for _, text := range since {
-		fmt.Fprintf(c.out, "%-12s %s\n", "SINCE", text)
+		plain.Fprintf(c.out, "%-12s %s\n", "SINCE", text)
 	}
 	return nil
 }
@@ -197,9 +198,9 @@ func (c *checker) device(data []byte) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "device       %s, %d entries\n", p.MAC, len(entries))
+	plain.Fprintf(c.out, "device       %s, %d entries\n", p.MAC, len(entries))
 	for _, e := range entries {
-		fmt.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyIDs(), e.Verdict)
+		plain.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyIDs(), e.Verdict)
 	}
 	return nil
 }
@@ -212,7 +213,7 @@ func (c *checker) consistency(data []byte) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "ledger       %s\ncontinues    %d entries to %d\n", after.Origin, before.Size, after.Size)
+	plain.Fprintf(c.out, "ledger       %s\ncontinues    %d entries to %d\n", after.Origin, before.Size, after.Size)
 	return nil
 }
 
@@ -231,6 +232,6 @@ func (c *checker) checkpoint(data []byte) error {
 			return fault
 		}
 	}
-	fmt.Fprintf(c.out, "ledger       %s\nentries      %d\nroot         %s\n", p.Origin, p.Size, p.Root)
+	plain.Fprintf(c.out, "ledger       %s\nentries      %d\nroot         %s\n", p.Origin, p.Size, p.Root)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/plain"
 	"station/internal/port"
 	"station/internal/station"
 )
@@ -38,7 +39,7 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 			case err == nil:
 				slots = file.Slots
 			case !errors.Is(err, fs.ErrNotExist):
-				fmt.Fprintf(cmd.ErrOrStderr(), "station: the ports are shown without slots: %v\n", err)
+				plain.Fprintf(cmd.ErrOrStderr(), "station: the ports are shown without slots: %v\n", err)
 			}
 			if port.Blind != "" {
 				fmt.Fprintln(cmd.ErrOrStderr(), "station:", port.Blind)
@@ -67,15 +68,15 @@ func printPorts(out io.Writer, list []port.Info, slots []station.SlotFile) error
 		if p.Path != "" {
 			socket = "usb:" + p.Path
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(names, ", "), p.Name, socket, adapter(p), p.Serial, limits(p))
+		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(names, ", "), p.Name, socket, adapter(p), p.Serial, limits(p))
 	}
 	for _, s := range slots {
 		switch {
 		case found[s.Name]:
 		case strings.Contains(s.Port, "://"):
-			fmt.Fprintf(w, "%s\t%s\t\tnetwork\t\t\n", s.Name, s.Port)
+			plain.Fprintf(w, "%s\t%s\t\tnetwork\t\t\n", s.Name, s.Port)
 		default:
-			fmt.Fprintf(w, "%s\t%s\t\tnot plugged in\t\t\n", s.Name, s.Port)
+			plain.Fprintf(w, "%s\t%s\t\tnot plugged in\t\t\n", s.Name, s.Port)
 		}
 	}
 	return w.Flush()
