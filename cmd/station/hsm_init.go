@@ -96,7 +96,7 @@ func makeKeys(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF,
 func canMake(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF, signer string) error {
 	if role != "" {
 		if err := token.Rehearse(ctx, role, prf); err != nil {
-			return fmt.Errorf("nothing was made: %w", err)
+			return fmt.Errorf("nothing was made: %w%s", err, otherwise(role))
 		}
 	}
 	if signer == "" {
@@ -109,4 +109,9 @@ func canMake(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF, 
 		return fmt.Errorf("nothing was made: %w; without a signing key the ledger's checkpoints stay unsigned: --signer \"\" makes none", err)
 	}
 	return nil
+}
+
+// otherwise is the way to a key that the token does not make for us.
+func otherwise(role hsm.Role) string {
+	return fmt.Sprintf("; if the maker's own tool makes such a key, take it in: station key adopt LABEL --role %s --operator ID", role)
 }

@@ -27,12 +27,13 @@ jobs given), and what in it is not ours. If the station has a ledger, the keys
 are compared with what it says of this token: a key that it knows nothing of, or
 that it speaks of and the token lacks, is a problem too ("station key note").
 What the token cannot do is no problem where neither a job given nor a key that
-is there needs it. Exit code 3 if anything is wrong.`,
+is there needs it; in one that cannot sign, the signing key is missed only if
+--signer names it. Exit code 3 if anything is wrong.`,
 		Example: `  station hsm status
   station hsm status --job lamp.toml --job bell.toml --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			want, err := wantedKeys(jobs, signer)
+			want, err := wantedKeys(jobs, signer, !cmd.Flags().Changed("signer"))
 			if err != nil {
 				return err
 			}
@@ -60,13 +61,14 @@ is there needs it. Exit code 3 if anything is wrong.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&jobs, "job", nil, "job `FILE` whose key must be there; may be given again")
-	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key that must be there; empty for none")
+	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key that must be there, by default where the token can sign; empty for none")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
 }
 
-// wantedKeys are the keys that jobs and ledger count on.
-func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
+// wantedKeys are the keys that jobs and ledger count on. A signing key that
+// nobody asked for by name is not missed in a token that cannot sign.
+func wantedKeys(jobs []string, signer string, ifAble bool) (want []hsm.Want, err error) {
 	for _, path := range jobs {
 		job, err := job.Load(path)
 		if err != nil {
@@ -79,7 +81,7 @@ func wantedKeys(jobs []string, signer string) (want []hsm.Want, err error) {
 		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label, PRF: prf})
 	}
 	if signer != "" {
-		want = append(want, hsm.Want{Role: hsm.Signer, Label: signer})
+		want = append(want, hsm.Want{Role: hsm.Signer, Label: signer, IfAble: ifAble})
 	}
 	return want, nil
 }
@@ -98,11 +100,13 @@ func printStatus(w io.Writer, s hsm.Status, book string) {
 	for _, a := range s.Abilities {
 		switch {
 		case a.Can:
-			fmt.Fprintf(w, "%-13s can           %s\n", a.For, a.How)
+			fmt.Fprintf(w, "%-18s can           %s\n", a.For, a.How)
 		case a.Untried:
-			fmt.Fprintf(w, "%-13s cannot tell   %s\n", a.For, a.Why)
+			fmt.Fprintf(w, "%-18s cannot tell   %s\n", a.For, a.Why)
+		case a.Role == hsm.Signer:
+			fmt.Fprintf(w, "%-18s cannot        %s; the ledger's checkpoints stay unsigned\n", a.For, a.Why)
 		default:
-			fmt.Fprintf(w, "%-13s cannot        %s\n", a.For, a.Why)
+			fmt.Fprintf(w, "%-18s cannot        %s\n", a.For, a.Why)
 		}
 	}
 	for _, m := range s.Mechanisms {

@@ -18,6 +18,7 @@ func TestKeysInTheFormThatATokenTakes(t *testing.T) {
 	}{
 		{"HMAC keys only", []string{"KIND 0x10 -1 19", "HMAC 0 -1 0"}, map[hsm.Role]string{hsm.Master: "HMAC-SHA-256 secret key"}},
 		{"no length, no VERIFY", []string{"KIND 0x10 -1 19", "HMAC 0 -1 0", "REFUSE 0x10a -1 18"}, map[hsm.Role]string{hsm.Master: "HMAC-SHA-256 secret key", hsm.Signer: "EC private key"}},
+		{"no VALUE_LEN", []string{"KIND 0x10 -1 19", "HMAC 0 -1 0", "LENGTH 32 -1 18"}, map[hsm.Role]string{hsm.Master: "HMAC-SHA-256 secret key"}},
 		{"no VERIFY, WRAP, ENCRYPT, MODIFIABLE", []string{"REFUSE 0x10a -1 18", "REFUSE 0x106 -1 209", "REFUSE 0x104 -1 19", "REFUSE 0x170 -1 16"},
 			map[hsm.Role]string{hsm.Signer: "EC private key"}},
 		{"no SIGN_RECOVER", []string{"REFUSE 0x109 -1 18"}, map[hsm.Role]string{hsm.Signer: "EC private key"}},
@@ -78,6 +79,30 @@ func TestNothingIsMadeThatCannotWork(t *testing.T) {
 	s, err = token.Status(t.Context(), hsm.Want{Role: hsm.KEK, Label: "kek"})
 	if err != nil || len(s.Problems()) != 1 {
 		t.Errorf("what a job needs is one: got %v, %v", s.Problems(), err)
+	}
+}
+
+// In a token that cannot sign at all nobody misses a signing key that was not
+// asked for by name; in one that can, it was forgotten.
+func TestASigningKeyThatNoTokenCanMake(t *testing.T) {
+	cfg, faults := hsmtest.Faulty(t, hsmtest.Token(t, hsm.Master))
+	token := hsmtest.Open(t, cfg)
+	for _, c := range []struct {
+		able, ifAble bool
+		problems     int
+	}{{false, true, 0}, {false, false, 1}, {true, true, 1}} {
+		faults.Set()
+		if !c.able {
+			faults.Set("C_GenerateKeyPair 0x70 -1 0")
+		}
+		s, err := token.Status(t.Context(), hsm.Want{Role: hsm.Master, Label: hsm.Master.Label()},
+			hsm.Want{Role: hsm.Signer, Label: hsm.Signer.Label(), IfAble: c.ifAble})
+		if err != nil || len(s.Problems()) != c.problems {
+			t.Errorf("%+v: got %q, %v", c, s.Problems(), err)
+		}
+		if c.problems > 0 && !strings.Contains(s.Problems()[0], "station hsm init --policy none") {
+			t.Errorf("no way out: %q", s.Problems())
+		}
 	}
 }
 

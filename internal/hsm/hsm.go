@@ -110,9 +110,10 @@ func (t *Token) shutDown() error {
 func (t *Token) shut() { _ = t.shutDown() }
 
 // Check asks the token whether it is there, logged in and answers, and opens
-// it again if it was away.
+// it again if it was away. What was remembered of its objects is asked anew
+// by the calls that follow.
 func (t *Token) Check(ctx context.Context) error {
-	_, err := call(ctx, t, repeat, func() (struct{}, error) { return struct{}{}, t.answers() })
+	_, err := call(ctx, t, repeat, func() (struct{}, error) { t.forget(); return struct{}{}, t.answers() })
 	return err
 }
 

@@ -74,6 +74,13 @@ func TestAnotherTokenOfTheSameLabel(t *testing.T) {
 	wantError(t, err, hsm.ErrUnavailable)
 }
 
+func check(t *testing.T, token *hsm.Token) {
+	t.Helper()
+	if err := token.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // Each code by which a token says that it is gone, at each call of a key's
 // making: once, and the same call succeeds by logging in again; for ever, and
 // it says so after one more try.
@@ -83,10 +90,12 @@ func TestLostSessions(t *testing.T) {
 	want := deviceKey(t, token, derived(32))
 	for _, fn := range []string{"C_FindObjectsInit", "C_FindObjects", "C_GetAttributeValue", "C_SignInit", "C_Sign", "C_GetTokenInfo"} {
 		for _, code := range []int{0xb3, 0x32, 0xe0, 0x101, 0xb0, 0x30} {
+			check(t, token) // its attributes are read again
 			faults.Set(fmt.Sprintf("%s %#x 1 0", fn, code))
 			if k := deviceKey(t, token, derived(32)); k.ID != want.ID {
 				t.Errorf("%s %#x once: got %s, want %s", fn, code, k.ID, want.ID)
 			}
+			check(t, token)
 			logins := faults.Calls("C_Login")
 			faults.Set(fmt.Sprintf("%s %#x -1 0", fn, code))
 			_, err := token.DeviceKey(t.Context(), derived(32))
@@ -95,9 +104,7 @@ func TestLostSessions(t *testing.T) {
 				t.Errorf("%s %#x for ever: %d logins in one call", fn, code, n)
 			}
 			faults.Set()
-			if err := token.Check(t.Context()); err != nil {
-				t.Errorf("%s %#x is over: %v", fn, code, err)
-			}
+			check(t, token)
 		}
 	}
 	for _, fn := range []string{"C_GenerateKey", "C_WrapKey", "C_UnwrapKey", "C_DestroyObject", "C_CreateObject", "C_GetSessionInfo"} {

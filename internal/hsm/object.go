@@ -114,6 +114,20 @@ func (t *Token) readAs(class uint, h object) (attributes, error) {
 	return a, nil
 }
 
+// readOnce is readAs for keys of the token that are used again and again. What
+// says of itself that nobody can change it (MODIFIABLE is false) is read once
+// in a session; whether it is there is asked at every use all the same.
+func (t *Token) readOnce(class uint, h object) (attributes, error) {
+	if a, ok := t.fixed[h]; ok {
+		return a, nil
+	}
+	a, err := t.readAs(class, h)
+	if err == nil && a.flag(pkcs11.CKA_TOKEN) && len(a[pkcs11.CKA_MODIFIABLE]) == 1 && !a.flag(pkcs11.CKA_MODIFIABLE) {
+		t.fixed[h] = a
+	}
+	return a, err
+}
+
 // find lists the objects that have all the given attributes.
 func (t *Token) find(template ...*attribute) ([]object, error) {
 	all, err := t.mod.fn.Find(t.session, template)
@@ -166,7 +180,7 @@ func (t *Token) onlyOf(classes []uint, label string) (object, attributes, error)
 		if err != nil {
 			return 0, nil, err
 		}
-		a, err := t.readAs(class, h)
+		a, err := t.readOnce(class, h)
 		if err != nil {
 			err = fmt.Errorf("key %q: %w", label, err)
 		}
@@ -179,7 +193,7 @@ func (t *Token) onlyOf(classes []uint, label string) (object, attributes, error)
 	var found []object
 	var of attributes
 	for _, h := range all {
-		a, err := t.readAs(anyKey, h)
+		a, err := t.readOnce(anyKey, h)
 		if err != nil {
 			return 0, nil, fmt.Errorf("key %q: %w", label, err)
 		}
@@ -227,6 +241,8 @@ func (t *Token) only(label string, classes ...uint) (h object, class uint, err e
 
 // destroy takes an object away.
 func (t *Token) destroy(h object) error {
+	delete(t.fixed, h)
+	delete(t.vouched, h)
 	return failure("destroy object", t.mod.fn.DestroyObject(t.session, h))
 }
 

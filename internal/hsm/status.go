@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -35,6 +36,8 @@ type Want struct {
 	Role  Role
 	Label string
 	PRF   PRF // that a master must derive with; empty: any
+	// IfAble: where the token can do nothing of the kind, the key is not missed.
+	IfAble bool
 }
 
 var mechanisms = []struct {
@@ -120,6 +123,7 @@ func Probe(cfg Config) (Status, error) {
 // too open, which of the wanted keys are missing, and what is not ours.
 func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
 	return call(ctx, t, repeat, func() (Status, error) {
+		t.forget()
 		ti, err := t.mod.fn.GetTokenInfo(t.slot)
 		if err != nil {
 			return Status{}, failure("ask token", err)
@@ -134,13 +138,27 @@ func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
 		if s.Abilities, err = t.abilities(s.Keys); err != nil {
 			return Status{}, err
 		}
-		for _, w := range want {
-			if err := t.wanted(w); err != nil {
-				s.Missing = append(s.Missing, fmt.Sprintf("%s: %v", w.Role, err))
-			}
-		}
+		s.Missing = t.missing(want, s.Abilities)
 		return s, nil
 	})
+}
+
+// missing says which of the wanted keys are not there or do not work.
+func (t *Token) missing(want []Want, can []Ability) (list []string) {
+	unable := func(r Role) bool {
+		return !slices.ContainsFunc(can, func(a Ability) bool { return a.Role == r && (a.Can || a.Untried) })
+	}
+	for _, w := range want {
+		err := t.wanted(w)
+		switch {
+		case err == nil, w.IfAble && errors.Is(err, ErrNoKey) && unable(w.Role):
+		case w.Role == Signer && errors.Is(err, ErrNoKey):
+			list = append(list, fmt.Sprintf("%s: %v; make it: station hsm init --policy none", w.Role, err))
+		default:
+			list = append(list, fmt.Sprintf("%s: %v", w.Role, err))
+		}
+	}
+	return list
 }
 
 // wanted has a key that somebody counts on do its work once.

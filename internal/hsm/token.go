@@ -32,13 +32,14 @@ type Token struct {
 	// pin is kept for the next login after a loss, in locked memory, until
 	// Close or until the token refuses it.
 	pin      *secret.Bytes
-	noted    []Noted           // see record
-	asked    bool              // whether Config.Record was
-	template map[uint][]uint   // by class: the attributes that this token knows, where it was asked
-	vouched  map[object]string // handles of this session that noted keys have, with their labels
-	refused  error             // what the token said against a PIN that a person gave
-	wrapping *rsa.PrivateKey   // what keys leave the token under; of this run
-	wrapper  object            // its public half in the session, 0: not yet
+	noted    []Noted               // see record
+	asked    bool                  // whether Config.Record was
+	template map[uint][]uint       // by class: the attributes that this token knows, where it was asked
+	vouched  map[object]string     // handles of this session that noted keys have, with their labels
+	fixed    map[object]attributes // what nobody can change of this session's objects, see readOnce
+	refused  error                 // what the token said against a PIN that a person gave
+	wrapping *rsa.PrivateKey       // what keys leave the token under; of this run
+	wrapper  object                // its public half in the session, 0: not yet
 	// kekPublic is the public half of a KEK that is a pair, in the session.
 	kekPublic object
 	kekOf     *rsa.PublicKey
@@ -340,8 +341,12 @@ func (t *Token) drop() {
 	if t.life != 0 && t.life == t.mod.life && t.mod.ready {
 		_ = t.mod.fn.CloseSession(t.session) // a lost session cannot be closed
 	}
-	t.session, t.life, t.wrapper, t.kekPublic, t.vouched = 0, 0, 0, 0, map[object]string{}
+	t.session, t.life, t.wrapper, t.kekPublic = 0, 0, 0, 0
+	t.forget()
 }
+
+// forget has what was remembered of the token's objects asked again.
+func (t *Token) forget() { t.vouched, t.fixed = map[object]string{}, map[object]attributes{} }
 
 // String names the token; printing one never reaches its fields.
 func (t *Token) String() string { return t.URI() }

@@ -11,6 +11,7 @@
 //	UNWRAP 0x162 -1 16     ... if it is one of C_UnwrapKey
 //	HMAC 0 -1 0            generic secrets are HMAC-SHA-256 keys, as this token shows them
 //	NEED 0x161 -1 208      one of C_UnwrapKey that lacks it gets that code
+//	LENGTH 32 -1 18        C_GenerateKey that has CKA_VALUE_LEN gets that code; without, it is 32
 //	KIND 0x10 -1 19        one for a key of this CKA_KEY_TYPE gets that code
 //	ALL 0x5 -1 0           every call returns this code
 //	SAYS 0 -1 0            every call is told on standard error
@@ -102,7 +103,19 @@ static ul act(int i, const char *name, ul a, ul b, ul c, ul d, ul e, ul f, ul g,
 	}
 	switch (i) {
 	case 20: r = judge(b, c, 0); break;
-	case 58: r = judge(c, d, 0); break;
+	case 58: {
+		struct attribute with[64];
+		ul length;
+		if ((r = judge(c, d, 0)) != 0 || !take("LENGTH", -1, &hit) || d >= 64)
+			break;
+		memcpy(with, (void *)c, d * sizeof *with);
+		for (ul k = 0; k < d; k++)
+			if (with[k].type == 0x161)
+				return hit.ms;
+		length = hit.code;
+		with[d] = (struct attribute){0x161, (unsigned char *)&length, sizeof length};
+		return real->fn[i](a, b, (ul)with, d + 1, e, f, g, h);
+	}
 	case 59: r = judge(c, d, 0); if (r == 0) r = judge(e, f, 0); break;
 	case 61:
 		if ((r = judge(f, g, 1)) != 0 || !take("NEED", 0x161, &hit))
