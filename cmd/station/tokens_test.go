@@ -109,8 +109,32 @@ func TestToken(t *testing.T) {
 		works = job
 	}
 	cells = append(cells, w.signatures(signs, why), w.lossOf(works))
+	w.lockedOut()
 	w.daemonDown()
 	w.tableLine(cells)
+}
+
+// lockedOut gives a TPM wrong PINs until it locks, and reads what then opens it.
+func (w *workplace) lockedOut() {
+	if os.Getenv("TOKEN_NAME") != "tpm" {
+		return
+	}
+	uri, query, _ := strings.Cut(os.Getenv("TOKEN_URI"), "?")
+	module, _, _ := strings.Cut(query, "&")
+	said := ""
+	for i := 0; i < 8 && !strings.Contains(said, "CKR_PIN_LOCKED"); i++ {
+		cmd := w.command("hsm", "status", "--hsm", uri+"?"+module)
+		cmd.Env = append(cmd.Environ(), fmt.Sprintf("STATION_PIN=wrong-%d", i))
+		out, _ := cmd.CombinedOutput()
+		said = string(out)
+	}
+	if !strings.Contains(said, "E-HSM-PIN") || !strings.Contains(said, "tpm2_dictionarylockout --clear-lockout") {
+		w.t.Errorf("a TPM that is locked: %s", said)
+	}
+	if out, err := exec.Command("tpm2_dictionarylockout", "--clear-lockout").CombinedOutput(); err != nil {
+		w.t.Fatalf("%v\n%s", err, out)
+	}
+	w.run(0, "hsm", "status")
 }
 
 // signatures has the token sign a checkpoint, a batch's certificate and an image.

@@ -28,6 +28,21 @@ var needs = []need{
 	{"p11-kit-client", "", "\"p11-kit server\" runs and P11_KIT_SERVER_ADDRESS names its socket"},
 }
 
+// tpmLocked is what a PIN that is locked means there: more, and for a while.
+const tpmLocked = "a TPM that was given wrong PINs too often locks all that has one, and opens again by itself " +
+	"(TPM2_PT_LOCKOUT_INTERVAL of tpm2_getcap properties-variable: so many seconds for a try); its owner opens it at once: tpm2_dictionarylockout --clear-lockout"
+
+// locked adds to a login that found the PIN locked how it is opened again.
+func (m *module) locked(err error) error {
+	switch {
+	case !isCode(err, pkcs11.CKR_PIN_LOCKED):
+		return err
+	case strings.HasPrefix(filepath.Base(m.path), "libtpm2_pkcs11"):
+		return fmt.Errorf("%w; %s", err, tpmLocked)
+	}
+	return fmt.Errorf("%w; the security officer sets a new one with the token's own tool", err)
+}
+
 // hint adds to a module's error what that module needs, as far as it lacks it.
 func (m *module) hint(err error) error {
 	if err == nil {

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -34,6 +35,25 @@ func TestIdentity(t *testing.T) {
 	} {
 		if got := (Info{Label: "line", Serial: serial}).Identity(); got != want {
 			t.Errorf("%q: got %q, want %q", serial, got, want)
+		}
+	}
+}
+
+// A PIN that is locked: by the flags of the token, or by its answer. What opens
+// it again is another thing for a TPM.
+func TestALockedPIN(t *testing.T) {
+	for path, words := range map[string]string{
+		"/usr/lib/x/libtpm2_pkcs11.so.1":  "(CKR_PIN_LOCKED); a TPM that was given wrong PINs too often locks all that has one, and opens again by itself",
+		"/usr/lib/softhsm/libsofthsm2.so": "(CKR_PIN_LOCKED); the security officer sets a new one",
+	} {
+		m := &module{path: path}
+		for _, err := range []error{mayTry(Info{Flags: pkcs11.CKF_USER_PIN_LOCKED}), failure("login", answerCode(pkcs11.CKR_PIN_LOCKED))} {
+			if err = m.locked(err); !errors.Is(err, ErrPIN) || !strings.Contains(err.Error(), words) {
+				t.Errorf("%s: got %v, want %q", path, err, words)
+			}
+		}
+		if err := m.locked(failure("login", answerCode(pkcs11.CKR_PIN_INCORRECT))); strings.Contains(err.Error(), ";") {
+			t.Errorf("a wrong PIN: got %v", err)
 		}
 	}
 }

@@ -262,7 +262,7 @@ func (t *Token) givePIN(s session, info Info) error {
 		return t.refused
 	}
 	if err := mayTry(info); err != nil {
-		return err
+		return t.mod.locked(err)
 	}
 	keypad := info.has(pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH) && t.cfg.URI.PINSource == ""
 	if t.pin == nil && !keypad {
@@ -302,7 +302,7 @@ func (t *Token) tryPIN(s session, info Info) error {
 	if err := fits(info, t.pin); err != nil {
 		return err
 	}
-	err := failure("login", t.mod.fn.Login(s, pkcs11.CKU_USER, t.pin))
+	err := t.mod.locked(failure("login", t.mod.fn.Login(s, pkcs11.CKU_USER, t.pin)))
 	switch {
 	case t.pin == nil:
 	case err == nil:

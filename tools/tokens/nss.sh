@@ -3,11 +3,8 @@
 # (x-init-reserved): NSS does not start without them. p11-kit reads no
 # configuration of a user who is root: the folder of its modules is laid over
 # the system's in a mount namespace.
-if [ -z "${TOKEN_NAMESPACE:-}" ]; then
-	export TOKEN_NAMESPACE=1
-	if [ "$(id -u)" = 0 ]; then exec unshare -m -- "$0" "$@"; fi
-	exec unshare -r -m -- "$0" "$@"
-fi
+. "$(dirname "$0")/namespace.sh"
+namespace "-m" "$0" "$@"
 . "$(dirname "$0")/lib.sh"
 module=$(library libsoftokn3.so)
 proxy=$(library libp11-kit.so.0) # p11-kit-proxy.so is a link to it

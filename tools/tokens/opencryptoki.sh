@@ -2,11 +2,8 @@
 # The soft token of opencryptoki with its daemon pkcsslotd. Its folders and its
 # shared memory have fixed names: it runs in a mount and an IPC namespace of
 # its own, with its own folders over those of the system.
-if [ -z "${TOKEN_NAMESPACE:-}" ]; then
-	export TOKEN_NAMESPACE=1
-	if [ "$(id -u)" = 0 ]; then exec unshare -m -i -- "$0" "$@"; fi
-	exec unshare -r -m -i -- "$0" "$@"
-fi
+. "$(dirname "$0")/namespace.sh"
+namespace "-m -i" "$0" "$@"
 . "$(dirname "$0")/lib.sh"
 module=$(library libopencryptoki.so)
 mkdir -p "$dir/var/swtok/TOK_OBJ" "$dir/etc" "$dir/run/lock/opencryptoki/swtok" "$dir/run/opencryptoki"
@@ -14,6 +11,12 @@ printf 'version opencryptoki-3.1\nslot 3\n{\nstdll = libpkcs11_sw.so\ndescriptio
 mount --bind "$dir/var" /var/lib/opencryptoki
 mount --bind "$dir/etc" /etc/opencryptoki
 mount --bind "$dir/run" /run
+# A user's namespace knows one group, that of the user: there it is called pkcs11.
+if [ "$TOKEN_NAMESPACE" = user ]; then
+	sed 's/^pkcs11:x:[0-9]*:/pkcs11:x:0:/' /etc/group >"$dir/group"
+	chmod 644 "$dir/group"
+	mount --bind "$dir/group" /etc/group
+fi
 chgrp -R pkcs11 "$dir/run/lock" "$dir/run/opencryptoki" "$dir/var"
 chmod -R g+rwx "$dir/run/lock" "$dir/run/opencryptoki" "$dir/var"
 chmod 755 "$dir"
