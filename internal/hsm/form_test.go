@@ -18,6 +18,7 @@ func TestKeysInTheFormThatATokenTakes(t *testing.T) {
 	}{
 		{"HMAC keys only", []string{"KIND 0x10 -1 19", "HMAC 0 -1 0"}, map[hsm.Role]string{hsm.Master: "HMAC-SHA-256 secret key"}},
 		{"no length, no VERIFY", []string{"KIND 0x10 -1 19", "HMAC 0 -1 0", "REFUSE 0x10a -1 18"}, map[hsm.Role]string{hsm.Master: "HMAC-SHA-256 secret key", hsm.Signer: "EC private key"}},
+		{"a mechanism of its own", []string{"KIND 0x10 -1 19", "HMAC 0 -1 0", "MAKES 0xde436997 -1 112"}, map[hsm.Role]string{hsm.Master: "HMAC-SHA-256 secret key"}},
 		{"no VALUE_LEN", []string{"KIND 0x10 -1 19", "HMAC 0 -1 0", "LENGTH 32 -1 18"}, map[hsm.Role]string{hsm.Master: "HMAC-SHA-256 secret key"}},
 		{"no VERIFY, WRAP, ENCRYPT, MODIFIABLE", []string{"REFUSE 0x10a -1 18", "REFUSE 0x106 -1 209", "REFUSE 0x104 -1 19", "REFUSE 0x170 -1 16"},
 			map[hsm.Role]string{hsm.Signer: "EC private key"}},

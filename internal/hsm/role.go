@@ -82,12 +82,13 @@ var (
 	unwraps = []uint{pkcs11.CKA_UNWRAP}
 )
 
-// Many tokens know keys for HMAC of the type CKK_SHA256_HMAC only, smart cards
+// Many tokens know keys for HMAC of the type CKK_SHA256_HMAC only (nShield makes
+// them by a mechanism of its own), smart cards
 // none at all; and many have no AES key wrap.
 var roles = map[Role]spec{
 	Master: {kinds: []kind{
 		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 32, signs, HMAC},
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_SHA256_HMAC, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmSHA256KeyGen}, 32, signs, HMAC},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_SHA256_HMAC, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmSHA256KeyGen, pkcs11.CKM_NC_SHA256_HMAC_KEY_GEN}, 32, signs, HMAC},
 		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, signs, CMAC},
 	}},
 	KEK: {kinds: []kind{

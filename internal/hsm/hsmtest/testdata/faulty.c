@@ -12,6 +12,7 @@
 //	HMAC 0 -1 0            generic secrets are HMAC-SHA-256 keys, as this token shows them
 //	NEED 0x161 -1 208      one of C_UnwrapKey that lacks it gets that code
 //	LENGTH 32 -1 18        C_GenerateKey that has CKA_VALUE_LEN gets that code; without, it is 32
+//	MAKES 0xde436997 -1 112 C_GenerateKey by another mechanism gets that code; this one is the generic one
 //	KIND 0x10 -1 19        one for a key of this CKA_KEY_TYPE gets that code
 //	ALL 0x5 -1 0           every call returns this code
 //	SAYS 0 -1 0            every call is told on standard error
@@ -106,6 +107,12 @@ static ul act(int i, const char *name, ul a, ul b, ul c, ul d, ul e, ul f, ul g,
 	case 58: {
 		struct attribute with[64];
 		ul length;
+		ul *how = (ul *)b;
+		if (take("MAKES", -1, &hit)) {
+			if (*how != (ul)hit.code)
+				return hit.ms;
+			*how = 0x350;
+		}
 		if ((r = judge(c, d, 0)) != 0 || !take("LENGTH", -1, &hit) || d >= 64)
 			break;
 		memcpy(with, (void *)c, d * sizeof *with);
