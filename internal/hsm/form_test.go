@@ -60,6 +60,9 @@ func TestNothingIsMadeThatCannotWork(t *testing.T) {
 	faults.Set("C_WrapKey 0x70 -1 0") // no key wrap of any kind
 	_, err := token.Init(t.Context(), hsm.KEK, "kek")
 	wantError(t, err, hsm.ErrCannot, "with AES secret key", "with RSA private key", "the token does not have this mechanism (CKR_MECHANISM_INVALID)")
+	if n := faults.Calls("FOR_GOOD"); n != 0 {
+		t.Errorf("%d objects were made for good, to be taken away again", n)
+	}
 	s, err := token.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)

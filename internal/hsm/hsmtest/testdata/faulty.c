@@ -17,7 +17,8 @@
 //	ALL 0x5 -1 0           every call returns this code
 //	SAYS 0 -1 0            every call is told on standard error
 //
-// Two threads inside at once are noted as a call of TWO.
+// Two threads inside at once are noted as a call of TWO, a template of an object
+// that stays in the token as one of FOR_GOOD.
 //
 // -1 is for ever. The calls made are listed in FAULTS.calls.
 #include <dlfcn.h>
@@ -70,6 +71,13 @@ struct attribute {
 	ul n;
 };
 
+// note adds a line to the list of calls.
+static void note(const char *what) {
+	FILE *log = fopen(FAULTS ".calls", "a");
+	fprintf(log, "%s\n", what);
+	fclose(log);
+}
+
 // judge looks for the faults of a template.
 static ul judge(ul list, ul n, int unwraps) {
 	struct fault hit;
@@ -77,6 +85,8 @@ static ul judge(ul list, ul n, int unwraps) {
 	int length = 0;
 	for (ul i = 0; i < n; i++) {
 		length |= t[i].type == 0x161;
+		if (t[i].type == 0x1 && *t[i].value)
+			note("FOR_GOOD");
 		if (take("REFUSE", t[i].type, &hit))
 			return hit.ms;
 		if (unwraps && take("UNWRAP", t[i].type, &hit))
@@ -140,11 +150,9 @@ static ul act(int i, const char *name, ul a, ul b, ul c, ul d, ul e, ul f, ul g,
 static int inside;
 
 static ul pass(int i, const char *name, ul a, ul b, ul c, ul d, ul e, ul f, ul g, ul h) {
-	FILE *log = fopen(FAULTS ".calls", "a");
-	fprintf(log, "%s\n", name);
+	note(name);
 	if (__atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST) > 1)
-		fprintf(log, "TWO\n");
-	fclose(log);
+		note("TWO");
 	ul r = act(i, name, a, b, c, d, e, f, g, h);
 	__atomic_sub_fetch(&inside, 1, __ATOMIC_SEQ_CST);
 	return r;
