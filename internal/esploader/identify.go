@@ -128,12 +128,24 @@ func (l *Loader) identity(ctx context.Context) (id chip.Identity, pins uint32, e
 	if id.MAC = mac; mac.CRC8() != crc {
 		return id, 0, fmt.Errorf("%w: %v", chip.ErrMACCRC, mac)
 	}
-	mark, err := l.ReadReg(ctx, chip.MarkAddr)
-	if err != nil {
+	if id.Simulated, err = l.simulated(ctx, mac); err != nil {
 		return id, 0, err
 	}
-	id.Simulated = mark == chip.Mark
 	return id, w.flashPins(), nil
+}
+
+// simulated asks the chip whether it is a virtual one. Where the answer does not
+// go with the MAC it is asked again: the wire may have changed a bit.
+func (l *Loader) simulated(ctx context.Context, mac chip.MAC) (bool, error) {
+	mark := func() (bool, error) {
+		v, err := l.ReadReg(ctx, chip.MarkAddr)
+		return v == chip.Mark, err
+	}
+	is, err := mark()
+	if err == nil && is != mac.Local() {
+		is, err = agree(mark)
+	}
+	return is, err
 }
 
 // agree reads until two readings in a row are the same: replies have no

@@ -77,7 +77,7 @@ func TestVirtualChips(t *testing.T) {
 func TestIdentityThroughAWireThatChangesABit(t *testing.T) {
 	var want chip.Identity
 	n := 0
-	virtual(t, sim.Options{Real: true}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
+	virtual(t, sim.Options{MAC: [6]byte{2, 0, 0, 1, 2, 3}}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
 		if err := l.Connect(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestIdentityThroughAWireThatChangesABit(t *testing.T) {
 	}
 	for at := range n {
 		for bit := range 32 {
-			virtual(t, sim.Options{Real: true}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
+			virtual(t, sim.Options{MAC: [6]byte{2, 0, 0, 1, 2, 3}}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
 				if err := l.Connect(ctx); err != nil {
 					t.Fatal(err)
 				}
