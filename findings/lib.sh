@@ -75,5 +75,5 @@ gorun() {
 		go mod init finding 2>/dev/null
 		go get "$@" >get.log 2>&1 && go mod tidy >>get.log 2>&1 && go build -o probe . 2>>get.log
 	) || changed "$(tail -3 "$tmp/go/get.log")"
-	"$tmp/go/probe" "$tmp/go"
+	"$tmp/go/probe" "$tmp/go" || changed "the probe ended with a fault"
 }

@@ -38,7 +38,7 @@ C
 module=$root/usr/lib/softhsm/libsofthsm2.so
 "$root/usr/libexec/p11-kit/p11-kit-server" -f -n "$tmp/socket" --provider "$module" pkcs11: >"$tmp/server.log" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$tmp"' EXIT
+trap 'kill $server 2>/dev/null || :; wait $server 2>/dev/null || :; rm -rf "$tmp"' EXIT
 for _ in $(seq 100); do [ ! -S "$tmp/socket" ] || break; sleep 0.05; done
 direct=$("$tmp/probe" "$module" direct)
 export P11_KIT_SERVER_ADDRESS=unix:path=$tmp/socket

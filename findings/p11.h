@@ -12,12 +12,6 @@ static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 #define N(list) (sizeof(list) / sizeof(list[0]))
 #define MUST(call) must(#call, call)
 
-static void must(const char *call, CK_RV rv) {
-	if (rv == CKR_OK) return;
-	printf("%s: 0x%lx\n", call, rv);
-	exit(2);
-}
-
 static const char *name(CK_RV rv) {
 	static char other[32];
 	switch (rv) {
@@ -34,9 +28,15 @@ static const char *name(CK_RV rv) {
 	return other;
 }
 
+static void must(const char *call, CK_RV rv) {
+	if (rv == CKR_OK) return;
+	fprintf(stderr, "CHANGED: %s is %s\n", call, name(rv));
+	exit(1);
+}
+
 static void load(const char *path) {
 	void *so = dlopen(path, RTLD_NOW);
-	if (!so) { printf("%s\n", dlerror()); exit(2); }
+	if (!so) { fprintf(stderr, "CHANGED: %s\n", dlerror()); exit(1); }
 	CK_RV (*list)(CK_FUNCTION_LIST **) = dlsym(so, "C_GetFunctionList");
 	MUST(list(&p11));
 }
@@ -54,8 +54,8 @@ static CK_SESSION_HANDLE login(const char *label, const char *pin) {
 		if (pin) MUST(p11->C_Login(s, CKU_USER, (unsigned char *)pin, strlen(pin)));
 		return s;
 	}
-	printf("no token of the label %s\n", label);
-	exit(2);
+	fprintf(stderr, "CHANGED: no token of the label %s\n", label);
+	exit(1);
 }
 
 /* first opens a session in the first slot that has a token, without a PIN. */
