@@ -32,7 +32,7 @@ var fileWords = map[string][]string{
 	"station rehearse":          {"--job small/job.toml --headless --log {out}", "--job {in} --headless"},
 	"station demo":              {"--headless --log {out}"},
 	"station probe":             {"--port socket://127.0.0.1:1 --job small/job.toml", "--port socket://127.0.0.1:1 --job {in}"},
-	"station sim":               {"--listen nowhere --meter {out}"},
+	"station sim":               {"--listen nowhere --meter {out}", "--listen nowhere --job {in}"},
 	"station replay":            {"", "{in}"},
 	"station label":             {fileMAC + " --operator anna --reprint --format zpl --out {out}", fileMAC + " --operator anna --ledger {in}"},
 	"station job new":           {"example/build/flasher_args.json --name lamp --marker ready --out {out}", "{in} --name lamp --marker ready --out new.toml"},
@@ -59,6 +59,7 @@ var fileWords = map[string][]string{
 	"station ledger verify":     {"", "--ledger {in}", "--key {in}", "--checkpoint {in}"},
 	"station ledger check":      {"", "{in} --key signer.pem", "kept.checkpoint --key {in}", "kept.checkpoint --key signer.pem --ledger {in}"},
 	"station batch open":        {"", "b7 --devices 1 --operator anna --job {in}", "b7 --devices 1 --operator anna --ledger {in}"},
+	"station batch amend":       {"", "b1 --quota 4 --operator anna --reason more --ledger {in}"},
 	"station batch show":        {"", "--ledger {in}"},
 	"station batch close":       {"b1 --operator anna --anyway test --out {out}", "b1 --operator anna --ledger {in}"},
 }

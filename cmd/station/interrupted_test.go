@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +66,8 @@ func interrupted() {
 			panic(err)
 		}
 	}
+	// Whoever starts the tests may have them ignore signals, as nohup does.
+	signal.Notify(make(chan os.Signal, 4), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	r := &runFlags{options: &options{station: "station.toml"}}
 	cmd := r.command()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true

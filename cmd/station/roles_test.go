@@ -81,6 +81,7 @@ func TestRoles(t *testing.T) {
 		{"station key public", ""},
 		{"station key new", "--label fleet --operator eve"},
 		{"station key import", "fleet.bin --label fleet --operator eve"},
+		{"station key adopt", "station-master --operator eve"},
 		{"station key note", "station-master --operator eve"},
 		{"station key recover", mac + " --operator eve --reason RMA --job " + job + " --out rma"},
 		{"station image info", app},

@@ -8,10 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stderrFile is what os.Stderr was. Without it the descriptor would be closed
-// when the runtime finds that nobody holds the file any more.
-var stderrFile os.File
-
 // divertStderr gives os.Stderr a descriptor of its own. What C code writes to
 // the one that everybody knows comes out of r until restore. A crash of this
 // program is still told on os.Stderr.
@@ -30,8 +26,11 @@ func divertStderr() (r io.ReadCloser, restore func(), err error) {
 		_ = unix.Close(own)
 		return nil, nil, err
 	}
-	stderrFile = *os.Stderr
+	before := *os.Stderr // restore holds it: nobody else keeps its descriptor open
 	*os.Stderr = *os.NewFile(uintptr(own), "/dev/stderr")
 	_ = debug.SetCrashOutput(os.Stderr, debug.CrashOptions{})
-	return out, func() { _ = unix.Dup3(own, 2, 0) }, nil
+	return out, func() {
+		_ = unix.Dup3(own, 2, 0)
+		*os.Stderr = before
+	}, nil
 }

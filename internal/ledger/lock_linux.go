@@ -41,8 +41,3 @@ func readersPresent(f *os.File) bool {
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &ask)
 	return err != nil || ask.Type != unix.F_UNLCK
 }
-
-// exclusive takes bbolt's own kind of lock, without waiting.
-func exclusive(f *os.File) error {
-	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-}

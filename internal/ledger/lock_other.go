@@ -13,5 +13,3 @@ func announce(*os.File) error { return nil }
 func withdraw(*os.File) {}
 
 func readersPresent(*os.File) bool { return true }
-
-func exclusive(*os.File) error { return nil }

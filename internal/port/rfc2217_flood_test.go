@@ -3,7 +3,6 @@ package port
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"runtime"
 	"strings"
@@ -142,7 +141,7 @@ func TestFloodingServers(t *testing.T) {
 			if took := time.Since(begin); took > 40*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			t.Log(fmt.Sprintf("%d KiB, %v, open: %v", used>>10, time.Since(begin).Round(time.Millisecond), err))
+			t.Logf("%d KiB, %v, open: %v", used>>10, time.Since(begin).Round(time.Millisecond), err)
 		})
 	}
 }

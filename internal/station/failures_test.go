@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -113,6 +114,7 @@ var provocations = map[flow.Code]provocation{
 	"E-HSM-AWAY":       onToken("C_Sign 0xb3 -1 0"),
 	"E-HSM-PIN":        onToken("C_Sign 0xb3 1 0", "C_Login 0xa0 1 0"),
 	"E-HSM-NO-PIN":     noPIN,
+	"E-HSM-TOKENS":     twoTokens,
 	"E-HSM-KEY":        onVisit(sim.Options{}, `label = "station-master"`, `label = "nobody"`),
 	"E-LEDGER":         readOnlyLedger,
 	"E-LEDGER-LOCKED":  onLedgerFile(func(t *testing.T, path string) { openLedgerFile(t, path) }),
@@ -319,6 +321,22 @@ func noPIN(t *testing.T) flow.Code {
 	if err := os.Chmod(strings.TrimPrefix(cfg.URI.PINSource, "file:"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	token, err := hsm.Open(cfg)
+	if err == nil {
+		token.Close()
+		return "it was opened"
+	}
+	return flow.FailureFrom(TokenFailure(err)).Code
+}
+
+// twoTokens opens a token by what it has in common with the one beside it.
+func twoTokens(t *testing.T) flow.Code {
+	cfg := hsmtest.Token(t)
+	other := exec.Command("softhsm2-util", "--init-token", "--free", "--label", cfg.URI.Token, "--so-pin", "12345678", "--pin", "1234")
+	if out, err := other.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cfg.URI.Serial = ""
 	token, err := hsm.Open(cfg)
 	if err == nil {
 		token.Close()
