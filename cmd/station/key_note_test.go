@@ -98,7 +98,7 @@ func TestKeyWithoutItsNote(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, nobody := range [][]string{{"hsm", "init"}, {"key", "new", "--label", "x"}, {"key", "import", "--label", "x", "raw.bin"}} {
-		if _, stderr := w.run(2, append(nobody, "--operator", " ")...); !strings.Contains(stderr, strings.Join(nobody[:2], " ")+": who does it goes into the ledger") {
+		if _, stderr := w.run(2, append(nobody, "--operator", " ")...); !strings.Contains(stderr, strings.Join(nobody[:2], " ")+": --operator is blank") {
 			t.Errorf("%v by nobody: %s", nobody, stderr)
 		}
 	}

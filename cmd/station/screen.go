@@ -16,6 +16,7 @@ import (
 	"station/internal/hsm"
 	"station/internal/job"
 	"station/internal/ledger"
+	"station/internal/outlet"
 	"station/internal/secret"
 	"station/internal/station"
 	"station/internal/tui"
@@ -224,6 +225,8 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 		return stationFault(err)
 	}
 	counts := <-s.done
-	fmt.Println(summary(counts))
+	last := outlet.New(os.Stdout, nil) // a terminal that nobody reads holds up no stop
+	fmt.Fprintln(last, summary(counts))
+	_, _ = last.Flush()
 	return lineExit(counts)
 }
