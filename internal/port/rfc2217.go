@@ -110,6 +110,7 @@ func (s *rfc2217) negotiate() error {
 // hungUp is the error of a server that closes the connection while the port is
 // being opened. Some say why, as text for a person at a terminal.
 func (s *rfc2217) hungUp() error {
+	_ = s.await(replyTimeout, func() bool { return false }) // to the end of what it said
 	why, kind := strings.TrimSpace(string(s.data[:min(len(s.data), 100)])), chip.ErrPortAbsent
 	if strings.Contains(why, "in use") {
 		kind = chip.ErrPortBusy
@@ -193,21 +194,27 @@ func (s *rfc2217) Write(p []byte) (int, error) {
 func (s *rfc2217) send(p []byte) error { return s.sendWithin(writeTimeout, p) }
 
 // reply answers a command of the server. One that talks and does not listen is
-// hung up on: its next command would only wait for the same.
+// hung up on: its next command would only wait for the same. One that has hung
+// up itself may have said why, which is read next.
 func (s *rfc2217) reply(p []byte) {
-	if s.sendWithin(replyTimeout, p) != nil {
+	if errors.Is(s.write(replyTimeout, p), os.ErrDeadlineExceeded) {
 		s.conn.Close()
 	}
 }
 
 func (s *rfc2217) sendWithin(d time.Duration, p []byte) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(d)); err != nil {
-		return err
-	}
-	if _, err := s.conn.Write(p); err != nil {
+	if err := s.write(d, p); err != nil {
 		return gone(fmt.Errorf("write: %v", err)) // not a read deadline, whatever net calls it
 	}
 	return nil
+}
+
+func (s *rfc2217) write(d time.Duration, p []byte) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	_, err := s.conn.Write(p)
+	return err
 }
 
 // SetBaud returns when the server has confirmed the speed.
