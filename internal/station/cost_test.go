@@ -180,7 +180,7 @@ func TestNoTimeButTheResets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStation(t, c.job)
 			synctest.Test(t, func(t *testing.T) {
-				chip, err := sim.New(sim.Options{})
+				chip, err := sim.New(sim.Options{Real: true})
 				if err != nil {
 					t.Fatal(err)
 				}
