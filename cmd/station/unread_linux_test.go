@@ -46,8 +46,8 @@ func fullPipe(t *testing.T) *os.File {
 	return w
 }
 
-// logPipe is a pipe for --log; what is told there is passed on to see.
-func (tr *trial) logPipe(see func(flow.Event)) {
+// logPipe is a pipe for --log.
+func (tr *trial) logPipe() *os.File {
 	t := tr.t
 	t.Helper()
 	path := filepath.Join(tr.dir, "log")
@@ -58,6 +58,13 @@ func (tr *trial) logPipe(see func(flow.Event)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// follow passes on to see what is told in a log's pipe. ended closes it, when
+// the station has ended.
+func follow(t *testing.T, f *os.File, see func(flow.Event)) (ended func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -69,7 +76,7 @@ func (tr *trial) logPipe(see func(flow.Event)) {
 			see(e)
 		}
 	}()
-	t.Cleanup(func() { f.Close(); <-done })
+	return func() { f.Close(); <-done }
 }
 
 // stopAt sends SIGTERM when a step begins, and attends to the chip until then.
@@ -92,14 +99,16 @@ func TestNobodyReads(t *testing.T) {
 		cmd := tr.program("station", append(tr.runCommand(), "--verbose", "--log", "log")...)
 		cmd.Stdout, cmd.Stderr = fullPipe(t), fullPipe(t)
 		var told []string
-		tr.logPipe(func(e flow.Event) {
-			told = append(told, e.Event)
-			tr.attend(e)
-		})
+		log := tr.logPipe()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if code := ended(t, cmd); code != 0 {
+		read := follow(t, log, func(e flow.Event) {
+			told = append(told, e.Event)
+			tr.attend(e)
+		})
+		code := ended(t, cmd)
+		if read(); code != 0 {
 			t.Errorf("exit code %d, %v", code, told)
 		}
 		tr.finish()
@@ -109,11 +118,13 @@ func TestNobodyReads(t *testing.T) {
 		cmd := tr.program("station", append(tr.runCommand(), "--verbose", "--log", "log")...)
 		cmd.Stdout, cmd.Stderr = fullPipe(t), fullPipe(t)
 		var at time.Time
-		tr.logPipe(tr.stopAt(cmd, "flash", &at))
+		log := tr.logPipe()
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if code := ended(t, cmd); code != 1 {
+		read := follow(t, log, tr.stopAt(cmd, "flash", &at))
+		code := ended(t, cmd)
+		if read(); code != 1 {
 			t.Errorf("exit code %d", code)
 		}
 		t.Logf("stopped within %v", time.Since(at))
@@ -165,12 +176,14 @@ func TestNobodyReads(t *testing.T) {
 		cmd := tr.program("station", "run", "--once", "--job", tr.job, "--port", tr.chip.address, "--operator", "anna", "--log", "log")
 		cmd.Env = append(cmd.Env, "TERM=tmux-256color") // is not asked for its colours
 		var at time.Time
-		tr.logPipe(tr.stopAt(cmd, "flash", &at))
+		log := tr.logPipe()
 		ours := onTerminal(t, cmd)
+		read := follow(t, log, tr.stopAt(cmd, "flash", &at))
 		if err := pty.Setsize(ours, &pty.Winsize{Cols: 200, Rows: 60}); err != nil {
 			t.Fatal(err)
 		}
-		if code := ended(t, cmd); code != 1 {
+		code := ended(t, cmd)
+		if read(); code != 1 {
 			t.Errorf("exit code %d", code)
 		}
 		t.Logf("stopped within %v", time.Since(at))
