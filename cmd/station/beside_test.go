@@ -97,7 +97,7 @@ func TestCommandsBesideALine(t *testing.T) {
 		if e.Port == second.address {
 			c = second
 		}
-		button := map[string]string{"boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
+		button := map[flow.StepID]string{"boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
 		if e.Event == flow.StepStarted && button != "" {
 			c.do(t, button)
 		}

@@ -290,7 +290,7 @@ func (c *simChip) do(t *testing.T, button string) {
 // attend presses what the station waits for. A chip is in its loader when it
 // is plugged in.
 func (tr *trial) attend(e flow.Event) {
-	button := map[string]string{"boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
+	button := map[flow.StepID]string{"boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
 	if e.Event == flow.StepStarted && button != "" {
 		tr.chip.do(tr.t, button)
 	}

@@ -183,7 +183,7 @@ func (l watchedLoader) WriteRead(ctx context.Context, writes []chip.RegWrite, ad
 // told passes an event that has been told.
 func (m *moments) told(e flow.Event) {
 	if e.Event != flow.StepProgress {
-		m.pass("%s", strings.TrimSpace(e.Event+" "+e.Step))
+		m.pass("%s", strings.TrimSpace(e.Event+" "+string(e.Step)))
 	}
 }
 

@@ -31,7 +31,7 @@ func TestLedgerTakenAway(t *testing.T) {
 				var story []string
 				events, stderr := watchRun(t, cmd, func(e flow.Event) {
 					switch {
-					case e.Event == flow.StepStarted && e.Step == step && len(story) == 0:
+					case e.Event == flow.StepStarted && string(e.Step) == step && len(story) == 0:
 						if err := take(path); err != nil {
 							t.Error(err)
 						}

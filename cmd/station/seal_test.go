@@ -185,7 +185,7 @@ func (w *workplace) seal(code int, press func(flow.Event), args ...string) []flo
 // press is the person who resets a chip without lines: into its loader when
 // the station wants to connect, into its firmware when it is to start.
 func (c *simChip) press(e flow.Event) {
-	button := map[string]string{"connect": "loader", "boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
+	button := map[flow.StepID]string{"connect": "loader", "boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
 	if e.Event == flow.StepStarted && button != "" {
 		time.AfterFunc(50*time.Millisecond, func() { fmt.Fprintln(c.buttons, button) })
 	}

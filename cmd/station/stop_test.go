@@ -65,7 +65,7 @@ func (tr *trial) stopped(step string, events []flow.Event) {
 	t := tr.t
 	t.Helper()
 	for _, e := range events {
-		if e.Event == flow.StepStarted && slices.Index(stepOrder, e.Step) > slices.Index(stepOrder, step) {
+		if e.Event == flow.StepStarted && slices.Index(stepOrder, string(e.Step)) > slices.Index(stepOrder, step) {
 			t.Errorf("step %s was begun after the stop in %s", e.Step, step)
 		}
 		if e.Verdict != "" && (e.Verdict != record.Retry || e.Code != "E-STOPPED") {

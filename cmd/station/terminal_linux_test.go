@@ -104,7 +104,7 @@ func readUntil(t *testing.T, r io.Reader, step string) {
 	t.Helper()
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		var e flow.Event
-		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Event == flow.StepStarted && e.Step == step {
+		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Event == flow.StepStarted && string(e.Step) == step {
 			return
 		}
 	}

@@ -82,7 +82,7 @@ func follow(t *testing.T, f *os.File, see func(flow.Event)) (ended func()) {
 // stopAt sends SIGTERM when a step begins, and attends to the chip until then.
 func (tr *trial) stopAt(cmd *exec.Cmd, step string, stopped *time.Time) func(flow.Event) {
 	return func(e flow.Event) {
-		if e.Event == flow.StepStarted && e.Step == step && stopped.IsZero() {
+		if e.Event == flow.StepStarted && string(e.Step) == step && stopped.IsZero() {
 			*stopped = time.Now()
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 		}

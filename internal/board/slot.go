@@ -20,7 +20,7 @@ type SlotStatus struct {
 	Held       bool // from the first burn to the verdict: do not unplug
 	Removed    bool // the last device has left the slot
 
-	Step         string
+	Step         flow.StepID
 	Title        string // the step in plain words
 	Percent      int
 	Bytes, Total int64

@@ -15,9 +15,9 @@ import (
 type Status struct {
 	Job, Revision, Batch, Station, Operator string
 	Simulated                               bool
-	Undeclared                              bool     // nobody opened the batch
-	Target                                  int      // devices wanted; 0 is no limit
-	Steps                                   []string // IDs of the procedure, in order
+	Undeclared                              bool          // nobody opened the batch
+	Target                                  int           // devices wanted; 0 is no limit
+	Steps                                   []flow.StepID // IDs of the procedure, in order
 	Slots                                   []*SlotStatus
 	Counts                                  flow.Counts // since line.ready
 	Day                                     Day

@@ -33,7 +33,7 @@ var (
 func TestStatusFollowsADevice(t *testing.T) {
 	s := folded(
 		flow.Event{Time: at(0), Event: flow.LineReady, Job: "thermo", Revision: "7", Station: "bench-1", Simulated: true, Target: 50,
-			Slots: []string{"1", "2"}, Steps: []string{"connect", "flash", "burn-key"}},
+			Slots: []string{"1", "2"}, Steps: []flow.StepID{"connect", "flash", "burn-key"}},
 		flow.Event{Time: at(1), Event: flow.StepStarted, Slot: "2", Port: "/dev/ttyUSB1", Step: "connect", Message: "Connect"},
 		flow.Event{Time: at(2), Event: flow.DeviceSeen, Slot: "2", MAC: macA},
 		flow.Event{Time: at(2), Event: flow.StepDone, Slot: "2", Step: "connect", Baud: 921600},

@@ -36,7 +36,7 @@ type Event struct {
 	Slot    string         `json:"slot,omitempty"`
 	Port    string         `json:"port,omitempty"`
 	MAC     chip.MAC       `json:"mac,omitzero"`
-	Step    string         `json:"step,omitempty"`
+	Step    StepID         `json:"step,omitempty"`
 	Percent int            `json:"percent,omitempty"`
 	Bytes   int64          `json:"bytes,omitempty"` // done so far in the step
 	Total   int64          `json:"total,omitempty"` // bytes the step has to do
@@ -62,7 +62,7 @@ type Event struct {
 	Operator  string   `json:"operator,omitempty"`
 	Simulated bool     `json:"simulated,omitempty"`
 	Slots     []string `json:"slots,omitempty"`  // of line.ready, in the order of the fixture
-	Steps     []string `json:"steps,omitempty"`  // of line.ready: the IDs of the procedure, in order
+	Steps     []StepID `json:"steps,omitempty"`  // of line.ready: the IDs of the procedure, in order
 	Target    int      `json:"target,omitempty"` // of line.ready: devices wanted
 	Counts    *Counts  `json:"counts,omitempty"`
 	Dropped   int      `json:"dropped,omitempty"` // of events.dropped

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"station/internal/chip"
@@ -13,30 +14,29 @@ import (
 	"station/internal/record"
 )
 
-// Procedure is the list of steps for a job, in order. Everything that can be
-// undone comes first: no fuse is burned before the flash has been verified.
-func Procedure(job *job.Job) []Step {
-	steps := []Step{
-		{ID: "connect", Title: "Connect", Run: connect},
-		{ID: "admit", Title: "Admit", Run: admit},
-	}
-	if job.Serial != nil {
-		steps = append(steps, Step{ID: "bind", Title: "Scan serial", Run: bind})
-	}
-	steps = append(steps, []Step{
-		{ID: "key", Title: "Key", Run: key},
-		{ID: "flash", Title: "Write flash", Run: flash},
-		{ID: "burn-key", Title: "Burn key", Burn: burnKey},
-		{ID: "burn-crypt", Title: "Burn encryption", Burn: burnCrypt},
-		{ID: "boot", Title: "Start firmware", Run: boot},
-	}...)
-	if job.Locks() {
-		steps = append(steps,
-			Step{ID: "lock", Title: "Lock", Burn: burnLock},
-			Step{ID: "last-boot", Title: "Last start", Run: lastBoot})
-	}
-	return append(steps, Step{ID: "seal", Title: "Seal", Run: seal})
+// steps are all that a job can have, in order. Everything that can be undone
+// comes first: no fuse is burned before the flash has been verified. What is
+// special about a step stands in its row; nothing else goes by its name.
+var steps = []Step{
+	{ID: "connect", Title: "Connect", Run: connect},
+	{ID: "admit", Title: "Admit", Run: admit},
+	{ID: "bind", Title: "Scan serial", Run: bind, Scans: true, For: wantsSerial},
+	{ID: "key", Title: "Key", Run: key},
+	{ID: "flash", Title: "Write flash", Run: flash},
+	{ID: "burn-key", Title: "Burn key", Burn: burnKey, LastUseOfKey: true},
+	{ID: "burn-crypt", Title: "Burn encryption", Burn: burnCrypt},
+	{ID: "boot", Title: "Start firmware", Run: boot},
+	{ID: "lock", Title: "Lock", Burn: burnLock, For: (*job.Job).Locks},
+	{ID: "last-boot", Title: "Last start", Run: lastBoot, For: (*job.Job).Locks},
+	{ID: "seal", Title: "Seal", Run: seal},
 }
+
+// Procedure is the list of steps for a job, in order.
+func Procedure(job *job.Job) []Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.For != nil && !s.For(job) })
+}
+
+func wantsSerial(job *job.Job) bool { return job.Serial != nil }
 
 // connectAndRead resets the chip into the loader, identifies it and reads its fuses.
 func connectAndRead(ctx context.Context, s *Session) error {

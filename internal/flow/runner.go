@@ -15,15 +15,6 @@ import (
 	"station/internal/record"
 )
 
-// Step is one stage of the procedure: exactly one of Run and Burn. A step is
-// irreversible because it has Burn, which changes nothing: it returns the
-// fuses wanted as data.
-type Step struct {
-	ID, Title string
-	Run       func(ctx context.Context, s *Session) error
-	Burn      func(s *Session) (efuse.Plan, error)
-}
-
 // Session is one visit of one device to one slot, as the steps see it.
 type Session struct {
 	Job    *job.Job
@@ -245,7 +236,7 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 			return fmt.Errorf("stage %s: %w", stage.Name, err)
 		}
 	}
-	if step.ID == "burn-key" {
+	if step.LastUseOfKey {
 		v.s.Key.Secret.Destroy()
 	}
 	return nil
@@ -330,7 +321,7 @@ func (v *visit) reserve() error {
 func (v *visit) about(e record.Entry) record.Entry {
 	e.Time, e.Station, e.Operator, e.Software, e.Simulated = v.now(), v.Station, v.Operator, v.Software, v.Simulated || v.s.simulated()
 	e.Job, e.Revision, e.JobHash, e.Batch = v.Job.Name, v.Job.Revision, v.Job.Digest(), v.Batch
-	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.s.ID.MAC, v.step.ID
+	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.s.ID.MAC, string(v.step.ID)
 	return e
 }
 

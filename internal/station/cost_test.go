@@ -95,7 +95,7 @@ func (s *station) visitOf(t testing.TB, chip *sim.Chip, o esploader.Options) []c
 	r.Emit = func(e flow.Event) {
 		emit(e)
 		if e.Event == flow.StepDone {
-			c := now(e.Step)
+			c := now(string(e.Step))
 			steps, last = append(steps, c.minus(last)), c
 		}
 	}

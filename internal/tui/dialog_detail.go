@@ -132,7 +132,7 @@ func (d *detailDialog) page(m *Model) []string {
 
 // logLines is one event as an engineer reads it.
 func (m *Model) logLines(e flow.Event) []string {
-	parts := []string{e.Time.Format("15:04:05.0"), fit(e.Event, 18), fit(e.Step, 10)}
+	parts := []string{e.Time.Format("15:04:05.0"), fit(e.Event, 18), fit(string(e.Step), 10)}
 	add := func(on bool, format string, args ...any) {
 		if on {
 			parts = append(parts, fmt.Sprintf(format, args...))

@@ -15,7 +15,7 @@ import (
 // that a table lacks is told in the English of the flow.
 type language struct {
 	verdicts map[record.Verdict]string // below the word in block letters; empty where that is enough
-	steps    map[string]string         // by step ID
+	steps    map[flow.StepID]string
 	failures map[flow.Code][2]string   // sentence, action
 	fuses    map[string]string         // what burning the field does
 	values   [][2]string               // words among the values of fuses, as the flow and here
@@ -73,14 +73,14 @@ var languages = map[string]*language{"": &english, "en": &english, "zh": &chines
 func Languages() []string { return []string{"en", "zh"} }
 
 // stepTitle is the step in plain words; title is the flow's own.
-func (l *language) stepTitle(id, title string) string {
+func (l *language) stepTitle(id flow.StepID, title string) string {
 	if t := l.steps[id]; t != "" {
 		return t
 	}
 	if title != "" {
 		return title
 	}
-	return id
+	return string(id)
 }
 
 // sentence is what happened and what to do now.

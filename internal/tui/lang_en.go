@@ -8,7 +8,7 @@ import (
 
 // english leaves sentences and steps to the flow, which speaks it.
 var english = language{
-	steps: map[string]string{
+	steps: map[flow.StepID]string{
 		"connect": "Connect", "admit": "Check", "key": "Make key", "flash": "Write flash",
 		"burn-key": "Burn key", "burn-crypt": "Burn encryption", "boot": "Start firmware",
 		"lock": "Lock", "last-boot": "Last start", "seal": "Seal", "bind": "Scan serial",

@@ -12,7 +12,7 @@ var chinese = language{
 	verdicts: map[record.Verdict]string{
 		record.Pass: "合格", record.Retry: "重试", record.Scrap: "报废", record.Quarantine: "隔离", record.Station: "工位故障",
 	},
-	steps: map[string]string{
+	steps: map[flow.StepID]string{
 		"connect": "连接", "admit": "检查", "key": "生成密钥", "flash": "写入闪存",
 		"burn-key": "烧写密钥", "burn-crypt": "烧写加密熔丝", "boot": "启动固件",
 		"lock": "锁定", "last-boot": "最后启动", "seal": "封装", "bind": "扫描序列号",

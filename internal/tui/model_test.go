@@ -291,10 +291,10 @@ func TestScanToBind(t *testing.T) {
 	mustShow(t, m, "pqr7. Plug the device in (Esc takes the number back).")
 	send(m, tickMsg(morning.Add(time.Hour)))
 	mustShow(t, m, "pqr7. Plug the device in") // for as long as it waits
-	send(m, flow.Event{Time: morning, Event: flow.StepDone, Slot: "1", Step: bindStep, Serial: "pqr7"})
+	send(m, flow.Event{Time: morning, Event: flow.StepDone, Slot: "1", Step: "bind", Serial: "pqr7"})
 	mustHide(t, m, "pqr7. Plug")
 	ask := started("2")
-	ask.Step = bindStep
+	ask.Step = "bind"
 	send(m, ask)
 	mustShow(t, m, "Serial for slot 2:", "Scan the serial number of this device.")
 	press(m, "bad", "tab")
@@ -322,7 +322,7 @@ func TestOneSlotAsksForItsSerial(t *testing.T) {
 		send(m, flow.Event{Time: morning, Event: flow.LineReady, Slots: []string{"1", "2", "3", "4"}})
 		for i, name := range []string{"1", "2", "3", "4"} {
 			e := started(name)
-			e.Step, e.Time = bindStep, morning.Add(time.Duration(10-i)*time.Second)
+			e.Step, e.Time = "bind", morning.Add(time.Duration(10-i)*time.Second)
 			if name == "1" {
 				e.Step = "flash"
 			}

@@ -20,7 +20,7 @@ var slotNames = map[string]func(i int) string{
 
 // stateLine is a line whose slots are in every state, verdicts among them.
 func stateLine(n int, name func(int) string) (out eventsMsg) {
-	ready := flow.Event{Time: morning, Event: flow.LineReady, Steps: []string{"connect", "flash", "burn-key"}}
+	ready := flow.Event{Time: morning, Event: flow.LineReady, Steps: []flow.StepID{"connect", "flash", "burn-key"}}
 	for i := range n {
 		ready.Slots = append(ready.Slots, name(i))
 	}

@@ -14,7 +14,7 @@ func toneOf(s *board.SlotStatus) tone {
 	switch {
 	case s.Held:
 		return held
-	case s.Busy && s.Step == bindStep:
+	case s.Busy && s.Step.Scans():
 		return scanning
 	case s.Busy:
 		return working
@@ -24,9 +24,6 @@ func toneOf(s *board.SlotStatus) tone {
 	}
 	return idle
 }
-
-// bindStep is the step in which a device waits for its serial number.
-const bindStep = "bind"
 
 var tonesOf = map[record.Verdict]tone{
 	record.Pass: pass, record.Retry: retry, record.Scrap: scrap,

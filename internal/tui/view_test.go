@@ -16,7 +16,7 @@ import (
 // anyLine is a line of n slots in every state there is.
 func anyLine(n int) eventsMsg {
 	ready := flow.Event{Time: morning, Event: flow.LineReady, Job: "thermo", Revision: "7", Station: "bench-1", Operator: "ann",
-		Steps: []string{"connect", "flash", "burn-key", "boot"}, Target: 500}
+		Steps: []flow.StepID{"connect", "flash", "burn-key", "boot"}, Target: 500}
 	for i := range n {
 		ready.Slots = append(ready.Slots, fmt.Sprint(i+1))
 	}
@@ -45,7 +45,7 @@ func anyLine(n int) eventsMsg {
 			step.Step, step.Burning = "burn-key", true
 			out = append(out, step)
 		case 3:
-			step.Step = bindStep
+			step.Step = "bind"
 			out = append(out, step)
 		case 4:
 			out = append(out, step, verdict, at(flow.DeviceRemoved))

@@ -1,0 +1,53 @@
+package house_test
+
+import (
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// No step's name stands outside its row: what is special about a step is a
+// property of the Step. Only the words of the screen's languages are by name.
+func TestStepNames(t *testing.T) {
+	const table = "internal/flow/procedure.go"
+	names := regexp.MustCompile(`\{ID: "([a-z-]+)"`).FindAllStringSubmatch(readFile(t, table), -1)
+	if len(names) < 10 {
+		t.Fatalf("%s has %d steps", table, len(names))
+	}
+	own := map[string]bool{"connect": true, "admit": true, "bind": true} // and those with a dash: words of nothing else
+	aboutSteps := regexp.MustCompile(`\bStep(ID)?\b|\bstep\b`)
+	programLines(t, func(path string, n int, line string) {
+		if path == table || strings.HasPrefix(path, "internal/tui/lang_") {
+			return
+		}
+		for _, m := range names {
+			literal := `"` + m[1] + `"`
+			if strings.Contains(line, literal) && (own[m[1]] || strings.Contains(m[1], "-") || aboutSteps.MatchString(line)) {
+				t.Errorf("%s:%d names the step %s: make it a property of its row in %s", path, n, literal, table)
+			}
+		}
+	})
+}
+
+// programLines gives f every line of the program, without tests and comments.
+func programLines(t *testing.T, f func(path string, n int, line string)) {
+	t.Helper()
+	for _, root := range []string{"cmd", "internal"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			for i, line := range strings.Split(readFile(t, path), "\n") {
+				if code, _, _ := strings.Cut(line, "// "); code != "" {
+					f(filepath.ToSlash(path), i+1, code)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
