@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	fileMAC = "24:0a:c4:01:02:03"
-	fileApp = "example/build/station-example.bin"
+	fileMAC    = "24:0a:c4:01:02:03"
+	fileApp    = "example/build/station-example.bin"
+	fileLoader = "example/build/bootloader/bootloader.bin"
 )
 
 // fileWords are, for each command with a flag or an argument that names a file,
@@ -45,6 +46,7 @@ var fileWords = map[string][]string{
 	"station image encrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
 	"station image decrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
 	"station image sign":        {"--key officer-private.pem --out {out} " + fileApp, "--key officer-private.pem --out new {in}", "--key {in} --out new " + fileApp},
+	"station image digest":      {"--key fleet.bin --out {out} " + fileLoader, "--key fleet.bin --out new {in}", "--key {in} --out new " + fileLoader},
 	"station image verify":      {"", "{in}", "--key {in} " + fileApp},
 	"station ota build":         {"--key officer.pem --out {out} " + fileApp, "--key officer.pem --out new {in}", "--key {in} --out new " + fileApp},
 	"station ledger export":     {"--out {out}", "--ledger {in}"},

@@ -6,6 +6,6 @@ import (
 
 func imageCommand(*options) *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Examine, encrypt, decrypt, sign and verify flash images"}
-	cmd.AddCommand(imageInfoCommand(), imageEncryptCommand(), imageDecryptCommand(), imageSignCommand(), imageVerifyCommand())
+	cmd.AddCommand(imageInfoCommand(), imageEncryptCommand(), imageDecryptCommand(), imageSignCommand(), imageDigestCommand(), imageVerifyCommand())
 	return cmd
 }

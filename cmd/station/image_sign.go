@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/firmware"
 	"station/internal/hsm"
 	"station/internal/keyfile"
 	"station/internal/secureboot"
@@ -18,9 +17,10 @@ import (
 
 // signFlags are those of image sign.
 type signFlags struct {
-	key     string
+	keys    []string
 	out     output
 	version int
+	more    bool
 }
 
 func imageSignCommand() *cobra.Command {
@@ -30,23 +30,31 @@ func imageSignCommand() *cobra.Command {
 		Short: "Sign an image for secure boot",
 		Long: `Sign an image for secure boot. The key says for which version: EC P-256 for
 version 1 (apps and partition tables), RSA-3072 for version 2 (apps and
-bootloaders, chips from revision 3.0).
+bootloaders, chips from revision 3.0). What a version 1 chip checks of its
+bootloader is no signature but a digest: station image digest.
 
 --key is a private key in PEM, without a passphrase, in a file that nobody else
-can read; or a PKCS#11 URI whose object=LABEL names a key that may sign.
+can read; or a PKCS#11 URI whose object=LABEL names a key that may sign, as
+"station hsm init --role secure-boot" makes it.
+
+With version 2 an image can have up to three signatures: give --key again, or
+have the second person --append theirs to the signed file. The ESP32 reads the
+first alone, so the key that its BLOCK2 knows goes first.
 
 Sign first, encrypt last. Change nothing in a signed image, its flash settings
 neither. Version 2 prints the key digest that BLOCK2 must hold.`,
 		Example: `  station image sign --key secure_boot_signing_key.pem --out app-signed.bin app.bin
-  station image sign --version 2 --key 'pkcs11:token=release;object=secure-boot?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/station/pin' --out app-signed.bin app.bin`,
+  station image sign --version 2 --key 'pkcs11:token=release;object=station-secure-boot?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/station/pin' --out app-signed.bin app.bin
+  station image sign --append --key next.pem --out app-both.bin app-signed.bin`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.run(cmd, args[0])
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.key, "key", "", "private key: PEM `FILE` or PKCS#11 URI")
+	f.StringArrayVar(&s.keys, "key", nil, "private key: PEM `FILE` or PKCS#11 URI; may be repeated")
 	f.IntVar(&s.version, "version", 0, "refuse a key that is not for this `VERSION` of secure boot, 1 or 2")
+	f.BoolVar(&s.more, "append", false, "add the signature to those that the file has")
 	s.out.add(cmd, "out", "", "`FILE` to write")
 	for _, name := range []string{"key", "out"} {
 		_ = cmd.MarkFlagRequired(name)
@@ -62,48 +70,81 @@ func (s *signFlags) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	key, done, err := s.signer(cmd.Context())
-	if err != nil {
-		return err
+	var keys []crypto.Signer
+	for _, name := range s.keys {
+		key, done, err := s.signer(cmd.Context(), name)
+		if err != nil {
+			return err
+		}
+		defer done()
+		keys = append(keys, key)
 	}
-	defer done()
-	version, err := secureboot.VersionOf(key.Public())
-	if err != nil {
-		return fmt.Errorf("--key: %w", err)
-	}
-	if s.version != 0 && s.version != int(version) {
-		return fmt.Errorf("image: --version %d, but the key is for version %d: 1 takes EC P-256, 2 takes RSA-3072", s.version, version)
-	}
-	file, err := secureboot.Sign(image, key)
+	file, err := s.sign(image, keys)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	signature, err := secureboot.Verify(file, key.Public())
+	var first crypto.PublicKey
+	if !s.more {
+		first = keys[0].Public()
+	}
+	signature, err := secureboot.Verify(file, first)
 	if err != nil {
 		return err
 	}
 	if err := s.out.bytes(file); err != nil {
 		return err
 	}
-	warnUnknown(cmd.ErrOrStderr(), path, image)
 	printSignature(cmd.OutOrStdout(), signature)
 	return nil
 }
 
-// signer is the key of --key, and what ends its use.
-func (s *signFlags) signer(ctx context.Context) (crypto.Signer, func(), error) {
-	if !strings.HasPrefix(s.key, "pkcs11:") {
-		key, err := keyfile.ReadPrivate(s.key)
+// sign signs with all keys, or adds their signatures.
+func (s *signFlags) sign(image []byte, keys []crypto.Signer) (file []byte, err error) {
+	if !s.more {
+		return secureboot.Sign(image, keys...)
+	}
+	for _, key := range keys {
+		if image, err = secureboot.Append(image, key); err != nil {
+			return nil, err
+		}
+	}
+	return image, nil
+}
+
+// signer is a key of --key, and what ends its use.
+func (s *signFlags) signer(ctx context.Context, name string) (crypto.Signer, func(), error) {
+	key, done, err := openSigner(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	version, err := secureboot.VersionOf(key.Public())
+	switch {
+	case err != nil:
+		err = fmt.Errorf("--key: %w", err)
+	case s.version != 0 && s.version != int(version):
+		err = fmt.Errorf("image: --version %d, but the key is for version %d: 1 takes EC P-256, 2 takes RSA-3072", s.version, version)
+	}
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return key, done, nil
+}
+
+// openSigner is a private key in a file or a token, and what ends its use.
+func openSigner(ctx context.Context, name string) (crypto.Signer, func(), error) {
+	if !strings.HasPrefix(name, "pkcs11:") {
+		key, err := keyfile.ReadPrivate(name)
 		return key, func() {}, err
 	}
-	uri, err := hsm.ParseURI(s.key)
+	uri, err := hsm.ParseURI(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--key: %w", err)
 	}
 	if uri.Object == "" {
 		return nil, nil, fmt.Errorf("--key: the URI names no key; add object=LABEL")
 	}
-	token, err := openToken(s.key, nil, prompt())
+	token, err := openToken(name, nil, prompt())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,21 +164,17 @@ func (k tokenKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([
 	return sig, station.TokenFailure(err)
 }
 
-// warnUnknown warns of a file that no ESP32 would boot. An encrypted image is
-// such a file.
-func warnUnknown(w io.Writer, path string, data []byte) {
-	if kind := firmware.Describe(path, data).Kind; kind == "unknown" || kind == "OTA image" {
-		fmt.Fprintf(w, "station: %s is neither an ESP image nor a partition table. If it is encrypted already: sign first, encrypt last\n", path)
-	}
-}
-
 func printSignature(w io.Writer, s *secureboot.Signature) {
 	kind := "ECDSA P-256"
 	if s.Version == secureboot.V2 {
 		kind = "RSA-3072 PSS"
 	}
 	fmt.Fprintf(w, "signature     secure boot version %d, %s\nsigned        %d bytes, sha256:%x\n", s.Version, kind, s.Signed, s.Digest)
-	if s.Version == secureboot.V2 {
-		fmt.Fprintf(w, "key digest    %x (BLOCK2, burned in this order)\n", s.KeyDigest)
+	for i, digest := range s.KeyDigests {
+		if i > 0 {
+			fmt.Fprintf(w, "also signed   by the key of digest %x, which the ESP32 does not read\n", digest)
+			continue
+		}
+		fmt.Fprintf(w, "key digest    %x (BLOCK2, burned in this order)\n", digest)
 	}
 }

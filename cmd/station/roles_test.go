@@ -87,6 +87,7 @@ func TestRoles(t *testing.T) {
 		{"station image info", app},
 		{"station image sign", "--key " + rsa + " --out signed.bin " + app},
 		{"station image verify", "signed.bin"},
+		{"station image digest", "--key fleet.bin --out digest.bin example/build/bootloader/bootloader.bin"},
 		{"station image encrypt", "--key fleet.bin --address 0x10000 --out app.flash " + app},
 		{"station image decrypt", "--key fleet.bin --address 0x10000 --out app.again app.flash"},
 		{"station ota build", "--key officer.pem --out app.ota " + app},

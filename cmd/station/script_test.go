@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -51,6 +52,9 @@ func setup(env *testscript.Env) error {
 		if err := os.CopyFS(filepath.Join(env.WorkDir, dir), os.DirFS(filepath.Join(root, "fixtures", dir))); err != nil {
 			return err
 		}
+	}
+	if err := secureBootVectors(env); err != nil {
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "key.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600); err != nil {
 		return err
@@ -126,4 +130,27 @@ func digest(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("station", "job", "check", args[1]))
 	_, after, _ := strings.Cut(ts.ReadFile("stdout"), "plan digest  ")
 	ts.Setenv(args[0], strings.Fields(after)[0])
+}
+
+// secureBootVectors puts espsecure's bootloader digest into sb, its key and the
+// file that it is made of; $IV is the IV.
+func secureBootVectors(env *testscript.Env) error {
+	for to, from := range map[string]string{"sbkey32.bin": "sbkey32.bin", "bootloader.bin": "bootloader.bin", "want": "digest32.bin"} {
+		data, err := os.ReadFile(filepath.Join("../../fixtures/secureboot", from))
+		if err != nil {
+			return err
+		}
+		if to == "want" {
+			data = data[:192] // FF and the bootloader follow
+		}
+		if err := os.MkdirAll(filepath.Join(env.WorkDir, "sb"), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(env.WorkDir, "sb", to), data, 0o600); err != nil {
+			return err
+		}
+	}
+	iv, err := os.ReadFile("../../fixtures/secureboot/iv.bin")
+	env.Setenv("IV", hex.EncodeToString(iv))
+	return err
 }

@@ -90,10 +90,7 @@ func TestShortR(t *testing.T) {
 
 func TestDigestOfKnownContents(t *testing.T) {
 	image := bytes.Repeat([]byte("hello provisioning"), 10)
-	file, err := Sign(image, rsaKey(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := signed(t, image, rsaKey(t))
 	const digest = "a58e0746efeb45f29f13dc80527cc954168914a17399050ea9d293d3ab85e535"
 	if got := hex.EncodeToString(file[4096 : 4096+36]); got != "e7020000"+digest {
 		t.Errorf("the block begins %s", got)
