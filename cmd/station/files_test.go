@@ -64,6 +64,8 @@ var fileWords = map[string][]string{
 	"station batch amend":       {"", "b1 --quota 4 --operator anna --reason more --ledger {in}"},
 	"station batch show":        {"", "--ledger {in}"},
 	"station batch close":       {"b1 --operator anna --anyway test --out {out}", "b1 --operator anna --ledger {in}"},
+
+	"station release bundle check": {"", "--key bundle.pem {in}", "--key {in} lamp.bundle"},
 }
 
 // fileFlags are the flags of a command whose value is a file, and whether its
@@ -124,6 +126,7 @@ func filePlace(t *testing.T) *workplace {
 	w.sealOne(filepath.Join("small", "job.toml"), fileMAC)
 	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
 	w.run(0, "key", "public", "--out", "signer.pem")
+	w.bundle("lamp.bundle", "bundle.pem")
 	_, private := w.officer()
 	key, err := os.ReadFile(private)
 	if err := errors.Join(err,

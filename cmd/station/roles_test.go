@@ -58,6 +58,7 @@ func TestRoles(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(w.dir, "fleet.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	w.bundle("lamp.bundle", "bundle.pem")
 	chip := w.sim()
 	if err := furnish(w.dir, w.hsm, "/usr/lib/softhsm/there-is-none.so"); err != nil {
 		t.Fatal(err)
@@ -91,6 +92,7 @@ func TestRoles(t *testing.T) {
 		{"station image encrypt", "--key fleet.bin --address 0x10000 --out app.flash " + app},
 		{"station image decrypt", "--key fleet.bin --address 0x10000 --out app.again app.flash"},
 		{"station ota build", "--key officer.pem --out app.ota " + app},
+		{"station release bundle check", "--key bundle.pem lamp.bundle"},
 		{"station batch open", "b2 --devices 3 --operator anna"},
 		{"station batch show", "b1"},
 		{"station batch close", "b1 --operator anna --anyway test"},

@@ -64,6 +64,9 @@ func parseApp(b []byte) *AppDescriptor {
 	}
 }
 
+// ParseDescriptor reads an app descriptor that stands alone, nil where it is none.
+func ParseDescriptor(b []byte) *AppDescriptor { return parseApp(b) }
+
 // parseBootloader returns nil where the first segment has no bootloader
 // descriptor. Its magic is one byte, so the reserved bytes and the version
 // text must look right too.

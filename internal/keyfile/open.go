@@ -20,6 +20,7 @@ var (
 	TOML     = Kind{"job or station file", 256 << 10}
 	Build    = Kind{"file of a build", 4 << 20} // flasher_args.json, sdkconfig
 	Image    = Kind{"image", 33 << 20}          // the largest flash, and signatures
+	Bundle   = Kind{"slot bundle", 1 << 30}
 	Key      = Kind{"key file", 64 << 10}
 	PIN      = Kind{"PIN file", 64 << 10}
 	Proof    = Kind{"proof, certificate or checkpoint", 64 << 20}

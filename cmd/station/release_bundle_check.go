@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/firmware"
+	"station/internal/keyfile"
+	"station/internal/plain"
+	field "station/internal/release"
+)
+
+func releaseBundleCheckCommand() *cobra.Command {
+	var keys []string
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a slot bundle: form, signature, every digest",
+		Long: `Check a slot bundle as a device does that reads it: letters, numbers, zeros and
+order of its header, who signed it, and the SHA-256 of every slot. All that is
+wrong is named. docs/bundle.md has the form.`,
+		Example: `  station release bundle check --key bundle-public.pem lamp-1.2.0.bundle`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return checkBundle(cmd.OutOrStdout(), args[0], keys)
+		},
+	}
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "PEM `FILE` of the P-256 key that must have signed; more than one may")
+	_ = cmd.MarkFlagRequired("key")
+	return cmd
+}
+
+func checkBundle(w io.Writer, path string, keyPaths []string) error {
+	trusted, err := publicKeys(keyPaths)
+	if err != nil {
+		return err
+	}
+	f, err := keyfile.Open(path, keyfile.Bundle)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	header := make([]byte, min(info.Size(), field.BundleHeaderSize))
+	if _, err := io.ReadFull(f, header); err != nil {
+		return fmt.Errorf("bundle: %s: %w", path, err)
+	}
+	b, err := field.ParseBundle(header)
+	if err != nil {
+		return printFaults(w, path, err)
+	}
+	printBundle(w, b)
+	if err := b.SignedByOne(trusted); err != nil {
+		return printFaults(w, path, err)
+	}
+	fmt.Fprintf(w, "signature     holds, key %x\n", b.Signer[:8])
+	told := newProgress("check "+path, "bytes")
+	defer told.end()
+	err = b.CheckBody(f, info.Size(), func(done int64) { told.tell(uint64(done), uint64(info.Size())) })
+	told.end()
+	return printFaults(w, path, err)
+}
+
+func printBundle(w io.Writer, b *field.Bundle) {
+	app := firmware.ParseDescriptor(b.Descriptor[:])
+	fmt.Fprintf(w, "product       %s\n", plain.Text(b.Product))
+	if app != nil {
+		fmt.Fprintf(w, "app           %s %s, secure version %d\n", app.Project, app.Version, app.SecureVersion)
+	}
+	fmt.Fprintf(w, "plain app     %d bytes, sha256:%x\nflash key     check value %x\n", b.PlainSize, b.Plain, b.Check)
+	for _, s := range b.Slots {
+		fmt.Fprintf(w, "slot          %s, config %#x, %d bytes at %d\n", s.Where(), s.Config, s.Size, s.Offset)
+	}
+}
