@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"station/internal/flow"
 )
 
 // No step's name stands outside its row: what is special about a step is a
@@ -26,6 +28,19 @@ func TestStepNames(t *testing.T) {
 			literal := `"` + m[1] + `"`
 			if strings.Contains(line, literal) && (own[m[1]] || strings.Contains(m[1], "-") || aboutSteps.MatchString(line)) {
 				t.Errorf("%s:%d names the step %s: make it a property of its row in %s", path, n, literal, table)
+			}
+		}
+	})
+}
+
+// Every code that the program speaks of is in the table of failures: the type
+// keeps codes apart from other words, this keeps them right.
+func TestCodesAreInTheTable(t *testing.T) {
+	codes := regexp.MustCompile(`"(E-[A-Z0-9-]+)"`)
+	programLines(t, func(path string, n int, line string) {
+		for _, m := range codes.FindAllStringSubmatch(line, -1) {
+			if code := flow.Code(m[1]); flow.FailureOf(code).Sentence == flow.FailureOf("").Sentence && code != "E-UNKNOWN" {
+				t.Errorf("%s:%d: %s is in no row of internal/flow/failure.go", path, n, code)
 			}
 		}
 	})

@@ -104,7 +104,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 			tr.attend(e)
 		}
 		if e.Verdict != "" || e.Event == flow.LineHalted || e.Event == flow.LineResumed {
-			story = append(story, strings.TrimSpace(e.Event+" "+e.Code))
+			story = append(story, strings.TrimSpace(e.Event+" "+string(e.Code)))
 		}
 	})
 	want := []string{"device.failed E-LEDGER", "line.halted E-LEDGER", "line.resumed E-LEDGER", "device.passed"}

@@ -53,7 +53,7 @@ func visitEntries(mac chip.MAC, batch, end string) []record.Entry {
 	}
 	verdict, code, failed := strings.Cut(end, " ")
 	if failed {
-		list = append(list, record.Entry{Kind: record.Failed, Step: "boot", Verdict: record.Verdict(verdict), Code: code, Message: "it failed"})
+		list = append(list, record.Entry{Kind: record.Failed, Step: "boot", Verdict: record.Verdict(verdict), Code: record.Code(code), Message: "it failed"})
 	} else {
 		list = append(list, record.Entry{Kind: record.Sealed, Step: "seal", Keys: record.FlashKey(id), Verdict: record.Pass, Fuses: locked})
 	}

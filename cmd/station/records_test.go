@@ -88,7 +88,7 @@ func TestBackupTakesThePlaceOfTheLedger(t *testing.T) {
 			}
 			tr.plug("24:0a:c4:01:02:05").run(0, "")
 			unknown := late.run(1, "")
-			if !slices.ContainsFunc(unknown, func(e flow.Event) bool { return e.Verdict == record.Quarantine && e.Code == code }) {
+			if !slices.ContainsFunc(unknown, func(e flow.Event) bool { return e.Verdict == record.Quarantine && string(e.Code) == code }) {
 				t.Errorf("a device that the backup does not know: %v", unknown)
 			}
 			tr.finish()

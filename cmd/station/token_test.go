@@ -99,7 +99,7 @@ func TestTokenPulledInMidRun(t *testing.T) {
 			tr.chip.do(t, "boot")
 		}
 		if e.Verdict != "" || e.Event == flow.LineHalted || e.Event == flow.LineResumed {
-			story = append(story, strings.TrimSpace(slot+e.Event+" "+e.Code))
+			story = append(story, strings.TrimSpace(slot+e.Event+" "+string(e.Code)))
 		}
 	}
 	cmd := tr.program("station", "run", "--headless", "--count", "2", "--job", tr.job, "--port", tr.chip.address, "--port", second.address,

@@ -204,7 +204,7 @@ func (w *workplace) lossOf(job string) string {
 			first.do(t, "boot")
 		}
 		if e.Verdict != "" || e.Event == flow.LineHalted || e.Event == flow.LineResumed {
-			story = append(story, strings.TrimSpace(slot+e.Event+" "+e.Code))
+			story = append(story, strings.TrimSpace(slot+e.Event+" "+string(e.Code)))
 		}
 	}
 	cmd := w.command("run", "--headless", "--count", "2", "--job", job, "--port", first.address, "--port", second.address,

@@ -33,7 +33,7 @@ func (w *told) add(e record.Entry) {
 		w.aside = ""
 	case e.Kind == record.Failed && (e.Code == "E-STRANGER" || e.Code == "E-SAME-MAC" || e.Code == "E-SEALED-OTHER" || e.Code == "E-OTHER-JOB"):
 	case e.Kind == record.Failed:
-		w.last = string(e.Verdict) + " " + e.Code
+		w.last = string(e.Verdict) + " " + string(e.Code)
 		if w.aside == "" && (e.Verdict == record.Scrap || e.Verdict == record.Quarantine) {
 			w.aside = w.last
 		}
@@ -138,7 +138,7 @@ func TestOneVerdictEverywhere(t *testing.T) {
 
 func stateOf(d record.Device) string {
 	verdict, code := d.State()
-	return strings.TrimSpace(string(verdict) + " " + code)
+	return strings.TrimSpace(string(verdict) + " " + string(code))
 }
 
 func listed(t *testing.T, b *ledger.Ledger) map[string]string {

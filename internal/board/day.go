@@ -14,12 +14,12 @@ import (
 // entries of the ledger for what happened before this program started.
 type Day struct {
 	Counts    flow.Counts
-	Codes     map[string]int // failures by code
-	Devices   int            // different devices that had a verdict of their own
-	FirstPass int            // of them sealed at their first visit
-	Seconds   float64        // spent on sealed devices
-	Timed     int            // how many devices Seconds is of
-	Since     time.Time      // of the first visit
+	Codes     map[flow.Code]int // failures by code
+	Devices   int               // different devices that had a verdict of their own
+	FirstPass int               // of them sealed at their first visit
+	Seconds   float64           // spent on sealed devices
+	Timed     int               // how many devices Seconds is of
+	Since     time.Time         // of the first visit
 
 	visits map[chip.MAC]int
 	sealed []time.Time          // within the last hour, oldest first
@@ -35,7 +35,7 @@ func (d *Day) Add(v Visit) {
 	d.Counts.Add(v.Verdict, v.Already)
 	if v.Code != "" {
 		if d.Codes == nil {
-			d.Codes = map[string]int{}
+			d.Codes = map[flow.Code]int{}
 		}
 		d.Codes[v.Code]++
 	}
@@ -143,7 +143,7 @@ func (d *Day) within(now time.Time) []time.Time {
 
 // CodeCount is how often one code came up.
 type CodeCount struct {
-	Code string
+	Code flow.Code
 	N    int
 }
 

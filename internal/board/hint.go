@@ -21,7 +21,7 @@ const (
 )
 
 // The wire's own troubles: data was disturbed.
-var wireCodes = map[string]bool{"E-BAUD": true, "E-FLASH-VERIFY": true, "E-FUSE-WIRE": true, "E-FUSE-PART": true, "E-ROM": true}
+var wireCodes = map[record.Code]bool{"E-BAUD": true, "E-FLASH-VERIFY": true, "E-FUSE-WIRE": true, "E-FUSE-PART": true, "E-ROM": true}
 
 // How many visits of the last ten make a hint. One brownout may be a device;
 // two in ten are the slot's supply.

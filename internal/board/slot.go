@@ -35,7 +35,7 @@ type SlotStatus struct {
 
 	Verdict record.Verdict // of the last device; empty while busy or before the first
 	Already bool
-	Code    string
+	Code    flow.Code
 	Message string
 	Action  string
 	Detail  string
@@ -153,7 +153,7 @@ type Visit struct {
 	Serial  string
 	Slot    string
 	Verdict record.Verdict
-	Code    string
+	Code    flow.Code
 	Already bool
 	Seconds float64
 	Retries int // blocks that were sent again

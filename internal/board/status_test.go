@@ -117,7 +117,7 @@ func TestStatusVerdictWithoutDevice(t *testing.T) {
 func TestSlotRemembersTenVisits(t *testing.T) {
 	s := &Status{}
 	for i := range 13 {
-		s.Apply(flow.Event{Time: at(float64(i)), Event: flow.DeviceFailed, Slot: "1", Verdict: record.Retry, Code: fmt.Sprint(i)})
+		s.Apply(flow.Event{Time: at(float64(i)), Event: flow.DeviceFailed, Slot: "1", Verdict: record.Retry, Code: flow.Code(fmt.Sprint(i))})
 	}
 	d := s.Slots[0]
 	if len(d.Recent) != 10 || d.Recent[0].Code != "3" || d.Recent[9].Code != "12" || d.Tried != 13 {
@@ -135,7 +135,7 @@ func TestHints(t *testing.T) {
 			case "pass, blocks repeated":
 				out = append(out, Visit{Verdict: record.Pass, Retries: 3})
 			default:
-				out = append(out, Visit{Verdict: flow.FailureOf(flow.Code(c)).Verdict, Code: c})
+				out = append(out, Visit{Verdict: flow.FailureOf(flow.Code(c)).Verdict, Code: flow.Code(c)})
 			}
 		}
 		return out
@@ -162,7 +162,7 @@ func TestHints(t *testing.T) {
 // The codes that hints speak of are in the table of failures.
 func TestHintCodesExist(t *testing.T) {
 	for code := range wireCodes {
-		if !slices.ContainsFunc(flow.Failures, func(k flow.FailureKind) bool { return string(k.Code) == code }) {
+		if !slices.ContainsFunc(flow.Failures, func(k flow.FailureKind) bool { return k.Code == code }) {
 			t.Errorf("%s is not in the table of failures", code)
 		}
 	}
@@ -173,7 +173,7 @@ func TestHintCodesExist(t *testing.T) {
 func TestStatusOfAMissingLabel(t *testing.T) {
 	kind := flow.FailureOf(flow.LabelMissing)
 	passed := flow.Event{Time: at(9), Event: flow.DevicePassed, Slot: "1", MAC: macA, Verdict: record.Pass}
-	missing := flow.Event{Time: at(10), Event: flow.LabelFailed, Slot: "1", MAC: macA, Code: string(kind.Code), Message: kind.Sentence, Action: kind.Action, Detail: "out of paper"}
+	missing := flow.Event{Time: at(10), Event: flow.LabelFailed, Slot: "1", MAC: macA, Code: kind.Code, Message: kind.Sentence, Action: kind.Action, Detail: "out of paper"}
 	s := folded(passed, missing)
 	slot := s.Slot("1")
 	if slot.Verdict != record.Pass || slot.Code != "E-LABEL" || slot.Detail != "out of paper" || slot.Action != kind.Action || slot.Busy {

@@ -42,11 +42,11 @@ type Event struct {
 	Total   int64          `json:"total,omitempty"` // bytes the step has to do
 	Burning bool           `json:"burning,omitempty"`
 	Verdict record.Verdict `json:"verdict,omitempty"`
-	Code    string         `json:"code,omitempty"`
+	Code    Code           `json:"code,omitempty"`
 	Message string         `json:"message,omitempty"`
 	Action  string         `json:"action,omitempty"`
 	Detail  string         `json:"detail,omitempty"`  // the error as an engineer reads it
-	Cause   string         `json:"cause,omitempty"`   // of E-ALIKE: the code that came again and again
+	Cause   Code           `json:"cause,omitempty"`   // of E-ALIKE: the code that came again and again
 	Console string         `json:"console,omitempty"` // of a start: the end of what the device printed
 	KeyID   string         `json:"keyId,omitempty"`
 	Serial  string         `json:"serial,omitempty"`  // bound to the device by a scan

@@ -11,7 +11,7 @@ import (
 )
 
 // Code is a stable name of one way to fail.
-type Code string
+type Code = record.Code
 
 // Failure is an error with its code, and so with a verdict, a sentence for the
 // operator and an action.

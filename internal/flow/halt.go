@@ -93,10 +93,10 @@ func (l *Line) setHalted(f *Failure) {
 
 func (l *Line) tell(event string, f *Failure) {
 	e, kind := l.event(event), f.Kind()
-	e.Code, e.Message, e.Action, e.Detail = string(f.Code), kind.Sentence, kind.Action, f.Err.Error()
+	e.Code, e.Message, e.Action, e.Detail = f.Code, kind.Sentence, kind.Action, f.Err.Error()
 	var alike *alikeError
 	if errors.As(f.Err, &alike) {
-		e.Cause = string(alike.code)
+		e.Cause = alike.code
 	}
 	if event == LineResumed {
 		e.Message, e.Action, e.Detail = "The line goes on.", "", ""
@@ -108,7 +108,7 @@ func (l *Line) tell(event string, f *Failure) {
 func (l *Line) remark(kind record.Kind, f *Failure) error {
 	_, err := l.Ledger.Append(record.Entry{Kind: kind, Time: l.now(), Station: l.Station, Operator: l.Operator,
 		Software: l.Software, Simulated: l.Simulated, Job: l.Job.Name, Revision: l.Job.Revision, JobHash: l.Job.Digest(),
-		Batch: l.Batch, Code: string(f.Code), Message: f.Err.Error()})
+		Batch: l.Batch, Code: f.Code, Message: f.Err.Error()})
 	if err != nil {
 		return Fail("E-LEDGER", fmt.Errorf("ledger: %s: %w", kind, err))
 	}

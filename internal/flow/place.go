@@ -98,7 +98,7 @@ func (p *place) noDevice(looking context.Context, err error) bool {
 		p.told = f.Code
 		kind := f.Kind()
 		p.line.Emit(Event{Time: p.line.now(), Event: DeviceFailed, Slot: p.Name, Port: p.Port, Step: Procedure(p.line.Job)[0].ID, Verdict: kind.Verdict,
-			Code: string(f.Code), Message: kind.Sentence, Action: kind.Action, Detail: f.Err.Error()})
+			Code: f.Code, Message: kind.Sentence, Action: kind.Action, Detail: f.Err.Error()})
 		p.line.add(kind.Verdict)
 	}
 	if p.line.Once {

@@ -377,7 +377,7 @@ func (v *visit) fail(err error) Outcome {
 	kind := f.Kind()
 	seconds := v.now().Sub(v.start).Seconds()
 	if !v.s.ID.MAC.IsZero() {
-		note := record.Entry{Kind: record.Failed, Verdict: kind.Verdict, Code: string(f.Code), Message: f.Err.Error(), Seconds: seconds}
+		note := record.Entry{Kind: record.Failed, Verdict: kind.Verdict, Code: f.Code, Message: f.Err.Error(), Seconds: seconds}
 		if ledgerErr := v.append(note); ledgerErr != nil && kind.Verdict != record.Station {
 			f = FailureFrom(errors.Join(ledgerErr, f.Err))
 			kind = f.Kind()
@@ -387,7 +387,7 @@ func (v *visit) fail(err error) Outcome {
 	if kind.Verdict == record.Quarantine {
 		event = DeviceQuarantined
 	}
-	v.emit(Event{Event: event, Verdict: kind.Verdict, Code: string(f.Code), Message: kind.Sentence, Action: kind.Action,
+	v.emit(Event{Event: event, Verdict: kind.Verdict, Code: f.Code, Message: kind.Sentence, Action: kind.Action,
 		Detail: f.Err.Error(), Seconds: seconds, Console: v.s.takeConsole()})
 	return Outcome{MAC: v.s.ID.MAC, Verdict: kind.Verdict, Burned: len(v.s.Device.Intended) > 0, Failure: f}
 }

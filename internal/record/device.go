@@ -43,9 +43,9 @@ type Device struct {
 	SealedJob  string    `json:"sealedJob,omitempty"`    // name and revision of the job that sealed it last,
 	SealedHash string    `json:"sealedDigest,omitempty"` // and its digest
 	Verdict    Verdict   `json:"verdict"`                // of the last run that ended
-	Code       string    `json:"code"`
+	Code       Code      `json:"code"`
 	SetAside   bool      `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
-	SetAsideBy string    `json:"setAsideBy,omitempty"` // the code
+	SetAsideBy Code      `json:"setAsideBy,omitempty"` // the code
 	SetAsideAs Verdict   `json:"setAsideAs,omitempty"` // SCRAP or QUARANTINE
 }
 
@@ -154,14 +154,14 @@ func (d *Device) failed(e Entry) {
 // its MAC was there, or it was at a line of another job. What the device is
 // stays, and it is not set aside.
 const (
-	Stranger    = "E-STRANGER" // the chip lacks fuses that were burned
-	SameMAC     = "E-SAME-MAC" // the device is in another slot at this moment
-	SealedOther = "E-SEALED-OTHER"
-	Doubtful    = "E-VIRTUAL" // nobody can tell whether the chip is real
-	OtherJob    = "E-OTHER-JOB"
+	Stranger    Code = "E-STRANGER" // the chip lacks fuses that were burned
+	SameMAC     Code = "E-SAME-MAC" // the device is in another slot at this moment
+	SealedOther Code = "E-SEALED-OTHER"
+	Doubtful    Code = "E-VIRTUAL" // nobody can tell whether the chip is real
+	OtherJob    Code = "E-OTHER-JOB"
 )
 
-var onlyVisits = map[string]bool{Stranger: true, SameMAC: true, SealedOther: true, OtherJob: true, Doubtful: true}
+var onlyVisits = map[Code]bool{Stranger: true, SameMAC: true, SealedOther: true, OtherJob: true, Doubtful: true}
 
 // Begun is the verdict of a device that has none: its visits never came to an
 // end, or it was released and has not been back.
@@ -170,7 +170,7 @@ const Begun Verdict = "BEGUN"
 // State is what a device is by now, and the code of what is wrong with it. What
 // was set aside stays so until it is released, and a sealed device is sealed
 // whatever a later visit said. Every list, report, label and account tells this.
-func (d Device) State() (Verdict, string) {
+func (d Device) State() (Verdict, Code) {
 	switch {
 	case d.SetAside:
 		return d.SetAsideAs, d.SetAsideBy

@@ -69,6 +69,9 @@ const (
 	Station    Verdict = "STATION"    // not the device's fault
 )
 
+// Code is a stable name of one way to fail, E-… in entries, events and tables.
+type Code string
+
 // Entry is one line of the log. Fields that do not apply are absent.
 //
 // Each fact of its head has one owner:
@@ -131,7 +134,7 @@ type Entry struct {
 	Images     []Image      `json:"images,omitempty"`
 	Boot       *Boot        `json:"boot,omitempty"`
 	Verdict    Verdict      `json:"verdict,omitempty"`
-	Code       string       `json:"code,omitempty"` // E-…
+	Code       Code         `json:"code,omitempty"` // E-…
 	Message    string       `json:"message,omitempty"`
 	Seconds    float64      `json:"seconds,omitempty"` // of the step or run, by the station's monotonic clock
 	// About is what a kind has to tell that has no field here, one JSON object.

@@ -104,7 +104,7 @@ func (o *entry1) entry() Entry {
 		Token: o.Token, Public: o.Public, Plan: o.Plan, Stage: o.Stage,
 		Burns: convert(o.Burns, func(b burn1) FuseChange { return FuseChange(b) }),
 		Fuses: o.Fuses.fuses(), Images: convert(o.Images, image1.image), Boot: (*Boot)(o.Boot),
-		Verdict: Verdict(o.Verdict), Code: o.Code, Message: o.Message, Seconds: o.Seconds,
+		Verdict: Verdict(o.Verdict), Code: Code(o.Code), Message: o.Message, Seconds: o.Seconds,
 	}
 }
 

@@ -246,7 +246,7 @@ func (f *batchFold) later(l *ledger.Ledger, size uint64) error {
 		if then.InLot() != name || was == is && then.InLot() == now.InLot() {
 			continue
 		}
-		text := fmt.Sprintf("%s was %s and is %s", mac, was, strings.TrimSpace(string(is)+" "+code))
+		text := fmt.Sprintf("%s was %s and is %s", mac, was, strings.TrimSpace(string(is)+" "+string(code)))
 		if now.InLot() != name {
 			text += ", counted in " + now.InLot()
 		}

@@ -168,7 +168,7 @@ func (p *page) paretoChart() *chart {
 	values := make([]float64, len(list))
 	for i, code := range list {
 		values[i] = float64(code.N)
-		c.sum, c.names = append(c.sum, code.UpTo*all), append(c.names, code.Code[len("E-"):])
+		c.sum, c.names = append(c.sum, code.UpTo*all), append(c.names, strings.TrimPrefix(string(code.Code), "E-"))
 	}
 	c.series = [][]float64{values}
 	return c

@@ -117,9 +117,9 @@ func (v *device) fill(r *row, size uint64, f Filter) (bool, error) {
 	}
 	sealed := r.found["sealed"].Bool()
 	verdict, code := record.Device{SetAside: r.found["setAside"].Bool(), SetAsideAs: record.Verdict(r.found["setAsideAs"].Str),
-		SetAsideBy: r.found["setAsideBy"].Str, Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: r.found["code"].Str}.State()
+		SetAsideBy: record.Code(r.found["setAsideBy"].Str), Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: record.Code(r.found["code"].Str)}.State()
 	r.set("verdict", string(verdict))
-	r.set("code", code)
+	r.set("code", string(code))
 	if !f.row(r, "") {
 		return false, nil
 	}

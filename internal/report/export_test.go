@@ -108,7 +108,7 @@ func TestEntriesTable(t *testing.T) {
 		r := rows[n]
 		n++
 		for name, want := range map[string]string{"index": fmt.Sprint(e.Index), "time": e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
-			"kind": string(e.Kind), "keyId": e.KeyIDs(), "step": e.Step, "stage": e.Stage, "verdict": string(e.Verdict), "code": e.Code,
+			"kind": string(e.Kind), "keyId": e.KeyIDs(), "step": e.Step, "stage": e.Stage, "verdict": string(e.Verdict), "code": string(e.Code),
 			"message": e.Message, "run": e.Run, "token": e.Token, "station": e.Station, "decision": e.Decision} {
 			if r[name] != want {
 				t.Errorf("entry %d: %s: got %q, want %q", e.Index, name, r[name], want)

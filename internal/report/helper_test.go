@@ -134,7 +134,7 @@ func (x *line) do(v visit) {
 	}
 	if !v.again {
 		if code == "E-HSM" {
-			put(time.Second, record.Entry{Kind: record.Failed, Step: "key", Verdict: record.Verdict(verdict), Code: code, Message: "hsm: away", Seconds: 3})
+			put(time.Second, record.Entry{Kind: record.Failed, Step: "key", Verdict: record.Verdict(verdict), Code: record.Code(code), Message: "hsm: away", Seconds: 3})
 			return
 		}
 		put(2*time.Second, record.Entry{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: keyID(v.n), Policy: "derived",
@@ -154,7 +154,7 @@ func (x *line) do(v visit) {
 		put(2*time.Second, record.Entry{Kind: record.BurnSettled, Step: step, Stage: stage, Fuses: locked, Burns: changes, Seconds: 2})
 	}
 	if failed {
-		put(time.Second, record.Entry{Kind: record.Failed, Step: "boot", Verdict: record.Verdict(verdict), Code: code, Message: "it failed", Seconds: 20})
+		put(time.Second, record.Entry{Kind: record.Failed, Step: "boot", Verdict: record.Verdict(verdict), Code: record.Code(code), Message: "it failed", Seconds: 20})
 		return
 	}
 	put(max(v.boot, time.Second), record.Entry{Kind: record.BootVerified, Step: "boot", Boot: &record.Boot{Digest: sha(9), Marker: "I (312) lamp: ready", Seconds: 0.8}})

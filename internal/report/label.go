@@ -40,7 +40,7 @@ func LabelOf(l *ledger.Ledger, mac chip.MAC) (Label, error) {
 	case !known:
 		return Label{}, fmt.Errorf("label of %s: %w; the ledger does not know this device", mac, ErrNotSealed)
 	case verdict != record.Pass:
-		return Label{}, fmt.Errorf("label of %s: %w; this one is %s", mac, ErrNotSealed, strings.TrimSpace(string(verdict)+" "+code))
+		return Label{}, fmt.Errorf("label of %s: %w; this one is %s", mac, ErrNotSealed, strings.TrimSpace(string(verdict)+" "+string(code)))
 	}
 	b := Label{MAC: d.MAC, Serial: d.Serial, KeyID: d.KeyID, Job: d.Job, Simulated: d.Simulated || l.Simulated()}
 	plaintext.Value(&b) // what is printed is what is read

@@ -58,7 +58,7 @@ type DeviceLine struct {
 	MAC           chip.MAC
 	Serial, KeyID string
 	Verdict       record.Verdict
-	Code          string
+	Code          record.Code
 	Visits        int
 	Sealed        time.Time
 	Station, Slot string
@@ -171,7 +171,7 @@ type slim struct {
 	Step      string
 	Decision  string
 	Verdict   record.Verdict
-	Code      string
+	Code      record.Code
 }
 
 // longest is more than any visit takes: what was written longer before the

@@ -31,7 +31,7 @@ type Stats struct {
 
 // CodeStats is how often a visit failed with a code.
 type CodeStats struct {
-	Code     string
+	Code     record.Code
 	Verdict  record.Verdict
 	Sentence string
 	N        int
@@ -65,17 +65,17 @@ type SlotStats struct {
 	StationFaults, Pulled  int
 	Judged, FirstPass      int
 	Times                  Spread
-	Worst                  string // code that came up most
+	Worst                  record.Code // code that came up most
 	WorstN                 int
 
 	seconds []float64
-	codes   map[string]int
+	codes   map[record.Code]int
 }
 
 // statsFold counts visits, which come in the order of their ends.
 type statsFold struct {
 	Stats
-	codes map[string]int
+	codes map[record.Code]int
 	steps map[string][]float64
 	order []string // steps as they were first seen
 	slots map[[2]string]*SlotStats
@@ -83,7 +83,7 @@ type statsFold struct {
 }
 
 func newStatsFold() *statsFold {
-	f := &statsFold{codes: map[string]int{}, steps: map[string][]float64{}, slots: map[[2]string]*SlotStats{}, times: map[time.Time]*Bucket{}}
+	f := &statsFold{codes: map[record.Code]int{}, steps: map[string][]float64{}, slots: map[[2]string]*SlotStats{}, times: map[time.Time]*Bucket{}}
 	f.first = map[chip.MAC]bool{}
 	return f
 }
@@ -145,7 +145,7 @@ func (f *statsFold) judge(v *Visit, slot *SlotStats) {
 func (f *statsFold) slot(v *Visit) *SlotStats {
 	at := [2]string{v.Station, v.Slot}
 	if f.slots[at] == nil {
-		f.slots[at] = &SlotStats{Station: v.Station, Slot: v.Slot, codes: map[string]int{}}
+		f.slots[at] = &SlotStats{Station: v.Station, Slot: v.Slot, codes: map[record.Code]int{}}
 	}
 	return f.slots[at]
 }
@@ -172,10 +172,10 @@ func (f *statsFold) end(zone *time.Location) Stats {
 }
 
 // pareto puts the most frequent code first.
-func pareto(codes map[string]int) (list []CodeStats) {
+func pareto(codes map[record.Code]int) (list []CodeStats) {
 	all, so := 0, 0
 	for code, n := range codes {
-		kind := flow.FailureOf(flow.Code(code))
+		kind := flow.FailureOf(code)
 		list = append(list, CodeStats{Code: code, Verdict: kind.Verdict, Sentence: kind.Sentence, N: n})
 		all += n
 	}

@@ -19,7 +19,7 @@ type Visit struct {
 	Begin    time.Time
 	End      time.Time
 	Verdict  record.Verdict // record.Begun: it was pulled, or the station lost power
-	Code     string
+	Code     record.Code
 	Already  bool       // sealed before; nothing was done
 	Steps    []StepTime // in order
 }

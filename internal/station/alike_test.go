@@ -45,7 +45,7 @@ func trayFixture(t *testing.T, token *hsm.Token, job *job.Job, slots int, ready 
 	}
 }
 
-func (s *shift) count(event, code string) (n int) {
+func (s *shift) count(event string, code flow.Code) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.events {

@@ -75,7 +75,7 @@ func (tr *trial) visit() flow.Outcome {
 	case tr.keyID != d.KeyID:
 		tr.fault("the key was %s and is %s", tr.keyID, d.KeyID)
 	}
-	if !out.MAC.IsZero() && !stranger(out) && how(out) != strings.TrimSpace(string(d.Verdict)+" "+d.Code) {
+	if !out.MAC.IsZero() && !stranger(out) && how(out) != strings.TrimSpace(string(d.Verdict)+" "+string(d.Code)) {
 		tr.fault("the visit ends with %s, the ledger says %s %s", how(out), d.Verdict, d.Code)
 	}
 	return out
@@ -217,7 +217,7 @@ func how(out flow.Outcome) string {
 func (tr *trial) setAside() {
 	why := tr.last()
 	d, known, err := tr.lab.ledger.Device(tr.mac)
-	if err != nil || !known || !d.SetAside || d.SetAsideBy != string(why.Failure.Code) || d.SetAsideAs != why.Verdict {
+	if err != nil || !known || !d.SetAside || d.SetAsideBy != why.Failure.Code || d.SetAsideAs != why.Verdict {
 		tr.fault("ledger of a device set aside: %+v, %w", d, err)
 	}
 	tr.putBack()

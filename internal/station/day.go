@@ -140,7 +140,7 @@ func changes(was, now record.Block) []FuseChange {
 
 func describe(e record.Entry) string {
 	parts := []string{e.Time.Local().Format("2006-01-02 15:04:05"), string(e.Kind)}
-	for _, s := range []string{e.Step, e.Stage, e.Decision, string(e.Verdict), e.Code, e.KeyIDs(), e.Message} {
+	for _, s := range []string{e.Step, e.Stage, e.Decision, string(e.Verdict), string(e.Code), e.KeyIDs(), e.Message} {
 		if s != "" {
 			parts = append(parts, s)
 		}

@@ -404,7 +404,7 @@ func onPort(path func(t *testing.T) string) provocation {
 func (s *shift) code(event string) flow.Code {
 	for _, e := range s.events {
 		if e.Event == event {
-			return flow.Code(e.Code)
+			return e.Code
 		}
 	}
 	return ""
@@ -490,7 +490,7 @@ func labelMissing(t *testing.T) (code flow.Code) {
 	}}
 	emit := l.Watch(func(e flow.Event) {
 		if e.Event == flow.LabelFailed {
-			code = flow.Code(e.Code)
+			code = e.Code
 		}
 	})
 	emit(passed(1))

@@ -105,7 +105,7 @@ func (s *shift) story() (list []string) {
 	for _, e := range s.events {
 		switch e.Event {
 		case flow.LineHalted, flow.LineResumed:
-			list = append(list, e.Event+" "+e.Code)
+			list = append(list, e.Event+" "+string(e.Code))
 		case flow.DevicePassed, flow.DeviceFailed, flow.DeviceQuarantined:
 			list = append(list, fmt.Sprintf("%s %s %s", e.Slot, e.Verdict, e.Code))
 		}

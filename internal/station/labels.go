@@ -93,5 +93,5 @@ func (l *Labels) failed(passed flow.Event, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tell(flow.Event{Time: time.Now(), Event: flow.LabelFailed, Slot: passed.Slot, Port: passed.Port, MAC: passed.MAC, Serial: passed.Serial,
-		KeyID: passed.KeyID, Code: string(kind.Code), Message: kind.Sentence, Action: kind.Action, Detail: err.Error()})
+		KeyID: passed.KeyID, Code: kind.Code, Message: kind.Sentence, Action: kind.Action, Detail: err.Error()})
 }

@@ -30,7 +30,7 @@ func Past(l *ledger.Ledger, station string, job *job.Job) ([]flow.Outcome, error
 			continue
 		}
 		switch {
-		case e.Kind == record.Sealed, e.Kind == record.LineResumed && e.Code == string(flow.CodeAlike):
+		case e.Kind == record.Sealed, e.Kind == record.LineResumed && e.Code == flow.CodeAlike:
 			slices.Reverse(past)
 			return past, nil
 		case e.Kind == record.Failed:
@@ -39,7 +39,7 @@ func Past(l *ledger.Ledger, station string, job *job.Job) ([]flow.Outcome, error
 				return nil, err
 			}
 			past = append(past, flow.Outcome{MAC: e.MAC, Verdict: e.Verdict, Burned: len(d.Intended) > 0,
-				Failure: &flow.Failure{Code: flow.Code(e.Code)}})
+				Failure: &flow.Failure{Code: e.Code}})
 		}
 	}
 	slices.Reverse(past)

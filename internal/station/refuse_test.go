@@ -55,7 +55,7 @@ func TestRefused(t *testing.T) {
 			}
 			kind := flow.FailureOf(c.code)
 			last := s.events[len(s.events)-1]
-			if last.Code != string(c.code) || last.Message != kind.Sentence || last.Action != kind.Action {
+			if last.Code != c.code || last.Message != kind.Sentence || last.Action != kind.Action {
 				t.Errorf("last event: %+v", last)
 			}
 		})

@@ -95,7 +95,7 @@ func TestRehearsalOfOnesOwnProduct(t *testing.T) {
 			}
 			r.MakeUpSerials(line)
 			var said strings.Builder
-			line.Emit = func(e flow.Event) { said.WriteString(e.Code + e.Detail + e.Console) }
+			line.Emit = func(e flow.Event) { said.WriteString(string(e.Code) + e.Detail + e.Console) }
 			if counts := line.Run(t.Context()); counts.Passed != 3 {
 				t.Errorf("got %+v: %s", counts, said.String())
 			}

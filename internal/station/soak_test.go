@@ -240,7 +240,7 @@ func (s *soak) hear(e flow.Event) {
 	}
 	out := &flow.Outcome{Verdict: e.Verdict, Already: e.Already}
 	if e.Code != "" {
-		out.Failure = &flow.Failure{Code: flow.Code(e.Code), Err: errors.New(e.Detail)}
+		out.Failure = &flow.Failure{Code: e.Code, Err: errors.New(e.Detail)}
 	}
 	s.slots[e.Slot].out = out
 }

@@ -12,7 +12,7 @@ type goOnDialog struct{}
 
 // failedAlike is the event of a line that waits for a person to let it go on.
 func (m *Model) failedAlike() *flow.Event {
-	if e := m.status.Halt; e != nil && e.Code == string(flow.CodeAlike) && m.cfg.GoOn != nil && !m.stopping && !m.status.Done {
+	if e := m.status.Halt; e != nil && e.Code == flow.CodeAlike && m.cfg.GoOn != nil && !m.stopping && !m.status.Done {
 		return e
 	}
 	return nil
@@ -49,10 +49,10 @@ func (d *goOnDialog) view(m *Model, w, _ int) []string {
 		lines = append(append(lines, wrap(text, w, n, m.style.signs.ellipsis)...), "")
 	}
 	add(sentence, 2)
-	if cause, ok := m.lang.failures[flow.Code(e.Cause)]; ok {
-		add(e.Cause+": "+cause[0], 2)
+	if cause, ok := m.lang.failures[e.Cause]; ok {
+		add(string(e.Cause)+": "+cause[0], 2)
 	} else {
-		add(e.Cause+": "+flow.FailureOf(flow.Code(e.Cause)).Sentence, 2)
+		add(string(e.Cause)+": "+flow.FailureOf(e.Cause).Sentence, 2)
 	}
 	add(clean(e.Detail), 4)
 	add(m.lang.goOnHow, 3)

@@ -123,7 +123,7 @@ func (m *Model) faultText() string {
 	if e := m.status.Halt; e != nil {
 		sentence, action := m.lang.failure(e.Code, e.Message, e.Action)
 		if e.Cause != "" {
-			sentence += " " + e.Cause + "."
+			sentence += " " + string(e.Cause) + "."
 		}
 		return fmt.Sprintf(m.lang.fault, sentence+" "+action)
 	}

@@ -86,7 +86,7 @@ func (l *language) stepTitle(id flow.StepID, title string) string {
 // sentence is what happened and what to do now.
 func (l *language) sentence(s *board.SlotStatus) (sentence, action string) {
 	switch {
-	case s.Code == string(flow.LabelMissing):
+	case s.Code == flow.LabelMissing:
 	case s.Verdict == record.Pass && s.Already:
 		return l.already, l.remove
 	case s.Verdict == record.Pass:
@@ -96,8 +96,8 @@ func (l *language) sentence(s *board.SlotStatus) (sentence, action string) {
 }
 
 // failure is a code in this language, or else in the flow's own words.
-func (l *language) failure(code, sentence, action string) (string, string) {
-	if f, ok := l.failures[flow.Code(code)]; ok {
+func (l *language) failure(code flow.Code, sentence, action string) (string, string) {
+	if f, ok := l.failures[code]; ok {
 		return f[0], f[1]
 	}
 	return sentence, action

@@ -151,7 +151,7 @@ func TestUnknownLanguageAndCode(t *testing.T) {
 // A device that passed without a label says so in its slot, in both languages.
 func TestMissingLabelIsSaid(t *testing.T) {
 	kind, done := flow.FailureOf(flow.LabelMissing), passed("1")
-	missing := flow.Event{Time: morning, Event: flow.LabelFailed, Slot: "1", MAC: done.MAC, Code: string(kind.Code), Message: kind.Sentence, Action: kind.Action}
+	missing := flow.Event{Time: morning, Event: flow.LabelFailed, Slot: "1", MAC: done.MAC, Code: kind.Code, Message: kind.Sentence, Action: kind.Action}
 	for name, words := range map[string][2]string{"en": {kind.Sentence, kind.Action}, "zh": chineseFailures[flow.LabelMissing]} {
 		m := screen(t, Config{Language: name}, 80, 24)
 		send(m, started("1"), done)

@@ -130,7 +130,7 @@ func (m *Model) plainWord(s *board.SlotStatus, word, own string, w int) string {
 
 // facts are the small print: code, time, visits.
 func (m *Model) facts(s *board.SlotStatus, w int) string {
-	parts := []string{s.Code}
+	parts := []string{string(s.Code)}
 	if s.Seconds > 0 {
 		parts = append(parts, fmt.Sprintf(m.lang.sec, decimal(s.Seconds)))
 	}
