@@ -196,7 +196,7 @@ func inWords(e flow.Event) string {
 	}
 	mac, _ := e.MAC.MarshalText() // nothing for a device that has not told it
 	words := []string{"station:", e.Event}
-	for _, s := range []string{e.Slot, string(mac), string(e.Step), string(e.Verdict), string(e.Code), e.Detail} {
+	for _, s := range []string{e.Slot, string(mac), string(e.Step), string(e.Hand), string(e.Verdict), string(e.Code), e.Detail} {
 		if s != "" {
 			words = append(words, s)
 		}

@@ -169,12 +169,6 @@ func (s *lineScreen) config(language string, job *job.Job) tui.Config {
 		Pause: func(on bool) { s.line().Pause(on) },
 		Retry: func(slot string) { s.line().Retry(slot) },
 		GoOn:  func() { s.line().GoOn() },
-		Hand: func(slot string) flow.Hand {
-			if s.line() == nil { // a shift that has not begun
-				return flow.HandNone
-			}
-			return s.line().Hand(slot)
-		},
 	}
 	if job.Line.Acknowledge {
 		cfg.Ack = func(slot string) { s.line().Ack(slot) }

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"station/internal/flow"
 )
@@ -182,12 +181,11 @@ func (w *workplace) seal(code int, press func(flow.Event), args ...string) []flo
 	return events
 }
 
-// press is the person who resets a chip without lines: into its loader when
-// the station wants to connect, into its firmware when it is to start.
+// press is the fixture that resets a chip without lines when an event says so.
 func (c *simChip) press(e flow.Event) {
-	button := map[flow.StepID]string{"connect": "loader", "boot": "boot", "lock": "loader", "last-boot": "boot"}[e.Step]
-	if e.Event == flow.StepStarted && button != "" {
-		time.AfterFunc(50*time.Millisecond, func() { fmt.Fprintln(c.buttons, button) })
+	button := map[flow.Hand]string{flow.HandLoader: "loader", flow.HandApp: "boot"}[e.Hand]
+	if e.Event == flow.DeviceHand && button != "" {
+		fmt.Fprintln(c.buttons, button)
 	}
 }
 
@@ -233,6 +231,7 @@ func TestSealByHandAndLeaveNoSecret(t *testing.T) {
 	}) {
 		t.Error("no event tells what the device printed at its start")
 	}
+	wantHands(t, events, flow.HandLoader, flow.HandNone, flow.HandApp, flow.HandNone)
 	if !bytes.Contains(w.out, []byte("station: device.passed 1 02:00:00:00:00:00 seal PASS (")) {
 		t.Error("--verbose does not tell that the device passed")
 	}
@@ -262,6 +261,25 @@ func TestSealByHandAndLeaveNoSecret(t *testing.T) {
 		t.Fatal("no key was burned")
 	}
 	w.searchFor(block1)
+}
+
+// wantHands checks what a hand had to do during one device, and that each
+// asking said until when.
+func wantHands(t *testing.T, events []flow.Event, want ...flow.Hand) {
+	t.Helper()
+	var got []flow.Hand
+	for _, e := range events {
+		if e.Event != flow.DeviceHand {
+			continue
+		}
+		got = append(got, e.Hand)
+		if asks := e.Hand != flow.HandNone; asks != e.Until.After(e.Time) || e.Slot == "" || e.Port == "" || e.Message == "" {
+			t.Errorf("event %+v", e)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("a hand had to do %q, want %q", got, want)
+	}
 }
 
 // searchFor looks through every byte that was written or printed.

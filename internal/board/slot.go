@@ -27,8 +27,10 @@ type SlotStatus struct {
 	Rate         float64 // bytes per second, smoothed
 	Burning      bool    // the step burns fuses
 	Waits        bool    // before its first burn, until others have passed
-	Baud         int     // the rate that the wire runs at
-	Retries      int     // blocks that were sent again
+	Hand         flow.Hand
+	HandUntil    time.Time // when the step gives up waiting for the hand; zero: never
+	Baud         int       // the rate that the wire runs at
+	Retries      int       // blocks that were sent again
 	Started      time.Time
 	StepStarted  time.Time
 	Updated      time.Time
@@ -53,6 +55,11 @@ func (s *SlotStatus) apply(e flow.Event) {
 	}
 	s.identify(e)
 	switch e.Event {
+	case flow.DeviceHand:
+		s.Hand, s.HandUntil = e.Hand, e.Until
+		if !s.Busy {
+			return // of the next device, not in this one's log
+		}
 	case flow.DeviceWaits:
 		s.Waits = true
 	case flow.StepStarted:
@@ -95,7 +102,7 @@ func (s *SlotStatus) identify(e flow.Event) {
 
 func (s *SlotStatus) begin(e flow.Event) {
 	*s = SlotStatus{Name: s.Name, Port: s.Port, Passed: s.Passed, Tried: s.Tried, Recent: s.Recent,
-		Busy: true, Started: e.Time, Updated: e.Time}
+		Hand: s.Hand, HandUntil: s.HandUntil, Busy: true, Started: e.Time, Updated: e.Time}
 }
 
 // settling is how many seconds a change of the rate takes to show.

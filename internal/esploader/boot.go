@@ -46,8 +46,8 @@ func (l *Loader) boot(ctx context.Context, done func(log []byte) bool) ([]byte, 
 		}
 	}
 	if err != nil && len(l.have) == 0 {
-		l.byHand(ToApp)
-		defer l.byHand("")
+		l.byHand(ctx, ToApp)
+		defer l.handDone()
 	}
 	log := slices.Clone(l.have)
 	l.have, l.dirty = nil, false
@@ -57,7 +57,7 @@ func (l *Loader) boot(ctx context.Context, done func(log []byte) bool) ([]byte, 
 		}
 		log = append(log, l.have...)
 		l.have = nil
-		l.byHand("") // it starts
+		l.handDone() // it starts
 		if len(log) > maxLog {
 			return log, errors.New("the console does not end")
 		}

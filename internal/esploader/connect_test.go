@@ -115,7 +115,7 @@ func TestWaitForTheLoader(t *testing.T) {
 			r.after(40*time.Second, func() { r.enter(true) })
 			begin := time.Now()
 			var hand []string
-			opts.ByHand = func(what string) {
+			opts.ByHand = func(what string, _ time.Time) {
 				if len(hand) == 0 || hand[len(hand)-1] != what {
 					hand = append(hand, what)
 				}
@@ -233,11 +233,15 @@ func TestBootByHand(t *testing.T) {
 	r := newROM(t, 0)
 	r.console = "READY\r\n"
 	var hand []string
-	connected(t, r, Options{Reset: ResetManual, ByHand: func(what string) { hand = append(hand, what) }}, func(ctx context.Context, l *Loader) {
+	var until time.Time
+	connected(t, r, Options{Reset: ResetManual, ByHand: func(what string, at time.Time) { hand, until = append(hand, what), at }}, func(ctx context.Context, l *Loader) {
 		hand = nil
 		r.after(20*time.Second, func() {
 			if !slices.Equal(hand, []string{ToApp}) {
 				t.Errorf("a hand is asked for %q, want %q", hand, ToApp)
+			}
+			if end, _ := ctx.Deadline(); !until.Equal(end) {
+				t.Errorf("a hand is waited for until %v, want %v", until, end)
 			}
 			r.enter(false)
 		})

@@ -16,6 +16,7 @@
 package esploader
 
 import (
+	"context"
 	"maps"
 	"time"
 
@@ -57,8 +58,9 @@ type Options struct {
 	AlwaysErase bool
 
 	// ByHand hears what a person or the fixture has to do now, ToLoader or ToApp,
-	// and "" when it has been done or nobody waits for it any more.
-	ByHand func(what string)
+	// and until when somebody waits for it (zero: as long as it takes); "" when it
+	// has been done or nobody waits for it any more.
+	ByHand func(what string, until time.Time)
 
 	// Trace sees each frame without its SLIP framing, sent ('>') or received
 	// ('<'). Values on their way to or from the key block read as ****. The
@@ -72,9 +74,16 @@ const (
 	ToApp    = "app"    // reset it
 )
 
-func (l *Loader) byHand(what string) {
+func (l *Loader) byHand(ctx context.Context, what string) {
 	if l.opts.ByHand != nil {
-		l.opts.ByHand(what)
+		until, _ := ctx.Deadline()
+		l.opts.ByHand(what, until)
+	}
+}
+
+func (l *Loader) handDone() {
+	if l.opts.ByHand != nil {
+		l.opts.ByHand("", time.Time{})
 	}
 }
 

@@ -176,7 +176,7 @@ func (l *Loader) reach(ctx context.Context) error {
 
 // waitForLoader sends SYNCs until somebody has put the chip into its loader.
 func (l *Loader) waitForLoader(ctx context.Context) error {
-	defer l.byHand("")
+	defer l.handDone()
 	var last error
 	for {
 		if err := ctx.Err(); err != nil {
@@ -189,7 +189,7 @@ func (l *Loader) waitForLoader(ctx context.Context) error {
 		if last == nil || !errors.Is(last, chip.ErrNoAnswer) {
 			return last
 		}
-		l.byHand(ToLoader)
+		l.byHand(ctx, ToLoader)
 	}
 }
 

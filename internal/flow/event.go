@@ -19,6 +19,7 @@ const (
 	DeviceQuarantined = "device.quarantined"
 	DeviceWaits       = "device.waits"     // before its first burn, until others have their verdicts
 	DeviceRemoved     = "device.removed"   // the slot is empty again
+	DeviceHand        = "device.hand"      // what a person or the fixture has to do now at a slot that cannot reset its device
 	LabelFailed       = "label.failed"     // a device passed and has no label
 	BatchUndeclared   = "batch.undeclared" // nobody opened the line's batch, and the station allows that
 	LineHalted        = "line.halted"      // a fault of the station: no new device is started
@@ -53,6 +54,8 @@ type Event struct {
 	Baud    int            `json:"baud,omitempty"`    // of step.done: the rate that the wire runs at from here
 	Retries int            `json:"retries,omitempty"` // of step.done: blocks that were sent again
 	Already bool           `json:"already,omitempty"` // sealed before; nothing was done
+	Hand    Hand           `json:"hand,omitempty"`    // of device.hand
+	Until   time.Time      `json:"until,omitzero"`    // of device.hand: the end of the step's patience
 	Seconds float64        `json:"seconds,omitempty"`
 
 	Job       string   `json:"job,omitempty"`

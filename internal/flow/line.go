@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"station/internal/record"
 )
@@ -15,23 +16,13 @@ type Slot struct {
 	// io.EOF when there will be none any more, and calls removed when the
 	// device that was there before has left.
 	Next func(ctx context.Context, removed func()) (Loader, error)
-	// Hand tells what a person has to do at a slot that cannot reset its device;
-	// nil where none can be needed.
-	Hand func() Hand
+	// OnHand takes who is told what a person has to do at a slot that cannot reset
+	// its device; nil where none can be needed.
+	OnHand func(tell func(do Hand, until time.Time))
 	// Again makes the device that is there the next one; nil where the slot
 	// cannot do that.
 	Again func()
 }
-
-// Hand is what a person has to do at a device.
-type Hand string
-
-// What a hand does.
-const (
-	HandNone   Hand = ""
-	HandLoader Hand = "loader" // reset it with GPIO0 held low
-	HandApp    Hand = "app"    // reset it
-)
 
 // Line runs the procedure in several slots at once.
 type Line struct {
@@ -94,6 +85,9 @@ func (l *Line) Run(ctx context.Context) Counts {
 	var wg sync.WaitGroup
 	for _, s := range l.Slots {
 		p := &place{Slot: s, line: l}
+		if s.OnHand != nil {
+			s.OnHand(p.hand)
+		}
 		wg.Go(func() { p.work(ctx, looking) })
 	}
 	wg.Wait()
@@ -210,16 +204,6 @@ func (l *Line) change() {
 		close(l.changed)
 	}
 	l.changed = make(chan struct{})
-}
-
-// Hand tells what a person has to do at a slot's device.
-func (l *Line) Hand(slot string) Hand {
-	for _, s := range l.Slots {
-		if s.Name == slot && s.Hand != nil {
-			return s.Hand()
-		}
-	}
-	return HandNone
 }
 
 // Pause starts no new device while on; devices that were begun go on.

@@ -52,7 +52,7 @@ func (l *lab) restart(p product, f sim.Fault, byHand bool, ref run) *trial {
 	tr := l.trial(p, f)
 	if byHand {
 		tr.options.Reset = esploader.ResetManual
-		tr.options.ByHand = func(what string) {
+		tr.options.ByHand = func(what string, _ time.Time) {
 			if what != "" {
 				tr.chip.PressReset(what == esploader.ToLoader)
 			}

@@ -111,13 +111,8 @@ func TestPortOfAnotherProgram(t *testing.T) {
 	s.on = func(e flow.Event) {
 		chip := map[string]*sim.Chip{"1": free, "2": held}[e.Slot]
 		switch {
-		case e.Event == flow.StepStarted && e.Step == "boot":
-			go func() { // a person does what the screen says
-				for s.line.Hand(e.Slot) != flow.HandApp && ctx.Err() == nil {
-					time.Sleep(5 * time.Millisecond)
-				}
-				chip.PressReset(false)
-			}()
+		case e.Event == flow.DeviceHand && e.Hand == flow.HandApp: // a person does what the line says
+			chip.PressReset(false)
 		case e.Event == flow.DevicePassed && e.Slot == "1":
 			time.AfterFunc(retryTwice, func() { other.Close() })
 		}

@@ -43,25 +43,8 @@ func (p RealSlot) Slot() flow.Slot {
 		p.Ports = port.Host
 	}
 	s := &slot{RealSlot: p, empty: true} // what sits there when the line starts is new to it
-	s.options = esploader.Options{Reset: string(p.Reset), ByHand: s.byHand}
-	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, Hand: s.hand, Again: func() { s.again.Store(true) }}
-}
-
-func (s *slot) byHand(what string) {
-	s.wanted.Store(what)
-	if what != "" {
-		s.manual.Store(true)
-	}
-}
-
-// hand is what is wanted now. Between two devices the slot looks for one again
-// and again; what it wants of the next one does not change meanwhile.
-func (s *slot) hand() flow.Hand {
-	if s.looking.Load() && s.manual.Load() {
-		return flow.HandLoader
-	}
-	wanted, _ := s.wanted.Load().(string)
-	return flow.Hand(wanted)
+	s.options = esploader.Options{Reset: string(p.Reset), ByHand: s.hand.loader}
+	return flow.Slot{Name: p.Name, Port: p.Port, Next: s.next, OnHand: func(tell func(flow.Hand, time.Time)) { s.hand.tell = tell }, Again: func() { s.again.Store(true) }}
 }
 
 type slot struct {
@@ -75,9 +58,7 @@ type slot struct {
 	came    time.Time // when it was last absent
 	warned  bool
 
-	wanted  atomic.Value // string: what the loader waits for, of a hand
-	manual  atomic.Bool  // a hand was needed here before
-	looking atomic.Bool  // for the next device
+	hand hand
 }
 
 func (s *slot) open() (*esploader.Loader, error) {
@@ -109,8 +90,8 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 		}
 		return l, nil
 	}
-	s.looking.Store(true)
-	defer s.looking.Store(false)
+	s.hand.look(true)
+	defer s.hand.look(false)
 	var changes <-chan struct{}
 	if watch, err := s.Ports.Watch(s.Port); err == nil {
 		defer watch.Close()

@@ -4,7 +4,6 @@ import (
 	"station/internal/board"
 	"station/internal/chip"
 	"station/internal/efuse"
-	"station/internal/flow"
 	"station/internal/job"
 	"station/internal/record"
 	"station/internal/secret"
@@ -30,7 +29,6 @@ type Config struct {
 	Ack     func(slot string)                         // a person has seen the failure; nil asks for none
 	Scan    func(slot, serial string) error           // binds a serial: to the slot that waits for it, or with slot "" to the next device
 	Unscan  func()                                    // takes back the serial that waits for the next device
-	Hand    func(slot string) flow.Hand               // what a person has to do at its device
 	Bell    func()                                    // one sound
 	Health  func() Health                             // asked once a second while the line runs
 	History func(query string) ([]board.Visit, error) // devices of the day; query is part of a MAC or serial

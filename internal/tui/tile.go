@@ -188,10 +188,7 @@ func (m *Model) insideIdle(s *board.SlotStatus, w, h int) []line {
 // hand is what a person has to do at the device, which cannot be reset over its
 // port.
 func (m *Model) hand(s *board.SlotStatus) string {
-	if m.cfg.Hand == nil {
-		return ""
-	}
-	return m.lang.hands[m.cfg.Hand(s.Name)]
+	return m.lang.hands[s.Hand]
 }
 
 func (m *Model) handLines(s *board.SlotStatus, w int) (lines []line) {

@@ -109,11 +109,14 @@ func (m *Model) stepLine(s *board.SlotStatus, w int) string {
 	return sides(st.sign+" "+m.lang.stepTitle(s.Step, s.Title), m.far(s), w)
 }
 
-// far is the percentage of a step that counts bytes, and the time that any
-// other step has taken.
+// far is the percentage of a step that counts bytes, the time that is left for
+// what a hand has to do, and the time that any other step has taken.
 func (m *Model) far(s *board.SlotStatus) string {
-	if s.Total > 0 {
+	switch {
+	case s.Total > 0:
 		return fmt.Sprintf("%3d %%", s.Percent)
+	case m.hand(s) != "" && !s.HandUntil.IsZero():
+		return fmt.Sprintf(m.lang.left, clock(max(s.HandUntil.Sub(m.now), 0)))
 	}
 	return clock(max(m.now.Sub(s.StepStarted), 0))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -62,22 +63,22 @@ func anyLine(n int) eventsMsg {
 // before a device, at work, and when one was taken out.
 func TestWhatAHandHasToDo(t *testing.T) {
 	for language, texts := range map[string]map[flow.Hand]string{"en": english.hands, "zh": chinese.hands} {
-		wanted := flow.HandLoader
-		m := screen(t, Config{Language: language, Hand: func(slot string) flow.Hand {
-			if slot != "1" {
-				t.Errorf("asked for slot %q", slot)
-			}
-			return wanted
-		}}, 120, 24)
+		m := screen(t, Config{Language: language}, 120, 24)
+		hand := func(do flow.Hand, until time.Time) {
+			send(m, flow.Event{Time: morning, Event: flow.DeviceHand, Slot: "1", Hand: do, Until: until})
+		}
 		send(m, eventsMsg{{Time: morning, Event: flow.LineReady, Slots: []string{"1"}}})
+		hand(flow.HandLoader, time.Time{})
 		mustShow(t, m, texts[flow.HandLoader])
-		wanted = flow.HandApp
+		hand(flow.HandNone, time.Time{})
+		mustHide(t, m, texts[flow.HandLoader])
 		send(m, started("1"))
-		mustShow(t, m, texts[flow.HandApp])
-		wanted = flow.HandNone
+		hand(flow.HandApp, morning.Add(83*time.Second))
+		mustShow(t, m, texts[flow.HandApp], fmt.Sprintf(m.lang.left, "1:23"))
+		hand(flow.HandNone, time.Time{})
 		mustHide(t, m, texts[flow.HandApp], texts[flow.HandLoader])
 		send(m, passed("1"))
-		wanted = flow.HandLoader
+		hand(flow.HandLoader, time.Time{})
 		mustShow(t, m, m.lang.remove, texts[flow.HandLoader]) // nobody can tell when it is out
 		send(m, flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
 		mustShow(t, m, texts[flow.HandLoader])
@@ -88,7 +89,7 @@ func TestWhatAHandHasToDo(t *testing.T) {
 func TestViewFillsTheWindow(t *testing.T) {
 	dialogs := map[string][]string{"the line": nil, "help": {"?"}, "details": {"right", "enter"}, "quit": {"q"}, "history": {"h"}}
 	for _, n := range []int{0, 1, 2, 3, 5, 8, 16, 32} {
-		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true, Hand: func(string) flow.Hand { return flow.HandLoader }}, {ASCII: true, Columns: 4}} {
+		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true}, {ASCII: true, Columns: 4}} {
 			cfg.Quit, cfg.Ack, cfg.Pause = func() {}, func(string) {}, func(bool) {}
 			cfg.History = func(string) ([]board.Visit, error) { return []board.Visit{{Verdict: record.Pass}}, nil }
 			for name, keys := range dialogs {

@@ -1,0 +1,25 @@
+package flow
+
+import "time"
+
+// Hand is what a person or the fixture has to do at a device.
+type Hand string
+
+// What a hand does.
+const (
+	HandNone   Hand = "none"   // nothing more
+	HandLoader Hand = "loader" // reset it with GPIO0 held low
+	HandApp    Hand = "app"    // reset it
+)
+
+// sentences of the hands, as an event tells them.
+var handSentences = map[Hand]string{
+	HandNone:   "Nothing more has to be done by hand.",
+	HandLoader: "Reset the device into its loader: hold GPIO0 low (BOOT), reset (EN), let go.",
+	HandApp:    "Reset the device into its application: reset (EN) once, GPIO0 not held.",
+}
+
+// hand tells what a person has to do now. Each asking ends with HandNone.
+func (p *place) hand(do Hand, until time.Time) {
+	p.line.Emit(Event{Time: p.line.now(), Event: DeviceHand, Slot: p.Name, Port: p.Port, Hand: do, Until: until, Message: handSentences[do]})
+}
