@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto"
-	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -86,8 +85,7 @@ func verifyOTA(w io.Writer, path string, data []byte, keyPath string) error {
 	if keyPath == "" {
 		return fmt.Errorf("image: %s is a pre-encrypted OTA image; give the fleet's private key with --key to open it", path)
 	}
-	private, err := keyfile.ReadPrivate(keyPath)
-	key, err := fleetKey[*rsa.PrivateKey](private, err)
+	key, err := keyfile.ReadPrivate(keyPath)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rsa"
 	"fmt"
 	"strings"
 
@@ -19,8 +18,8 @@ func otaBuildCommand() *cobra.Command {
 		Use:   "build FILE",
 		Short: "Encrypt an app for updates over the air of one fleet",
 		Long: `Encrypt an app for updates over the air, as ESP-IDF's esp_encrypted_img opens
-them: AES-256-GCM under a new key, which is wrapped to the fleet's public key
-(RSA-3072). Any server may carry the result; the devices open it with the
+them: AES-256-GCM under a new key, which is wrapped to the fleet's public key:
+RSA-3072, or EC P-256 (ECIES) for chips that have the HMAC peripheral. Any server may carry the result; the devices open it with the
 private key in their firmware and encrypt it again for their own flash.
 
 FILE is the app as the build made it, signed where the fleet has secure boot,
@@ -36,7 +35,7 @@ made it: anybody with the public key can make one. Secure boot proves that.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&key, "key", "", "PEM `FILE` of the fleet's public key, RSA-3072")
+	f.StringVar(&key, "key", "", "PEM `FILE` of the fleet's public key, RSA-3072 or EC P-256")
 	out.add(cmd, "out", "", "`FILE` to write")
 	for _, name := range []string{"key", "out"} {
 		_ = cmd.MarkFlagRequired(name)
@@ -56,14 +55,13 @@ func buildOTA(cmd *cobra.Command, path, keyPath string, out *output) error {
 	if len(info.Faults) > 0 {
 		return fmt.Errorf("ota: %s: %s", path, strings.Join(info.Faults, "; "))
 	}
-	public, err := keyfile.ReadPublic(keyPath)
-	key, err := fleetKey[*rsa.PublicKey](public, err)
+	key, err := keyfile.ReadPublic(keyPath)
 	if err != nil {
 		return err
 	}
 	file, err := otaimage.Seal(image, key)
 	if err != nil {
-		return err
+		return fmt.Errorf("--key: %w", err)
 	}
 	if err := out.bytes(file); err != nil {
 		return err
@@ -73,16 +71,4 @@ func buildOTA(cmd *cobra.Command, path, keyPath string, out *output) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "image         %d bytes, %s\nOTA image     %d bytes\n", info.Size, info.SHA256, len(file))
 	return nil
-}
-
-// fleetKey is a key of --key, as it was read, for OTA images.
-func fleetKey[K any](read any, err error) (key K, _ error) {
-	if err != nil {
-		return key, err
-	}
-	key, ok := read.(K)
-	if !ok {
-		return key, fmt.Errorf("--key: a key of type %T; an OTA image takes RSA-3072", read)
-	}
-	return key, nil
 }

@@ -1,185 +1,159 @@
 // Package otaimage makes and opens pre-encrypted OTA images, as ESP-IDF's
-// component esp_encrypted_img takes them over the air: AES-256-GCM under a
-// random key, which is wrapped to an RSA-3072 key of the fleet. It is pure. An
-// image is whole only for who holds the fleet's private key; it is not signed:
-// anybody with the public key can make one.
+// component esp_encrypted_img takes them over the air: AES-256-GCM under a key
+// of the image's own, which is wrapped to an RSA-3072 key of the fleet, or
+// agreed upon with a P-256 key (ECIES) of chips that have the HMAC peripheral.
+// It is pure. An image is whole only for who holds the fleet's private key; it
+// is not signed: anybody with the public key can make one.
 package otaimage
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
+	"bytes"
+	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
-	"encoding/binary"
+	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"math"
-	"slices"
 
 	"station/internal/secret"
 )
 
-// The header before the cipher text (esp_encrypted_img 2.7,
-// tools/esp_enc_img_gen.py; all little endian):
-//
-//	  0  0788B6CF
-//	  4  AES-256 key, wrapped with RSA-3072 and PKCS #1 v1.5, 384 bytes
-//	388  IV, 16 bytes: not the 12 that GCM usually has
-//	404  bytes of cipher text u32
-//	408  GCM tag, 16 bytes
-//	424  88 zero
-const (
-	HeaderSize = 512
+// piece is how much of an image is in memory at a time.
+const piece = 64 << 10
 
-	magic       = 0x0788b6cf
-	modulusBits = 3072
-	modulusSize = modulusBits / 8
-	keySize     = 32
-	ivSize      = 16
-	tagSize     = 16
-
-	offsetKey   = 4
-	offsetIV    = offsetKey + modulusSize
-	offsetSize  = offsetIV + ivSize
-	offsetTag   = offsetSize + 4
-	offsetZeros = offsetTag + tagSize
-)
-
-// Header is what stands before the cipher text.
-type Header struct {
-	Key  [modulusSize]byte // wrapped
-	IV   [ivSize]byte
-	Size uint32 // bytes of cipher text, as many as the image has
-	Tag  [tagSize]byte
+// Seal encrypts an image for those who hold the private half of a key, RSA-3072
+// or EC P-256. No two results are alike.
+func Seal(image []byte, to crypto.PublicKey) ([]byte, error) {
+	out := buffer(make([]byte, HeaderSize+len(image)))
+	if err := SealTo(out, bytes.NewReader(image), int64(len(image)), to); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
-// Is reports whether a file begins as a pre-encrypted image does.
-func Is(b []byte) bool { return len(b) >= 4 && binary.LittleEndian.Uint32(b) == magic }
+// buffer is a file in memory.
+type buffer []byte
 
-// Append appends the header's 512 bytes to b.
-func (h *Header) Append(b []byte) []byte {
-	b = binary.LittleEndian.AppendUint32(b, magic)
-	b = append(b, h.Key[:]...)
-	b = append(b, h.IV[:]...)
-	b = binary.LittleEndian.AppendUint32(b, h.Size)
-	b = append(b, h.Tag[:]...)
-	return append(b, make([]byte, HeaderSize-offsetZeros)...)
-}
+func (b buffer) WriteAt(p []byte, at int64) (int, error) { return copy(b[at:], p), nil }
 
-// Parse reads the header of a file and takes the file apart. The error has
-// every fault.
-func Parse(b []byte) (*Header, []byte, error) {
-	if !Is(b) {
-		return nil, nil, errors.New("OTA image: it does not begin with cf b6 88 07")
+// SealTo is Seal for size bytes of any length: it writes the cipher text while
+// it reads, and the header last. The key of the image is overwritten at the end;
+// what the libraries computed from it is garbage in memory for a while, like the
+// image itself, which is all that the key could tell.
+func SealTo(w io.WriterAt, image io.Reader, size int64, to crypto.PublicKey) error {
+	switch {
+	case size <= 0:
+		return errors.New("OTA image: the image is empty")
+	case size > math.MaxUint32:
+		return fmt.Errorf("OTA image: %d bytes are more than the header can say", size)
 	}
-	if len(b) < HeaderSize {
-		return nil, nil, fmt.Errorf("OTA image: cut short: %d bytes, the header has %d", len(b), HeaderSize)
-	}
-	h := &Header{Size: binary.LittleEndian.Uint32(b[offsetSize:])}
-	copy(h.Key[:], b[offsetKey:])
-	copy(h.IV[:], b[offsetIV:])
-	copy(h.Tag[:], b[offsetTag:])
-	var faults []error
-	if slices.Max(b[offsetZeros:HeaderSize]) != 0 {
-		faults = append(faults, fmt.Errorf("OTA image: the header's last %d bytes are not zero", HeaderSize-offsetZeros))
-	}
-	if body := len(b) - HeaderSize; uint64(body) != uint64(h.Size) {
-		faults = append(faults, fmt.Errorf("OTA image: the header says %d bytes, %d follow it", h.Size, body))
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, nil, err
-	}
-	return h, b[HeaderSize:], nil
-}
-
-// Seal encrypts an image for those who hold the private half of an RSA-3072
-// key. No two results are alike. The key of the image is overwritten at the
-// end; what the libraries computed from it is garbage in memory for a while,
-// like the image itself, which is all that the key could tell.
-func Seal(image []byte, to *rsa.PublicKey) ([]byte, error) {
-	switch bits := to.N.BitLen(); {
-	case bits != modulusBits:
-		return nil, fmt.Errorf("OTA image: an RSA key of %d bits: the header has room for %d", bits, modulusBits)
-	case len(image) == 0:
-		return nil, errors.New("OTA image: the image is empty")
-	case uint64(len(image)) > math.MaxUint32:
-		return nil, fmt.Errorf("OTA image: %d bytes are more than the header can say", len(image))
-	}
-	key, err := secret.Make(keySize)
+	h := &Header{Size: uint32(size)}
+	key, wrapped, err := wrap(to)
 	if err != nil {
-		return nil, fmt.Errorf("OTA image: %w", err)
+		return err
 	}
 	defer key.Destroy()
-	rand.Read(key.Reveal()) // never errs
-	h := &Header{}
+	h.Key = wrapped
 	rand.Read(h.IV[:])
-	//lint:ignore SA1019 the format knows no other wrapping
-	wrapped, err := rsa.EncryptPKCS1v15(nil, to, key.Reveal())
-	if err != nil {
-		return nil, fmt.Errorf("OTA image: wrap the key: %w", err)
-	}
-	copy(h.Key[:], wrapped)
-	return seal(h, key, image)
+	return h.seal(w, image, key)
 }
 
 // seal encrypts under the header's IV and completes the header.
-func seal(h *Header, key *secret.Bytes, image []byte) ([]byte, error) {
-	gcm, err := newGCM(key)
+func (h *Header) seal(w io.WriterAt, image io.Reader, key *secret.Bytes) error {
+	g, err := newGCM(key, h.IV)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := make([]byte, HeaderSize, HeaderSize+len(image)+tagSize)
-	out = gcm.Seal(out, h.IV[:], image, nil)
-	end := len(out) - tagSize
-	h.Size = uint32(len(image))
-	copy(h.Tag[:], out[end:])
-	h.Append(out[:0])
-	return out[:end], nil
+	at := int64(HeaderSize)
+	err = pieces(image, int64(h.Size), func(b []byte) error {
+		g.encrypt(b)
+		n, err := w.WriteAt(b, at)
+		at += int64(n)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("OTA image: %w", err)
+	}
+	h.Tag = g.tag()
+	if _, err := w.WriteAt(h.Append(nil), 0); err != nil {
+		return fmt.Errorf("OTA image: %w", err)
+	}
+	return nil
 }
 
 // Open opens a file with the private key that it was made for, as the device
 // does, and returns the image.
-func Open(file []byte, with *rsa.PrivateKey) ([]byte, error) {
-	h, body, err := Parse(file)
-	if err != nil {
+func Open(file []byte, with crypto.PrivateKey) ([]byte, error) {
+	if _, _, err := Parse(file); err != nil {
 		return nil, err
 	}
-	if bits := with.N.BitLen(); bits != modulusBits {
-		return nil, fmt.Errorf("OTA image: an RSA key of %d bits, want %d", bits, modulusBits)
-	}
-	key, err := secret.Make(keySize)
-	if err != nil {
-		return nil, fmt.Errorf("OTA image: %w", err)
-	}
-	defer key.Destroy()
-	// A wrapped key that does not open leaves a random one in place, so that
-	// nobody can ask this program about the padding. The tag tells then.
-	rand.Read(key.Reveal())
-	//lint:ignore SA1019 the format knows no other wrapping
-	if err := rsa.DecryptPKCS1v15SessionKey(nil, with, h.Key[:], key.Reveal()); err != nil {
-		return nil, errOther
-	}
-	gcm, err := newGCM(key)
-	if err != nil {
+	var image bytes.Buffer
+	if err := OpenTo(&image, bytes.NewReader(file), int64(len(file)), with); err != nil {
 		return nil, err
 	}
-	image, err := gcm.Open(nil, h.IV[:], append(body[:len(body):len(body)], h.Tag[:]...), nil)
-	if err != nil {
-		return nil, errOther
-	}
-	return image, nil
+	return image.Bytes(), nil
 }
 
-var errOther = errors.New("OTA image: it was made for another key, or it was changed")
+// OpenTo is Open for a file of any length. It reads the file twice: nothing is
+// written before the tag has shown that all of it is right.
+func OpenTo(w io.Writer, file io.ReaderAt, size int64, with crypto.PrivateKey) error {
+	head := make([]byte, min(size, HeaderSize))
+	if _, err := io.ReadFull(io.NewSectionReader(file, 0, size), head); err != nil {
+		return fmt.Errorf("OTA image: %w", err)
+	}
+	h, err := parseHeader(head, size)
+	if err != nil {
+		return err
+	}
+	key, err := h.unwrap(with)
+	if err != nil {
+		return err
+	}
+	defer key.Destroy()
+	tag, err := h.open(io.Discard, file, key)
+	if err == nil && subtle.ConstantTimeCompare(tag[:], h.Tag[:]) != 1 {
+		err = errOther
+	}
+	if err != nil {
+		return err
+	}
+	// The file may have changed since.
+	if tag, err = h.open(w, file, key); err == nil && tag != h.Tag {
+		err = errors.New("OTA image: it changed while it was read: what was written is worthless")
+	}
+	return err
+}
 
-func newGCM(key *secret.Bytes) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key.Reveal())
+// open decrypts and returns the tag that the header should have.
+func (h *Header) open(w io.Writer, file io.ReaderAt, key *secret.Bytes) (tag [tagSize]byte, err error) {
+	g, err := newGCM(key, h.IV)
 	if err != nil {
-		return nil, fmt.Errorf("OTA image: %w", err)
+		return tag, err
 	}
-	gcm, err := cipher.NewGCMWithNonceSize(block, ivSize)
+	err = pieces(io.NewSectionReader(file, HeaderSize, int64(h.Size)), int64(h.Size), func(b []byte) error {
+		g.decrypt(b)
+		_, err := w.Write(b)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("OTA image: %w", err)
+		return tag, fmt.Errorf("OTA image: %w", err)
 	}
-	return gcm, nil
+	return g.tag(), nil
+}
+
+// pieces reads size bytes and gives them on, all but the last in whole blocks.
+func pieces(r io.Reader, size int64, each func([]byte) error) error {
+	buf := make([]byte, min(piece, size))
+	for size > 0 {
+		n := min(int64(len(buf)), size)
+		if _, err := io.ReadFull(r, buf[:n]); err != nil {
+			return err
+		}
+		if err := each(buf[:n]); err != nil {
+			return err
+		}
+		size -= n
+	}
+	return nil
 }
