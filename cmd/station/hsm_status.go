@@ -74,11 +74,13 @@ func wantedKeys(jobs []string, signer string, ifAble bool) (want []hsm.Want, err
 		if err != nil {
 			return nil, err
 		}
-		prf := hsm.PRF(job.Key.PRF)
-		if prf == "" && job.Key.Policy == string(hsm.Derived) {
-			prf = hsm.HMAC
+		for _, key := range job.Keys() {
+			prf := hsm.PRF(key.PRF)
+			if prf == "" && key.Policy == string(hsm.Derived) {
+				prf = hsm.HMAC
+			}
+			want = append(want, hsm.Want{Role: hsm.Policy(key.Policy).Role(), Label: key.Label, PRF: prf})
 		}
-		want = append(want, hsm.Want{Role: hsm.Policy(job.Key.Policy).Role(), Label: job.Key.Label, PRF: prf})
 	}
 	if signer != "" {
 		want = append(want, hsm.Want{Role: hsm.Signer, Label: signer, IfAble: ifAble})

@@ -34,7 +34,7 @@ func listLedger(out io.Writer, b *ledger.Ledger) error {
 			return err
 		}
 		verdict, code := d.State()
-		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s%s\n", d.MAC, verdict, code, d.KeyID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339), mark(d))
+		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s%s\n", d.MAC, verdict, code, d.FlashKey().ID, d.Job, d.Batch, d.Runs, d.Updated.UTC().Format(time.RFC3339), mark(d))
 		if rows++; rows%1000 == 0 { // not all of a large ledger in memory
 			if err := w.Flush(); err != nil {
 				return err

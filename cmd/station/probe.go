@@ -96,7 +96,7 @@ func printReport(w io.Writer, r flow.Report) {
 	fmt.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
 	if r.Known {
 		verdict, code := r.Device.State()
-		fmt.Fprintf(w, "ledger        key %s, %s %s, job %s\n", r.Device.KeyID, verdict, code, r.Device.MadeBy())
+		fmt.Fprintf(w, "ledger        key %s, %s %s, job %s\n", r.Device.FlashKey().ID, verdict, code, r.Device.MadeBy())
 	}
 	fmt.Fprintln(w, "fuses that are set:")
 	for _, f := range efuse.Fields {

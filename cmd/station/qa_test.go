@@ -45,7 +45,7 @@ func visitEntries(mac chip.MAC, batch, end string) []record.Entry {
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Step: "connect", Fuses: blank, Identity: &chip.Identity{MAC: mac, Revision: 300}},
 		{Kind: record.NumberTaken, Step: "key", Undeclared: true},
-		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: id, Policy: "derived", Wrapped: []byte("wrapped"), Escrow: []byte("escrow")}}},
+		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: id, Policy: "derived", Wrapped: []byte("wrapped"), Escrow: []byte("escrow")}}},
 		{Kind: record.FlashVerified, Step: "flash", Keys: record.FlashKey(id), Images: []record.Image{{Name: "app", Address: 0x10000, Size: 16, Encrypted: true,
 			Plain: "sha256:" + strings.Repeat("a", 64), Flash: fmt.Sprintf("sha256:%064x", mac[:]), Version: "1.0.0"}}},
 		{Kind: record.BurnIntended, Step: "burn-key", Stage: "key", Fuses: blank},

@@ -89,7 +89,7 @@ func TestOneVerdictEverywhere(t *testing.T) {
 	want := map[string]*told{}
 	for n := range 300 {
 		mac := chip.MAC{0x24, 0x0a, 0xc4, 0, byte(n >> 8), byte(n)}
-		key := record.Entry{Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: fmt.Sprintf("derived:m:%016x", n), Policy: "derived"}}}
+		key := record.Entry{Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: fmt.Sprintf("derived:m:%016x", n), Policy: "derived"}}}
 		list, w := []record.Entry{{Kind: record.DeviceSeen}, key}, &told{}
 		for range rnd.IntN(12) {
 			list = append(list, randomEntry(rnd))

@@ -32,7 +32,7 @@ func admit(ctx context.Context, s *Session) error {
 		f := FailureFrom(err)
 		decision, why = DecisionQuarantine, f.Error()
 	}
-	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, Keys: record.FlashKey(s.Device.KeyID), Fuses: efuse.Redact(s.Fuses)}
+	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, Keys: s.Device.NamedKeys(), Fuses: efuse.Redact(s.Fuses)}
 	if noteErr := s.note(e); noteErr != nil {
 		return noteErr
 	}
@@ -51,7 +51,7 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 	if limit := s.Job.Line.Retests; limit > 0 && s.Device.Failures > limit {
 		return "", "", failf("E-RETESTS", "%s has failed %d times; the job allows %d retests", s.ID.MAC, s.Device.Failures, limit)
 	}
-	if s.Device.KeyID == "" {
+	if len(s.Device.Keys) == 0 {
 		return s.decideUnknown()
 	}
 	if err := s.sealedOther(); err != nil {
@@ -150,7 +150,7 @@ func (s *Session) decideSealed(ctx context.Context) (decision, why string, err e
 	switch {
 	case s.otherJob() || len(s.Device.Images) == 0:
 		return decisionResume, "its flash was written for another job since it was sealed; goes on with the same key", nil
-	case s.Job.EscrowKey() != nil && s.Device.Escrowed == "":
+	case s.escrowLacks():
 		return decisionResume, "its key has no escrow yet; goes on with the same key", nil
 	}
 	for _, image := range s.Device.Images {

@@ -52,7 +52,7 @@ func boot(ctx context.Context, s *Session) error {
 		return err
 	}
 	s.lastBoot = record.Boot{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(log)), Marker: line, Seconds: seconds}
-	return s.note(record.Entry{Kind: record.BootVerified, Keys: record.FlashKey(s.Key.ID), Boot: &s.lastBoot})
+	return s.note(record.Entry{Kind: record.BootVerified, Keys: s.Held.named(), Boot: &s.lastBoot})
 }
 
 // consoleKept is how much of the end of a console an event tells.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rsa"
 	"io"
+	"maps"
+	"slices"
 
 	"station/internal/chip"
 	"station/internal/efuse"
@@ -41,15 +43,17 @@ var _ efuse.Registers = Loader(nil)
 // assertion cannot bring the register writes back.
 type onlyChip struct{ Chip }
 
-// Keys makes or finds device keys in a token.
+// Keys makes or finds keys of devices in a token.
 type Keys interface {
 	DeviceKey(ctx context.Context, r KeyRequest) (DeviceKey, error)
 }
 
-// KeyRequest asks for the key of one device.
+// KeyRequest asks for one key of one device.
 type KeyRequest struct {
+	Chip    string // family, as job files name it
 	MAC     chip.MAC
-	Size    int    // bytes: 32, or 24 under coding scheme 3/4
+	Purpose chip.Purpose
+	Size    int    // bytes
 	Policy  string // derived, random, shared
 	Label   string // of the token object that the policy uses
 	PRF     string // of policy derived; empty is the default
@@ -67,6 +71,28 @@ type DeviceKey struct {
 	Wrapped []byte        // random policy: what the ledger keeps
 	Escrow  []byte        // where the job asks for it
 	Token   string        // which token made it
+}
+
+// DeviceKeys are the keys of one device.
+type DeviceKeys map[chip.Purpose]DeviceKey
+
+// Destroy overwrites the keys; their names stay.
+func (k DeviceKeys) Destroy() {
+	for _, one := range k {
+		one.Secret.Destroy()
+	}
+}
+
+// Flash is the key for flash encryption.
+func (k DeviceKeys) Flash() DeviceKey { return k[chip.FlashEncryption] }
+
+// named are the keys as an entry names them.
+func (k DeviceKeys) named() []record.Key {
+	var out []record.Key
+	for _, p := range slices.Sorted(maps.Keys(k)) {
+		out = append(out, record.Key{Purpose: p, ID: k[p].ID})
+	}
+	return out
 }
 
 // Ledger is the record that outlives the station's memory. An entry is on

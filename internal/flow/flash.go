@@ -20,7 +20,7 @@ import (
 // host for its address, and lets the chip compute the MD5 of each. What is right
 // already is left alone.
 func flash(ctx context.Context, s *Session) error {
-	cipher, err := flashcrypt.New(s.Key.Secret, s.Job.CryptConfig())
+	cipher, err := flashcrypt.New(s.Held.Flash().Secret, s.Job.CryptConfig())
 	if err != nil {
 		return fmt.Errorf("flash cipher: %w", err)
 	}
@@ -65,7 +65,7 @@ func flash(ctx context.Context, s *Session) error {
 		}
 		images = append(images, image)
 	}
-	return s.note(record.Entry{Kind: record.FlashVerified, Keys: record.FlashKey(s.Key.ID), Images: images})
+	return s.note(record.Entry{Kind: record.FlashVerified, Keys: s.Held.named(), Images: images})
 }
 
 // erase empties what the job wants empty, slower where the wire makes errors.

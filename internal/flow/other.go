@@ -21,8 +21,11 @@ func (s *Session) otherJob() bool { return s.Device.JobHash != s.Job.Digest() }
 // must be one that this job burns too.
 func (s *Session) continues() error {
 	d := s.Device
-	if want := s.Job.Key.Policy + ":" + s.Job.Key.Label + ":"; !strings.HasPrefix(d.KeyID, want) {
-		return s.begunOther("its key is " + d.KeyID + ", this job's begin with " + want)
+	for _, k := range s.Job.Keys() {
+		had, want := d.KeyFor(k.Purpose).ID, k.Policy+":"+k.Label+":"
+		if had != "" && !strings.HasPrefix(had, want) {
+			return s.begunOther("its key is " + had + ", this job's begin with " + want)
+		}
 	}
 	if len(d.Intended) == 0 {
 		return nil
@@ -79,7 +82,7 @@ func (s *Session) stranger() error {
 	if s.Fuses.KeyState() == efuse.KeyEmpty && s.settled(efuse.StageKey) {
 		return failf(record.Stranger, "%s: the ledger saw the key burned, but BLOCK1 is empty: this is another chip with the same MAC", d.MAC)
 	}
-	if d.Fuses == nil || d.KeyID == "" {
+	if d.Fuses == nil || len(d.Keys) == 0 {
 		return nil
 	}
 	if err := efuse.Lost(d.Fuses, s.Fuses); err != nil {

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -92,44 +91,6 @@ func connect(ctx context.Context, s *Session) error {
 	return fits(s.Job, id, s.Fuses)
 }
 
-// key finds or makes the device's key and binds it to the MAC, once and for ever.
-func key(ctx context.Context, s *Session) error {
-	if !s.Device.Sealed {
-		if err := s.reserve(); err != nil {
-			return err
-		}
-	}
-	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
-		MAC: s.ID.MAC, Size: s.ID.Coding.KeyBytes(), Policy: s.Job.Key.Policy, Label: s.Job.Key.Label, PRF: s.Job.Key.PRF,
-		ID: s.Device.KeyID, Wrapped: s.Device.Wrapped, Escrow: s.escrowTo(),
-	})
-	if err != nil {
-		return Fail("E-HSM", fmt.Errorf("device key: %w", err))
-	}
-	s.Key = k
-	switch {
-	case s.Device.KeyID != "" && s.Device.KeyID != k.ID:
-		return failf("E-KEY-CHANGED", "the ledger has key %s, the token gives %s", s.Device.KeyID, k.ID)
-	case s.Device.KeyID == "" || s.otherJob() || k.Escrow != nil:
-		// Also a key that the device has: it is this job's device from here on,
-		// and an escrow is on disk before anything is burned.
-		assigned := record.Key{Purpose: record.FlashEncryption, Blocks: []string{efuse.KeyBlock}, ID: k.ID, Policy: s.Job.Key.Policy,
-			Wrapped: k.Wrapped, Escrow: k.Escrow}
-		if k.Escrow != nil {
-			assigned.EscrowTo = job.Fingerprint(s.Job.EscrowKey())
-		}
-		if err := s.note(record.Entry{Kind: record.KeyAssigned, Keys: []record.Key{assigned}, Token: k.Token}); err != nil {
-			return err
-		}
-	}
-	// A key block that somebody else wrote, or that holds other bits than this
-	// key, is found here, before anything is written.
-	if _, err := s.planFor().Only(job.KeyStages...).Diff(s.Fuses); err != nil {
-		return Fail("E-KEY-CONFLICT", err)
-	}
-	return nil
-}
-
 func burnKey(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.KeyStages...), nil }
 
 func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.CryptStages...), nil }
@@ -137,7 +98,7 @@ func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.Cry
 func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.LockStages...), nil }
 
 func seal(_ context.Context, s *Session) error {
-	return s.note(record.Entry{Kind: record.Sealed, Keys: record.FlashKey(s.Key.ID), Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot})
+	return s.note(record.Entry{Kind: record.Sealed, Keys: s.Held.named(), Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot})
 }
 
 // fits checks what the chip is against what the job needs.
@@ -154,19 +115,11 @@ func fits(j *job.Job, id chip.Identity, fuses efuse.Image) error {
 	return Fail("E-CHIP-REVISION", j.RunsOn(id.Revision))
 }
 
-// planFor is the plan of one device, whose key this is.
+// planFor is the plan of one device, whose keys these are.
 func (s *Session) planFor() efuse.Plan {
+	k := s.Held.Flash()
 	return s.Job.Plan.WithKey(&efuse.Key{
-		Policy: s.Job.Key.Origin(), Check: s.Key.Check, Secret: s.Key.Secret,
+		Policy: s.Job.Key.Origin(), Check: k.Check, Secret: k.Secret,
 		Compared: s.settled(efuse.StageKey),
 	})
-}
-
-// escrowTo is the officer's key to which this device's key has still to be
-// wrapped; nil for none.
-func (s *Session) escrowTo() *rsa.PublicKey {
-	if k := s.Job.EscrowKey(); k != nil && s.Device.Escrowed != job.Fingerprint(k) {
-		return k
-	}
-	return nil
 }

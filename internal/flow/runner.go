@@ -24,7 +24,7 @@ type Session struct {
 	Fuses  efuse.Image   // as read last
 	Device record.Device // what the ledger knows, from admission on
 	Known  bool
-	Key    DeviceKey
+	Held   DeviceKeys // from the step key on
 	Serial string
 	Sealed bool // nothing is left to do
 
@@ -95,7 +95,7 @@ type visit struct {
 // returns when the verdict is in the ledger and in the events.
 func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out Outcome) {
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
-	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, device: r.Ledger.Device}
+	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, Held: DeviceKeys{}, device: r.Ledger.Device}
 	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
 	v.s.progress, v.s.survey = v.showProgress, surveyor(l)
 	v.s.wire = newWire(r.Job, r.speed(port))
@@ -105,7 +105,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	defer v.release()
 	defer l.Close()
 	defer func() {
-		v.s.Key.Secret.Destroy()
+		v.s.Held.Destroy()
 		v.s.Fuses.Wipe()
 	}()
 	defer func() {
@@ -237,7 +237,7 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 		}
 	}
 	if step.LastUseOfKey {
-		v.s.Key.Secret.Destroy()
+		v.s.Held.Destroy()
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
 	begin := v.now()
 	e := record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: stage.Changes(v.s.Fuses),
-		Keys: record.FlashKey(v.s.Key.ID), Plan: v.Job.PlanDigest(), Fuses: efuse.Redact(v.s.Fuses)}
+		Keys: v.s.Held.named(), Plan: v.Job.PlanDigest(), Fuses: efuse.Redact(v.s.Fuses)}
 	if err := v.append(e); err != nil {
 		return err
 	}
@@ -342,7 +342,7 @@ func (v *visit) emit(e Event) {
 	if v.Emit == nil {
 		return
 	}
-	e.Time, e.Slot, e.Port, e.MAC, e.KeyID, e.Serial = v.now(), v.slot, v.port, v.s.ID.MAC, v.s.Key.ID, v.s.Serial
+	e.Time, e.Slot, e.Port, e.MAC, e.KeyID, e.Serial = v.now(), v.slot, v.port, v.s.ID.MAC, v.s.Held.Flash().ID, v.s.Serial
 	if e.Step == "" {
 		e.Step = v.step.ID
 	}

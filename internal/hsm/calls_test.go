@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 )
@@ -42,7 +43,7 @@ func TestFewCallsForAKey(t *testing.T) {
 	}
 	for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
 		calls(string(p), func() {
-			deviceKey(t, token, hsm.Request{MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()})
+			deviceKey(t, token, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()})
 		})
 	}
 	calls("signature", func() {

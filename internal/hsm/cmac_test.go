@@ -6,6 +6,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 )
@@ -42,7 +43,7 @@ func TestDerivationWithCMAC(t *testing.T) {
 		24: "24593e121000a2d2882e94b2fd24f5f504d9f79b17b44def",
 	} {
 		for _, prf := range []hsm.PRF{hsm.CMAC, ""} { // "": a key that is recovered
-			k := deviceKey(t, token, hsm.Request{MAC: mac, Size: size, Policy: hsm.Derived, Label: "cards", PRF: prf})
+			k := deviceKey(t, token, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: size, Policy: hsm.Derived, Label: "cards", PRF: prf})
 			if !bytes.Equal(k.Secret.Reveal(), fromHex(t, want)) {
 				t.Errorf("%d bytes, %q: got %x, want %s", size, prf, k.Secret.Reveal(), want)
 			}
@@ -54,7 +55,7 @@ func TestDerivationWithCMAC(t *testing.T) {
 	}
 	// A job and its master must agree on the function.
 	for label, prf := range map[string]hsm.PRF{"cards": hsm.HMAC, "station-master": hsm.CMAC} {
-		_, err := token.DeviceKey(t.Context(), hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: label, PRF: prf})
+		_, err := token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: label, PRF: prf})
 		wantError(t, err, hsm.ErrAttributes, "and the job says prf = \""+string(prf)+"\"")
 	}
 }
@@ -79,7 +80,7 @@ func TestAdopt(t *testing.T) {
 	change("theirs", "01", nil)
 	change("open", "02", map[uint]any{uint(pkcs11.CKA_WRAP): true})
 	token := hsmtest.Open(t, cfg)
-	_, err := token.DeviceKey(t.Context(), hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"})
+	_, err := token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"})
 	wantError(t, err, hsm.ErrAttributes, "station key adopt theirs")
 	_, err = token.Adopt(t.Context(), "open", "")
 	wantError(t, err, hsm.ErrAttributes, "as master: WRAP is true")
@@ -89,10 +90,10 @@ func TestAdopt(t *testing.T) {
 	if err != nil || k.Role != hsm.Master || k.Check != hsmtest.Check(hsmtest.Master) {
 		t.Fatalf("got %+v, %v", k, err)
 	}
-	want := deviceKey(t, token, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"})
+	want := deviceKey(t, token, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"})
 	noted := hsmtest.Vouch(cfg, hsm.Noted{Role: k.Role, Label: k.Label, Check: k.Check})
 	again := hsmtest.Open(t, noted) // as the next program does, which reads the note
-	if got := deviceKey(t, again, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"}); got.ID != want.ID {
+	if got := deviceKey(t, again, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"}); got.ID != want.ID {
 		t.Errorf("got %s, want %s", got.ID, want.ID)
 	}
 	keys, err := again.Keys(t.Context())
@@ -100,6 +101,6 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("listed as %+v, %v", keys, err)
 	}
 	noted.OwnOnly = true
-	_, err = hsmtest.Open(t, noted).DeviceKey(t.Context(), hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"})
+	_, err = hsmtest.Open(t, noted).DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: "theirs"})
 	wantError(t, err, hsm.ErrAttributes, "LOCAL is false", `[hsm] origin = "token"`)
 }

@@ -12,12 +12,14 @@ import (
 	"station/internal/secret"
 )
 
-// Request says for which device and by which policy a key is wanted.
+// Request says for which device, for what and by which policy a key is wanted.
 type Request struct {
-	MAC    chip.MAC
-	Size   int    // bytes: 32, or 24 for chips of coding scheme 3/4
-	Policy Policy // Derived, Shared or Random
-	Label  string // of the key object in the token that the policy needs
+	Chip    string // family of the device, as job files name it
+	MAC     chip.MAC
+	Purpose chip.Purpose
+	Size    int    // bytes: 32, or 24 for chips of coding scheme 3/4
+	Policy  Policy // Derived, Shared or Random
+	Label   string // of the key object in the token that the policy needs
 	// PRF is what a master must derive with; empty: with what it can.
 	PRF PRF
 	// Wrapped is the blob of a key of policy Random that was made before: the
@@ -25,7 +27,7 @@ type Request struct {
 	Wrapped []byte
 }
 
-// DeviceKey is a flash-encryption key with its public names. Whoever gets it
+// DeviceKey is a key of a device with its public names. Whoever gets it
 // destroys Secret after its last use.
 type DeviceKey struct {
 	ID      string // a KeyID
@@ -43,8 +45,8 @@ func (t *Token) DeviceKey(ctx context.Context, r Request) (DeviceKey, error) {
 	if r.Size != 32 && r.Size != 24 {
 		return DeviceKey{}, edge(fmt.Errorf("device key: %w: %d bytes, want 32 or 24", ErrSize, r.Size))
 	}
-	if r.Policy == Derived && r.MAC.IsZero() {
-		return DeviceKey{}, edge(errors.New("device key: no MAC"))
+	if err := r.derivable(); r.Policy == Derived && err != nil {
+		return DeviceKey{}, edge(fmt.Errorf("device key: %w", err))
 	}
 	return call(ctx, t, repeat, func() (DeviceKey, error) {
 		k := DeviceKey{Token: t.URI()}
@@ -92,7 +94,7 @@ func (t *Token) deriveWith(prf PRF, master object, r Request) (*secret.Bytes, er
 		return nil, err
 	}
 	for i, done := 1, 0; done < r.Size; i++ {
-		block, err := t.mac(prf, master, r.Label, kdfBlock(i, r.MAC, r.Size))
+		block, err := t.mac(prf, master, r.Label, kdfBlock(i, r))
 		if err != nil {
 			key.Destroy()
 			return nil, err

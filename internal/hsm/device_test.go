@@ -19,7 +19,7 @@ func TestDerivedKeyIsTheKDFOfTheMaster(t *testing.T) {
 	token := hsmtest.Open(t, cfg)
 	for _, size := range []int{32, 24} {
 		k := deviceKey(t, token, derived(size))
-		want := hmacSHA256(hsmtest.Master, hsm.KDFInput(mac, size))[:size]
+		want := hmacSHA256(hsmtest.Master, hsm.KDFInput(derived(size)))[:size]
 		if !bytes.Equal(k.Secret.Reveal(), want) {
 			t.Errorf("%d bytes: got %x, want %x", size, k.Secret.Reveal(), want)
 		}
@@ -85,11 +85,11 @@ func TestSharedKeyOfAFile(t *testing.T) {
 		if made.Check != kcv(file) || made.Bits != size*8 {
 			t.Errorf("import: got check %s, %d bits, want %s, %d", made.Check, made.Bits, kcv(file), size*8)
 		}
-		k := deviceKey(t, token, hsm.Request{MAC: mac, Size: size, Policy: hsm.Shared, Label: label})
+		k := deviceKey(t, token, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: size, Policy: hsm.Shared, Label: label})
 		if !bytes.Equal(k.Secret.Reveal(), file) || k.ID != "shared:"+label+":"+kcv(file) {
 			t.Errorf("got %s", k.ID)
 		}
-		_, err = token.DeviceKey(t.Context(), hsm.Request{MAC: mac, Size: 56 - size, Policy: hsm.Shared, Label: label})
+		_, err = token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 56 - size, Policy: hsm.Shared, Label: label})
 		wantError(t, err, hsm.ErrSize, fmt.Sprintf("it has %d bytes, the chip needs %d", size, 56-size))
 	}
 	_, err := token.Import(t.Context(), "fleet 32", newSecret(t, make([]byte, 32)))
@@ -123,7 +123,7 @@ func TestRandomKeyComesBackFromItsBlob(t *testing.T) {
 	cfg := hsmtest.Token(t, hsm.KEK)
 	token := hsmtest.Open(t, cfg)
 	for _, size := range []int{32, 24} {
-		r := hsm.Request{MAC: mac, Size: size, Policy: hsm.Random, Label: hsm.KEK.Label()}
+		r := hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: size, Policy: hsm.Random, Label: hsm.KEK.Label()}
 		first, second := deviceKey(t, token, r), deviceKey(t, token, r)
 		if first.ID == second.ID || len(first.Wrapped) != size+8 {
 			t.Errorf("got %s and %s, %d bytes of blob", first.ID, second.ID, len(first.Wrapped))
@@ -188,13 +188,13 @@ func TestRequestsThatMakeNoKey(t *testing.T) {
 		is    error
 		words string
 	}{
-		{"size", nil, hsm.Request{MAC: mac, Size: 16, Policy: hsm.Derived, Label: "x"}, hsm.ErrSize, "16 bytes, want 32 or 24"},
-		{"no MAC", nil, hsm.Request{Size: 32, Policy: hsm.Derived, Label: "station-master"}, nil, "no MAC"},
-		{"policy", nil, hsm.Request{MAC: mac, Size: 32, Policy: "secret", Label: "x"}, nil, `no such policy "secret"`},
-		{"label", nil, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived}, nil, "a key needs a label"},
-		{"no key", nil, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: "other"}, hsm.ErrNoKey, `key "other"`},
-		{"not this role", nil, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Random, Label: "station-master"}, hsm.ErrAttributes, "its type is generic secret key, want AES secret key"},
-		{"two keys", nil, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: "double"}, hsm.ErrAmbiguous, "the token has 2 of that label"},
+		{"size", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 16, Policy: hsm.Derived, Label: "x"}, hsm.ErrSize, "16 bytes, want 32 or 24"},
+		{"no MAC", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, Size: 32, Policy: hsm.Derived, Label: "station-master"}, nil, "no MAC"},
+		{"policy", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: "secret", Label: "x"}, nil, `no such policy "secret"`},
+		{"label", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived}, nil, "a key needs a label"},
+		{"no key", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: "other"}, hsm.ErrNoKey, `key "other"`},
+		{"not this role", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Random, Label: "station-master"}, hsm.ErrAttributes, "its type is generic secret key, want AES secret key"},
+		{"two keys", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: "double"}, hsm.ErrAmbiguous, "the token has 2 of that label"},
 		{"cancelled", gone, derived(32), context.Canceled, "hsm: context canceled"},
 	} {
 		ctx := c.ctx
@@ -221,12 +221,12 @@ func TestKeysForManyAtOnce(t *testing.T) {
 			for i := range 25 {
 				m := chip.MAC{2, 0, 0, 0, byte(g), byte(i)}
 				for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
-					k, err := token.DeviceKey(t.Context(), hsm.Request{MAC: m, Size: 32, Policy: p, Label: p.Role().Label()})
+					k, err := token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: m, Size: 32, Policy: p, Label: p.Role().Label()})
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					if want := hmacSHA256(hsmtest.Master, hsm.KDFInput(m, 32)); p == hsm.Derived && !bytes.Equal(k.Secret.Reveal(), want) {
+					if want := hmacSHA256(hsmtest.Master, hsm.KDFInput(request(m, 32))); p == hsm.Derived && !bytes.Equal(k.Secret.Reveal(), want) {
 						t.Errorf("%v got %x, want %x", m, k.Secret.Reveal(), want)
 					}
 					k.Secret.Destroy()
@@ -242,7 +242,7 @@ func BenchmarkDeviceKey(b *testing.B) {
 	for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
 		b.Run(string(p), func(b *testing.B) {
 			for b.Loop() {
-				k, err := token.DeviceKey(b.Context(), hsm.Request{MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()})
+				k, err := token.DeviceKey(b.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 )
@@ -43,7 +44,7 @@ func madeInForm(t *testing.T, lines []string, kinds map[hsm.Role]string) {
 		case hsm.Master:
 			deviceKey(t, token, derived(32))
 		case hsm.KEK:
-			r := hsm.Request{MAC: mac, Size: 24, Policy: hsm.Random, Label: role.Label()}
+			r := hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 24, Policy: hsm.Random, Label: role.Label()}
 			k := deviceKey(t, token, r)
 			r.Wrapped = k.Wrapped
 			if again := deviceKey(t, token, r); again.ID != k.ID || len(k.Wrapped) != 256 {

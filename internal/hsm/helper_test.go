@@ -29,8 +29,10 @@ func deviceKey(t testing.TB, token *hsm.Token, r hsm.Request) hsm.DeviceKey {
 	return k
 }
 
-func derived(size int) hsm.Request {
-	return hsm.Request{MAC: mac, Size: size, Policy: hsm.Derived, Label: hsm.Master.Label()}
+func derived(size int) hsm.Request { return request(mac, size) }
+
+func request(m chip.MAC, size int) hsm.Request {
+	return hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: m, Size: size, Policy: hsm.Derived, Label: hsm.Master.Label()}
 }
 
 func newSecret(t testing.TB, b []byte) *secret.Bytes {

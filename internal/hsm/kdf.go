@@ -12,8 +12,13 @@ import (
 	"station/internal/secret"
 )
 
-// KDFLabel is the Label of the key derivation.
-const KDFLabel = "station flash encryption v1"
+// labels are the Label of the key derivation by purpose. They never change:
+// every device that was sealed has its key by them.
+var labels = map[chip.Purpose]string{
+	chip.FlashEncryption: "station flash encryption v1",
+	chip.SecureBootV1:    "station secure boot v1",
+	chip.HMAC:            "station hmac v1",
+}
 
 // CheckLabel is what a key is asked to authenticate for its check value.
 const CheckLabel = "station key check v1"
@@ -22,28 +27,42 @@ const CheckLabel = "station key check v1"
 // one block of the KDF in counter mode (NIST SP 800-108r1, 4.1) with HMAC-SHA-256
 // as its function and a counter of 32 bits before the fixed input:
 //
-//	00 00 00 01 | "station flash encryption v1" | 00 | "esp32" MAC[6] | L
+//	00 00 00 01 | label of the purpose | 00 | chip MAC[6] | L
 //
-// MAC is in transmission order; L is the key's length in bits, big endian in
-// 32 bits: 256, or 192 for chips of coding scheme 3/4, which take the first
-// 24 bytes of the block. With AES-CMAC a key takes two blocks, the second with
-// the counter 00 00 00 02. Everything between counter and L has a fixed length.
-// So with a known master anybody can recompute a key:
+// The labels are "station flash encryption v1", "station secure boot v1" and
+// "station hmac v1"; chip is the family as job files name it, such as esp32. MAC
+// is in transmission order; L is the key's length in bits, big endian in 32
+// bits: 256, or 192 for chips of coding scheme 3/4, which take the first 24
+// bytes of the block. With AES-CMAC a key takes two blocks, the second with the
+// counter 00 00 00 02. What follows the label has a length of its own for each
+// chip, and two chips whose names are as long have other names, so that no two
+// requests have one input. With a known master anybody can recompute a key:
 //
 //	printf '…' | openssl dgst -sha256 -mac HMAC -macopt hexkey:…
 //	openssl kdf -keylen 32 -kdfopt mac:CMAC -kdfopt cipher:AES-256-CBC -kdfopt hexkey:… \
 //	  -kdfopt "salt:station flash encryption v1" -kdfopt hexinfo:6573703332… KBKDF
-func KDFInput(mac chip.MAC, size int) []byte {
-	return kdfBlock(1, mac, size)
-}
+func KDFInput(r Request) []byte { return kdfBlock(1, r) }
 
 // kdfBlock is what the master authenticates for the i-th block. One of
 // HMAC-SHA-256 is all that a key needs; of AES-CMAC it takes two.
-func kdfBlock(i int, mac chip.MAC, size int) []byte {
-	fixed := append([]byte(KDFLabel), 0)
-	fixed = append(fixed, "esp32"...)
-	fixed = append(fixed, mac[:]...)
-	return counted(i, binary.BigEndian.AppendUint32(fixed, uint32(size*8)))
+func kdfBlock(i int, r Request) []byte {
+	fixed := append([]byte(labels[r.Purpose]), 0)
+	fixed = append(fixed, r.Chip...)
+	fixed = append(fixed, r.MAC[:]...)
+	return counted(i, binary.BigEndian.AppendUint32(fixed, uint32(r.Size*8)))
+}
+
+// derivable tells what a request lacks to be derived.
+func (r Request) derivable() error {
+	switch {
+	case r.MAC.IsZero():
+		return errors.New("no MAC")
+	case r.Chip == "":
+		return errors.New("no chip")
+	case labels[r.Purpose] == "":
+		return fmt.Errorf("no key is derived for purpose %q", r.Purpose)
+	}
+	return nil
 }
 
 // counted puts the counter before the fixed input: 32 bits, big endian.

@@ -10,21 +10,40 @@ import (
 
 func TestKDFInput(t *testing.T) {
 	want := []byte("\x00\x00\x00\x01station flash encryption v1\x00esp32\x24\x0a\xc4\x01\x02\x03\x00\x00\x01\x00")
-	if got := hsm.KDFInput(mac, 32); !bytes.Equal(got, want) {
+	if got := hsm.KDFInput(derived(32)); !bytes.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	want[len(want)-2], want[len(want)-1] = 0, 192
-	if got := hsm.KDFInput(mac, 24); !bytes.Equal(got, want) {
+	if got := hsm.KDFInput(derived(24)); !bytes.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	seen := map[string]bool{}
 	for _, m := range []chip.MAC{mac, {}, {0: 1}, {5: 1}} {
 		for _, size := range []int{24, 32} {
-			seen[string(hsm.KDFInput(m, size))] = true
+			for _, purpose := range []chip.Purpose{chip.FlashEncryption, chip.SecureBootV1, chip.HMAC} {
+				for _, family := range []string{"esp32", "esp32c3", "esp32s3"} {
+					r := request(m, size)
+					r.Purpose, r.Chip = purpose, family
+					seen[string(hsm.KDFInput(r))] = true
+				}
+			}
 		}
 	}
-	if len(seen) != 8 {
-		t.Errorf("8 requests give %d inputs", len(seen))
+	if len(seen) != 72 {
+		t.Errorf("72 requests give %d inputs", len(seen))
+	}
+}
+
+// The labels are for ever: keys of sealed devices come from them.
+func TestLabelsByPurpose(t *testing.T) {
+	for purpose, want := range map[chip.Purpose]string{
+		chip.FlashEncryption: "station flash encryption v1", chip.SecureBootV1: "station secure boot v1", chip.HMAC: "station hmac v1",
+	} {
+		r := request(mac, 32)
+		r.Purpose, r.Chip = purpose, "esp32c3"
+		if got, want := string(hsm.KDFInput(r)), "\x00\x00\x00\x01"+want+"\x00esp32c3\x24\x0a\xc4\x01\x02\x03\x00\x00\x01\x00"; got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
 	}
 }
 

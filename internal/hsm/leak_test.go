@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 	"station/internal/secret"
@@ -40,7 +41,7 @@ func TestNothingPrintsAKeyOrThePIN(t *testing.T) {
 	say(token)
 	say(cfg)
 	for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} {
-		r := hsm.Request{MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()}
+		r := hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()}
 		k := deviceKey(t, token, r)
 		secrets[string(p)] = k.Secret.Reveal()
 		say(k)
@@ -111,7 +112,7 @@ func TestMemoryHoldsNoKey(t *testing.T) {
 				if p == hsm.Shared && size == 24 {
 					continue
 				}
-				k, err := token.DeviceKey(t.Context(), hsm.Request{MAC: mac, Size: size, Policy: p, Label: p.Role().Label()})
+				k, err := token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: size, Policy: p, Label: p.Role().Label()})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 	"station/internal/secret"
@@ -38,7 +39,7 @@ func TestTokenGoesAndComesBack(t *testing.T) {
 		}
 		back()
 		for _, p := range []hsm.Policy{hsm.Derived, hsm.Shared, hsm.Random} { // also the wrapping key is in a new session
-			k := deviceKey(t, token, hsm.Request{MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()})
+			k := deviceKey(t, token, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: p, Label: p.Role().Label()})
 			if p == hsm.Derived && k.ID != before.ID {
 				t.Errorf("got %s, before %s", k.ID, before.ID)
 			}
@@ -109,7 +110,7 @@ func TestLostSessions(t *testing.T) {
 	}
 	for _, fn := range []string{"C_GenerateKey", "C_WrapKey", "C_UnwrapKey", "C_DestroyObject", "C_CreateObject", "C_GetSessionInfo"} {
 		faults.Set(fn + " 0xb3 1 0")
-		deviceKey(t, token, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Random, Label: "station-kek"})
+		deviceKey(t, token, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Random, Label: "station-kek"})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 
@@ -106,7 +107,7 @@ func TestTooOpenKeysAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer token.Close()
-		k, err := token.DeviceKey(t.Context(), hsm.Request{MAC: mac, Size: 32, Policy: hsm.Derived, Label: label})
+		k, err := token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived, Label: label})
 		k.Secret.Destroy()
 		return err
 	}

@@ -75,7 +75,7 @@ func (t *Token) rehearse(role Role, size uint, prf PRF) (kind, error) {
 
 // work does what a key of the role has to do, for nobody.
 func (t *Token) work(role Role, key held, made []object) error {
-	r := Request{MAC: nobody, Size: 32, Label: tryLabel}
+	r := Request{Chip: "none", MAC: nobody, Purpose: chip.FlashEncryption, Size: 32, Label: tryLabel}
 	switch role {
 	case Master:
 		k, err := t.deriveWith(key.prf, key.object, r)

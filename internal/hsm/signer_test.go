@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 
@@ -107,7 +108,7 @@ func TestEscrow(t *testing.T) {
 	if err != nil || !bytes.Equal(plain, k.Secret.Reveal()) {
 		t.Errorf("plain RSA-OAEP gives %v", err)
 	}
-	other := deviceKey(t, token, hsm.Request{MAC: mac, Size: 32, Policy: hsm.Random, Label: "station-kek"})
+	other := deviceKey(t, token, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Random, Label: "station-kek"})
 	_, err = hsm.OpenEscrow(offline, other.ID, blob)
 	wantError(t, err, hsm.ErrWrapped)
 	wrong := k

@@ -50,6 +50,6 @@ func Fingerprint(key *rsa.PublicKey) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(der))
 }
 
-// EscrowKey is the officer's public key under which each key is kept too; nil
-// for no escrow.
-func (j *Job) EscrowKey() *rsa.PublicKey { return j.Key.escrowKey }
+// EscrowKey is the officer's public key under which each such key is kept too;
+// nil for no escrow.
+func (k Key) EscrowKey() *rsa.PublicKey { return k.escrowKey }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"station/internal/bootlog"
+	"station/internal/chip"
 	"station/internal/efuse"
 	"station/internal/firmware"
 	"station/internal/keyfile"
@@ -79,6 +80,15 @@ type Key struct {
 
 	escrowKey *rsa.PublicKey
 }
+
+// WantedKey is a key that each of the job's devices gets.
+type WantedKey struct {
+	Purpose chip.Purpose
+	Key
+}
+
+// Keys are the keys of the job's devices, one for each purpose.
+func (j *Job) Keys() []WantedKey { return []WantedKey{{chip.FlashEncryption, j.Key}} }
 
 // Origin names what a device's key comes from, as the burn plan says it.
 func (k Key) Origin() string {

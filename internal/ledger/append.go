@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -260,18 +261,32 @@ var rules = map[record.Kind]func(*txn, *record.Entry, record.Device) error{
 // shared is the key policy under which many devices have one key.
 const shared = "shared"
 
-// allowKey keeps the two promises about keys: a device has one key for ever,
-// and a key has one device unless its policy says otherwise.
+// allowKey keeps the promises about keys: a device has one key for a purpose,
+// for ever; a key has one device, unless its policy says otherwise, and there
+// one purpose.
 func (t *txn) allowKey(e *record.Entry, d record.Device) error {
-	k := e.FlashKey()
-	switch {
-	case k.ID == "" || e.MAC.IsZero():
+	if len(e.Keys) == 0 || e.MAC.IsZero() {
 		return errors.New("a key needs its ID and its device's MAC")
-	case len(e.Keys) > 1:
-		return errors.New("keys are assigned one at a time, and for flash encryption")
-	case d.KeyID != "" && d.KeyID != k.ID:
-		return fmt.Errorf("%w: %s has %s, not %s", record.ErrKeyBound, e.MAC, d.KeyID, k.ID)
 	}
+	for i, k := range e.Keys {
+		had, same := d.KeyFor(k.Purpose), idOf(&d, k.ID)
+		switch {
+		case k.Purpose == "":
+			return fmt.Errorf("a key of a device needs a purpose, and %s has none", k.ID)
+		case had.ID != "" && had.ID != k.ID:
+			return fmt.Errorf("%w: %s has %s, not %s", record.ErrKeyBound, e.MAC, had.ID, k.ID)
+		case same.ID != "" && same.Purpose != k.Purpose, slices.ContainsFunc(e.Keys[:i], func(o record.Key) bool { return o.ID == k.ID }):
+			return fmt.Errorf("%w: %s would be the key of %s for two purposes", record.ErrKeyTaken, k.ID, e.MAC)
+		}
+		if err := t.allowOwner(k, e.MAC); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allowOwner refuses a key that belongs to another device.
+func (t *txn) allowOwner(k record.Key, device chip.MAC) error {
 	mac, bound, err := owner(t, k.ID)
 	switch {
 	case err != nil:
@@ -282,7 +297,7 @@ func (t *txn) allowKey(e *record.Entry, d record.Device) error {
 		return fmt.Errorf("%w: %s is a shared key", record.ErrKeyTaken, k.ID)
 	case mac.IsZero():
 		return nil
-	case mac != e.MAC || k.Policy == shared:
+	case mac != device || k.Policy == shared:
 		return fmt.Errorf("%w: %s belongs to %s", record.ErrKeyTaken, k.ID, mac)
 	}
 	return nil

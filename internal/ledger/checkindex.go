@@ -76,8 +76,13 @@ func (u *auditor) promises(e *record.Entry, d *record.Device) {
 	}
 	switch e.Kind {
 	case record.KeyAssigned:
-		if d.KeyID != "" && d.KeyID != e.FlashKey().ID {
-			u.fault(n, "%s gets a second key", e.MAC)
+		for _, k := range e.Keys {
+			if had := d.KeyFor(k.Purpose); had.ID != "" && had.ID != k.ID {
+				u.fault(n, "%s gets a second key for %s", e.MAC, k.Purpose)
+			}
+			if had := idOf(d, k.ID); had.ID != "" && had.Purpose != k.Purpose {
+				u.fault(n, "%s gets %s for %s, and has it for %s", e.MAC, k.ID, k.Purpose, had.Purpose)
+			}
 		}
 	case record.SerialBound:
 		if d.Serial != "" && d.Serial != e.Serial {
@@ -113,9 +118,9 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 			u.fault(int64(e.Index), "its key %s belongs to another device too", p.key)
 		}
 		switch {
-		case e.FlashKey().Policy == shared:
+		case e.Kind == record.KeyAssigned && p.payload == nil:
 			x.shared[p.key] = true
-		case e.Kind == record.SerialBound && d.Serial == "", e.Kind == record.KeyAssigned && d.KeyID == "":
+		case e.Kind == record.SerialBound && d.Serial == "", e.Kind == record.KeyAssigned && idOf(d, p.key).ID == "":
 			x.bound++
 		}
 	}
@@ -208,10 +213,20 @@ func (u *auditor) extraKeys(s *snapshot) {
 			continue
 		}
 		d, _, _ := bareDevice(s, mac)
-		if bound && !u.idx.shared[key] && d.KeyID != key && serialName(d.Serial, d.Simulated) != key {
+		if bound && !u.idx.shared[key] && idOf(&d, key).ID == "" && serialName(d.Serial, d.Simulated) != key {
 			u.fault(-1, "the index of keys has %q, which no entry binds", key)
 		}
 	}
+}
+
+// idOf is the key of the device that has this ID; the zero Key where none has.
+func idOf(d *record.Device, id string) record.Key {
+	for _, k := range d.Keys {
+		if k.ID == id {
+			return k
+		}
+	}
+	return record.Key{}
 }
 
 // bucket compares a small projection with what the log says, both ways.

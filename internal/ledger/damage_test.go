@@ -34,7 +34,7 @@ func damageable(t testing.TB) (path string, size uint64) {
 		}
 		add(t, l, run(n)[:10]...)
 	}
-	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(7), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: "fleet", Policy: shared}}})
+	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(7), Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: "fleet", Policy: shared}}})
 	sign(t, l, newKey(t))
 	add(t, l, run(0)[10:]...)
 	if size, _, err = l.Head(); err != nil {
@@ -260,8 +260,9 @@ func oneRecent(t *txn) (key string, b tail) {
 // itself had written them: a forger with the file in hand, and all the time.
 func TestBrokenPromises(t *testing.T) {
 	for name, e := range map[string]record.Entry{
-		"a second key":        {Kind: record.KeyAssigned, MAC: mac(1), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: "other", Policy: "derived"}}},
-		"another's key":       {Kind: record.KeyAssigned, MAC: mac(2), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: key(1), Policy: "derived"}}},
+		"a second key":        {Kind: record.KeyAssigned, MAC: mac(1), Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: "other", Policy: "derived"}}},
+		"a key of two uses":   {Kind: record.KeyAssigned, MAC: mac(1), Keys: []record.Key{{Purpose: chip.HMAC, ID: key(1), Policy: "derived"}}},
+		"another's key":       {Kind: record.KeyAssigned, MAC: mac(2), Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: key(1), Policy: "derived"}}},
 		"simulated":           {Kind: record.DeviceSeen, MAC: mac(1), Simulated: true},
 		"created again":       {Kind: record.LedgerCreated},
 		"a number left out":   {Kind: record.NumberTaken, MAC: mac(1), Batch: "b", Number: 7},

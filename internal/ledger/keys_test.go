@@ -2,15 +2,17 @@ package ledger
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/record"
 )
 
 func TestKeysAreUnique(t *testing.T) {
 	l := start(t, bench)
 	assign := func(n int, id, policy string) error {
-		_, err := l.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(n), Keys: []record.Key{{Purpose: record.FlashEncryption, ID: id, Policy: policy}}})
+		_, err := l.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(n), Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: id, Policy: policy}}})
 		return err
 	}
 	for _, c := range []struct {
@@ -41,13 +43,63 @@ func TestKeysAreUnique(t *testing.T) {
 	}
 	for _, e := range []record.Entry{{}, {Kind: record.LedgerCreated}, {Kind: record.KeyAssigned, MAC: mac(9)},
 		{Kind: record.KeyAssigned, Keys: record.FlashKey("x")},
-		{Kind: record.KeyAssigned, MAC: mac(9), Keys: append(record.FlashKey("x"), record.Key{Purpose: "hmac", ID: "y"})},
-		{Kind: record.KeyAssigned, MAC: mac(9), Keys: []record.Key{{Purpose: "hmac", ID: "y"}}},
+		{Kind: record.KeyAssigned, MAC: mac(9), Keys: []record.Key{{ID: "x"}}},
 		{Kind: record.DeviceSeen, MAC: mac(9), Fuses: record.Fuses{{Name: "BLOCK1"}}}, {Kind: record.PlanApproved, Plan: "sha256:1"}, {Kind: record.NumberTaken, MAC: mac(9)}} {
 		if _, err := l.Append(e); err == nil {
 			t.Errorf("%+v was taken", e)
 		}
 	}
+}
+
+// A device has one key for each purpose, a key one purpose, and both promises
+// are kept within one entry and over several.
+func TestKeysByPurpose(t *testing.T) {
+	l := start(t, bench)
+	assign := func(n int, keys ...record.Key) error {
+		_, err := l.Append(record.Entry{Kind: record.KeyAssigned, MAC: mac(n), Keys: keys})
+		return err
+	}
+	of := func(p chip.Purpose, id string) record.Key { return record.Key{Purpose: p, ID: id, Policy: "derived"} }
+	for i, c := range []struct {
+		n    int
+		keys []record.Key
+		want error
+	}{
+		{1, []record.Key{of(chip.FlashEncryption, "f1"), of(chip.SecureBootV1, "s1")}, nil},
+		{1, []record.Key{of(chip.HMAC, "h1")}, nil},
+		{1, []record.Key{of(chip.SecureBootV1, "s9")}, record.ErrKeyBound},
+		{1, []record.Key{of(chip.FlashEncryption, "f1"), of(chip.HMAC, "h9")}, record.ErrKeyBound},
+		{2, []record.Key{of(chip.HMAC, "s1")}, record.ErrKeyTaken},
+		{2, []record.Key{of(chip.FlashEncryption, "f2"), of(chip.HMAC, "h1")}, record.ErrKeyTaken},
+		{2, []record.Key{of(chip.FlashEncryption, "f2"), of(chip.HMAC, "f2")}, record.ErrKeyTaken},
+		{2, []record.Key{of(chip.FlashEncryption, "f2")}, nil},
+		{2, []record.Key{of(chip.HMAC, "f2")}, record.ErrKeyTaken},
+		{3, []record.Key{{Purpose: chip.FlashEncryption, ID: "fleet", Policy: "shared"}}, nil},
+		{3, []record.Key{{Purpose: chip.HMAC, ID: "fleet", Policy: "shared"}}, record.ErrKeyTaken},
+	} {
+		if err := assign(c.n, c.keys...); !errors.Is(err, c.want) {
+			t.Errorf("%d: got %v, want %v", i, err, c.want)
+		}
+	}
+	again := of(chip.SecureBootV1, "s1")
+	again.Blocks = []string{"BLOCK2"}
+	if err := assign(1, again); err != nil {
+		t.Fatal(err)
+	}
+	d, _, err := l.Device(mac(1))
+	want := []record.Key{of(chip.FlashEncryption, "f1"), again, of(chip.HMAC, "h1")}
+	if err != nil || !reflect.DeepEqual(d.Keys, want) {
+		t.Errorf("got %+v, %v", d.Keys, err)
+	}
+	for id, n := range map[string]int{"f1": 1, "s1": 1, "h1": 1, "f2": 2} {
+		if owner, bound, err := l.KeyOwner(id); owner != mac(n) || !bound || err != nil {
+			t.Errorf("%s: %v, %v, %v", id, owner, bound, err)
+		}
+	}
+	if err := l.Rebuild(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, l.Path())
 }
 
 func TestTokenKeys(t *testing.T) {

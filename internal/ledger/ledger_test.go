@@ -90,7 +90,7 @@ func run(n int) []record.Entry {
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Fuses: fuses, Identity: &chip.Identity{MAC: mac(n), Revision: 300, Package: "ESP32-D0WD-V3", Crystal: 40, FlashID: 0x1640c8, FlashSize: 4 << 20}},
 		{Kind: record.Admitted, Decision: "fresh", Message: "blank chip, <not> in the ledger"},
-		{Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: key(n), Policy: "derived"}}},
+		{Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: key(n), Policy: "derived"}}},
 		{Kind: record.FlashVerified, Images: images},
 	}
 	for _, stage := range []string{"key", "crypt", "lock"} {
@@ -160,7 +160,7 @@ func TestDevice(t *testing.T) {
 	if err != nil || !found {
 		t.Fatal(found, err)
 	}
-	if d.KeyID != key(1) || !d.Sealed || d.Verdict != record.Pass || d.First != 1 || d.Last != 12 || len(d.Images) != 5 ||
+	if d.FlashKey().ID != key(1) || !d.Sealed || d.Verdict != record.Pass || d.First != 1 || d.Last != 12 || len(d.Images) != 5 ||
 		d.Images[0].Flash != run(1)[3].Images[0].Flash || d.Fuses == nil || !slices.Equal(d.Settled, []string{"key", "crypt", "lock"}) {
 		t.Errorf("got %+v", d)
 	}

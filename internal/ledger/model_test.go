@@ -53,7 +53,7 @@ func (m *model) refuses(e record.Entry) error {
 	limit := lot.Limit(e)
 	switch e.Kind {
 	case record.KeyAssigned:
-		if d.KeyID != "" && d.KeyID != e.FlashKey().ID {
+		if d.FlashKey().ID != "" && d.FlashKey().ID != e.FlashKey().ID {
 			return record.ErrKeyBound
 		}
 		if len(owners) > 0 && ((policy == shared) != (e.FlashKey().Policy == shared) || policy != shared && !owners[e.MAC]) {
@@ -89,7 +89,7 @@ func (m *model) refuses(e record.Entry) error {
 // passed is how many devices of a lot have passed.
 func (m *model) passed(lot string) (n int) {
 	for i := range 12 {
-		if d, _ := m.device(mac(i)); d.KeyID != "" && d.InLot() == lot && d.Sealed && !d.SetAside {
+		if d, _ := m.device(mac(i)); d.FlashKey().ID != "" && d.InLot() == lot && d.Sealed && !d.SetAside {
 			n++
 		}
 	}
@@ -121,7 +121,7 @@ func (m *model) root(t *testing.T) tlog.Hash {
 }
 
 func (m *model) random(r *rand.Rand) record.Entry {
-	e := record.Entry{MAC: mac(r.IntN(12)), Job: "avior", Operator: "anna", Message: "why", Undeclared: r.IntN(2) == 0, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: fmt.Sprint("k", r.IntN(14)), Policy: "derived"}},
+	e := record.Entry{MAC: mac(r.IntN(12)), Job: "avior", Operator: "anna", Message: "why", Undeclared: r.IntN(2) == 0, Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: fmt.Sprint("k", r.IntN(14)), Policy: "derived"}},
 		Stage: []string{"key", "crypt", "lock"}[r.IntN(3)], Verdict: []record.Verdict{record.Retry, record.Scrap, record.Quarantine}[r.IntN(3)]}
 	e.Kind = []record.Kind{record.DeviceSeen, record.Admitted, record.KeyAssigned, record.KeyAssigned, record.FlashVerified, record.BurnIntended,
 		record.BurnSettled, record.BootVerified, record.Sealed, record.Failed, record.Released, record.NumberTaken, record.NumberTaken,

@@ -37,11 +37,15 @@ type index struct {
 func indexed(e record.Entry) []index {
 	switch e.Kind {
 	case record.KeyAssigned:
-		k := e.FlashKey()
-		if k.Policy == shared {
-			return []index{{inKeys, k.ID, nil}}
+		var out []index
+		for _, k := range e.Keys {
+			at := index{inKeys, k.ID, e.MAC[:]}
+			if k.Policy == shared {
+				at.payload = nil
+			}
+			out = append(out, at)
 		}
-		return []index{{inKeys, k.ID, e.MAC[:]}}
+		return out
 	case record.SerialBound:
 		return []index{{inKeys, serialName(e.Serial, e.Simulated), e.MAC[:]}}
 	case record.PlanApproved:

@@ -28,7 +28,7 @@ func TestVirtualChipsInARealLedger(t *testing.T) {
 		serial, key, sealed := e, e, e
 		serial.Kind, serial.Serial = record.SerialBound, "SN1"
 		key.Kind = record.KeyAssigned
-		key.Keys = []record.Key{{Purpose: record.FlashEncryption, ID: "derived:m:" + mac.String(), Policy: "derived"}}
+		key.Keys = []record.Key{{Purpose: chip.FlashEncryption, ID: "derived:m:" + mac.String(), Policy: "derived"}}
 		sealed.Kind = record.Sealed
 		add(t, l, serial, key, sealed)
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -13,40 +14,39 @@ import (
 // entries that gave it these or burned or sealed it; a visit alone adds only
 // that it was seen.
 type Device struct {
-	MAC        chip.MAC  `json:"mac"`
-	First      uint64    `json:"first"` // index of the first and the last entry
-	Last       uint64    `json:"last"`
-	Seen       time.Time `json:"seen"`
-	Updated    time.Time `json:"updated"`
-	Job        string    `json:"job"` // under which it was worked on last
-	Revision   string    `json:"revision,omitempty"`
-	JobHash    string    `json:"jobDigest"`
-	Batch      string    `json:"batch"`
-	Visited    string    `json:"visited,omitempty"` // the lot of the last visit before it had a key
-	Serial     string    `json:"serial"`
-	Lot        string    `json:"lot,omitempty"`    // where Number counts
-	Number     int       `json:"number,omitempty"` // reserved from the lot's quota; 0 none
-	Simulated  bool      `json:"simulated"`
-	KeyID      string    `json:"keyId"` // of its key for flash encryption
-	Policy     string    `json:"policy"`
-	Wrapped    []byte    `json:"wrapped,omitempty"`
-	Escrowed   string    `json:"escrowed,omitempty"` // SHA-256 of the offline key that the key is wrapped to; "unknown" in entries of version 1
-	Images     []Image   `json:"images,omitempty"`   // as verified last,
-	Flashed    uint64    `json:"flashed,omitempty"`  // by the entry of this index
-	Fuses      Fuses     `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
-	Intended   []string  `json:"intended,omitempty"` // burn stages begun
-	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
-	Runs       int       `json:"runs"`
-	Failures   int       `json:"failures,omitempty"` // visits that ended in RETRY since it was sealed or released
-	Booted     bool      `json:"booted"`
-	Sealed     bool      `json:"sealed"`
-	SealedJob  string    `json:"sealedJob,omitempty"`    // name and revision of the job that sealed it last,
-	SealedHash string    `json:"sealedDigest,omitempty"` // and its digest
-	Verdict    Verdict   `json:"verdict"`                // of the last run that ended
-	Code       Code      `json:"code"`
-	SetAside   bool      `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
-	SetAsideBy Code      `json:"setAsideBy,omitempty"` // the code
-	SetAsideAs Verdict   `json:"setAsideAs,omitempty"` // SCRAP or QUARANTINE
+	MAC       chip.MAC  `json:"mac"`
+	First     uint64    `json:"first"` // index of the first and the last entry
+	Last      uint64    `json:"last"`
+	Seen      time.Time `json:"seen"`
+	Updated   time.Time `json:"updated"`
+	Job       string    `json:"job"` // under which it was worked on last
+	Revision  string    `json:"revision,omitempty"`
+	JobHash   string    `json:"jobDigest"`
+	Batch     string    `json:"batch"`
+	Visited   string    `json:"visited,omitempty"` // the lot of the last visit before it had a key
+	Serial    string    `json:"serial"`
+	Lot       string    `json:"lot,omitempty"`    // where Number counts
+	Number    int       `json:"number,omitempty"` // reserved from the lot's quota; 0 none
+	Simulated bool      `json:"simulated"`
+	// Keys are its keys, one for each purpose, without their escrow. EscrowTo is
+	// "unknown" of an escrow in entries of version 1.
+	Keys       []Key    `json:"keys,omitempty"`
+	Images     []Image  `json:"images,omitempty"`   // as verified last,
+	Flashed    uint64   `json:"flashed,omitempty"`  // by the entry of this index
+	Fuses      Fuses    `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
+	Intended   []string `json:"intended,omitempty"` // burn stages begun
+	Settled    []string `json:"settled,omitempty"`  // burn stages read back as wanted
+	Runs       int      `json:"runs"`
+	Failures   int      `json:"failures,omitempty"` // visits that ended in RETRY since it was sealed or released
+	Booted     bool     `json:"booted"`
+	Sealed     bool     `json:"sealed"`
+	SealedJob  string   `json:"sealedJob,omitempty"`    // name and revision of the job that sealed it last,
+	SealedHash string   `json:"sealedDigest,omitempty"` // and its digest
+	Verdict    Verdict  `json:"verdict"`                // of the last run that ended
+	Code       Code     `json:"code"`
+	SetAside   bool     `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
+	SetAsideBy Code     `json:"setAsideBy,omitempty"` // the code
+	SetAsideAs Verdict  `json:"setAsideAs,omitempty"` // SCRAP or QUARANTINE
 }
 
 // Apply folds one entry into the device. It is the only way a Device changes,
@@ -65,7 +65,7 @@ func (d *Device) Apply(e Entry) {
 	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
 		d.Fuses = e.Fuses.clone()
 	}
-	if d.KeyID == "" && e.Lot() != "" {
+	if len(d.Keys) == 0 && e.Lot() != "" {
 		d.Visited = e.Lot()
 	}
 	switch e.Kind {
@@ -106,7 +106,7 @@ var makes = map[Kind]bool{SerialBound: true, NumberTaken: true, KeyAssigned: tru
 // begun tells whether the device was ever given anything. Until then it is only
 // what was seen last.
 func (d *Device) begun() bool {
-	return d.KeyID != "" || d.Serial != "" || d.Number > 0 || len(d.Intended) > 0 || d.Sealed
+	return len(d.Keys) > 0 || d.Serial != "" || d.Number > 0 || len(d.Intended) > 0 || d.Sealed
 }
 
 func (d *Device) made(e Entry) {
@@ -121,19 +121,25 @@ func (d *Device) made(e Entry) {
 	}
 }
 
-// keyed takes the device's key, or once more the one that it has: then for
-// another job, or for an escrow that it had not got.
+// keyed takes keys of the device, or once more those that it has: then for
+// another job, for an escrow that they had not got, or in another block.
 func (d *Device) keyed(e Entry) {
-	k := e.FlashKey()
-	d.KeyID, d.Policy = k.ID, k.Policy
-	if k.Wrapped != nil {
-		d.Wrapped = slices.Clone(k.Wrapped)
-	}
-	switch {
-	case k.EscrowTo != "":
-		d.Escrowed = k.EscrowTo
-	case k.Escrow != nil:
-		d.Escrowed = "unknown"
+	d.Keys = slices.Clone(d.Keys) // copies of a device may share the list
+	for _, k := range e.Keys {
+		had := d.KeyFor(k.Purpose)
+		if k.EscrowTo == "" && k.Escrow != nil {
+			k.EscrowTo = "unknown"
+		}
+		k.Escrow, k.EscrowTo = nil, cmp.Or(k.EscrowTo, had.EscrowTo)
+		if k.Wrapped == nil {
+			k.Wrapped = had.Wrapped
+		}
+		k.Wrapped, k.Blocks = slices.Clone(k.Wrapped), slices.Clone(k.Blocks)
+		if i := slices.IndexFunc(d.Keys, func(h Key) bool { return h.Purpose == k.Purpose }); i >= 0 {
+			d.Keys[i] = k
+		} else {
+			d.Keys = append(d.Keys, k)
+		}
 	}
 }
 
@@ -188,7 +194,7 @@ func (d Device) MadeBy() string { return strings.TrimSpace(d.Job + " " + d.Revis
 // InLot is the lot in which the device is counted: the one that it is made in,
 // or before it has a key the one that it visited last. "" is none.
 func (d Device) InLot() string {
-	if d.KeyID == "" {
+	if len(d.Keys) == 0 {
 		return d.Visited
 	}
 	return lot(d.Batch, d.Job, d.Simulated)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"station/internal/chip"
 )
 
 // everyField gives every field of a struct, and of those in it, a value of its
@@ -181,7 +183,7 @@ func randomKeys(r *rand.Rand) (keys []Key) {
 	for i := range 1 + r.IntN(4) {
 		k := Key{ID: fmt.Sprintf("derived:m:%016x", r.Uint64()), Policy: "derived", Wrapped: []byte{byte(i)}}
 		if i > 0 {
-			k.Purpose = Purpose(fmt.Sprint("purpose-", i))
+			k.Purpose = chip.Purpose(fmt.Sprint("purpose-", i))
 		}
 		for b := range r.IntN(3) {
 			k.Blocks = append(k.Blocks, fmt.Sprintf("BLOCK_KEY%d", b))
@@ -256,7 +258,7 @@ func TestForm(t *testing.T) {
 		"a word that is none":        {Fuses: Fuses{{Name: "B", Words: []string{"f"}}}},
 		"a word in capitals":         {Fuses: Fuses{{Name: "B", Words: []string{"0000000F"}}}},
 		"words and a digest as well": {Fuses: Fuses{{Name: "B", Words: word, Digest: "sha256:" + strings.Repeat("0", 64)}}},
-		"a key without an ID":        {Keys: []Key{{Purpose: FlashEncryption, Policy: "derived"}}},
+		"a key without an ID":        {Keys: []Key{{Purpose: chip.FlashEncryption, Policy: "derived"}}},
 		"two keys for one purpose":   {Keys: append(FlashKey("a"), FlashKey("b")...)},
 		"two keys for none":          {Keys: []Key{{ID: "a"}, {ID: "b"}}},
 		"a key in a nameless block":  {Keys: []Key{{ID: "a", Blocks: []string{"BLOCK1", ""}}}},
@@ -306,7 +308,7 @@ func TestVersion1Fuses(t *testing.T) {
 // The keys of version 1 have their purposes and the ESP32's block by now.
 func TestVersion1Keys(t *testing.T) {
 	const id = `"keyId":"derived:m:01","policy":"derived"`
-	device := Key{Purpose: FlashEncryption, ID: "derived:m:01", Policy: "derived"}
+	device := Key{Purpose: chip.FlashEncryption, ID: "derived:m:01", Policy: "derived"}
 	assigned := device
 	assigned.Blocks = []string{"BLOCK1"}
 	for kind, want := range map[Kind]Key{KeyAssigned: assigned, BurnSettled: device, Sealed: device,
@@ -317,7 +319,7 @@ func TestVersion1Keys(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", kind, e.Keys, err)
 		}
 	}
-	e := Entry{Keys: []Key{{ID: "token"}, {Purpose: FlashEncryption, ID: "flash"}, {Purpose: "hmac", ID: "hmac"}}}
+	e := Entry{Keys: []Key{{ID: "token"}, {Purpose: chip.FlashEncryption, ID: "flash"}, {Purpose: "hmac", ID: "hmac"}}}
 	if e.FlashKey().ID != "flash" || e.TokenKey().ID != "token" || e.KeyFor("hmac").ID != "hmac" || e.KeyFor("none").ID != "" || e.KeyIDs() != "token; flash; hmac" {
 		t.Errorf("got %+v", e)
 	}

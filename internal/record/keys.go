@@ -4,19 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"station/internal/chip"
 )
-
-// Purpose is what a device has a key for. It has one key for each, for ever.
-type Purpose string
-
-// FlashEncryption is the purpose of the key with which the chip decrypts its
-// flash. A key of the token itself, of which devices' keys come, has none.
-const FlashEncryption Purpose = "flash-encryption"
 
 // Key is what an entry says of a key: all of it where the key is assigned,
 // elsewhere only the purpose and the ID. It never holds the key.
 type Key struct {
-	Purpose Purpose `json:"purpose,omitempty"`
+	Purpose chip.Purpose `json:"purpose,omitempty"`
 	// Blocks are the fuse blocks that the key is for, in its own order: a long
 	// key takes two.
 	Blocks   []string `json:"blocks,omitempty"`
@@ -32,12 +27,23 @@ func FlashKey(id string) []Key {
 	if id == "" {
 		return nil
 	}
-	return []Key{{Purpose: FlashEncryption, ID: id}}
+	return []Key{{Purpose: chip.FlashEncryption, ID: id}}
 }
 
 // KeyFor is the entry's key for a purpose; the zero Key where it has none.
-func (e Entry) KeyFor(p Purpose) Key {
-	for _, k := range e.Keys {
+func (e Entry) KeyFor(p chip.Purpose) Key { return keyFor(e.Keys, p) }
+
+// FlashKey is the entry's key for flash encryption.
+func (e Entry) FlashKey() Key { return e.KeyFor(chip.FlashEncryption) }
+
+// KeyFor is the device's key for a purpose; the zero Key where it has none.
+func (d Device) KeyFor(p chip.Purpose) Key { return keyFor(d.Keys, p) }
+
+// FlashKey is the device's key for flash encryption.
+func (d Device) FlashKey() Key { return d.KeyFor(chip.FlashEncryption) }
+
+func keyFor(keys []Key, p chip.Purpose) Key {
+	for _, k := range keys {
 		if k.Purpose == p {
 			return k
 		}
@@ -45,8 +51,14 @@ func (e Entry) KeyFor(p Purpose) Key {
 	return Key{}
 }
 
-// FlashKey is the entry's key for flash encryption.
-func (e Entry) FlashKey() Key { return e.KeyFor(FlashEncryption) }
+// NamedKeys are the device's keys by purpose and ID, as an entry names them.
+func (d Device) NamedKeys() []Key {
+	var out []Key
+	for _, k := range d.Keys {
+		out = append(out, Key{Purpose: k.Purpose, ID: k.ID})
+	}
+	return out
+}
 
 // TokenKey is the key of the token that the entry speaks of.
 func (e Entry) TokenKey() Key { return e.KeyFor("") }
@@ -62,7 +74,7 @@ func (e Entry) KeyIDs() string {
 
 // checkKeys tells what is wrong with the form of an entry's keys.
 func checkKeys(keys []Key) error {
-	seen := map[Purpose]bool{}
+	seen := map[chip.Purpose]bool{}
 	for _, k := range keys {
 		switch {
 		case k.ID == "":

@@ -76,7 +76,7 @@ func (l *Lot) Count(d Device, n int) {
 	if !l.Closed.IsZero() {
 		return
 	}
-	if d.KeyID == "" {
+	if len(d.Keys) == 0 {
 		l.Refused += n
 		return
 	}

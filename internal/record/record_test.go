@@ -25,7 +25,7 @@ func TestDeviceFold(t *testing.T) {
 	fuses := Fuses{{Name: "BLOCK1", State: "hidden"}}
 	d := fold(
 		Entry{Kind: DeviceSeen, Job: "avior", JobHash: "sha256:1", Batch: "b1", Serial: "s1"},
-		Entry{Kind: KeyAssigned, Keys: []Key{{Purpose: FlashEncryption, ID: "k1", Policy: "random", Wrapped: []byte{1}}}},
+		Entry{Kind: KeyAssigned, Keys: []Key{{Purpose: chip.FlashEncryption, ID: "k1", Policy: "random", Wrapped: []byte{1}}}},
 		Entry{Kind: BurnIntended, Stage: "key"},
 		Entry{Kind: BurnIntended, Stage: "key"},
 		Entry{Kind: BurnSettled, Stage: "key", Fuses: fuses},
@@ -33,7 +33,7 @@ func TestDeviceFold(t *testing.T) {
 		Entry{Kind: Sealed},
 	)
 	want := Device{MAC: mac, First: 1, Last: 7, Job: "avior", JobHash: "sha256:1", Batch: "b1", Visited: "batch:b1", Serial: "s1",
-		KeyID: "k1", Policy: "random", Wrapped: []byte{1}, Fuses: fuses, Runs: 1, Booted: true, Sealed: true,
+		Keys: []Key{{Purpose: chip.FlashEncryption, ID: "k1", Policy: "random", Wrapped: []byte{1}}}, Fuses: fuses, Runs: 1, Booted: true, Sealed: true,
 		Intended: []string{"key"}, Settled: []string{"key"}, Verdict: Pass}
 	if !reflect.DeepEqual(d, want) {
 		t.Errorf("got  %+v\nwant %+v", d, want)
@@ -136,7 +136,7 @@ func TestVisitsOnlySee(t *testing.T) {
 	for _, first := range made {
 		for _, k := range seen {
 			d := fold(a(KeyAssigned), a(first), b(k))
-			if d.Job != "a" || d.Revision != "1" || d.JobHash != "sha256:a" || d.Batch != "b1" || d.KeyID != "k" {
+			if d.Job != "a" || d.Revision != "1" || d.JobHash != "sha256:a" || d.Batch != "b1" || d.FlashKey().ID != "k" {
 				t.Errorf("%s after %s: got %+v", k, first, d)
 			}
 		}

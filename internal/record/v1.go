@@ -114,7 +114,7 @@ func (o *entry1) keys() []Key {
 	if o.KeyID == "" && o.Policy == "" && o.Wrapped == nil && o.Escrow == nil {
 		return nil
 	}
-	k := Key{Purpose: FlashEncryption, ID: o.KeyID, Policy: o.Policy, Wrapped: o.Wrapped, Escrow: o.Escrow}
+	k := Key{Purpose: chip.FlashEncryption, ID: o.KeyID, Policy: o.Policy, Wrapped: o.Wrapped, Escrow: o.Escrow}
 	switch Kind(o.Kind) {
 	case KeyImported, KeyRemoved:
 		k.Purpose = ""

@@ -199,7 +199,7 @@ func (f *batchFold) devices(l *ledger.Ledger) error {
 			}
 			continue
 		}
-		if d.KeyID == "" {
+		if len(d.Keys) == 0 {
 			f.Refused++
 			continue
 		}

@@ -112,7 +112,7 @@ func TestBatchThatDoesNotBalance(t *testing.T) {
 // Keys without numbers, and numbers that were never given.
 func TestKeysAndNumbersDisagree(t *testing.T) {
 	x := opened(t, false, 0)
-	x.add(record.Entry{Kind: record.KeyAssigned, MAC: mac(1), Batch: "b1", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: keyID(1), Policy: "derived"}}},
+	x.add(record.Entry{Kind: record.KeyAssigned, MAC: mac(1), Batch: "b1", Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: keyID(1), Policy: "derived"}}},
 		record.Entry{Kind: record.Sealed, MAC: mac(1), Batch: "b1"})
 	got := balanceOf(t, x, "b1")
 	if got.Keys != 1 || got.Numbers != 0 || len(got.Differences) != 1 || !strings.Contains(got.Differences[0], "1 keys and 0 skipped numbers are not 0 numbers") {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -85,7 +86,7 @@ func sealedDevice(n int) []record.Entry {
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Step: "connect", Fuses: blank},
 		{Kind: record.Admitted, Step: "admit", Decision: "fresh", Fuses: blank},
-		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: keyID(n), Policy: "derived"}}, Token: "pkcs11:token=line-1;serial=1234"},
+		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: keyID(n), Policy: "derived"}}, Token: "pkcs11:token=line-1;serial=1234"},
 		{Kind: record.FlashVerified, Step: "flash", Keys: record.FlashKey(keyID(n)), Images: images},
 	}
 	for _, stage := range []string{"key", "protect", "config", "count"} {

@@ -46,7 +46,7 @@ const simulation = "SIMULATION"
 
 const (
 	aboutSimulation = "SIMULATION where the ledger is of virtual devices or a throw-away token; otherwise empty"
-	aboutKeyID      = "public name of the device's key: policy, token object, check value"
+	aboutKeyID      = "public name of each of the device's keys: policy, token object, check value"
 	aboutDigest     = "SHA-256 of the job: settings, fuses and every image"
 	aboutImages     = "name@address, version, SHA-256 of the plain image and, where encrypted, of the flash"
 	aboutBlock1     = "state of the key block: empty, written or hidden (read-protected)"
@@ -62,8 +62,8 @@ var deviceColumns = []column{
 	{Column{"serial", Text, "serial number bound to the device by a scan"}, "serial", plain},
 	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict"}, "", nil},
 	{Column{"code", Text, "failure code (E-…) behind the verdict"}, "", nil},
-	{Column{"keyId", Text, aboutKeyID}, "keyId", plain},
-	{Column{"policy", Text, "derived, random or shared"}, "policy", plain},
+	{Column{"keyId", Text, aboutKeyID}, "keys", ofKeys("id")},
+	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy")},
 	{Column{"job", Text, "name of the product that it was made as"}, "job", plain},
 	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain},
 	{Column{"batch", Text, "batch in which it was made"}, "batch", plain},

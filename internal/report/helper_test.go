@@ -137,7 +137,7 @@ func (x *line) do(v visit) {
 			put(time.Second, record.Entry{Kind: record.Failed, Step: "key", Verdict: record.Verdict(verdict), Code: record.Code(code), Message: "hsm: away", Seconds: 3})
 			return
 		}
-		put(2*time.Second, record.Entry{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: keyID(v.n), Policy: "derived",
+		put(2*time.Second, record.Entry{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: keyID(v.n), Policy: "derived",
 			Wrapped: []byte("wrapped-" + keyID(v.n)), Escrow: []byte("escrow-" + keyID(v.n))}}, Token: "pkcs11:token=line-1;serial=1234"})
 	}
 	put(10*time.Second, record.Entry{Kind: record.FlashVerified, Step: "flash", Keys: record.FlashKey(keyID(v.n)), Images: []record.Image{

@@ -42,7 +42,7 @@ func LabelOf(l *ledger.Ledger, mac chip.MAC) (Label, error) {
 	case verdict != record.Pass:
 		return Label{}, fmt.Errorf("label of %s: %w; this one is %s", mac, ErrNotSealed, strings.TrimSpace(string(verdict)+" "+string(code)))
 	}
-	b := Label{MAC: d.MAC, Serial: d.Serial, KeyID: d.KeyID, Job: d.Job, Simulated: d.Simulated || l.Simulated()}
+	b := Label{MAC: d.MAC, Serial: d.Serial, KeyID: d.FlashKey().ID, Job: d.Job, Simulated: d.Simulated || l.Simulated()}
 	plaintext.Value(&b) // what is printed is what is read
 	list, err := l.History(mac)
 	for _, e := range list {

@@ -325,7 +325,7 @@ func newDeviceLine(history []record.Entry, until uint64, burned map[BurnCount]in
 	for b := range seen {
 		burned[b]++
 	}
-	line.MAC, line.Serial, line.KeyID, line.Visits = d.MAC, d.Serial, d.KeyID, d.Runs
+	line.MAC, line.Serial, line.KeyID, line.Visits = d.MAC, d.Serial, d.FlashKey().ID, d.Runs
 	line.Verdict, line.Code = d.State()
 	if first != nil && d.Fuses != nil {
 		line.Before, line.After = first.Block("BLOCK0").String(), d.Fuses.Block("BLOCK0").String()

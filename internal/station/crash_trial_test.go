@@ -71,9 +71,9 @@ func (tr *trial) visit() flow.Outcome {
 	case err != nil:
 		tr.fault("ledger: %w", err)
 	case tr.keyID == "":
-		tr.keyID = d.KeyID
-	case tr.keyID != d.KeyID:
-		tr.fault("the key was %s and is %s", tr.keyID, d.KeyID)
+		tr.keyID = d.FlashKey().ID
+	case tr.keyID != d.FlashKey().ID:
+		tr.fault("the key was %s and is %s", tr.keyID, d.FlashKey().ID)
 	}
 	if !out.MAC.IsZero() && !stranger(out) && how(out) != strings.TrimSpace(string(d.Verdict)+" "+string(d.Code)) {
 		tr.fault("the visit ends with %s, the ledger says %s %s", how(out), d.Verdict, d.Code)
@@ -283,8 +283,8 @@ func (tr *trial) sealed() {
 	if err != nil || !d.Sealed || d.SetAside || !d.Booted || len(d.Images) != len(tr.product.job.Regions) {
 		tr.fault("ledger: %+v, %w", d, err)
 	}
-	if id, err := hsm.ParseKeyID(d.KeyID); err != nil || id.Check != tr.checkValue() {
-		tr.fault("the ledger's key is %s, the chip's has check value %s", d.KeyID, tr.checkValue())
+	if id, err := hsm.ParseKeyID(d.FlashKey().ID); err != nil || id.Check != tr.checkValue() {
+		tr.fault("the ledger's key is %s, the chip's has check value %s", d.FlashKey().ID, tr.checkValue())
 	}
 	if tr.chip.Field("UART_DOWNLOAD_DIS") == 1 || tr.number%3 != 0 {
 		return // nobody can ask it again; or not worth the time for each

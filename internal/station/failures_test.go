@@ -195,7 +195,7 @@ func onKnownKey(check string, burning bool, o sim.Options) provocation {
 		if check != "" {
 			id.Check = check
 		}
-		list := []record.Entry{{Kind: record.DeviceSeen}, {Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: id.String(), Policy: "derived"}}}}
+		list := []record.Entry{{Kind: record.DeviceSeen}, {Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: id.String(), Policy: "derived"}}}}
 		if burning {
 			list = append(list, record.Entry{Kind: record.BurnIntended, Stage: "key"})
 		}

@@ -19,7 +19,7 @@ type Keys struct{ Token *hsm.Token }
 // DeviceKey implements flow.Keys. A device that has a key already keeps its
 // policy and token object, whatever the job says by now.
 func (k Keys) DeviceKey(ctx context.Context, r flow.KeyRequest) (flow.DeviceKey, error) {
-	req := hsm.Request{MAC: r.MAC, Size: r.Size, Policy: hsm.Policy(r.Policy), Label: r.Label, Wrapped: r.Wrapped}
+	req := hsm.Request{Chip: r.Chip, MAC: r.MAC, Purpose: r.Purpose, Size: r.Size, Policy: hsm.Policy(r.Policy), Label: r.Label, Wrapped: r.Wrapped}
 	if req.PRF = hsm.PRF(r.PRF); req.PRF == "" && r.Policy == string(hsm.Derived) {
 		req.PRF = hsm.HMAC
 	}

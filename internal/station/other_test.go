@@ -100,13 +100,13 @@ func TestBegunUnderAnotherJob(t *testing.T) {
 			c.chip.MAC = VirtualMAC(0)
 			chip := newChip(t, c.chip)
 			wantVerdict(t, s.visit(chip), record.Retry, c.ends)
-			key, before := s.deviceOf(0).KeyID, chip.Fuses()
+			key, before := s.deviceOf(0).FlashKey().ID, chip.Fuses()
 			chip.Heal()
 			s.under(t, c.then...)
 			wantVerdict(t, s.visit(chip), c.verdict, c.code)
 			d := s.deviceOf(0)
-			if d.KeyID != key {
-				t.Errorf("its key was %s, is %s", key, d.KeyID)
+			if d.FlashKey().ID != key {
+				t.Errorf("its key was %s, is %s", key, d.FlashKey().ID)
 			}
 			if c.verdict == record.Pass {
 				if d.JobHash != s.job.Digest() || d.SealedHash != s.job.Digest() {

@@ -50,8 +50,8 @@ func TestQuotaOfAJob(t *testing.T) {
 	if third.Fuses() != factory {
 		t.Error("a device beyond the quota was burned")
 	}
-	if d, _, err := s.ledger.Device(VirtualMAC(2)); err != nil || d.KeyID != "" || d.Number != 0 {
-		t.Errorf("beyond the quota: key %q, number %d, %v", d.KeyID, d.Number, err)
+	if d, _, err := s.ledger.Device(VirtualMAC(2)); err != nil || d.FlashKey().ID != "" || d.Number != 0 {
+		t.Errorf("beyond the quota: key %q, number %d, %v", d.FlashKey().ID, d.Number, err)
 	}
 	// A device that was counted before is not counted again.
 	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)})), record.Quarantine, record.Stranger)
@@ -68,8 +68,8 @@ func TestNumberComesBeforeTheKey(t *testing.T) {
 		wantVerdict(t, s.visit(chip), record.Station, "E-HSM-KEY")
 	}
 	d, _, err := s.ledger.Device(VirtualMAC(0))
-	if err != nil || d.Number != 1 || d.KeyID != "" {
-		t.Errorf("number %d, key %q, %v", d.Number, d.KeyID, err)
+	if err != nil || d.Number != 1 || d.FlashKey().ID != "" {
+		t.Errorf("number %d, key %q, %v", d.Number, d.FlashKey().ID, err)
 	}
 	if lot, _, _ := s.ledger.Lot("sim:job:" + s.job.Name); lot.Reserved != 1 {
 		t.Errorf("%d numbers are taken, want 1", lot.Reserved)

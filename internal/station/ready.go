@@ -16,16 +16,19 @@ import (
 var nobody = chip.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // Ready reports whether the token can make keys for the job's devices: it makes
-// one for nobody and throws it away. That it is there and logged in says too
+// one of each for nobody and throws it away. That it is there and logged in says too
 // little: the job's key may be missing, or no longer alone of its label, or be
 // open for more than its work.
 func (k Keys) Ready(ctx context.Context, job *job.Job) error {
-	key, err := k.DeviceKey(ctx, flow.KeyRequest{MAC: nobody, Size: 32, Policy: job.Key.Policy, Label: job.Key.Label, PRF: job.Key.PRF})
-	key.Secret.Destroy()
-	if errors.Is(err, hsm.ErrSize) { // a shared key for chips of coding scheme 3/4
-		return nil
+	for _, want := range job.Keys() {
+		key, err := k.DeviceKey(ctx, flow.KeyRequest{Chip: job.ChipName, MAC: nobody, Purpose: want.Purpose, Size: 32,
+			Policy: want.Policy, Label: want.Label, PRF: want.PRF})
+		key.Secret.Destroy()
+		if err != nil && !errors.Is(err, hsm.ErrSize) { // a shared key for chips of coding scheme 3/4
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // LedgerFailure gives an error of opening the ledger its failure code.

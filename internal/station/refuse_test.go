@@ -126,7 +126,7 @@ func TestShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, d.KeyID)
+		ids = append(ids, d.FlashKey().ID)
 	}
 	if ids[0] != ids[1] {
 		t.Errorf("key IDs %v", ids)
@@ -147,28 +147,28 @@ func TestRandom(t *testing.T) {
 // The key of a device never changes: another master is noticed.
 func TestChangedMaster(t *testing.T) {
 	s := newStation(t, exampleJob)
-	chip := newChip(t, sim.Options{Faults: []sim.Fault{{Kind: sim.Unplug, Op: 0x02}}})
-	wantVerdict(t, s.visit(chip), record.Retry, "E-PORT-GONE")
+	device := newChip(t, sim.Options{Faults: []sim.Fault{{Kind: sim.Unplug, Op: 0x02}}})
+	wantVerdict(t, s.visit(device), record.Retry, "E-PORT-GONE")
 	d, _, err := s.ledger.Device(chipMAC)
-	if err != nil || d.KeyID == "" {
+	if err != nil || d.FlashKey().ID == "" {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	// Another ledger says that the device has another key.
 	s.openLedger()
-	id, _ := hsm.ParseKeyID(d.KeyID)
+	id, _ := hsm.ParseKeyID(d.FlashKey().ID)
 	id.Check = "0011223344556677"
 	for _, e := range []record.Entry{
 		{Kind: record.DeviceSeen, MAC: chipMAC, Simulated: true},
-		{Kind: record.KeyAssigned, MAC: chipMAC, Keys: []record.Key{{Purpose: record.FlashEncryption, ID: id.String(), Policy: "derived"}}, Simulated: true},
+		{Kind: record.KeyAssigned, MAC: chipMAC, Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: id.String(), Policy: "derived"}}, Simulated: true},
 	} {
 		if _, err := s.ledger.Append(e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	chip.Heal()
-	chip.Replug()
-	wantVerdict(t, s.visit(chip), record.Quarantine, "E-KEY-CHANGED")
-	if m := chip.Meter(); m.FuseBurns != 0 {
+	device.Heal()
+	device.Replug()
+	wantVerdict(t, s.visit(device), record.Quarantine, "E-KEY-CHANGED")
+	if m := device.Meter(); m.FuseBurns != 0 {
 		t.Error("fuses were burned")
 	}
 }

@@ -42,8 +42,15 @@ func OpenRehearsal(ctx context.Context, job *job.Job, tokenDir, path string) (r 
 	if r.Token, err = hsm.Open(cfg); err != nil {
 		return r, TokenFailure(err)
 	}
-	if err := r.makeKey(ctx, job); err != nil {
-		return r, TokenFailure(err)
+	made := map[string]bool{}
+	for _, key := range job.Keys() {
+		if made[key.Origin()] { // keys for other purposes come of it too
+			continue
+		}
+		made[key.Origin()] = true
+		if err := r.makeKey(ctx, key); err != nil {
+			return r, TokenFailure(err)
+		}
 	}
 	if r.Ledger, err = ledger.Open(path, ledger.Options{Create: true, Station: rehearsalID, Simulated: true}); err == nil {
 		_ = r.Ledger.OpenDoor() // for who practises other commands beside it
@@ -53,14 +60,14 @@ func OpenRehearsal(ctx context.Context, job *job.Job, tokenDir, path string) (r 
 
 const rehearsalID = "rehearsal"
 
-// makeKey makes what the job's key policy needs.
-func (r *Rehearsal) makeKey(ctx context.Context, job *job.Job) error {
-	policy := hsm.Policy(job.Key.Policy)
+// makeKey makes what the policy of a key needs.
+func (r *Rehearsal) makeKey(ctx context.Context, key job.WantedKey) error {
+	policy := hsm.Policy(key.Policy)
 	if policy == hsm.Shared {
-		_, err := r.Token.NewShared(ctx, job.Key.Label, 32)
+		_, err := r.Token.NewShared(ctx, key.Label, 32)
 		return err
 	}
-	_, err := r.Token.InitPRF(ctx, policy.Role(), job.Key.Label, hsm.PRF(cmp.Or(job.Key.PRF, string(hsm.HMAC))))
+	_, err := r.Token.InitPRF(ctx, policy.Role(), key.Label, hsm.PRF(cmp.Or(key.PRF, string(hsm.HMAC))))
 	return err
 }
 

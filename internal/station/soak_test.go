@@ -282,10 +282,10 @@ func (s *soak) end(p *patient) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if other, used := s.keys[d.KeyID]; used && d.KeyID != "" {
+	if other, used := s.keys[d.FlashKey().ID]; used && d.FlashKey().ID != "" {
 		p.fault("its key is device %d's", other)
 	}
-	s.keys[d.KeyID] = p.number
+	s.keys[d.FlashKey().ID] = p.number
 	if !p.odd && end != "sealed" && end != "QUARANTINE E-CLOSED" {
 		p.fault("nothing is wrong with it: %v", p.last().Failure)
 	}

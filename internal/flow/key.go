@@ -1,0 +1,96 @@
+package flow
+
+import (
+	"context"
+	"crypto/rsa"
+	"fmt"
+
+	"station/internal/efuse"
+	"station/internal/job"
+	"station/internal/record"
+)
+
+// key finds or makes the device's keys and binds them to the MAC, once and for ever.
+func key(ctx context.Context, s *Session) error {
+	if !s.Device.Sealed {
+		if err := s.reserve(); err != nil {
+			return err
+		}
+	}
+	if err := s.assignKeys(ctx); err != nil {
+		return err
+	}
+	// A key block that somebody else wrote, or that holds other bits than this
+	// key, is found here, before anything is written.
+	if _, err := s.planFor().Only(job.KeyStages...).Diff(s.Fuses); err != nil {
+		return Fail("E-KEY-CONFLICT", err)
+	}
+	return nil
+}
+
+// assignKeys takes every key that the job wants out of the token. Those that
+// the ledger does not know for this job yet are in it, all in one entry, before
+// anything else is done.
+func (s *Session) assignKeys(ctx context.Context) error {
+	e := record.Entry{Kind: record.KeyAssigned}
+	for _, want := range s.Job.Keys() {
+		k, err := s.deviceKey(ctx, want)
+		if err != nil {
+			return err
+		}
+		// Also a key that the device has: it is this job's device from here on,
+		// and an escrow is on disk before anything is burned.
+		if s.Device.KeyFor(want.Purpose).ID == "" || s.otherJob() || k.Escrow != nil {
+			e.Keys, e.Token = append(e.Keys, s.assigned(want, k)), k.Token
+		}
+	}
+	if e.Keys == nil {
+		return nil
+	}
+	return s.note(e)
+}
+
+// deviceKey is the device's key for one purpose.
+func (s *Session) deviceKey(ctx context.Context, want job.WantedKey) (DeviceKey, error) {
+	had := s.Device.KeyFor(want.Purpose)
+	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
+		Chip: s.Job.ChipName, MAC: s.ID.MAC, Purpose: want.Purpose, Size: s.ID.Coding.KeyBytes(), Policy: want.Policy, Label: want.Label, PRF: want.PRF,
+		ID: had.ID, Wrapped: had.Wrapped, Escrow: s.escrowTo(want),
+	})
+	if err != nil {
+		return DeviceKey{}, Fail("E-HSM", fmt.Errorf("device key: %w", err))
+	}
+	s.Held[want.Purpose] = k
+	if had.ID != "" && had.ID != k.ID {
+		return DeviceKey{}, failf("E-KEY-CHANGED", "the ledger has key %s, the token gives %s", had.ID, k.ID)
+	}
+	return k, nil
+}
+
+// assigned is what the ledger keeps of a key.
+func (s *Session) assigned(want job.WantedKey, k DeviceKey) record.Key {
+	out := record.Key{Purpose: want.Purpose, Blocks: []string{efuse.KeyBlock}, ID: k.ID, Policy: want.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow}
+	if k.Escrow != nil {
+		out.EscrowTo = job.Fingerprint(want.EscrowKey())
+	}
+	return out
+}
+
+// escrowTo is the officer's key to which this key of the device has still to be
+// wrapped; nil for none.
+func (s *Session) escrowTo(want job.WantedKey) *rsa.PublicKey {
+	if k := want.EscrowKey(); k != nil && s.Device.KeyFor(want.Purpose).EscrowTo != job.Fingerprint(k) {
+		return k
+	}
+	return nil
+}
+
+// escrowLacks reports a key of the device that has no escrow and should have one.
+func (s *Session) escrowLacks() bool {
+	for _, want := range s.Job.Keys() {
+		if want.EscrowKey() != nil && s.Device.KeyFor(want.Purpose).EscrowTo == "" {
+			return true
+		}
+	}
+	return false
+}
