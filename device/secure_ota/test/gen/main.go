@@ -1,0 +1,198 @@
+// Command gen makes what the tests of secure_ota are fed with: apps, manifests,
+// encrypted images and bundles, good and bad, with throw-away keys. It makes
+// other keys at each run; its output is committed.
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/pem"
+	"flag"
+	"log"
+	"os"
+	"path/filepath"
+
+	"station/internal/firmware"
+	"station/internal/flashcrypt"
+	"station/internal/otaimage"
+	"station/internal/release"
+	"station/internal/secret"
+	"station/internal/secureboot"
+)
+
+const (
+	product = "station-example"
+	table   = "nvs,data,nvs,0x9000,16K,\notadata,data,ota,0xd000,8K,\nota_0,app,ota_0,0x10000,64K,\nota_1,app,ota_1,0x20000,64K,\n"
+	factory = "nvs,data,nvs,0x9000,16K,\notadata,data,ota,0xd000,8K,\nfactory,app,factory,0x10000,64K,\nota_0,app,ota_0,0x20000,64K,\n"
+)
+
+func main() {
+	root := flag.String("root", ".", "the repository's `DIR`")
+	flag.Parse()
+	g := &generator{root: *root, out: filepath.Join(*root, "device/secure_ota/test/data")}
+	g.keys()
+	g.firmware()
+	g.manifests()
+	g.images()
+	g.bundles()
+}
+
+type generator struct {
+	root, out                 string
+	fleet, author, image, v2  *rsa.PrivateKey
+	v1, bundle, stranger      *ecdsa.PrivateKey
+	strangeAuthor             *rsa.PrivateKey
+	flashKey, strangeFlashKey []byte
+	plain, next               []byte
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
+
+func (g *generator) write(name string, b []byte) {
+	if err := os.WriteFile(filepath.Join(g.out, name), b, 0o644); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func (g *generator) read(name string) []byte { return must(os.ReadFile(filepath.Join(g.root, name))) }
+
+func (g *generator) keys() {
+	block, _ := pem.Decode(g.read("fixtures/fota/manifest-encryption-private.pem"))
+	g.fleet = must(x509.ParsePKCS8PrivateKey(block.Bytes)).(*rsa.PrivateKey)
+	for _, k := range []**rsa.PrivateKey{&g.author, &g.image, &g.v2, &g.strangeAuthor} {
+		*k = must(rsa.GenerateKey(rand.Reader, 3072))
+	}
+	for _, k := range []**ecdsa.PrivateKey{&g.v1, &g.bundle, &g.stranger} {
+		*k = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	}
+	g.flashKey, g.strangeFlashKey = make([]byte, 32), make([]byte, 32)
+	rand.Read(g.flashKey)
+	rand.Read(g.strangeFlashKey)
+	g.write("flash.key", g.flashKey)
+	g.write("manifest.der", must(x509.MarshalPKCS8PrivateKey(g.fleet)))
+	g.write("manifest-pkcs1.der", x509.MarshalPKCS1PrivateKey(g.fleet))
+	g.write("image.der", must(x509.MarshalPKCS8PrivateKey(g.image)))
+	for name, key := range map[string]crypto.PublicKey{"author.der": g.author.Public(), "bundle.der": g.bundle.Public(), "v1.der": g.v1.Public()} {
+		g.write(name, must(x509.MarshalPKIXPublicKey(key)))
+	}
+	g.write("author-pkcs1.der", x509.MarshalPKCS1PublicKey(&g.author.PublicKey))
+}
+
+// app is the small app of the fixtures with other words in its descriptor.
+func (g *generator) app(change func(d []byte)) []byte {
+	b := g.read("fixtures/small/app.bin")
+	d := b[32 : 32+256]
+	before := xor(d)
+	change(d)
+	elf := sha256.Sum256(d)
+	copy(d[144:], elf[:])
+	body := b[:len(b)-sha256.Size]
+	body[len(body)-1] ^= before ^ xor(d)
+	sum := sha256.Sum256(body)
+	copy(b[len(body):], sum[:])
+	return b
+}
+
+func xor(b []byte) (x byte) {
+	for _, v := range b {
+		x ^= v
+	}
+	return x
+}
+
+func named(version, project string, secure uint32) func(d []byte) {
+	return func(d []byte) {
+		binary.LittleEndian.PutUint32(d[4:], secure)
+		clear(d[16:80])
+		copy(d[16:], version)
+		copy(d[48:], project)
+	}
+}
+
+func (g *generator) firmware() {
+	for name, csv := range map[string]string{"table.bin": table, "factory-table.bin": factory} {
+		g.write(name, must(firmware.ParseCSV(name, []byte(csv), firmware.TableOptions{FlashSize: 4 << 20})).Binary())
+	}
+	g.write("running.bin", must(secureboot.Sign(g.app(named("1.0.0", product, 1)), g.v1)))
+	g.plain = g.app(named("1.1.0", product, 1))
+	g.next = must(secureboot.Sign(g.plain, g.v1))
+	g.write("next.bin", g.next)
+}
+
+func (g *generator) manifest(name, version, project string, secure uint32, author *rsa.PrivateKey) {
+	d := g.app(named(version, project, secure))[32 : 32+256]
+	g.write(name+".manifest", must(release.MakeManifest([256]byte(d), author, &g.fleet.PublicKey)))
+}
+
+func (g *generator) manifests() {
+	g.manifest("next", "1.1.0", product, 1, g.author)
+	g.manifest("same", "1.0.0", product, 1, g.author)
+	g.manifest("older", "0.9.9", product, 1, g.author)
+	g.manifest("low", "1.2.0", product, 0, g.author)
+	g.manifest("third", "1.2.0", product, 2, g.author)
+	g.manifest("other", "1.1.0", "kettle", 1, g.author)
+	g.manifest("forged", "1.1.0", product, 1, g.strangeAuthor)
+}
+
+func (g *generator) seal(name string, app []byte) {
+	g.write(name+".img", must(otaimage.Seal(app, &g.image.PublicKey)))
+}
+
+func (g *generator) images() {
+	g.seal("next", g.next)
+	g.seal("unsigned", g.plain)
+	g.seal("strange", must(secureboot.Sign(g.plain, g.stranger)))
+	g.seal("another", must(secureboot.Sign(g.app(named("1.1.0", product, 1 /* and what is compiled in */ +256)), g.v1)))
+	g.seal("third", must(secureboot.Sign(g.app(named("1.2.0", product, 2)), g.v1)))
+	v2 := must(secureboot.Sign(g.plain, g.v2))
+	g.seal("v2", v2)
+	s := must(secureboot.Verify(v2, &g.v2.PublicKey))
+	g.write("v2.digest", s.KeyDigests[0][:])
+	broken := append([]byte(nil), g.next...)
+	broken[0x400] ^= 1 // the checksum tells; the signature would too
+	g.seal("broken", broken)
+	large := append(append([]byte(nil), g.next...), make([]byte, 64<<10)...)
+	g.seal("large", large)
+}
+
+func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.Signer, what string, at ...uint32) {
+	path := filepath.Join(g.out, name+".bundle")
+	f := must(os.Create(path))
+	defer f.Close()
+	of := release.BundleOf{App: app, Product: what, Signer: signer, Encrypt: func(t release.Target, plain []byte) ([]byte, error) {
+		k := must(secret.New(append([]byte(nil), key...)))
+		defer k.Destroy()
+		c := must(flashcrypt.New(k, t.Config))
+		defer c.Destroy()
+		address := t.Address
+		if address == release.AnyAddress {
+			address = 0
+		}
+		return plain, c.Encrypt(plain, plain, address)
+	}}
+	for _, a := range at {
+		of.Targets = append(of.Targets, release.Target{Address: a, Cipher: release.CipherESP32, Config: 0xf})
+	}
+	of.Targets = append(of.Targets, release.Target{Cipher: release.CipherESP32})
+	must(of.Write(f))
+}
+
+func (g *generator) bundles() {
+	g.bundle1("next", g.next, g.flashKey, g.bundle, product, 0x10000, 0x20000, 0x60000)
+	g.bundle1("strange", g.next, g.flashKey, g.stranger, product, 0x20000)
+	g.bundle1("otherkey", g.next, g.strangeFlashKey, g.bundle, product, 0x20000)
+	g.bundle1("kettle", g.next, g.flashKey, g.bundle, "kettle", 0x20000)
+	g.bundle1("elsewhere", g.next, g.flashKey, g.bundle, product, 0x60000)
+	g.bundle1("another", must(secureboot.Sign(g.app(named("1.1.0", product, 300)), g.v1)), g.flashKey, g.bundle, product, 0x20000)
+}
