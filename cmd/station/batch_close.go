@@ -66,12 +66,12 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 		if account.Opened.IsZero() {
 			return fmt.Errorf("batch close: %s was never opened", batch)
 		}
+		if err := mustBeWhole(b); err != nil {
+			return err
+		}
 		if !account.Balanced() && c.anyway == "" {
 			printAccount(cmd.OutOrStdout(), account)
 			return &codedError{exitFailed, fmt.Errorf("batch close: %s does not balance; put it right, or close it --anyway \"why\"", batch)}
-		}
-		if err := mustBeWhole(b); err != nil {
-			return err
 		}
 		// The token first: nothing is closed that cannot be certified.
 		token, key, err := c.signerFlags.open(cmd.Context())

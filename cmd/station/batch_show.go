@@ -23,6 +23,9 @@ func batchShowCommand(l *ledgerFlags) *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return l.read(func(b *ledger.Ledger) error {
+				if err := mustAgree(b); err != nil {
+					return err
+				}
 				if len(args) == 0 {
 					return stationFault(listBatches(cmd.OutOrStdout(), b))
 				}

@@ -49,6 +49,9 @@ A line prints by itself where the station file has a [label] table.`,
 				return fmt.Errorf("label: format %q is not known; write zpl, png or qr", format)
 			}
 			return l.change(func(b *ledger.Ledger) error {
+				if err := deviceAgrees(b, mac); err != nil {
+					return err
+				}
 				label, err := qa.LabelOf(b, mac)
 				if err != nil {
 					return refusal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 	qa "station/internal/report"
@@ -88,11 +89,31 @@ func (l *ledgerFlags) real(f func(*ledger.Ledger) error) error {
 
 // mustBeWhole rereads a ledger before anything that it says is signed or called
 // right: the log counts, and not what its indexes say of it.
-func mustBeWhole(b *ledger.Ledger) error {
+func mustBeWhole(b *ledger.Ledger) error { return mustPass(b, &ledger.Audit{}) }
+
+// mustAgree holds what the indexes of a ledger say against its log before
+// anything of it is listed, counted or exported.
+func mustAgree(b *ledger.Ledger) error { return mustPass(b, &ledger.Audit{Indexes: true}) }
+
+func mustPass(b *ledger.Ledger, a *ledger.Audit) error {
 	told := newProgress("rereading the ledger", "entries")
 	defer told.end()
-	for fault := range b.Check(&ledger.Audit{Progress: told.tell}) {
-		return stationFault(fmt.Errorf("the ledger is not whole (%w); \"station ledger verify\" lists the faults", fault))
+	a.Progress = told.tell
+	for fault := range b.Check(a) {
+		return notWhole(fault)
 	}
 	return nil
+}
+
+// deviceAgrees is mustAgree for one device, which takes its own entries only.
+func deviceAgrees(b *ledger.Ledger, mac chip.MAC) error {
+	err := b.Agrees(mac)
+	if errors.Is(err, ledger.ErrCorrupt) {
+		return notWhole(err)
+	}
+	return stationFault(err)
+}
+
+func notWhole(fault error) error {
+	return stationFault(fmt.Errorf("the ledger is not whole (%w); \"station ledger verify\" lists the faults", fault))
 }

@@ -20,7 +20,12 @@ func ledgerListCommand(l *ledgerFlags) *cobra.Command {
 		Example: `  station ledger list`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return l.read(func(b *ledger.Ledger) error { return stationFault(listLedger(cmd.OutOrStdout(), b)) })
+			return l.read(func(b *ledger.Ledger) error {
+				if err := mustAgree(b); err != nil {
+					return err
+				}
+				return stationFault(listLedger(cmd.OutOrStdout(), b))
+			})
 		},
 	}
 }

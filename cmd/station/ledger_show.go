@@ -23,6 +23,9 @@ func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
 				return err
 			}
 			return l.read(func(b *ledger.Ledger) error {
+				if err := deviceAgrees(b, mac); err != nil {
+					return err
+				}
 				entries, err := b.History(mac)
 				if err != nil {
 					return stationFault(err)

@@ -26,6 +26,15 @@ func (f *fileFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.sign, "sign", false, "let the token sign a checkpoint and the proof")
 }
 
+// mustHold rereads the ledger: all of it before it is signed, else what the
+// file tells from the indexes.
+func (f *fileFlags) mustHold(b *ledger.Ledger) error {
+	if f.sign {
+		return mustBeWhole(b)
+	}
+	return mustAgree(b)
+}
+
 // write writes the file and its proof. The ledger is only read, and the token
 // asked only with --sign.
 func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *progress, make func(io.Writer, *qa.Head) (*qa.ExportProof, error)) error {
@@ -39,9 +48,11 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *prog
 			if b.Simulated() {
 				return qa.ErrSimulated
 			}
-			if err := mustBeWhole(b); err != nil {
-				return err
-			}
+		}
+		if err := f.mustHold(b); err != nil {
+			return err
+		}
+		if f.sign {
 			token, found, err := f.signerFlags.open(ctx)
 			if err != nil {
 				return err

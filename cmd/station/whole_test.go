@@ -3,11 +3,16 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
+	"station/internal/ledger"
+	"station/internal/record"
 )
 
 // A device's verdict that was changed in the indexes, checksums and all, is
@@ -30,6 +35,38 @@ func TestTamperedLedgerIsNotSigned(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(w.dir, name)); err == nil {
 			t.Errorf("%s was written", name)
 		}
+	}
+}
+
+// A device that is set aside and was made PASS in the indexes: no command that
+// lists, shows, counts, prints or exports tells the lie.
+func TestTamperedLedgerTellsNoLie(t *testing.T) {
+	w := filePlace(t)
+	path := filepath.Join(w.dir, "ledger.db")
+	book, err := ledger.Open(path, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac, err := chip.ParseMAC(fileMAC)
+	if err == nil {
+		_, err = book.Append(record.Entry{Kind: record.Failed, MAC: mac, Verdict: record.Quarantine, Code: "E-FOREIGN-KEY"})
+	}
+	if err = errors.Join(err, book.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := w.run(0, "ledger", "list"); !strings.Contains(out, "QUARANTINE") || strings.Contains(out, "PASS") {
+		t.Fatalf("ledger list:\n%s", out)
+	}
+	lie(t, path, `"setAside":true`, `"setAside":null`)
+	for _, args := range []string{"ledger list", "ledger show " + fileMAC, "ledger export", "ledger export --format jsonl", "ledger export --out lie.xlsx",
+		"ledger report", "ledger prove " + fileMAC, "label --operator anna " + fileMAC, "batch show", "batch show b1", "batch close b1 --operator anna"} {
+		out, said := w.run(exitStation, strings.Fields(args)...)
+		if strings.Contains(out, "PASS") || !strings.Contains(said, "station ledger verify") {
+			t.Errorf("%s: %s%s", args, out, said)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "lie.xlsx")); err == nil {
+		t.Error("lie.xlsx was written")
 	}
 }
 

@@ -34,6 +34,10 @@ type Audit struct {
 	// Kept are signed checkpoints that were kept elsewhere: printed, mailed, in
 	// an export. Only they can show that a whole log was replaced or cut back.
 	Kept [][]byte
+	// Indexes checks only whether what the indexes say is what the log says: not
+	// the pages of the file, the form of the entries or the checkpoints. It takes
+	// half of the time.
+	Indexes bool
 	// Progress, if not nil, is told now and then how many entries were read.
 	Progress func(done, total uint64)
 	// Pages is the same for the pages of the file, which are read before.
@@ -112,9 +116,11 @@ func (u *auditor) run() {
 		return
 	}
 	defer u.r.leave()
-	if err := u.look(u.pages); err != nil {
-		u.fault(-1, "%v", inFile(err))
-		return
+	if !u.Indexes {
+		if err := u.look(u.pages); err != nil {
+			u.fault(-1, "%v", inFile(err))
+			return
+		}
 	}
 	if err := u.look(u.stale); err != nil {
 		u.fault(-1, "state: %v", inFile(err))

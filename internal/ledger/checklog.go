@@ -22,6 +22,7 @@ type chunk struct {
 	recent   map[string]tail // nil: cannot be read, as is reported at the end
 	owners   map[string]projected
 	err      error
+	anyForm  bool // of the entries
 }
 
 // projected is a projection's payload as found; nil if it is absent.
@@ -45,7 +46,7 @@ type piece struct {
 func (u *auditor) load(from, to uint64) *chunk {
 	var c *chunk
 	err := u.look(func(s *snapshot) error {
-		c = &chunk{s: s, from: from, to: to}
+		c = &chunk{s: s, from: from, to: to, anyForm: u.Indexes}
 		c.read()
 		return nil
 	})
@@ -61,7 +62,7 @@ func (u *auditor) rest(s *snapshot) (c *chunk, end bool, err error) {
 	if err != nil {
 		size = u.log.next // the damage there has been reported
 	}
-	c = &chunk{s: s, from: u.log.next, to: min(size, u.log.next+chunkSize)}
+	c = &chunk{s: s, from: u.log.next, to: min(size, u.log.next+chunkSize), anyForm: u.Indexes}
 	if end = c.to >= size; end {
 		c.to = math.MaxUint64 // whatever is found behind is lost too
 	}
@@ -95,7 +96,7 @@ func (c *chunk) read() {
 			c.pieces = append(c.pieces, piece{n: next, end: n, hole: true})
 		}
 		c.pieces = append(c.pieces, piece{n: n, lost: true})
-		c.pieces[len(c.pieces)-1].open(c.s, it.Value)
+		c.pieces[len(c.pieces)-1].open(c.s, it.Value, c.anyForm)
 		next = n + 1
 	}
 	if c.to != math.MaxUint64 && next < c.to {
@@ -119,7 +120,7 @@ func (c *chunk) skip(next uint64, page *boltfile.PageError) uint64 {
 }
 
 // open checks what can be checked of one entry alone.
-func (p *piece) open(s *snapshot, value []byte) {
+func (p *piece) open(s *snapshot, value []byte, anyForm bool) {
 	hashes, stored, err := split(p.n, value)
 	if err != nil {
 		p.texts = append(p.texts, "its bytes are cut")
@@ -137,7 +138,7 @@ func (p *piece) open(s *snapshot, value []byte) {
 		p.texts = append(p.texts, "it cannot be read: "+err.Error())
 		return
 	}
-	if !record.Canonical(&p.e, p.raw) {
+	if !anyForm && !record.Canonical(&p.e, p.raw) {
 		p.texts = append(p.texts, "it is not in the form in which entries are written")
 	}
 	if p.e.Index != p.n {
