@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +12,14 @@ import (
 	"station/internal/station"
 )
 
+// initFlags are those of hsm init: which keys are to be made.
+type initFlags struct {
+	policy, role, is, prf, label, signer string
+}
+
 func hsmInitCommand(t *tokenFlags) *cobra.Command {
 	n := &noteFlags{tokenFlags: t}
-	var policy, label, signer, prf string
+	var i initFlags
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make in the token what a key policy needs, and the key that signs the ledger",
@@ -24,65 +30,94 @@ are made inside the token, can never leave it, and are refused if the token
 gives them other attributes. Nothing that exists is changed. Each key is noted
 in the station's ledger, which is made if there is none.
 
-"--policy none" makes the signing key alone. What must be backed up before the
-first device is sealed is in docs/keys.md.`,
+"--policy none" makes the signing key alone. With it, --role makes a key that no
+policy asks for: "secure-boot" signs images ("station image sign"), with --type
+rsa-3072 for secure boot version 2 or p-256 for version 1; "ca" signs the
+certificates of devices. What must be backed up before the first device is
+sealed is in docs/keys.md.`,
 		Example: `  station hsm init --policy derived --label station-master --operator eve
   station hsm init --policy none --operator eve
+  station hsm init --policy none --role secure-boot --type rsa-3072 --operator eve
   station hsm init --hsm 'pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so' --operator eve`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			role := hsm.Policy(policy).Role()
-			switch {
-			case role == hsm.SharedKey:
-				return fmt.Errorf("hsm init: a shared key is made with \"station key new\" or brought in with \"station key import\"")
-			case role == "" && policy != "none":
-				return fmt.Errorf("hsm init: policy %q is not known; write derived, random or none", policy)
-			case prf != string(hsm.HMAC) && prf != string(hsm.CMAC):
-				return fmt.Errorf("hsm init: --prf %q is not known; write %s or %s", prf, hsm.HMAC, hsm.CMAC)
-			case prf != string(hsm.HMAC) && role != hsm.Master:
-				return fmt.Errorf("hsm init: --prf is for policy derived")
-			case role == "" && signer == "":
-				return fmt.Errorf("hsm init: nothing to make")
+			if err := i.check(); err != nil {
+				return fmt.Errorf("hsm init: %w", err)
 			}
 			there := false
 			err := n.making(cmd, station.KeyMade, func(token *hsm.Token) (keys []hsm.Key, err error) {
-				keys, there, err = makeKeys(cmd.Context(), token, role, hsm.PRF(prf), label, signer)
+				keys, there, err = i.make(cmd.Context(), token)
 				return keys, err
 			})
 			if there {
-				fmt.Fprintf(cmd.OutOrStdout(), "the signing key %s is there already\n", signer)
+				fmt.Fprintf(cmd.OutOrStdout(), "the signing key %s is there already\n", i.signer)
 			}
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&policy, "policy", "derived", "derived, random or none")
-	cmd.Flags().StringVar(&prf, "prf", string(hsm.HMAC), "what a master derives with: hmac-sha256, or aes-cmac for tokens without HMAC")
-	cmd.Flags().StringVar(&label, "label", "", "label of the policy's key (default: the role's own)")
-	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key; empty makes none")
+	f := cmd.Flags()
+	f.StringVar(&i.policy, "policy", "derived", "derived, random or none")
+	f.StringVar(&i.role, "role", "", "with --policy none: secure-boot or ca")
+	f.StringVar(&i.is, "type", "", "of a secure-boot key: rsa-3072 (default) or p-256")
+	f.StringVar(&i.prf, "prf", string(hsm.HMAC), "what a master derives with: hmac-sha256, or aes-cmac for tokens without HMAC")
+	f.StringVar(&i.label, "label", "", "label of the key of the policy or role (default: the role's own)")
+	f.StringVar(&i.signer, "signer", hsm.Signer.Label(), "label of the signing key; empty makes none")
 	n.add(cmd)
 	return cmd
 }
 
-// makeKeys makes the policy's key, and the signing key unless it is there
-// already. It returns those that it made, also with an error.
-func makeKeys(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF, label, signer string) (made []hsm.Key, there bool, err error) {
-	if err := canMake(ctx, token, role, prf, signer); err != nil {
+// check finds what is asked for and cannot be made.
+func (i *initFlags) check() error {
+	role := hsm.Policy(i.policy).Role()
+	switch {
+	case role == hsm.SharedKey:
+		return errors.New("a shared key is made with \"station key new\" or brought in with \"station key import\"")
+	case role == "" && i.policy != "none":
+		return fmt.Errorf("policy %q is not known; write derived, random or none", i.policy)
+	case i.role != "" && role != "":
+		return fmt.Errorf("--role is for keys that no policy needs: add --policy none")
+	case i.role != "" && i.role != string(hsm.SecureBoot) && i.role != string(hsm.CA):
+		return fmt.Errorf("--role %q is not known; write %s or %s", i.role, hsm.SecureBoot, hsm.CA)
+	case i.is != "" && i.role != string(hsm.SecureBoot):
+		return fmt.Errorf("--type is for --role %s", hsm.SecureBoot)
+	case i.is != "" && i.is != string(hsm.RSA3072) && i.is != string(hsm.P256):
+		return fmt.Errorf("--type %q is not known; write %s (secure boot 2) or %s (secure boot 1)", i.is, hsm.RSA3072, hsm.P256)
+	case i.prf != string(hsm.HMAC) && i.prf != string(hsm.CMAC):
+		return fmt.Errorf("--prf %q is not known; write %s or %s", i.prf, hsm.HMAC, hsm.CMAC)
+	case i.prf != string(hsm.HMAC) && role != hsm.Master:
+		return errors.New("--prf is for policy derived")
+	case i.wanted() == "" && i.signer == "":
+		return errors.New("nothing to make")
+	}
+	return nil
+}
+
+// wanted is the role of the key besides the signing key, "" for none.
+func (i *initFlags) wanted() hsm.Role {
+	if i.role != "" {
+		return hsm.Role(i.role)
+	}
+	return hsm.Policy(i.policy).Role()
+}
+
+// make makes the key of the policy or role, and the signing key unless it is
+// there already. It returns those that it made, also with an error.
+func (i *initFlags) make(ctx context.Context, token *hsm.Token) (made []hsm.Key, there bool, err error) {
+	role := i.wanted()
+	if err := canMake(ctx, token, role, hsm.PRF(i.prf), i.signer); err != nil {
 		return nil, false, err
 	}
 	if role != "" {
-		if label == "" {
-			label = role.Label()
-		}
-		key, err := token.InitPRF(ctx, role, label, prf)
+		key, err := i.makeWanted(ctx, token, role, cmp.Or(i.label, role.Label()))
 		if err != nil {
 			return nil, false, err
 		}
 		made = append(made, key)
 	}
-	if signer == "" {
+	if i.signer == "" {
 		return made, false, nil
 	}
-	key, err := token.Init(ctx, hsm.Signer, signer)
+	key, err := token.Init(ctx, hsm.Signer, i.signer)
 	switch {
 	case errors.Is(err, hsm.ErrExists):
 		return made, true, nil
@@ -92,9 +127,16 @@ func makeKeys(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF,
 	return append(made, key), false, nil
 }
 
+func (i *initFlags) makeWanted(ctx context.Context, token *hsm.Token, role hsm.Role, label string) (hsm.Key, error) {
+	if role == hsm.SecureBoot {
+		return token.InitType(ctx, role, label, cmp.Or(hsm.KeyType(i.is), hsm.RSA3072))
+	}
+	return token.InitPRF(ctx, role, label, hsm.PRF(i.prf))
+}
+
 // canMake has the token do everything once before anything is made.
 func canMake(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF, signer string) error {
-	if role != "" {
+	if role != "" && role != hsm.SecureBoot { // whose key takes long to make: the new one is tried
 		if err := token.Rehearse(ctx, role, prf); err != nil {
 			return fmt.Errorf("nothing was made: %w%s", err, otherwise(role))
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,17 +29,16 @@ stations, or in a token that never says so.`,
   station key adopt station-master --operator eve`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch hsm.Role(role) {
-			case "", hsm.Master, hsm.KEK, hsm.SharedKey, hsm.Signer:
-			default:
-				return fmt.Errorf("key adopt: --role %q is not known; write %s, %s, %s or %s", role, hsm.Master, hsm.KEK, hsm.SharedKey, hsm.Signer)
+			known := []string{string(hsm.Master), string(hsm.KEK), string(hsm.SharedKey), string(hsm.Signer), string(hsm.SecureBoot), string(hsm.CA)}
+			if role != "" && !slices.Contains(known, role) {
+				return fmt.Errorf("key adopt: --role %q is not known; write one of %s", role, strings.Join(known, ", "))
 			}
 			return n.making(cmd, station.KeyFound, oneKey(func(token *hsm.Token) (hsm.Key, error) {
 				return token.Adopt(cmd.Context(), args[0], hsm.Role(role))
 			}))
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", "", "master, kek, shared or signer (default: the one that it is fit for)")
+	cmd.Flags().StringVar(&role, "role", "", "master, kek, shared, signer, secure-boot or ca (default: the first that it is fit for)")
 	n.add(cmd)
 	_ = cmd.MarkFlagRequired("operator")
 	return cmd

@@ -17,9 +17,11 @@ func keyPublicCommand(t *tokenFlags) *cobra.Command {
 		Use:   "public [LABEL]",
 		Short: "Write the public half of the signing key, to check signatures with",
 		Long: `Write the public half of the token's signing key in PEM. Whoever checks exports,
-certificates and proofs needs it: give it to them by a way of its own, once.`,
-		Example: `  station key public --out station-signer.pem`,
-		Args:    cobra.MaximumNArgs(1),
+certificates and proofs needs it: give it to them by a way of its own, once.
+With LABEL it is that of another key pair, as a job's [secure_boot] names it.`,
+		Example: `  station key public --out station-signer.pem
+  station key public station-secure-boot --out release.pub.pem`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			label := hsm.Signer.Label()
 			if len(args) > 0 {

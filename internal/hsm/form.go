@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -99,11 +100,16 @@ func (k kind) publicTemplates(id []byte, label string, live lifetime) [][]*attri
 			newAttribute(pkcs11.CKA_WRAP, false), newAttribute(pkcs11.CKA_ENCRYPT, false))
 		return [][]*attribute{full, verifies, plain, needed}
 	}
-	needed = append(needed, newAttribute(pkcs11.CKA_MODULUS_BITS, wrapBits), newAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
-	wraps := append(slices.Clone(needed), newAttribute(pkcs11.CKA_WRAP, true))
-	full := append(slices.Clone(wraps), newAttribute(pkcs11.CKA_PRIVATE, false), newAttribute(pkcs11.CKA_MODIFIABLE, false),
-		newAttribute(pkcs11.CKA_VERIFY, false), newAttribute(pkcs11.CKA_ENCRYPT, false))
-	return [][]*attribute{full, wraps, needed}
+	needed = append(needed, newAttribute(pkcs11.CKA_MODULUS_BITS, cmp.Or(k.bits, wrapBits)), newAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+	signs := slices.Contains(k.uses, pkcs11.CKA_SIGN)
+	use := uint(pkcs11.CKA_WRAP)
+	if signs {
+		use = pkcs11.CKA_VERIFY
+	}
+	used := append(slices.Clone(needed), newAttribute(use, true))
+	full := append(slices.Clone(needed), newAttribute(pkcs11.CKA_WRAP, !signs), newAttribute(pkcs11.CKA_PRIVATE, false),
+		newAttribute(pkcs11.CKA_MODIFIABLE, false), newAttribute(pkcs11.CKA_VERIFY, signs), newAttribute(pkcs11.CKA_ENCRYPT, false))
+	return [][]*attribute{full, used, needed}
 }
 
 // unlike reports an answer to one form after which another one may do.

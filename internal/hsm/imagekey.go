@@ -8,14 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/miekg/pkcs11"
 )
 
 // ImageKey is a key in the token that signs images for secure boot, on P-256
-// or RSA, as a crypto.Signer. It is not one of our roles: the firm made it
-// with tools of its own and decides how it is kept. All that is asked of it is
-// that it signs.
+// or RSA, as a crypto.Signer: one of our role SecureBoot, which must be as that
+// role wants it, or one that the firm made with tools of its own. How it keeps
+// that is its business; all that is asked of it is that it signs.
 type ImageKey struct {
 	t      *Token
 	label  string
@@ -47,7 +48,13 @@ func (t *Token) imageKey(label string) (object, crypto.PublicKey, error) {
 	}
 	// The ledger's key must sign nothing else: an image may be any text, also
 	// that of a checkpoint.
-	if role := t.role(a); role != "" {
+	switch role := t.role(a); role {
+	case "":
+	case SecureBoot:
+		if bad := roles[role].judge(a); len(bad) > 0 {
+			return 0, nil, fmt.Errorf("key %q: %w: %s", label, ErrAttributes, strings.Join(bad, "; "))
+		}
+	default:
 		return 0, nil, fmt.Errorf("key %q: %w: it is our %s, which signs no images", label, ErrAttributes, role)
 	}
 	if !a.flag(pkcs11.CKA_SIGN) {
@@ -99,19 +106,14 @@ func (k *ImageKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 		if err != nil {
 			return nil, err
 		}
-		op := "sign with " + k.label
-		how := mech(pkcs11.CKM_ECDSA)
-		if _, ok := pub.(*rsa.PublicKey); ok {
-			how = mech(pkcs11.CKM_RSA_PKCS_PSS, pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, saltLength)
+		if !k.public.(interface{ Equal(crypto.PublicKey) bool }).Equal(pub) {
+			err = errors.New("the token has another key of that label now")
 		}
-		if err := k.t.mod.fn.SignInit(k.t.session, how, h); err != nil {
-			return nil, failure(op, err)
-		}
-		raw, err := k.t.mod.fn.Signature(k.t.session, digest)
+		var sig []byte
 		if err == nil {
-			raw, err = k.verified(digest, raw)
+			sig, err = k.t.signWith(h, pub, digest)
 		}
-		return raw, failure(op, err)
+		return sig, failure("sign with "+k.label, err)
 	})
 }
 
@@ -123,22 +125,40 @@ func standardPSS(opts crypto.SignerOpts) bool {
 	return ok && (pss.SaltLength == saltLength || pss.SaltLength == rsa.PSSSaltLengthEqualsHash)
 }
 
-// verified is the token's signature as Go has it, after a check that the key
-// found at first made it.
-func (k *ImageKey) verified(digest, raw []byte) ([]byte, error) {
-	ok := false
-	switch pub := k.public.(type) {
+// signWith has the token sign a SHA-256 digest: with ECDSA, the signature in
+// ASN.1, or RSASSA-PSS. It is the signature of that public half, or an error.
+func (t *Token) signWith(private object, public crypto.PublicKey, digest []byte) ([]byte, error) {
+	how := mech(pkcs11.CKM_ECDSA)
+	if _, ok := public.(*rsa.PublicKey); ok {
+		how = mech(pkcs11.CKM_RSA_PKCS_PSS, pkcs11.CKM_SHA256, pkcs11.CKG_MGF1_SHA256, saltLength)
+	}
+	if err := t.mod.fn.SignInit(t.session, how, private); err != nil {
+		return nil, err
+	}
+	sig, err := t.mod.fn.Signature(t.session, digest)
+	if err != nil {
+		return nil, err
+	}
+	good := false
+	switch public := public.(type) {
 	case *ecdsa.PublicKey:
-		var err error
-		if raw, err = signatureASN1(raw); err != nil {
+		if sig, err = signatureASN1(sig); err != nil {
 			return nil, err
 		}
-		ok = ecdsa.VerifyASN1(pub, digest, raw)
+		good = ecdsa.VerifyASN1(public, digest, sig)
 	case *rsa.PublicKey:
-		ok = rsa.VerifyPSS(pub, crypto.SHA256, digest, raw, &rsa.PSSOptions{SaltLength: saltLength}) == nil
+		good = rsa.VerifyPSS(public, crypto.SHA256, digest, sig, &rsa.PSSOptions{SaltLength: saltLength}) == nil
 	}
-	if !ok {
+	if !good {
 		return nil, errors.New("the signature is not of this key's public half")
 	}
-	return raw, nil
+	return sig, nil
+}
+
+// publicOf is the public key that the attributes tell.
+func publicOf(a attributes) (crypto.PublicKey, error) {
+	if pub, ok := a.rsa(); ok {
+		return pub, nil
+	}
+	return parsePublic(a[pkcs11.CKA_EC_PARAMS], a[pkcs11.CKA_EC_POINT])
 }

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/rsa"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -30,8 +29,8 @@ type Key struct {
 	Check      string   `json:"check,omitempty"`
 	Attributes []string `json:"attributes"`         // the true ones, as PKCS#11 names them
 	Problems   []string `json:"problems,omitempty"` // why it is not used, or should not be
-	// Public is the public half of a signing key.
-	Public *ecdsa.PublicKey `json:"-"`
+	// Public is the public half of a private key, *ecdsa.PublicKey or *rsa.PublicKey.
+	Public crypto.PublicKey `json:"-"`
 }
 
 // Keys lists our keys in the token by role and label, each with what is wrong
@@ -74,18 +73,6 @@ func (t *Token) Show(ctx context.Context, label string) (Key, error) {
 type described struct {
 	Key
 	class, kind uint
-	rsa         *rsa.PublicKey
-}
-
-// public is the public half of a private key, nil where there is none.
-func (d *described) public() any {
-	switch {
-	case d.Public != nil:
-		return d.Public
-	case d.rsa != nil && d.class == pkcs11.CKO_PRIVATE_KEY:
-		return d.rsa
-	}
-	return nil
 }
 
 // describe reads an object's attributes and judges it by its role.
@@ -115,7 +102,6 @@ func (t *Token) describe(h object) (described, error) {
 
 // tell puts an object's attributes into words.
 func (t *Token) tell(h object, a attributes) (described, error) {
-	var err error
 	d := described{class: a.number(pkcs11.CKA_CLASS), kind: a.number(pkcs11.CKA_KEY_TYPE)}
 	d.Role, d.Label, d.ID = t.role(a), string(a[pkcs11.CKA_LABEL]), idText(a[pkcs11.CKA_ID])
 	d.Type, d.Bits = typeName(d.class, d.kind), int(a.number(pkcs11.CKA_VALUE_LEN))*8
@@ -126,14 +112,17 @@ func (t *Token) tell(h object, a attributes) (described, error) {
 	}
 	slices.Sort(d.Attributes)
 	if pub, ok := a.rsa(); ok && d.kind == pkcs11.CKK_RSA {
-		d.rsa, d.Bits = pub, pub.N.BitLen()
+		d.Bits = pub.N.BitLen()
+		if d.class == pkcs11.CKO_PRIVATE_KEY {
+			d.Public = pub
+		}
 	}
 	if d.class == pkcs11.CKO_PRIVATE_KEY && d.kind == pkcs11.CKK_EC {
 		// The public half lies beside it under the same label and ID.
-		d.Public, err = t.public(a[pkcs11.CKA_LABEL], a[pkcs11.CKA_ID])
+		pub, err := t.public(a[pkcs11.CKA_LABEL], a[pkcs11.CKA_ID])
 		switch {
 		case err == nil:
-			d.Bits = d.Public.Curve.Params().BitSize
+			d.Public, d.Bits = pub, pub.Curve.Params().BitSize
 		case t.lost(err):
 			return described{}, err
 		case d.Role != "":
@@ -151,8 +140,8 @@ func (t *Token) tell(h object, a attributes) (described, error) {
 // bytes and does not tell the length of a key that was unwrapped into it. A
 // key that can do neither has no check value.
 func (t *Token) check(h object, d *described) error {
-	if pub := d.public(); pub != nil {
-		der, err := x509.MarshalPKIXPublicKey(pub)
+	if d.Public != nil {
+		der, err := x509.MarshalPKIXPublicKey(d.Public)
 		if err != nil {
 			return fmt.Errorf("public key: %w", err)
 		}

@@ -14,7 +14,7 @@ import (
 
 // Init makes the key of a role in the token under that label: a master of 256
 // bits, a KEK of AES-256 or where the token cannot wrap with AES an RSA pair,
-// or a P-256 pair for signing. What the role needs is tried before anything is
+// or a pair for signing, on P-256 or of RSA-3072. What the role needs is tried before anything is
 // made that stays. It refuses with ErrExists if the label is taken, reads back
 // what the token really made, and takes a key away again whose attributes are
 // too open (ErrAttributes). Shared keys are made by NewShared and Import.
@@ -24,12 +24,22 @@ func (t *Token) Init(ctx context.Context, role Role, label string) (Key, error) 
 
 // InitPRF is Init of a master that derives with that function.
 func (t *Token) InitPRF(ctx context.Context, role Role, label string, prf PRF) (Key, error) {
-	if _, ok := roles[role]; !ok || role == SharedKey {
+	return t.init(ctx, role, label, func(k kind) bool { return role != Master || k.prf == prf })
+}
+
+// InitType is Init of a key of that type, for roles whose keys are of several.
+func (t *Token) InitType(ctx context.Context, role Role, label string, is KeyType) (Key, error) {
+	return t.init(ctx, role, label, func(k kind) bool { return k.is(is) })
+}
+
+// init is Init of a kind that is wanted.
+func (t *Token) init(ctx context.Context, role Role, label string, want func(kind) bool) (Key, error) {
+	if s, ok := roles[role]; !ok || role == SharedKey || !slices.ContainsFunc(s.kinds, want) {
 		return Key{}, edge(fmt.Errorf("init: no such role %q", role))
 	}
 	return call(ctx, t, once, func() (Key, error) {
 		return t.make(role, label, func() ([]object, error) {
-			return t.makeTried(role, label, 0, prf)
+			return t.makeTried(role, label, 0, want)
 		})
 	})
 }
@@ -42,21 +52,24 @@ func (t *Token) NewShared(ctx context.Context, label string, size int) (Key, err
 	}
 	return call(ctx, t, once, func() (Key, error) {
 		return t.make(SharedKey, label, func() ([]object, error) {
-			return t.makeTried(SharedKey, label, uint(size), "")
+			return t.makeTried(SharedKey, label, uint(size), func(kind) bool { return true })
 		})
 	})
 }
 
 // makeTried makes a key for good of the first kind that can do the role's work.
-// Where the token makes no keys for the moment to try it with, the new key
-// itself is tried, and taken away if it cannot.
-func (t *Token) makeTried(role Role, label string, size uint, prf PRF) ([]object, error) {
+// Where the token makes no keys for the moment to try it with, and where one
+// takes long to make, the new key itself is tried, and taken away if it cannot.
+func (t *Token) makeTried(role Role, label string, size uint, want func(kind) bool) ([]object, error) {
 	var said []error
 	for _, k := range roles[role].kinds {
-		if role == Master && k.prf != prf {
+		if !want(k) {
 			continue
 		}
-		err := t.rehearseKind(role, k, size)
+		err := errNoMoment
+		if k.bits == 0 {
+			err = t.rehearseKind(role, k, size)
+		}
 		if err == nil || errors.Is(err, errNoMoment) {
 			var made []object
 			if made, err = t.makeKind(role, label, k, size); err == nil {

@@ -2,6 +2,8 @@ package hsm_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
+	"station/internal/secureboot"
 
 	"github.com/miekg/pkcs11"
 )
@@ -24,6 +27,7 @@ func TestInitMakesExactlyTheseAttributes(t *testing.T) {
 		{hsm.Master, "generic secret key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE SIGN TOKEN"},
 		{hsm.KEK, "AES secret key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE TOKEN UNWRAP WRAP"},
 		{hsm.Signer, "EC private key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE SIGN SIGN_RECOVER TOKEN"}, // SoftHSM sets what it is not told
+		{hsm.CA, "EC private key", "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE SIGN SIGN_RECOVER TOKEN"},
 		{hsm.SharedKey, "generic secret key", "ALWAYS_SENSITIVE EXTRACTABLE LOCAL PRIVATE SENSITIVE SIGN TOKEN"},
 	} {
 		label := "batch 7 " + string(c.role)
@@ -62,9 +66,61 @@ func TestInitMakesExactlyTheseAttributes(t *testing.T) {
 		}
 	}
 	// A key pair is two objects, and SoftHSM keeps a token's objects in files.
-	// The sixth is this run's wrapping key, in the session.
-	if n := objects(t, cfg); n != 6 {
-		t.Errorf("%d objects are in the token, want 6", n)
+	// The eighth is this run's wrapping key, in the session.
+	if n := objects(t, cfg); n != 8 {
+		t.Errorf("%d objects are in the token, want 8", n)
+	}
+}
+
+// Keys for secure boot are of the type that their version takes, sign images
+// and nothing else, and no other key of ours signs one.
+func TestSecureBootKeys(t *testing.T) {
+	cfg := hsmtest.Token(t, hsm.Signer)
+	token := hsmtest.Open(t, cfg)
+	for is, want := range map[hsm.KeyType]string{hsm.RSA3072: "RSA private key of 3072 bits", hsm.P256: "EC private key of 256 bits"} {
+		label := "boot " + string(is)
+		made, err := token.InitType(t.Context(), hsm.SecureBoot, label, is)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%s of %d bits", made.Type, made.Bits); got != want || made.Role != hsm.SecureBoot || made.Check == "" || len(made.Problems) > 0 {
+			t.Errorf("%s: got %s, %+v", is, got, made)
+		}
+		if got := strings.Join(made.Attributes, " "); !strings.HasPrefix(got, "ALWAYS_SENSITIVE LOCAL NEVER_EXTRACTABLE PRIVATE SENSITIVE SIGN") || strings.Contains(got, "UNWRAP") {
+			t.Errorf("%s: got %s", is, got)
+		}
+		key, err := token.ImageKey(t.Context(), label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err := os.ReadFile("../../fixtures/secureboot/app.bin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := secureboot.Sign(image, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := secureboot.Verify(file, key.Public()); err != nil {
+			t.Error(err)
+		}
+		_, err = token.Signer(t.Context(), label)
+		wantError(t, err, hsm.ErrAttributes, label)
+		noted := hsm.Want{Role: hsm.SecureBoot, Label: label}
+		if s, err := token.Status(t.Context(), noted); err != nil || len(s.Missing) > 0 {
+			t.Errorf("%s: missing %v, %v", is, s.Missing, err)
+		}
+	}
+	for _, is := range []hsm.KeyType{"", "rsa-4096"} {
+		if _, err := token.InitType(t.Context(), hsm.SecureBoot, "x", is); err == nil || !strings.Contains(err.Error(), "no such role") {
+			t.Errorf("%q: got %v", is, err)
+		}
+	}
+	rsaPair(t, cfg, "open", 3072)
+	_, err := token.Adopt(t.Context(), "open", hsm.SecureBoot)
+	wantError(t, err, hsm.ErrAttributes, "as secure-boot", "DECRYPT is true: it is open for more than its work")
+	if _, err := token.CA(t.Context(), hsm.Signer.Label()); err == nil {
+		t.Error("the ledger's key signs certificates")
 	}
 }
 

@@ -158,6 +158,9 @@ func (t *Token) key(role Role, label string) (held, error) {
 		return held{}, err
 	}
 	bad := s.judge(a)
+	if is := t.role(a); is != "" && is != role {
+		bad = append(bad, fmt.Sprintf("it is our %s, not a %s", is, role))
+	}
 	if len(bad) == 0 {
 		bad, err = t.doubts(role, label, h, a)
 	}

@@ -2,7 +2,6 @@ package hsm
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"slices"
@@ -105,23 +104,12 @@ func (t *Token) trySigning(private, public object) error {
 	if err != nil {
 		return err
 	}
-	pub, err := parsePublic(a[pkcs11.CKA_EC_PARAMS], a[pkcs11.CKA_EC_POINT])
+	pub, err := publicOf(a)
 	if err != nil {
 		return err
 	}
-	digest := make([]byte, 32)
-	if err := t.mod.fn.SignInit(t.session, mech(pkcs11.CKM_ECDSA), private); err != nil {
-		return failure("sign", err)
-	}
-	raw, err := t.mod.fn.Signature(t.session, digest)
-	if err != nil {
-		return failure("sign", err)
-	}
-	sig, err := signatureASN1(raw)
-	if err == nil && !ecdsa.VerifyASN1(pub, digest, sig) {
-		err = errors.New("the signature is not of this key's public half")
-	}
-	return err
+	_, err = t.signWith(private, pub, make([]byte, 32))
+	return failure("sign", err)
 }
 
 // Ability is one thing that the station asks of tokens, and whether this one

@@ -24,12 +24,23 @@ const (
 type Role string
 
 // The roles. Each policy needs the one of Policy.Role; Signer is for the
-// ledger's checkpoints.
+// ledger's checkpoints. No key of one role does the work of another.
 const (
-	Master    Role = "master" // derives device keys
-	KEK       Role = "kek"    // wraps device keys
-	SharedKey Role = "shared" // is a device key
-	Signer    Role = "signer" // signs checkpoints
+	Master     Role = "master"      // derives device keys
+	KEK        Role = "kek"         // wraps device keys
+	SharedKey  Role = "shared"      // is a device key
+	Signer     Role = "signer"      // signs checkpoints
+	SecureBoot Role = "secure-boot" // signs images: RSA-3072 for version 2, P-256 for version 1
+	CA         Role = "ca"          // signs certificates of devices
+)
+
+// KeyType chooses among the kinds of a role that has several.
+type KeyType string
+
+// The types of a SecureBoot key.
+const (
+	RSA3072 KeyType = "rsa-3072"
+	P256    KeyType = "p-256"
 )
 
 // Label is the label that a key of the role gets unless told otherwise.
@@ -71,6 +82,12 @@ type kind struct {
 	bytes       uint   // length of the key, 0 where the caller says or the curve does
 	uses        []uint // usage attributes that must be true; all others must be false
 	prf         PRF    // of a master: the function that derives with it
+	bits        uint   // of an RSA key that must have just so many, 0: wrapBits or more
+}
+
+// is reports that the kind is of the type.
+func (k kind) is(t KeyType) bool {
+	return t == RSA3072 && k.kind == pkcs11.CKK_RSA || t == P256 && k.kind == pkcs11.CKK_EC
 }
 
 // ckmSHA256KeyGen is CKM_SHA256_KEY_GEN of PKCS#11 v3.0.
@@ -82,25 +99,31 @@ var (
 	unwraps = []uint{pkcs11.CKA_UNWRAP}
 )
 
+// signsEC is a pair on P-256.
+var signsEC = kind{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_EC, []uint{pkcs11.CKM_EC_KEY_PAIR_GEN}, 0, signs, "", 0}
+
 // Many tokens know keys for HMAC of the type CKK_SHA256_HMAC only (nShield makes
 // them by a mechanism of its own), smart cards
 // none at all; and many have no AES key wrap.
 var roles = map[Role]spec{
 	Master: {kinds: []kind{
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 32, signs, HMAC},
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_SHA256_HMAC, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmSHA256KeyGen, pkcs11.CKM_NC_SHA256_HMAC_KEY_GEN}, 32, signs, HMAC},
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, signs, CMAC},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 32, signs, HMAC, 0},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_SHA256_HMAC, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmSHA256KeyGen, pkcs11.CKM_NC_SHA256_HMAC_KEY_GEN}, 32, signs, HMAC, 0},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, signs, CMAC, 0},
 	}},
 	KEK: {kinds: []kind{
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, wraps, ""},
-		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, unwraps, ""},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, wraps, "", 0},
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, unwraps, "", 0},
 	}},
 	SharedKey: {kinds: []kind{
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 0, signs, ""},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 0, signs, "", 0},
 	}, leaves: true},
-	Signer: {kinds: []kind{
-		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_EC, []uint{pkcs11.CKM_EC_KEY_PAIR_GEN}, 0, signs, ""},
+	Signer: {kinds: []kind{signsEC}},
+	SecureBoot: {kinds: []kind{
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, signs, "", 3072},
+		signsEC,
 	}},
+	CA: {kinds: []kind{signsEC}},
 }
 
 // usages are the attributes that open a key for something. CKA_VERIFY is not
@@ -167,8 +190,13 @@ func (s spec) judge(a attributes) []string {
 	if n := a.number(pkcs11.CKA_VALUE_LEN); k.bytes != 0 && n != 0 && n != k.bytes {
 		bad = append(bad, fmt.Sprintf("it has %d bits, not %d", n*8, k.bytes*8))
 	}
-	if n := len(a[pkcs11.CKA_MODULUS]) * 8; k.kind == pkcs11.CKK_RSA && n != 0 && n < wrapBits {
-		bad = append(bad, fmt.Sprintf("it has %d bits, want %d or more", n, wrapBits))
+	if n := uint(len(a[pkcs11.CKA_MODULUS])) * 8; k.kind == pkcs11.CKK_RSA && n != 0 {
+		switch {
+		case k.bits != 0 && n != k.bits:
+			bad = append(bad, fmt.Sprintf("it has %d bits, want %d", n, k.bits))
+		case n < wrapBits:
+			bad = append(bad, fmt.Sprintf("it has %d bits, want %d or more", n, wrapBits))
+		}
 	}
 	return bad
 }

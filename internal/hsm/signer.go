@@ -7,7 +7,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"encoding/asn1"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -18,19 +17,29 @@ import (
 // p256 is the object identifier of prime256v1 in DER (RFC 5480), which CKA_EC_PARAMS holds.
 var p256 = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
 
-// SigningKey is a P-256 key in the token, as a crypto.Signer.
+// SigningKey is a P-256 key of ours in the token, as a crypto.Signer.
 type SigningKey struct {
 	t      *Token
+	role   Role
 	label  string
 	public *ecdsa.PublicKey
 }
 
 var _ crypto.Signer = (*SigningKey)(nil)
 
-// Signer finds the signing key of that label. Errors as DeviceKey's.
+// Signer finds the key of that label that signs the ledger. Errors as DeviceKey's.
 func (t *Token) Signer(ctx context.Context, label string) (*SigningKey, error) {
+	return t.signingKey(ctx, Signer, label)
+}
+
+// CA finds the key of that label that signs certificates. Errors as DeviceKey's.
+func (t *Token) CA(ctx context.Context, label string) (*SigningKey, error) {
+	return t.signingKey(ctx, CA, label)
+}
+
+func (t *Token) signingKey(ctx context.Context, role Role, label string) (*SigningKey, error) {
 	return call(ctx, t, repeat, func() (*SigningKey, error) {
-		key, err := t.key(Signer, label)
+		key, err := t.key(role, label)
 		if err != nil {
 			return nil, err
 		}
@@ -38,7 +47,7 @@ func (t *Token) Signer(ctx context.Context, label string) (*SigningKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", label, err)
 		}
-		return &SigningKey{t, label, pub}, nil
+		return &SigningKey{t, role, label, pub}, nil
 	})
 }
 
@@ -57,24 +66,13 @@ func (s *SigningKey) SignDigest(ctx context.Context, digest []byte, opts crypto.
 		return nil, edge(fmt.Errorf("sign with %s: want a SHA-256 digest", s.label))
 	}
 	return call(ctx, s.t, repeat, func() ([]byte, error) {
-		key, err := s.t.key(Signer, s.label)
+		key, err := s.t.key(s.role, s.label)
 		if err != nil {
 			return nil, err
 		}
-		op := "sign with " + s.label
-		if err := s.t.mod.fn.SignInit(s.t.session, mech(pkcs11.CKM_ECDSA), key.object); err != nil {
-			return nil, failure(op, err)
-		}
-		raw, err := s.t.mod.fn.Signature(s.t.session, digest)
+		sig, err := s.t.signWith(key.object, s.public, digest)
 		if err != nil {
-			return nil, failure(op, err)
-		}
-		sig, err := signatureASN1(raw)
-		if err == nil && !ecdsa.VerifyASN1(s.public, digest, sig) {
-			err = errors.New("the signature is not of this key's public half")
-		}
-		if err != nil {
-			return nil, failure(op, err)
+			return nil, failure("sign with "+s.label, err)
 		}
 		return sig, nil
 	})
@@ -87,6 +85,14 @@ func signatureASN1(raw []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the token gave a signature of %d bytes, want 64", len(raw))
 	}
 	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])})
+}
+
+// publicHalf is the public key of a private one, by its attributes.
+func (t *Token) publicHalf(a attributes) (crypto.PublicKey, error) {
+	if pub, ok := a.rsa(); ok {
+		return pub, nil
+	}
+	return t.public(a[pkcs11.CKA_LABEL], a[pkcs11.CKA_ID])
 }
 
 // public reads the P-256 public key that lies beside a private one.

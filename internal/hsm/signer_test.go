@@ -46,7 +46,7 @@ func TestSigner(t *testing.T) {
 	}
 	sum := sha256.Sum256(der)
 	shown, err := token.Show(t.Context(), "station-signer")
-	if err != nil || shown.Check != hex.EncodeToString(sum[:8]) || !shown.Public.Equal(pub) {
+	if err != nil || shown.Check != hex.EncodeToString(sum[:8]) || !shown.Public.(*ecdsa.PublicKey).Equal(pub) {
 		t.Errorf("got %+v, %v, want check %x", shown, err, sum[:8])
 	}
 	for _, c := range []struct {

@@ -170,8 +170,8 @@ func (t *Token) wanted(w Want) error {
 	if w.PRF != "" && key.prf != w.PRF {
 		return fmt.Errorf("key %q: %w: it derives with %s, not with %s", w.Label, ErrAttributes, key.prf, w.PRF)
 	}
-	if w.Role == Signer {
-		_, err := t.public(key.attributes[pkcs11.CKA_LABEL], key.attributes[pkcs11.CKA_ID])
+	if key.class == pkcs11.CKO_PRIVATE_KEY && w.Role != KEK {
+		_, err := t.publicHalf(key.attributes)
 		return err
 	}
 	return t.work(w.Role, key, nil)

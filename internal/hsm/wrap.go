@@ -16,7 +16,7 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-const wrapBits = 2048
+const wrapBits uint = 2048
 
 // export takes a key out of the token, wrapped to the RSA key of this run.
 func (t *Token) export(h object, label string) (*secret.Bytes, error) {
@@ -73,7 +73,7 @@ func oaepHash(old bool) hash.Hash {
 // makeWrapper puts the public half of this run's RSA key into the session.
 func (t *Token) makeWrapper() error {
 	if t.wrapping == nil {
-		k, err := rsa.GenerateKey(rand.Reader, wrapBits)
+		k, err := rsa.GenerateKey(rand.Reader, int(wrapBits))
 		if err != nil {
 			return fmt.Errorf("make wrapping key: %w", err)
 		}
