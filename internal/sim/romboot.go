@@ -85,7 +85,10 @@ func (c *Chip) bootFlash() {
 		h[9]&15, h[9]>>4, h[10]&15, h[10]>>4, h[11]&15, h[11]>>4)
 	divider, _ := h.clock()
 	t.raw("mode:%s, clock div:%d", h.modeName(), divider)
-	if image, ok := c.romLoad(t, h); ok {
+	if c.secureBoot2() && !c.romSigned(t, h) {
+		return
+	}
+	if image, ok := c.romLoad(t, h); ok && (!c.secureBoot1() || c.romDigest(t, image)) {
 		t.raw("entry 0x%08x", h.entry())
 		c.secondStage(h, image)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 )
@@ -32,7 +33,7 @@ func (c *Chip) secondStage(h header, image []byte) {
 		t.info("boot", "%2d %-16s %-16s %02x %02x %08x %08x", i, p.label, p.usage(), p.typ, p.sub, p.offset, p.size)
 	}
 	t.info("boot", "End of partition table")
-	boot := &booting{chip: c, console: t, layout: layoutOf(rows), rows: rows, build: c.built(image), flashSize: h.flashSize()}
+	boot := &booting{chip: c, console: t, layout: layoutOf(rows), rows: rows, build: c.built(image), image: image, flashSize: h.flashSize()}
 	boot.run()
 }
 
@@ -62,8 +63,9 @@ type booting struct {
 	layout    layout
 	rows      []partition
 	build     Bootloader
-	flashSize int  // by the bootloader's header
-	initial   bool // otadata is to be written with the slot that boots
+	image     []byte // of the bootloader
+	flashSize int    // by the bootloader's header
+	initial   bool   // otadata is to be written with the slot that boots
 }
 
 // run tries the chosen app, then those below down to factory, then those above, then test.
@@ -132,10 +134,21 @@ func newest(e [2]choice) int {
 
 func (b *booting) load(p *partition) []byte {
 	image := b.chip.loadImage(b.console, *p)
+	if image != nil && !b.chip.appSigned(b.console, b.image, p.offset, imageEnd(image)) {
+		image = nil
+	}
 	if image != nil {
 		b.console.info("boot", "Loaded app from partition at offset 0x%x", p.offset)
 	}
 	return image
+}
+
+// imageEnd is the length of a loaded image with the SHA-256 that follows it.
+func imageEnd(image []byte) int {
+	if header(image[:headerBytes]).hashed() {
+		return len(image) + sha256.Size
+	}
+	return len(image)
 }
 
 // try boots an app; false where there is none that boots.
@@ -178,6 +191,12 @@ func (b *booting) writeChoice(seq uint32) {
 
 // enter starts an app, after flash encryption has had its say. False where it refuses.
 func (b *booting) enter(image []byte) bool {
+	switch {
+	case b.chip.secureBoot2():
+		b.console.info("secure_boot_v2", "secure boot v2 is already enabled, continuing..")
+	case b.chip.secureBoot1():
+		b.console.info("secure_boot_v1", "bootloader secure boot is already enabled, continuing..")
+	}
 	if b.build != PlainBuild {
 		b.console.info("boot", "Checking flash encryption...")
 		switch b.checkEncryption() {

@@ -1,0 +1,200 @@
+package sim
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/aes"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/big"
+	"slices"
+)
+
+// Secure boot in the mask ROM: before it jumps into the bootloader it checks
+// the bootloader's signature (version 2, ABS_DONE_1, from revision 3) or its
+// digest (version 1, ABS_DONE_0). Both set: version 2 decides.
+
+func (c *Chip) secureBoot2() bool { return c.opts.major() == 3 && c.fuses.field("ABS_DONE_1") != 0 }
+func (c *Chip) secureBoot1() bool { return !c.secureBoot2() && c.fuses.field("ABS_DONE_0") != 0 }
+
+// The lines of ets_main.c that the ROM names when it gives a bootloader up;
+// that of version 2 is an assumption.
+const (
+	refusedV1 = 371
+	refusedV2 = 329
+)
+
+// refuse is the end of a boot that secure boot forbids: no interpreter, the
+// watchdog starts the chip again.
+func (c *Chip) refuse(line int) {
+	t := console{c: c}
+	t.raw("ets_main.c %d ", line)
+	c.mode = running
+	c.restart(resetRTCWDT, c.opts.Times.Watchdog)
+}
+
+// romSigned checks the signature of the bootloader and says what it found.
+// Where a header lies, its length is not yet known to be right: what it names
+// is looked at as it is.
+func (c *Chip) romSigned(t *console, h header) bool {
+	t.raw("secure boot v2 enabled")
+	length := c.imageLength(bootloaderAt, h)
+	ok := false
+	if length > 0 {
+		fault := c.signature2(bootloaderAt, length)
+		if ok = fault == ""; !ok {
+			t.raw("%s", fault)
+		}
+	}
+	if !ok {
+		t.raw("secure boot verification failed")
+		c.refuse(refusedV2)
+		return false
+	}
+	t.raw("secure boot verification succeeded")
+	return true
+}
+
+// imageLength is how long the image at an address is by its segments, with its
+// SHA-256; 0 where they lead out of the flash.
+func (c *Chip) imageLength(at uint32, h header) int {
+	n := headerBytes
+	for range h.segments() {
+		if int(at)+n+8 > len(c.flash.mem) {
+			return 0
+		}
+		size := binary.LittleEndian.Uint32(c.plainFlash(at+uint32(n), 8)[4:])
+		if int64(at)+int64(n)+8+int64(size) > int64(len(c.flash.mem)) {
+			return 0
+		}
+		n += 8 + int(size)
+	}
+	n = n | 15 + 1
+	if h.hashed() {
+		n += sha256.Size
+	}
+	return n
+}
+
+// The signature block of version 2 (ESP-IDF, esp32/rom/secure_boot.h): of the
+// sector the ESP32 reads one.
+const (
+	block2Size   = 1216
+	block2CRC    = 1196
+	block2N      = 36
+	block2E      = 420
+	block2R      = 424
+	block2Sig    = 812
+	modulus2Size = 384
+)
+
+// signature2 checks the signature behind the image of that length: its block
+// begins at the next sector, and the padding before it is signed too. It gives
+// the ROM's line on what is wrong, "" for a good one.
+func (c *Chip) signature2(at uint32, length int) string {
+	end := (length + sectorSize - 1) / sectorSize * sectorSize
+	if int(at)+end+sectorSize > len(c.flash.mem) {
+		return "No signature block magic byte found at signature sector (found 0xff not 0xe7). Image not V2 signed?"
+	}
+	block := c.plainFlash(at+uint32(end), block2Size)
+	digest := sha256.Sum256(c.plainFlash(at, end))
+	key := sha256.Sum256(block[block2N:block2Sig])
+	switch {
+	case block[0] != 0xe7:
+		return fmt.Sprintf("No signature block magic byte found at signature sector (found 0x%02x not 0xe7). Image not V2 signed?", block[0])
+	case block[1] != 2 || crc32.ChecksumIEEE(block[:block2CRC]) != binary.LittleEndian.Uint32(block[block2CRC:]):
+		return "Sig block 0 invalid: CRC mismatch"
+	case !bytes.Equal(block[4:36], digest[:]):
+		return "Sig block 0 invalid: Image digest does not match"
+	case key != c.trustedKey():
+		return "Sig block 0 signed with untrusted key"
+	case !pssGood(block, digest[:]):
+		return "signature verification failed"
+	}
+	return ""
+}
+
+// trustedKey is the digest in BLOCK2 as the ROM reads it: zero where it cannot.
+func (c *Chip) trustedKey() (d [32]byte) {
+	for i, w := range c.fuses.rdata[blockStart[2]:blockStart[3]] {
+		binary.LittleEndian.PutUint32(d[4*i:], w)
+	}
+	return d
+}
+
+// pssGood checks RSASSA-PSS with the key in the block. What the block says of
+// Montgomery's constants must be right: the hardware multiplies with them.
+func pssGood(block, digest []byte) bool {
+	little := func(from int) *big.Int {
+		b := bytes.Clone(block[from : from+modulus2Size])
+		slices.Reverse(b)
+		return new(big.Int).SetBytes(b)
+	}
+	n := little(block2N)
+	if n.BitLen() != 8*modulus2Size || n.Bit(0) == 0 {
+		return false
+	}
+	r := new(big.Int).Exp(big.NewInt(2), big.NewInt(2*8*modulus2Size), n)
+	word := new(big.Int).Lsh(big.NewInt(1), 32)
+	m := new(big.Int).ModInverse(n, word)
+	m.Sub(word, m)
+	if little(block2R).Cmp(r) != 0 || uint32(m.Uint64()) != binary.LittleEndian.Uint32(block[block2R+modulus2Size:]) {
+		return false
+	}
+	sig := bytes.Clone(block[block2Sig : block2Sig+modulus2Size])
+	slices.Reverse(sig)
+	key := &rsa.PublicKey{N: n, E: int(binary.LittleEndian.Uint32(block[block2E:]))}
+	return rsa.VerifyPSS(key, crypto.SHA256, digest, sig, &rsa.PSSOptions{SaltLength: sha256.Size}) == nil
+}
+
+// romDigest checks the bootloader against the digest at address 0, with the
+// key in BLOCK2, and says so only where it is wrong.
+func (c *Chip) romDigest(t *console, image []byte) bool {
+	iv, stored := c.plainFlash(0, 128), c.plainFlash(128, 64)
+	n := (len(image) + 127) / 128 * 128
+	got := bootDigest(c.bootKey(), iv, c.plainFlash(bootloaderAt, n))
+	if bytes.Equal(got, stored) {
+		return true
+	}
+	if c.opts.major() == 3 {
+		c.print("Secure boot check fail")
+		c.mode = running
+		c.restart(resetRTCWDT, c.opts.Times.Watchdog)
+		return false
+	}
+	t.raw("secure boot check fail")
+	c.refuse(refusedV1)
+	return false
+}
+
+// bootDigest is SHA-512 over IV and image after AES, the words of both turned
+// round, as the secure boot hardware has it.
+func bootDigest(key [32]byte, iv, image []byte) []byte {
+	block, _ := aes.NewCipher(key[:]) // 32 bytes: cannot fail
+	m := append(bytes.Clone(iv), image...)
+	for at := 0; at < len(m); at += 16 {
+		p := m[at : at+16]
+		slices.Reverse(p)
+		block.Encrypt(p, p)
+		slices.Reverse(p)
+	}
+	turn := func(b []byte) {
+		for at := 0; at < len(b); at += 4 {
+			slices.Reverse(b[at : at+4])
+		}
+	}
+	turn(m)
+	sum := sha512.Sum512(m)
+	turn(sum[:])
+	return sum[:]
+}
+
+// bootKey is the key in BLOCK2 as the hardware has it, read protected or not.
+func (c *Chip) bootKey() [32]byte {
+	decoded, _ := decodeBlock([8]uint32(c.fuses.words[blockStart[2]:blockStart[3]]), c.fuses.coding())
+	return blockKey(decoded, c.fuses.coding())
+}
