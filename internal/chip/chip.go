@@ -28,7 +28,11 @@ func ParseMAC(s string) (MAC, error) {
 
 // String is the lower-case form with colons.
 func (m MAC) String() string {
-	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+	b := make([]byte, 0, 3*len(m))
+	for i := range m {
+		b = append(hex.AppendEncode(b, m[i:i+1]), ':')
+	}
+	return string(b[:len(b)-1])
 }
 
 // IsZero reports a MAC that was never read.

@@ -3,7 +3,6 @@ package record
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -84,20 +83,24 @@ func (f Fuses) clone() Fuses {
 	return f
 }
 
-var (
-	wordForm   = regexp.MustCompile(`^[0-9a-f]{8}$`)
-	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	states     = []string{BlockEmpty, BlockWritten, BlockHidden}
-)
+var states = []string{BlockEmpty, BlockWritten, BlockHidden}
+
+// hexForm tells whether a text is n lower-case hex digits.
+func hexForm(s string, n int) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(s) == n
+}
 
 // check tells what is wrong with the form of the snapshot.
 func (f Fuses) check() error {
-	seen := map[string]bool{}
-	for _, b := range f {
-		if b.Name == "" || seen[b.Name] {
+	for i, b := range f {
+		if b.Name == "" || slices.ContainsFunc(f[:i], func(o Block) bool { return o.Name == b.Name }) {
 			return fmt.Errorf("fuse block %q: no name, or there twice", b.Name)
 		}
-		seen[b.Name] = true
 		if err := b.check(); err != nil {
 			return fmt.Errorf("fuse block %s: %w", b.Name, err)
 		}
@@ -108,11 +111,11 @@ func (f Fuses) check() error {
 func (b Block) check() error {
 	switch {
 	case b.Words != nil && b.Digest == "" && b.State == "":
-		if len(b.Words) == 0 || slices.ContainsFunc(b.Words, func(w string) bool { return !wordForm.MatchString(w) }) {
+		if len(b.Words) == 0 || slices.ContainsFunc(b.Words, func(w string) bool { return !hexForm(w, 8) }) {
 			return errors.New("a word is not eight hex digits")
 		}
 	case b.Digest != "" && b.State == "" && b.Words == nil:
-		if !digestForm.MatchString(b.Digest) {
+		if digits, ok := strings.CutPrefix(b.Digest, digestPrefix); !ok || !hexForm(digits, 64) {
 			return fmt.Errorf("%q is not a digest", b.Digest)
 		}
 	case b.Digest != "" || b.Words != nil || !slices.Contains(states, b.State):

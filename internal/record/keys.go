@@ -74,17 +74,15 @@ func (e Entry) KeyIDs() string {
 
 // checkKeys tells what is wrong with the form of an entry's keys.
 func checkKeys(keys []Key) error {
-	seen := map[chip.Purpose]bool{}
-	for _, k := range keys {
+	for i, k := range keys {
 		switch {
 		case k.ID == "":
 			return fmt.Errorf("the key for %q has no ID", k.Purpose)
-		case seen[k.Purpose]:
+		case slices.ContainsFunc(keys[:i], func(o Key) bool { return o.Purpose == k.Purpose }):
 			return fmt.Errorf("two keys for %q", k.Purpose)
 		case slices.Contains(k.Blocks, ""):
 			return fmt.Errorf("the key for %q has a block without a name", k.Purpose)
 		}
-		seen[k.Purpose] = true
 	}
 	return nil
 }

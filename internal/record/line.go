@@ -1,0 +1,261 @@
+package record
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"station/internal/chip"
+)
+
+// line reads JSON in the one form in which encoding/json writes it: no white
+// space, each field once and in its place, none that would be left out. What it
+// has read is decoded and known to be canonical at once, in a tenth of the time
+// that decoding it and writing it again takes.
+//
+// It may give up on what it could have read, such as numbers with exponents: odd
+// says only that the long way has to tell.
+//
+// Methods named opt read a field that is left out where it has its zero value;
+// the others read a value.
+type line struct {
+	text string
+	at   int
+	sep  byte // in front of the next field of this object: { or ,
+	odd  bool
+}
+
+// take reads exactly this, if it is what comes next.
+func (l *line) take(s string) bool {
+	if l.odd || !strings.HasPrefix(l.text[l.at:], s) {
+		return false
+	}
+	l.at += len(s)
+	return true
+}
+
+func (l *line) must(s string) {
+	if !l.take(s) {
+		l.odd = true
+	}
+}
+
+// field reads the name of a field, if that is what comes next.
+func (l *line) field(name string) bool {
+	rest, n := l.text[l.at:], len(name)
+	if l.odd || len(rest) < n+4 || rest[0] != l.sep || rest[1] != '"' || rest[2:n+2] != name || rest[n+2:n+4] != `":` {
+		return false
+	}
+	l.at, l.sep = l.at+n+4, ','
+	return true
+}
+
+// needs reads the name of a field that is always written.
+func (l *line) needs(name string) {
+	if !l.field(name) {
+		l.odd = true
+	}
+}
+
+func (l *line) object(fields func()) {
+	l.sep = '{'
+	fields()
+	l.must("}")
+	l.sep = ','
+}
+
+func optList[T any](l *line, name string, one func(*T)) (all []T) {
+	if !l.field(name) {
+		return nil
+	}
+	l.must("[")
+	all = make([]T, 0, 4)
+	for more := true; more && !l.odd; more = l.take(",") {
+		all = append(all, *new(T))
+		one(&all[len(all)-1])
+	}
+	l.must("]")
+	return all
+}
+
+func (l *line) optStrings(name string) []string {
+	if !l.field(name) {
+		return nil
+	}
+	l.must("[")
+	rest := l.text[l.at:]
+	all := make([]string, 0, 1+strings.Count(rest[:1+strings.IndexByte(rest, ']')], `","`))
+	for more := true; more && !l.odd; more = l.take(",") {
+		all = append(all, l.string())
+	}
+	l.must("]")
+	return all
+}
+
+func (l *line) optString(name string, into *string) {
+	if l.field(name) {
+		*into = l.string()
+		l.odd = l.odd || *into == ""
+	}
+}
+
+// string reads a text. One without escapes is a part of the line, not a copy.
+func (l *line) string() string {
+	l.must(`"`)
+	ascii := true
+	for i := l.at; i < len(l.text) && !l.odd; i++ {
+		switch c := l.text[i]; {
+		case c == '"':
+			s := l.text[l.at:i]
+			if !ascii && (!utf8.ValidString(s) || strings.ContainsAny(s, "\u2028\u2029")) {
+				return l.escaped()
+			}
+			l.at = i + 1
+			return s
+		case c < ' ', c == '\\', c == '<', c == '>', c == '&':
+			return l.escaped()
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	l.odd = true
+	return ""
+}
+
+// escaped reads a text of which the opening quote has been read.
+func (l *line) escaped() (s string) {
+	end := l.at
+	for ; end < len(l.text) && l.text[end] != '"'; end++ {
+		if l.text[end] == '\\' {
+			end++
+		}
+	}
+	quoted := []byte(l.text[l.at-1 : min(end+1, len(l.text))])
+	err := json.Unmarshal(quoted, &s)
+	again, _ := json.Marshal(s)
+	l.odd = l.odd || err != nil || !bytes.Equal(again, quoted)
+	l.at += len(quoted) - 1
+	return s
+}
+
+func (l *line) optBytes(name string) (b []byte) {
+	if l.field(name) {
+		text := l.string()
+		var err error
+		b, err = base64.StdEncoding.Strict().DecodeString(text)
+		l.odd = l.odd || err != nil || len(b) == 0 || base64.StdEncoding.EncodedLen(len(b)) != len(text)
+	}
+	return b
+}
+
+func (l *line) optTrue(name string) bool {
+	if !l.field(name) {
+		return false
+	}
+	l.must("true")
+	return !l.odd
+}
+
+func (l *line) bool() bool {
+	if l.take("true") {
+		return true
+	}
+	l.must("false")
+	return false
+}
+
+// uint reads a number up to a largest one.
+func (l *line) uint(most uint64) (n uint64) {
+	from := l.at
+	for ; l.at < len(l.text) && l.text[l.at]-'0' < 10; l.at++ {
+		digit := uint64(l.text[l.at] - '0')
+		if n > (most-digit)/10 {
+			l.odd = true
+			return 0
+		}
+		n = n*10 + digit
+	}
+	if l.at == from || l.text[from] == '0' && l.at > from+1 {
+		l.odd = true
+	}
+	return n
+}
+
+func (l *line) int() int {
+	if !l.take("-") {
+		return int(l.uint(math.MaxInt))
+	}
+	n := int(l.uint(math.MaxInt))
+	l.odd = l.odd || n == 0
+	return -n
+}
+
+func (l *line) optUint(name string, into *uint64) {
+	if l.field(name) {
+		*into = l.uint(math.MaxUint64)
+		l.odd = l.odd || *into == 0
+	}
+}
+
+func (l *line) optInt(name string, into *int) {
+	if l.field(name) {
+		*into = l.int()
+		l.odd = l.odd || *into == 0
+	}
+}
+
+func (l *line) float() float64 {
+	rest := l.text[l.at:]
+	end := strings.IndexAny(rest, ",}]")
+	if end < 0 {
+		l.odd = true
+		return 0
+	}
+	f, err := strconv.ParseFloat(rest[:end], 64)
+	size := math.Abs(f)
+	if err != nil || size != 0 && size < 1e-6 || size >= 1e21 || string(strconv.AppendFloat(nil, f, 'f', -1, 64)) != rest[:end] {
+		l.odd = true
+	}
+	l.at += end
+	return f
+}
+
+func (l *line) optFloat(name string, into *float64) {
+	if l.field(name) {
+		*into = l.float()
+		l.odd = l.odd || *into == 0
+	}
+}
+
+// time reads a time in UTC, which is how times are written.
+func (l *line) time() time.Time {
+	text := l.string()
+	t, err := time.Parse(time.RFC3339Nano, text)
+	var form [len(time.RFC3339Nano)]byte
+	if err != nil || !strings.HasSuffix(text, "Z") || string(t.AppendFormat(form[:0], time.RFC3339Nano)) != text {
+		l.odd = true
+	}
+	return t
+}
+
+// mac reads a MAC; "" is none.
+func (l *line) mac() (m chip.MAC) {
+	text := l.string()
+	if text == "" {
+		return m
+	}
+	for i := range m {
+		if len(text) != len("24:0a:c4:01:02:03") {
+			break
+		}
+		b, _ := strconv.ParseUint(text[3*i:3*i+2], 16, 8)
+		m[i] = byte(b)
+	}
+	l.odd = l.odd || m.IsZero() || m.String() != text
+	return m
+}

@@ -1,0 +1,169 @@
+package record
+
+import (
+	"math"
+
+	"station/internal/chip"
+)
+
+// scan reads an entry of this version in the form in which it is written; ok is
+// false where only the long way can tell what it is. The fields are in the order
+// of the structs, and each has to be here: a test says which is not.
+func scan(raw []byte) (e Entry, ok bool) {
+	l := line{text: string(raw)}
+	l.object(func() { l.entry(&e) })
+	return e, !l.odd && l.at == len(l.text)
+}
+
+func (l *line) entry(e *Entry) {
+	l.needs("v")
+	e.Version = l.int()
+	l.odd = l.odd || e.Version != Version
+	l.needs("index")
+	e.Index = l.uint(math.MaxUint64)
+	l.needs("time")
+	e.Time = l.time()
+	l.needs("kind")
+	e.Kind = Kind(l.string())
+	l.head(e)
+	l.product(e)
+	l.found(e)
+	l.burned(e)
+}
+
+// head reads who wrote the entry, and where it stands.
+func (l *line) head(e *Entry) {
+	l.optString("station", &e.Station)
+	l.optString("operator", &e.Operator)
+	l.optString("software", &e.Software)
+	e.Simulated = l.optTrue("simulated")
+	l.optString("origin", &e.Origin)
+	l.optUint("prev", &e.Prev)
+	l.optFloat("clockBack", &e.ClockBack)
+}
+
+// product reads what the entry is about.
+func (l *line) product(e *Entry) {
+	l.optString("job", &e.Job)
+	l.optString("revision", &e.Revision)
+	l.optString("jobDigest", &e.JobHash)
+	l.optString("batch", &e.Batch)
+	l.optInt("quota", &e.Quota)
+	l.optInt("number", &e.Number)
+	l.optString("slot", &e.Slot)
+	l.optString("run", &e.Run)
+	if l.field("mac") {
+		e.MAC = l.mac()
+		l.odd = l.odd || e.MAC.IsZero()
+	}
+	l.optString("serial", &e.Serial)
+}
+
+// found reads what was decided, and on what grounds.
+func (l *line) found(e *Entry) {
+	l.optString("step", &e.Step)
+	l.optString("decision", &e.Decision)
+	if l.field("identity") {
+		e.Identity = new(chip.Identity)
+		l.object(func() { l.identity(e.Identity) })
+	}
+	e.Keys = optList(l, "keys", func(k *Key) { l.object(func() { l.key(k) }) })
+	l.optString("token", &e.Token)
+	e.Public = l.optBytes("public")
+	l.optString("planDigest", &e.Plan)
+	e.Described = l.optStrings("described")
+	l.optString("lineOperator", &e.LineOperator)
+	e.Undeclared = l.optTrue("undeclared")
+}
+
+// burned reads what was done, and how it ended.
+func (l *line) burned(e *Entry) {
+	l.optString("stage", &e.Stage)
+	e.Burns = optList(l, "burns", func(b *FuseChange) { l.object(func() { l.burn(b) }) })
+	e.Fuses = optList(l, "fuses", func(b *Block) { l.object(func() { l.block(b) }) })
+	e.Images = optList(l, "images", func(i *Image) { l.object(func() { l.image(i) }) })
+	if l.field("boot") {
+		e.Boot = new(Boot)
+		l.object(func() { l.boot(e.Boot) })
+	}
+	l.optString("verdict", (*string)(&e.Verdict))
+	l.optString("code", &e.Code)
+	l.optString("message", &e.Message)
+	l.optFloat("seconds", &e.Seconds)
+}
+
+func (l *line) identity(i *chip.Identity) {
+	l.needs("mac")
+	i.MAC = l.mac()
+	l.needs("revision")
+	i.Revision = chip.Revision(l.uint(math.MaxUint16))
+	l.needs("package")
+	i.Package = l.string()
+	l.needs("crystalMHz")
+	i.Crystal = l.int()
+	l.needs("coding")
+	i.Coding = chip.Coding(l.uint(math.MaxUint8))
+	l.needs("flashId")
+	i.FlashID = uint32(l.uint(math.MaxUint32))
+	l.needs("flashSize")
+	i.FlashSize = uint32(l.uint(math.MaxUint32))
+	i.Simulated = l.optTrue("simulated")
+}
+
+func (l *line) key(k *Key) {
+	l.optString("purpose", (*string)(&k.Purpose))
+	k.Blocks = l.optStrings("blocks")
+	l.needs("id")
+	k.ID = l.string()
+	l.optString("policy", &k.Policy)
+	k.Wrapped = l.optBytes("wrapped")
+	k.Escrow = l.optBytes("escrow")
+	l.optString("escrowTo", &k.EscrowTo)
+}
+
+func (l *line) burn(b *FuseChange) {
+	l.needs("field")
+	b.Field = l.string()
+	l.needs("old")
+	b.Old = l.string()
+	l.needs("new")
+	b.New = l.string()
+}
+
+func (l *line) block(b *Block) {
+	l.needs("name")
+	b.Name = l.string()
+	l.optString("state", &b.State)
+	l.optString("digest", &b.Digest)
+	b.Words = l.optStrings("words")
+}
+
+func (l *line) image(i *Image) {
+	l.needs("name")
+	i.Name = l.string()
+	l.needs("address")
+	i.Address = uint32(l.uint(math.MaxUint32))
+	l.needs("size")
+	i.Size = l.int()
+	l.needs("encrypted")
+	i.Encrypted = l.bool()
+	l.optString("partition", &i.Partition)
+	l.optString("slot", &i.Slot)
+	l.needs("plain")
+	i.Plain = l.string()
+	l.needs("flash")
+	i.Flash = l.string()
+	l.needs("md5")
+	i.MD5 = l.string()
+	l.needs("version")
+	i.Version = l.string()
+}
+
+func (l *line) boot(b *Boot) {
+	l.needs("digest")
+	b.Digest = l.string()
+	l.needs("marker")
+	b.Marker = l.string()
+	l.needs("seconds")
+	b.Seconds = l.float()
+}
