@@ -53,13 +53,13 @@ func (u *auditor) index(e *record.Entry, c *chunk) {
 	}
 	d := f.d
 	u.promises(e, d)
-	_ = countLots(x.lot, *e, *d) // lot has no errors
+	after := applied(*d, *e)
+	_ = countLots(x.lot, *e, *d, after) // lot has no errors
 	u.indexes(e, d, c)
 	if e.MAC.IsZero() {
 		return
 	}
-	d.Apply(*e)
-	f.last = e.Index
+	*d, f.last = after, e.Index
 	switch {
 	case !u.Stale:
 		u.compare(f, c.devices[e.MAC], c.recent)
@@ -103,7 +103,7 @@ func (u *auditor) promises(e *record.Entry, d *record.Device) {
 // indexes holds the entry against the projections that only look up.
 func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 	x := &u.idx
-	for _, p := range indexed(*e) {
+	for _, p := range indexed(e) {
 		if p.bucket != inKeys {
 			x.small[p.bucket][p.key] = p.payload
 			continue

@@ -36,7 +36,6 @@ type piece struct {
 	n, end uint64
 	hole   bool // the entries [n, end) are not there
 	hashes []tlog.Hash
-	raw    []byte
 	e      record.Entry
 	lost   bool // it cannot be told what the entry says
 	texts  []string
@@ -127,18 +126,20 @@ func (p *piece) open(s *snapshot, value []byte, anyForm bool) {
 		return
 	}
 	p.hashes = hashes
-	if p.raw, err = unpack(s, p.n, stored); err != nil {
+	raw, err := unpack(s, p.n, stored)
+	if err != nil {
 		p.texts = append(p.texts, "it cannot be unpacked: "+err.Error())
 		return
 	}
-	if tlog.RecordHash(p.raw) != p.hashes[0] {
+	if tlog.RecordHash(raw) != p.hashes[0] {
 		p.texts = append(p.texts, "it is not what was written: its hash differs")
 	}
-	if p.e, err = decode(p.raw); err != nil {
+	e, canonical, err := record.Read(raw)
+	if p.e = e; err != nil {
 		p.texts = append(p.texts, "it cannot be read: "+err.Error())
 		return
 	}
-	if !anyForm && !record.Canonical(&p.e, p.raw) {
+	if !anyForm && !canonical {
 		p.texts = append(p.texts, "it is not in the form in which entries are written")
 	}
 	if p.e.Index != p.n {
@@ -152,7 +153,7 @@ func (c *chunk) lookUp(e *record.Entry) {
 	if _, have := c.devices[e.MAC]; !have && !e.MAC.IsZero() {
 		c.devices[e.MAC] = c.fetch(inDevices, string(e.MAC[:]))
 	}
-	for _, p := range indexed(*e) {
+	for _, p := range indexed(e) {
 		if p.bucket == inKeys {
 			c.owners[p.key] = c.fetch(inKeys, p.key)
 		}
@@ -173,10 +174,24 @@ type logFold struct {
 	last      time.Time // of the entry before; zero if it is lost
 	simulated bool
 	// peaks are the roots of the full subtrees at the right edge of the tree:
-	// peaks[i] spans 1<<i leaves if bit i of next is set. Unknown ones are nil.
-	peaks [64]*tlog.Hash
+	// peaks[i] spans 1<<i leaves if bit i of next is set.
+	peaks [64]sum
 	lost  map[uint64]bool
 	some  bool // something is lost: sums cannot be right
+}
+
+// sum is a hash of the tree, if it is known.
+type sum struct {
+	hash  tlog.Hash
+	known bool
+}
+
+// node is the sum over two subtrees.
+func node(left, right sum) sum {
+	if !left.known || !right.known {
+		return sum{}
+	}
+	return sum{tlog.NodeHash(left.hash, right.hash), true}
 }
 
 func (u *auditor) fold(c *chunk) {
@@ -246,45 +261,39 @@ func (u *auditor) lose(n uint64) {
 // that one fault is not reported as many.
 func (u *auditor) tree(p *piece) {
 	l := &u.log
-	var h *tlog.Hash
+	var h sum
 	for level := range hashCount(p.n) {
 		switch {
-		case level > 0 && h != nil && l.peaks[level-1] != nil:
-			sum := tlog.NodeHash(*l.peaks[level-1], *h)
-			h = &sum
 		case level > 0:
-			h = nil
+			h = node(l.peaks[level-1], h)
 		case len(p.hashes) > 0:
-			h = &p.hashes[0] // held against the entry's bytes before
+			h = sum{p.hashes[0], true} // held against the entry's bytes before
 		}
 		if level < len(p.hashes) {
-			if h != nil && *h != p.hashes[level] {
+			if h.known && h.hash != p.hashes[level] {
 				u.fault(int64(p.n), "the tree's hash over the entries %d to %d is not theirs", p.n+1-1<<level, p.n)
 			}
-			h = &p.hashes[level]
+			h = sum{p.hashes[level], true}
 		}
-	}
-	if h != nil {
-		sum := *h // not a part of the chunk
-		h = &sum
 	}
 	l.peaks[hashCount(p.n)-1] = h
 }
 
 // root is the tree's root from the peaks; false if part of it is lost.
-func (l *logFold) root() (root tlog.Hash, ok bool) {
+func (l *logFold) root() (tlog.Hash, bool) {
+	var root sum
 	for level, peak := range l.peaks {
 		switch {
 		case l.next>>level&1 == 0:
-		case peak == nil:
+		case !peak.known:
 			return tlog.Hash{}, false
-		case !ok:
-			root, ok = *peak, true
+		case !root.known:
+			root = peak
 		default:
-			root = tlog.NodeHash(*peak, root)
+			root = node(peak, root)
 		}
 	}
-	return root, ok
+	return root.hash, root.known
 }
 
 const mixedUp = "simulated and real entries are mixed"

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -9,22 +10,30 @@ import (
 
 // project brings the projections up to an entry; before is its device so far.
 func (t *txn) project(e record.Entry, before record.Device) error {
-	if err := countLots(t.lot, e, before); err != nil {
+	after := applied(before, e)
+	if err := countLots(t.lot, e, before, after); err != nil {
 		return err
 	}
 	if !e.MAC.IsZero() {
-		before.Apply(e)
-		t.devices[e.MAC] = before
-		if err := t.store(before, e.Kind); err != nil {
+		t.devices[e.MAC] = after
+		if err := t.store(after, e.Kind); err != nil {
 			return err
 		}
 	}
-	for _, p := range indexed(e) {
+	for _, p := range indexed(&e) {
 		if err := t.put(p.bucket, p.key, p.payload); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// applied is a device as an entry leaves it; as it was if the entry is not about one.
+func applied(d record.Device, e record.Entry) record.Device {
+	if !e.MAC.IsZero() {
+		d.Apply(e)
+	}
+	return d
 }
 
 // index is one key of a projection that an entry sets.
@@ -34,12 +43,12 @@ type index struct {
 }
 
 // indexed is what an entry sets in the projections that only look up.
-func indexed(e record.Entry) []index {
+func indexed(e *record.Entry) []index {
 	switch e.Kind {
 	case record.KeyAssigned:
 		var out []index
 		for _, k := range e.Keys {
-			at := index{inKeys, k.ID, e.MAC[:]}
+			at := index{inKeys, k.ID, bytes.Clone(e.MAC[:])}
 			if k.Policy == shared {
 				at.payload = nil
 			}
@@ -47,13 +56,13 @@ func indexed(e record.Entry) []index {
 		}
 		return out
 	case record.SerialBound:
-		return []index{{inKeys, serialName(e.Serial, e.Simulated), e.MAC[:]}}
+		return []index{{inKeys, serialName(e.Serial, e.Simulated), bytes.Clone(e.MAC[:])}}
 	case record.PlanApproved:
 		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))},
 			{inApprovals, approval(e.Station, revision(e.Job, e.Revision)), []byte(number(e.Index))}}
 	case record.KeyImported, record.KeyRemoved:
 		if e.Token != "" {
-			return []index{{inTokens, tokenKey(e), []byte(number(e.Index))}}
+			return []index{{inTokens, tokenKey(*e), []byte(number(e.Index))}}
 		}
 	case record.LedgerKey:
 		return []index{{inSigners, string(e.Public), []byte(number(e.Index))}}
@@ -88,17 +97,13 @@ func revision(job, revision string) string { return "job:" + job + "\x00" + revi
 
 // countLots moves a device between its lots' sums, and folds what the entry
 // says of the lot itself. lot gives the lot of a name, to be changed in place.
-func countLots(stored func(string) (*record.Lot, error), e record.Entry, before record.Device) error {
+func countLots(stored func(string) (*record.Lot, error), e record.Entry, before, after record.Device) error {
 	lot := func(name string) (*record.Lot, error) {
 		l, err := stored(name)
 		if err == nil && l.First == 0 { // entry 0 is in no lot
 			l.First = e.Index
 		}
 		return l, err
-	}
-	after := before
-	if !e.MAC.IsZero() {
-		after.Apply(e)
 	}
 	if before.InLot() != after.InLot() || sums(before) != sums(after) {
 		if err := count(lot, before, -1); err != nil {

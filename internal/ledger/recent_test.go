@@ -120,7 +120,7 @@ func TestAppendTouchesFewPages(t *testing.T) {
 		before := content(t, l.Path())
 		add(t, l, e)
 		want := path + split + common
-		if len(indexed(e)) > 0 {
+		if len(indexed(&e)) > 0 {
 			want += keys
 		}
 		if n := changed(before, content(t, l.Path())); n < path || n > want {

@@ -87,7 +87,7 @@ func (l *line) burned(e *Entry) {
 		l.object(func() { l.boot(e.Boot) })
 	}
 	l.optString("verdict", (*string)(&e.Verdict))
-	l.optString("code", &e.Code)
+	l.optString("code", (*string)(&e.Code))
 	l.optString("message", &e.Message)
 	l.optFloat("seconds", &e.Seconds)
 }
