@@ -2,12 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/ledger"
+	"station/internal/plain"
 	qa "station/internal/report"
 )
 
@@ -36,6 +36,6 @@ func accountOf(b *ledger.Ledger, batch string) (*qa.Balance, error) {
 
 func printAccount(out io.Writer, b *qa.Balance) {
 	for _, line := range b.Lines() {
-		fmt.Fprintf(out, "%-12s %s\n", line[0], line[1])
+		plain.Fprintf(out, "%-12s %s\n", line[0], line[1])
 	}
 }

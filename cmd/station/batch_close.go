@@ -9,6 +9,7 @@ import (
 
 	"station/internal/keyfile"
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/record"
 	qa "station/internal/report"
 )
@@ -108,7 +109,7 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 			return stationFault(err)
 		}
 		fmt.Fprint(cmd.OutOrStdout(), cert.Text())
-		fmt.Fprintf(stderr, "wrote %s\n", c.out.path)
+		plain.Fprintf(stderr, "wrote %s\n", c.out.path)
 		return nil
 	})
 }

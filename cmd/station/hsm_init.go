@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/hsm"
+	"station/internal/plain"
 	"station/internal/station"
 )
 
@@ -50,7 +51,7 @@ sealed is in docs/keys.md.`,
 				return keys, err
 			})
 			if there {
-				fmt.Fprintf(cmd.OutOrStdout(), "the signing key %s is there already\n", i.signer)
+				plain.Fprintf(cmd.OutOrStdout(), "the signing key %s is there already\n", i.signer)
 			}
 			return err
 		},

@@ -10,6 +10,7 @@ import (
 
 	"station/internal/hsm"
 	"station/internal/job"
+	"station/internal/plain"
 	"station/internal/station"
 )
 
@@ -91,24 +92,24 @@ func wantedKeys(jobs []string, signer string, ifAble bool) (want []hsm.Want, err
 // printStatus shows an audit; book is what is said of the ledger that it was
 // compared with.
 func printStatus(w io.Writer, s hsm.Status, book string) {
-	fmt.Fprintf(w, "token         %s\nserial        %s\nmodel         %s, %s\nfirmware      %s\nmodule        %s\nlibrary       %s\n",
+	plain.Fprintf(w, "token         %s\nserial        %s\nmodel         %s, %s\nfirmware      %s\nmodule        %s\nlibrary       %s\n",
 		s.Label, s.Serial, s.Model, s.Manufacturer, s.Firmware, s.Module, s.Library)
 	if s.Throwaway {
 		fmt.Fprintln(w, "SIMULATION    a throw-away token; nothing made with it is real")
 	}
 	if book != "" {
-		fmt.Fprintf(w, "ledger        %s\n", book)
+		plain.Fprintf(w, "ledger        %s\n", book)
 	}
 	for _, a := range s.Abilities {
 		switch {
 		case a.Can:
-			fmt.Fprintf(w, "%-18s can           %s\n", a.For, a.How)
+			plain.Fprintf(w, "%-18s can           %s\n", a.For, a.How)
 		case a.Untried:
-			fmt.Fprintf(w, "%-18s cannot tell   %s\n", a.For, a.Why)
+			plain.Fprintf(w, "%-18s cannot tell   %s\n", a.For, a.Why)
 		case a.Role == hsm.Signer:
-			fmt.Fprintf(w, "%-18s cannot        %s; the ledger's checkpoints stay unsigned\n", a.For, a.Why)
+			plain.Fprintf(w, "%-18s cannot        %s; the ledger's checkpoints stay unsigned\n", a.For, a.Why)
 		default:
-			fmt.Fprintf(w, "%-18s cannot        %s\n", a.For, a.Why)
+			plain.Fprintf(w, "%-18s cannot        %s\n", a.For, a.Why)
 		}
 	}
 	for _, m := range s.Mechanisms {
@@ -116,7 +117,7 @@ func printStatus(w io.Writer, s hsm.Status, book string) {
 		if !m.Present {
 			state = "no"
 		}
-		fmt.Fprintf(w, "mechanism     %-28s %-8s %s\n", m.Name, state, m.For)
+		plain.Fprintf(w, "mechanism     %-28s %-8s %s\n", m.Name, state, m.For)
 	}
 	for _, k := range s.Keys {
 		fmt.Fprintln(w)
@@ -126,7 +127,7 @@ func printStatus(w io.Writer, s hsm.Status, book string) {
 		fmt.Fprintln(w, "\nno keys of ours; make them with \"station hsm init\"")
 	}
 	for _, k := range s.Others {
-		fmt.Fprintf(w, "\nnot ours      %s %q, %s\n", k.Type, k.Label, strings.Join(k.Attributes, " "))
+		plain.Fprintf(w, "\nnot ours      %s %q, %s\n", k.Type, k.Label, strings.Join(k.Attributes, " "))
 	}
 	problems := s.Problems()
 	if len(problems) == 0 {
@@ -136,6 +137,6 @@ func printStatus(w io.Writer, s hsm.Status, book string) {
 		if i == 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "PROBLEM       %s\n", p)
+		plain.Fprintf(w, "PROBLEM       %s\n", p)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"station/internal/firmware"
 	"station/internal/keyfile"
+	"station/internal/plain"
 )
 
 func imageInfoCommand() *cobra.Command {
@@ -49,39 +50,39 @@ func imageInfoCommand() *cobra.Command {
 }
 
 func printInfo(w io.Writer, info firmware.Info) {
-	fmt.Fprintf(w, "kind          %s, %d bytes\ndigest        %s\n", info.Kind, info.Size, info.SHA256)
+	plain.Fprintf(w, "kind          %s, %d bytes\ndigest        %s\n", info.Kind, info.Size, info.SHA256)
 	if i := info.Image; i != nil {
 		printImage(w, i)
 	}
 	if info.Behind != "" {
-		fmt.Fprintf(w, "behind it     %s\n", info.Behind)
+		plain.Fprintf(w, "behind it     %s\n", info.Behind)
 	}
 	if t := info.Partition; t != nil {
 		fmt.Fprintf(w, "%s", t.CSV())
 	}
 	if o := info.OTAData; o != nil {
 		for n, e := range o {
-			fmt.Fprintf(w, "entry %d       sequence %d, %s\n", n, e.Seq, e.State)
+			plain.Fprintf(w, "entry %d       sequence %d, %s\n", n, e.Seq, e.State)
 		}
 	}
 	for _, f := range info.Faults {
-		fmt.Fprintf(w, "FAULT         %s\n", f)
+		plain.Fprintf(w, "FAULT         %s\n", f)
 	}
 }
 
 func printImage(w io.Writer, i *firmware.Image) {
-	fmt.Fprintf(w, "flash         %s, %s, %d MB\nentry         %#08x\nchip          %s, revision %s and later\nlength        %d\nchecksum      %#02x\n",
+	plain.Fprintf(w, "flash         %s, %s, %d MB\nentry         %#08x\nchip          %s, revision %s and later\nlength        %d\nchecksum      %#02x\n",
 		i.Mode, i.Freq, i.FlashSize>>20, i.Entry, strings.TrimPrefix(i.Chip(), "the "), i.MinRevision, i.Length, i.Checksum)
 	if i.SHA256 != "" {
-		fmt.Fprintf(w, "sha256        %s (appended)\n", i.SHA256)
+		plain.Fprintf(w, "sha256        %s (appended)\n", i.SHA256)
 	}
 	for n, s := range i.Segments {
-		fmt.Fprintf(w, "segment %-2d    load %#08x, %7d bytes at %#x\n", n, s.Load, s.Size, s.Offset)
+		plain.Fprintf(w, "segment %-2d    load %#08x, %7d bytes at %#x\n", n, s.Load, s.Size, s.Offset)
 	}
 	if a := i.App; a != nil {
-		fmt.Fprintf(w, "app           %s %s, ESP-IDF %s, %s %s\n", a.Project, a.Version, a.IDF, a.Date, a.Time)
+		plain.Fprintf(w, "app           %s %s, ESP-IDF %s, %s %s\n", a.Project, a.Version, a.IDF, a.Date, a.Time)
 	}
 	if b := i.Bootloader; b != nil {
-		fmt.Fprintf(w, "bootloader    ESP-IDF %s, %s\n", b.IDF, b.Time)
+		plain.Fprintf(w, "bootloader    ESP-IDF %s, %s\n", b.IDF, b.Time)
 	}
 }

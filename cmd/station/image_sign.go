@@ -11,6 +11,7 @@ import (
 
 	"station/internal/hsm"
 	"station/internal/keyfile"
+	"station/internal/plain"
 	"station/internal/secureboot"
 	"station/internal/station"
 )
@@ -169,12 +170,12 @@ func printSignature(w io.Writer, s *secureboot.Signature) {
 	if s.Version == secureboot.V2 {
 		kind = "RSA-3072 PSS"
 	}
-	fmt.Fprintf(w, "signature     secure boot version %d, %s\nsigned        %d bytes, sha256:%x\n", s.Version, kind, s.Signed, s.Digest)
+	plain.Fprintf(w, "signature     secure boot version %d, %s\nsigned        %d bytes, sha256:%x\n", s.Version, kind, s.Signed, s.Digest)
 	for i, digest := range s.KeyDigests {
 		if i > 0 {
-			fmt.Fprintf(w, "also signed   by the key of digest %x, which the ESP32 does not read\n", digest)
+			plain.Fprintf(w, "also signed   by the key of digest %x, which the ESP32 does not read\n", digest)
 			continue
 		}
-		fmt.Fprintf(w, "key digest    %x (BLOCK2, burned in this order)\n", digest)
+		plain.Fprintf(w, "key digest    %x (BLOCK2, burned in this order)\n", digest)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"station/internal/firmware"
 	"station/internal/keyfile"
 	"station/internal/otaimage"
+	"station/internal/plain"
 	"station/internal/secureboot"
 )
 
@@ -76,7 +77,7 @@ func printFaults(w io.Writer, path string, err error) error {
 	}
 	list := strings.Split(err.Error(), "\n")
 	for _, fault := range list {
-		fmt.Fprintf(w, "FAULT         %s\n", fault)
+		plain.Fprintf(w, "FAULT         %s\n", fault)
 	}
 	return fmt.Errorf("image: %s has %d faults", path, len(list))
 }
@@ -93,7 +94,7 @@ func verifyOTA(w io.Writer, path string, data []byte, keyPath string) error {
 	if err != nil {
 		return printFaults(w, path, err)
 	}
-	fmt.Fprintf(w, "OTA image     opens with this key\nimage         %d bytes, sha256:%x\n", len(image), sha256.Sum256(image))
+	plain.Fprintf(w, "OTA image     opens with this key\nimage         %d bytes, sha256:%x\n", len(image), sha256.Sum256(image))
 	if firmware.Describe(path, image).Kind == "unknown" {
 		return printFaults(w, path, fmt.Errorf("the image in it is no ESP image"))
 	}

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/hsm"
+	"station/internal/plain"
 )
 
 func keyCommand(o *options) *cobra.Command {
@@ -20,12 +20,12 @@ func keyCommand(o *options) *cobra.Command {
 
 // printKey shows what may be told of a key: all but the key.
 func printKey(w io.Writer, k hsm.Key) {
-	fmt.Fprintf(w, "label         %s\nrole          %s\ntype          %s, %d bits\n", k.Label, k.Role, k.Type, k.Bits)
+	plain.Fprintf(w, "label         %s\nrole          %s\ntype          %s, %d bits\n", k.Label, k.Role, k.Type, k.Bits)
 	if k.Check != "" {
-		fmt.Fprintf(w, "check value   %s\n", k.Check)
+		plain.Fprintf(w, "check value   %s\n", k.Check)
 	}
-	fmt.Fprintf(w, "attributes    %s\n", strings.Join(k.Attributes, " "))
+	plain.Fprintf(w, "attributes    %s\n", strings.Join(k.Attributes, " "))
 	for _, p := range k.Problems {
-		fmt.Fprintf(w, "PROBLEM       %s\n", p)
+		plain.Fprintf(w, "PROBLEM       %s\n", p)
 	}
 }

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"station/internal/hsm"
 	"station/internal/keyfile"
+	"station/internal/plain"
 	"station/internal/station"
 )
 
@@ -34,7 +33,7 @@ every station that needs the key has it.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "the key is in the token; destroy %s when nobody needs it any more\n", args[0])
+			plain.Fprintf(cmd.ErrOrStderr(), "the key is in the token; destroy %s when nobody needs it any more\n", args[0])
 			return nil
 		},
 	}

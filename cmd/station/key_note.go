@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/plain"
 	"station/internal/record"
 	"station/internal/station"
 )
@@ -55,14 +56,14 @@ func (n *noteFlags) run(cmd *cobra.Command, labels []string) error {
 		if missing {
 			notes = append(notes, e)
 		} else {
-			fmt.Fprintf(cmd.OutOrStdout(), "noted before: %s\n", label)
+			plain.Fprintf(cmd.OutOrStdout(), "noted before: %s\n", label)
 		}
 	}
 	if err := n.note(file, notes); err != nil {
 		return err
 	}
 	for _, e := range notes {
-		fmt.Fprintf(cmd.OutOrStdout(), "noted: %s\n", e.Message)
+		plain.Fprintf(cmd.OutOrStdout(), "noted: %s\n", e.Message)
 	}
 	return nil
 }

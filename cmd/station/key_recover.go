@@ -21,6 +21,7 @@ import (
 	"station/internal/job"
 	"station/internal/keyfile"
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/record"
 	"station/internal/secret"
 	"station/internal/station"
@@ -209,7 +210,7 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(person, "wrote %s: %s, RSA-OAEP with SHA-256, OAEP label %x\n", r.dest.path, k.id, hsm.EscrowLabel(k.id))
+			plain.Fprintf(person, "wrote %s: %s, RSA-OAEP with SHA-256, OAEP label %x\n", r.dest.path, k.id, hsm.EscrowLabel(k.id))
 			return r.dest.bytes(blob)
 		}, "wrap", nil
 	}
@@ -224,7 +225,7 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 		if err := writeImages(r.dest.path, job, k.config, key); err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		fmt.Fprintf(person, "wrote %d images of %s and flash_args to %s; flash-encryption config %d\n", len(job.Regions), job.Name, r.dest.path, k.config)
+		plain.Fprintf(person, "wrote %d images of %s and flash_args to %s; flash-encryption config %d\n", len(job.Regions), job.Name, r.dest.path, k.config)
 		return nil
 	}, "images", nil
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"station/internal/chip"
+	"station/internal/flow"
+	"station/internal/hsm"
 	"station/internal/ledger"
 	"station/internal/record"
+	qa "station/internal/report"
 )
 
 // A name with a line break in it cannot put a device into the list.
@@ -27,5 +31,25 @@ func TestListHasNoForgedLines(t *testing.T) {
 	}
 	if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 2 || !strings.Contains(lines[1], "lamp 24:0a:c4:99:99:99 PASS") {
 		t.Errorf("one device is listed as\n%s", out.String())
+	}
+}
+
+// Nor can what a token, a chip or a ledger holds put a line into what is told of it.
+func TestAccountsHaveNoForgedLines(t *testing.T) {
+	bad := "lamp\n" + forged + "\tPASS"
+	for name, show := range map[string]func(io.Writer){
+		"probe": func(w io.Writer) {
+			printReport(w, flow.Report{Known: true, Device: record.Device{Job: bad, Keys: record.FlashKey(bad)}, Decision: "fresh", Why: bad, Plan: []string{bad}})
+		},
+		"hsm status": func(w io.Writer) {
+			printStatus(w, hsm.Status{Info: hsm.Info{Label: bad}, Keys: []hsm.Key{{Label: bad}}, Others: []hsm.Key{{Label: bad}}, Missing: []string{bad}}, bad)
+		},
+		"batch show": func(w io.Writer) { printAccount(w, &qa.Balance{Batch: bad, Job: bad}) },
+	} {
+		var out strings.Builder
+		show(&out)
+		if strings.Contains(out.String(), "\n"+forged) || !strings.Contains(out.String(), forged) {
+			t.Errorf("%s:\n%s", name, out.String())
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/ledger"
+	"station/internal/plain"
 )
 
 func ledgerProveCommand(l *ledgerFlags) *cobra.Command {
@@ -37,7 +38,7 @@ of the checkpoint in FILE. "station ledger check" checks both offline.`,
 					return err
 				}
 				if newer > 0 {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%d entries are newer than the newest checkpoint and not in the proof; \"station ledger checkpoint\" signs a new one\n", newer)
+					plain.Fprintf(cmd.ErrOrStderr(), "%d entries are newer than the newest checkpoint and not in the proof; \"station ledger checkpoint\" signs a new one\n", newer)
 				}
 				return out.print(cmd.OutOrStdout(), data)
 			})

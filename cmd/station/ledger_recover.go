@@ -13,6 +13,7 @@ import (
 	"station/internal/flow"
 	"station/internal/keyfile"
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/record"
 	"station/internal/station"
 )
@@ -70,10 +71,10 @@ func (m *mendFlags) run(out io.Writer) error {
 	for f := range ledger.Check(path, nil) {
 		return beyondMending(fmt.Errorf("%w; the file as it was is %s", f, kept))
 	}
-	fmt.Fprintf(out, "found         %s\nkept          %s, the file as it was\n", fault, kept)
-	fmt.Fprintf(out, "entries       %d, the last of %s: %s\n", last.Index+1, last.Time.UTC().Format(time.RFC3339), about(last))
-	fmt.Fprintf(out, "mended by     %s: %s\n\n", m.operator, m.reason)
-	fmt.Fprintf(out, `What was committed after that may be lost. What to do next:
+	plain.Fprintf(out, "found         %s\nkept          %s, the file as it was\n", fault, kept)
+	plain.Fprintf(out, "entries       %d, the last of %s: %s\n", last.Index+1, last.Time.UTC().Format(time.RFC3339), about(last))
+	plain.Fprintf(out, "mended by     %s: %s\n\n", m.operator, m.reason)
+	plain.Fprintf(out, `What was committed after that may be lost. What to do next:
   station ledger verify                           rereads everything
   station ledger check CHECKPOINT --ledger FILE   with the newest checkpoint or export that was kept elsewhere
   put the last devices back                       chip and ledger are compared again
@@ -122,7 +123,7 @@ func onlyFault(out io.Writer, path string, simulated bool) (ledger.Fault, error)
 		return faults[0], nil
 	}
 	for _, f := range faults {
-		fmt.Fprintf(out, "FAULT %s\n", f)
+		plain.Fprintf(out, "FAULT %s\n", f)
 	}
 	return ledger.Fault{}, beyondMending(fmt.Errorf("%d faults", len(faults)))
 }

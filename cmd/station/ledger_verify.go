@@ -9,6 +9,7 @@ import (
 
 	"station/internal/keyfile"
 	"station/internal/ledger"
+	"station/internal/plain"
 )
 
 func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
@@ -63,19 +64,19 @@ func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) it
 	for f := range check(audit) {
 		faults++
 		told.end()
-		fmt.Fprintf(out, "FAULT %s\n", f)
+		plain.Fprintf(out, "FAULT %s\n", f)
 	}
 	if faults > 0 {
 		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
 	}
 	told.end()
-	fmt.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
+	plain.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
 	switch by := len(audit.Trusted); {
 	case audit.Checkpoints == 0:
 	case by == 0:
-		fmt.Fprintf(out, "checkpoints: %d, signed by keys that the ledger itself names; --key checks with yours\n", audit.Checkpoints)
+		plain.Fprintf(out, "checkpoints: %d, signed by keys that the ledger itself names; --key checks with yours\n", audit.Checkpoints)
 	default:
-		fmt.Fprintf(out, "checkpoints: %d, signed by your keys; %d kept elsewhere are continued\n", audit.Checkpoints, len(audit.Kept))
+		plain.Fprintf(out, "checkpoints: %d, signed by your keys; %d kept elsewhere are continued\n", audit.Checkpoints, len(audit.Kept))
 	}
 	if audit.Stale {
 		fmt.Fprintln(out, "its indexes are of another version or were not made to the end: the next command that writes makes them anew from the log")

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"station/internal/flow"
 	"station/internal/record"
@@ -70,10 +71,14 @@ func explain(err error) string {
 	var f *flow.Failure
 	if errors.As(err, &f) {
 		kind := f.Kind()
-		return fmt.Sprintf("%s: %s %s\n  %v", f.Code, kind.Sentence, kind.Action, f.Err)
+		return fmt.Sprintf("%s: %s %s\n%v", f.Code, kind.Sentence, kind.Action, f.Err)
 	}
 	return err.Error()
 }
+
+// indented sets off every line but the first: what an error quotes of others
+// cannot pass for a line of ours.
+func indented(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
 func main() { os.Exit(run()) }
 
@@ -90,7 +95,7 @@ func run() int {
 // report says what went wrong, once, and turns it into the exit code.
 func report(err error) int {
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "station: %s\n", explain(err))
+		fmt.Fprintf(stderr, "station: %s\n", indented(explain(err)))
 	}
 	return exitCode(err)
 }

@@ -11,6 +11,7 @@ import (
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/record"
 	"station/internal/station"
 )
@@ -66,7 +67,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 		printKey(cmd.OutOrStdout(), k)
 	}
 	if file == nil && len(keys) > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "noted in no ledger, because there is no station file %s; write one, then: %s\n", n.station, noteCommand(labels))
+		plain.Fprintf(cmd.ErrOrStderr(), "noted in no ledger, because there is no station file %s; write one, then: %s\n", n.station, noteCommand(labels))
 	}
 	if noted == nil {
 		return err
@@ -75,7 +76,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 	if err == nil {
 		return noted
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "station: %s\n", explain(noted))
+	fmt.Fprintf(cmd.ErrOrStderr(), "station: %s\n", indented(explain(noted)))
 	return stationFault(err) // as the ledger's is
 }
 

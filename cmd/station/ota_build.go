@@ -9,6 +9,7 @@ import (
 	"station/internal/firmware"
 	"station/internal/keyfile"
 	"station/internal/otaimage"
+	"station/internal/plain"
 )
 
 func otaBuildCommand() *cobra.Command {
@@ -67,8 +68,8 @@ func buildOTA(cmd *cobra.Command, path, keyPath string, out *output) error {
 		return err
 	}
 	if info.Kind != "app" && info.Kind != "image" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "station: %s is no app. If it is encrypted for the flash already, the devices cannot use it\n", path)
+		plain.Fprintf(cmd.ErrOrStderr(), "station: %s is no app. If it is encrypted for the flash already, the devices cannot use it\n", path)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "image         %d bytes, %s\nOTA image     %d bytes\n", info.Size, info.SHA256, len(file))
+	plain.Fprintf(cmd.OutOrStdout(), "image         %d bytes, %s\nOTA image     %d bytes\n", info.Size, info.SHA256, len(file))
 	return nil
 }

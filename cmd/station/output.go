@@ -136,7 +136,7 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
 	events := outlet.New(f, droppedEvents)
-	lost := func(err error) { fmt.Fprintf(stderr, "station: the line goes on without its log: %v\n", err) }
+	lost := func(err error) { plain.Fprintf(stderr, "station: the line goes on without its log: %v\n", err) }
 	modules.to(jsonLines(plain.NewWriter(events), func(error) {}))
 	end := func() error {
 		modules.to(nil)

@@ -14,6 +14,7 @@ import (
 	"station/internal/flow"
 	"station/internal/job"
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/port"
 	"station/internal/station"
 )
@@ -91,29 +92,29 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 
 func printReport(w io.Writer, r flow.Report) {
 	id := r.ID
-	fmt.Fprintf(w, "MAC           %s\nchip          %s %s, crystal %d MHz\nflash         %#06x, %s\ncoding scheme %s\n",
+	plain.Fprintf(w, "MAC           %s\nchip          %s %s, crystal %d MHz\nflash         %#06x, %s\ncoding scheme %s\n",
 		id.MAC, id.Package, id.Revision, id.Crystal, id.FlashID, job.Size(id.FlashSize), id.Coding)
-	fmt.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
+	plain.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
 	if r.Known {
 		verdict, code := r.Device.State()
-		fmt.Fprintf(w, "ledger        key %s, %s %s, job %s\n", r.Device.FlashKey().ID, verdict, code, r.Device.MadeBy())
+		plain.Fprintf(w, "ledger        key %s, %s %s, job %s\n", r.Device.FlashKey().ID, verdict, code, r.Device.MadeBy())
 	}
 	fmt.Fprintln(w, "fuses that are set:")
 	for _, f := range efuse.Fields {
 		if v := r.Fuses.Value(f.Name); v != 0 && f.Width <= 64 {
-			fmt.Fprintf(w, "  %-22s %#-14x %s\n", f.Name, v, f.About)
+			plain.Fprintf(w, "  %-22s %#-14x %s\n", f.Name, v, f.About)
 		}
 	}
 	snapshot := efuse.Redact(r.Fuses)
-	fmt.Fprintf(w, "  BLOCK1 %s, BLOCK2 %s\n  words %s\n", snapshot.Block("BLOCK1"), snapshot.Block("BLOCK2"), snapshot.Block("BLOCK0"))
+	plain.Fprintf(w, "  BLOCK1 %s, BLOCK2 %s\n  words %s\n", snapshot.Block("BLOCK1"), snapshot.Block("BLOCK2"), snapshot.Block("BLOCK0"))
 	if r.Decision == "" {
 		return
 	}
-	fmt.Fprintf(w, "a run would   %s: %s\n", r.Decision, r.Why)
+	plain.Fprintf(w, "a run would   %s: %s\n", r.Decision, r.Why)
 	if r.Failure != nil {
-		fmt.Fprintf(w, "              %s\n", r.Failure.Kind().Action)
+		plain.Fprintf(w, "              %s\n", r.Failure.Kind().Action)
 	}
 	for _, line := range r.Plan {
-		fmt.Fprintf(w, "  %s\n", line)
+		plain.Fprintf(w, "  %s\n", line)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/ledger"
+	"station/internal/plain"
 	qa "station/internal/report"
 )
 
@@ -87,7 +88,7 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *prog
 		if err != nil {
 			return stationFault(err)
 		}
-		fmt.Fprintf(person, "wrote %s (%d rows, %s) and %s.proof\n", f.out.path, proof.Rows, proof.Filter, f.out.path)
+		plain.Fprintf(person, "wrote %s (%d rows, %s) and %s.proof\n", f.out.path, proof.Rows, proof.Filter, f.out.path)
 		return nil
 	})
 }

@@ -57,7 +57,7 @@ func checkBundle(w io.Writer, path string, keyPaths []string) error {
 	if err := b.SignedByOne(trusted); err != nil {
 		return printFaults(w, path, err)
 	}
-	fmt.Fprintf(w, "signature     holds, key %x\n", b.Signer[:8])
+	plain.Fprintf(w, "signature     holds, key %x\n", b.Signer[:8])
 	told := newProgress("check "+path, "bytes")
 	defer told.end()
 	err = b.CheckBody(f, info.Size(), func(done int64) { told.tell(uint64(done), uint64(info.Size())) })
@@ -67,12 +67,12 @@ func checkBundle(w io.Writer, path string, keyPaths []string) error {
 
 func printBundle(w io.Writer, b *field.Bundle) {
 	app := firmware.ParseDescriptor(b.Descriptor[:])
-	fmt.Fprintf(w, "product       %s\n", plain.Text(b.Product))
+	plain.Fprintf(w, "product       %s\n", plain.Text(b.Product))
 	if app != nil {
-		fmt.Fprintf(w, "app           %s %s, secure version %d\n", app.Project, app.Version, app.SecureVersion)
+		plain.Fprintf(w, "app           %s %s, secure version %d\n", app.Project, app.Version, app.SecureVersion)
 	}
-	fmt.Fprintf(w, "plain app     %d bytes, sha256:%x\nflash key     check value %x\n", b.PlainSize, b.Plain, b.Check)
+	plain.Fprintf(w, "plain app     %d bytes, sha256:%x\nflash key     check value %x\n", b.PlainSize, b.Plain, b.Check)
 	for _, s := range b.Slots {
-		fmt.Fprintf(w, "slot          %s, config %#x, %d bytes at %d\n", s.Where(), s.Config, s.Size, s.Offset)
+		plain.Fprintf(w, "slot          %s, config %#x, %d bytes at %d\n", s.Where(), s.Config, s.Size, s.Offset)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"station/internal/flow"
 	"station/internal/job"
+	"station/internal/plain"
 	"station/internal/port"
 	"station/internal/station"
 )
@@ -141,4 +142,4 @@ func (r *runFlags) hasScreen() bool {
 }
 
 // warning tells an engineer of something that the line can live with.
-func warning(text string) { fmt.Fprintf(stderr, "station: warning: %s\n", text) }
+func warning(text string) { plain.Fprintf(stderr, "station: warning: %s\n", text) }
