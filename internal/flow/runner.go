@@ -307,7 +307,7 @@ func (v *visit) backToLoader(ctx context.Context) error {
 // was begun in another batch takes a number of this one; a sealed one stays in
 // its own.
 func (v *visit) reserve() error {
-	if v.Batch == "" && (v.Job.Quota.Devices == 0 || v.s.Device.Batch != "") {
+	if d := v.s.Device; v.Batch == "" && (v.Job.Quota.Devices == 0 || d.Placed() && d.Batch != "") {
 		return nil
 	}
 	_, err := v.Ledger.Reserve(v.about(record.Entry{Quota: v.Job.Quota.Devices, Undeclared: v.Undeclared}))

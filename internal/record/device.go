@@ -109,9 +109,16 @@ func (d *Device) begun() bool {
 	return len(d.Keys) > 0 || d.Serial != "" || d.Number > 0 || len(d.Intended) > 0 || d.Sealed
 }
 
+// Placed tells whether the device is in a batch or job for good: by its number
+// or its key. Until then its batch is only that of the last visit.
+func (d *Device) Placed() bool { return d.KeyID != "" || d.Number > 0 }
+
 func (d *Device) made(e Entry) {
 	if e.Job != "" {
 		d.Job, d.Revision, d.JobHash = e.Job, e.Revision, e.JobHash
+		if !d.Placed() {
+			d.Batch = e.Batch
+		}
 	}
 	if e.Batch != "" && !d.Sealed { // what is sealed stays where it was made
 		d.Batch = e.Batch

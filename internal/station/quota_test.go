@@ -60,6 +60,39 @@ func TestQuotaOfAJob(t *testing.T) {
 	}
 }
 
+// A device that a full batch has refused, and that is made in no batch, does not
+// count there, and counts for its job.
+func TestABatchThatRefusedADevice(t *testing.T) {
+	s := newStation(t, editCopy(t, small, "[key]", "[quota]\ndevices = 2\n\n[key]"))
+	if _, err := s.ledger.Append(record.Entry{Kind: record.BatchOpened, Batch: "b", Quota: 1, Operator: "anna", Simulated: true}); err != nil {
+		t.Fatal(err)
+	}
+	visit := func(n int, batch string) flow.Outcome {
+		wire, err := newChip(t, sim.Options{MAC: VirtualMAC(n)}).Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.runner()
+		r.Batch = batch
+		return r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{}))
+	}
+	wantVerdict(t, visit(0, "b"), record.Pass, "")
+	for n := range 2 {
+		wantVerdict(t, visit(1+n, "b"), record.Station, "E-QUOTA")
+		wantVerdict(t, visit(1+n, ""), record.Pass, "")
+	}
+	if d := s.deviceOf(1); d.Batch != "" {
+		t.Errorf("its batch is %q", d.Batch)
+	}
+	wantVerdict(t, visit(3, "b"), record.Station, "E-QUOTA")
+	wantVerdict(t, visit(3, ""), record.Station, "E-QUOTA")
+	for name, want := range map[string][2]int{"sim:batch:b": {1, 0}, "sim:job:" + s.job.Name: {2, 1}} {
+		if lot, _, err := s.ledger.Lot(name); err != nil || lot.Devices != want[0] || lot.Passed != want[0] || lot.Reserved != want[0] || lot.Refused != want[1] {
+			t.Errorf("%s: %+v, %v, want %v", name, lot, err, want)
+		}
+	}
+}
+
 // The number is taken before the token is asked, and a device keeps it.
 func TestNumberComesBeforeTheKey(t *testing.T) {
 	s := newStation(t, editCopy(t, small, `label = "station-master"`, `label = "nobody"`, "[key]", "[quota]\ndevices = 5\n\n[key]"))
