@@ -32,7 +32,7 @@ type gate struct {
 
 	mu      sync.Mutex
 	last    int                       // numbers devices in the order in which they go through
-	inside  map[chip.MAC]int          // devices behind the gate, without a verdict
+	inside  map[int]bool              // the numbers of those behind the gate, without a verdict
 	failed  map[Code]map[chip.MAC]int // without a newer one that passed
 	stop    *Failure                  // why nothing may be burned
 	changed chan struct{}             // closed when any of the above changes
@@ -42,7 +42,7 @@ func newGate(limit int, attended bool) *gate {
 	if limit < 1 {
 		limit = AlikeFailures
 	}
-	return &gate{limit: limit, attended: attended, inside: map[chip.MAC]int{}, failed: map[Code]map[chip.MAC]int{},
+	return &gate{limit: limit, attended: attended, inside: map[int]bool{}, failed: map[Code]map[chip.MAC]int{},
 		changed: make(chan struct{})}
 }
 
@@ -57,29 +57,30 @@ func (e *alikeError) Error() string {
 		len(e.macs), e.code, strings.Join(e.macs, ", "))
 }
 
-// enter waits until the device may be burned, telling that it waits. It reports
-// whether it had to.
-func (g *gate) enter(ctx context.Context, mac chip.MAC, waits func()) (waited bool, err error) {
+// enter waits until the device may be burned, telling that it waits. It gives
+// the visit its number, and reports whether it had to wait.
+func (g *gate) enter(ctx context.Context, mac chip.MAC, waits func()) (number int, waited bool, err error) {
 	for {
 		g.mu.Lock()
 		stop, open, changed := g.stop, g.open(mac), g.changed
 		if open {
 			g.last++
-			g.inside[mac] = g.last
+			number = g.last
+			g.inside[number] = true
 		}
 		g.mu.Unlock()
 		switch {
 		case open:
-			return waited, nil
+			return number, waited, nil
 		case stop != nil && !g.attended:
-			return waited, stop
+			return 0, waited, stop
 		case !waited:
 			waited = true
 			waits()
 		}
 		select {
 		case <-ctx.Done():
-			return waited, ctx.Err()
+			return 0, waited, ctx.Err()
 		case <-changed:
 		}
 	}
@@ -108,13 +109,12 @@ func (g *gate) settle(out Outcome) *Failure {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	defer g.change()
-	number := g.inside[out.MAC]
-	delete(g.inside, out.MAC)
+	delete(g.inside, out.number)
 	switch {
 	case out.Verdict == record.Pass:
-		g.prove(number)
+		g.prove(out.number)
 	case out.Burned && out.Failure != nil && out.Verdict != record.Station && out.Failure.Code != "E-STOPPED":
-		return g.count(out.Failure.Code, out.MAC, number)
+		return g.count(out.Failure.Code, out.MAC, out.number)
 	}
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 // comes first: no fuse is burned before the flash has been verified. What is
 // special about a step stands in its row; nothing else goes by its name.
 var steps = []Step{
-	{ID: "connect", Title: "Connect", Run: connect},
-	{ID: "admit", Title: "Admit", Run: admit},
+	{ID: "connect", Title: "Connect", Run: connect, AtDoor: true},
+	{ID: "admit", Title: "Admit", Run: admit, AtDoor: true},
 	{ID: "bind", Title: "Scan serial", Run: bind, Scans: true, For: wantsSerial},
 	{ID: "key", Title: "Key", Run: key},
 	{ID: "flash", Title: "Write flash", Run: flash},

@@ -71,8 +71,10 @@ type Outcome struct {
 	MAC     chip.MAC
 	Verdict record.Verdict
 	Already bool
-	Burned  bool     // fuses of the device were burned, in this visit or before
+	Burned  bool     // it was admitted, and its fuses were burned, in this visit or before
 	Failure *Failure // nil for PASS
+
+	number int // from the gate; 0: nothing was burned in this visit
 }
 
 // visit is the runner's side of a Session: it holds the register writes.
@@ -86,7 +88,7 @@ type visit struct {
 	step    Step
 	start   time.Time
 	shown   int          // percent emitted last
-	burns   bool         // it has passed the gate
+	number  int          // from the gate; 0: it has not passed it
 	burnt   efuse.Change // what this visit is known to have done to the fuses
 	claimed bool         // the MAC is this visit's until it ends
 }
@@ -180,7 +182,7 @@ func (v *visit) do(ctx context.Context, step Step) error {
 // passGate waits until the step may burn what is left to burn. Another device
 // may be there by then.
 func (v *visit) passGate(ctx context.Context, step Step) error {
-	if v.gate == nil || step.Burn == nil || v.burns {
+	if v.gate == nil || step.Burn == nil || v.number > 0 {
 		return nil
 	}
 	plan, err := step.Burn(&v.s)
@@ -190,13 +192,13 @@ func (v *visit) passGate(ctx context.Context, step Step) error {
 	if todo, err := plan.Diff(v.s.Fuses); err != nil || len(todo) == 0 {
 		return err
 	}
-	waited, err := v.gate.enter(ctx, v.s.ID.MAC, func() {
+	number, waited, err := v.gate.enter(ctx, v.s.ID.MAC, func() {
 		v.emit(Event{Event: DeviceWaits, Message: "Waits until a device that is being burned has its result."})
 	})
 	if err != nil {
 		return err
 	}
-	v.burns = true
+	v.number = number
 	if !waited {
 		return nil
 	}
@@ -365,7 +367,7 @@ func (v *visit) showProgress(done, total int64) {
 func (v *visit) pass() Outcome {
 	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.s.Sealed,
 		Message: "Sealed.", Action: "Take the device out.", Seconds: v.now().Sub(v.start).Seconds()})
-	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Sealed, Burned: true}
+	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Sealed, Burned: true, number: v.number}
 }
 
 func (v *visit) fail(err error) Outcome {
@@ -389,7 +391,7 @@ func (v *visit) fail(err error) Outcome {
 	}
 	v.emit(Event{Event: event, Verdict: kind.Verdict, Code: f.Code, Message: kind.Sentence, Action: kind.Action,
 		Detail: f.Err.Error(), Seconds: seconds, Console: v.s.takeConsole()})
-	return Outcome{MAC: v.s.ID.MAC, Verdict: kind.Verdict, Burned: len(v.s.Device.Intended) > 0, Failure: f}
+	return Outcome{MAC: v.s.ID.MAC, Verdict: kind.Verdict, Burned: !v.step.AtDoor && len(v.s.Device.Intended) > 0, Failure: f, number: v.number}
 }
 
 // ledgerFailure tells what the ledger refuses because of what it holds from a

@@ -23,9 +23,15 @@ type Step struct {
 	For          func(*job.Job) bool // the jobs that have this step; nil: all
 	Scans        bool                // it waits for the serial number of the device
 	LastUseOfKey bool                // the device's key is destroyed after it
+	AtDoor       bool                // it comes before a device is worked on: one that ends there has cost nothing
 }
 
 // Scans tells whether a device waits for its serial number in this step.
 func (id StepID) Scans() bool {
 	return slices.ContainsFunc(steps, func(s Step) bool { return s.ID == id && s.Scans })
+}
+
+// AtDoor tells whether a device is not worked on yet in this step.
+func (id StepID) AtDoor() bool {
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.ID == id && s.AtDoor })
 }

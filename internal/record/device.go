@@ -111,7 +111,7 @@ func (d *Device) begun() bool {
 
 // Placed tells whether the device is in a batch or job for good: by its number
 // or its key. Until then its batch is only that of the last visit.
-func (d *Device) Placed() bool { return d.KeyID != "" || d.Number > 0 }
+func (d *Device) Placed() bool { return len(d.Keys) > 0 || d.Number > 0 }
 
 func (d *Device) made(e Entry) {
 	if e.Job != "" {

@@ -8,11 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 	"station/internal/job"
 	"station/internal/ledger"
+	"station/internal/record"
 	"station/internal/sim"
 )
 
@@ -221,5 +223,77 @@ func TestAlikeFailuresAreCountedAcrossRestarts(t *testing.T) {
 		if c := run(4, false); c.Retry != 1 || burned() != 5 {
 			t.Errorf("the next one: %+v, %d burned", c, burned())
 		}
+	})
+}
+
+// A chip that is turned away because its MAC is in another slot takes nobody's
+// turn: what is being burned there is counted until it has its verdict.
+func TestTheSameMACLetsNobodyThroughTheGate(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Token(t, hsm.Master, hsm.Signer))
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		var list []flow.Slot
+		for n := range 8 { // two of each MAC
+			list = append(list, newTray(newChip(t, sim.Options{MAC: VirtualMAC(n / 2), FlashSize: 1 << 20})).slot(fmt.Sprint(n+1)))
+		}
+		s := newShift(t, token, job, list...)
+		s.line.Once, s.line.Alike = true, 1
+		inside, most := map[string]bool{}, 0
+		s.on = func(e flow.Event) {
+			switch {
+			case e.Event == flow.StepStarted && e.Step == "burn-key":
+				inside[e.Slot] = true
+				most = max(most, len(inside))
+			case e.Verdict != "":
+				delete(inside, e.Slot)
+			}
+		}
+		if counts := s.line.Run(t.Context()); counts.Passed != 4 || counts.Quarantined != 4 || most != 1 {
+			t.Errorf("got %+v, at most %d of them at a time", counts, most)
+		}
+	})
+}
+
+// Devices that are turned away before anything is done to them have cost
+// nothing: however many of one kind come, the line goes on, now and after a
+// restart.
+func TestDevicesAtTheWrongLineDoNotStopIt(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Token(t, hsm.Master, hsm.Signer))
+	first, second := smallProduct(t), smallProduct(t, `revision = "1"`, `revision = "2"`)
+	synctest.Test(t, func(t *testing.T) {
+		s, trays, _ := trayFixture(t, token, first, 4, "")
+		s.line.Once = true
+		if counts := s.line.Run(t.Context()); counts.Passed != 4 {
+			t.Fatalf("got %+v", counts)
+		}
+		book := s.line.Ledger.(*ledger.Ledger)
+		run := func(mac int) {
+			past, err := Past(book, "test", second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range 3 {
+				trays[n].put <- trays[n].last
+			}
+			trays[3].put <- newChip(t, sim.Options{MAC: VirtualMAC(mac), FlashSize: 1 << 20})
+			line := &flow.Line{Runner: flow.Runner{Job: second, Keys: Keys{token}, Ledger: book, Station: "test", Simulated: true, Emit: s.emit},
+				Slots: s.line.Slots, Once: true, Past: past}
+			if counts := line.Run(t.Context()); counts.Quarantined != 3 || counts.Passed != 1 || s.count(flow.LineHalted, "E-ALIKE") != 0 {
+				t.Errorf("got %+v: %v", counts, s.story())
+			}
+		}
+		run(100)
+		if past, err := Past(book, "test", second); err != nil || len(past) != 0 {
+			t.Errorf("what is known of the past: %v, %v", past, err)
+		}
+		for n := range 3 { // none has passed since
+			wire, err := trays[n].last.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := flow.Runner{Job: second, Keys: Keys{token}, Ledger: book, Station: "test", Simulated: true}
+			wantVerdict(t, r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})), record.Quarantine, record.SealedOther)
+		}
+		run(101)
 	})
 }

@@ -33,7 +33,7 @@ func Past(l *ledger.Ledger, station string, job *job.Job) ([]flow.Outcome, error
 		case e.Kind == record.Sealed, e.Kind == record.LineResumed && e.Code == flow.CodeAlike:
 			slices.Reverse(past)
 			return past, nil
-		case e.Kind == record.Failed:
+		case e.Kind == record.Failed && !flow.StepID(e.Step).AtDoor():
 			d, _, err := l.Device(e.MAC)
 			if err != nil {
 				return nil, err
