@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/efuse"
 	"station/internal/flow"
 	"station/internal/job"
@@ -90,10 +91,26 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	return nil
 }
 
+// virtualInWords tells what a chip is that is not real beyond doubt.
+func virtualInWords(id chip.Identity) string {
+	switch {
+	case id.Simulated && id.MAC.Local():
+		return "a virtual chip: what is done with it is marked, and never counts as real"
+	case id.Simulated:
+		return "it says that it is a virtual chip, and has a real one's MAC: a run sets it aside (E-VIRTUAL)"
+	case id.MAC.Local():
+		return "perhaps: its MAC is no real chip's, and it does not say that it is a virtual one: a run sets it aside (E-VIRTUAL)"
+	}
+	return ""
+}
+
 func printReport(w io.Writer, r flow.Report) {
 	id := r.ID
 	plain.Fprintf(w, "MAC           %s\nchip          %s %s, crystal %d MHz\nflash         %#06x, %s\ncoding scheme %s\n",
 		id.MAC, id.Package, id.Revision, id.Crystal, id.FlashID, job.Size(id.FlashSize), id.Coding)
+	if text := virtualInWords(id); text != "" {
+		plain.Fprintf(w, "SIMULATED     %s\n", text)
+	}
 	plain.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
 	if r.Known {
 		verdict, code := r.Device.State()

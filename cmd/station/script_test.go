@@ -1,16 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -27,18 +28,18 @@ func TestScripts(t *testing.T) {
 		Dir:   "testdata",
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"freeport": freePort,
-			"waitport": waitPort,
-			"token":    initToken,
-			"edit":     editFile,
-			"exits":    exits,
-			"digest":   digest,
-			"newkey":   newKey,
-			"damage":   damage,
-			"header":   header,
-			"bend":     bend,
-			"record":   recordLedger,
-			"flip":     flip,
+			"sim":    startedSim,
+			"stop":   stopSim,
+			"token":  initToken,
+			"edit":   editFile,
+			"exits":  exits,
+			"digest": digest,
+			"newkey": newKey,
+			"damage": damage,
+			"header": header,
+			"bend":   bend,
+			"record": recordLedger,
+			"flip":   flip,
 		},
 	})
 }
@@ -71,24 +72,38 @@ func setup(env *testscript.Env) error {
 	return os.WriteFile(conf, []byte(text), 0o600)
 }
 
-// freeport NAME puts a free TCP port of the loopback into $NAME.
-func freePort(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// sims are the running virtual chips of all scripts, by their addresses.
+var sims sync.Map
+
+// sim NAME PROGRAM LISTEN ARGS... serves a virtual chip until the script ends or stops
+// it, and puts the address that it says into $NAME.
+func startedSim(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := exec.Command(args[1], append([]string{"sim", "--listen", args[2]}, args[3:]...)...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	out, err := cmd.StdoutPipe()
 	ts.Check(err)
-	defer l.Close()
-	ts.Setenv(args[0], fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+	ts.Check(cmd.Start())
+	stop := sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_, _ = io.Copy(io.Discard, out)
+		_ = cmd.Wait()
+	})
+	ts.Defer(stop)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	ts.Check(err)
+	address := strings.TrimSpace(line)
+	sims.Store(address, stop)
+	ts.Setenv(args[0], address)
 }
 
-// waitport PORT waits until somebody listens there.
-func waitPort(ts *testscript.TestScript, _ bool, args []string) {
-	for range 500 {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+args[0]); err == nil {
-			c.Close()
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+// stop NAME stops a virtual chip.
+func stopSim(ts *testscript.TestScript, _ bool, args []string) {
+	stop, ok := sims.LoadAndDelete(ts.Getenv(args[0]))
+	if !ok {
+		ts.Fatalf("no virtual chip %s", args[0])
 	}
-	ts.Fatalf("nobody listens at port %s", args[0])
+	stop.(func())()
 }
 
 // token LABEL PIN makes a SoftHSM2 token and a station.toml that names it.

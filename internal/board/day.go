@@ -21,14 +21,20 @@ type Day struct {
 	Timed     int               // how many devices Seconds is of
 	Since     time.Time         // of the first visit
 
+	Simulated bool // the station has virtual chips only: they are what it counts
+
 	visits map[chip.MAC]int
 	sealed []time.Time          // within the last hour, oldest first
 	begun  map[string]time.Time // runs found in the ledger without their end
 }
 
 // Add counts one visit. A STATION verdict is not the device's and makes no
-// visit of it; a device that was sealed before is counted apart.
+// visit of it; a device that was sealed before is counted apart, and a virtual
+// chip at a real station not at all.
 func (d *Day) Add(v Visit) {
+	if v.Virtual {
+		return
+	}
 	if d.Since.IsZero() {
 		d.Since = v.Time.Add(-seconds(v.Seconds))
 	}
@@ -79,7 +85,7 @@ func (d *Day) Visits(mac chip.MAC) int { return d.visits[mac] }
 // Record counts what an entry of the ledger tells. Entries come in the order
 // of the ledger.
 func (d *Day) Record(e record.Entry) {
-	v := Visit{Time: e.Time, MAC: e.MAC, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds}
+	v := Visit{Time: e.Time, MAC: e.MAC, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds, Virtual: e.Simulated && !d.Simulated}
 	switch {
 	case e.Kind == record.DeviceSeen:
 		if d.begun == nil {

@@ -19,6 +19,7 @@ type SlotStatus struct {
 	Busy       bool // a device is being worked on
 	Held       bool // from the first burn to the verdict: do not unplug
 	Removed    bool // the last device has left the slot
+	Virtual    bool // the device is a virtual chip at a real station
 
 	Step         flow.StepID
 	Title        string // the step in plain words
@@ -49,11 +50,13 @@ type SlotStatus struct {
 	Log           []flow.Event // of this visit, without progress
 }
 
-func (s *SlotStatus) apply(e flow.Event) {
+// apply folds an event; real tells that the line is none of virtual chips.
+func (s *SlotStatus) apply(e flow.Event, real bool) {
 	if !s.Busy && (e.Event == flow.StepStarted || isVerdict(e.Event)) {
 		s.begin(e)
 	}
 	s.identify(e)
+	s.Virtual = s.Virtual || real && e.Simulated
 	switch e.Event {
 	case flow.DeviceHand:
 		s.Hand, s.HandUntil = e.Hand, e.Until
@@ -135,11 +138,13 @@ func (s *SlotStatus) end(e flow.Event) {
 	s.Busy, s.Burning, s.Held, s.Removed, s.Waits = false, false, false, false, false
 	s.Verdict, s.Already, s.Code = e.Verdict, e.Already, e.Code
 	s.Message, s.Action, s.Detail, s.Seconds = e.Message, e.Action, e.Detail, e.Seconds
-	s.Tried++
-	if e.Verdict == record.Pass {
-		s.Passed++
+	if !s.Virtual {
+		s.Tried++
+		if e.Verdict == record.Pass {
+			s.Passed++
+		}
 	}
-	s.remember(Visit{Time: e.Time, MAC: s.MAC, Verdict: e.Verdict, Code: e.Code, Already: e.Already,
+	s.remember(Visit{Time: e.Time, MAC: s.MAC, Virtual: s.Virtual, Verdict: e.Verdict, Code: e.Code, Already: e.Already,
 		Seconds: e.Seconds, Retries: s.Retries})
 }
 
@@ -157,6 +162,7 @@ func (s *SlotStatus) unlabelled(e flow.Event) {
 type Visit struct {
 	Time    time.Time
 	MAC     chip.MAC // zero where the device never told
+	Virtual bool     // of a virtual chip at a real station
 	Serial  string
 	Slot    string
 	Verdict record.Verdict

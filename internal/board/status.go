@@ -84,7 +84,7 @@ func (s *Status) Apply(e flow.Event) {
 		return
 	}
 	slot := s.Slot(e.Slot)
-	slot.apply(e)
+	slot.apply(e, !s.Simulated)
 	s.owe(slot, e)
 	if e.Verdict == "" || !isVerdict(e.Event) {
 		return

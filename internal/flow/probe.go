@@ -43,7 +43,10 @@ func (r *Runner) Probe(ctx context.Context, l Loader) (Report, error) {
 	if r.Job == nil {
 		return report, nil
 	}
-	err := fits(s.Job, s.ID, s.Fuses)
+	err := s.honest()
+	if err == nil {
+		err = fits(s.Job, s.ID, s.Fuses)
+	}
 	if err == nil {
 		report.Decision, report.Why, err = s.decide(ctx)
 	}

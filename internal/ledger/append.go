@@ -233,12 +233,14 @@ func (t *txn) allow(e *record.Entry, d record.Device) error {
 
 // mixed tells whether the entry is of another kind than what it would stand
 // among. Of a virtual chip, which has a MAC that no real one has, a real ledger
-// keeps entries too: marked, and never with a real one's in one chain.
+// keeps entries too: marked, and never with a real one's in one chain. What was
+// taken for real before chips were asked, and has such a MAC, is known as
+// virtual from the first marked entry on.
 func mixed(simulated bool, e record.Entry, d record.Device) bool {
 	if simulated {
 		return !e.Simulated
 	}
-	return e.Simulated && !e.MAC.Local() || !d.MAC.IsZero() && d.Simulated != e.Simulated
+	return e.Simulated && !e.MAC.Local() || d.Simulated && !e.Simulated
 }
 
 // rules are the invariants by kind of entry. A kind without one is a remark.

@@ -71,7 +71,7 @@ func (u *auditor) index(e *record.Entry, c *chunk) {
 // promises checks what no entry may break.
 func (u *auditor) promises(e *record.Entry, d *record.Device) {
 	n := int64(e.Index)
-	if !d.MAC.IsZero() && d.Simulated != e.Simulated {
+	if d.Simulated && !e.Simulated {
 		u.fault(n, mixedUp)
 	}
 	switch e.Kind {

@@ -53,6 +53,27 @@ func TestVirtualChipsInARealLedger(t *testing.T) {
 			t.Errorf("simulated, of %s: %v", what, err)
 		}
 	}
+	// One that was taken for real before chips were asked: from now on it is
+	// known as virtual, counts as that, and is never real again.
+	old := record.Entry{Kind: record.DeviceSeen, MAC: chip.MAC{2, 5: 7}, Batch: "b1"}
+	add(t, l, old)
+	if lot, _, err := l.Lot(record.BatchLot("b1", false)); lot.Refused != 1 || err != nil {
+		t.Errorf("before: %+v, %v", lot, err)
+	}
+	old.Simulated = true
+	add(t, l, old)
+	if lot, _, err := l.Lot(record.BatchLot("b1", false)); lot.Refused != 0 || lot.Passed != 1 || err != nil {
+		t.Errorf("after: %+v, %v", lot, err)
+	}
+	old.Simulated = false
+	if e, err := l.Append(old); !e.Simulated || err != nil {
+		t.Errorf("real again: %v", err)
+	}
+	// A chip of which nobody can tell is of no batch.
+	add(t, l, record.Entry{Kind: record.Failed, MAC: chip.MAC{2, 5: 8}, Batch: "b1", Verdict: record.Quarantine, Code: record.Doubtful})
+	if lot, _, err := l.Lot(record.BatchLot("b1", false)); lot.Refused != 0 || err != nil {
+		t.Errorf("a doubtful chip counts as refused: %+v, %v", lot, err)
+	}
 	entries, err := l.History(virtual)
 	for _, e := range entries {
 		if !e.Simulated {

@@ -65,7 +65,7 @@ func (d *Device) Apply(e Entry) {
 	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
 		d.Fuses = e.Fuses.clone()
 	}
-	if len(d.Keys) == 0 && e.Lot() != "" {
+	if len(d.Keys) == 0 && e.Lot() != "" && e.Code != Doubtful { // which is of no lot
 		d.Visited = e.Lot()
 	}
 	switch e.Kind {

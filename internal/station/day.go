@@ -37,7 +37,7 @@ func today(l *ledger.Ledger, now time.Time) (uint64, error) {
 // Day is what the ledger tells of now's day, so that the screen's counters
 // survive a restart.
 func Day(l *ledger.Ledger, now time.Time) (board.Day, error) {
-	var day board.Day
+	day := board.Day{Simulated: l.Simulated()}
 	first, err := today(l, now)
 	if err != nil {
 		return day, err
@@ -65,7 +65,7 @@ func Visits(l *ledger.Ledger, now time.Time, query string) ([]board.Visit, error
 		if err != nil {
 			return nil, err
 		}
-		v := board.Visit{Time: e.Time, MAC: e.MAC, Slot: e.Slot, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds}
+		v := board.Visit{Time: e.Time, MAC: e.MAC, Slot: e.Slot, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds, Virtual: e.Simulated && !l.Simulated()}
 		switch {
 		case e.Serial != "":
 			serials[e.MAC] = e.Serial

@@ -97,7 +97,11 @@ func (d *historyDialog) view(m *Model, w, h int) []string {
 
 func (m *Model) row(r board.Visit) string {
 	st := m.style.tone[tonesOf[r.Verdict]]
-	return tabular([7]string{r.Time.Format("15:04:05"), st.sign + " " + string(r.Verdict), r.MAC.String(), r.Serial, r.Slot, string(r.Code),
+	virtual := ""
+	if r.Virtual {
+		virtual = virtualMark
+	}
+	return tabular([7]string{r.Time.Format("15:04:05"), st.sign + " " + string(r.Verdict), r.MAC.String(), r.Serial, r.Slot, joined([]string{string(r.Code), virtual}, " ", historyColumns[5]),
 		fmt.Sprintf("%.1f", r.Seconds)})
 }
 

@@ -19,6 +19,8 @@ func (m *Model) strip(s *board.SlotStatus, w, h int, chosen bool) []string {
 	}
 	right := ""
 	switch {
+	case s.Virtual:
+		right = pick(w >= 28, virtualMark, "SIM")
 	case h == 1 && t == working && s.Total > 0:
 		right = m.far(s)
 	case h == 1 && !s.MAC.IsZero() && w >= 40:

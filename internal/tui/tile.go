@@ -143,14 +143,23 @@ func (m *Model) top(s *board.SlotStatus, st toneStyle, w int, chosen bool) strin
 	return st.edge.s(st.frame.tl+st.frame.t+name+fill+right+st.frame.t) + st.edge.s(st.frame.tr)
 }
 
+// virtualMark is on the tile of a virtual chip at a real station.
+const virtualMark = "SIMULATED"
+
 // bottom is the lower edge: what the slot's past says, and the watermark.
 func (m *Model) bottom(s *board.SlotStatus, st toneStyle, w int) string {
 	label, mark := "", ""
 	if hint := m.lang.hint(s); hint != "" && width(hint)+6 <= w {
 		label = " " + hint + " "
 	}
-	if m.simulated() && w >= 40+width(label) {
+	switch {
+	case m.simulated() && w >= 40+width(label):
 		mark = " SIMULATION "
+	case s.Virtual && w >= 20:
+		mark = " " + virtualMark + " "
+		if w < 20+width(label) {
+			label = "" // it stands in the tile
+		}
 	}
 	fill := strings.Repeat(st.frame.b, max(w-4-width(label)-width(mark), 0))
 	return st.edge.s(st.frame.bl + st.frame.b + label + fill + mark + st.frame.b + st.frame.br)

@@ -85,6 +85,25 @@ func TestWhatAHandHasToDo(t *testing.T) {
 	}
 }
 
+// The tile of a virtual chip at a real station says so, in work and after, in
+// every size in which a verdict can be read.
+func TestVirtualChipsAreMarked(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {160, 48}, {200, 60}, {40, 9}, {31, 6}} {
+		m := screen(t, Config{}, size[0], size[1])
+		at := func(e flow.Event, simulated bool) flow.Event {
+			e.MAC, e.Simulated = [6]byte{2, 5: 1}, simulated
+			return e
+		}
+		send(m, eventsMsg{{Time: morning, Event: flow.LineReady, Slots: []string{"1", "2"}}})
+		send(m, at(started("1"), true))
+		mustShow(t, m, virtualMark)
+		send(m, at(passed("1"), true))
+		mustShow(t, m, virtualMark)
+		send(m, at(started("1"), false))
+		mustHide(t, m, virtualMark)
+	}
+}
+
 // The view fills the window exactly, whatever its size and whatever is shown.
 func TestViewFillsTheWindow(t *testing.T) {
 	dialogs := map[string][]string{"the line": nil, "help": {"?"}, "details": {"right", "enter"}, "quit": {"q"}, "history": {"h"}}
