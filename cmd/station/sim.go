@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ var asReal bool
 // simFlags are those of station sim.
 type simFlags struct {
 	listen, state, mac     string
+	app                    string
 	meter                  output
 	job, flash, revision   string
 	count, coding, crystal int
@@ -51,11 +53,16 @@ on standard input press the buttons:
 
 In the state folder flash.bin is the raw flash and efuse.bin the 124 raw bytes of
 BLOCK0 (7 words) and BLOCK1-3 (8 words each), little endian; with several chips
-each has a numbered folder of its own.`,
+each has a numbered folder of its own.
+
+With --app a program that was built for this machine can be the application of a
+chip that has booted: on the socket DIR/N it reads and writes the flash through the
+encryption of chip N, as device/secure_ota does here.`,
 		Example: `  station sim --listen socket://127.0.0.1:5555 --state chip --meter meter.json
   station sim --listen rfc2217://127.0.0.1:4000 --count 4
   station sim --listen pty --revision 1 --coding 1
-  station sim --listen rfc2217://127.0.0.1:4000 --job job.toml`,
+  station sim --listen rfc2217://127.0.0.1:4000 --job job.toml
+  station sim --listen rfc2217://127.0.0.1:4000 --job job.toml --rollback --app apps`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
@@ -73,6 +80,8 @@ each has a numbered folder of its own.`,
 	f.IntVar(&s.crystal, "crystal", 0, "MHz: 40 or 26 (default: 40, or the build's)")
 	f.StringVar(&s.flash, "flash-size", "", "size of the flash (default: 4MB, or the job's)")
 	f.BoolVar(&s.boot, "boot", false, "start from flash instead of in the loader")
+	f.StringVar(&s.app, "app", "", "let programs be the applications, on sockets in `DIR`: 1 for the first chip")
+	f.BoolVar(&s.model.Rollback, "rollback", false, "the bootloader goes back to the app before, where a new one does not say that it works")
 	f.BoolVar(&s.strict, "strict", false, "refuse what is not known of the real chip, as reads of most of its ROM")
 	f.BoolVar(&s.pace, "pace", false, "take the time that a real line and flash take")
 	_ = cmd.MarkFlagRequired("listen")
@@ -120,7 +129,9 @@ func (s *simFlags) prepare() error {
 		if err != nil {
 			return err
 		}
+		rollback := s.model.Rollback
 		s.model = station.ChipFor(job)
+		s.model.Rollback = rollback
 	}
 	s.model.Strict = s.strict
 	if s.crystal != 0 {
@@ -177,6 +188,11 @@ func (s *simFlags) serve(ctx context.Context, out io.Writer, chips []*sim.Chip) 
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for n, chip := range chips {
+		serveApp, err := s.offerApp(ctx, n, chip)
+		if err != nil {
+			return fmt.Errorf("sim: %w", err)
+		}
+		wg.Go(serveApp)
 		address, wait, err := s.offer(ctx, n, chip)
 		if err != nil {
 			return fmt.Errorf("sim: %w", err)
@@ -212,6 +228,25 @@ func (s *simFlags) offer(ctx context.Context, n int, chip *sim.Chip) (address st
 		return "", nil, err
 	}
 	return scheme + "://" + l.Addr().String(), func() { _ = serve(ctx, l) }, nil
+}
+
+// offerApp opens a chip's application to other programs, where that is asked for.
+func (s *simFlags) offerApp(ctx context.Context, n int, chip *sim.Chip) (wait func(), err error) {
+	if s.app == "" {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(s.app, 0o700); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(s.app, strconv.Itoa(n+1))
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		_ = os.Remove(path) // of a sim that was killed
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = chip.ServeApp(ctx, l) }, nil
 }
 
 // writeMeter writes one report, or a list of them where there are several chips.

@@ -52,6 +52,8 @@ func (c *Chip) startApp(t *console, image []byte, flashSize int) {
 		return
 	}
 	t.info("main_task", "Calling app_main()")
+	c.app.now = true
+	c.app.runs++
 	if c.fire(MuteApp, 0) == nil {
 		c.sayReady(t, d.project, image)
 	}

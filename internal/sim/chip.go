@@ -40,6 +40,7 @@ type Chip struct {
 	ram   map[uint32]uint32 // registers and memory without a meaning of their own
 	crypt *flashCipher      // latched at reset; nil: encryption is off
 
+	app    application
 	mode   mode
 	straps byte
 	jumper bool // GPIO0 held low by hand or fixture
@@ -223,6 +224,7 @@ func (c *Chip) vanish() {
 // hold is the state of a chip whose EN is low: nothing runs, nothing is remembered.
 func (c *Chip) hold() {
 	c.mode = inReset
+	c.app.now = false
 	c.rising, c.again, c.rounds = time.Time{}, nil, 0
 	c.loader.stop()
 	c.wire.cutOff(time.Now())

@@ -53,6 +53,7 @@ const (
 	BootLoop Kind = "boot-loop" // the application dies
 	OldApp   Kind = "old-app"   // it calls itself version Text
 	MuteApp  Kind = "mute-app"  // it starts and never says that it is ready
+	CutApp   Kind = "cut-app"   // power goes in the middle of what it writes or erases; At counts these
 )
 
 // Fault is one thing that goes wrong. It happens at the At-th event that it
@@ -90,6 +91,7 @@ var kinds = map[Kind]func(Fault) bool{
 	NoErase:  func(f Fault) bool { return f.Size > 0 },
 	WeakFuse: hasFuse, DeadFuse: hasFuse, FlickerFuse: hasFuse, StrayFuse: hasFuse, BadMACCRC: always,
 	Brownout: always, BootLoop: always, MuteApp: always,
+	CutApp: always,
 	OldApp: func(f Fault) bool { return f.Text != "" },
 }
 

@@ -39,6 +39,7 @@ type Options struct {
 	Console int // baud of the firmware's console, bootloader and application; 0 means 115200
 
 	Bootloader Bootloader // which features the second-stage bootloader was built with
+	Rollback   bool       // it was built with CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE
 
 	// Real leaves out the mark by which a station knows a virtual chip: for what
 	// is held against real chips.

@@ -101,6 +101,10 @@ func (b *booting) choose() int {
 	var e [2]choice
 	for i := range e {
 		e[i] = choiceOf(b.chip.plainFlash(l.otadata.offset+uint32(i)*sectorSize, 32))
+		if b.chip.opts.Rollback && e[i].state == statePending { // it was started once and never said that it works
+			e[i].state = stateAborted
+			b.writeEntry(i, e[i].seq, stateAborted)
+		}
 	}
 	switch active := newest(e); {
 	case e[0].empty() && e[1].empty() || l.slots == 0:
@@ -112,6 +116,9 @@ func (b *booting) choose() int {
 		b.initial = !e[0].valid() && !e[1].valid()
 		return 0
 	case active >= 0:
+		if b.chip.opts.Rollback && e[active].state == stateNew {
+			b.writeEntry(active, e[active].seq, statePending)
+		}
 		return int((e[active].seq - 1) % uint32(l.slots))
 	case l.factory != nil:
 		b.console.fail("boot", "ota data partition invalid, falling back to factory")
@@ -139,6 +146,7 @@ func (b *booting) load(p *partition) []byte {
 	}
 	if image != nil {
 		b.console.info("boot", "Loaded app from partition at offset 0x%x", p.offset)
+		b.chip.app.at = p.offset
 	}
 	return image
 }
@@ -159,7 +167,8 @@ func (b *booting) try(index int) bool {
 	}
 	if image := b.load(p); image != nil {
 		if b.initial && index > factoryIndex {
-			b.writeChoice(uint32(index + 1))
+			b.writeEntry(0, uint32(index+1), stateValid)
+			b.console.info("boot", "Set actual ota_seq=%d in otadata[0]", index+1)
 		}
 		if b.enter(image) {
 			return true
@@ -173,20 +182,19 @@ func (b *booting) try(index int) bool {
 	return false
 }
 
-// writeChoice makes the first entry of otadata name a slot.
-func (b *booting) writeChoice(seq uint32) {
+// writeEntry writes one of the two entries of otadata.
+func (b *booting) writeEntry(which int, seq, state uint32) {
 	e := make([]byte, 32)
 	fill(e, 0xff)
 	binary.LittleEndian.PutUint32(e, seq)
-	binary.LittleEndian.PutUint32(e[24:], 2)
+	binary.LittleEndian.PutUint32(e[24:], state)
 	binary.LittleEndian.PutUint32(e[28:], seqCRC(seq))
-	at := b.layout.otadata.offset
+	at := b.layout.otadata.offset + uint32(which)*sectorSize
 	if b.chip.crypt != nil {
 		b.chip.crypt.encrypt(e, at)
 	}
 	b.chip.eraseFlash(at, 1)
 	b.chip.programFlash(e, at)
-	b.console.info("boot", "Set actual ota_seq=%d in otadata[0]", seq)
 }
 
 // enter starts an app, after flash encryption has had its say. False where it refuses.

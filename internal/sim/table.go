@@ -152,8 +152,19 @@ func choiceOf(b []byte) choice {
 	}
 }
 
-// empty: never written, or its app was found wanting (invalid, aborted).
-func (e choice) empty() bool { return e.seq == 0xffffffff || e.state == 3 || e.state == 4 }
+// States of an entry, where they are not left erased.
+const (
+	stateNew     = 0
+	statePending = 1
+	stateValid   = 2
+	stateInvalid = 3
+	stateAborted = 4
+)
+
+// empty: never written, or its app was found wanting.
+func (e choice) empty() bool {
+	return e.seq == 0xffffffff || e.state == stateInvalid || e.state == stateAborted
+}
 
 func (e choice) valid() bool { return !e.empty() && e.crc == seqCRC(e.seq) }
 

@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/bits"
+	"net"
+)
+
+// The flash as the application on the chip sees it. The firmware's code does not
+// run here; code of an application that was built for this machine can be the
+// application instead, and reaches the flash by this door: reads are decrypted
+// and writes encrypted with the key in the chip's own fuses, NOR stays NOR, and
+// without power or without an application that was booted there is no door.
+//
+// A client asks, little endian:
+//
+//	0  what: r read, w write, x write raw, e erase, i info, b restart
+//	1  address u32
+//	5  size u32
+//	9  with w and x the bytes
+//
+// and is answered:
+//
+//	0  0 done; 1 refused: addresses and sizes of r, w, x are multiples of 16, of
+//	   e multiples of 4096, all within the flash, at most 64 KiB; 2 no
+//	   application runs, or no longer the one that ran when the client came
+//	1  size u32
+//	5  the bytes: of r those asked for; of i the app's address u32, the secure version of
+//	   the fuses u32, whether the flash is encrypted u8, FLASH_CRYPT_CONFIG u8, MAC 6
+const (
+	doorHead  = 9
+	doorLimit = 64 << 10
+
+	doorDone    = 0
+	doorRefused = 1
+	doorNoApp   = 2
+)
+
+var errNoApp = errors.New("no application runs")
+
+// ServeApp lets clients of l be the application, until ctx ends. A client
+// belongs to the run in which it came: a reset ends it.
+func (c *Chip) ServeApp(ctx context.Context, l net.Listener) error {
+	return c.accept(ctx, l, c.serveApp)
+}
+
+func (c *Chip) serveApp(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	run := c.appRun()
+	for {
+		head := make([]byte, doorHead)
+		if _, err := io.ReadFull(conn, head); err != nil {
+			return
+		}
+		data, err := c.answerApp(conn, run, head)
+		status := byte(doorDone)
+		switch {
+		case errors.Is(err, errNoApp):
+			status = doorNoApp
+		case err != nil:
+			status = doorRefused
+		}
+		reply := append(binary.LittleEndian.AppendUint32([]byte{status}, uint32(len(data))), data...)
+		if _, err := conn.Write(reply); err != nil || status == doorNoApp || head[0] == 'b' {
+			return
+		}
+	}
+}
+
+// appRun is the number of the run of the application, 0 where none runs.
+func (c *Chip) appRun() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.app.runsNow()
+}
+
+// application is the app that the bootloader started last.
+type application struct {
+	at   uint32 // its partition
+	runs int    // how many have begun
+	now  bool   // it runs
+}
+
+func (a application) runsNow() int {
+	if !a.now {
+		return 0
+	}
+	return a.runs
+}
+
+func (c *Chip) answerApp(conn io.Reader, run int, head []byte) ([]byte, error) {
+	address, size := binary.LittleEndian.Uint32(head[1:]), binary.LittleEndian.Uint32(head[5:])
+	if size > doorLimit && head[0] != 'e' {
+		return nil, errors.ErrUnsupported
+	}
+	var data []byte
+	if head[0] == 'w' || head[0] == 'x' {
+		data = make([]byte, size)
+		if _, err := io.ReadFull(conn, data); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if run == 0 || c.app.runsNow() != run {
+		return nil, errNoApp
+	}
+	return c.actAsApp(head[0], address, size, data)
+}
+
+func (c *Chip) actAsApp(what byte, address, size uint32, data []byte) ([]byte, error) {
+	align := map[byte]uint32{'r': 16, 'w': 16, 'x': 16, 'e': sectorSize, 'i': 1, 'b': 1}[what]
+	if end := uint64(len(c.flash.mem)); align == 0 || address%align != 0 || size%align != 0 || uint64(address)+uint64(size) > end {
+		return nil, errors.ErrUnsupported
+	}
+	switch what {
+	case 'r':
+		return bytes.Clone(c.plainFlash(address, int(size))), nil
+	case 'w':
+		if c.crypt != nil {
+			c.crypt.encrypt(data, address)
+		}
+		return nil, c.appWrites(func(part int) { c.programFlash(data[:len(data)/part], address) })
+	case 'x':
+		return nil, c.appWrites(func(part int) { c.programFlash(data[:len(data)/part], address) })
+	case 'e':
+		return nil, c.appWrites(func(part int) { c.eraseFlash(address, int(size)/sectorSize/part) })
+	case 'i':
+		return c.appInfo(), nil
+	}
+	c.start(resetSWCPU)
+	return nil, nil
+}
+
+// appWrites does one write or erase of the application: all of it, or half if
+// the power fails in it.
+func (c *Chip) appWrites(do func(part int)) error {
+	if c.fire(CutApp, 0) != nil {
+		do(2)
+		c.powerOff()
+		return errNoApp
+	}
+	do(1)
+	return nil
+}
+
+func (c *Chip) appInfo() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, c.app.at)
+	b = binary.LittleEndian.AppendUint32(b, uint32(bits.OnesCount32(c.fuses.field("SECURE_VERSION"))))
+	encrypted := byte(0)
+	if c.crypt != nil {
+		encrypted = 1
+	}
+	b = append(b, encrypted, byte(c.fuses.field("FLASH_CRYPT_CONFIG")))
+	hi, lo := c.fuses.words[2], c.fuses.words[1]
+	return append(b, byte(hi>>8), byte(hi), byte(lo>>24), byte(lo>>16), byte(lo>>8), byte(lo))
+}
