@@ -97,23 +97,19 @@ conformance/node_modules: conformance/package-lock.json
 	cd conformance && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Debian packages: the HSM that runs in software, a C compiler for PKCS#11, and
-# two serial port servers of others to test against.
-PACKAGES := softhsm2 gcc libc6-dev python3-serial ser2net
+# Debian packages: the HSM that runs in software, a C compiler for PKCS#11 and for
+# the component for devices, its crypto library, and two serial port servers of
+# others to test against.
+PACKAGES := softhsm2 gcc libc6-dev libmbedtls-dev python3-serial ser2net
 deps:
-	@test -e $(SOFTHSM) -a -x /usr/sbin/ser2net && command -v gcc >/dev/null && /usr/bin/python3 -c 'import serial' 2>/dev/null || \
+	@test -e $(SOFTHSM) -a -e /usr/include/mbedtls/ssl.h -a -x /usr/sbin/ser2net && command -v gcc >/dev/null && /usr/bin/python3 -c 'import serial' 2>/dev/null || \
 		{ $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq $(PACKAGES); }
 
 # The component for devices: built and tested on this machine with Debian's Mbed
 # TLS, under sanitizers. What it is: docs/secure-ota.md.
-.PHONY: device device-deps
-DEVICE_PACKAGES := gcc libc6-dev libmbedtls-dev
-device: device-deps
+.PHONY: device
+device: deps
 	$(MAKE) -s -C device/secure_ota test
-
-device-deps:
-	@test -e /usr/include/mbedtls/ssl.h && command -v gcc >/dev/null || \
-		{ $(ASROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(ASROOT) apt-get install -y -qq --no-install-recommends $(DEVICE_PACKAGES); }
 
 # The tokens of others that Debian has, each brought up in a folder of its own: what
 # works with which is docs/tokens.md, which UPDATE=1 writes.

@@ -187,6 +187,8 @@ func (s *simFlags) options(n int) (sim.Options, error) {
 func (s *simFlags) serve(ctx context.Context, out io.Writer, chips []*sim.Chip) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx) // a chip that cannot be offered ends the others
+	defer cancel()
 	for n, chip := range chips {
 		serveApp, err := s.offerApp(ctx, n, chip)
 		if err != nil {

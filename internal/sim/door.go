@@ -35,6 +35,8 @@ const (
 	doorHead  = 9
 	doorLimit = 64 << 10
 
+	appHeadSize = 32 + 256 // up to the end of the descriptor
+
 	doorDone    = 0
 	doorRefused = 1
 	doorNoApp   = 2
@@ -92,6 +94,18 @@ func (a application) runsNow() int {
 		return 0
 	}
 	return a.runs
+}
+
+// App is the version of the application that runs and the address of its
+// partition; empty where none runs.
+func (c *Chip) App() (version string, at uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.app.now {
+		return "", 0
+	}
+	d, _ := describe(c.plainFlash(c.app.at, appHeadSize))
+	return d.version, c.app.at
 }
 
 func (c *Chip) answerApp(conn io.Reader, run int, head []byte) ([]byte, error) {

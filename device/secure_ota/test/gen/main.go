@@ -86,6 +86,9 @@ func (g *generator) keys() {
 	for name, key := range map[string]crypto.PublicKey{"author.der": g.author.Public(), "bundle.der": g.bundle.Public(), "v1.der": g.v1.Public()} {
 		g.write(name, must(x509.MarshalPKIXPublicKey(key)))
 	}
+	for name, key := range map[string]any{"author": g.author, "v1": g.v1, "bundle": g.bundle} {
+		g.write(name+"-private.der", must(x509.MarshalPKCS8PrivateKey(key)))
+	}
 	g.write("author-pkcs1.der", x509.MarshalPKCS1PublicKey(&g.author.PublicKey))
 }
 
@@ -140,6 +143,7 @@ func (g *generator) manifests() {
 	g.manifest("same", "1.0.0", product, 1, g.author)
 	g.manifest("older", "0.9.9", product, 1, g.author)
 	g.manifest("low", "1.2.0", product, 0, g.author)
+	g.manifest("fourth", "1.3.0", product, 2, g.author)
 	g.manifest("third", "1.2.0", product, 2, g.author)
 	g.manifest("other", "1.1.0", "kettle", 1, g.author)
 	g.manifest("forged", "1.1.0", product, 1, g.strangeAuthor)
@@ -155,6 +159,7 @@ func (g *generator) images() {
 	g.seal("strange", must(secureboot.Sign(g.plain, g.stranger)))
 	g.seal("another", must(secureboot.Sign(g.app(named("1.1.0", product, 1 /* and what is compiled in */ +256)), g.v1)))
 	g.seal("third", must(secureboot.Sign(g.app(named("1.2.0", product, 2)), g.v1)))
+	g.seal("third-strange", must(secureboot.Sign(g.app(named("1.2.0", product, 2)), g.stranger)))
 	v2 := must(secureboot.Sign(g.plain, g.v2))
 	g.seal("v2", v2)
 	s := must(secureboot.Verify(v2, &g.v2.PublicKey))
@@ -190,6 +195,8 @@ func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.S
 
 func (g *generator) bundles() {
 	g.bundle1("next", g.next, g.flashKey, g.bundle, product, 0x10000, 0x20000, 0x60000)
+	g.bundle1("third", must(secureboot.Sign(g.app(named("1.2.0", product, 2)), g.v1)), g.flashKey, g.bundle, product, 0x10000, 0x20000)
+	g.bundle1("fourth", must(secureboot.Sign(g.app(named("1.3.0", product, 2)), g.v1)), g.flashKey, g.bundle, product, 0x10000, 0x20000)
 	g.bundle1("strange", g.next, g.flashKey, g.stranger, product, 0x20000)
 	g.bundle1("otherkey", g.next, g.strangeFlashKey, g.bundle, product, 0x20000)
 	g.bundle1("kettle", g.next, g.flashKey, g.bundle, "kettle", 0x20000)
