@@ -111,19 +111,11 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 		_, book := opened()
 		return station.Visits(book, time.Now(), query)
 	}
-	cfg.Detail = func(mac chip.MAC) (tui.Detail, error) {
+	cfg.Detail = func(mac chip.MAC) (board.Detail, error) {
 		_, book := opened()
-		lines, fuses, err := station.History(book, mac)
-		d := tui.Detail{Entries: lines}
-		for _, f := range fuses {
-			d.Fuses = append(d.Fuses, tui.FuseRow(f))
-		}
-		return d, err
+		return station.Detail(book, mac)
 	}
-	cfg.Health = func() tui.Health {
-		h := station.Look(opened())
-		return tui.Health{HSM: tui.Part(h.Token), Ledger: tui.Part(h.Ledger), Disk: tui.Part(h.Disk), Head: h.Head}
-	}
+	cfg.Health = func() board.Health { return station.Health(opened()) }
 }
 
 // consoles keeps what each device printed at its last start, for the screen's
@@ -203,7 +195,7 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 		return nil
 	}
 	if detail := cfg.Detail; detail != nil {
-		cfg.Detail = func(mac chip.MAC) (tui.Detail, error) {
+		cfg.Detail = func(mac chip.MAC) (board.Detail, error) {
 			d, err := detail(mac)
 			d.Boot = s.consoles.of(mac)
 			return d, err

@@ -94,19 +94,16 @@ func Visits(l *ledger.Ledger, now time.Time, query string) ([]board.Visit, error
 	return kept, nil
 }
 
-// FuseChange is a fuse block, or a word of one, as found and as left.
-type FuseChange struct{ Field, Before, After string }
-
-// History is a device's entries in plain lines, and its fuses as first seen
-// and as read last.
-func History(l *ledger.Ledger, mac chip.MAC) (lines []string, fuses []FuseChange, err error) {
+// Detail is a device's entries in plain lines, and its fuses as first seen and
+// as read last.
+func Detail(l *ledger.Ledger, mac chip.MAC) (d board.Detail, err error) {
 	entries, err := l.History(mac)
 	if err != nil {
-		return nil, nil, err
+		return d, err
 	}
 	var first, last record.Fuses
 	for _, e := range entries {
-		lines = append(lines, describe(e))
+		d.Entries = append(d.Entries, describe(e))
 		if e.Fuses != nil {
 			if first == nil {
 				first = e.Fuses
@@ -115,24 +112,24 @@ func History(l *ledger.Ledger, mac chip.MAC) (lines []string, fuses []FuseChange
 		}
 	}
 	if first == nil {
-		return lines, nil, nil
+		return d, nil
 	}
 	for _, now := range last {
-		fuses = append(fuses, changes(first.Block(now.Name), now)...)
+		d.Fuses = append(d.Fuses, changes(first.Block(now.Name), now)...)
 	}
-	return lines, fuses, nil
+	return d, nil
 }
 
 // changes are the rows of one block: a row for each word that is or was set, or
 // one for its state or digest.
-func changes(was, now record.Block) []FuseChange {
+func changes(was, now record.Block) []record.FuseChange {
 	if len(now.Words) == 0 || len(now.Words) != len(was.Words) {
-		return []FuseChange{{now.Name, was.String(), now.String()}}
+		return []record.FuseChange{{Field: now.Name, Old: was.String(), New: now.String()}}
 	}
-	var rows []FuseChange
+	var rows []record.FuseChange
 	for i, w := range now.Words {
 		if strings.Trim(was.Words[i]+w, "0") != "" {
-			rows = append(rows, FuseChange{fmt.Sprintf("%s word %d", now.Name, i), was.Words[i], w})
+			rows = append(rows, record.FuseChange{Field: fmt.Sprintf("%s word %d", now.Name, i), Old: was.Words[i], New: w})
 		}
 	}
 	return rows

@@ -30,9 +30,9 @@ type Config struct {
 	Scan    func(slot, serial string) error           // binds a serial: to the slot that waits for it, or with slot "" to the next device
 	Unscan  func()                                    // takes back the serial that waits for the next device
 	Bell    func()                                    // one sound
-	Health  func() Health                             // asked once a second while the line runs
+	Health  func() board.Health                       // asked once a second while the line runs
 	History func(query string) ([]board.Visit, error) // devices of the day; query is part of a MAC or serial
-	Detail  func(mac chip.MAC) (Detail, error)        // what the ledger knows of a device
+	Detail  func(mac chip.MAC) (board.Detail, error)  // what the ledger knows of a device
 }
 
 // Shift is what has to be settled before the line starts, in this order. The
@@ -80,29 +80,4 @@ func PlanOf(job *job.Job, approved bool) Plan {
 		}
 	}
 	return p
-}
-
-// Health is the state of what the line depends on.
-type Health struct {
-	HSM, Ledger, Disk Part
-	Halted            bool   // no new device is started until all parts are well
-	Head              string // of the ledger: size and root hash
-}
-
-// Part is one of them. Words are short: "ok", "41 GB", "away".
-type Part struct {
-	OK    bool
-	Words string
-}
-
-// Detail is what an engineer wants to see of one device.
-type Detail struct {
-	Entries []string // of the ledger, one line each
-	Fuses   []FuseRow
-	Boot    string // the console of the last start
-}
-
-// FuseRow is one field of the fuses as found and as left.
-type FuseRow struct {
-	Field, Before, After string
 }

@@ -20,7 +20,7 @@ type detailDialog struct {
 	title  string
 	mac    chip.MAC
 	slot   string // whose log is shown; empty for a device out of the history
-	detail Detail
+	detail board.Detail
 	tab    int
 	top    int
 	from   dialog // where Esc goes
@@ -28,7 +28,7 @@ type detailDialog struct {
 
 type detailMsg struct {
 	mac    chip.MAC
-	detail Detail
+	detail board.Detail
 	err    error
 }
 
@@ -164,8 +164,8 @@ func (d *detailDialog) fuses(m *Model) []string {
 	}
 	out := []string{m.style.dim.s(row(m.lang.fuseField, m.lang.fuseBefore, m.lang.fuseAfter))}
 	for _, f := range d.detail.Fuses {
-		text := row(f.Field, f.Before, f.After)
-		if f.Before != f.After {
+		text := row(f.Field, f.Old, f.New)
+		if f.Old != f.New {
 			text = m.style.bold.s(text + "  " + m.style.signs.changed)
 		}
 		out = append(out, text)

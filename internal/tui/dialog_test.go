@@ -301,9 +301,9 @@ func TestHistory(t *testing.T) {
 			}
 			return out, nil
 		},
-		Detail: func(mac chip.MAC) (Detail, error) {
-			return Detail{Entries: []string{"12 device.seen"}, Boot: "ets Jun  8 2016\r\n\x1b[32mready\x1b[0m\x07\n",
-				Fuses: []FuseRow{{"FLASH_CRYPT_CNT", "0", "127"}, {"ADC_VREF", "3", "3"}}}, nil
+		Detail: func(mac chip.MAC) (board.Detail, error) {
+			return board.Detail{Entries: []string{"12 device.seen"}, Boot: "ets Jun  8 2016\r\n\x1b[32mready\x1b[0m\x07\n",
+				Fuses: []record.FuseChange{{Field: "FLASH_CRYPT_CNT", Old: "0", New: "127"}, {Field: "ADC_VREF", Old: "3", New: "3"}}}, nil
 		},
 	}
 	m := screen(t, cfg, 100, 24)
@@ -340,7 +340,7 @@ func TestHistoryDropsOldAnswers(t *testing.T) {
 }
 
 func TestDetailsOfASlot(t *testing.T) {
-	m := screen(t, Config{Detail: func(chip.MAC) (Detail, error) { return Detail{}, errors.New("ledger: closed") }}, 100, 24)
+	m := screen(t, Config{Detail: func(chip.MAC) (board.Detail, error) { return board.Detail{}, errors.New("ledger: closed") }}, 100, 24)
 	send(m, running(t, "retry", toTheEnd))
 	press(m, "enter")
 	mustShow(t, m, "Slot 1  02:00:00:00:00:00", "step.started", "E-PORT-GONE", "the port is gone", "ledger: closed")

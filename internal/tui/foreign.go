@@ -37,13 +37,13 @@ func plainConfig(cfg Config) Config {
 		cfg.Today = func() (board.Day, error) { return cleaned(ask()) }
 	}
 	if ask := cfg.Health; ask != nil {
-		cfg.Health = func() Health { h, _ := cleaned(ask(), nil); return h }
+		cfg.Health = func() board.Health { h, _ := cleaned(ask(), nil); return h }
 	}
 	if ask := cfg.History; ask != nil {
 		cfg.History = func(query string) ([]board.Visit, error) { return cleaned(ask(query)) }
 	}
 	if ask := cfg.Detail; ask != nil {
-		cfg.Detail = func(mac chip.MAC) (Detail, error) {
+		cfg.Detail = func(mac chip.MAC) (board.Detail, error) {
 			d, err := ask(mac)
 			boot := plain.Console(d.Boot)
 			plain.Value(&d)

@@ -56,9 +56,9 @@ func mustBePlain(t *testing.T, what string, m *Model) {
 
 func hostileConfig() Config {
 	visit := board.Visit{Time: morning, MAC: chip.MAC{2}, Serial: hostile, Slot: hostile, Verdict: record.Retry, Code: hostile}
-	detail := Detail{Entries: []string{hostile}, Fuses: []FuseRow{{hostile, hostile, hostile}}, Boot: "a\r\n" + hostile}
+	detail := board.Detail{Entries: []string{hostile}, Fuses: []record.FuseChange{{Field: hostile, Old: hostile, New: hostile}}, Boot: "a\r\n" + hostile}
 	plan := Plan{}
-	part := Part{Words: hostile}
+	part := board.Part{Words: hostile}
 	s := examplePlan()
 	poisoned(reflect.ValueOf(&s).Elem(), "Digest")
 	plan = s
@@ -69,9 +69,9 @@ func hostileConfig() Config {
 			Operator: func(string) error { return errors.New(hostile) },
 			Plan:     func() (Plan, error) { return plan, nil },
 		},
-		Health:  func() Health { return Health{part, part, part, true, hostile} },
+		Health:  func() board.Health { return board.Health{Token: part, Ledger: part, Disk: part, Head: hostile} },
 		History: func(string) ([]board.Visit, error) { return []board.Visit{visit, visit}, nil },
-		Detail:  func(chip.MAC) (Detail, error) { return detail, errors.New(hostile) },
+		Detail:  func(chip.MAC) (board.Detail, error) { return detail, errors.New(hostile) },
 	}
 }
 

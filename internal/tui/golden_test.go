@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/muesli/termenv"
 
+	"station/internal/board"
 	"station/internal/flow"
 )
 
@@ -92,8 +93,8 @@ func TestGoldenLines(t *testing.T) {
 func TestGoldenStates(t *testing.T) {
 	for name, cfg := range map[string]Config{"states-120x44": {}, "states-120x44-zh": {Language: "zh"}} {
 		cfg.Ack, cfg.Quit, cfg.Pause, cfg.Bell = func(string) {}, func() {}, func(bool) {}, func() {}
-		cfg.Health = func() Health {
-			return Health{HSM: Part{true, "ok"}, Ledger: Part{true, "ok"}, Disk: Part{true, "41 GB"}, Head: "1234 3f2a9c"}
+		cfg.Health = func() board.Health {
+			return board.Health{Token: board.Part{OK: true, Words: "ok"}, Ledger: board.Part{OK: true, Words: "ok"}, Disk: board.Part{OK: true, Words: "41 GB"}, Head: "1234 3f2a9c"}
 		}
 		m := screen(t, cfg, 120, 44)
 		m.muted = true

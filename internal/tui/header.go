@@ -3,6 +3,8 @@ package tui
 import (
 	"fmt"
 	"strings"
+
+	"station/internal/board"
 )
 
 // header is who, what and where, and below it what concerns the whole line.
@@ -120,30 +122,22 @@ func (m *Model) owedText() string {
 
 // faultText says why no device is started, and what to do.
 func (m *Model) faultText() string {
-	if e := m.status.Halt; e != nil {
-		sentence, action := m.lang.failure(e.Code, e.Message, e.Action)
-		if e.Cause != "" {
-			sentence += " " + string(e.Cause) + "."
-		}
-		return fmt.Sprintf(m.lang.fault, sentence+" "+action)
-	}
-	if !m.health.Halted {
+	e := m.status.Halt
+	if e == nil {
 		return ""
 	}
-	var bad []string
-	for _, p := range m.parts() {
-		if !p.OK {
-			bad = append(bad, p.name+" "+p.Words)
-		}
+	sentence, action := m.lang.failure(e.Code, e.Message, e.Action)
+	if e.Cause != "" {
+		sentence += " " + string(e.Cause) + "."
 	}
-	return fmt.Sprintf(m.lang.fault, strings.Join(bad, ", "))
+	return fmt.Sprintf(m.lang.fault, sentence+" "+action)
 }
 
 type namedPart struct {
 	name string
-	Part
+	board.Part
 }
 
 func (m *Model) parts() []namedPart {
-	return []namedPart{{m.lang.hsm, m.health.HSM}, {m.lang.ledger, m.health.Ledger}, {m.lang.disk, m.health.Disk}}
+	return []namedPart{{m.lang.hsm, m.health.Token}, {m.lang.ledger, m.health.Ledger}, {m.lang.disk, m.health.Disk}}
 }

@@ -23,7 +23,10 @@ func full(calls *int) Config {
 			ask()
 			return []board.Visit{{Verdict: record.Pass, MAC: chip.MAC{1}}, {Verdict: record.Scrap}}, nil
 		},
-		Detail: func(chip.MAC) (Detail, error) { ask(); return Detail{Boot: strings.Repeat("line\n", 60)}, nil },
+		Detail: func(chip.MAC) (board.Detail, error) {
+			ask()
+			return board.Detail{Boot: strings.Repeat("line\n", 60)}, nil
+		},
 	}
 }
 

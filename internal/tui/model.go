@@ -26,7 +26,7 @@ type Model struct {
 	lang   *language
 	style  styles
 	status board.Status
-	health Health
+	health board.Health
 	now    time.Time
 
 	width, height int
@@ -59,7 +59,7 @@ const noticeTime = 8 * time.Second
 type (
 	eventsMsg  []flow.Event
 	tickMsg    time.Time
-	healthMsg  Health
+	healthMsg  board.Health
 	stopMsg    struct{}
 	startedMsg struct{ err error }
 	todayMsg   struct {
@@ -109,7 +109,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.now = time.Time(msg)
 		return m, tea.Batch(tick(), m.askHealth())
 	case healthMsg:
-		m.health, m.checking = Health(msg), false
+		m.health, m.checking = board.Health(msg), false
 		return m, nil
 	case playMsg:
 		return m, m.play()

@@ -209,7 +209,7 @@ func (m *Model) handLines(s *board.SlotStatus, w int) (lines []line) {
 
 // ready reports whether a device that is plugged in now would be started.
 func (m *Model) ready() bool {
-	return !m.paused && !m.stopping && !m.health.Halted && m.status.Halt == nil && !m.status.Done
+	return !m.paused && !m.stopping && m.status.Halt == nil && !m.status.Done
 }
 
 // hintLines tell the hint where the tile's edge is too short for it.

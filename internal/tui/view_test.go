@@ -230,13 +230,13 @@ func TestHeaderAndFooter(t *testing.T) {
 	day.Add(board.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Seconds: 41})
 	day.Add(board.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Already: true})
 	day.Add(board.Visit{Time: morning, MAC: [6]byte{2}, Verdict: record.Retry, Code: "E-DEAF"})
-	m := screen(t, Config{Day: day, Health: func() Health {
-		return Health{HSM: Part{true, "ok"}, Ledger: Part{false, "disk full"}, Disk: Part{true, "41 GB"}, Head: "1234 3f2a9c", Halted: true}
+	m := screen(t, Config{Day: day, Health: func() board.Health {
+		return board.Health{Token: board.Part{OK: true, Words: "ok"}, Ledger: board.Part{OK: false, Words: "disk full"}, Disk: board.Part{OK: true, Words: "41 GB"}, Head: "1234 3f2a9c"}
 	}}, 100, 24)
-	send(m, anyLine(1), tickMsg(morning))
+	send(m, anyLine(1), flow.Event{Time: morning, Event: flow.LineHalted, Code: "E-LEDGER", Message: "The station's records cannot be written."}, tickMsg(morning))
 	frame := m.View()
 	for _, want := range []string{"station bench-1", "job thermo 7", "operator ann", "done 1 of 500", "first pass 50.0 %", "41 s each",
-		"sealed before 1", "failed 1", "E-DEAF ×1", "HSM ok", "disk 41 GB", "head 1234 3f2a9c", "NO NEW DEVICE IS STARTED: ledger disk full", "EMPTY"} {
+		"sealed before 1", "failed 1", "E-DEAF ×1", "HSM ok", "disk 41 GB", "head 1234 3f2a9c", "ledger disk full", "NO NEW DEVICE IS STARTED: The station's records cannot be written.", "EMPTY"} {
 		if !strings.Contains(frame, want) {
 			t.Errorf("the frame lacks %q:\n%s", want, frame)
 		}
