@@ -17,6 +17,7 @@ import (
 	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/outlet"
+	"station/internal/record"
 	"station/internal/secret"
 	"station/internal/station"
 	"station/internal/tui"
@@ -107,7 +108,7 @@ func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
 		_, book := opened()
 		return station.Day(book, time.Now())
 	}
-	cfg.History = func(query string) ([]board.Visit, error) {
+	cfg.History = func(query string) ([]record.Visit, error) {
 		_, book := opened()
 		return station.Visits(book, time.Now(), query)
 	}

@@ -24,19 +24,19 @@ type Day struct {
 	Simulated bool // the station has virtual chips only: they are what it counts
 
 	visits map[chip.MAC]int
-	sealed []time.Time          // within the last hour, oldest first
-	begun  map[string]time.Time // runs found in the ledger without their end
+	sealed []time.Time   // within the last hour, oldest first
+	folded record.Visits // of the ledger
 }
 
 // Add counts one visit. A STATION verdict is not the device's and makes no
 // visit of it; a device that was sealed before is counted apart, and a virtual
 // chip at a real station not at all.
-func (d *Day) Add(v Visit) {
+func (d *Day) Add(v record.Visit) {
 	if v.Virtual {
 		return
 	}
 	if d.Since.IsZero() {
-		d.Since = v.Time.Add(-seconds(v.Seconds))
+		d.Since = v.End.Add(-seconds(v.Seconds))
 	}
 	d.Counts.Add(v.Verdict, v.Already)
 	if v.Code != "" {
@@ -59,7 +59,7 @@ func (d *Day) Add(v Visit) {
 		d.Seconds += v.Seconds
 		d.Timed++
 	}
-	d.sealed = append(d.within(v.Time), v.Time)
+	d.sealed = append(d.within(v.End), v.End)
 }
 
 // visit counts the visit of a device and reports whether it was its first. A
@@ -85,26 +85,11 @@ func (d *Day) Visits(mac chip.MAC) int { return d.visits[mac] }
 // Record counts what an entry of the ledger tells. Entries come in the order
 // of the ledger.
 func (d *Day) Record(e record.Entry) {
-	v := Visit{Time: e.Time, MAC: e.MAC, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds, Virtual: e.Simulated && !d.Simulated}
-	switch {
-	case e.Kind == record.DeviceSeen:
-		if d.begun == nil {
-			d.begun = map[string]time.Time{}
+	for _, v := range d.folded.Add(&e) {
+		if v.Virtual = v.Virtual && !d.Simulated; v.Verdict != record.Begun {
+			d.Add(*v)
 		}
-		d.begun[e.Run] = e.Time
-		return
-	case e.Kind == record.Sealed:
-		v.Verdict = record.Pass
-	case e.Kind == record.Admitted && e.Decision == flow.DecisionSealed:
-		v.Verdict, v.Already = record.Pass, true
-	case e.Kind != record.Failed:
-		return
 	}
-	if begin, ok := d.begun[e.Run]; ok && v.Seconds == 0 {
-		v.Seconds = e.Time.Sub(begin).Seconds()
-	}
-	delete(d.begun, e.Run)
-	d.Add(v)
 }
 
 // FirstPassYield is the share of devices that were sealed at their first

@@ -11,13 +11,13 @@ import (
 
 func TestDayCounts(t *testing.T) {
 	d := &Day{}
-	for _, v := range []Visit{
-		{Time: at(60), MAC: macA, Verdict: record.Retry, Code: "E-DEAF", Seconds: 2},
-		{Time: at(120), MAC: macA, Verdict: record.Pass, Seconds: 40},
-		{Time: at(180), MAC: macB, Verdict: record.Pass, Seconds: 50},
-		{Time: at(200), MAC: macB, Verdict: record.Pass, Already: true, Seconds: 0.5},
-		{Time: at(240), Verdict: record.Station, Code: "E-HSM"},
-		{Time: at(260), Verdict: record.Retry, Code: "E-DEAF"},
+	for _, v := range []record.Visit{
+		{End: at(60), MAC: macA, Verdict: record.Retry, Code: "E-DEAF", Seconds: 2},
+		{End: at(120), MAC: macA, Verdict: record.Pass, Seconds: 40},
+		{End: at(180), MAC: macB, Verdict: record.Pass, Seconds: 50},
+		{End: at(200), MAC: macB, Verdict: record.Pass, Already: true, Seconds: 0.5},
+		{End: at(240), Verdict: record.Station, Code: "E-HSM"},
+		{End: at(260), Verdict: record.Retry, Code: "E-DEAF"},
 	} {
 		d.Add(v)
 	}
@@ -46,7 +46,7 @@ func TestDayPerHour(t *testing.T) {
 		t.Errorf("before the first device: got %v", got)
 	}
 	for i := range 180 { // one a minute for three hours
-		d.Add(Visit{Time: at(float64(60 * (i + 1))), MAC: [6]byte{1, byte(i)}, Verdict: record.Pass, Seconds: 60})
+		d.Add(record.Visit{End: at(float64(60 * (i + 1))), MAC: [6]byte{1, byte(i)}, Verdict: record.Pass, Seconds: 60})
 	}
 	if got := d.PerHour(at(3 * 3600)); got != 60 {
 		t.Errorf("after three hours: got %v, want 60", got)
@@ -58,7 +58,7 @@ func TestDayPerHour(t *testing.T) {
 		t.Errorf("%d times are kept, want an hour's", n)
 	}
 	young := &Day{}
-	young.Add(Visit{Time: at(60), MAC: macA, Verdict: record.Pass, Seconds: 60})
+	young.Add(record.Visit{End: at(60), MAC: macA, Verdict: record.Pass, Seconds: 60})
 	if got := young.PerHour(at(120)); math.Abs(got-30) > 1e-9 {
 		t.Errorf("after two minutes: got %v, want 30", got)
 	}
@@ -67,10 +67,10 @@ func TestDayPerHour(t *testing.T) {
 // What the ledger tells after a restart is what the events told before it.
 func TestDayFromTheLedger(t *testing.T) {
 	live, reread := &Day{}, &Day{}
-	for _, v := range []Visit{
-		{Time: at(10), MAC: macA, Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 10},
-		{Time: at(140), MAC: macB, Verdict: record.Pass, Seconds: 40},
-		{Time: at(150), MAC: macB, Verdict: record.Pass, Already: true, Seconds: 0},
+	for _, v := range []record.Visit{
+		{End: at(10), MAC: macA, Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 10},
+		{End: at(140), MAC: macB, Verdict: record.Pass, Seconds: 40},
+		{End: at(150), MAC: macB, Verdict: record.Pass, Already: true, Seconds: 0},
 	} {
 		live.Add(v)
 	}
@@ -94,7 +94,7 @@ func TestDayFromTheLedger(t *testing.T) {
 		reread.PerDevice() != live.PerDevice() || reread.Since != live.Since {
 		t.Errorf("got %+v, want %+v", reread, live)
 	}
-	if len(reread.begun) != 0 {
-		t.Errorf("%d runs are still open", len(reread.begun))
+	if reread.folded.Open() != 0 {
+		t.Errorf("%d runs are still open", reread.folded.Open())
 	}
 }

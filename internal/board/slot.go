@@ -46,8 +46,8 @@ type SlotStatus struct {
 	Visits  int // of this device today
 
 	Passed, Tried int
-	Recent        []Visit      // the last ten, oldest first
-	Log           []flow.Event // of this visit, without progress
+	Recent        []record.Visit // the last ten, oldest first
+	Log           []flow.Event   // of this visit, without progress
 }
 
 // apply folds an event; real tells that the line is none of virtual chips.
@@ -144,7 +144,7 @@ func (s *SlotStatus) end(e flow.Event) {
 			s.Passed++
 		}
 	}
-	s.remember(Visit{Time: e.Time, MAC: s.MAC, Virtual: s.Virtual, Verdict: e.Verdict, Code: e.Code, Already: e.Already,
+	s.remember(record.Visit{End: e.Time, MAC: s.MAC, Virtual: s.Virtual, Verdict: e.Verdict, Code: e.Code, Already: e.Already,
 		Seconds: e.Seconds, Retries: s.Retries})
 }
 
@@ -158,24 +158,10 @@ func (s *SlotStatus) unlabelled(e flow.Event) {
 	s.Log = append(s.Log, e)
 }
 
-// Visit is how one device's time in a slot ended.
-type Visit struct {
-	Time    time.Time
-	MAC     chip.MAC // zero where the device never told
-	Virtual bool     // of a virtual chip at a real station
-	Serial  string
-	Slot    string
-	Verdict record.Verdict
-	Code    flow.Code
-	Already bool
-	Seconds float64
-	Retries int // blocks that were sent again
-}
-
 // remembered is how many visits a slot is judged by.
 const remembered = 10
 
-func (s *SlotStatus) remember(v Visit) {
+func (s *SlotStatus) remember(v record.Visit) {
 	s.Recent = append(slices.Clip(s.Recent), v)
 	if len(s.Recent) > remembered {
 		s.Recent = s.Recent[len(s.Recent)-remembered:]

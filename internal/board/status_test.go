@@ -126,22 +126,22 @@ func TestSlotRemembersTenVisits(t *testing.T) {
 }
 
 func TestHints(t *testing.T) {
-	visits := func(codes ...string) []Visit {
-		var out []Visit
+	visits := func(codes ...string) []record.Visit {
+		var out []record.Visit
 		for _, c := range codes {
 			switch c {
 			case "pass":
-				out = append(out, Visit{Verdict: record.Pass})
+				out = append(out, record.Visit{Verdict: record.Pass})
 			case "pass, blocks repeated":
-				out = append(out, Visit{Verdict: record.Pass, Retries: 3})
+				out = append(out, record.Visit{Verdict: record.Pass, Retries: 3})
 			default:
-				out = append(out, Visit{Verdict: flow.FailureOf(flow.Code(c)).Verdict, Code: flow.Code(c)})
+				out = append(out, record.Visit{Verdict: flow.FailureOf(flow.Code(c)).Verdict, Code: flow.Code(c)})
 			}
 		}
 		return out
 	}
 	for _, c := range []struct {
-		recent []Visit
+		recent []record.Visit
 		want   Hint
 	}{
 		{nil, Hint{}},

@@ -14,7 +14,7 @@ import (
 const (
 	DecisionFresh      = "fresh"
 	decisionResume     = "resume"
-	DecisionSealed     = "sealed" // nothing is left to do
+	DecisionSealed     = record.DecisionSealed
 	DecisionQuarantine = record.DecisionQuarantine
 )
 

@@ -54,8 +54,12 @@ const (
 	LineResumed   Kind = "line.resumed" // and it is over
 )
 
-// DecisionQuarantine is the decision of Admitted that keeps a device out.
-const DecisionQuarantine = "quarantine"
+// The decisions of Admitted that say how a device goes on without being made:
+// it is kept out, or nothing is left to do.
+const (
+	DecisionQuarantine = "quarantine"
+	DecisionSealed     = "sealed"
+)
 
 // Verdict is how a run of one device ended.
 type Verdict string

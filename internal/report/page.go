@@ -184,16 +184,19 @@ func (r Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 	stats, until, index := newStatsFold(), uint64(0), uint64(0)
 	var macs []chip.MAC
 	known := map[chip.MAC]bool{}
-	fold := newVisitFold(func(v *Visit) {
-		if !r.Filter.in(v.End) {
-			return
+	var visits record.Visits
+	count := func(ended []*record.Visit) {
+		for _, v := range ended {
+			if !r.Filter.in(v.End) {
+				continue
+			}
+			stats.add(v)
+			if !known[v.MAC] {
+				known[v.MAC] = true
+				macs = append(macs, v.MAC)
+			}
 		}
-		stats.add(v)
-		if !known[v.MAC] {
-			known[v.MAC] = true
-			macs = append(macs, v.MAC)
-		}
-	})
+	}
 	early := r.Filter
 	batch, err := json.Marshal(r.Filter.Batch)
 	if err != nil {
@@ -232,11 +235,11 @@ func (r Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 			continue // a virtual chip among real ones
 		}
 		if (r.Filter.Batch == "" || e.Batch == r.Filter.Batch) && (r.Filter.Job == "" || e.Job == r.Filter.Job) {
-			fold.add(&record.Entry{Time: e.Time, Kind: e.Kind, MAC: e.MAC, Run: e.Run, Station: e.Station, Slot: e.Slot,
-				Operator: e.Operator, Step: e.Step, Decision: e.Decision, Verdict: e.Verdict, Code: e.Code})
+			count(visits.Add(&record.Entry{Time: e.Time, Kind: e.Kind, MAC: e.MAC, Run: e.Run, Station: e.Station, Slot: e.Slot,
+				Operator: e.Operator, Step: e.Step, Decision: e.Decision, Verdict: e.Verdict, Code: e.Code}))
 		}
 	}
-	fold.end()
+	count(visits.End())
 	return stats.end(r.Zone), macs, until, nil
 }
 

@@ -88,7 +88,7 @@ func newStatsFold() *statsFold {
 	return f
 }
 
-func (f *statsFold) add(v *Visit) {
+func (f *statsFold) add(v *record.Visit) {
 	f.Visits++
 	slot := f.slot(v)
 	slot.Visits++
@@ -119,7 +119,7 @@ func (f *statsFold) add(v *Visit) {
 	}
 	slot.Passed++
 	f.times[minute].Passed++
-	f.seconds, slot.seconds = append(f.seconds, v.Seconds()), append(slot.seconds, v.Seconds())
+	f.seconds, slot.seconds = append(f.seconds, v.Seconds), append(slot.seconds, v.Seconds)
 	for _, s := range v.Steps {
 		if f.steps[s.Step] == nil {
 			f.order = append(f.order, s.Step)
@@ -129,7 +129,7 @@ func (f *statsFold) add(v *Visit) {
 }
 
 // judge counts the device's first visit that had a verdict of its own.
-func (f *statsFold) judge(v *Visit, slot *SlotStats) {
+func (f *statsFold) judge(v *record.Visit, slot *SlotStats) {
 	if f.first[v.MAC] {
 		return
 	}
@@ -142,7 +142,7 @@ func (f *statsFold) judge(v *Visit, slot *SlotStats) {
 	}
 }
 
-func (f *statsFold) slot(v *Visit) *SlotStats {
+func (f *statsFold) slot(v *record.Visit) *SlotStats {
 	at := [2]string{v.Station, v.Slot}
 	if f.slots[at] == nil {
 		f.slots[at] = &SlotStats{Station: v.Station, Slot: v.Slot, codes: map[record.Code]int{}}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"station/internal/record"
 )
 
 func TestBuckets(t *testing.T) {
@@ -61,25 +60,6 @@ func TestSpread(t *testing.T) {
 	}
 	if got := spread([]float64{7}); got.Median != 7 || got.P95 != 7 {
 		t.Errorf("got %+v", got)
-	}
-}
-
-// A visit that never ends is over when the next device is in its slot.
-func TestVisitsThatNeverEnd(t *testing.T) {
-	var got []string
-	f := newVisitFold(func(v *Visit) { got = append(got, v.Slot+" "+string(v.Verdict)) })
-	at := func(run, slot string, kind record.Kind, seconds int) {
-		f.add(&record.Entry{Run: run, Slot: slot, Station: "b", MAC: mac(1), Kind: kind, Time: begin.Add(time.Duration(seconds) * time.Second)})
-	}
-	at("a", "1", record.DeviceSeen, 0)
-	at("b", "2", record.DeviceSeen, 1)
-	at("c", "1", record.DeviceSeen, 2)
-	at("c", "1", record.Sealed, 3)
-	at("d", "3", record.DeviceSeen, 4)
-	f.add(&record.Entry{Kind: record.PlanApproved, Operator: "anna"})
-	f.end()
-	if want := []string{"1 BEGUN", "1 PASS", "2 BEGUN", "3 BEGUN"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"station/internal/board"
 	"station/internal/chip"
-	"station/internal/flow"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -53,35 +52,26 @@ func Day(l *ledger.Ledger, now time.Time) (board.Day, error) {
 
 // Visits are those of now's day whose MAC or serial number holds the query,
 // the newest first.
-func Visits(l *ledger.Ledger, now time.Time, query string) ([]board.Visit, error) {
+func Visits(l *ledger.Ledger, now time.Time, query string) ([]record.Visit, error) {
 	first, err := today(l, now)
 	if err != nil {
 		return nil, err
 	}
-	var visits []board.Visit
+	var visits []record.Visit
+	var folded record.Visits
 	serials := map[chip.MAC]string{}
-	begun := map[string]time.Time{}
 	for e, err := range l.Entries(first) {
 		if err != nil {
 			return nil, err
 		}
-		v := board.Visit{Time: e.Time, MAC: e.MAC, Slot: e.Slot, Verdict: e.Verdict, Code: e.Code, Seconds: e.Seconds, Virtual: e.Simulated && !l.Simulated()}
-		switch {
-		case e.Serial != "":
+		if e.Serial != "" {
 			serials[e.MAC] = e.Serial
-			continue
-		case e.Kind == record.DeviceSeen:
-			begun[e.Run] = e.Time
-			continue
-		case e.Kind == record.Admitted && e.Decision == flow.DecisionSealed:
-			v.Verdict, v.Already = record.Pass, true
-		case e.Kind != record.Failed && e.Kind != record.Sealed:
-			continue
 		}
-		if start, ok := begun[e.Run]; ok && v.Seconds == 0 {
-			v.Seconds = e.Time.Sub(start).Seconds()
+		for _, v := range folded.Add(&e) {
+			if v.Virtual = v.Virtual && !l.Simulated(); v.Verdict != record.Begun {
+				visits = append(visits, *v)
+			}
 		}
-		visits = append(visits, v)
 	}
 	query = strings.ToLower(query)
 	kept := visits[:0]

@@ -19,20 +19,20 @@ type Config struct {
 	Columns    int       // of the fixture; 0 lets the window decide
 	Day        board.Day // what the station did today already
 
-	Shift   *Shift                                    // asked before Start
-	Today   func() (board.Day, error)                 // asked before Start, where Day is not known yet
-	Start   func() error                              // begins the line; nil where it runs already
-	Quit    func()                                    // stops the line, which tells line.done when it has ended
-	Pause   func(on bool)                             // no new device begins while it is on
-	GoOn    func()                                    // a line that stopped because devices failed alike
-	Retry   func(slot string)                         // the device in the slot once more
-	Ack     func(slot string)                         // a person has seen the failure; nil asks for none
-	Scan    func(slot, serial string) error           // binds a serial: to the slot that waits for it, or with slot "" to the next device
-	Unscan  func()                                    // takes back the serial that waits for the next device
-	Bell    func()                                    // one sound
-	Health  func() board.Health                       // asked once a second while the line runs
-	History func(query string) ([]board.Visit, error) // devices of the day; query is part of a MAC or serial
-	Detail  func(mac chip.MAC) (board.Detail, error)  // what the ledger knows of a device
+	Shift   *Shift                                     // asked before Start
+	Today   func() (board.Day, error)                  // asked before Start, where Day is not known yet
+	Start   func() error                               // begins the line; nil where it runs already
+	Quit    func()                                     // stops the line, which tells line.done when it has ended
+	Pause   func(on bool)                              // no new device begins while it is on
+	GoOn    func()                                     // a line that stopped because devices failed alike
+	Retry   func(slot string)                          // the device in the slot once more
+	Ack     func(slot string)                          // a person has seen the failure; nil asks for none
+	Scan    func(slot, serial string) error            // binds a serial: to the slot that waits for it, or with slot "" to the next device
+	Unscan  func()                                     // takes back the serial that waits for the next device
+	Bell    func()                                     // one sound
+	Health  func() board.Health                        // asked once a second while the line runs
+	History func(query string) ([]record.Visit, error) // devices of the day; query is part of a MAC or serial
+	Detail  func(mac chip.MAC) (board.Detail, error)   // what the ledger knows of a device
 }
 
 // Shift is what has to be settled before the line starts, in this order. The

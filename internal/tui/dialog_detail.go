@@ -11,6 +11,7 @@ import (
 	"station/internal/board"
 	"station/internal/chip"
 	"station/internal/flow"
+	"station/internal/record"
 )
 
 // detailDialog is what an engineer wants to see of one device: its log, its
@@ -41,7 +42,7 @@ func (m *Model) openDetail() tea.Cmd {
 }
 
 // detailOf shows a device of the history.
-func (m *Model) detailOf(r board.Visit, from dialog) tea.Cmd {
+func (m *Model) detailOf(r record.Visit, from dialog) tea.Cmd {
 	d := &detailDialog{title: r.Serial, mac: r.MAC, from: from}
 	m.dialog = d
 	return d.load(m)

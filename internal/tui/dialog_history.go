@@ -7,7 +7,7 @@ import (
 	"github.com/charmbracelet/bubbles/textinput"
 	tea "github.com/charmbracelet/bubbletea"
 
-	"station/internal/board"
+	"station/internal/record"
 )
 
 // historyDialog lists the devices of the day. What is typed or scanned is part
@@ -16,13 +16,13 @@ type historyDialog struct {
 	question
 	text   textinput.Model
 	asked  int // how often; an answer to an older question is dropped
-	rows   []board.Visit
+	rows   []record.Visit
 	chosen int
 }
 
 type rowsMsg struct {
 	asked int
-	rows  []board.Visit
+	rows  []record.Visit
 	err   error
 }
 
@@ -95,13 +95,13 @@ func (d *historyDialog) view(m *Model, w, h int) []string {
 	return lines
 }
 
-func (m *Model) row(r board.Visit) string {
+func (m *Model) row(r record.Visit) string {
 	st := m.style.tone[tonesOf[r.Verdict]]
 	virtual := ""
 	if r.Virtual {
 		virtual = virtualMark
 	}
-	return tabular([7]string{r.Time.Format("15:04:05"), st.sign + " " + string(r.Verdict), r.MAC.String(), r.Serial, r.Slot, joined([]string{string(r.Code), virtual}, " ", historyColumns[5]),
+	return tabular([7]string{r.End.Format("15:04:05"), st.sign + " " + string(r.Verdict), r.MAC.String(), r.Serial, r.Slot, joined([]string{string(r.Code), virtual}, " ", historyColumns[5]),
 		fmt.Sprintf("%.1f", r.Seconds)})
 }
 

@@ -282,18 +282,18 @@ func TestPINIsLimited(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	all := []board.Visit{
-		{Time: morning, MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Serial: "A-77", Slot: "3", Verdict: record.Pass, Seconds: 17.2},
-		{Time: morning, MAC: chip.MAC{0x24, 0x0a, 0xc4, 9, 9, 9}, Serial: "A-78", Slot: "1", Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 0.3},
+	all := []record.Visit{
+		{End: morning, MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Serial: "A-77", Slot: "3", Verdict: record.Pass, Seconds: 17.2},
+		{End: morning, MAC: chip.MAC{0x24, 0x0a, 0xc4, 9, 9, 9}, Serial: "A-78", Slot: "1", Verdict: record.Quarantine, Code: "E-FOREIGN-KEY", Seconds: 0.3},
 	}
 	var asked []string
 	cfg := Config{
-		History: func(query string) ([]board.Visit, error) {
+		History: func(query string) ([]record.Visit, error) {
 			asked = append(asked, query)
 			if query == "broken" {
 				return nil, errors.New("ledger: cannot be read")
 			}
-			var out []board.Visit
+			var out []record.Visit
 			for _, r := range all {
 				if strings.Contains(r.MAC.String()+r.Serial, query) {
 					out = append(out, r)
@@ -332,9 +332,9 @@ func TestHistory(t *testing.T) {
 
 // An answer that comes late does not replace a newer one.
 func TestHistoryDropsOldAnswers(t *testing.T) {
-	m := screen(t, Config{History: func(string) ([]board.Visit, error) { return []board.Visit{{Serial: "new"}}, nil }}, 100, 24)
+	m := screen(t, Config{History: func(string) ([]record.Visit, error) { return []record.Visit{{Serial: "new"}}, nil }}, 100, 24)
 	press(m, "h", "x")
-	send(m, rowsMsg{asked: 1, rows: []board.Visit{{Serial: "old"}}})
+	send(m, rowsMsg{asked: 1, rows: []record.Visit{{Serial: "old"}}})
 	mustShow(t, m, "new")
 	mustHide(t, m, "old")
 }

@@ -7,6 +7,7 @@ import (
 	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/plain"
+	"station/internal/record"
 )
 
 // What is shown was written by others: names in jobs, ledgers and recordings,
@@ -40,7 +41,7 @@ func plainConfig(cfg Config) Config {
 		cfg.Health = func() board.Health { h, _ := cleaned(ask(), nil); return h }
 	}
 	if ask := cfg.History; ask != nil {
-		cfg.History = func(query string) ([]board.Visit, error) { return cleaned(ask(query)) }
+		cfg.History = func(query string) ([]record.Visit, error) { return cleaned(ask(query)) }
 	}
 	if ask := cfg.Detail; ask != nil {
 		cfg.Detail = func(mac chip.MAC) (board.Detail, error) {

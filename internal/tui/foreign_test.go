@@ -55,7 +55,7 @@ func mustBePlain(t *testing.T, what string, m *Model) {
 }
 
 func hostileConfig() Config {
-	visit := board.Visit{Time: morning, MAC: chip.MAC{2}, Serial: hostile, Slot: hostile, Verdict: record.Retry, Code: hostile}
+	visit := record.Visit{End: morning, MAC: chip.MAC{2}, Serial: hostile, Slot: hostile, Verdict: record.Retry, Code: hostile}
 	detail := board.Detail{Entries: []string{hostile}, Fuses: []record.FuseChange{{Field: hostile, Old: hostile, New: hostile}}, Boot: "a\r\n" + hostile}
 	plan := Plan{}
 	part := board.Part{Words: hostile}
@@ -70,7 +70,7 @@ func hostileConfig() Config {
 			Plan:     func() (Plan, error) { return plan, nil },
 		},
 		Health:  func() board.Health { return board.Health{Token: part, Ledger: part, Disk: part, Head: hostile} },
-		History: func(string) ([]board.Visit, error) { return []board.Visit{visit, visit}, nil },
+		History: func(string) ([]record.Visit, error) { return []record.Visit{visit, visit}, nil },
 		Detail:  func(chip.MAC) (board.Detail, error) { return detail, errors.New(hostile) },
 	}
 }

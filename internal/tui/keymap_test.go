@@ -19,9 +19,9 @@ func full(calls *int) Config {
 	ask := func() { *calls++ }
 	return Config{
 		Quit: ask, Pause: func(bool) { ask() }, Retry: func(string) { ask() }, Ack: func(string) { ask() }, Bell: func() {},
-		History: func(string) ([]board.Visit, error) {
+		History: func(string) ([]record.Visit, error) {
 			ask()
-			return []board.Visit{{Verdict: record.Pass, MAC: chip.MAC{1}}, {Verdict: record.Scrap}}, nil
+			return []record.Visit{{Verdict: record.Pass, MAC: chip.MAC{1}}, {Verdict: record.Scrap}}, nil
 		},
 		Detail: func(chip.MAC) (board.Detail, error) {
 			ask()

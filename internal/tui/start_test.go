@@ -20,7 +20,7 @@ import (
 func TestTodayComesBeforeTheStart(t *testing.T) {
 	var order []string
 	day := board.Day{}
-	day.Add(board.Visit{Time: morning, MAC: [6]byte{9}, Verdict: record.Pass, Seconds: 40})
+	day.Add(record.Visit{End: morning, MAC: [6]byte{9}, Verdict: record.Pass, Seconds: 40})
 	m := New(Config{
 		Today: func() (board.Day, error) { order = append(order, "today"); return day, nil },
 		Start: func() error { order = append(order, "start"); return nil },

@@ -110,7 +110,7 @@ func TestViewFillsTheWindow(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 5, 8, 16, 32} {
 		for _, cfg := range []Config{{}, {Language: "zh", Simulation: true}, {ASCII: true, Columns: 4}} {
 			cfg.Quit, cfg.Ack, cfg.Pause = func() {}, func(string) {}, func(bool) {}
-			cfg.History = func(string) ([]board.Visit, error) { return []board.Visit{{Verdict: record.Pass}}, nil }
+			cfg.History = func(string) ([]record.Visit, error) { return []record.Visit{{Verdict: record.Pass}}, nil }
 			for name, keys := range dialogs {
 				m := screen(t, cfg, 80, 24)
 				send(m, anyLine(n))
@@ -227,9 +227,9 @@ func TestPagesFollowTheChosenSlot(t *testing.T) {
 
 func TestHeaderAndFooter(t *testing.T) {
 	day := board.Day{}
-	day.Add(board.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Seconds: 41})
-	day.Add(board.Visit{Time: morning, MAC: [6]byte{1}, Verdict: record.Pass, Already: true})
-	day.Add(board.Visit{Time: morning, MAC: [6]byte{2}, Verdict: record.Retry, Code: "E-DEAF"})
+	day.Add(record.Visit{End: morning, MAC: [6]byte{1}, Verdict: record.Pass, Seconds: 41})
+	day.Add(record.Visit{End: morning, MAC: [6]byte{1}, Verdict: record.Pass, Already: true})
+	day.Add(record.Visit{End: morning, MAC: [6]byte{2}, Verdict: record.Retry, Code: "E-DEAF"})
 	m := screen(t, Config{Day: day, Health: func() board.Health {
 		return board.Health{Token: board.Part{OK: true, Words: "ok"}, Ledger: board.Part{OK: false, Words: "disk full"}, Disk: board.Part{OK: true, Words: "41 GB"}, Head: "1234 3f2a9c"}
 	}}, 100, 24)
