@@ -126,12 +126,15 @@ func (s *SlotStatus) progress(e flow.Event) {
 	s.Percent, s.Bytes, s.Total, s.Updated = e.Percent, e.Bytes, e.Total, e.Time
 }
 
-// Left is how long the step will take at the present rate; 0 where nobody knows.
-func (s *SlotStatus) Left() time.Duration {
-	if s.Rate <= 0 || s.Total <= s.Bytes {
+// Left is how long the step will still take, by the mean rate of all of it, which
+// does not jump; 0 where nobody knows. It runs down between two events.
+func (s *SlotStatus) Left(now time.Time) time.Duration {
+	worked := s.Updated.Sub(s.StepStarted)
+	if worked <= 0 || s.Bytes <= 0 || s.Total <= s.Bytes {
 		return 0
 	}
-	return time.Duration(float64(s.Total-s.Bytes) / s.Rate * float64(time.Second))
+	left := time.Duration(float64(s.Total-s.Bytes) / float64(s.Bytes) * float64(worked))
+	return max(left-max(now.Sub(s.Updated), 0), time.Second)
 }
 
 func (s *SlotStatus) end(e flow.Event) {

@@ -51,8 +51,8 @@ func TestStatusFollowsADevice(t *testing.T) {
 	if !d.Busy || d.MAC != macA || d.Port != "/dev/ttyUSB1" || d.Baud != 921600 || d.Percent != 20 || d.Held {
 		t.Errorf("slot while it writes: got %+v", d)
 	}
-	if d.Rate < 79_999 || d.Rate > 80_001 || d.Left().Round(time.Second) != 8*time.Second {
-		t.Errorf("got %v bytes/s and %v left, want 80000 and 8s", d.Rate, d.Left())
+	if d.Rate < 79_999 || d.Rate > 80_001 || d.Left(at(4)) != 8*time.Second || d.Left(at(5)) != 7*time.Second || d.Left(at(60)) != time.Second {
+		t.Errorf("got %v bytes/s and %v left, want 80000 and 8s", d.Rate, d.Left(at(4)))
 	}
 
 	s.Apply(flow.Event{Time: at(10), Event: flow.StepDone, Slot: "2", Step: "flash", Retries: 2})

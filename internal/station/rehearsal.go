@@ -75,7 +75,7 @@ func (r *Rehearsal) makeKey(ctx context.Context, key job.WantedKey) error {
 func (r *Rehearsal) Line(job *job.Job, fixture *Virtual, software string) (*flow.Line, error) {
 	line := &flow.Line{
 		Runner: flow.Runner{Job: job, Keys: Keys{r.Token}, Ledger: r.Ledger, Station: rehearsalID,
-			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true},
+			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true, Serials: flow.NewSerials(job, r.Ledger.SerialOwner)},
 		Slots: fixture.FlowSlots(),
 	}
 	if err := r.openBatch(); err != nil {
@@ -87,7 +87,7 @@ func (r *Rehearsal) Line(job *job.Job, fixture *Virtual, software string) (*flow
 // MakeUpSerials lets a line whose job demands serial numbers go on without
 // anybody who scans them.
 func (r *Rehearsal) MakeUpSerials(line *flow.Line) {
-	serials := flow.NewSerials(line.Job, r.Ledger.SerialOwner)
+	serials := line.Serials
 	if serials == nil {
 		return
 	}
@@ -104,7 +104,6 @@ func (r *Rehearsal) MakeUpSerials(line *flow.Line) {
 			}
 		}
 	}
-	line.Serials = serials
 }
 
 // openBatch opens the batch of rehearsals, once in a ledger that is kept.

@@ -106,6 +106,32 @@ func TestRehearsalOfOnesOwnProduct(t *testing.T) {
 	}
 }
 
+// On a screen somebody scans in a rehearsal too.
+func TestScannedSerialInARehearsal(t *testing.T) {
+	job, err := job.Load(editJob(t, "[boot]", "[serial]\npattern = \"SN[0-9]{4}\"\n\n[boot]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenRehearsal(t.Context(), job, t.TempDir(), filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	line, err := r.Line(job, &Virtual{Slots: 1, Count: 1, Model: ChipFor(job)}, "test")
+	if err == nil {
+		err = line.Serials.Scan("", "SN0007")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts := line.Run(t.Context()); counts.Passed != 1 {
+		t.Errorf("got %+v", counts)
+	}
+	if mac, bound, err := r.Ledger.SerialOwner("SN0007"); !bound || err != nil || !mac.Local() {
+		t.Errorf("the serial number belongs to %v (%t, %v)", mac, bound, err)
+	}
+}
+
 func TestMadeUpSerials(t *testing.T) {
 	for _, pattern := range []string{"SN[0-9]{8}", "[A-Z]{2}-\\d+", "(LAMP|BULB)[0-9a-f]{4}", "x.*y.{3}", "A?B[12]{9,}", "\\w{10}", "[^a-z]{5}", "(?i)sn[0-9]{3}"} {
 		re := regexp.MustCompile("^(?:" + pattern + ")$")

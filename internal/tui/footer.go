@@ -66,7 +66,7 @@ func (m *Model) day() string {
 	if n := d.Counts.Already; n > 0 {
 		parts = append(parts, fmt.Sprintf(m.lang.sealedBefore, n))
 	}
-	return fit(" "+joined(parts, m.style.signs.sep, m.width-2), m.width)
+	return fit(" "+some(parts, m.style.signs.sep, m.style.signs.ellipsis, m.width-2), m.width)
 }
 
 // failures are the failures by code, most frequent first.
@@ -83,7 +83,7 @@ func (m *Model) failures() string {
 	for _, c := range codes {
 		parts = append(parts, fmt.Sprintf("%s %s%d", c.Code, m.style.signs.times, c.N))
 	}
-	return fit(" "+joined(parts, m.style.signs.sep, m.width-2), m.width)
+	return fit(" "+some(parts, m.style.signs.sep, m.style.signs.ellipsis, m.width-2), m.width)
 }
 
 // state is the HSM, the ledger, the disk and the ledger's head.
@@ -101,7 +101,7 @@ func (m *Model) state() string {
 	if m.health.Head != "" {
 		parts = append(parts, m.lang.head+" "+m.health.Head)
 	}
-	return fit(" "+joined(parts, m.style.signs.sep, m.width-2), m.width)
+	return fit(" "+some(parts, m.style.signs.sep, m.style.signs.ellipsis, m.width-2), m.width)
 }
 
 // keys are the keys that work now, as many as fit; help, back and quit are at
@@ -118,7 +118,7 @@ func (m *Model) keys() string {
 	room := m.width - 2
 	keep := min(len(shown), 2)
 	last := strings.Join(shown[len(shown)-keep:], "  ")
-	first := joined(shown[:len(shown)-keep], "  ", room-width(last)-2)
+	first := some(shown[:len(shown)-keep], "  ", m.style.signs.ellipsis, room-width(last)-2)
 	if width(first)+width(last)+2 > room || first == "" {
 		first = ""
 		return fit(" "+last, m.width)

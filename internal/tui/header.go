@@ -21,8 +21,8 @@ func (m *Model) header() []string {
 	if m.now.IsZero() {
 		time = ""
 	}
-	left := joined([]string{label(m.lang.station, s.Station), label(m.lang.job, job), label(m.lang.batch, s.Batch),
-		label(m.lang.operator, s.Operator)}, m.style.signs.sep, m.width-2-width(time)-1)
+	left := some([]string{label(m.lang.station, s.Station), label(m.lang.job, job), label(m.lang.batch, s.Batch),
+		label(m.lang.operator, s.Operator)}, m.style.signs.sep, m.style.signs.ellipsis, m.width-2-width(time)-1)
 	lines := []string{m.style.bold.s(fit(" "+sides(left, time, m.width-2), m.width))}
 	if m.simulated() {
 		lines = append(lines, m.style.simulation.s(center(m.lang.simulation, m.width)))
@@ -45,7 +45,7 @@ func (m *Model) summary() string {
 		st := m.style.tone[toneOf(s)]
 		parts = append(parts, st.paper.s(" "+s.Name+" "+st.sign+" "))
 	}
-	return fit(" "+joined(parts, " ", m.width-2), m.width)
+	return fit(" "+some(parts, " ", m.style.signs.ellipsis, m.width-2), m.width)
 }
 
 // banners are what everybody at the line has to know, the gravest first. A low

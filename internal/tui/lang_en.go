@@ -97,7 +97,7 @@ var english = language{
 	goOnTitle:   "Let the line go on?",
 	goOnHow:     "This is for an engineer. If the cause is still there, as many devices are lost again.",
 	quitTitle:   "Stop the line?", quitIdle: "No device is being worked on.",
-	quitBusy:    "%[1]d devices are being worked on. They are stopped and can be put back later.",
-	quitHeld:    "%[1]d devices have burned fuses: they are finished first. DO NOT UNPLUG.",
+	quitBusy:    "Devices at work: %[1]d. Each is stopped and can be put back later.",
+	quitHeld:    "Devices with burned fuses: %[1]d. Each is finished first. DO NOT UNPLUG.",
 	replaySpeed: "REPLAY %[1]s at %[2]s times the speed", replayPaused: "REPLAY %[1]s, paused", replayEnd: "REPLAY: this is the end",
 }

@@ -131,7 +131,7 @@ func TestQuitWhileFusesBurn(t *testing.T) {
 	m := screen(t, Config{Quit: func() { quits++ }}, 100, 24)
 	send(m, burns("1"), started("2"), started("3"), passed("3"))
 	press(m, "q")
-	mustShow(t, m, "Stop the line?", "1 devices have burned fuses: they are finished first. DO NOT UNPLUG", "1 devices are being worked on")
+	mustShow(t, m, "Stop the line?", "Devices with burned fuses: 1. Each is finished first. DO NOT UNPLUG", "Devices at work: 1.")
 	press(m, "esc")
 	mustHide(t, m, "Stop the line?")
 	if quits != 0 {

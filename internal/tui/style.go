@@ -77,7 +77,7 @@ var looks = [tones]look{
 	working:    {"►", ">", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
 	scanning:   {"?", "?", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
 	held:       {"!!", "!!", "▄▄▄██▀▀▀", "!!!!!!!!", "", orange, black, false},
-	pass:       {"√", "v", "╔═╗║║╚═╝", "========", "v", green, black, true},
+	pass:       {"√", "ok", "╔═╗║║╚═╝", "========", "v", green, black, true},
 	retry:      {"◄", "<", "┌ ┐  └ ┘", "+ +  + +", "r", yellow, black, true},
 	scrap:      {"×", "x", "××××××××", "xxxxxxxx", "x", vermillion, black, true},
 	quarantine: {"▲", "^", "////////", "////////", "q", purple, black, true},

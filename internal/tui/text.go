@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -68,6 +69,17 @@ func wrap(s string, w, n int, ellipsis string) []string {
 		}
 	}
 	return lines
+}
+
+// some is as many of the parts as fit into w cells, with a mark where some are
+// left out.
+func some(parts []string, between, ellipsis string, w int) string {
+	all := slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return p == "" })
+	line := strings.Join(all, between)
+	for n := len(all) - 1; n > 0 && width(line) > w; n-- {
+		line = strings.Join(all[:n], between) + " " + ellipsis
+	}
+	return line
 }
 
 // joined puts as many of the parts side by side as fit; the first ones matter most.

@@ -19,6 +19,9 @@ func TestTextIsMeasuredInCells(t *testing.T) {
 		{sides("abcd", "xyz", 7), "abcd   "},
 		{cut("请把设备放到一边", 7, "…"), "请把设…"},
 		{joined([]string{"a", "", "b", "ccc"}, ", ", 5), "a, b"},
+		{some([]string{"a", "", "b", "ccc"}, ", ", "~", 9), "a, b, ccc"},
+		{some([]string{"a", "", "b", "ccc"}, ", ", "~", 8), "a, b ~"},
+		{some([]string{"a", "", "b", "ccc"}, ", ", "~", 5), "a ~"},
 		{clean("a\x1b[31mb\x07\tc\x9b"), `ab\u0007 c`},
 	} {
 		if c.got != c.want {

@@ -42,8 +42,12 @@ func (m *Model) insideScan(s *board.SlotStatus, w, h int) []line {
 		text := fmt.Sprintf(m.lang.scanAfter, first.Name)
 		later := asLines(wrap(text, w, 3, m.style.signs.ellipsis), line{paint: m.style.dim, center: true})
 		// Small letters: only the one that asks is large.
-		head := m.drawHead(m.head(s, w, min(h-len(later), leastLetters), 1, "", "", ""), m.style.dim, m.style.bold)
-		return ranked(append(head, later...), h)
+		head := m.head(s, w, min(h-len(later), leastLetters), 1, "", "", "")
+		lines := m.drawHead(head, m.style.dim, m.style.bold)
+		if head.plain() {
+			lines = []line{{text: s.Name, paint: m.style.bold, center: true}}
+		}
+		return ranked(append(lines, later...), h)
 	}
 	st := m.style.tone[scanning]
 	head := m.head(s, w, h-3, 1, "", m.lang.scanShort, "SCAN", "")
@@ -129,7 +133,7 @@ func (m *Model) bar(s *board.SlotStatus, w int) string {
 // numbers are bytes, rate and time left.
 func (m *Model) numbers(s *board.SlotStatus, w int) string {
 	parts := []string{fmt.Sprintf("%d / %d kB", s.Bytes/1000, s.Total/1000)}
-	if left := s.Left(); left > 0 {
+	if left := s.Left(m.now); left > 0 {
 		parts = append(parts, fmt.Sprintf(m.lang.left, clock(left)), fmt.Sprintf("%.0f kB/s", s.Rate/1000))
 	}
 	return joined(parts, "  ", w)
