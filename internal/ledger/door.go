@@ -126,6 +126,13 @@ var guestKinds = map[record.Kind]bool{
 	record.BatchOpened:  true,
 	record.BatchAmended: true,
 	record.BatchClosed:  true,
+
+	record.ReleaseMade:      false,
+	record.ReleaseWithdrawn: false,
+	record.RolloutChanged:   false,
+	record.UpdateOffered:    false,
+	record.UpdateResult:     false,
+	record.UpdateRefused:    false,
 }
 
 // guestEntry is what of an entry a guest may say. What else is in it would
@@ -145,7 +152,7 @@ func guestEntry(e record.Entry) (record.Entry, error) {
 	if batch {
 		said.Batch, said.Quota, said.Job, said.Revision, said.JobHash = e.Batch, e.Quota, e.Job, e.Revision, e.JobHash
 	} else {
-		said.MAC, said.Decision, said.Token = e.MAC, e.Decision, e.Token
+		said.MAC, said.Decision, said.Token, said.About = e.MAC, e.Decision, e.Token, e.About
 		for _, k := range e.Keys { // their names, and nothing to open them with
 			said.Keys = append(said.Keys, record.Key{Purpose: k.Purpose, ID: k.ID, Policy: k.Policy})
 		}

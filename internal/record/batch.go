@@ -43,6 +43,10 @@ var persons = map[Kind]bool{
 	BatchClosed:  false,
 	Released:     true,
 	KeyRecovered: true,
+
+	ReleaseMade:      false,
+	ReleaseWithdrawn: true,
+	RolloutChanged:   false,
 }
 
 // CheckPerson tells whether an entry that records a person's act says who did

@@ -1,0 +1,102 @@
+package release
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/semver"
+
+	"station/internal/chip"
+	"station/internal/record"
+)
+
+// Device is all that decides what a device is offered.
+type Device struct {
+	MAC           chip.MAC
+	Product       string
+	Job           string  // digest of the job that sealed it
+	Check         string  // check value of its flash key, where devices share it; else empty
+	Version       string  // that it runs,
+	SecureVersion uint32  // the same
+	App           string  // digest of the plain app that it was sealed with, or got last
+	Release       int64   // that it runs; 0 where it runs what it was sealed with
+	Tried         []int64 // releases that it tried and could not take
+}
+
+// Of is a device as the line made it.
+func Of(d record.Device) Device {
+	v := Device{MAC: d.MAC, Product: d.Job, Job: d.SealedHash}
+	if parts := strings.Split(d.KeyID, ":"); len(parts) >= 3 && parts[0] == "shared" {
+		v.Check = parts[len(parts)-1]
+	}
+	for _, i := range d.Images {
+		if i.Slot != "" && (v.App == "" || i.Slot == "factory") {
+			v.App, v.Version = i.Plain, i.Version
+		}
+	}
+	return v
+}
+
+// Refusal says why the record lets a device have nothing; empty where it may.
+func Refusal(d record.Device, known bool) string {
+	switch {
+	case !known:
+		return "the ledger does not know it"
+	case d.SetAside:
+		return "it was set aside"
+	case !d.Sealed:
+		return "it was never sealed"
+	}
+	return ""
+}
+
+// Misfit says why the release is not for the device; empty where it is.
+func (r *Release) Misfit(d Device) string {
+	switch {
+	case r.Withdrawn != "":
+		return "it was withdrawn"
+	case r.Product != d.Product:
+		return "it is for another product"
+	case len(r.Jobs) > 0 && !slices.Contains(r.Jobs, d.Job):
+		return "it was not made for the job that sealed the device: key, partition table or secure boot may be others"
+	case slices.Contains(d.Tried, r.ID):
+		return "the device has tried it"
+	case r.ID <= d.Release:
+		return "the device runs it, or a newer one"
+	case r.App != "" && r.App == d.App:
+		return "the device was sealed with it"
+	case r.SecureVersion < d.SecureVersion:
+		return fmt.Sprintf("its secure version is %d, that of the device %d", r.SecureVersion, d.SecureVersion)
+	case older(r.Version, d.Version):
+		return fmt.Sprintf("its version %s is older than %s, which the device runs", r.Version, d.Version)
+	case len(r.For(d)) == 0:
+		return "it has no form that the device can read"
+	}
+	return ""
+}
+
+// older compares versions where both are such, like 1.2.0 or v1.2.0-rc1.
+func older(a, b string) bool {
+	a, b = "v"+strings.TrimPrefix(a, "v"), "v"+strings.TrimPrefix(b, "v")
+	return semver.IsValid(a) && semver.IsValid(b) && semver.Compare(a, b) < 0
+}
+
+// For are the forms that a device can read, the best first. A bundle is for
+// those that share its key.
+func (r *Release) For(d Device) (forms []Form) {
+	for _, f := range r.Forms {
+		switch {
+		case f.Kind == KindManifest || f.Kind == KindSBOM:
+		case f.Kind == KindBundle && (d.Check == "" || f.Check != d.Check):
+		default:
+			forms = append(forms, f)
+		}
+	}
+	order := []Kind{KindBundle, KindEncrypted, KindApp, KindOther}
+	slices.SortStableFunc(forms, func(a, b Form) int {
+		return cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind))
+	})
+	return forms
+}

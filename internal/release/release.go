@@ -1,0 +1,153 @@
+package release
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"station/internal/record"
+)
+
+// Format is the version of the document that a release is.
+const Format = 1
+
+// Release is one firmware version of a product: what it is, whom it fits, and
+// the files that it was made into. It is a record of the store, and its digests
+// are in the ledger.
+type Release struct {
+	Format        int      `json:"format"`
+	ID            int64    `json:"id"` // of no other release, of whatever product; the highest is the newest
+	Product       string   `json:"product"`
+	Name          string   `json:"name"` // of the firmware
+	Version       string   `json:"version,omitempty"`
+	SecureVersion uint32   `json:"secureVersion,omitempty"`
+	Chip          uint16   `json:"chip,omitempty"`
+	App           string   `json:"app,omitempty"` // sha256:… of the plain app with its signature; absent where only its maker knows
+	AppSize       int64    `json:"appSize,omitempty"`
+	Jobs          []string `json:"jobs,omitempty"` // digests of the job revisions whose devices it fits; absent: all of the product
+	Forms         []Form   `json:"forms"`
+	Withdrawn     string   `json:"withdrawn,omitempty"` // why
+}
+
+// Kind is one of the forms that a release has.
+type Kind string
+
+// The forms.
+const (
+	KindApp       Kind = "app"       // plain, signed: over TLS only
+	KindEncrypted Kind = "encrypted" // esp_encrypted_img
+	KindBundle    Kind = "bundle"    // slot bundle
+	KindManifest  Kind = "manifest"
+	KindSBOM      Kind = "sbom"
+	KindOther     Kind = "other" // for devices that are no ESP32: a .swu for one
+)
+
+// Files are the names under which the forms are served.
+var Files = map[Kind]string{KindApp: "app.bin", KindEncrypted: "app.ota", KindBundle: "slots.bundle", KindManifest: "manifest", KindSBOM: "sbom", KindOther: "image.swu"}
+
+// Form is one file of a release.
+type Form struct {
+	Kind   Kind   `json:"kind"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`          // sha256:…
+	SHA1   string `json:"sha1,omitempty"`  // for clients that ask for it; proves nothing
+	MD5    string `json:"md5,omitempty"`   // the same
+	Check  string `json:"check,omitempty"` // of a bundle: check value of the flash key, hexadecimal
+}
+
+// Parse reads the document of a release. The error has every fault.
+func Parse(data []byte) (*Release, error) {
+	r := &Release{}
+	if err := jsonv2.Unmarshal(data, r, jsonv2.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("release: %w", err)
+	}
+	return r, r.check()
+}
+
+// JSON is the document.
+func (r *Release) JSON() []byte {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil { // texts and numbers
+		panic(err)
+	}
+	return append(b, '\n')
+}
+
+const maxText = 128
+
+func (r *Release) check() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("release: "+format, args...)) }
+	if r.Format != Format {
+		fault("format %d; this program knows %d", r.Format, Format)
+	}
+	if r.ID < 1 {
+		fault("id %d: want 1 or more", r.ID)
+	}
+	for what, name := range map[string]string{"product": r.Product, "name": r.Name} {
+		if err := CheckProduct(name); err != nil {
+			fault("%s: %w", what, err)
+		}
+	}
+	if len(r.Version) > maxText || len(r.Withdrawn) > maxText*8 || len(r.Jobs) > 1000 {
+		fault("a text of it is too long")
+	}
+	if len(r.Forms) == 0 || len(r.Forms) > len(Files) {
+		fault("%d forms, want 1 to %d", len(r.Forms), len(Files))
+	}
+	seen := map[Kind]bool{}
+	for _, f := range r.Forms {
+		if Files[f.Kind] == "" || seen[f.Kind] {
+			fault("form %q is not known, or there twice", f.Kind)
+		}
+		seen[f.Kind] = true
+		if f.Size <= 0 || !isDigest(f.SHA256) {
+			fault("form %q: %d bytes, digest %.80q: want some bytes and sha256:…", f.Kind, f.Size, f.SHA256)
+		}
+	}
+	if r.App != "" && !isDigest(r.App) {
+		fault("app: digest %.80q", r.App)
+	}
+	return errors.Join(faults...)
+}
+
+func isDigest(s string) bool {
+	digits, ok := strings.CutPrefix(s, "sha256:")
+	return ok && len(digits) == 64 && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// Form is the release's file of a kind.
+func (r *Release) Form(kind Kind) (Form, bool) {
+	i := slices.IndexFunc(r.Forms, func(f Form) bool { return f.Kind == kind })
+	if i < 0 {
+		return Form{}, false
+	}
+	return r.Forms[i], true
+}
+
+// Same tells whether two documents speak of the same content: what is known of
+// it beside and whether it was withdrawn apart.
+func (r *Release) Same(o *Release) bool {
+	bare := func(r *Release) string {
+		c := *r
+		c.Withdrawn, c.Forms = "", slices.Clone(r.Forms)
+		for i := range c.Forms {
+			c.Forms[i].SHA1, c.Forms[i].MD5 = "", ""
+		}
+		return string(c.JSON())
+	}
+	return bare(r) == bare(o)
+}
+
+// Field is what an entry of the ledger says of the release.
+func (r *Release) Field() record.Field {
+	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App, Jobs: r.Jobs}
+	for _, form := range r.Forms {
+		f.Forms = append(f.Forms, record.FieldForm{Kind: string(form.Kind), Size: form.Size, SHA256: form.SHA256})
+	}
+	return f
+}

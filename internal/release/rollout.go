@@ -1,0 +1,113 @@
+package release
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"station/internal/chip"
+)
+
+// State is that of a rollout.
+type State string
+
+// The states.
+const (
+	Running State = "running"
+	Paused  State = "paused"  // by a person
+	Stopped State = "stopped" // by itself: too many devices failed
+)
+
+// Rollout hands a release out to a share of its product's devices.
+type Rollout struct {
+	Product string `json:"product"`
+	Release int64  `json:"release"`
+	Percent int    `json:"percent"` // 0 to 100
+	State   State  `json:"state"`
+	Reason  string `json:"reason,omitempty"`
+	// It stops by itself when of at least Samples results more than Failures per
+	// cent were failures.
+	Samples  int `json:"samples"`
+	Failures int `json:"failures"`
+
+	Offered   int `json:"offered"` // devices
+	Succeeded int `json:"succeeded"`
+	Failed    int `json:"failed"`
+}
+
+// What a rollout has unless told otherwise.
+const (
+	DefaultSamples  = 10
+	DefaultFailures = 10
+)
+
+// ParseRollout reads a rollout's record.
+func ParseRollout(data []byte) (*Rollout, error) {
+	r := &Rollout{}
+	if err := jsonv2.Unmarshal(data, r, jsonv2.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("rollout: %w", err)
+	}
+	return r, r.check()
+}
+
+func (r *Rollout) check() error {
+	switch {
+	case CheckProduct(r.Product) != nil || r.Release < 1:
+		return errors.New("rollout: want a product and a release")
+	case r.Percent < 0 || r.Percent > 100:
+		return fmt.Errorf("rollout: %d per cent, want 0 to 100", r.Percent)
+	case r.State != Running && r.State != Paused && r.State != Stopped:
+		return fmt.Errorf("rollout: state %q", r.State)
+	case r.Samples < 1 || r.Failures < 0 || r.Failures > 100:
+		return fmt.Errorf("rollout: stops at %d %% of %d results: want 0 to 100, of 1 or more", r.Failures, r.Samples)
+	}
+	return nil
+}
+
+// JSON is the record.
+func (r *Rollout) JSON() []byte {
+	b, err := json.Marshal(r)
+	if err != nil { // texts and numbers
+		panic(err)
+	}
+	return b
+}
+
+// buckets is how finely devices are told apart.
+const buckets = 10_000
+
+// Bucket is the place of a device in the rollout of a release, 0 to 9999: the
+// same for ever, and another for another release, so that not always the same
+// devices are the first.
+func Bucket(mac chip.MAC, product string, release int64) int {
+	h := sha256.New()
+	fmt.Fprintf(h, "station rollout\x00%s\x00%d\x00%s", product, release, mac)
+	return int(binary.BigEndian.Uint64(h.Sum(nil)) % buckets)
+}
+
+// Reaches tells whether a device is among those of the share. Who is once
+// stays when the share grows.
+func (r *Rollout) Reaches(mac chip.MAC) bool {
+	return Bucket(mac, r.Product, r.Release) < r.Percent*buckets/100
+}
+
+// Result counts how an update of one device ended, and tells whether the
+// rollout stopped because of it.
+func (r *Rollout) Result(success bool) (stopped bool) {
+	if success {
+		r.Succeeded++
+	} else {
+		r.Failed++
+	}
+	results := r.Succeeded + r.Failed
+	if r.State != Running || results < r.Samples || r.Failed*100 <= r.Failures*results {
+		return false
+	}
+	r.State = Stopped
+	r.Reason = fmt.Sprintf("%d of %d devices failed, more than %d %%", r.Failed, results, r.Failures)
+	return true
+}

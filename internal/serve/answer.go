@@ -1,0 +1,53 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"syscall"
+
+	"station/internal/store"
+)
+
+// fail answers with what went wrong. What is the server's own fault is told in
+// its log, and to the client only that it is.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	code := failCode(err)
+	if code >= 500 {
+		s.counts.errors.Add(1)
+		if s.Access != nil {
+			s.Access.LogAttrs(r.Context(), slog.LevelError, "failed", slog.String("path", r.URL.Path), slog.String("error", err.Error()))
+		}
+		http.Error(w, http.StatusText(code), code)
+		return
+	}
+	http.Error(w, err.Error(), code)
+}
+
+func failCode(err error) int {
+	_, large := errors.AsType[*http.MaxBytesError](err)
+	_, bad := errors.AsType[*badUpload](err)
+	switch {
+	case large, errors.Is(err, store.ErrTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case bad, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusBadRequest
+	case errors.Is(err, errTaken), errors.Is(err, store.ErrOffset):
+		return http.StatusConflict
+	case errors.Is(err, store.ErrDigest):
+		return http.StatusUnprocessableEntity
+	case errors.Is(err, store.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, syscall.ENOSPC):
+		return http.StatusInsufficientStorage
+	}
+	return http.StatusInternalServerError
+}
+
+func (s *Server) json(v *visit, value any) {
+	v.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	_ = json.NewEncoder(v.ResponseWriter).Encode(value)
+}

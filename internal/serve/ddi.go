@@ -1,0 +1,254 @@
+package serve
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// The door of hawkBit: its Direct Device Integration API v1, as its clients
+// know it. A controller is a device by its MAC, an action the release's number,
+// and the tenant whatever the client was told.
+
+type link struct {
+	Href string `json:"href"`
+}
+
+type links map[string]link
+
+type ddiBase struct {
+	Config struct {
+		Polling struct {
+			Sleep string `json:"sleep"`
+		} `json:"polling"`
+	} `json:"config"`
+	Links links `json:"_links"`
+}
+
+type ddiDeployment struct {
+	ID         string `json:"id"`
+	Deployment struct {
+		Download string     `json:"download"`
+		Update   string     `json:"update"`
+		Chunks   []ddiChunk `json:"chunks"`
+	} `json:"deployment"`
+}
+
+type ddiChunk struct {
+	Part      string        `json:"part"`
+	Version   string        `json:"version"`
+	Name      string        `json:"name"`
+	Artifacts []ddiArtifact `json:"artifacts"`
+}
+
+type ddiArtifact struct {
+	Filename string            `json:"filename"`
+	Hashes   map[string]string `json:"hashes"`
+	Size     int64             `json:"size"`
+	Links    links             `json:"_links"`
+}
+
+// home is the address of the device's own resources, as it asked for them.
+func home(v *visit) string {
+	return fmt.Sprintf("https://%s/%s/controller/v1/%s", v.ask.Host, v.ask.PathValue("tenant"), v.ask.PathValue("device"))
+}
+
+// ddiPoll tells the device what there is to do.
+func (s *Server) ddiPoll(v *visit) {
+	s.counts.polls.Add(1)
+	var base ddiBase
+	base.Config.Polling.Sleep = clock(cmp.Or(s.Poll, DefaultPoll))
+	base.Links = links{}
+	if v.state.Attributes == nil {
+		base.Links["configData"] = link{home(v) + "/configData"}
+	}
+	before := v.state.Offered
+	r, err := s.offer(v)
+	switch {
+	case err != nil:
+		s.fail(v, v.ask, err)
+		return
+	case r != nil:
+		base.Links["deploymentBase"] = link{fmt.Sprintf("%s/deploymentBase/%d", home(v), r.ID)}
+	case before != 0: // what it was offered, it shall not take any more
+		base.Links["cancelAction"] = link{fmt.Sprintf("%s/cancelAction/%d", home(v), before)}
+	}
+	s.json(v, base)
+}
+
+// clock is a time as the DDI has it, HH:MM:SS.
+func clock(d time.Duration) string {
+	n := int(d.Round(time.Second).Seconds())
+	return fmt.Sprintf("%02d:%02d:%02d", n/3600, n/60%60, n%60)
+}
+
+// action is the release of an address, if that is what the device is offered.
+func (s *Server) action(v *visit, part string) *release.Release {
+	r, err := s.offer(v)
+	id, bad := parseID(v.ask.PathValue(part))
+	switch {
+	case err != nil:
+		s.fail(v, v.ask, err)
+	case bad != nil || r == nil || r.ID != id:
+		nothing(v)
+	default:
+		return r
+	}
+	return nil
+}
+
+func (s *Server) ddiDeployment(v *visit) {
+	r := s.action(v, "action")
+	if r == nil {
+		return
+	}
+	var d ddiDeployment
+	d.ID = fmt.Sprint(r.ID)
+	d.Deployment.Download, d.Deployment.Update = "forced", "forced"
+	d.Deployment.Chunks = []ddiChunk{{Part: "os", Version: cmp.Or(r.Version, d.ID), Name: r.Name, Artifacts: artifacts(v, r)}}
+	s.json(v, d)
+}
+
+func (s *Server) ddiArtifacts(v *visit) {
+	if r := s.action(v, "module"); r != nil {
+		s.json(v, artifacts(v, r))
+	}
+}
+
+// artifacts are the forms that the device can read.
+func artifacts(v *visit, r *release.Release) []ddiArtifact {
+	list := []ddiArtifact{}
+	forms := r.For(v.device)
+	if f, ok := r.Form(release.KindManifest); ok {
+		forms = append(slices.Clip(forms), f)
+	}
+	for _, f := range forms {
+		href := fmt.Sprintf("%s/softwaremodules/%d/artifacts/%s", home(v), r.ID, release.Files[f.Kind])
+		list = append(list, ddiArtifact{
+			Filename: release.Files[f.Kind], Size: f.Size, Links: links{"download": {href}},
+			Hashes: map[string]string{"sha1": f.SHA1, "md5": f.MD5, "sha256": store.Digest(f.SHA256).Hex()},
+		})
+	}
+	return list
+}
+
+func (s *Server) ddiFile(v *visit) {
+	r := s.action(v, "module")
+	if r == nil {
+		return
+	}
+	for kind, name := range release.Files {
+		if name == v.ask.PathValue("file") {
+			s.giveForm(v, r, kind)
+			return
+		}
+	}
+	nothing(v)
+}
+
+// ddiSaid is what a device says of an action.
+type ddiSaid struct {
+	Status struct {
+		Execution string `json:"execution"`
+		Result    struct {
+			Finished string `json:"finished"`
+		} `json:"result"`
+		Details []string `json:"details"`
+	} `json:"status"`
+}
+
+// ddiFeedback takes how far an update has come. Only its end changes anything.
+func (s *Server) ddiFeedback(v *visit) {
+	var said ddiSaid
+	id, err := parseID(v.ask.PathValue("action"))
+	if err != nil {
+		nothing(v)
+		return
+	}
+	if !s.body(v, &said) {
+		return
+	}
+	details := short(strings.Join(said.Status.Details, "; "))
+	switch execution, finished := said.Status.Execution, said.Status.Result.Finished; {
+	case execution == "closed" && finished == success:
+		err = s.result(v, id, success, details)
+	case execution == "closed" && finished == failure, execution == "rejected":
+		err = s.result(v, id, failure, details)
+	case execution == "canceled":
+		err = s.result(v, id, cancelled, details)
+	case execution == "":
+		http.Error(v, "want a status with its execution", http.StatusBadRequest)
+		return
+	}
+	s.done(v, err)
+}
+
+func (s *Server) ddiCancel(v *visit) {
+	id, err := parseID(v.ask.PathValue("action"))
+	if err != nil || v.state.Offered != id {
+		nothing(v)
+		return
+	}
+	text := fmt.Sprint(id)
+	s.json(v, map[string]any{"id": text, "cancelAction": map[string]string{"stopId": text}})
+}
+
+// ddiCancelled takes that the device gave up what it was offered.
+func (s *Server) ddiCancelled(v *visit) {
+	var said ddiSaid
+	id, err := parseID(v.ask.PathValue("action"))
+	if err != nil {
+		nothing(v)
+		return
+	}
+	if !s.body(v, &said) {
+		return
+	}
+	if said.Status.Execution == "closed" || said.Status.Execution == "canceled" {
+		err = s.result(v, id, cancelled, short(strings.Join(said.Status.Details, "; ")))
+	}
+	s.done(v, err)
+}
+
+// Bounds of what a device may tell of itself.
+const (
+	maxAttributes = 64
+	maxAttribute  = 256
+)
+
+// ddiConfig takes what the device tells of itself.
+func (s *Server) ddiConfig(v *visit) {
+	var said struct {
+		Mode string            `json:"mode"`
+		Data map[string]string `json:"data"`
+	}
+	if !s.body(v, &said) {
+		return
+	}
+	for name, value := range said.Data {
+		if len(said.Data) > maxAttributes || len(name) > maxAttribute || len(value) > maxAttribute {
+			http.Error(v, "too many attributes, or too long ones", http.StatusRequestEntityTooLarge)
+			return
+		}
+	}
+	s.done(v, s.change(v.device.MAC, &v.state, func(st *state) { st.attribute(said.Mode, said.Data) }))
+}
+
+func (st *state) attribute(mode string, data map[string]string) {
+	if st.Attributes == nil || mode == "replace" {
+		st.Attributes = map[string]string{}
+	}
+	for name, value := range data {
+		if mode == "remove" {
+			delete(st.Attributes, name)
+		} else if len(st.Attributes) < maxAttributes {
+			st.Attributes[name] = value
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package serve
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// The door of plain files, for esp_https_ota and whatever speaks HTTP.
+
+// file gives a form of the release that the device is offered, by its name.
+func (s *Server) file(v *visit) {
+	for kind, name := range release.Files {
+		if name == v.ask.PathValue("file") && v.ask.PathValue("product") == v.device.Product {
+			s.give(v, kind)
+			return
+		}
+	}
+	nothing(v)
+}
+
+// give gives a form of the release that the device is offered; "" is the one
+// that it reads best.
+func (s *Server) give(v *visit, kind release.Kind) {
+	r, err := s.offer(v)
+	switch {
+	case err != nil:
+		s.fail(v, v.ask, err)
+	case r == nil:
+		nothing(v)
+	default:
+		s.giveForm(v, r, kind)
+	}
+}
+
+func (s *Server) giveForm(v *visit, r *release.Release, kind release.Kind) {
+	forms := r.For(v.device)
+	if f, ok := r.Form(kind); ok && (kind == release.KindManifest || kind == release.KindSBOM) {
+		forms = []release.Form{f}
+	}
+	for _, f := range forms {
+		if kind == "" || f.Kind == kind {
+			s.send(v, f)
+			return
+		}
+	}
+	nothing(v)
+}
+
+// send sends a file, or the part of it that was asked for, or that it is still
+// the same: HEAD, Range, If-Range, If-None-Match are ServeContent's.
+func (s *Server) send(v *visit, f release.Form) {
+	content, err := s.Store.Artifact(store.Digest(f.SHA256))
+	if err != nil {
+		s.fail(v, v.ask, err)
+		return
+	}
+	defer content.Close()
+	h := v.Header()
+	h.Set("ETag", `"`+store.Digest(f.SHA256).Hex()+`"`)
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Cache-Control", "private, no-cache")
+	if ranges(v.ask.Header.Get("Range")) > maxRanges {
+		http.Error(v, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
+		return
+	}
+	http.ServeContent(v.ResponseWriter, v.ask, "", time.Time{}, content)
+}
+
+// maxRanges of one request: each may be all of the file.
+const maxRanges = 4
+
+func ranges(header string) (n int) {
+	if header == "" {
+		return 0
+	}
+	n = 1
+	for _, c := range header {
+		if c == ',' {
+			n++
+		}
+	}
+	return n
+}
+
+// fileResult takes how an update ended: {"release":7,"result":"success","message":"…"}.
+func (s *Server) fileResult(v *visit) {
+	var said struct {
+		Release int64  `json:"release"`
+		Result  string `json:"result"`
+		Message string `json:"message"`
+	}
+	if !s.body(v, &said) {
+		return
+	}
+	if said.Result != success && said.Result != failure || said.Release < 1 {
+		http.Error(v, `want a release and a result, which is "success" or "failure"`, http.StatusBadRequest)
+		return
+	}
+	s.done(v, s.result(v, said.Release, said.Result, short(said.Message)))
+}
+
+// done answers a word of a device that needs no answer.
+func (s *Server) done(v *visit, err error) {
+	if err != nil {
+		s.fail(v, v.ask, err)
+		return
+	}
+	v.WriteHeader(http.StatusOK)
+}
+
+// maxBody is what a device may say at a time.
+const maxBody = 64 << 10
+
+// body reads what a device says, in JSON, of which only a little is wanted.
+func (s *Server) body(v *visit, into any) bool {
+	err := jsonv2.UnmarshalRead(http.MaxBytesReader(v.ResponseWriter, v.ask.Body, maxBody), into)
+	if err == nil {
+		return true
+	}
+	code := http.StatusBadRequest
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		code = http.StatusRequestEntityTooLarge
+	}
+	http.Error(v, "this is no JSON of the right form", code)
+	return false
+}
+
+// short keeps what a device says fit for an entry.
+func short(text string) string {
+	const most = 500
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "…"
+}

@@ -1,0 +1,252 @@
+package serve
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"slices"
+	"strings"
+	"testing"
+
+	"station/internal/record"
+	"station/internal/release"
+)
+
+func encrypted(n int, x byte) []byte {
+	return append([]byte{0xcf, 0xb6, 0x88, 0x07}, bytes.Repeat([]byte{x}, n)...)
+}
+
+// upload is the environment's upload.
+func (w *site) upload(as who, status int, query string, files map[string][]byte) said {
+	w.t.Helper()
+	var body bytes.Buffer
+	m := multipart.NewWriter(&body)
+	for _, name := range slices.Sorted(mapKeys(files)) {
+		part, err := m.CreateFormFile(name, name+".bin")
+		if err == nil {
+			_, err = part.Write(files[name])
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.do(as, status, "POST", "/uploadFile?"+query, &body, "Content-Type", m.FormDataContentType())
+}
+
+func mapKeys(m map[string][]byte) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// The environment's door: what an author uploads the devices of its type get,
+// byte for byte, the newest by its number.
+func TestEnvironment(t *testing.T) {
+	w := newSite(t, 2)
+	files := map[string][]byte{"manifestFile": bytes.Repeat([]byte{1}, 1024), "firmwareFile": encrypted(5000, 1)}
+	me := device(w.devices[0])
+	w.do(me, 404, "GET", "/update/newest/manifest?deviceType=lamp", nil)
+	if got := w.upload(anna, 200, "id=3&deviceType=lamp&fwName=lamp-fw", files); string(got.body) != "OK" {
+		t.Errorf("got %q, want OK", got.body)
+	}
+	w.upload(anna, 200, "id=3&deviceType=lamp&fwName=lamp-fw", files) // the same again
+	older := map[string][]byte{"manifestFile": bytes.Repeat([]byte{2}, 1024), "firmwareFile": encrypted(4000, 2)}
+	w.upload(anna, 200, "id=2&deviceType=lamp&fwName=lamp-fw", older)
+	w.upload(anna, 409, "id=2&deviceType=lamp&fwName=lamp-fw", files)
+	w.upload(anna, 409, "id=3&deviceType=kettle&fwName=kettle-fw", files) // a number is of one release only
+	if got := w.do(me, 200, "GET", "/update/newest/manifest?deviceType=lamp", nil); !bytes.Equal(got.body, files["manifestFile"]) {
+		t.Errorf("manifest: got %d bytes", len(got.body))
+	}
+	if got := w.do(me, 200, "GET", "/update/newest/binary?deviceType=lamp", nil); !bytes.Equal(got.body, files["firmwareFile"]) {
+		t.Errorf("binary: got %d bytes", len(got.body))
+	}
+	for _, query := range []string{"", "?deviceType=", "?deviceType=kettle", "?deviceType=../lamp"} {
+		w.do(me, 404, "GET", "/update/newest/binary"+query, nil)
+	}
+	w.upload(me, 401, "id=9&deviceType=lamp&fwName=lamp-fw", files) // a device's credential is no author's
+	w.upload(nobody, 401, "id=9&deviceType=lamp&fwName=lamp-fw", files)
+	w.do(anna, 401, "GET", "/update/newest/binary?deviceType=lamp", nil)
+	w.do(nobody, 401, "GET", "/update/newest/binary?deviceType=lamp", nil)
+}
+
+// An upload that is not what it should be is refused, and nothing of it is visible.
+func TestUploadFaults(t *testing.T) {
+	w := newSite(t, 1)
+	w.server.Most = 100_000
+	manifest, binary := bytes.Repeat([]byte{1}, 1024), encrypted(5000, 1)
+	const good = "id=3&deviceType=lamp&fwName=lamp-fw"
+	for _, v := range []struct {
+		name   string
+		query  string
+		files  map[string][]byte
+		status int
+	}{
+		{"no id", "deviceType=lamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
+		{"id", "id=-1&deviceType=lamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
+		{"type", "id=1&deviceType=..%2Flamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
+		{"name", "id=1&deviceType=lamp&fwName=a%2Fb", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
+		{"no manifest", good, map[string][]byte{"firmwareFile": binary}, 400},
+		{"another part", good, map[string][]byte{"manifestFile": manifest, "firmwareFile": binary, "x": nil}, 400},
+		{"short manifest", good, map[string][]byte{"manifestFile": manifest[1:], "firmwareFile": binary}, 422},
+		{"plain binary", good, map[string][]byte{"manifestFile": manifest, "firmwareFile": binary[4:]}, 422},
+		{"huge", good, map[string][]byte{"manifestFile": manifest, "firmwareFile": encrypted(100_001, 1)}, 413},
+	} {
+		w.upload(anna, v.status, v.query, v.files)
+	}
+	w.do(anna, 400, "POST", "/uploadFile?"+good, strings.NewReader("no form"))
+	w.do(anna, 400, "POST", "/uploadFile?"+good, strings.NewReader("--x\r\ncut"), "Content-Type", "multipart/form-data; boundary=x")
+	if keys, err := w.store.Keys("release"); err != nil || keys != nil {
+		t.Errorf("visible: %q, %v", keys, err)
+	}
+	if got := w.do(anna, 200, "GET", "/v1/releases/lamp", nil); strings.TrimSpace(string(got.body)) != "null" {
+		t.Errorf("visible: %s", got.body)
+	}
+}
+
+// The door of files: what esp_https_ota asks for.
+func TestFiles(t *testing.T) {
+	w := newSite(t, 1)
+	app := bytes.Repeat([]byte("0123456789"), 1000)
+	ota := encrypted(600, 7)
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, app), w.put(release.KindEncrypted, ota))
+	me := device(w.devices[0])
+	const path = "/files/lamp/app.bin"
+	whole := w.do(me, 200, "GET", path, nil)
+	etag := whole.Header.Get("ETag")
+	if !bytes.Equal(whole.body, app) || whole.Header.Get("Accept-Ranges") != "bytes" || etag == "" || whole.ContentLength != int64(len(app)) {
+		t.Errorf("got %d bytes, %v", len(whole.body), whole.Header)
+	}
+	if got := w.do(me, 200, "HEAD", path, nil); got.ContentLength != int64(len(app)) || len(got.body) != 0 || got.Header.Get("ETag") != etag {
+		t.Errorf("HEAD: %v", got.Header)
+	}
+	for ask, want := range map[string]string{"bytes=0-9": "0123456789", "bytes=9995-": "56789", "bytes=-3": "789", "bytes=10-10": "0"} {
+		if got := w.do(me, 206, "GET", path, nil, "Range", ask); string(got.body) != want {
+			t.Errorf("%s: got %q", ask, got.body)
+		}
+	}
+	w.do(me, 416, "GET", path, nil, "Range", "bytes=10000-")
+	w.do(me, 416, "GET", path, nil, "Range", "bytes=x-")
+	w.do(me, 416, "GET", path, nil, "Range", "bytes="+strings.Repeat("0-,", 1000)+"0-")
+	w.do(me, 304, "GET", path, nil, "If-None-Match", etag)
+	w.do(me, 206, "GET", path, nil, "Range", "bytes=0-9", "If-Range", etag)
+	if got := w.do(me, 200, "GET", path, nil, "Range", "bytes=0-9", "If-Range", `"of another release"`); !bytes.Equal(got.body, app) {
+		t.Errorf("the part of another release: %d bytes", len(got.body))
+	}
+	if got := w.do(me, 200, "GET", "/files/lamp/app.ota", nil); !bytes.Equal(got.body, ota) || got.Proto != "HTTP/2.0" {
+		t.Errorf("got %d bytes by %s", len(got.body), got.Proto)
+	}
+	for _, other := range []string{"/files/lamp/slots.bundle", "/files/lamp/manifest", "/files/lamp/x", "/files/kettle/app.bin", "/files/lamp/..%2f..%2fledger.db", "/files/lamp/", "/"} {
+		w.do(me, 404, "GET", other, nil)
+	}
+	// How it ended.
+	w.do(me, 400, "POST", "/files/lamp/result", strings.NewReader(`{"release":7}`))
+	w.do(me, 400, "POST", "/files/lamp/result", strings.NewReader(`no JSON`))
+	w.do(me, 413, "POST", "/files/lamp/result", io.MultiReader(strings.NewReader(`{"message":"`), strings.NewReader(strings.Repeat("x", maxBody)), strings.NewReader(`"}`)))
+	w.do(me, 200, "POST", "/files/lamp/result", strings.NewReader(`{"release":7,"result":"success","message":"fine"}`))
+	w.do(me, 200, "POST", "/files/lamp/result", strings.NewReader(`{"release":7,"result":"failure"}`)) // the first word counts
+	w.do(me, 404, "GET", path, nil)                                                                    // it runs it
+	offers, _ := w.entries(record.UpdateOffered)
+	results, fields := w.entries(record.UpdateResult)
+	if len(offers) != 1 || len(results) != 1 || results[0].MAC != w.devices[0] || results[0].Message != "fine" || fields[0].State != success || fields[0].Release != 7 {
+		t.Errorf("got %d offers, %+v %+v", len(offers), results, fields)
+	}
+}
+
+// poll asks what there is to do.
+func (w *site) poll(as who, id string) ddiBase {
+	w.t.Helper()
+	var base ddiBase
+	got := w.do(as, 200, "GET", "/default/controller/v1/"+id, nil)
+	if err := json.Unmarshal(got.body, &base); err != nil {
+		w.t.Fatal(err)
+	}
+	return base
+}
+
+func feedback(id int64, execution, finished string) io.Reader {
+	return strings.NewReader(fmt.Sprintf(`{"id":"%d","time":"20261129T070000","status":{"execution":%q,"result":{"finished":%q,"progress":{}},"details":["said so"]}}`, id, execution, finished))
+}
+
+// hawkBit's door, as its documents have it.
+func TestDDI(t *testing.T) {
+	w := newSite(t, 1)
+	me, id := target(w.devices[0]), w.devices[0].String()
+	base := w.poll(me, id)
+	if base.Config.Polling.Sleep != "00:05:00" || base.Links["configData"].Href != w.url+"/default/controller/v1/"+id+"/configData" || len(base.Links) != 1 {
+		t.Errorf("got %+v", base)
+	}
+	w.do(me, 200, "PUT", "/default/controller/v1/"+id+"/configData", strings.NewReader(`{"mode":"merge","data":{"hw":"rev B"},"id":""}`))
+	if base = w.poll(me, id); len(base.Links) != 0 {
+		t.Errorf("got %+v", base)
+	}
+	image := bytes.Repeat([]byte("swu"), 500)
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindOther, image))
+	base = w.poll(me, id)
+	deployment := "/default/controller/v1/" + id + "/deploymentBase/7"
+	if base.Links["deploymentBase"].Href != w.url+deployment {
+		t.Fatalf("got %+v", base)
+	}
+	var d ddiDeployment
+	if err := json.Unmarshal(w.do(me, 200, "GET", deployment, nil).body, &d); err != nil || d.ID != "7" || len(d.Deployment.Chunks) != 1 || len(d.Deployment.Chunks[0].Artifacts) != 1 {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	a := d.Deployment.Chunks[0].Artifacts[0]
+	sum := sha1.Sum(image)
+	if a.Size != 1500 || a.Hashes["sha1"] != hex.EncodeToString(sum[:]) || d.Deployment.Chunks[0].Version != "1.2.0" {
+		t.Errorf("got %+v", a)
+	}
+	if got := w.do(me, 200, "GET", strings.TrimPrefix(a.Links["download"].Href, w.url), nil); !bytes.Equal(got.body, image) {
+		t.Errorf("got %d bytes", len(got.body))
+	}
+	w.do(me, 200, "GET", "/default/controller/v1/"+id+"/softwaremodules/7/artifacts", nil)
+	for _, path := range []string{"/deploymentBase/8", "/deploymentBase/x", "/softwaremodules/8/artifacts", "/softwaremodules/7/artifacts/x", "/cancelAction/9"} {
+		w.do(me, 404, "GET", "/default/controller/v1/"+id+path, nil)
+	}
+	w.do(me, 400, "POST", deployment+"/feedback", strings.NewReader(`{}`))
+	w.do(me, 200, "POST", deployment+"/feedback", feedback(7, "proceeding", "none"))
+	w.do(me, 200, "POST", deployment+"/feedback", feedback(7, "closed", "success"))
+	if base = w.poll(me, id); len(base.Links) != 0 {
+		t.Errorf("after success: %+v", base)
+	}
+	// Of one that fails it wants no more; what is stopped it is told to give up.
+	w.release(8, "1.3.0", 100, nil, w.put(release.KindOther, image[1:]))
+	if base = w.poll(me, id); base.Links["deploymentBase"].Href == "" {
+		t.Fatalf("got %+v", base)
+	}
+	w.do(me, 200, "POST", "/default/controller/v1/"+id+"/deploymentBase/8/feedback", feedback(8, "closed", "failure"))
+	if base = w.poll(me, id); len(base.Links) != 0 {
+		t.Errorf("after a failure: %+v", base)
+	}
+	w.release(9, "1.4.0", 100, nil, w.put(release.KindOther, image[2:]))
+	w.poll(me, id)
+	w.hand(release.Rollout{Product: "lamp", Release: 9, Percent: 100, State: release.Stopped, Samples: 4, Failures: 50})
+	if base = w.poll(me, id); base.Links["cancelAction"].Href != w.url+"/default/controller/v1/"+id+"/cancelAction/9" || len(base.Links) != 1 {
+		t.Fatalf("got %+v", base)
+	}
+	if got := w.do(me, 200, "GET", "/default/controller/v1/"+id+"/cancelAction/9", nil); !strings.Contains(string(got.body), `"stopId":"9"`) {
+		t.Errorf("got %s", got.body)
+	}
+	w.do(me, 200, "POST", "/default/controller/v1/"+id+"/cancelAction/9/feedback", feedback(9, "closed", "success"))
+	if base = w.poll(me, id); len(base.Links) != 0 {
+		t.Errorf("after it was cancelled: %+v", base)
+	}
+	var ends []string
+	_, fields := w.entries(record.UpdateResult)
+	for _, f := range fields {
+		ends = append(ends, fmt.Sprint(f.Release, " ", f.State))
+	}
+	if want := []string{"7 success", "8 failure", "9 cancelled"}; !slices.Equal(ends, want) {
+		t.Errorf("got %q, want %q", ends, want)
+	}
+}

@@ -1,0 +1,195 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"station/internal/record"
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// releases are those of a product, the newest first.
+func (s *Server) releases(product string) (list []*release.Release, err error) {
+	if release.CheckProduct(product) != nil {
+		return nil, nil
+	}
+	ids, err := s.Store.Keys("release/" + product)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range slices.Backward(ids) {
+		data, _, err := s.Store.Get("release/" + product + "/" + id)
+		if err != nil {
+			return nil, err
+		}
+		r, err := release.Parse(data)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// releaseKey orders releases by number.
+func releaseKey(product string, id int64) string { return fmt.Sprintf("release/%s/%019d", product, id) }
+
+func rolloutKey(product string, id int64) string { return fmt.Sprintf("rollout/%s/%019d", product, id) }
+
+func (s *Server) rollout(product string, id int64) (*release.Rollout, uint64, error) {
+	data, revision, err := s.Store.Get(rolloutKey(product, id))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	r, err := release.ParseRollout(data)
+	return r, revision, err
+}
+
+// choose finds the newest release that fits the device and whose rollout
+// reaches it. An offer that stands is kept while its rollout is only paused.
+func (s *Server) choose(v *visit) (*release.Release, error) {
+	list, err := s.releases(v.device.Product)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		if r.Misfit(v.device) != "" {
+			continue
+		}
+		roll, _, err := s.rollout(r.Product, r.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case roll == nil:
+		case v.state.Offered == r.ID && roll.State != release.Stopped:
+			return r, nil
+		case roll.State == release.Running && roll.Reaches(v.device.MAC):
+			return r, nil
+		}
+	}
+	return nil, nil
+}
+
+// offer is the release that the device is given now, nil for none. The first
+// time it is an entry before the device learns of it.
+func (s *Server) offer(v *visit) (*release.Release, error) {
+	r, err := s.choose(v)
+	if err != nil || r == nil || v.state.Offered == r.ID {
+		return r, err
+	}
+	defer s.turn(v)()
+	if err := s.load(v.device.MAC, &v.state); err != nil { // another request of the device may have been faster
+		return nil, err
+	}
+	v.state.into(&v.device)
+	if r, err = s.choose(v); err != nil || r == nil || v.state.Offered == r.ID {
+		return r, err
+	}
+	if !slices.Contains(v.state.Told, r.ID) {
+		if err := s.first(v, r); err != nil {
+			return nil, err
+		}
+	}
+	return r, s.change(v.device.MAC, &v.state, func(st *state) {
+		st.Offered, st.Refused = r.ID, ""
+		if !slices.Contains(st.Told, r.ID) {
+			st.Told = remember(st.Told, r.ID)
+		}
+	})
+}
+
+// turn waits until nobody else changes what the device was offered.
+func (s *Server) turn(v *visit) (end func()) {
+	m := &s.turns[v.device.MAC[5]]
+	m.Lock()
+	return m.Unlock
+}
+
+// first records that a device is offered a release.
+func (s *Server) first(v *visit, r *release.Release) error {
+	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, App: r.App}
+	if err := s.append(entry(record.UpdateOffered, v.device.MAC, f, "")); err != nil {
+		return err
+	}
+	s.counts.offers.Add(1)
+	return s.count(r, func(roll *release.Rollout) bool { roll.Offered++; return false })
+}
+
+// count changes the numbers of a rollout; f tells whether it stopped.
+func (s *Server) count(r *release.Release, f func(*release.Rollout) (stopped bool)) error {
+	for {
+		roll, revision, err := s.rollout(r.Product, r.ID)
+		if err != nil || roll == nil {
+			return err
+		}
+		stopped := f(roll)
+		_, err = s.Store.Set(rolloutKey(r.Product, r.ID), roll.JSON(), revision)
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil || !stopped {
+			return err
+		}
+		field := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, State: string(roll.State), Percent: roll.Percent}
+		return s.append(entry(record.RolloutChanged, [6]byte{}, field, roll.Reason))
+	}
+}
+
+// The ends of an update.
+const (
+	success   = "success"
+	failure   = "failure"
+	cancelled = "cancelled"
+)
+
+// result takes how an update ended. Only the first word counts of what a device
+// says of an offer.
+func (s *Server) result(v *visit, id int64, how, said string) error {
+	defer s.turn(v)()
+	if err := s.load(v.device.MAC, &v.state); err != nil || v.state.Offered != id {
+		return err
+	}
+	data, _, err := s.Store.Get(releaseKey(v.device.Product, id))
+	if err != nil {
+		return err
+	}
+	r, err := release.Parse(data)
+	if err != nil {
+		return err
+	}
+	f := record.Field{Product: r.Product, Release: id, Version: r.Version, App: r.App, State: how}
+	if err := s.append(entry(record.UpdateResult, v.device.MAC, f, said)); err != nil {
+		return err
+	}
+	if err := s.change(v.device.MAC, &v.state, func(st *state) { st.ended(r, how) }); err != nil || how == cancelled {
+		return err
+	}
+	s.counts.results(how).Add(1)
+	return s.count(r, func(roll *release.Rollout) bool { return roll.Result(how == success) })
+}
+
+// ended is what becomes of an offer.
+func (st *state) ended(r *release.Release, how string) {
+	st.Offered = 0
+	switch how {
+	case success:
+		st.Release, st.Version, st.App, st.SecureVersion = r.ID, r.Version, r.App, max(st.SecureVersion, r.SecureVersion)
+	case failure:
+		st.Tried = remember(st.Tried, r.ID)
+	}
+}
+
+// parseID reads the number of a release.
+func parseID(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 {
+		return 0, fmt.Errorf("id %.40q: want a number from 1 on", text)
+	}
+	return id, nil
+}

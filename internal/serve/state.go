@@ -1,0 +1,101 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"station/internal/chip"
+	"station/internal/record"
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// state is what the store keeps of a device. It is written when something
+// changes, not at every poll.
+type state struct {
+	Release       int64             `json:"release,omitempty"` // that it runs by its own word
+	Version       string            `json:"version,omitempty"`
+	SecureVersion uint32            `json:"secureVersion,omitempty"`
+	App           string            `json:"app,omitempty"`
+	Offered       int64             `json:"offered,omitempty"` // an offer that has no result yet
+	Told          []int64           `json:"told,omitempty"`    // offers that are in the ledger, those of the last releases
+	Tried         []int64           `json:"tried,omitempty"`   // updates that ended badly, the same
+	Refused       string            `json:"refused,omitempty"` // why, as the ledger was told last
+	Attributes    map[string]string `json:"attributes,omitempty"`
+
+	revision uint64
+}
+
+// kept is how many releases a device is remembered for.
+const kept = 32
+
+func key(mac chip.MAC) string { return "device/" + strings.ReplaceAll(mac.String(), ":", "") }
+
+func (s *Server) load(mac chip.MAC, st *state) error {
+	data, revision, err := s.Store.Get(key(mac))
+	*st = state{}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st.revision = revision
+	return jsonv2.Unmarshal(data, st)
+}
+
+// change changes what is kept of a device; where another request of it was
+// faster, on top of that one.
+func (s *Server) change(mac chip.MAC, st *state, f func(*state)) error {
+	for {
+		f(st)
+		data, err := json.Marshal(st)
+		if err != nil {
+			return err
+		}
+		revision, err := s.Store.Set(key(mac), data, st.revision)
+		if err == nil {
+			st.revision = revision
+			return nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if err := s.load(mac, st); err != nil {
+			return err
+		}
+	}
+}
+
+// into adds what happened in the field to what the line made.
+func (st *state) into(d *release.Device) {
+	if st.Release != 0 {
+		d.Release, d.Version, d.App = st.Release, st.Version, st.App
+	}
+	d.SecureVersion, d.Tried = st.SecureVersion, st.Tried
+}
+
+func remember(list []int64, id int64) []int64 {
+	list = append(list, id)
+	return list[max(0, len(list)-kept):]
+}
+
+// entry is one of the kinds that have a Field.
+func entry(kind record.Kind, mac chip.MAC, f record.Field, message string) record.Entry {
+	about, err := json.Marshal(f)
+	if err != nil { // texts and numbers
+		panic(err)
+	}
+	return record.Entry{Kind: kind, MAC: mac, Message: message, About: about}
+}
+
+func (s *Server) append(e record.Entry) error {
+	e.Operator = s.Operator
+	if e.Operator == "" {
+		e.Operator = "station serve"
+	}
+	return s.Ledger.Append(e)
+}

@@ -1,0 +1,204 @@
+package serve
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"station/internal/otaimage"
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// uploaded tells how much of an artifact is here, so that an upload that broke
+// off goes on there.
+func (s *Server) uploaded(w http.ResponseWriter, r *http.Request) {
+	d, err := store.ParseDigest(r.PathValue("digest"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if s.Store.Has(d) {
+		w.Header().Set("Upload-Complete", "?1")
+		return
+	}
+	n, err := s.Store.Incoming(d)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Upload-Offset", strconv.FormatInt(n, 10))
+	w.WriteHeader(http.StatusNotFound)
+}
+
+// uploadPart takes an artifact, or the rest of it.
+func (s *Server) uploadPart(w http.ResponseWriter, r *http.Request) {
+	d, err := store.ParseDigest(r.PathValue("digest"))
+	offset, err1 := strconv.ParseInt(r.Header.Get("Upload-Offset"), 10, 64)
+	total, err2 := strconv.ParseInt(r.Header.Get("Upload-Length"), 10, 64)
+	switch {
+	case errors.Join(err, err1, err2) != nil || offset < 0 || total < 1:
+		http.Error(w, "want a digest, Upload-Offset and Upload-Length", http.StatusBadRequest)
+		return
+	case total > s.most():
+		http.Error(w, fmt.Sprintf("more than %d bytes", s.most()), http.StatusRequestEntityTooLarge)
+		return
+	}
+	have, err := s.Store.Resume(d, offset, total, r.Body)
+	w.Header().Set("Upload-Offset", strconv.FormatInt(have, 10))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// putRelease makes a release visible whose artifacts are all here.
+func (s *Server) putRelease(w http.ResponseWriter, r *http.Request) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	doc, err := release.Parse(data)
+	if err == nil && (doc.Product != r.PathValue("product") || fmt.Sprint(doc.ID) != r.PathValue("id")) {
+		err = errors.New("release: it is another one than its address says")
+	}
+	if err == nil {
+		err = s.checkForms(doc)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	if err := s.register(doc); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// register makes a release visible; the same once more is no fault.
+func (s *Server) register(doc *release.Release) error {
+	claim := fmt.Sprintf("id/%d", doc.ID)
+	_, err := s.Store.Set(claim, []byte(doc.Product), 0)
+	if errors.Is(err, store.ErrConflict) {
+		var owner []byte
+		if owner, _, err = s.Store.Get(claim); err == nil && string(owner) != doc.Product {
+			return fmt.Errorf("release %d: %w: it is of another product", doc.ID, errTaken)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.write(doc)
+}
+
+var errTaken = errors.New("the number is taken by other content")
+
+// write writes the document, where there is none or the same. What was
+// withdrawn stays so.
+func (s *Server) write(doc *release.Release) error {
+	key := releaseKey(doc.Product, doc.ID)
+	data, revision, err := s.Store.Get(key)
+	if errors.Is(err, store.ErrNotFound) {
+		_, err = s.Store.Set(key, doc.JSON(), 0)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	old, err := release.Parse(data)
+	if err != nil {
+		return err
+	}
+	if !old.Same(doc) {
+		return fmt.Errorf("release %d: %w", doc.ID, errTaken)
+	}
+	if doc.Withdrawn != "" && old.Withdrawn == "" {
+		old.Withdrawn = doc.Withdrawn
+		_, err = s.Store.Set(key, old.JSON(), revision)
+	}
+	return err
+}
+
+// checkForms holds the artifacts of a release against what it says of them, and
+// completes the digests that some clients ask for.
+func (s *Server) checkForms(doc *release.Release) error {
+	for i := range doc.Forms {
+		if err := s.checkForm(doc, &doc.Forms[i]); err != nil {
+			return fmt.Errorf("release %d, %s: %w", doc.ID, doc.Forms[i].Kind, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) checkForm(doc *release.Release, f *release.Form) error {
+	content, err := s.Store.Artifact(store.Digest(f.SHA256))
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	var head bytes.Buffer
+	one, five := sha1.New(), md5.New()
+	n, err := io.Copy(io.MultiWriter(one, five), io.TeeReader(content, &limited{&head, release.BundleHeaderSize}))
+	switch {
+	case err != nil:
+		return err
+	case n != f.Size:
+		return fmt.Errorf("it has %d bytes, the release says %d", n, f.Size)
+	}
+	f.SHA1, f.MD5 = hex.EncodeToString(one.Sum(nil)), hex.EncodeToString(five.Sum(nil))
+	return checkContent(doc, f, head.Bytes(), n)
+}
+
+// limited keeps the first bytes of what is written.
+type limited struct {
+	to   *bytes.Buffer
+	most int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.to.Write(p[:min(len(p), l.most-l.to.Len())])
+	return len(p), nil
+}
+
+// checkContent tells whether a file is of the form that it is said to be.
+func checkContent(doc *release.Release, f *release.Form, head []byte, size int64) error {
+	switch f.Kind {
+	case release.KindManifest:
+		if size != release.ManifestSize {
+			return fmt.Errorf("%d bytes, a manifest has %d", size, release.ManifestSize)
+		}
+	case release.KindEncrypted:
+		if !otaimage.Is(head) {
+			return errors.New("it is no pre-encrypted image")
+		}
+	case release.KindBundle:
+		b, err := release.ParseBundle(head)
+		if err != nil {
+			return err
+		}
+		if b.Product != doc.Product || b.Size() != size || f.Check != hex.EncodeToString(b.Check[:]) || doc.App != "sha256:"+hex.EncodeToString(b.Plain[:]) {
+			return errors.New("its header says something else than the release: product, app, key or size")
+		}
+	}
+	return nil
+}
+
+func (s *Server) listReleases(w http.ResponseWriter, r *http.Request) {
+	list, err := s.releases(r.PathValue("product"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(list)
+}

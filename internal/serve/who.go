@@ -1,0 +1,133 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"station/internal/chip"
+	"station/internal/record"
+	"station/internal/release"
+)
+
+// visit is one request of a device that has shown who it is and that the record
+// lets in.
+type visit struct {
+	http.ResponseWriter
+	ask    *http.Request
+	device release.Device
+	state  state
+}
+
+// author lets only authors in.
+func (s *Server) author(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, secret, ok := r.BasicAuth()
+		if !ok || s.Authors == nil || !s.Authors.Author(name, secret) {
+			unknown(w)
+			return
+		}
+		h(w, r)
+	})
+}
+
+func unknown(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="station"`)
+	http.Error(w, "who are you?", http.StatusUnauthorized)
+}
+
+// device lets only devices in that can show who they are, and only those that
+// the record knows for good.
+func (s *Server) device(h func(*visit)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mac, err := s.identify(r)
+		if errors.Is(err, errUnknown) {
+			s.counts.unknown.Add(1)
+			unknown(w)
+			return
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		v := &visit{ResponseWriter: w, ask: r}
+		why, err := s.admit(v, mac)
+		switch {
+		case err != nil:
+			s.fail(w, r, err)
+		case why != "":
+			s.counts.refused.Add(1)
+			http.Error(w, why, http.StatusForbidden)
+		default:
+			h(v)
+		}
+	})
+}
+
+var errUnknown = errors.New("no device's credential")
+
+// identify finds the device by its certificate, or by name and token.
+func (s *Server) identify(r *http.Request) (chip.MAC, error) {
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		mac, err := s.Identities.Certificate(r.TLS.VerifiedChains[0][0])
+		if err != nil {
+			return mac, fmt.Errorf("%w: %w", errUnknown, err)
+		}
+		return mac, nil
+	}
+	name, secret, ok := basic(r)
+	if token, is := strings.CutPrefix(r.Header.Get("Authorization"), "TargetToken "); is {
+		name, secret, ok = r.PathValue("device"), token, true
+	}
+	mac, err := chip.ParseMAC(name)
+	if !ok || err != nil || secret == "" {
+		return mac, errUnknown
+	}
+	right, err := s.Identities.Token(r.Context(), mac, secret)
+	if err == nil && !right {
+		err = errUnknown
+	}
+	return mac, err
+}
+
+// basic is the MAC and the secret of a request. A name ends at the first colon,
+// but a MAC may have five of them.
+func basic(r *http.Request) (name, secret string, ok bool) {
+	name, secret, ok = r.BasicAuth()
+	if all, colons := name+":"+secret, len("24:0a:c4:01:02:03"); len(name) == 2 && len(all) > colons && all[colons] == ':' {
+		return all[:colons], all[colons+1:], ok
+	}
+	return name, secret, ok
+}
+
+// admit asks the record whether the device may have anything, and finds what is
+// known of it. Being turned away is an entry, once for each reason.
+func (s *Server) admit(v *visit, mac chip.MAC) (why string, err error) {
+	d, known, err := s.Ledger.Device(mac)
+	if err != nil {
+		return "", err
+	}
+	if err := s.load(mac, &v.state); err != nil {
+		return "", err
+	}
+	why = release.Refusal(d, known)
+	if id := v.ask.PathValue("device"); id != "" && why == "" {
+		if asked, err := chip.ParseMAC(id); err != nil || asked != mac {
+			return "that is another device", nil
+		}
+	}
+	if why != "" {
+		if v.state.Refused == why {
+			return why, nil
+		}
+		e := entry(record.UpdateRefused, chip.MAC{}, record.Field{Product: d.Job, MAC: mac.String()}, why)
+		if err := s.append(e); err != nil {
+			return "", err
+		}
+		return why, s.change(mac, &v.state, func(st *state) { st.Refused = why })
+	}
+	v.device = release.Of(d)
+	v.state.into(&v.device)
+	return "", nil
+}

@@ -1,0 +1,165 @@
+package serve
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/record"
+	"station/internal/release"
+)
+
+// Nobody gets in without a credential, and a device only where the record lets
+// it; being turned away is an entry, once.
+func TestWho(t *testing.T) {
+	w := newSite(t, 3)
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
+	const path = "/files/lamp/app.bin"
+	known, unsealed, aside, stranger := w.devices[0], macOf(100), macOf(101), macOf(102)
+	w.enter(visitOf(unsealed, false)...)
+	w.enter(append(visitOf(aside, true), record.Entry{Kind: record.Failed, MAC: aside, Job: "lamp", Verdict: record.Quarantine, Code: "E-CHIP-STATE", Message: "odd", Operator: "anna"})...)
+	wrong := func(r *http.Request) { r.SetBasicAuth(known.String(), "guessed") }
+	for name, as := range map[string]who{
+		"nobody": nobody, "wrong": wrong, "author": anna,
+		"another's": func(r *http.Request) { r.SetBasicAuth(known.String(), secretOf(w.devices[1])) },
+		"no secret": func(r *http.Request) { r.SetBasicAuth(known.String(), "") },
+		"no MAC":    func(r *http.Request) { r.SetBasicAuth("lamp", "x") },
+		"no device": func(r *http.Request) { r.Header.Set("Authorization", "TargetToken "+secretOf(known)) },
+		"gateway":   func(r *http.Request) { r.Header.Set("Authorization", "GatewayToken "+secretOf(known)) },
+	} {
+		if got := w.do(as, 401, "GET", path, nil); strings.Contains(string(got.body), "app") {
+			t.Errorf("%s: got %s", name, got.body)
+		}
+	}
+	dashed := func(r *http.Request) { r.SetBasicAuth(strings.ReplaceAll(known.String(), ":", ""), secretOf(known)) }
+	w.do(dashed, 200, "GET", path, nil)
+	w.do(device(known), 200, "GET", path, nil)
+	for range 3 {
+		w.do(device(stranger), 403, "GET", path, nil)
+		w.do(device(unsealed), 403, "GET", path, nil)
+		w.do(device(aside), 403, "GET", path, nil)
+	}
+	// A device sees nothing of another one.
+	w.do(device(known), 403, "GET", "/default/controller/v1/"+w.devices[1].String(), nil)
+	w.do(target(known), 401, "GET", "/default/controller/v1/"+w.devices[1].String(), nil)
+	var refused []string
+	entries, fields := w.entries(record.UpdateRefused)
+	for i, f := range fields {
+		refused = append(refused, f.MAC+" "+entries[i].Message)
+	}
+	want := []string{stranger.String() + " the ledger does not know it", unsealed.String() + " it was never sealed", aside.String() + " it was set aside"}
+	if !slices.Equal(refused, want) {
+		t.Errorf("entries\n got %q\nwant %q", refused, want)
+	}
+	// What the ledger knows nothing of, it does not know by this either.
+	if _, known, err := w.server.Ledger.Device(stranger); err != nil || known {
+		t.Errorf("the ledger knows the stranger: %t, %v", known, err)
+	}
+	if log := w.access.String(); strings.Contains(log, "secret") || strings.Contains(log, "guessed") || !strings.Contains(log, `"status":403`) {
+		t.Errorf("the log: %s", log)
+	}
+}
+
+// A certificate of the line's CA is as good as a token, until it is over or revoked.
+func TestCertificates(t *testing.T) {
+	w := newSite(t, 2)
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
+	const path = "/files/lamp/app.bin"
+	later := time.Now().Add(time.Hour)
+	good := w.ca.issue(w.devices[0].String(), later, x509.ExtKeyUsageClientAuth)
+	gone := w.ca.issue(w.devices[1].String(), later, x509.ExtKeyUsageClientAuth)
+	nameless := w.ca.issue("lamp", later, x509.ExtKeyUsageClientAuth)
+	if got := w.doWith(w.client(good), nobody, 200, "GET", path, nil); string(got.body) != "app" {
+		t.Errorf("got %s", got.body)
+	}
+	w.doWith(w.client(gone), nobody, 200, "GET", path, nil)
+	w.doWith(w.client(nameless), nobody, 401, "GET", path, nil)
+	w.doWith(w.client(good), anna, 200, "GET", "/v1/releases/lamp", nil) // a person at a device's machine
+	other := newAuthority(t, "another CA")
+	for name, cert := range map[string]tls.Certificate{
+		"over":      w.ca.issue(w.devices[0].String(), time.Now().Add(-time.Hour), x509.ExtKeyUsageClientAuth),
+		"server's":  w.ca.issue(w.devices[0].String(), later, x509.ExtKeyUsageServerAuth),
+		"another's": other.issue(w.devices[0].String(), later, x509.ExtKeyUsageClientAuth),
+	} {
+		client := w.client()
+		client.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+		if resp, err := client.Get(w.url + path); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s: got %d", name, resp.StatusCode)
+		}
+	}
+	leaf, err := x509.ParseCertificate(gone.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoke := func(by *authority) []byte {
+		list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(-time.Hour),
+			RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: leaf.SerialNumber, RevocationTime: time.Now()}}}, by.cert, by.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.start(revoke(w.ca)) // a list that is over counts too
+	w.doWith(w.client(gone), nobody, 401, "GET", path, nil)
+	w.doWith(w.client(good), nobody, 200, "GET", path, nil)
+	c := &Certificates{cas: []*x509.Certificate{w.ca.cert}}
+	if err := c.addCRL(revoke(other)); err == nil {
+		t.Error("the list of another CA was taken")
+	}
+}
+
+// Files that say who may are read with all their faults.
+func TestCredentialFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) string {
+		path := filepath.Join(dir, "f")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	_, err := ReadAuthors(write("anna:plain\n\n# note\n:x\n"))
+	if err == nil || !strings.Contains(err.Error(), "f:1: want NAME:HASH") || !strings.Contains(err.Error(), "f:4:") {
+		t.Errorf("authors: %v", err)
+	}
+	_, err = ReadTokens(write("24:0a:c4:01:02:03 sha256:00\nlamp sha256:" + strings.Repeat("0", 64) + "\n"))
+	if err == nil || !strings.Contains(err.Error(), "f:1: want MAC") || !strings.Contains(err.Error(), "f:2:") {
+		t.Errorf("tokens: %v", err)
+	}
+	if _, err := ReadCertificates([]string{write("no PEM")}, nil); err == nil || !strings.Contains(err.Error(), "holds no CERTIFICATE") {
+		t.Errorf("CA: %v", err)
+	}
+	a := &AuthorFile{}
+	if a.Author("anna", strings.Repeat("x", 73)) || a.Author("eve", "") {
+		t.Error("somebody got in")
+	}
+}
+
+// FuzzTokens and authors: whatever stands in the files, there is an answer.
+func FuzzTokens(f *testing.F) {
+	f.Add([]byte("24:0a:c4:01:02:03 sha256:" + strings.Repeat("0", 64)))
+	f.Add([]byte("anna:$2y$05$abc\n#"))
+	path := filepath.Join(f.TempDir(), "f")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if tokens, err := ReadTokens(path); err == nil && len(tokens) > bytes.Count(b, []byte("\n"))+1 {
+			t.Error("more tokens than lines")
+		}
+		_, _ = ReadAuthors(path)
+	})
+}

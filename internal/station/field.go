@@ -1,0 +1,42 @@
+package station
+
+import (
+	"station/internal/chip"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// FieldLedger is the ledger for a server beside the line: it reads all the
+// time, and opens it as a guest for each entry that it writes, so that a line
+// can start whenever it wants.
+type FieldLedger struct {
+	read    *ledger.Ledger
+	options ledger.Options
+}
+
+// OpenFieldLedger opens the ledger at path, whichever kind it is.
+func OpenFieldLedger(path, station, software string) (*FieldLedger, error) {
+	read, err := ledger.Open(path, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return nil, LedgerFailure(err)
+	}
+	return &FieldLedger{read, ledger.Options{Guest: true, Simulated: read.Simulated(), Station: station, Software: software}}, nil
+}
+
+// Device is what the ledger knows of a MAC.
+func (l *FieldLedger) Device(mac chip.MAC) (record.Device, bool, error) { return l.read.Device(mac) }
+
+// Append writes one entry; it is on disk then.
+func (l *FieldLedger) Append(e record.Entry) error {
+	book, err := ledger.Open(l.read.Path(), l.options)
+	if err != nil {
+		return LedgerFailure(err)
+	}
+	defer book.Close()
+	e.Simulated = l.options.Simulated
+	_, err = book.Append(e)
+	return err
+}
+
+// Close ends the reading.
+func (l *FieldLedger) Close() error { return l.read.Close() }

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"station/internal/keyfile"
+)
+
+func (s *Store) artifact(d Digest) string {
+	return filepath.Join(s.dir, "artifacts", d.Hex()[:2], d.Hex())
+}
+
+// Artifact opens an artifact. What is in it was right when it came.
+func (s *Store) Artifact(d Digest) (io.ReadSeekCloser, error) {
+	if _, err := ParseDigest(string(d)); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(s.artifact(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("artifact %s: %w", d, ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Has tells whether the artifact is there.
+func (s *Store) Has(d Digest) bool {
+	_, err := os.Stat(s.artifact(d))
+	return err == nil
+}
+
+// Put takes an artifact of at most so many bytes. It is there, whole, or not at all.
+func (s *Store) Put(r io.Reader, most int64) (d Digest, size int64, err error) {
+	f, err := os.CreateTemp(filepath.Join(s.dir, "incoming"), ".put-*")
+	if err != nil {
+		return "", 0, fmt.Errorf("artifact: %w", err)
+	}
+	defer func() {
+		f.Close()
+		os.Remove(f.Name())
+	}()
+	h := sha256.New()
+	size, err = io.Copy(io.MultiWriter(f, h), io.LimitReader(r, most+1))
+	if err == nil && size > most {
+		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("artifact: %w", err)
+	}
+	d = DigestOf(h.Sum(nil))
+	return d, size, s.publish(f, d)
+}
+
+// publish gives a whole file its name.
+func (s *Store) publish(f *os.File, d Digest) error {
+	path := s.artifact(d)
+	err := errors.Join(f.Chmod(0o640), f.Sync(), os.MkdirAll(filepath.Dir(path), 0o750))
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err == nil {
+		err = errors.Join(keyfile.SyncFolder(path), keyfile.SyncFolder(filepath.Dir(path)))
+	}
+	if err != nil {
+		return fmt.Errorf("artifact %s: %w", d, err)
+	}
+	return nil
+}
+
+// Incoming is how many bytes of an artifact have come so far.
+func (s *Store) Incoming(d Digest) (int64, error) {
+	if _, err := ParseDigest(string(d)); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(filepath.Join(s.dir, "incoming", d.Hex()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// Resume takes the next part of an artifact of total bytes, which begins at
+// offset; what came of a part that broke off stays. It tells how much is here,
+// and with the last byte the artifact is there, or everything of it is gone
+// (ErrDigest).
+func (s *Store) Resume(d Digest, offset, total int64, r io.Reader) (have int64, err error) {
+	if _, err := ParseDigest(string(d)); err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(filepath.Join(s.dir, "incoming", d.Hex()), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return 0, fmt.Errorf("artifact %s: %w", d, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if have = info.Size(); have != offset || offset > total {
+		return have, fmt.Errorf("artifact %s: at %d of %d: %w", d, offset, total, ErrOffset)
+	}
+	n, err := io.Copy(io.NewOffsetWriter(f, offset), io.LimitReader(r, total-offset))
+	have += n
+	if err != nil || have < total {
+		return have, err
+	}
+	return have, s.finish(f, d)
+}
+
+// finish publishes what has come, if it is what was announced.
+func (s *Store) finish(f *os.File, d Digest) error {
+	h := sha256.New()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if DigestOf(h.Sum(nil)) != d {
+		return errors.Join(fmt.Errorf("artifact %s: %w", d, ErrDigest), os.Remove(f.Name()))
+	}
+	return s.publish(f, d)
+}

@@ -1,0 +1,203 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+)
+
+func open(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func digest(b []byte) Digest {
+	sum := sha256.Sum256(b)
+	return DigestOf(sum[:])
+}
+
+func (s *Store) read(t testing.TB, d Digest) []byte {
+	t.Helper()
+	f, err := s.Artifact(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// left are the files that nobody asked for.
+func (s *Store) left(t testing.TB) (names []string) {
+	t.Helper()
+	list, err := os.ReadDir(filepath.Join(s.dir, "incoming"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestPut(t *testing.T) {
+	s, data := open(t), bytes.Repeat([]byte("app"), 1000)
+	for range 2 { // the same again is the same
+		d, n, err := s.Put(bytes.NewReader(data), 3000)
+		if err != nil || n != 3000 || d != digest(data) || !s.Has(d) || !bytes.Equal(s.read(t, d), data) {
+			t.Errorf("got %s, %d, %v", d, n, err)
+		}
+	}
+	if _, _, err := s.Put(bytes.NewReader(data), 2999); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	broken := errors.New("broken")
+	if _, _, err := s.Put(io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken)), 100); !errors.Is(err, broken) || s.Has(digest([]byte("half"))) {
+		t.Errorf("broken off: %v", err)
+	}
+	if got := s.left(t); got != nil {
+		t.Errorf("left: %q", got)
+	}
+	if _, err := s.Artifact(digest([]byte("another"))); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// An upload that breaks off goes on where it broke off; one of other bytes is
+// thrown away.
+func TestResume(t *testing.T) {
+	s, data := open(t), bytes.Repeat([]byte("0123456789"), 100)
+	d := digest(data)
+	broken := errors.New("broken")
+	have, err := s.Resume(d, 0, 1000, io.MultiReader(bytes.NewReader(data[:300]), iotest.ErrReader(broken)))
+	if have != 300 || !errors.Is(err, broken) || s.Has(d) {
+		t.Fatalf("got %d, %v", have, err)
+	}
+	if n, err := s.Incoming(d); n != 300 || err != nil {
+		t.Errorf("incoming: %d, %v", n, err)
+	}
+	for _, at := range []int64{0, 299, 301, 5000} {
+		if have, err := s.Resume(d, at, 1000, bytes.NewReader(data)); have != 300 || !errors.Is(err, ErrOffset) {
+			t.Errorf("at %d: %d, %v", at, have, err)
+		}
+	}
+	if have, err := s.Resume(d, 300, 1000, bytes.NewReader(data[300:500])); have != 500 || err != nil || s.Has(d) {
+		t.Errorf("got %d, %v", have, err)
+	}
+	if have, err := s.Resume(d, 500, 1000, bytes.NewReader(append(bytes.Clone(data[500:]), "more"...))); have != 1000 || err != nil || !bytes.Equal(s.read(t, d), data) {
+		t.Errorf("got %d, %v", have, err)
+	}
+	other := digest([]byte("other"))
+	if _, err := s.Resume(other, 0, 5, strings.NewReader("wrong")); !errors.Is(err, ErrDigest) || s.Has(other) {
+		t.Errorf("got %v", err)
+	}
+	if n, _ := s.Incoming(other); n != 0 || s.left(t) != nil {
+		t.Errorf("left %d, %q", n, s.left(t))
+	}
+}
+
+func TestRecords(t *testing.T) {
+	s := open(t)
+	if _, _, err := s.Get("release/lamp/7"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	rev, err := s.Set("release/lamp/7", []byte("a"), 0)
+	if err != nil || rev != 1 {
+		t.Fatal(rev, err)
+	}
+	for _, at := range []uint64{0, 2} {
+		if _, err := s.Set("release/lamp/7", []byte("x"), at); !errors.Is(err, ErrConflict) {
+			t.Errorf("from %d: %v", at, err)
+		}
+	}
+	if rev, err := s.Set("release/lamp/7", []byte("b"), 1); err != nil || rev != 2 {
+		t.Error(rev, err)
+	}
+	if v, rev, err := s.Get("release/lamp/7"); string(v) != "b" || rev != 2 || err != nil {
+		t.Errorf("got %q, %d, %v", v, rev, err)
+	}
+	if _, err := s.Set("release/lamp/10", nil, 0); err != nil {
+		t.Error(err)
+	}
+	if keys, err := s.Keys("release/lamp"); err != nil || !slices.Equal(keys, []string{"10", "7"}) {
+		t.Errorf("got %q, %v", keys, err)
+	}
+	if keys, err := s.Keys("release/none"); err != nil || keys != nil {
+		t.Errorf("got %q, %v", keys, err)
+	}
+}
+
+// Of those that change a record at the same time one wins each time, also where
+// they have opened the folder each by itself, and no change is lost.
+func TestCompareAndSet(t *testing.T) {
+	dir := open(t).dir
+	const who, each = 8, 25
+	var wg sync.WaitGroup
+	for range who {
+		wg.Go(func() {
+			s, err := Open(dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for done := 0; done < each; {
+				v, rev, err := s.Get("count")
+				if err != nil && !errors.Is(err, ErrNotFound) {
+					t.Error(err)
+					return
+				}
+				n, _ := strconv.Atoi(string(v))
+				switch _, err := s.Set("count", fmt.Append(nil, n+1), rev); {
+				case err == nil:
+					done++
+				case !errors.Is(err, ErrConflict):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if v, rev, err := (&Store{dir: dir}).Get("count"); string(v) != fmt.Sprint(who*each) || rev != who*each || err != nil {
+		t.Errorf("got %s at %d, %v", v, rev, err)
+	}
+}
+
+// No name leads out of the folder.
+func TestNames(t *testing.T) {
+	s := open(t)
+	for _, key := range []string{"", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "../x", ".hidden", "a:b", "a b", "a\x00b", `a\b`, "é", strings.Repeat("x", 121)} {
+		_, _, err1 := s.Get(key)
+		_, err2 := s.Set(key, nil, 0)
+		_, err3 := s.Keys(key)
+		if err1 == nil || err2 == nil || err3 == nil || errors.Is(err1, ErrNotFound) {
+			t.Errorf("%q: %v, %v, %v", key, err1, err2, err3)
+		}
+	}
+	for _, d := range []string{"", "sha256:", "sha256:../../../etc/passwd", "sha256:" + strings.Repeat("A", 64), "sha256:" + strings.Repeat("a", 63), strings.Repeat("a", 64)} {
+		_, err := ParseDigest(d)
+		_, err1 := s.Artifact(Digest(d))
+		_, err2 := s.Incoming(Digest(d))
+		_, err3 := s.Resume(Digest(d), 0, 1, strings.NewReader("x"))
+		if err == nil || err1 == nil || errors.Is(err1, ErrNotFound) || err2 == nil || err3 == nil {
+			t.Errorf("%q: %v, %v, %v, %v", d, err, err1, err2, err3)
+		}
+	}
+}
