@@ -65,6 +65,9 @@ var fileWords = map[string][]string{
 	"station batch show":        {"", "--ledger {in}"},
 	"station batch close":       {"b1 --operator anna --anyway test --out {out}", "b1 --operator anna --ledger {in}"},
 
+	"station serve": {"", "--listen 127.0.0.1:0 --key officer-private.pem --authors authors --tokens tokens --cert {in}", "--listen 127.0.0.1:0 --cert signer.pem --authors authors --tokens tokens --key {in}",
+		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --tokens tokens --authors {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --tokens {in}",
+		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca signer.pem --crl {in}"},
 	"station release bundle check": {"", "--key bundle.pem {in}", "--key {in} lamp.bundle"},
 }
 

@@ -67,7 +67,7 @@ func TestRoles(t *testing.T) {
 	const app = "example/build/station-example.bin"
 	needs := rolesOfDocs(t)
 	tried := map[string]bool{ // what only a test of its own can try, because it does not end, or needs a terminal or a token of its own
-		"station sim": true, "station replay": true, "station rehearse": true, "station demo": true, "station ledger recover": true,
+		"station sim": true, "station replay": true, "station rehearse": true, "station demo": true, "station ledger recover": true, "station serve": true,
 	}
 	for _, c := range []struct{ command, args string }{
 		{"station probe", "--port " + chip.address},
