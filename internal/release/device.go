@@ -28,7 +28,7 @@ type Device struct {
 // Of is a device as the line made it.
 func Of(d record.Device) Device {
 	v := Device{MAC: d.MAC, Product: d.Job, Job: d.SealedHash}
-	if parts := strings.Split(d.KeyID, ":"); len(parts) >= 3 && parts[0] == "shared" {
+	if parts := strings.Split(d.FlashKey().ID, ":"); len(parts) >= 3 && parts[0] == "shared" {
 		v.Check = parts[len(parts)-1]
 	}
 	for _, i := range d.Images {

@@ -72,12 +72,12 @@ func TestForms(t *testing.T) {
 
 // What the line made of a device decides.
 func TestOf(t *testing.T) {
-	d := Of(record.Device{MAC: chip.MAC{1}, Job: "lamp", SealedHash: "sha256:job", KeyID: "shared:fleet:0102030405060708",
+	d := Of(record.Device{MAC: chip.MAC{1}, Job: "lamp", SealedHash: "sha256:job", Keys: record.FlashKey("shared:fleet:0102030405060708"),
 		Images: []record.Image{{Name: "ota_1", Slot: "ota_1", Plain: "sha256:1", Version: "1"}, {Name: "app", Slot: "factory", Plain: "sha256:0", Version: "0.9"}, {Name: "boot", Plain: "sha256:b"}}})
 	if d.Product != "lamp" || d.Job != "sha256:job" || d.Check != "0102030405060708" || d.App != "sha256:0" || d.Version != "0.9" {
 		t.Errorf("got %+v", d)
 	}
-	if d := Of(record.Device{KeyID: "derived:m:0102030405060708"}); d.Check != "" {
+	if d := Of(record.Device{Keys: record.FlashKey("derived:m:0102030405060708")}); d.Check != "" {
 		t.Errorf("a key of its own has the check value %q", d.Check)
 	}
 	for want, d := range map[string]record.Device{"": {Sealed: true}, "it was set aside": {Sealed: true, SetAside: true}, "it was never sealed": {}} {

@@ -113,7 +113,7 @@ func visitOf(mac chip.MAC, sealed bool) []record.Entry {
 	list := []record.Entry{
 		{Kind: record.DeviceSeen, Step: "connect", Identity: &chip.Identity{MAC: mac, Revision: 300}},
 		{Kind: record.NumberTaken, Step: "key", Undeclared: true},
-		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: record.FlashEncryption, ID: id, Policy: "shared"}}},
+		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: id, Policy: "shared"}}},
 		{Kind: record.FlashVerified, Step: "flash", Keys: record.FlashKey(id), Images: []record.Image{{Name: "app", Address: 0x10000, Size: 16, Encrypted: true,
 			Partition: "factory", Slot: "factory", Plain: "sha256:" + strings.Repeat("a", 64), Flash: fmt.Sprintf("sha256:%064x", mac[:]), Version: "1.0.0"}}},
 	}
