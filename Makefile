@@ -132,11 +132,12 @@ lint:
 	$(TOOL) staticcheck ./...
 	$(TOOL) depguard ./...
 
-# Virtual devices with faults of every kind, over eight slots.
+# Virtual devices with faults of every kind, over eight slots; then several jobs,
+# batches and people beside the line, all held against a model of ten rules.
 SEED ?= 1
 DEVICES ?= 1000
 soak: deps
-	SOAK_SEED=$(SEED) SOAK_DEVICES=$(DEVICES) $(GO) test -count 1 -timeout 60m -run '^TestSoak$$' -v ./internal/station
+	SOAK_SEED=$(SEED) SOAK_DEVICES=$(DEVICES) $(GO) test -count 1 -timeout 60m -run '^TestSoak$$' -v ./internal/station ./cmd/station
 
 # Every fuzz target for FUZZTIME.
 FUZZTIME ?= 20s
