@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"station/internal/flow"
@@ -97,34 +98,36 @@ func TestRetests(t *testing.T) {
 // A failure holds its slot until somebody has seen it; a pause starts nothing.
 func TestPauseAndAcknowledge(t *testing.T) {
 	s := newStation(t, exampleJob)
-	l := s.line(&Virtual{Slots: 1, Count: 2, Chip: func(n int, o *sim.Options) {
-		if n == 0 {
-			o.Faults = []sim.Fault{{Kind: sim.Brownout, Times: -1}}
+	synctest.Test(t, func(t *testing.T) {
+		l := s.line(&Virtual{Slots: 1, Count: 2, Chip: func(n int, o *sim.Options) {
+			if n == 0 {
+				o.Faults = []sim.Fault{{Kind: sim.Brownout, Times: -1}}
+			}
+		}})
+		l.NeedAck = true
+		events := make(chan flow.Event, 10000)
+		l.Emit = func(e flow.Event) { events <- e }
+		done := make(chan flow.Counts)
+		l.Pause(true)
+		go func() { done <- l.Run(t.Context()) }()
+		if e, ok := next(events, time.Hour, flow.StepStarted); ok {
+			t.Fatalf("a paused line has begun: %+v", e)
 		}
-	}})
-	l.NeedAck = true
-	events := make(chan flow.Event, 10000)
-	l.Emit = func(e flow.Event) { events <- e }
-	done := make(chan flow.Counts)
-	l.Pause(true)
-	go func() { done <- l.Run(t.Context()) }()
-	if e, ok := next(events, 100*time.Millisecond, flow.StepStarted); ok {
-		t.Fatalf("a paused line has begun: %+v", e)
-	}
-	l.Pause(false)
-	if _, ok := next(events, time.Minute, flow.DeviceFailed); !ok {
-		t.Fatal("the first device did not fail")
-	}
-	if e, ok := next(events, 100*time.Millisecond, flow.StepStarted); ok {
-		t.Fatalf("the slot went on before the failure was acknowledged: %+v", e)
-	}
-	l.Ack("1")
-	if _, ok := next(events, time.Minute, flow.DevicePassed); !ok {
-		t.Fatal("the second device did not pass")
-	}
-	if c := <-done; c.Passed != 1 || c.Retry != 1 {
-		t.Errorf("%+v", c)
-	}
+		l.Pause(false)
+		if _, ok := next(events, time.Minute, flow.DeviceFailed); !ok {
+			t.Fatal("the first device did not fail")
+		}
+		if e, ok := next(events, time.Hour, flow.StepStarted); ok {
+			t.Fatalf("the slot went on before the failure was acknowledged: %+v", e)
+		}
+		l.Ack("1")
+		if _, ok := next(events, time.Minute, flow.DevicePassed); !ok {
+			t.Fatal("the second device did not pass")
+		}
+		if c := <-done; c.Passed != 1 || c.Retry != 1 {
+			t.Errorf("%+v", c)
+		}
+	})
 }
 
 // next waits for an event of that name.
