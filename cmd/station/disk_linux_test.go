@@ -39,11 +39,15 @@ func init() {
 func TestDiskFullAnywhere(t *testing.T) {
 	f := newFloor(t)
 	var m matrix
+	var cases sample
 	m.publish(t, "station-disk")
 	const class = "the disk takes nothing any more, from an entry of the ledger on"
 	points := momentsOf(f.moments, "before the entry")
 	m.plan(class, len(points))
 	for _, i := range points {
+		if cases.out() {
+			continue
+		}
 		t.Run(fmt.Sprintf("%03d %s", i, f.moments[i]), func(t *testing.T) {
 			t.Parallel()
 			m.count(class, f.full(t, i))

@@ -182,6 +182,7 @@ func TestOutputsSpareWhatMatters(t *testing.T) {
 	targets := []string{"ledger.db", filepath.Join(outside, "hard.db"), filepath.Join(outside, "soft.db"), "small/../ledger.db",
 		fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), held.Fd()), "ledger.adapters.json", "ledger.db.door", "station.toml", filepath.Join(w.hsm, "pin")}
 	before := w.sums(outside)
+	var cases sample
 	for command, words := range fileWords {
 		if !strings.Contains(words[0], "{out}") {
 			continue
@@ -196,6 +197,9 @@ func TestOutputsSpareWhatMatters(t *testing.T) {
 			list = append(list, "small/app.bin")
 		}
 		for _, target := range list {
+			if cases.out() {
+				continue
+			}
 			args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(words[0], "{out}", target))...)
 			if strings.Contains(words[0], "--out") || strings.Contains(words[0], "--meter") {
 				args = append(args, "--overwrite")
@@ -215,8 +219,9 @@ func TestOutputsSpareWhatMatters(t *testing.T) {
 func TestOutputsReplaceNothing(t *testing.T) {
 	w := filePlace(t)
 	there := filepath.Join(w.dir, "there")
+	var cases sample
 	for command, words := range fileWords {
-		if !strings.Contains(words[0], "{out}") || strings.Contains(words[0], "--log") {
+		if !strings.Contains(words[0], "{out}") || strings.Contains(words[0], "--log") || cases.out() {
 			continue
 		}
 		if err := os.WriteFile(there, []byte("mine"), 0o644); err != nil {
@@ -273,9 +278,13 @@ func (w *workplace) hostileFiles() map[string]string {
 // Nothing that is no file of a sensible size stalls a command or eats memory.
 func TestHostileInputs(t *testing.T) {
 	w := filePlace(t)
+	var cases sample
 	for name, want := range w.hostileFiles() {
 		for command, words := range fileWords {
 			for _, row := range words[1:] {
+				if cases.out() {
+					continue
+				}
 				args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(row, "{in}", name))...)
 				said, code := w.within(soon, args...)
 				if code == 0 || !containsOne(said, strings.Split(want, "|")) {
@@ -300,6 +309,7 @@ func containsOne(s string, list []string) bool {
 func TestHostileNamedFiles(t *testing.T) {
 	w := filePlace(t)
 	hostile := w.hostileFiles()
+	var cases sample
 	station, err := os.ReadFile(filepath.Join(w.dir, "station.toml"))
 	if err != nil {
 		t.Fatal(err)
@@ -313,6 +323,9 @@ func TestHostileNamedFiles(t *testing.T) {
 			"flasher_args = %q", "partition_table = %q\n[[image]]\nfile = \"small/app.bin\"\naddress = 0x10000", "[[image]]\nfile = %q\naddress = 0x10000",
 			"flasher_args = \"example/build/flasher_args.json\"\n[key]\nlabel=\"x\"\nescrow = %q",
 		} {
+			if cases.out() {
+				continue
+			}
 			text = fmt.Sprintf("name = \"a\"\nrevision = \"1\"\n"+text+"\n", name)
 			if !strings.Contains(text, "[key]") {
 				text += "[key]\nlabel = \"x\"\n"
@@ -326,6 +339,9 @@ func TestHostileNamedFiles(t *testing.T) {
 			}
 		}
 		for old, command := range map[string]string{`"ledger.db"`: "ledger list", filepath.Join(w.hsm, "pin"): "hsm status", "/usr/lib/softhsm/libsofthsm2.so": "hsm status"} {
+			if cases.out() {
+				continue
+			}
 			bad := strings.Replace(string(station), old, strings.ReplaceAll(fmt.Sprintf("%q", name), `"`, quoteOf(old)), 1)
 			if err := os.WriteFile(filepath.Join(w.dir, "bad.toml"), []byte(bad), 0o600); err != nil {
 				t.Fatal(err)
@@ -337,7 +353,7 @@ func TestHostileNamedFiles(t *testing.T) {
 	}
 	for command, words := range fileWords {
 		args := append(strings.Fields(command)[1:], strings.Fields(strings.NewReplacer("{out}", "new", "{in}", "missing").Replace(words[len(words)-1]))...)
-		if command == "station demo" || command == "station rehearse" { // need no station file, and end
+		if command == "station demo" || command == "station rehearse" || cases.out() { // need no station file, and end
 			continue
 		}
 		w.within(soon, append(args, "--station", "pipe")...)

@@ -9,6 +9,9 @@ import (
 	"station/internal/matrixtest"
 )
 
+// raceStride: of so many points one is tried under the race detector.
+const raceStride = 48
+
 // matrix counts how trials end, by what was done to them.
 type matrix struct {
 	mu   sync.Mutex

@@ -33,7 +33,7 @@ func TestPowerCuts(t *testing.T) {
 				stride = 8
 			}
 			if raceEnabled {
-				stride *= 16
+				stride *= raceStride
 			}
 			for k := 1; k <= n; k += stride {
 				cut("power goes before a command", sim.Fault{Kind: sim.CutBefore, At: k})

@@ -25,7 +25,7 @@ func TestRestarts(t *testing.T) {
 		}
 		stride := 1
 		if raceEnabled {
-			stride = 16
+			stride = raceStride
 		}
 		for _, c := range []struct {
 			class  string

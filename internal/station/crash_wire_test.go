@@ -74,7 +74,7 @@ func TestWire(t *testing.T) {
 		}
 		for i, w := range wireFaults {
 			for n, c := range ref.sent {
-				if raceEnabled && n%16 != 0 || n%12 != i%12 && !c.writes() {
+				if raceEnabled && (n-i)%raceStride != 0 || n%12 != i%12 && !c.writes() {
 					continue
 				}
 				disturb(w.class, n+1, w.fault(n+1, c.size))

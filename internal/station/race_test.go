@@ -2,6 +2,6 @@
 
 package station
 
-// raceEnabled: everything takes several times as long, and the points that are
-// tried are fewer.
+// raceEnabled: everything takes several times as long, and of the points that
+// are tried elsewhere a few are tried here.
 const raceEnabled = true
