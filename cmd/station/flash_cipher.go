@@ -93,7 +93,7 @@ func (c *cipherFlags) load(ctx context.Context) (*secret.Bytes, error) {
 	if uri.Object == "" {
 		return nil, fmt.Errorf("--key: the URI names no key; add object=LABEL")
 	}
-	req := hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, Policy: hsm.Shared, Label: uri.Object, Size: c.size}
+	req := hsm.Request{Chip: chip.Known(nil).Name, Purpose: chip.FlashEncryption, Policy: hsm.Shared, Label: uri.Object, Size: c.size}
 	if c.mac != "" {
 		req.Policy = hsm.Derived
 		if req.MAC, err = chip.ParseMAC(c.mac); err != nil {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 	"station/internal/keyfile"
 )
@@ -31,7 +33,7 @@ build does not say is set to the safe choice and marked to be looked at.`,
 			if err != nil {
 				return err
 			}
-			if err := forESP32(args[0], build); err != nil {
+			if err := forKnownChip(args[0], build); err != nil {
 				return err
 			}
 			path, err := relative(out.path, args[0])
@@ -69,19 +71,21 @@ func relative(out, build string) (string, error) {
 	return filepath.Rel(dir, abs)
 }
 
-// forESP32 refuses a build for another chip: by its name, and by the images of
-// builds that are too old to name one.
-func forESP32(path string, build *firmware.FlasherArgs) error {
-	if build.Chip != "" && build.Chip != "esp32" {
-		return fmt.Errorf("job new: %s is a build for the %s; this station seals the esp32: idf.py set-target esp32, then build again", path, build.Chip)
+// forKnownChip refuses a build for a chip that no job can be for: by its name,
+// and by the images of builds that are too old to name one.
+func forKnownChip(path string, build *firmware.FlasherArgs) error {
+	names := strings.Join(chip.Names(), ", ")
+	family := chip.Known(chip.ByName(build.Chip))
+	if build.Chip != "" && build.Chip != family.Name {
+		return fmt.Errorf("job new: %s is a build for the %s; this station seals the %s: idf.py set-target %s, then build again", path, build.Chip, names, family.Name)
 	}
 	for _, image := range build.ImageFiles(filepath.Dir(path)) {
 		data, err := keyfile.Read(image.File, keyfile.Image)
 		if err != nil {
 			continue // job check names every file that is missing
 		}
-		if info := firmware.Describe(image.File, data); info.Image != nil && info.Image.ChipID != firmware.ChipESP32 {
-			return fmt.Errorf("job new: %s is built for %s; this station seals the esp32: idf.py set-target esp32, then build again", image.File, info.Image.Chip())
+		if info := firmware.Describe(image.File, data); info.Image != nil && info.Image.ChipID != family.ImageID {
+			return fmt.Errorf("job new: %s is built for %s; this station seals the %s: idf.py set-target %s, then build again", image.File, info.Image.Chip(), names, family.Name)
 		}
 	}
 	return nil
@@ -124,6 +128,6 @@ mode = "release"     # for good: encryption can never be switched off
 [boot]
 marker = %q
 timeout = "10s"
-`, name, cmp.Or(build.Chip, "esp32"), path, tableOffset(build), size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker)
+`, name, cmp.Or(build.Chip, chip.Known(nil).Name), path, tableOffset(build), size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker)
 	return err
 }

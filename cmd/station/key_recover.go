@@ -182,7 +182,7 @@ func fromToken(ctx context.Context, token *hsm.Token, mac chip.MAC, k sealedKey)
 	if err != nil {
 		return nil, err
 	}
-	got, err := token.DeviceKey(ctx, hsm.Request{Chip: "esp32", MAC: mac, Purpose: chip.FlashEncryption, Size: k.size, Policy: id.Policy, Label: id.Label, Wrapped: k.wrapped})
+	got, err := token.DeviceKey(ctx, hsm.Request{Chip: chip.Known(nil).Name, MAC: mac, Purpose: chip.FlashEncryption, Size: k.size, Policy: id.Policy, Label: id.Label, Wrapped: k.wrapped})
 	if err != nil {
 		return nil, station.TokenFailure(err)
 	}

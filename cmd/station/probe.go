@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -117,13 +118,19 @@ func printReport(w io.Writer, r flow.Report) {
 		plain.Fprintf(w, "ledger        key %s, %s %s, job %s\n", r.Device.FlashKey().ID, verdict, code, r.Device.MadeBy())
 	}
 	fmt.Fprintln(w, "fuses that are set:")
-	for _, f := range efuse.Fields {
+	for _, f := range r.ID.Of().Efuse.Fields {
 		if v := r.Fuses.Value(f.Name); v != 0 && f.Width <= 64 {
 			plain.Fprintf(w, "  %-22s %#-14x %s\n", f.Name, v, f.About)
 		}
 	}
 	snapshot := efuse.Redact(r.Fuses)
-	plain.Fprintf(w, "  BLOCK1 %s, BLOCK2 %s\n  words %s\n", snapshot.Block("BLOCK1"), snapshot.Block("BLOCK2"), snapshot.Block("BLOCK0"))
+	var kept []string
+	for _, b := range snapshot {
+		if b.Words == nil {
+			kept = append(kept, b.Name+" "+b.String())
+		}
+	}
+	plain.Fprintf(w, "  %s\n  words %s\n", strings.Join(kept, ", "), snapshot.Block("BLOCK0"))
 	if r.Decision == "" {
 		return
 	}

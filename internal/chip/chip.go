@@ -136,7 +136,12 @@ type Identity struct {
 	FlashID   uint32   `json:"flashId"`             // RDID: manufacturer in the low byte
 	FlashSize uint32   `json:"flashSize"`           // bytes; 0 where the ID is not known
 	Simulated bool     `json:"simulated,omitempty"` // it says that it is a virtual chip
+
+	Family *Family `json:"-"` // nil is the ESP32, as in entries
 }
+
+// Of is the chip's family.
+func (id Identity) Of() *Family { return Known(id.Family) }
 
 // RegWrite is one group of a WRITE_REG command: the masked bits of Value are
 // written to Addr, then the ROM waits Delay (microseconds).

@@ -41,7 +41,7 @@ const (
 	readings = 3 // of the fuses after a burn; all must agree
 )
 
-// Burn burns one stage: BLOCK1, then the values of BLOCK0, then what protects
+// Burn burns one stage: its key, then the values of BLOCK0, then what protects
 // them, each loaded, checked, programmed and read back. It burns only what have
 // lacks, so it may be called again after any interruption. It returns the fuses
 // as read at the end.
@@ -54,7 +54,7 @@ const (
 // the stage is finished whatever the context says. Nothing else in the program
 // burns fuses.
 func Burn(ctx context.Context, r Registers, crystalMHz int, have Image, s Stage) (Image, error) {
-	c := newController(ctx, r)
+	c := newController(ctx, have.Family, r)
 	after, err := c.burn(crystalMHz, have, s)
 	if err != nil {
 		err = c.safe(err)
@@ -102,7 +102,7 @@ func (c *controller) changed(have Image, err error) Change {
 	if gone(err) {
 		return Unknown
 	}
-	now, err := c.latch(surveyAddrs)
+	now, err := c.latch(c.survey.addrs)
 	defer clear(now)
 	if err != nil {
 		return Unknown
@@ -120,7 +120,7 @@ func (c *controller) burn(crystalMHz int, have Image, s Stage) (Image, error) {
 	if err := c.ctx.Err(); err != nil {
 		return Image{}, err
 	}
-	t, ok := timings[crystalMHz]
+	t, ok := c.family.Efuse.Timing[crystalMHz]
 	if !ok {
 		return Image{}, fmt.Errorf("%w: no fuse timing for a crystal of %d MHz", ErrUnfit, crystalMHz)
 	}
@@ -128,27 +128,29 @@ func (c *controller) burn(crystalMHz int, have Image, s Stage) (Image, error) {
 	if _, err := (Plan{s}).Diff(have); err != nil {
 		return Image{}, err
 	}
-	if s.Key != nil && s.Key.Secret == nil && have.KeyState() != KeyHidden {
+	if s.Key != nil && s.Key.Secret == nil && have.StateOf(s.Key.In(c.family)) != KeyHidden {
 		return Image{}, fmt.Errorf("%w: no key given to burn", ErrPlan)
 	}
 	now, err := c.recognise(have)
 	if err != nil {
 		return Image{}, err
 	}
-	for _, p := range s.parts(have) {
+	parts := s.parts(have)
+	defer wipeParts(parts)
+	for _, p := range parts {
 		if now, err = c.part(p, now); err != nil {
 			return Image{}, err
 		}
 	}
 	defer clear(now)
-	return newImage(now)
+	return newImage(c.family, now)
 }
 
 // recognise reads the fuses until they are as the caller knows them, so that
 // two readings at different times agree before anything is burned.
 func (c *controller) recognise(have Image) ([]uint32, error) {
 	for range attempts { // the wire may have changed a reply
-		now, err := c.latch(surveyAddrs)
+		now, err := c.latch(c.survey.addrs)
 		if err != nil {
 			return nil, err
 		}
@@ -167,27 +169,39 @@ func (c *controller) recognise(have Image) ([]uint32, error) {
 // part is what one program command burns.
 type part struct {
 	block  int
-	key    []byte // of BLOCK1
-	coding chip.Coding
-	values [7]uint32 // of BLOCK0
-	last   bool      // of its stage
+	want   []uint32 // the words of the block, as they must read
+	coding coding
+	scheme chip.Coding
+	last   bool // of its stage
+}
+
+// once reports a block that can be programmed once only.
+func (p part) once() bool { _, ok := p.coding.(reedSolomon); return ok }
+
+// wipeParts overwrites the words, which may be a key's.
+func wipeParts(parts []part) {
+	for _, p := range parts {
+		clear(p.want)
+	}
 }
 
 // parts are the program commands of a stage, in order.
 func (s Stage) parts(have Image) []part {
+	f := known(have.Family)
 	var out []part
-	if s.Key != nil && have.KeyState() != KeyHidden {
-		out = append(out, part{block: 1, key: s.Key.Secret.Reveal(), coding: have.Coding()})
+	if s.Key != nil && have.StateOf(s.Key.In(f)) != KeyHidden {
+		block := f.Efuse.Block(s.Key.In(f))
+		out = append(out, part{block: block, want: s.Key.words(f), coding: codingOf(f.Efuse.Blocks[block], have.Coding()), scheme: have.Coding()})
 	}
 	for _, ph := range []int{phaseValues, phaseProtect} {
-		p := part{}
+		p := part{want: make([]uint32, f.Efuse.Blocks[0].Words), coding: plain{}}
 		for _, set := range s.Sets {
-			if phase(set.Field) == ph {
-				f := byName[set.Field]
-				p.values[f.Word] |= set.Value << f.Bit
+			if phase(f, set.Field) == ph {
+				field, _ := f.Efuse.Field(set.Field)
+				put(field, p.want, set.Value)
 			}
 		}
-		if !isZero(p.values[:]) {
+		if !isZero(p.want) {
 			out = append(out, p)
 		}
 	}
@@ -197,59 +211,22 @@ func (s Stage) parts(have Image) []part {
 	return out
 }
 
-// want is word w of the block as it must read.
-func (p part) want(w int) uint32 {
-	if p.block == 0 {
-		return p.values[w]
-	}
-	return keyWord(p.key, w)
-}
-
-// missing is what must be loaded to burn what a reading lacks, as WDATA takes
-// it. A chunk of the 3/4 coding is burned whole or not at all, and so is every
-// chunk while the decoder complains about the block.
-func (p part) missing(have []uint32, flagged bool) []uint32 {
-	out := make([]uint32, blocks[p.block].words)
-	if p.block == 0 || p.coding != chip.Coding34 {
-		for w := range out {
-			out[w] = p.want(w) &^ have[w]
-		}
-		return out
-	}
-	for chunk := range 4 {
-		if flagged || !p.chunkRight(have, chunk) {
-			for w := 2 * chunk; w < 2*chunk+2; w++ {
-				out[w] = codedWord(p.key, p.coding, w)
-			}
-		}
-	}
-	return out
-}
-
-func (p part) chunkRight(have []uint32, chunk int) bool {
-	var differ uint32
-	for half := 3 * chunk; half < 3*chunk+3; half++ { // in units of 16 bits
-		differ |= (have[half/2] ^ p.want(half/2)) >> (16 * (half % 2)) & 0xffff
-	}
-	return differ == 0
-}
-
 // part burns p into a chip that reads as before, and returns how it reads
 // then. It overwrites before.
 func (c *controller) part(p part, before []uint32) ([]uint32, error) {
 	defer clear(before)
-	at, words := blocks[p.block].at, blocks[p.block].words
 	seen := sighting{all: slices.Clone(before), any: slices.Clone(before)}
 	for n := 0; ; n++ {
-		missing := p.missing(seen.all[at:at+words], flagged(p.coding, seen.any[atDec], p.block))
+		missing, err := p.coding.load(p.want, c.survey.words(c.family, seen.all, p.block), flagged(c.family, p.scheme, seen.any[c.survey.status:], p.block))
 		done := isZero(missing)
-		var err error
 		switch {
+		case err != nil:
+			err = fmt.Errorf("%s: %w", c.family.Efuse.Blocks[p.block].Name, err)
 		case done && n > 0:
 			clear(seen.any)
 			return seen.all, nil
 		case !done && n > reburns:
-			err = p.stubborn(missing, seen)
+			err = c.stubborn(p, missing, seen)
 		case !done:
 			err = c.program(p.block, missing)
 		}
@@ -266,39 +243,39 @@ func (c *controller) part(p part, before []uint32) ([]uint32, error) {
 }
 
 // stubborn says why the part cannot be finished.
-func (p part) stubborn(missing []uint32, seen sighting) error {
-	at := blocks[p.block].at
-	flickers := p.coding != chip.Coding34 || p.block == 0
-	for w, m := range missing {
-		flickers = flickers && m&^seen.any[at+w] == 0
+func (c *controller) stubborn(p part, missing []uint32, seen sighting) error {
+	any := c.survey.words(c.family, seen.any, p.block)
+	_, flickers := p.coding.(plain)
+	for w := range any {
+		flickers = flickers && missing[w]&^any[w] == 0
+	}
+	name := c.family.Efuse.Blocks[p.block].Name
+	if p.block == 0 { // never of a key
+		name = fieldsIn(c.family, missing)
 	}
 	if flickers {
-		return fmt.Errorf("%w: %s", ErrUnstable, p.fields(missing))
+		return fmt.Errorf("%w: %s", ErrUnstable, name)
 	}
-	return fmt.Errorf("%w: %s after %d attempts", ErrNotBurned, p.fields(missing), 1+reburns)
+	return fmt.Errorf("%w: %s after %d attempts", ErrNotBurned, name, 1+reburns)
 }
 
-// fields names the fields of a block that bits belong to. Never their values:
-// they may be a key's.
-func (p part) fields(words []uint32) string {
-	if p.block == 0 {
-		return fieldsOf(0, words)
+// fieldsOf names what bits of one word of a survey belong to. Never their
+// values: they may be a key's.
+func (c *controller) fieldsOf(i int, bits uint32) string {
+	if b := c.survey.blockAt(c.family, i); b > 0 {
+		return c.family.Efuse.Blocks[b].Name
 	}
-	return fmt.Sprintf("BLOCK%d", p.block)
+	block0 := make([]uint32, c.family.Efuse.Blocks[0].Words)
+	block0[i] = bits
+	return fieldsIn(c.family, block0)
 }
 
-func fieldsOf(at int, words []uint32) string {
-	for b, blk := range blocks {
-		if b > 0 && at >= blk.at && at < blk.at+blk.words {
-			return fmt.Sprintf("BLOCK%d", b)
-		}
-	}
-	var block0 [7]uint32
-	copy(block0[at:], words)
+// fieldsIn names the fields of BLOCK0 that bits belong to.
+func fieldsIn(f *chip.Family, block0 []uint32) string {
 	var names []string
-	for _, f := range Fields {
-		if f.Block == 0 && f.value(block0[:]) != 0 {
-			names = append(names, f.Name)
+	for _, field := range f.Efuse.Fields {
+		if field.Block == 0 && value(field, block0) != 0 {
+			names = append(names, field.Name)
 		}
 	}
 	if names == nil {

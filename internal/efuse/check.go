@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"station/internal/chip"
 )
 
 // What can be wrong with a plan, or between a plan and a chip.
@@ -17,8 +19,8 @@ var (
 	// ErrConflict: the chip holds bits that the plan would have to clear, or
 	// protections in its way. No retry can help.
 	ErrConflict = errors.New("the chip holds other fuses than the plan allows")
-	// ErrKeyMismatch: BLOCK1 is not the key that it must be.
-	ErrKeyMismatch = errors.New("BLOCK1 does not hold the device's key")
+	// ErrKeyMismatch: a key block is not the key that it must be.
+	ErrKeyMismatch = errors.New("the key block does not hold the device's key")
 )
 
 // RefusedError carries every reason against a plan. It is each of the
@@ -56,17 +58,9 @@ func (r *refusal) err() error {
 	return (*RefusedError)(r)
 }
 
-// never says why a field is not for this program, where there is more to say
-// than that.
-var never = map[string]string{
-	"DIS_CACHE":       "it would stop the chip from running at all",
-	"DISABLE_APP_CPU": "it would take one of the chip's two cores for ever",
-	"CODING_SCHEME":   "it would change how keys are stored",
-	"MAC":             "the MAC address is the factory's",
-	"MAC_CRC":         "the MAC address is the factory's",
-	"XPD_SDIO_REG":    "a wrong flash voltage destroys the flash",
-	"XPD_SDIO_TIEH":   "a wrong flash voltage destroys the flash",
-	"XPD_SDIO_FORCE":  "a wrong flash voltage destroys the flash",
+// mismatch names the block of ErrKeyMismatch.
+func mismatch(f *chip.Family, block int) error {
+	return fmt.Errorf("%w (%s)", ErrKeyMismatch, f.Efuse.Blocks[block].Name)
 }
 
 // position orders what is burned: by stage, and within a stage as Burn does it.
@@ -84,12 +78,19 @@ const (
 	phaseProtect
 )
 
-func phase(field string) int {
-	switch field {
-	case "WR_DIS", "RD_DIS", "UART_DOWNLOAD_DIS", "ABS_DONE_1", "FLASH_CRYPT_CNT":
+func phase(f *chip.Family, field string) int {
+	if slices.Contains(f.Seal.Late, field) {
 		return phaseProtect
 	}
 	return phaseValues
+}
+
+// family is that of the plan's stages.
+func (p Plan) family() *chip.Family {
+	if len(p) == 0 {
+		return known(nil)
+	}
+	return known(p[0].Chip)
 }
 
 // check finds what would make the plan dangerous on any chip.
@@ -103,16 +104,17 @@ func (p Plan) check(r *refusal) {
 }
 
 func (p Plan) checkSet(r *refusal, i int, set Set) {
-	s, f := p[i], byName[set.Field]
-	stage, ok := stageOf(set)
+	s, chip := p[i], p.family()
+	f, _ := chip.Efuse.Field(set.Field)
+	stage, ok := stageOf(chip, set)
 	alone := len(s.Sets) == 1 && s.Key == nil
 	switch {
 	case f.Name == "":
-		r.add(ErrPlan, "%s: the ESP32 has no such field", set.Field)
+		r.add(ErrPlan, "%s: the %s has no such field", set.Field, chip.Title)
 	case set.isMask() && !ok:
-		r.add(ErrPlan, "%s is never burned", set)
+		r.add(ErrPlan, "%s is never burned", set.text(chip))
 	case !ok:
-		reason := never[set.Field]
+		reason := chip.Seal.Never[set.Field]
 		if reason == "" {
 			reason = "it has no part in sealing a device"
 		}
@@ -120,9 +122,9 @@ func (p Plan) checkSet(r *refusal, i int, set Set) {
 	case set.Value>>f.Width != 0:
 		r.add(ErrPlan, "%s: %d does not fit into %d bits", set.Field, set.Value, f.Width)
 	case set.Field == "RD_DIS" && s.Compare == nil:
-		r.add(ErrPlan, "%s needs the key to compare BLOCK1 with in stage %s", set, s.Name)
-	case set.Field == "FLASH_CRYPT_CNT" && !odd(set.Value):
-		r.add(ErrPlan, "FLASH_CRYPT_CNT = %d leaves encryption off: an odd number of bits switches it on", set.Value)
+		r.add(ErrPlan, "%s needs the key to compare its block with in stage %s", set.text(chip), s.Name)
+	case set.Field == chip.Seal.Count && !odd(set.Value):
+		r.add(ErrPlan, "%s = %d leaves encryption off: an odd number of bits switches it on", set.Field, set.Value)
 	case stage == StageCount && !alone:
 		r.add(ErrPlan, "%s must be burned alone, not with others in stage %s", set.Field, s.Name)
 	case stage == StageUART && (!alone || i != len(p)-1):
@@ -146,19 +148,22 @@ func (p Plan) checkOrder(r *refusal) {
 }
 
 func (p Plan) checkFreeze(r *refusal, lock Set, at position) {
+	f := p.family()
 	bit := bits.TrailingZeros32(lock.Value)
 	for j, s := range p[at.stage:] {
-		if s.Key != nil && bit == byName["BLOCK1"].WriteDisable && !(position{at.stage + j, phaseKey}).before(at) {
-			r.add(ErrPlan, "WR_DIS bit %d in stage %s would freeze BLOCK1 before its key is burned", bit, p[at.stage].Name)
+		if s.Key != nil && !(position{at.stage + j, phaseKey}).before(at) {
+			if b := f.Efuse.Block(s.Key.In(f)); b >= 0 && f.Efuse.Blocks[b].WriteDisable == bit {
+				r.add(ErrPlan, "WR_DIS bit %d in stage %s would freeze %s before its key is burned", bit, p[at.stage].Name, f.Efuse.Blocks[b].Name)
+			}
 		}
 		for _, set := range s.Sets {
 			for _, one := range set.each() {
-				if one == lock || one.Value == 0 || byName[one.Field].WriteDisable != bit ||
-					(position{at.stage + j, phase(one.Field)}).before(at) {
+				if field, _ := f.Efuse.Field(one.Field); one == lock || one.Value == 0 || field.WriteDisable != bit ||
+					(position{at.stage + j, phase(f, one.Field)}).before(at) {
 					continue
 				}
 				r.add(ErrPlan, "WR_DIS bit %d in stage %s would freeze %s, which stage %s still has to burn",
-					bit, p[at.stage].Name, one.name(), s.Name)
+					bit, p[at.stage].Name, one.name(f), s.Name)
 			}
 		}
 	}

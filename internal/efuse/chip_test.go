@@ -114,6 +114,36 @@ func (c *virtual) ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, erro
 	return v, nil
 }
 
+// Registers of the ESP32's controller, and places in its survey.
+const (
+	regClk       = 0x3ff5_a0f8
+	regConf      = 0x3ff5_a0fc
+	regCmd       = 0x3ff5_a104
+	regDac       = 0x3ff5_a118
+	regDecStatus = 0x3ff5_a11c
+	regDate      = 0x3ff6_607c
+
+	atDec      = 31
+	atDate     = 32
+	surveySize = 33
+)
+
+var surveyAddrs = surveyOf(chip.ESP32).addrs
+
+// codedWord is word w of BLOCK1 as it must be written to burn the key.
+func codedWord(key []byte, scheme chip.Coding, w int) uint32 {
+	s, err := secret.New(slices.Clone(key))
+	if err != nil {
+		panic(err)
+	}
+	defer s.Destroy()
+	out, err := codingOf(chip.ESP32.Efuse.Blocks[1], scheme).load((&Key{Secret: s}).words(chip.ESP32), make([]uint32, 8), false)
+	if err != nil {
+		panic(err)
+	}
+	return out[w]
+}
+
 var wdata = [4]uint32{0x3ff5_a01c, 0x3ff5_a098, 0x3ff5_a0b8, 0x3ff5_a0d8}
 var rdata = [4]uint32{0x3ff5_a000, 0x3ff5_a038, 0x3ff5_a058, 0x3ff5_a078}
 
@@ -129,7 +159,7 @@ func (c *virtual) program() {
 	c.programs++
 	wrDis := c.raw[0][0] & 0xffff
 	var locked [4][8]uint32
-	for _, f := range Fields {
+	for _, f := range chip.ESP32.Efuse.Fields {
 		for i := range f.Width {
 			if f.WriteDisable >= 0 && wrDis>>f.WriteDisable&1 == 1 {
 				bit := f.Bit + i
@@ -233,7 +263,7 @@ func (c *virtual) clean() {
 
 func (c *virtual) image() Image {
 	c.t.Helper()
-	have, err := Read(c.t.Context(), c)
+	have, err := Read(c.t.Context(), chip.ESP32, c)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,5 +1,12 @@
 package efuse
 
+import (
+	"fmt"
+	"slices"
+
+	"station/internal/chip"
+)
+
 // StateName names what the fuses make of a chip.
 type StateName string
 
@@ -23,17 +30,14 @@ type State struct {
 	Next  string // what can be done
 }
 
-// harmless are the WR_DIS bits that a chip may have from its maker or from a
-// board test: they freeze nothing that sealing burns.
-const harmless = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<9
-
 // Classify tells a chip's state. The key, if any, is the one that the ledger
 // has assigned to this chip.
 func Classify(have Image, k *Key) State {
-	c := classifier{have, k, uint32(have.Value("WR_DIS")), uint32(have.Value("FLASH_CRYPT_CNT"))}
+	f := known(have.Family)
+	c := classifier{have, f, k, uint32(have.Value("WR_DIS")), uint32(have.Value(f.Seal.Count))}
 	for _, rule := range rules {
 		if rule.test(c) {
-			return rule.state
+			return rule.state(c)
 		}
 	}
 	return State{HalfDone, "some protections of this chip are burned and some are not",
@@ -42,6 +46,7 @@ func Classify(have Image, k *Key) State {
 
 type classifier struct {
 	have  Image
+	chip  *chip.Family
 	key   *Key
 	wrDis uint32
 	count uint32
@@ -49,58 +54,106 @@ type classifier struct {
 
 func (c classifier) is(field string) bool { return c.have.Value(field) != 0 }
 
-func (c classifier) hidden() bool { return c.have.KeyState() == KeyHidden && c.wrDis>>7&1 == 1 }
-
-// final reports that the counter can never become even again.
-func (c classifier) final() bool { return c.count == 127 || c.wrDis>>2&1 == 1 }
-
-// keyed reports a chip whose encryption is on, with all that it needs.
-func (c classifier) keyed() bool {
-	return odd(c.count) && c.hidden() && c.have.Value("FLASH_CRYPT_CONFIG") == 15
+// block is the one that holds the flash-encryption key, or should.
+func (c classifier) block() string {
+	uses := c.chip.Seal.Keys[chip.FlashEncryption]
+	for _, name := range uses.Blocks {
+		if use := c.chip.Efuse.Blocks[c.chip.Efuse.Block(name)].Purpose; use != "" && uint32(c.have.Value(use)) == uses.Value {
+			return name
+		}
+	}
+	return (&Key{}).In(c.chip)
 }
 
-// virgin allows what a chip may have from its maker: CONSOLE_DEBUG_DISABLE,
-// calibration in BLOCK3, a custom MAC, a flash voltage.
+func (c classifier) state() KeyState { return c.have.StateOf(c.block()) }
+
+func (c classifier) hidden() bool {
+	return c.state() == KeyHidden && c.wrDis>>c.chip.Efuse.Blocks[c.chip.Efuse.Block(c.block())].WriteDisable&1 == 1
+}
+
+// final reports that the counter can never become even again.
+func (c classifier) final() bool {
+	f, _ := c.chip.Efuse.Field(c.chip.Seal.Count)
+	return c.count == c.chip.Seal.CountFull || c.wrDis>>f.WriteDisable&1 == 1
+}
+
+// right reports that the encryption is as strong as it can be.
+func (c classifier) right() bool {
+	return !slices.ContainsFunc(c.chip.Seal.Right, func(v chip.Value) bool { return uint32(c.have.Value(v.Field)) != v.Value })
+}
+
+// keyed reports a chip whose encryption is on, with all that it needs.
+func (c classifier) keyed() bool { return odd(c.count) && c.hidden() && c.right() }
+
+// virgin allows what a chip may have from its maker: calibration, a custom MAC, a
+// flash voltage, protections of these.
 func (c classifier) virgin() bool {
-	const w6 = 0x3f0 // ABS_DONE_0 to DISABLE_DL_CACHE
-	w0 := c.have.Block0[0]
-	return w0&^harmless == 0 && !c.is("FLASH_CRYPT_CONFIG") && c.have.Block0[6]&w6 == 0 &&
-		c.have.KeyState() == KeyEmpty && c.have.emptyBlock2()
+	if c.wrDis&^c.chip.Seal.Harmless != 0 || slices.ContainsFunc(c.chip.Seal.Untouched, c.is) {
+		return false
+	}
+	for _, b := range c.chip.Efuse.Blocks {
+		if b.Holds != chip.Words && c.have.StateOf(b.Name) != KeyEmpty {
+			return false
+		}
+	}
+	return true
+}
+
+// closed reports that the loader can do nothing with the key.
+func (c classifier) closed() bool {
+	return !slices.ContainsFunc(c.chip.Seal.Loader, func(field string) bool { return !c.is(field) })
+}
+
+func always(name StateName, words, next string) func(classifier) State {
+	return func(classifier) State { return State{name, words, next} }
 }
 
 // rules are tried in order (ESP-IDF esp_get_flash_encryption_mode and the
 // release check).
 var rules = []struct {
 	test  func(classifier) bool
-	state State
+	state func(classifier) State
 }{
 	{func(c classifier) bool { return c.have.Coding().KeyBytes() == 0 },
-		State{Unsupported, "the chip's coding scheme is 2 (repeat), which this station does not burn",
-			"use another chip"}},
-	{func(c classifier) bool { return c.have.Value("RD_DIS")>>3&1 == 1 },
-		State{HalfDone, "RD_DIS bit 3 hides FLASH_CRYPT_CONFIG, so nobody can tell whether it is right", "set the chip aside"}},
+		always(Unsupported, "the chip's coding scheme is 2 (repeat), which this station does not burn",
+			"use another chip")},
+	{func(c classifier) bool { d := differ{have: c.have, family: c.chip}; d.unseen(); return d.err() != nil },
+		func(c classifier) State {
+			d := differ{have: c.have, family: c.chip}
+			d.unseen()
+			return State{HalfDone, d.Reasons[0], "set the chip aside"}
+		}},
 	{classifier.virgin,
-		State{Virgin, "nothing that sealing burns is burned", "ready to be sealed"}},
+		always(Virgin, "nothing that sealing burns is burned", "ready to be sealed")},
 	{func(c classifier) bool {
-		return c.have.KeyState() == KeyWritten && c.key != nil && c.have.Holds(c.key) == MatchForeign
+		return c.state() == KeyWritten && c.key != nil && c.have.Holds(c.key) == MatchForeign
 	},
-		State{KeyForeign, "BLOCK1 holds a key that is not this device's", "set the chip aside: a key cannot be replaced"}},
-	{func(c classifier) bool { return c.have.KeyState() == KeyWritten && c.count == 0 },
-		State{KeyOpen, "BLOCK1 holds a key or part of one, and anybody can read it",
-			"goes on if it is the key that the ledger has assigned to this chip; otherwise set it aside"}},
-	{func(c classifier) bool { return c.count != 0 && c.have.KeyState() == KeyEmpty },
-		State{HalfDone, "FLASH_CRYPT_CNT is burned but BLOCK1 holds no key", "set the chip aside"}},
+		func(c classifier) State {
+			return State{KeyForeign, c.block() + " holds a key that is not this device's", "set the chip aside: a key cannot be replaced"}
+		}},
+	{func(c classifier) bool { return c.state() == KeyWritten && c.count == 0 },
+		func(c classifier) State {
+			return State{KeyOpen, c.block() + " holds a key or part of one, and anybody can read it",
+				"goes on if it is the key that the ledger has assigned to this chip; otherwise set it aside"}
+		}},
+	{func(c classifier) bool { return c.count != 0 && c.state() == KeyEmpty },
+		func(c classifier) State {
+			return State{HalfDone, c.chip.Seal.Count + " is burned but " + c.block() + " holds no key", "set the chip aside"}
+		}},
 	{func(c classifier) bool { return c.hidden() && !odd(c.count) },
-		State{KeyLoaded, "a key is burned and protected; encryption is off",
-			"goes on if the ledger knows the key; otherwise set it aside"}},
-	{func(c classifier) bool {
-		return c.keyed() && c.final() && c.is("DISABLE_DL_ENCRYPT") && c.is("DISABLE_DL_DECRYPT") && c.is("DISABLE_DL_CACHE")
-	},
-		State{InRelease, "flash encryption is on for ever (release mode)", "sealed; only images encrypted with its key can be written"}},
+		always(KeyLoaded, "a key is burned and protected; encryption is off",
+			"goes on if the ledger knows the key; otherwise set it aside")},
+	{func(c classifier) bool { return c.keyed() && c.final() && c.closed() },
+		always(InRelease, "flash encryption is on for ever (release mode)", "sealed; only images encrypted with its key can be written")},
 	{func(c classifier) bool { return c.keyed() && !c.final() },
-		State{InDevelop, "flash encryption is on and can be switched off again (development mode)",
-			"works with images encrypted with its key"}},
-	{func(c classifier) bool { return odd(c.count) && c.hidden() && !c.is("FLASH_CRYPT_CONFIG") },
-		State{HalfDone, "flash encryption is on but FLASH_CRYPT_CONFIG is 0, which is weak: images made for 15 do not start",
-			"right only if a job asked for it; otherwise set it aside"}},
+		always(InDevelop, "flash encryption is on and can be switched off again (development mode)",
+			"works with images encrypted with its key")},
+	{func(c classifier) bool {
+		return odd(c.count) && c.hidden() && !c.right() && !c.is(c.chip.Seal.Right[0].Field)
+	},
+		func(c classifier) State {
+			r := c.chip.Seal.Right[0]
+			return State{HalfDone, fmt.Sprintf("flash encryption is on but %s is 0, which is weak: images made for %d do not start", r.Field, r.Value),
+				"right only if a job asked for it; otherwise set it aside"}
+		}},
 }

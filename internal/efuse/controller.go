@@ -26,8 +26,10 @@ const (
 type controller struct {
 	ctx    context.Context // of this one Burn; without its end once bits are being burned
 	regs   Registers
-	timing timing
-	loaded bool // WDATA may hold words
+	family *chip.Family
+	survey *survey
+	timing []chip.RegWrite
+	loaded bool // the write registers may hold words
 
 	programmed bool // a program command was sent
 
@@ -36,13 +38,13 @@ type controller struct {
 	holds map[uint32]uint32
 }
 
-// newController: all WDATA are zero after a reset, and nobody else writes them.
-func newController(ctx context.Context, r Registers) *controller {
-	c := &controller{ctx: ctx, regs: r, holds: map[uint32]uint32{}}
-	for _, b := range blocks {
-		for w := range b.words {
-			c.holds[b.write+4*uint32(w)] = 0
-		}
+// newController: all write registers are zero after a reset, and nobody else
+// writes them.
+func newController(ctx context.Context, f *chip.Family, r Registers) *controller {
+	f = known(f)
+	c := &controller{ctx: ctx, regs: r, family: f, survey: surveyOf(f), holds: map[uint32]uint32{}}
+	for _, addr := range c.survey.write {
+		c.holds[addr] = 0
 	}
 	return c
 }
@@ -77,7 +79,7 @@ func (c *controller) read(addrs []uint32) ([]uint32, error) {
 // in the same go and returned.
 func (c *controller) settle(writes, stay []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
 	// A command leaves no trace: without a reply it is given again.
-	command := writes[len(writes)-1].Addr == regCmd
+	command := writes[len(writes)-1].Addr == c.family.Efuse.Cmd
 	all := make([]uint32, 0, len(stay)+len(addrs))
 	for _, w := range stay {
 		all = append(all, w.Addr)
@@ -96,7 +98,7 @@ func (c *controller) settle(writes, stay []chip.RegWrite, addrs ...uint32) ([]ui
 		if gone(werr) {
 			break
 		}
-		right := hold(got, stay)
+		right := c.hold(got, stay)
 		rest := slices.Clone(got[len(stay):])
 		clear(got)
 		if right && (werr == nil || !command) {
@@ -128,26 +130,16 @@ func (c *controller) needed(writes []chip.RegWrite) []chip.RegWrite {
 func (c *controller) remember(writes []chip.RegWrite) {
 	for _, w := range writes {
 		delete(c.holds, w.Addr)
-		if _, data := blockOf(w.Addr); w.Value == 0 || !data {
+		if w.Value == 0 || !slices.Contains(c.survey.write, w.Addr) {
 			c.holds[w.Addr] = w.Value
 		}
 	}
 }
 
-// blockOf is the block that a WDATA register belongs to.
-func blockOf(addr uint32) (block int, ok bool) {
-	for n, b := range blocks {
-		if addr >= b.write && addr < b.write+4*uint32(b.words) {
-			return n, true
-		}
-	}
-	return 0, false
-}
-
 // exchange writes in one frame and reads registers once the controller is
 // idle. werr is what is wrong with the writes.
 func (c *controller) exchange(writes []chip.RegWrite, polled int, addrs []uint32) (got []uint32, werr, err error) {
-	got, werr = c.regs.WriteRead(c.ctx, writes, append(slices.Repeat([]uint32{regCmd}, polled), addrs...)...)
+	got, werr = c.regs.WriteRead(c.ctx, writes, append(slices.Repeat([]uint32{c.family.Efuse.Cmd}, polled), addrs...)...)
 	switch {
 	case gone(werr):
 		return nil, werr, nil
@@ -160,11 +152,11 @@ func (c *controller) exchange(writes []chip.RegWrite, polled int, addrs []uint32
 }
 
 // hold reports whether got is what the writes have left in their registers.
-func hold(got []uint32, writes []chip.RegWrite) bool {
+func (c *controller) hold(got []uint32, writes []chip.RegWrite) bool {
 	var wrong uint32
 	for i, w := range writes {
 		mask := w.Mask
-		if w.Addr == regConf {
+		if w.Addr == c.family.Efuse.Conf {
 			mask = 0xffff // only the operation code is documented to stay
 		}
 		wrong |= (got[i] ^ w.Value) & mask
@@ -176,7 +168,7 @@ func hold(got []uint32, writes []chip.RegWrite) bool {
 // busy is worth nothing. A few polls of CMD go ahead in the same batch, so that
 // a short operation costs no round trip of its own.
 func (c *controller) idleRead(addrs ...uint32) ([]uint32, error) {
-	addrs = append(slices.Repeat([]uint32{regCmd}, polls), addrs...)
+	addrs = append(slices.Repeat([]uint32{c.family.Efuse.Cmd}, polls), addrs...)
 	start := time.Now()
 	for wait := time.Millisecond; ; wait = min(2*wait, maxWait) {
 		got, err := c.read(addrs)
@@ -194,25 +186,37 @@ func (c *controller) idleRead(addrs ...uint32) ([]uint32, error) {
 	}
 }
 
-// load puts words into WDATA of one block and zeros into that of all others,
-// because one program command burns whatever stands in any of the 31 words,
-// and proves it by reading everything back.
+// load puts words into the write registers of one block and zeros into all
+// others, because one program command burns whatever stands in any of them, and
+// proves it by reading everything back.
 func (c *controller) load(block int, words []uint32) error {
-	writes := append([]chip.RegWrite{chip.Set(regConf, opRead)}, c.timing.writes()...)
-	writes = slices.Grow(writes, fuseWords) // no copies of words left behind
+	e := &c.family.Efuse
+	writes := append([]chip.RegWrite{chip.Set(e.Conf, opRead)}, c.timing...)
+	writes = slices.Grow(writes, len(c.survey.write)) // no copies of words left behind
 	defer func() { clear(writes) }()
-	for b, blk := range blocks {
-		for w := range blk.words {
-			var v uint32
-			if b == block {
-				v = words[w]
-			}
-			writes = append(writes, chip.Set(blk.write+4*uint32(w), v))
+	for _, addr := range c.survey.write {
+		var v uint32
+		if i, mine := c.writeIndex(block, addr); mine && i < len(words) {
+			v = words[i]
 		}
+		writes = append(writes, chip.Set(addr, v))
 	}
 	c.loaded = true
 	_, err := c.settle(writes, writes)
 	return err
+}
+
+// writeIndex is the place in a block's loaded words that a write register has.
+func (c *controller) writeIndex(block int, addr uint32) (int, bool) {
+	e := &c.family.Efuse
+	b := e.Blocks[block]
+	if i := (addr - b.Write) / 4; addr >= b.Write && i < uint32(b.Words) {
+		return int(i), true
+	}
+	if i := (addr - e.Check) / 4; e.Check != 0 && addr >= e.Check && i < 3 {
+		return 8 + int(i), true
+	}
+	return 0, false
 }
 
 // program burns words into one block. When it returns without an error the
@@ -228,9 +232,14 @@ func (c *controller) program(block int, words []uint32) error {
 	// One frame: were one of its words changed on the wire, nothing would be
 	// programmed. Without a reply it may have been; that shows in the fuses,
 	// so the command is never simply given again.
-	delete(c.holds, regConf)
+	e := &c.family.Efuse
+	command := uint32(cmdProgram)
+	if e.Named {
+		command |= uint32(block) << 2
+	}
+	delete(c.holds, e.Conf)
 	c.programmed = true
-	_, werr, err := c.exchange([]chip.RegWrite{chip.Set(regConf, opProgram), chip.Set(regCmd, cmdProgram)}, polls, nil)
+	_, werr, err := c.exchange([]chip.RegWrite{chip.Set(e.Conf, opProgram), chip.Set(e.Cmd, command)}, polls, nil)
 	if gone(werr) {
 		err = werr
 	}
@@ -241,22 +250,21 @@ func (c *controller) program(block int, words []uint32) error {
 }
 
 // latch makes the chip read its fuses anew and returns registers after that.
-// It leaves the controller safe: WDATA of the blocks given is zero, CONF holds
-// the read code.
+// It leaves the controller safe: the write registers of the blocks given are
+// zero, CONF holds the read code.
 func (c *controller) latch(addrs []uint32, clean ...int) ([]uint32, error) {
+	e := &c.family.Efuse
 	var writes, stay []chip.RegWrite
-	for b, blk := range blocks {
-		for w := range blk.words {
-			zero := chip.Set(blk.write+4*uint32(w), 0)
-			if writes = append(writes, zero); slices.Contains(clean, b) {
-				stay = append(stay, zero)
-			}
+	for _, addr := range c.survey.write {
+		zero := chip.Set(addr, 0)
+		if writes = append(writes, zero); slices.ContainsFunc(clean, func(b int) bool { _, mine := c.writeIndex(b, addr); return mine }) {
+			stay = append(stay, zero)
 		}
 	}
-	read := chip.Set(regCmd, cmdRead)
+	read := chip.Set(e.Cmd, cmdRead)
 	read.Delay = latchTime
-	writes = append(writes, chip.Set(regConf, opRead), read)
-	stay = append(stay, chip.Set(regConf, opRead))
+	writes = append(writes, chip.Set(e.Conf, opRead), read)
+	stay = append(stay, chip.Set(e.Conf, opRead))
 	got, err := c.settle(writes, stay, addrs...)
 	if err == nil && len(clean) > 0 {
 		c.loaded = false
@@ -272,7 +280,11 @@ func (c *controller) safe(err error) error {
 	}
 	c.ctx = context.WithoutCancel(c.ctx)
 	clear(c.holds)
-	v, cerr := c.latch(nil, 0, 1, 2, 3)
+	every := make([]int, len(c.family.Efuse.Blocks))
+	for b := range every {
+		every[b] = b
+	}
+	v, cerr := c.latch(nil, every...)
 	clear(v)
 	if cerr != nil {
 		return fmt.Errorf("%w (and the fuse registers could not be cleared: take the device off its supply)", err)

@@ -2,17 +2,15 @@ package efuse
 
 import (
 	"slices"
+	"strings"
 
 	"station/internal/chip"
 )
 
-// revision3 are the fuses that mean nothing, or something else, before v3.0.
-var revision3 = []string{"UART_DOWNLOAD_DIS", "ABS_DONE_1"}
-
 // Diff is what of the plan is left to burn in this chip; nothing is left when
 // it is empty. A *RefusedError says everything that stands against it.
 func (p Plan) Diff(have Image) (Plan, error) {
-	d := differ{have: have, block0: have.Block0}
+	d := differ{have: have, family: known(have.Family), block0: slices.Clone(have.Block0()), keys: map[int]Match{}}
 	p.check(&d.refusal)
 	d.chip(p)
 	var left Plan
@@ -31,44 +29,67 @@ func (p Plan) Diff(have Image) (Plan, error) {
 type differ struct {
 	refusal
 	have   Image
-	block0 [7]uint32
-	key    Match
+	family *chip.Family
+	block0 []uint32
+	keys   map[int]Match // by block
 }
 
 // chip finds what this kind of chip, or its state, rules out altogether.
 func (d *differ) chip(p Plan) {
+	if len(p) > 0 && p.family() != d.family {
+		d.add(ErrUnfit, "the plan is for the %s; this chip is an %s", p.family().Title, d.family.Title)
+		return
+	}
 	if d.have.Coding() == chip.CodingRepeat {
 		d.add(ErrUnfit, "coding scheme 2 (repeat) is not supported")
 	}
-	if d.have.Value("RD_DIS")>>3&1 == 1 {
-		d.add(ErrConflict, "RD_DIS bit 3 hides FLASH_CRYPT_CONFIG and CODING_SCHEME: nobody can check them")
-	}
-	var key *Key
+	d.unseen()
 	for _, s := range p {
 		for _, k := range []*Key{s.Compare, s.Key} {
 			if k != nil {
-				key = k
 				d.fits(k)
+				d.keys[d.family.Efuse.Block(k.In(d.family))] = d.have.Holds(k)
 			}
 		}
 		for _, set := range s.Sets {
-			if slices.Contains(revision3, set.Field) && set.Value != 0 && d.have.Revision().Major() < 3 {
-				d.add(ErrUnfit, "%s exists from revision v3.0; this chip is %v", set.Field, d.have.Revision())
-			}
-			if (set.Field == "ABS_DONE_0" || set.Field == "ABS_DONE_1") && set.Value != 0 && d.have.emptyBlock2() {
-				d.add(ErrConflict, "%s: BLOCK2 is empty, so the chip would accept no bootloader", set.Field)
-			}
+			d.meaning(set)
 		}
 	}
-	d.key = d.have.Holds(key)
+}
+
+// unseen refuses a chip whose fields in BLOCK0 are hidden.
+func (d *differ) unseen() {
+	for _, right := range d.family.Seal.Right {
+		f, _ := d.family.Efuse.Field(right.Field)
+		if f.ReadDisable >= 0 && d.have.Value("RD_DIS")>>f.ReadDisable&1 == 1 {
+			d.add(ErrConflict, "RD_DIS bit %d hides %s: nobody can check them", f.ReadDisable, strings.Join(covered(d.family, "RD_DIS", f.ReadDisable), ", "))
+		}
+	}
+}
+
+// meaning refuses fuses that mean nothing or harm in this chip.
+func (d *differ) meaning(set Set) {
+	since, late := d.family.Seal.Since[set.Field]
+	if late && set.Value != 0 && d.have.Revision() < since {
+		d.add(ErrUnfit, "%s exists from revision %v; this chip is %v", set.Field, since, d.have.Revision())
+	}
+	block, needs := d.family.Seal.NeedsDigest[set.Field]
+	if needs && set.Value != 0 && d.have.StateOf(block) == KeyEmpty {
+		d.add(ErrConflict, "%s: %s is empty, so the chip would accept no bootloader", set.Field, block)
+	}
 }
 
 // fits checks the key itself against the chip's coding scheme.
 func (d *differ) fits(k *Key) {
+	use, known := d.family.Seal.Keys[k.For()]
+	if !known || !slices.Contains(use.Blocks, k.In(d.family)) {
+		d.add(ErrPlan, "%s of the %s takes no key for %s", k.In(d.family), d.family.Title, k.For())
+		return
+	}
 	if k.Secret == nil {
 		return
 	}
-	want := d.have.Coding().KeyBytes()
+	want := d.family.KeyBytes(k.For(), d.have.Coding())
 	switch {
 	case k.Secret.Len() == 0:
 		d.add(ErrPlan, "the key is already destroyed")
@@ -83,8 +104,8 @@ func (d *differ) fits(k *Key) {
 // stage returns what is left of it.
 func (d *differ) stage(s Stage) Stage {
 	for _, need := range s.Needs {
-		if _, missing := need.in(d.block0[:]); missing != 0 {
-			d.add(ErrConflict, "stage %s needs %v first", s.Name, Set{need.Field, missing})
+		if _, missing := need.in(d.family, d.block0); missing != 0 {
+			d.add(ErrConflict, "stage %s needs %s first", s.Name, Set{need.Field, missing}.text(d.family))
 		}
 	}
 	if s.Key != nil && !d.burnKey(s) {
@@ -105,62 +126,71 @@ func (d *differ) stage(s Stage) Stage {
 
 // burnKey reports whether the key is still to be burned.
 func (d *differ) burnKey(s Stage) bool {
-	switch d.key {
+	block := d.family.Efuse.Block(s.Key.In(d.family))
+	if block < 0 {
+		return false // fits has refused it
+	}
+	b := d.family.Efuse.Blocks[block]
+	switch d.keys[block] {
 	case MatchWhole:
 		return false
 	case MatchHidden:
 		d.hidden(s.Key)
 		return false
 	case MatchForeign:
-		d.add(ErrConflict, "BLOCK1 holds bits that are not of this device's key")
+		d.add(ErrConflict, "%s holds bits that are not of this device's key", b.Name)
+	case MatchPart:
+		if b.Coding == chip.ReedSolomon {
+			d.add(ErrTorn, "%s holds something else than this device's key, and can be programmed once only", b.Name)
+		}
 	}
-	if frozen(d.have.Block0[0], byName["BLOCK1"]) {
-		d.add(ErrConflict, "BLOCK1 is write-protected (WR_DIS bit 7) and does not hold the key")
+	if d.have.Value("WR_DIS")>>b.WriteDisable&1 == 1 {
+		d.add(ErrConflict, "%s is write-protected (WR_DIS bit %d) and does not hold the key", b.Name, b.WriteDisable)
 	}
-	d.key = MatchWhole
+	d.keys[block] = MatchWhole
 	return true
 }
 
 func (d *differ) compare(s Stage) {
-	switch d.key {
+	block := s.Compare.In(d.family)
+	switch d.keys[d.family.Efuse.Block(block)] {
 	case MatchWhole:
 	case MatchHidden:
 		d.hidden(s.Compare)
 	default:
-		d.add(ErrKeyMismatch, "BLOCK1 does not read as the device's key, so stage %s must not hide it", s.Name)
+		d.add(ErrKeyMismatch, "%s does not read as the device's key, so stage %s must not hide it", block, s.Name)
 	}
 }
 
 func (d *differ) hidden(k *Key) {
 	if !k.Compared {
-		d.add(ErrConflict, "BLOCK1 is already hidden (RD_DIS bit 0): nobody can tell which key it holds")
+		block := k.In(d.family)
+		d.add(ErrConflict, "%s is already hidden (RD_DIS bit %d): nobody can tell which key it holds", block, d.family.Efuse.Blocks[d.family.Efuse.Block(block)].ReadDisable)
 	}
 }
 
 // set returns what is left of a set: the missing bits of a mask, the whole
 // value of a field that lacks any, or 0.
 func (d *differ) set(set Set) Set {
-	f, ok := byName[set.Field]
+	f, ok := d.family.Efuse.Field(set.Field)
 	if !ok || f.Block != 0 || f.Width > 32 {
 		return Set{} // check has refused it
 	}
 	if !set.isMask() {
-		if v := uint32(f.value(d.block0[:])); v&^set.Value != 0 {
+		if v := uint32(value(f, d.block0)); v&^set.Value != 0 {
 			d.add(ErrConflict, "%s holds %d and cannot become %d: bits are never cleared", set.Field, v, set.Value)
 		}
 	}
-	_, missing := set.in(d.block0[:])
+	_, missing := set.in(d.family, d.block0)
 	if missing == 0 {
 		return Set{}
 	}
-	if frozen(d.have.Block0[0], f) {
-		d.add(ErrConflict, "%s is write-protected (WR_DIS bit %d) and lacks %v", f.Name, f.WriteDisable, Set{f.Name, missing})
+	if frozen(d.have.Block0(), &d.family.Efuse, f) {
+		d.add(ErrConflict, "%s is write-protected (WR_DIS bit %d) and lacks %s", f.Name, f.WriteDisable, Set{f.Name, missing}.text(d.family))
 	}
-	d.block0[f.Word] |= missing << f.Bit
+	put(f, d.block0, missing)
 	if set.isMask() {
 		return Set{set.Field, missing}
 	}
 	return set
 }
-
-func (have Image) emptyBlock2() bool { return have.block2 == "" || have.block2 == string(KeyEmpty) }

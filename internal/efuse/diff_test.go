@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
 )
 
 // Every reason that a chip can give against a plan.
@@ -166,7 +168,7 @@ func FuzzDiff(f *testing.F) {
 	f.Fuzz(func(t *testing.T, w0, w5, w6, key0, dec, date, count uint32, release bool) {
 		v := make([]uint32, surveySize)
 		v[0], v[5], v[6], v[7], v[atDec], v[atDate] = w0, w5, w6, key0, dec, date
-		have, err := newImage(v)
+		have, err := newImage(chip.ESP32, v)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,10 +193,10 @@ func FuzzDiff(f *testing.F) {
 			return
 		}
 		var after [7]uint32
-		copy(after[:], have.Block0[:])
+		copy(after[:], have.Block0())
 		for _, s := range left {
 			for _, set := range s.Sets {
-				fd := byName[set.Field]
+				fd, _ := chip.ESP32.Efuse.Field(set.Field)
 				if p.wants(set.Field)&set.Value != set.Value {
 					t.Fatalf("%v is not in the plan", set)
 				}
@@ -203,7 +205,7 @@ func FuzzDiff(f *testing.F) {
 		}
 		for _, s := range p {
 			for _, set := range s.Sets {
-				if _, missing := set.in(after[:]); missing != 0 {
+				if _, missing := set.in(chip.ESP32, after[:]); missing != 0 {
 					t.Fatalf("%v is missing after the plan", set)
 				}
 			}

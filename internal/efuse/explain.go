@@ -18,7 +18,7 @@ func (p Plan) Explain(before record.Fuses, have Image) error {
 	wanted := p.block0()
 	for i, w := range before.Block("BLOCK0").Words {
 		old, _ := strconv.ParseUint(w, 16, 32) // Lost has read it
-		if stray := have.Block0[i] &^ (uint32(old) | wanted[i]); stray != 0 {
+		if stray := have.Block0()[i] &^ (uint32(old) | wanted[i]); stray != 0 {
 			return fmt.Errorf("word %d of BLOCK0 has the bits %08x, which nobody here burned", i, stray)
 		}
 	}
@@ -30,10 +30,10 @@ func (p Plan) Explain(before record.Fuses, have Image) error {
 // lacks one is another chip.
 func Lost(before record.Fuses, have Image) error {
 	words := before.Block("BLOCK0").Words
-	if len(words) != len(have.Block0) {
+	if len(words) != len(have.Block0()) {
 		return fmt.Errorf("the snapshot has %d words of BLOCK0", len(words))
 	}
-	for i, now := range have.Block0 {
+	for i, now := range have.Block0() {
 		old, err := strconv.ParseUint(words[i], 16, 32)
 		if err != nil {
 			return fmt.Errorf("the snapshot's word %d: %w", i, err)
@@ -51,11 +51,13 @@ func Lost(before record.Fuses, have Image) error {
 }
 
 // block0 is every bit of BLOCK0 that the plan wants.
-func (p Plan) block0() (words [7]uint32) {
+func (p Plan) block0() []uint32 {
+	chip := p.family()
+	words := make([]uint32, chip.Efuse.Blocks[0].Words)
 	for _, s := range p {
 		for _, set := range s.Sets {
-			f := byName[set.Field]
-			words[f.Word] |= set.Value << f.Bit
+			f, _ := chip.Efuse.Field(set.Field)
+			put(f, words, set.Value)
 		}
 	}
 	return words

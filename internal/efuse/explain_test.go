@@ -8,9 +8,9 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var blank, now Image
-	blank.Block0[1] = 0xc4010203
-	now.Block0[1] = 0xc4010203
-	now.Block0[0] = 127 << 20
+	blank.words[1] = 0xc4010203
+	now.words[1] = 0xc4010203
+	now.words[0] = 127 << 20
 	before := Redact(blank)
 	if err := plan.Only(StageCount).Explain(before, now); err != nil {
 		t.Errorf("the plan's own bits: %v", err)
@@ -21,7 +21,7 @@ func TestExplain(t *testing.T) {
 	if err := plan.Explain(Redact(now), blank); err == nil {
 		t.Error("lost bits were explained")
 	}
-	now.Block0[3] = 1 << 3 // DIS_CACHE is in no plan
+	now.words[3] = 1 << 3 // DIS_CACHE is in no plan
 	if err := plan.Explain(before, now); err == nil {
 		t.Error("a stray bit was explained")
 	}

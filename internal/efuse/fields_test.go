@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
 )
 
 // The table of BLOCK0 in ESP-IDF's esp_efuse_table.csv: field, word, bit,
@@ -51,7 +53,7 @@ KEY_STATUS 6 10 1 202 10 3`
 
 func TestFields(t *testing.T) {
 	var got strings.Builder
-	for _, f := range Fields {
+	for _, f := range chip.ESP32.Efuse.Fields {
 		if f.Block == 0 {
 			fmt.Fprintf(&got, "\n%s %d %d %d %d %d %d", f.Name, f.Word, f.Bit, f.Width, 32*f.Word+f.Bit, f.WriteDisable, f.ReadDisable)
 		}
@@ -59,8 +61,12 @@ func TestFields(t *testing.T) {
 	if got.String() != block0Table {
 		t.Errorf("got%s\nwant%s", got.String(), block0Table)
 	}
-	if len(byName) != len(Fields) {
-		t.Errorf("%d names for %d fields", len(byName), len(Fields))
+	seen := map[string]bool{}
+	for _, f := range chip.ESP32.Efuse.Fields {
+		if seen[f.Name] {
+			t.Errorf("%s is there twice", f.Name)
+		}
+		seen[f.Name] = true
 	}
 }
 

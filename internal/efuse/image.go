@@ -1,7 +1,6 @@
 package efuse
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -24,47 +23,48 @@ type Reader interface {
 	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)
 }
 
-// KeyBlock is the block of the key for flash encryption.
-const KeyBlock = "BLOCK1"
-
-// KeyState says what can be seen of BLOCK1.
+// KeyState says what can be seen of a block that may hold a key.
 type KeyState string
 
-// The states of BLOCK1.
+// The states of a key block.
 const (
 	KeyEmpty   KeyState = record.BlockEmpty
 	KeyWritten KeyState = record.BlockWritten // holds bits, and anybody can read them
 	KeyHidden  KeyState = record.BlockHidden  // read-protected: it reads as zero for ever
 )
 
-// Image is the fuses of one chip as read, BLOCK1-3 decoded. Where BLOCK1 can
-// be read it may hold a key, so it is kept in secret memory and compared by
-// methods only; BLOCK2 is kept as a digest. Copies share the secret.
-type Image struct {
-	Block0    [7]uint32
-	Block3    [8]uint32
-	DecStatus uint32
-	Date      uint32 // APB_CTRL_DATE, whose bit 31 belongs to the revision
+// More than any family has, so that images can be compared.
+const (
+	maxWords  = 96
+	maxBlocks = 11
+)
 
-	block1 *secret.Bytes // as read, little endian; nil where all words are zero
-	block2 string        // a state or a digest, as in the ledger
+// Image is the fuses of one chip as read, its blocks decoded. Where a block that
+// may hold a key can be read, it is kept in secret memory and compared by
+// methods only. Copies share the secrets.
+type Image struct {
+	Family *chip.Family // nil is the ESP32
+
+	words   [maxWords]uint32         // a survey, without what may be a key
+	secrets [maxBlocks]*secret.Bytes // as read, little endian; nil where all words are zero
+	digests [maxBlocks]string        // of blocks that are told as such
 }
 
 // Read makes the chip read its fuses anew, for the read registers are those of
 // its last reset, until two surveys in a row agree: a reply has no checksum, a
 // worn fuse flickers, and what is decided by fuses is not decided twice. It burns
-// nothing. Wipe the image when BLOCK1 has been looked at.
-func Read(ctx context.Context, r Registers) (Image, error) {
-	c := newController(ctx, r)
+// nothing. Wipe the image when its key blocks have been looked at.
+func Read(ctx context.Context, f *chip.Family, r Registers) (Image, error) {
+	c := newController(ctx, f, r)
 	var last []uint32
 	for range 1 + attempts {
-		v, err := c.latch(surveyAddrs)
+		v, err := c.latch(c.survey.addrs)
 		defer clear(v)
 		switch {
 		case err != nil:
 			return Image{}, fmt.Errorf("read fuses: %w", err)
 		case slices.Equal(v, last):
-			return newImage(v)
+			return newImage(c.family, v)
 		}
 		last = v
 	}
@@ -72,41 +72,59 @@ func Read(ctx context.Context, r Registers) (Image, error) {
 }
 
 // newImage takes a survey apart. The caller overwrites v.
-func newImage(v []uint32) (Image, error) {
-	have := Image{DecStatus: v[atDec], Date: v[atDate], block2: string(KeyEmpty)}
-	copy(have.Block0[:], v[blocks[0].at:])
-	copy(have.Block3[:], v[blocks[3].at:])
-	one, two := v[blocks[1].at:][:8], v[blocks[2].at:][:8]
-	if !isZero(one) {
-		s, err := secret.Make(32)
+func newImage(f *chip.Family, v []uint32) (Image, error) {
+	have := Image{Family: f}
+	sv := surveyOf(f)
+	copy(have.words[:], v)
+	for b, blk := range f.Efuse.Blocks {
+		if blk.Holds == chip.Words {
+			continue
+		}
+		words := sv.words(f, v, b)
+		clear(have.words[sv.at[b]:][:blk.Words])
+		if isZero(words) {
+			continue
+		}
+		s, err := secret.Make(4 * blk.Words)
 		if err != nil {
+			have.Wipe()
 			return Image{}, err
 		}
-		putWords(s.Reveal(), one)
-		have.block1 = s
-	}
-	if have.Value("RD_DIS")>>1&1 == 1 {
-		have.block2 = string(KeyHidden)
-	} else if !isZero(two) {
-		raw := make([]byte, 32)
-		putWords(raw, two)
-		sum := sha256.Sum256(raw)
-		clear(raw)
-		have.block2 = "sha256:" + hex.EncodeToString(sum[:])
+		putWords(s.Reveal(), words)
+		have.secrets[b] = s
+		if sum := sha256.Sum256(s.Reveal()); blk.Holds == chip.Digest {
+			have.digests[b] = "sha256:" + hex.EncodeToString(sum[:])
+		}
 	}
 	return have, nil
 }
 
 // reads reports whether a survey shows the same fuses.
 func (have Image) reads(v []uint32) (bool, error) {
-	now, err := newImage(v)
+	now, err := newImage(known(have.Family), v)
 	if err != nil {
 		return false, err
 	}
 	defer now.Wipe()
-	return have.Block0 == now.Block0 && have.Block3 == now.Block3 && have.block2 == now.block2 &&
-		have.DecStatus == now.DecStatus && have.Date == now.Date &&
-		subtle.ConstantTimeCompare(have.block1.Reveal(), now.block1.Reveal()) == 1, nil
+	same := have.words == now.words
+	for b := range have.secrets {
+		same = subtle.ConstantTimeCompare(have.secrets[b].Reveal(), now.secrets[b].Reveal()) == 1 && same
+	}
+	return same, nil
+}
+
+// Block0 are the words of BLOCK0.
+func (have Image) Block0() []uint32 { return have.told(0) }
+
+// told are the words of a block that holds no secret.
+func (have Image) told(block int) []uint32 {
+	return surveyOf(known(have.Family)).words(known(have.Family), have.words[:], block)
+}
+
+func getWords(words []uint32, b []byte) {
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint32(b[4*i:])
+	}
 }
 
 func putWords(b []byte, words []uint32) {
@@ -119,21 +137,15 @@ func isZero(words []uint32) bool {
 	return !slices.ContainsFunc(words, func(w uint32) bool { return w != 0 })
 }
 
-// Value is what a field of BLOCK0 or BLOCK3 holds. It is 0 for a field that
-// does not exist, is wider than 64 bits or lies in a key block.
+// Value is what a field holds. It is 0 for a field that does not exist, is wider
+// than 64 bits or lies in a block that may hold a secret.
 func (have Image) Value(name string) uint64 {
-	f, ok := byName[name]
-	if !ok || f.Width > 64 {
+	e := &known(have.Family).Efuse
+	f, ok := e.Field(name)
+	if !ok || f.Width > 64 || e.Blocks[f.Block].Holds != chip.Words {
 		return 0
 	}
-	words := have.Block0[:]
-	switch f.Block {
-	case 1, 2:
-		return 0
-	case 3:
-		words = have.Block3[:]
-	}
-	return f.value(words)
+	return value(f, have.told(f.Block))
 }
 
 // Coding is the coding scheme of BLOCK1-3. The chip treats 3 as none.
@@ -146,32 +158,51 @@ func (have Image) Coding() chip.Coding {
 
 // Revision is the chip's revision, which three bits in three places tell.
 func (have Image) Revision() chip.Revision {
-	bits := have.Date>>31<<2 | uint32(have.Value("CHIP_VER_REV2"))<<1 | uint32(have.Value("CHIP_VER_REV1"))
+	date := have.words[surveyOf(known(have.Family)).extra]
+	bits := date>>31<<2 | uint32(have.Value("CHIP_VER_REV2"))<<1 | uint32(have.Value("CHIP_VER_REV1"))
 	major := map[uint32]chip.Revision{1: 1, 3: 2, 7: 3}[bits] // anything else counts as 0
 	return 100*major + chip.Revision(have.Value("WAFER_VERSION_MINOR"))
 }
 
 // With is the chip as it reads when the stage's values are burned too.
 func (have Image) With(s Stage) Image {
+	f := known(have.Family)
 	for _, set := range s.Sets {
-		f := byName[set.Field]
-		have.Block0[f.Word] |= set.Value << f.Bit
+		field, _ := f.Efuse.Field(set.Field)
+		put(field, have.words[surveyOf(f).at[field.Block]:], set.Value)
 	}
 	return have
 }
 
 // WriteDisabled reports whether a WR_DIS bit freezes the field.
-func (have Image) WriteDisabled(name string) bool { return frozen(have.Block0[0], byName[name]) }
+func (have Image) WriteDisabled(name string) bool {
+	e := &known(have.Family).Efuse
+	f, _ := e.Field(name)
+	return frozen(have.Block0(), e, f)
+}
 
 // EncryptionOn reports whether the chip decrypts its flash.
-func (have Image) EncryptionOn() bool { return odd(uint32(have.Value("FLASH_CRYPT_CNT"))) }
+func (have Image) EncryptionOn() bool { return odd(uint32(have.Value(known(have.Family).Seal.Count))) }
 
-// KeyState says what can be seen of BLOCK1.
-func (have Image) KeyState() KeyState {
+// KeyState says what can be seen of the first block that may hold the key for
+// flash encryption.
+func (have Image) KeyState() KeyState { return have.StateOf((&Key{}).In(have.Family)) }
+
+// StateOf says what can be seen of a block.
+func (have Image) StateOf(block string) KeyState {
+	b := known(have.Family).Efuse.Block(block)
+	if b < 0 {
+		return KeyEmpty
+	}
+	return have.stateOf(b)
+}
+
+func (have Image) stateOf(block int) KeyState {
+	f := known(have.Family)
 	switch {
-	case have.Value("RD_DIS")&1 == 1:
+	case hiddenBlock(&f.Efuse, have.Block0(), block):
 		return KeyHidden
-	case have.block1 != nil, have.flagged(1):
+	case have.secrets[block] != nil, have.flagged(block), !isZero(have.told(block)):
 		return KeyWritten
 	}
 	return KeyEmpty
@@ -179,25 +210,47 @@ func (have Image) KeyState() KeyState {
 
 // flagged reports that the decoder found the block's bits not to be a code word.
 func (have Image) flagged(block int) bool {
-	return flagged(have.Coding(), have.DecStatus, block)
+	f := known(have.Family)
+	return flagged(f, have.Coding(), have.words[surveyOf(f).status:], block)
 }
 
-func flagged(c chip.Coding, status uint32, block int) bool {
-	return block > 0 && c == chip.Coding34 && status>>(4*(block-1))&0xf != 0
+func flagged(f *chip.Family, c chip.Coding, status []uint32, block int) bool {
+	b := f.Efuse.Blocks[block]
+	if b.Coding == chip.ByField && c != chip.Coding34 {
+		return false
+	}
+	for _, fault := range b.Faults {
+		if status[fault.Register]&fault.Mask != 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// Wipe overwrites what the image and its copies know of BLOCK1. Whether there
-// was anything stays known.
-func (have Image) Wipe() { have.block1.Destroy() }
+// Wipe overwrites what the image and its copies know of key blocks. Whether
+// there was anything stays known.
+func (have Image) Wipe() {
+	for _, s := range have.secrets {
+		s.Destroy()
+	}
+}
 
 // Redact is the snapshot for the ledger: everything but key material.
 func Redact(have Image) record.Fuses {
-	return record.Fuses{
-		record.WordsBlock("BLOCK0", have.Block0[:]),
-		record.SealedBlock("BLOCK1", string(have.KeyState())),
-		record.SealedBlock("BLOCK2", cmp.Or(have.block2, string(KeyEmpty))),
-		record.WordsBlock("BLOCK3", have.Block3[:]),
+	f := known(have.Family)
+	var out record.Fuses
+	for b, blk := range f.Efuse.Blocks {
+		state := have.stateOf(b)
+		switch {
+		case blk.Holds == chip.Words:
+			out = append(out, record.WordsBlock(blk.Name, have.told(b)))
+		case have.digests[b] != "" && state == KeyWritten:
+			out = append(out, record.SealedBlock(blk.Name, have.digests[b]))
+		default:
+			out = append(out, record.SealedBlock(blk.Name, string(state)))
+		}
 	}
+	return out
 }
 
 // String shows the words without key material.

@@ -52,13 +52,13 @@ func TestRevisions(t *testing.T) {
 	}{
 		{0, 0, 0, 0, 0}, {1, 0, 0, 0, 100}, {1, 1, 0, 0, 200}, {1, 1, 1, 1, 301}, {0, 1, 0, 0, 0}, {0, 0, 1, 0, 0}, {1, 0, 1, 0, 0},
 	} {
-		have := Image{Block0: [7]uint32{3: tc.b0 << 15, 5: tc.b1<<20 | tc.minor<<24}, Date: tc.b2 << 31}
+		have := Image{words: [maxWords]uint32{3: tc.b0 << 15, 5: tc.b1<<20 | tc.minor<<24, atDate: tc.b2 << 31}}
 		if got := have.Revision(); got != tc.want {
 			t.Errorf("%v: got %v, want %v", tc, got, tc.want)
 		}
 	}
 	for scheme, want := range map[uint32]chip.Coding{0: 0, 1: 1, 2: 2, 3: 0} {
-		if got := (Image{Block0: [7]uint32{6: scheme}}).Coding(); got != want {
+		if got := (Image{words: [maxWords]uint32{6: scheme}}).Coding(); got != want {
 			t.Errorf("scheme %d: got %v, want %v", scheme, got, want)
 		}
 	}
@@ -67,7 +67,7 @@ func TestRevisions(t *testing.T) {
 func TestReadErrors(t *testing.T) {
 	c := newChip(t)
 	c.reading = func(int, []uint32, []uint32) error { return chip.ErrNoAnswer }
-	if _, err := Read(t.Context(), c); !errors.Is(err, chip.ErrNoAnswer) {
+	if _, err := Read(t.Context(), chip.ESP32, c); !errors.Is(err, chip.ErrNoAnswer) {
 		t.Errorf("got %v", err)
 	}
 	// One reply changed or shifted by the wire does not matter.
@@ -80,13 +80,13 @@ func TestReadErrors(t *testing.T) {
 			}
 			return nil
 		}
-		have, err := Read(t.Context(), c)
+		have, err := Read(t.Context(), chip.ESP32, c)
 		if err != nil || have != want {
 			t.Errorf("got %v, %v", have, err)
 		}
 	}
 	c.reading = func(n int, _, v []uint32) error { v[len(v)-1] = uint32(n); return nil }
-	if _, err := Read(t.Context(), c); !errors.Is(err, ErrUnstable) {
+	if _, err := Read(t.Context(), chip.ESP32, c); !errors.Is(err, ErrUnstable) {
 		t.Errorf("got %v", err)
 	}
 }

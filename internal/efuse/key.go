@@ -1,6 +1,7 @@
 package efuse
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"encoding/binary"
 	"math/bits"
@@ -9,91 +10,155 @@ import (
 	"station/internal/secret"
 )
 
-// Key is a flash-encryption key for BLOCK1.
+// Key is a key for fuse blocks.
 type Key struct {
-	Policy string // public: "derived", "shared fleet-7"; part of a plan's digest
-	Check  string // public: the key's check value
-	// Secret is the key in the order of an espsecure key file; fuses hold it
+	Purpose chip.Purpose // empty is flash encryption
+	Block   string       // empty is the first that may hold it
+	Policy  string       // public: "derived", "shared fleet-7"; part of a plan's digest
+	Check   string       // public: the key's check value
+	// Secret is the key in the order of an espsecure key file; fuses may hold it
 	// byte-reversed. It is nil in a plan that is only shown.
 	Secret *secret.Bytes
 	// Compared says that the ledger knows this key to have been compared with
-	// this chip's BLOCK1 before that was hidden. Nothing can compare it later.
+	// this chip's block before that was hidden. Nothing can compare it later.
 	Compared bool
 }
 
-// Match says how BLOCK1 and a key agree.
+// For is the key's purpose.
+func (k *Key) For() chip.Purpose { return cmp.Or(k.Purpose, chip.FlashEncryption) }
+
+// In is the block of a chip of this family that the key is for.
+func (k *Key) In(f *chip.Family) string {
+	if use := known(f).Seal.Keys[k.For()]; k.Block == "" && len(use.Blocks) > 0 {
+		return use.Blocks[0]
+	}
+	return k.Block
+}
+
+// title names the key to people.
+func (k *Key) title() string {
+	if k.For() == chip.FlashEncryption {
+		return "device key"
+	}
+	return string(k.For()) + " key"
+}
+
+// place is the key's block, with its purpose where that is not the usual one.
+func (k *Key) place(f *chip.Family) string {
+	if k.For() == chip.FlashEncryption {
+		return k.In(f)
+	}
+	return k.In(f) + " " + string(k.For())
+}
+
+// words are the key as its block reads once it is burned. The caller overwrites them.
+func (k *Key) words(f *chip.Family) []uint32 {
+	key := k.Secret.Reveal()
+	out := make([]uint32, 8)
+	for w := range out {
+		if f.Seal.Keys[k.For()].Reversed {
+			out[w] = keyWord(key, w)
+		} else if 4*w < len(key) {
+			out[w] = binary.LittleEndian.Uint32(key[4*w:])
+		}
+	}
+	return out
+}
+
+// Match says how a block and a key agree.
 type Match int
 
-// The ways in which BLOCK1 and a key can agree.
+// The ways in which a block and a key can agree.
 const (
-	MatchEmpty   Match = iota // BLOCK1 holds nothing
-	MatchPart                 // BLOCK1 holds some of the key's bits and no others: a torn burn
-	MatchWhole                // BLOCK1 is the key
-	MatchForeign              // BLOCK1 holds bits that the key has not
-	MatchHidden               // BLOCK1 is read-protected: nobody can tell
+	MatchEmpty   Match = iota // the block holds nothing
+	MatchPart                 // it holds some of the key's bits and no others: a torn burn
+	MatchWhole                // it is the key
+	MatchForeign              // it holds bits that the key has not
+	MatchHidden               // it is read-protected: nobody can tell
 )
 
-// Holds compares BLOCK1 with the key. Without a key, bits are foreign.
+// Holds compares the key's block with it. Without a key, bits of the first key
+// block are foreign.
 func (have Image) Holds(k *Key) Match {
-	switch have.KeyState() {
+	f := known(have.Family)
+	if k == nil {
+		k = &Key{}
+	}
+	block := f.Efuse.Block(k.In(f))
+	if block < 0 {
+		return MatchForeign
+	}
+	switch have.stateOf(block) {
 	case KeyHidden:
 		return MatchHidden
 	case KeyEmpty:
 		return MatchEmpty
 	}
-	var key []byte
-	if k != nil {
-		key = k.Secret.Reveal()
-	}
-	if len(key) == 0 || len(key) != have.Coding().KeyBytes() {
+	if n := k.Secret.Len(); n == 0 || n != f.KeyBytes(k.For(), have.Coding()) {
 		return MatchForeign
 	}
-	got := have.block1.Reveal()
-	if have.block1 == nil {
-		got = make([]byte, 32) // only check bits are set
+	got := make([]uint32, 8)
+	defer clear(got)
+	if kept := have.secrets[block]; kept != nil {
+		if kept.Len() == 0 {
+			return MatchForeign // wiped
+		}
+		getWords(got, kept.Reveal())
 	}
-	if len(got) == 0 {
-		return MatchForeign // wiped
-	}
-	if have.Coding() == chip.Coding34 {
-		return match34(got, key, have.flagged(1))
-	}
-	return match(got, key)
+	want := k.words(f)
+	defer clear(want)
+	return codingOf(f.Efuse.Blocks[block], have.Coding()).match(want, got, have.flagged(block))
 }
 
-func match(got, key []byte) Match {
-	var extra, missing byte
-	for i, g := range got {
-		k := key[len(key)-1-i]
-		extra |= g &^ k
-		missing |= k &^ g
+// threeQuarters stores six bytes of data in eight, with two of check.
+type threeQuarters struct{}
+
+// load loads a chunk whole or not at all, and every chunk while the decoder
+// complains about the block.
+func (threeQuarters) load(want, have []uint32, flagged bool) ([]uint32, error) {
+	out := make([]uint32, 8)
+	for n := range 4 {
+		if flagged || !chunkRight(want, have, n) {
+			d := chunkOf(want, n)
+			coded := d.encode()
+			out[2*n], out[2*n+1] = binary.LittleEndian.Uint32(coded[:]), binary.LittleEndian.Uint32(coded[4:])
+			clear(d[:])
+			clear(coded[:])
+		}
 	}
-	switch {
-	case extra != 0:
-		return MatchForeign
-	case missing != 0:
-		return MatchPart
-	}
-	return MatchWhole
+	return out, nil
 }
 
-// match34 compares chunk by chunk. A chunk that holds bits may only become
+func chunkRight(want, have []uint32, n int) bool {
+	var differ uint32
+	for half := 3 * n; half < 3*n+3; half++ { // in units of 16 bits
+		differ |= (have[half/2] ^ want[half/2]) >> (16 * (half % 2)) & 0xffff
+	}
+	return differ == 0
+}
+
+// chunkOf is the n-th six bytes of a block's words.
+func chunkOf(words []uint32, n int) (c chunk) {
+	for i := range c {
+		at := 6*n + i
+		c[i] = byte(words[at/4] >> (8 * (at % 4)))
+	}
+	return c
+}
+
+// match compares chunk by chunk. A chunk that holds bits may only become
 // the chunk that was meant: its code bits are there too, unseen. It is ours if
 // its code word lies within the key's, or if the decoder flags it as torn.
-func match34(got, key []byte, flagged bool) Match {
-	if !allZero(got[24:]) {
+func (threeQuarters) match(words, got []uint32, flagged bool) Match {
+	if got[6]|got[7] != 0 {
 		return MatchForeign // the coding leaves two words unused
 	}
 	result := MatchWhole
 	if flagged {
 		result = MatchPart
 	}
-	for c := range 4 {
-		var want chunk
-		for i := range want {
-			want[i] = key[23-6*c-i]
-		}
-		have := chunk(got[6*c:])
+	for n := range 4 {
+		want, have := chunkOf(words, n), chunkOf(got, n)
 		switch {
 		case subtle.ConstantTimeCompare(have[:], want[:]) == 1:
 		case !within(have[:], want[:]):
@@ -137,28 +202,12 @@ func (c chunk) encode() [8]byte {
 	return out
 }
 
-// keyWord is word w of BLOCK1 as it reads once the key is burned.
+// keyWord is word w of a block as it reads once the key is burned in reverse.
 func keyWord(key []byte, w int) uint32 {
 	if 4*w >= len(key) {
 		return 0
 	}
 	return binary.BigEndian.Uint32(key[len(key)-4*(w+1):])
-}
-
-// codedWord is word w of BLOCK1 as it must be written to burn the key.
-func codedWord(key []byte, c chip.Coding, w int) uint32 {
-	if c != chip.Coding34 {
-		return keyWord(key, w)
-	}
-	var d chunk
-	for i := range d {
-		d[i] = key[len(key)-1-6*(w/2)-i]
-	}
-	out := d.encode()
-	word := binary.LittleEndian.Uint32(out[4*(w%2):])
-	clear(d[:])
-	clear(out[:])
-	return word
 }
 
 // allZero reports a key that cannot be one.

@@ -155,8 +155,8 @@ func TestHoldsChunk(t *testing.T) {
 	c.raw[1][0] = uint32(code[0])
 	c.raw[1][1] = uint32(code[6])<<16 | uint32(code[7])<<24
 	c.latchAll()
-	if have := c.image(); have.DecStatus != 0 || have.Holds(k) != MatchForeign {
-		t.Errorf("a foreign chunk: got %v, status %03x", have.Holds(k), have.DecStatus)
+	if have := c.image(); have.words[atDec] != 0 || have.Holds(k) != MatchForeign {
+		t.Errorf("a foreign chunk: got %v, status %03x", have.Holds(k), have.words[atDec])
 	}
 	// A code word that lies wholly within ours can become ours.
 	k2 := testKey(t, 24)
@@ -165,8 +165,8 @@ func TestHoldsChunk(t *testing.T) {
 	c.raw[0][6] |= 1
 	c.raw[1][0], c.raw[1][1] = 1, 0x0101_0000
 	c.latchAll()
-	if have := c.image(); have.DecStatus != 0 || have.Holds(k2) != MatchPart {
-		t.Errorf("a part of ours: got %v, status %03x", have.Holds(k2), have.DecStatus)
+	if have := c.image(); have.words[atDec] != 0 || have.Holds(k2) != MatchPart {
+		t.Errorf("a part of ours: got %v, status %03x", have.Holds(k2), have.words[atDec])
 	}
 	if _, err := Burn(t.Context(), c, 40, c.seen(), Stage{Name: "a", Key: k2}); err != nil || c.image().Holds(k2) != MatchWhole {
 		t.Errorf("completing it: %v", err)
@@ -179,8 +179,8 @@ func TestHoldsChunk(t *testing.T) {
 	}
 	c.raw[1][3] &= 0x00ff_ffff
 	c.latchAll()
-	if have := c.image(); have.DecStatus == 0 || have.Holds(k) != MatchPart {
-		t.Errorf("a check bit missing: got %v, status %03x", have.Holds(k), have.DecStatus)
+	if have := c.image(); have.words[atDec] == 0 || have.Holds(k) != MatchPart {
+		t.Errorf("a check bit missing: got %v, status %03x", have.Holds(k), have.words[atDec])
 	}
 	if _, err := Burn(t.Context(), c, 40, c.seen(), Stage{Name: "a", Key: k}); err != nil || c.image().Holds(k) != MatchWhole {
 		t.Errorf("completing it: %v", err)
@@ -214,7 +214,7 @@ func TestTornKeys(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v: %v", scheme, err)
 			}
-			if c.raw[1] != want || have.Holds(k) != MatchWhole || have.DecStatus != 0 {
+			if c.raw[1] != want || have.Holds(k) != MatchWhole || have.words[atDec] != 0 {
 				t.Fatalf("%v: got %08x, want %08x", scheme, c.raw[1], want)
 			}
 			c.clean()

@@ -3,8 +3,6 @@ package efuse
 import (
 	"fmt"
 	"slices"
-
-	"station/internal/chip"
 )
 
 // sighting is several readings of the fuses, as surveys: the bits that were
@@ -21,10 +19,10 @@ func (s sighting) wipe() {
 // everything after a stage's last part; then the words that p touches, and those
 // that are not as they must be. It is an error if anything but bits of p changed.
 func (c *controller) look(p part, before []uint32) (sighting, error) {
-	expect := p.expect(before)
+	expect := c.expect(p, before)
 	defer clear(expect)
 	s := sighting{slices.Clone(before), slices.Clone(before)}
-	which, clean := p.indices(), []int{p.block}
+	which, clean := c.indices(p), []int{p.block}
 	for n := range readings {
 		got, err := c.sure(which, expect, clean...)
 		if err == nil && n == 0 && shows(which, got, before) && !shows(which, got, expect) {
@@ -45,11 +43,11 @@ func (c *controller) look(p part, before []uint32) (sighting, error) {
 			s.any[i] |= got[j]
 		}
 		if n == 0 {
-			which, clean = p.doubtful(which, got, expect), nil
+			which, clean = c.doubtful(p, which, got, expect), nil
 		}
 		clear(got)
 	}
-	if err := p.judge(before, expect, s); err != nil {
+	if err := c.judge(p, before, expect, s); err != nil {
 		s.wipe()
 		return s, err
 	}
@@ -62,7 +60,7 @@ func (c *controller) look(p part, before []uint32) (sighting, error) {
 func (c *controller) sure(which []int, expect []uint32, clean ...int) ([]uint32, error) {
 	addrs := make([]uint32, len(which))
 	for j, i := range which {
-		addrs[j] = surveyAddrs[i]
+		addrs[j] = c.survey.addrs[i]
 	}
 	got, err := c.latch(addrs, clean...)
 	if err != nil {
@@ -90,11 +88,10 @@ func (c *controller) sure(which []int, expect []uint32, clean ...int) ([]uint32,
 }
 
 // indices are the places in a survey that p is judged by.
-func (p part) indices() []int {
+func (c *controller) indices(p part) []int {
 	var out []int
-	for i := range atDate {
-		mine := i - blocks[p.block].at
-		if p.last || mine >= 0 && mine < blocks[p.block].words || i == atDec {
+	for i := range c.survey.extra {
+		if p.last || i >= c.survey.status || c.survey.blockAt(c.family, i) == p.block {
 			out = append(out, i)
 		}
 	}
@@ -102,15 +99,17 @@ func (p part) indices() []int {
 }
 
 // touched are the places of the words that p has bits in.
-func (p part) touched() []int {
+func (c *controller) touched(p part) []int {
 	var out []int
-	for w := range blocks[p.block].words {
-		if p.want(w) != 0 {
-			out = append(out, blocks[p.block].at+w)
+	for w, v := range p.want {
+		if v != 0 {
+			out = append(out, c.survey.at[p.block]+w)
 		}
 	}
-	if p.coding == chip.Coding34 {
-		out = append(out, atDec)
+	if _, coded := p.coding.(plain); !coded {
+		for i := c.survey.status; i < c.survey.extra; i++ {
+			out = append(out, i)
+		}
 	}
 	return out
 }
@@ -126,8 +125,8 @@ func shows(which []int, got, v []uint32) bool {
 
 // doubtful are the words that p touches and those that were read otherwise than
 // expected: one reading is no proof of a fuse that is burned or lost.
-func (p part) doubtful(which []int, got, expect []uint32) []int {
-	out := p.touched()
+func (c *controller) doubtful(p part, which []int, got, expect []uint32) []int {
+	out := c.touched(p)
 	for j, i := range which {
 		if got[j] != expect[i] && !slices.Contains(out, i) {
 			out = append(out, i)
@@ -137,49 +136,54 @@ func (p part) doubtful(which []int, got, expect []uint32) []int {
 }
 
 // expect is how the chip reads once p is burned.
-func (p part) expect(before []uint32) []uint32 {
+func (c *controller) expect(p part, before []uint32) []uint32 {
 	v := slices.Clone(before)
-	for w := range blocks[p.block].words {
-		v[blocks[p.block].at+w] |= p.want(w)
+	for w, bits := range p.want {
+		v[c.survey.at[p.block]+w] |= bits
 	}
-	if keyHidden(v) {
-		clear(v[blocks[1].at:][:8])
-		v[atDec] &^= 0xf
-	}
-	if p.block == 1 {
-		v[atDec] &^= 0xf
+	for b, blk := range c.family.Efuse.Blocks {
+		hidden := c.hides(v, b)
+		if hidden {
+			clear(c.survey.words(c.family, v, b))
+		}
+		if hidden || b == p.block {
+			for _, f := range blk.Faults {
+				v[c.survey.status+f.Register] &^= f.Mask
+			}
+		}
 	}
 	return v
 }
 
-// keyHidden is RD_DIS bit 0.
-func keyHidden(v []uint32) bool { return v[0]>>16&1 == 1 }
+// hides reports whether a survey says that a block is read-protected.
+func (c *controller) hides(v []uint32, block int) bool {
+	return hiddenBlock(&c.family.Efuse, c.survey.words(c.family, v, 0), block)
+}
 
 // judge compares what was seen with what may be. Bits of p that are still
 // missing are not its business.
-func (p part) judge(before, expect []uint32, s sighting) error {
-	at := blocks[p.block].at
-	for i := range fuseWords {
-		mine := i >= at && i < at+blocks[p.block].words
-		may := expect[i]
-		if one := i - blocks[1].at; one >= 0 && one < 8 && p.block == 0 {
-			if keyHidden(s.all) && s.any[i] != 0 {
-				return fmt.Errorf("%w: BLOCK1 still reads although RD_DIS bit 0 is burned", ErrNotBurned)
+func (c *controller) judge(p part, before, expect []uint32, s sighting) error {
+	for i := range c.survey.status {
+		b := c.survey.blockAt(c.family, i)
+		mine, may := b == p.block, expect[i]
+		if c.family.Efuse.Blocks[b].ReadDisable >= 0 && p.block == 0 {
+			if c.hides(s.all, b) && s.any[i] != 0 {
+				return fmt.Errorf("%w: %s still reads although RD_DIS bit %d is burned", ErrNotBurned, c.family.Efuse.Blocks[b].Name, c.family.Efuse.Blocks[b].ReadDisable)
 			}
-			if !keyHidden(s.all) {
+			if !c.hides(s.all, b) {
 				may = before[i]
 			}
 		}
 		// A chunk that the decoder cannot make out reads as anything. It is
 		// burned again before it is judged.
-		if mine && flagged(p.coding, s.any[atDec], p.block) {
+		if mine && (p.once() || flagged(c.family, p.scheme, s.any[c.survey.status:], p.block)) {
 			continue
 		}
 		extra, lost := s.any[i]&^may, before[i]&may&^s.all[i]
-		name := fieldsOf(i, []uint32{extra | lost})
+		name := c.fieldsOf(i, extra|lost)
 		switch {
-		case extra&s.all[i] != 0 && mine && p.block == 1:
-			return fmt.Errorf("%w: it holds bits that the key has not", ErrKeyMismatch)
+		case extra&s.all[i] != 0 && mine && p.block != 0:
+			return fmt.Errorf("%w: it holds bits that the key has not", mismatch(c.family, p.block))
 		case extra&s.all[i] != 0:
 			return fmt.Errorf("%w: %s", ErrStray, name)
 		case extra|lost != 0:

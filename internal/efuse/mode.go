@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"station/internal/chip"
 )
 
 // Mode is how far a device is closed.
@@ -29,63 +31,77 @@ const (
 
 var stageNames = []string{StageKey, StageProtect, StageConfig, StageCount, StageLock, StageFreeze, StageUART}
 
-// burnable are the fields that a plan may hold, and where. Everything else is
-// never burned.
-var burnable = map[string]string{
-	"FLASH_CRYPT_CONFIG":    StageConfig,
-	"DISABLE_DL_ENCRYPT":    StageConfig,
-	"DISABLE_DL_DECRYPT":    StageConfig,
-	"DISABLE_DL_CACHE":      StageConfig,
-	"JTAG_DISABLE":          StageConfig,
-	"CONSOLE_DEBUG_DISABLE": StageConfig,
-	"DISABLE_BT":            StageConfig,
-	"DISABLE_SDIO_HOST":     StageConfig,
-	"ABS_DONE_0":            StageConfig,
-	"ABS_DONE_1":            StageConfig,
-	"FLASH_CRYPT_CNT":       StageCount,
-	"UART_DOWNLOAD_DIS":     StageUART,
-}
-
-// lockBits are the WR_DIS bits with a stage of their own, "" those that are
-// never burned; the others belong to lock.
-var lockBits = map[int]string{1: StageFreeze, 3: StageConfig, 7: StageProtect, 11: ""}
-
 // stageOf says in which stage a set, or one bit of a mask, is burned.
-func stageOf(set Set) (string, bool) {
+func stageOf(f *chip.Family, set Set) (string, bool) {
 	switch set.Field {
 	case "RD_DIS":
-		return StageProtect, set.Value == 1
+		return StageProtect, hidesKey(f, set.Value)
 	case "WR_DIS":
 		for _, one := range set.each() {
-			if stage, ok := lockBits[bits.TrailingZeros32(one.Value)]; ok && stage == "" {
+			if stage, ok := f.Seal.LockBits[bits.TrailingZeros32(one.Value)]; ok && stage == "" {
 				return "", false
 			}
 		}
-		if stage, ok := lockBits[bits.TrailingZeros32(set.Value)]; ok {
+		if stage, ok := f.Seal.LockBits[bits.TrailingZeros32(set.Value)]; ok {
 			return stage, true
 		}
 		return StageLock, true
 	}
-	stage, ok := burnable[set.Field]
+	stage, ok := f.Seal.Burnable[set.Field]
 	return stage, ok
 }
 
-// defaults are the fuses of each mode (ESP-IDF flash_encryption_secure_features.c
-// and the release check of flash_encrypt.c). The protections of the key are
-// not up to a job: the bootloader stops at a key without both.
-var defaults = map[Mode][]Set{
-	Release: {
-		{"FLASH_CRYPT_CONFIG", 15}, {"DISABLE_DL_ENCRYPT", 1}, {"DISABLE_DL_DECRYPT", 1}, {"DISABLE_DL_CACHE", 1},
-		{"JTAG_DISABLE", 1}, {"CONSOLE_DEBUG_DISABLE", 1}, {"WR_DIS", 1 << 3}, {"FLASH_CRYPT_CNT", 127},
-	},
-	Development: {
-		{"FLASH_CRYPT_CONFIG", 15}, {"DISABLE_DL_DECRYPT", 1}, {"DISABLE_DL_CACHE", 1},
-		{"JTAG_DISABLE", 1}, {"CONSOLE_DEBUG_DISABLE", 1}, {"WR_DIS", 1 << 3}, {"FLASH_CRYPT_CNT", 1},
-	},
+// hidesKey reports whether bits of RD_DIS hide nothing but blocks of keys that
+// must be hidden.
+func hidesKey(f *chip.Family, mask uint32) bool {
+	for v := mask; v != 0; v &= v - 1 {
+		bit := bits.TrailingZeros32(v)
+		if !slices.ContainsFunc(f.Efuse.Blocks, func(b chip.Block) bool { return b.ReadDisable == bit && mayHide(f, b.Name) }) {
+			return false
+		}
+	}
+	return mask != 0
+}
+
+// mayHide reports whether a block is for a key for flash encryption.
+func mayHide(f *chip.Family, block string) bool {
+	return slices.Contains(f.Seal.Keys[chip.FlashEncryption].Blocks, block)
+}
+
+// protects are the fuses that protect a key in its block: what it is for, that
+// nobody can read it, that nobody can write it or say otherwise.
+func protects(f *chip.Family, k *Key) []Set {
+	i := f.Efuse.Block(k.In(f))
+	if i < 0 {
+		return nil
+	}
+	b, use := f.Efuse.Blocks[i], f.Seal.Keys[k.For()]
+	var sets []Set
+	lock := uint32(1) << b.WriteDisable
+	if purpose, ok := f.Efuse.Field(b.Purpose); ok {
+		sets = append(sets, Set{b.Purpose, use.Value})
+		lock |= 1 << purpose.WriteDisable
+	}
+	if use.Hidden {
+		sets = append(sets, Set{"RD_DIS", 1 << b.ReadDisable})
+	}
+	return append(sets, Set{"WR_DIS", lock})
+}
+
+// defaults are the fuses of a mode.
+func defaults(f *chip.Family, m Mode) ([]chip.Value, bool) {
+	switch m {
+	case Release:
+		return f.Seal.Release, true
+	case Development:
+		return f.Seal.Development, true
+	}
+	return nil, false
 }
 
 // Options are what a job says about fuses.
 type Options struct {
+	Chip      *chip.Family // nil is the ESP32
 	Mode      Mode
 	KeyPolicy string // public, goes into the digest: "derived", "shared fleet-7"
 	// Fuses are the job's own values by name (see ParseSet), in place of the
@@ -99,21 +115,22 @@ type Options struct {
 // against it.
 func New(o Options) (Plan, error) {
 	var r refusal
+	o.Chip = known(o.Chip)
 	wanted := o.wanted(&r)
 	key := &Key{Policy: o.KeyPolicy}
 	var p Plan
 	var needs []Set
 	for _, name := range stageNames {
-		s := Stage{Name: name, Needs: slices.Clone(needs)}
+		s := Stage{Chip: o.Chip, Name: name, Needs: slices.Clone(needs)}
 		switch name {
 		case StageKey:
 			s.Key = key
 		case StageProtect:
 			s.Compare = key
-			s.Sets = []Set{{"RD_DIS", 1}, {"WR_DIS", 1 << 7}}
+			s.Sets = protects(o.Chip, key)
 		}
 		for _, set := range wanted {
-			if stage, ok := stageOf(set); stage == name || !ok && name == StageConfig {
+			if stage, ok := stageOf(o.Chip, set); stage == name || !ok && name == StageConfig {
 				s.add(set)
 			}
 		}
@@ -132,13 +149,15 @@ func New(o Options) (Plan, error) {
 // wanted is the mode's fuses with the job's in their place, in the order of
 // rank; the bits of masks one by one.
 func (o Options) wanted(r *refusal) []Set {
-	base, ok := defaults[o.Mode]
+	base, ok := defaults(o.Chip, o.Mode)
 	if !ok {
 		r.add(ErrPlan, "mode %q is neither release nor development", o.Mode)
 	}
 	want := map[string]Set{}
-	for _, set := range base {
-		want[set.name()] = set
+	for _, v := range base {
+		for _, one := range (Set{v.Field, v.Value}).each() {
+			want[one.name(o.Chip)] = one
+		}
 	}
 	for name, value := range o.Fuses {
 		o.override(r, want, name, value)
@@ -147,12 +166,12 @@ func (o Options) wanted(r *refusal) []Set {
 	for _, set := range want {
 		sets = append(sets, set)
 	}
-	slices.SortFunc(sets, func(a, b Set) int { return rank(a) - rank(b) })
+	slices.SortFunc(sets, func(a, b Set) int { return rank(o.Chip, a) - rank(o.Chip, b) })
 	return sets
 }
 
 func (o Options) override(r *refusal, want map[string]Set, name string, value uint32) {
-	set, err := ParseSet(name, value)
+	set, err := ParseSet(o.Chip, name, value)
 	if err != nil {
 		r.add(ErrPlan, "%v", err)
 		return
@@ -162,36 +181,41 @@ func (o Options) override(r *refusal, want map[string]Set, name string, value ui
 		return
 	}
 	if set.isMask() && value == 0 {
-		off, _ := ParseSet(name, 1)
-		if stage, _ := stageOf(off); stage == StageProtect {
-			r.add(ErrPlan, "%v: the key's protections are not optional", off)
+		off, _ := ParseSet(o.Chip, name, 1)
+		if stage, _ := stageOf(o.Chip, off); stage == StageProtect {
+			r.add(ErrPlan, "%s: the key's protections are not optional", off.text(o.Chip))
 		}
-		delete(want, off.name())
+		delete(want, off.name(o.Chip))
 		return
 	}
+	right := slices.IndexFunc(o.Chip.Seal.Right, func(v chip.Value) bool { return v.Field == set.Field })
 	switch {
-	case set.Field == "FLASH_CRYPT_CONFIG":
-		if set.Value != 15 && !o.Weak {
-			r.add(ErrPlan, "FLASH_CRYPT_CONFIG = %d weakens the encryption; the job must say that it wants that", set.Value)
+	case right >= 0:
+		if set.Value != o.Chip.Seal.Right[right].Value && !o.Weak {
+			r.add(ErrPlan, "%s = %d weakens the encryption; the job must say that it wants that", set.Field, set.Value)
 		}
 		want[set.Field] = set // 0 stays in the plan: the chip must hold just that
-	case set.Field != "FLASH_CRYPT_CNT" && value == 0:
+	case set.Field != o.Chip.Seal.Count && value == 0:
 		delete(want, set.Field)
 	default:
 		for _, one := range set.each() {
-			want[one.name()] = one
+			want[one.name(o.Chip)] = one
 		}
 	}
 }
 
 // rank orders sets by the field table, the bits of masks after all values, as
 // they are burned.
-func rank(s Set) int {
-	i := slices.IndexFunc(Fields, func(f Field) bool { return f.Name == s.Field })
+func rank(chip *chip.Family, s Set) int {
+	i := fieldIndex(chip, s.Field)
 	if s.isMask() {
-		return len(Fields) + 32*i + bits.TrailingZeros32(s.Value)
+		return len(chip.Efuse.Fields) + 32*i + bits.TrailingZeros32(s.Value)
 	}
 	return i
+}
+
+func fieldIndex(f *chip.Family, name string) int {
+	return slices.IndexFunc(f.Efuse.Fields, func(field chip.Field) bool { return field.Name == name })
 }
 
 // add joins bits of the same mask.
@@ -218,34 +242,28 @@ func (p Plan) wants(field string) uint32 {
 	return v
 }
 
-// open are the fuses that ESP-IDF's release check demands, and what a device
-// without them leaves open.
-var open = []struct{ field, about string }{
-	{"DISABLE_DL_ENCRYPT", "the serial loader can encrypt and write flash with the device's key"},
-	{"DISABLE_DL_DECRYPT", "the serial loader can read the flash decrypted"},
-	{"DISABLE_DL_CACHE", "the serial loader can read the flash decrypted through the cache"},
-	{"JTAG_DISABLE", "a debugger can stop the chip and read its memory"},
-	{"CONSOLE_DEBUG_DISABLE", "the BASIC console in ROM stays reachable"},
-}
-
 // Warnings says in what the plan is weaker than the mode's name promises.
 func (p Plan) Warnings(m Mode) []string {
 	var out []string
-	if c := p.wants("FLASH_CRYPT_CONFIG"); c == 0 {
-		out = append(out, "FLASH_CRYPT_CONFIG = 0: the key does not change with the flash address, so equal blocks look equal everywhere and can be moved unnoticed")
-	} else if c != 15 {
-		out = append(out, fmt.Sprintf("FLASH_CRYPT_CONFIG = %d: only part of the key changes with the flash address", c))
-	}
-	for _, o := range open {
-		if p.wants(o.field) == 0 && (m == Release || o.field != "DISABLE_DL_ENCRYPT") {
-			out = append(out, o.field+" is not burned: "+o.about)
+	f := p.family()
+	for _, right := range f.Seal.Right {
+		if c := p.wants(right.Field); c == 0 {
+			out = append(out, right.Field+" = 0: the key does not change with the flash address, so equal blocks look equal everywhere and can be moved unnoticed")
+		} else if c != right.Value {
+			out = append(out, fmt.Sprintf("%s = %d: only part of the key changes with the flash address", right.Field, c))
 		}
 	}
-	if p.wants("WR_DIS")>>3&1 == 0 {
-		out = append(out, "WR_DIS bit 3 is not burned: DIS_CACHE stays writable, and burning it destroys the device")
+	for _, o := range f.Seal.Open {
+		if p.wants(o.Field) == 0 && (m == Release || !slices.Contains(f.Seal.OpenInDevelopment, o.Field)) {
+			out = append(out, o.Field+" is not burned: "+o.About)
+		}
 	}
-	if m == Release && p.wants("FLASH_CRYPT_CNT") != 127 && p.wants("WR_DIS")>>2&1 == 0 {
-		out = append(out, "FLASH_CRYPT_CNT has free bits and is not write-protected: encryption can be switched off again")
+	if p.wants("WR_DIS")>>f.Seal.Lock&1 == 0 {
+		out = append(out, fmt.Sprintf("WR_DIS bit %d is not burned: %s", f.Seal.Lock, f.Seal.LockAbout))
+	}
+	count, _ := f.Efuse.Field(f.Seal.Count)
+	if m == Release && p.wants(f.Seal.Count) != f.Seal.CountFull && p.wants("WR_DIS")>>count.WriteDisable&1 == 0 {
+		out = append(out, f.Seal.Count+" has free bits and is not write-protected: encryption can be switched off again")
 	}
 	return out
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
 )
 
 // The words after a whole seal, as ESP-IDF's rules give them.
@@ -221,7 +223,7 @@ func TestLines(t *testing.T) {
 	if got := p.WithKey(k)[0].Changes(c.image())[0].New; got != "device key "+k.Check {
 		t.Errorf("got %q", got)
 	}
-	if got := (Set{"WR_DIS", 1<<7 | 1<<8}).String(); got != "WR_DIS bit 7 (BLOCK1), WR_DIS bit 8 (BLOCK2)" {
+	if got := (Set{"WR_DIS", 1<<7 | 1<<8}).text(chip.ESP32); got != "WR_DIS bit 7 (BLOCK1), WR_DIS bit 8 (BLOCK2)" {
 		t.Errorf("got %q", got)
 	}
 }

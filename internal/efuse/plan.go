@@ -1,6 +1,7 @@
 package efuse
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -21,26 +23,27 @@ type Set struct {
 // ParseSet reads a field as a job names it: FLASH_CRYPT_CNT, or for a bit of a
 // mask the name that ESP-IDF's table gives it, WR_DIS.BLOCK1 or RD_DIS.BLOCK1.
 // A bit may be named after any field that it covers.
-func ParseSet(name string, value uint32) (Set, error) {
+func ParseSet(chip *chip.Family, name string, value uint32) (Set, error) {
+	chip = known(chip)
 	mask, member, ok := strings.Cut(name, ".")
 	if !ok {
-		f, known := byName[name]
+		f, known := chip.Efuse.Field(name)
 		switch {
 		case !known:
-			return Set{}, fmt.Errorf("fuse %s: the ESP32 has no such field", name)
+			return Set{}, fmt.Errorf("fuse %s: the %s has no such field", name, chip.Title)
 		case f.Width < 32 && value>>f.Width != 0:
 			return Set{}, fmt.Errorf("fuse %s: %d does not fit into %d bits", name, value, f.Width)
 		}
 		return Set{name, value}, nil
 	}
-	f, known := byName[member]
+	f, known := chip.Efuse.Field(member)
 	bit := f.WriteDisable
 	if mask == "RD_DIS" {
 		bit = f.ReadDisable
 	}
 	switch {
 	case !known || bit < 0 || mask != "WR_DIS" && mask != "RD_DIS":
-		return Set{}, fmt.Errorf("fuse %s: the ESP32 has no such bit", name)
+		return Set{}, fmt.Errorf("fuse %s: the %s has no such bit", name, chip.Title)
 	case value > 1:
 		return Set{}, fmt.Errorf("fuse %s: want 0 or 1, not %d", name, value)
 	}
@@ -62,24 +65,24 @@ func (s Set) each() []Set {
 }
 
 // name is the field, or "WR_DIS bit 7 (BLOCK1)" for one bit of a mask.
-func (s Set) name() string {
+func (s Set) name(f *chip.Family) string {
 	if !s.isMask() {
 		return s.Field
 	}
 	bit := bits.TrailingZeros32(s.Value)
-	return fmt.Sprintf("%s bit %d (%s)", s.Field, bit, strings.Join(covered(s.Field, bit), ", "))
+	return fmt.Sprintf("%s bit %d (%s)", s.Field, bit, strings.Join(covered(f, s.Field, bit), ", "))
 }
 
 // covered names what a bit of a mask protects.
-func covered(mask string, bit int) []string {
+func covered(f *chip.Family, mask string, bit int) []string {
 	var names []string
-	for _, f := range Fields {
-		by := f.WriteDisable
+	for _, field := range f.Efuse.Fields {
+		by := field.WriteDisable
 		if mask == "RD_DIS" {
-			by = f.ReadDisable
+			by = field.ReadDisable
 		}
-		if by == bit && (f.Block == 0 || f.Width == 256) {
-			names = append(names, f.Name)
+		if by == bit && (field.Block == 0 || field.Width == 256) {
+			names = append(names, field.Name)
 		}
 	}
 	if names == nil {
@@ -88,44 +91,47 @@ func covered(mask string, bit int) []string {
 	return names
 }
 
-// String is "FLASH_CRYPT_CNT = 127" or "WR_DIS bit 7 (BLOCK1)".
-func (s Set) String() string {
+// text is "FLASH_CRYPT_CNT = 127" or "WR_DIS bit 7 (BLOCK1)".
+func (s Set) text(f *chip.Family) string {
 	if !s.isMask() {
 		return fmt.Sprintf("%s = %d", s.Field, s.Value)
 	}
 	var names []string
 	for _, one := range s.each() {
-		names = append(names, one.name())
+		names = append(names, one.name(f))
 	}
 	return strings.Join(names, ", ")
 }
 
 // about says in words what the set does.
-func (s Set) about() string {
-	what := strings.Join(covered(s.Field, bits.TrailingZeros32(s.Value)), ", ")
+func (s Set) about(f *chip.Family) string {
+	what := strings.Join(covered(f, s.Field, bits.TrailingZeros32(s.Value)), ", ")
 	switch s.Field {
 	case "WR_DIS":
 		return what + " can never be written again"
 	case "RD_DIS":
 		return what + " can never be read again, only used by the chip"
 	}
-	return byName[s.Field].About
+	field, _ := f.Efuse.Field(s.Field)
+	return field.About
 }
 
 // in returns the bits of the set that the words of BLOCK0 hold, and those they lack.
-func (s Set) in(block0 []uint32) (held, missing uint32) {
-	v := uint32(byName[s.Field].value(block0))
+func (s Set) in(f *chip.Family, block0 []uint32) (held, missing uint32) {
+	field, _ := f.Efuse.Field(s.Field)
+	v := uint32(value(field, block0))
 	return v & s.Value, s.Value &^ v
 }
 
 // Stage is what one call of Burn burns: the key first, then values, then what
 // protects them.
 type Stage struct {
+	Chip *chip.Family // nil is the ESP32
 	Name string
-	Key  *Key // burned into BLOCK1, read back and compared
+	Key  *Key // burned into its block, read back and compared
 	Sets []Set
 
-	// Compare must be what BLOCK1 holds before anything of the stage is burned.
+	// Compare must be what its block holds before anything of the stage is burned.
 	Compare *Key
 	// Needs must be in the chip before anything of the stage is burned.
 	Needs []Set
@@ -145,14 +151,16 @@ func (p Plan) Only(names ...string) Plan {
 	return out
 }
 
-// WithKey is the plan for one device, whose key this is. The digest stays.
+// WithKey is the plan for one device, whose key for its purpose this is. A key
+// with a block of its own goes there. The digest stays.
 func (p Plan) WithKey(k *Key) Plan {
 	out := slices.Clone(p)
 	for i := range out {
 		for _, slot := range []**Key{&out[i].Key, &out[i].Compare} {
-			if *slot != nil {
+			if *slot != nil && (*slot).For() == k.For() {
 				own := *k
-				own.Policy = (*slot).Policy
+				own.Policy, own.Purpose = (*slot).Policy, (*slot).Purpose
+				own.Block = cmp.Or(k.Block, (*slot).Block)
 				*slot = &own
 			}
 		}
@@ -165,13 +173,16 @@ func (p Plan) WithKey(k *Key) Plan {
 func (p Plan) Digest() string {
 	h := sha256.New()
 	fmt.Fprintln(h, "station fuse plan 1")
+	if f := p.family(); f != known(nil) {
+		fmt.Fprintf(h, "chip %s\n", f.Name)
+	}
 	for _, s := range p {
 		fmt.Fprintf(h, "stage %q\n", s.Name)
 		if s.Key != nil {
-			fmt.Fprintf(h, "key BLOCK1 %q\n", s.Key.Policy)
+			fmt.Fprintf(h, "key %s %q\n", s.Key.place(s.Chip), s.Key.Policy)
 		}
 		if s.Compare != nil {
-			fmt.Fprintf(h, "compare BLOCK1 %q\n", s.Compare.Policy)
+			fmt.Fprintf(h, "compare %s %q\n", s.Compare.place(s.Chip), s.Compare.Policy)
 		}
 		for _, set := range s.Sets {
 			fmt.Fprintf(h, "set %s %#x\n", set.Field, set.Value)
@@ -184,18 +195,19 @@ func (p Plan) Digest() string {
 // every device.
 func (s Stage) Wanted() []string {
 	var out []string
+	f := known(s.Chip)
 	if s.Key != nil {
-		out = append(out, "BLOCK1 = device key ("+s.Key.Policy+")")
+		out = append(out, s.Key.In(f)+" = "+s.Key.title()+" ("+s.Key.Policy+")")
 	}
 	if s.Compare != nil {
-		out = append(out, "BLOCK1 compared with device key ("+s.Compare.Policy+")")
+		out = append(out, s.Compare.In(f)+" compared with "+s.Compare.title()+" ("+s.Compare.Policy+")")
 	}
 	for _, set := range s.Sets {
 		for _, one := range set.each() {
 			if one.isMask() {
-				out = append(out, one.name())
+				out = append(out, one.name(f))
 			} else {
-				out = append(out, one.String())
+				out = append(out, one.text(f))
 			}
 		}
 	}
@@ -210,24 +222,25 @@ type change struct {
 
 func (s Stage) changes(have Image) []change {
 	var out []change
+	f := known(s.Chip)
 	if m := have.Holds(s.Key); s.Key != nil && m != MatchWhole && m != MatchHidden {
 		old := "empty"
 		if m != MatchEmpty {
 			old = "partly written"
 		}
-		name := "device key (" + s.Key.Policy + ")"
+		name := s.Key.title() + " (" + s.Key.Policy + ")"
 		if s.Key.Check != "" {
-			name = "device key " + s.Key.Check
+			name = s.Key.title() + " " + s.Key.Check
 		}
-		out = append(out, change{record.FuseChange{Field: "BLOCK1", Old: old, New: name},
-			"the flash encryption key, read back and compared"})
+		out = append(out, change{record.FuseChange{Field: s.Key.In(f), Old: old, New: name},
+			abouts[s.Key.For()] + ", read back and compared"})
 	}
 	for _, set := range s.Sets {
 		for _, one := range set.each() {
-			if _, missing := one.in(have.Block0[:]); missing == 0 {
+			if _, missing := one.in(f, have.Block0()); missing == 0 {
 				continue
 			}
-			c := change{record.FuseChange{Field: one.name(), Old: "0", New: "1"}, one.about()}
+			c := change{record.FuseChange{Field: one.name(f), Old: "0", New: "1"}, one.about(f)}
 			if !one.isMask() {
 				c.Old = fmt.Sprint(have.Value(one.Field))
 				c.New = fmt.Sprint(one.Value)
@@ -236,6 +249,13 @@ func (s Stage) changes(have Image) []change {
 		}
 	}
 	return out
+}
+
+// abouts says what keys are for.
+var abouts = map[chip.Purpose]string{
+	chip.FlashEncryption: "the flash encryption key",
+	chip.SecureBootV1:    "the key of the bootloader's digest",
+	chip.HMAC:            "the key for HMACs",
 }
 
 // Changes is what burning the stage changes in this chip, for ledger and
@@ -261,4 +281,4 @@ func (p Plan) Lines(have Image) []string {
 }
 
 // String is the plan for a blank chip, one change a line.
-func (p Plan) String() string { return strings.Join(p.Lines(Image{}), "\n") }
+func (p Plan) String() string { return strings.Join(p.Lines(Image{Family: p.family()}), "\n") }

@@ -1,68 +1,74 @@
 package efuse
 
-import "station/internal/chip"
+import (
+	"sync"
 
-// Registers of the fuse controller (ESP32 Technical Reference Manual, chapter
-// "eFuse Controller"; ESP-IDF soc/esp32/efuse_reg.h).
+	"station/internal/chip"
+)
+
+// Codes and commands of the fuse controller, the same in all families.
 const (
-	regClk       = 0x3ff5_a0f8 // SEL0 in bits 7:0, SEL1 in bits 15:8
-	regConf      = 0x3ff5_a0fc
-	regCmd       = 0x3ff5_a104
-	regDac       = 0x3ff5_a118 // clock divider in bits 7:0
-	regDecStatus = 0x3ff5_a11c // four bits a block, BLOCK1 lowest; 3/4 coding only
-	regDate      = 0x3ff6_607c // APB_CTRL_DATE: bit 31 belongs to the revision
-
 	opProgram  = 0x5a5a
 	opRead     = 0x5aa5
 	cmdRead    = 1
 	cmdProgram = 2
+
+	codedWords = 11 // of a Reed-Solomon block: eight of data, three of check
 )
 
-// block is where the registers of one fuse block are.
-type block struct {
-	words       int
-	read, write uint32 // RDATA0, WDATA0
-	at          int    // index of its first word in a survey
+// survey is how everything there is to know about a chip's fuses is read in one
+// go: the words of all blocks, in order, then the registers that tell of faults,
+// then those of the chip's identity.
+type survey struct {
+	addrs  []uint32
+	at     []int // index of the first word of each block
+	status int   // of the first register that tells of faults
+	extra  int
+	write  []uint32 // all registers that a program command may burn from
 }
 
-var blocks = [4]block{
-	{7, 0x3ff5_a000, 0x3ff5_a01c, 0},
-	{8, 0x3ff5_a038, 0x3ff5_a098, 7},
-	{8, 0x3ff5_a058, 0x3ff5_a0b8, 15},
-	{8, 0x3ff5_a078, 0x3ff5_a0d8, 23},
-}
+var surveys sync.Map // *chip.Family to *survey
 
-// A survey is everything there is to know about a chip's fuses, read in one go:
-// the 31 words of RDATA in the order of the blocks, DEC_STATUS, APB_CTRL_DATE.
-const (
-	fuseWords  = 31
-	atDec      = 31
-	atDate     = 32
-	surveySize = 33
-)
-
-var surveyAddrs = func() []uint32 {
-	addrs := make([]uint32, 0, surveySize)
-	for _, b := range blocks {
-		for w := range b.words {
-			addrs = append(addrs, b.read+4*uint32(w))
+func surveyOf(f *chip.Family) *survey {
+	if s, ok := surveys.Load(f); ok {
+		return s.(*survey)
+	}
+	s := &survey{}
+	seen := map[uint32]bool{}
+	for _, b := range f.Efuse.Blocks {
+		s.at = append(s.at, len(s.addrs))
+		for w := range b.Words {
+			s.addrs = append(s.addrs, b.Read+4*uint32(w))
+			if a := b.Write + 4*uint32(w); !seen[a] {
+				seen[a] = true
+				s.write = append(s.write, a)
+			}
 		}
 	}
-	return append(addrs, regDecStatus, regDate)
-}()
-
-// timing is what the controller must be told about its clock before it
-// programs. In the loader the APB clock is the crystal.
-type timing struct{ sel0, sel1, dac uint32 }
-
-var timings = map[int]timing{ // by crystal in MHz
-	26: {250, 255, 52},
-	40: {160, 255, 80},
+	if f.Efuse.Check != 0 {
+		for w := range uint32(3) {
+			s.write = append(s.write, f.Efuse.Check+4*w)
+		}
+	}
+	s.status = len(s.addrs)
+	s.addrs = append(s.addrs, f.Efuse.Status...)
+	s.extra = len(s.addrs)
+	s.addrs = append(s.addrs, f.Efuse.Extra...)
+	all, _ := surveys.LoadOrStore(f, s)
+	return all.(*survey)
 }
 
-func (t timing) writes() []chip.RegWrite {
-	return []chip.RegWrite{
-		{Addr: regClk, Value: t.sel1<<8 | t.sel0, Mask: 0xffff},
-		{Addr: regDac, Value: t.dac, Mask: 0xff},
+// words are the words of a block in a survey.
+func (s *survey) words(f *chip.Family, v []uint32, block int) []uint32 {
+	return v[s.at[block]:][:f.Efuse.Blocks[block].Words]
+}
+
+// blockAt is the block that a place in a survey belongs to; -1 for none.
+func (s *survey) blockAt(f *chip.Family, i int) int {
+	for b := range f.Efuse.Blocks {
+		if i >= s.at[b] && i < s.at[b]+f.Efuse.Blocks[b].Words {
+			return b
+		}
 	}
+	return -1
 }

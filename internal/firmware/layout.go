@@ -81,6 +81,7 @@ type planner struct {
 	Layout
 	Plan
 	faults
+	chip   *chip.Family
 	pieces []*piece
 	lost   int // images that have no data or no place
 }
@@ -106,8 +107,8 @@ func (l Layout) Plan() (*Plan, error) {
 	if p.Env == nil {
 		p.Env = os.LookupEnv
 	}
-	if l.Chip != "" && l.Chip != "esp32" {
-		p.add("chip %q is not supported; this station seals the esp32", l.Chip)
+	if p.chip = chip.Known(chip.ByName(l.Chip)); l.Chip != "" && l.Chip != p.chip.Name {
+		p.add("chip %q is not supported; this station seals the %s", l.Chip, strings.Join(chip.Names(), ", "))
 	}
 	p.load()
 	p.readTable()
@@ -234,7 +235,7 @@ func (p *planner) tableImage(image *piece) {
 
 func (p *planner) isTable(x *piece) bool { return x.Address == p.TableOffset }
 
-func (p *planner) isBootloader(x *piece) bool { return x.Address == BootloaderOffset }
+func (p *planner) isBootloader(x *piece) bool { return x.Address == p.chip.Bootloader }
 
 // locate turns partition names into addresses and finds the partition of
 // every other image. Images that have no place are left out.

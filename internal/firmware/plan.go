@@ -105,8 +105,8 @@ func (p *planner) parse(x *piece, what string) bool {
 		p.each(x.File, err)
 		return false
 	}
-	if image.ChipID != ChipESP32 {
-		p.in(x.File, "%s is built for %s, not for the ESP32; use the right build", what, chipName(image.ChipID))
+	if image.ChipID != p.chip.ImageID {
+		p.in(x.File, "%s is built for %s, not for the %s; use the right build", what, chipName(image.ChipID), p.chip.Title)
 		return false
 	}
 	x.image = image
@@ -155,8 +155,8 @@ func (x *piece) end() uint64 {
 // checkBoot makes sure that the chip finds something to start, and gives it an
 // empty otadata where it has none.
 func (p *planner) checkBoot() {
-	if !slices.ContainsFunc(p.pieces, p.isBootloader) && !p.named(BootloaderOffset) && p.Lost == 0 {
-		p.add("there is no bootloader; name the build's bootloader.bin for %#x", BootloaderOffset)
+	if !slices.ContainsFunc(p.pieces, p.isBootloader) && !p.named(p.chip.Bootloader) && p.Lost == 0 {
+		p.add("there is no bootloader; name the build's bootloader.bin for %#x", p.chip.Bootloader)
 	}
 	if p.Plan.Table == nil {
 		return

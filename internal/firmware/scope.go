@@ -12,7 +12,7 @@ type rule struct {
 var rules = []rule{
 	{(*planner).isBootloader, true, "the ROM decrypts the bootloader"},
 	{(*planner).isTable, true, "the bootloader decrypts the partition table"},
-	{func(_ *planner, x *piece) bool { return x.Address < BootloaderOffset }, true, "the ROM decrypts the secure boot digest"},
+	{func(p *planner, x *piece) bool { return x.Address < p.chip.Bootloader }, true, "the ROM decrypts the secure boot digest"},
 	{inPartition(func(p Partition) bool { return p.Type == TypeApp }), true, "apps are always decrypted"},
 	{inPartition(func(p Partition) bool { return p.Type == TypeBootloader || p.Type == TypeTable }), true, "bootloaders and partition tables are always decrypted"},
 	{inPartition(func(p Partition) bool { return p.Is("data", "ota") || p.Is("data", "tee_ota") }), true, "otadata is always decrypted"},

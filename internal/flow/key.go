@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 
+	"station/internal/chip"
 	"station/internal/efuse"
 	"station/internal/job"
 	"station/internal/record"
@@ -54,7 +55,7 @@ func (s *Session) assignKeys(ctx context.Context) error {
 func (s *Session) deviceKey(ctx context.Context, want job.WantedKey) (DeviceKey, error) {
 	had := s.Device.KeyFor(want.Purpose)
 	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
-		Chip: s.Job.ChipName, MAC: s.ID.MAC, Purpose: want.Purpose, Size: s.ID.Coding.KeyBytes(), Policy: want.Policy, Label: want.Label, PRF: want.PRF,
+		Chip: s.Job.ChipName, MAC: s.ID.MAC, Purpose: want.Purpose, Size: s.ID.Of().KeyBytes(want.Purpose, s.ID.Coding), Policy: want.Policy, Label: want.Label, PRF: want.PRF,
 		ID: had.ID, Wrapped: had.Wrapped, Escrow: s.escrowTo(want),
 	})
 	if err != nil {
@@ -69,11 +70,16 @@ func (s *Session) deviceKey(ctx context.Context, want job.WantedKey) (DeviceKey,
 
 // assigned is what the ledger keeps of a key.
 func (s *Session) assigned(want job.WantedKey, k DeviceKey) record.Key {
-	out := record.Key{Purpose: want.Purpose, Blocks: []string{efuse.KeyBlock}, ID: k.ID, Policy: want.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow}
+	out := record.Key{Purpose: want.Purpose, Blocks: []string{s.blockOf(want.Purpose)}, ID: k.ID, Policy: want.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow}
 	if k.Escrow != nil {
 		out.EscrowTo = job.Fingerprint(want.EscrowKey())
 	}
 	return out
+}
+
+// blockOf is the fuse block that the key for a purpose goes into.
+func (s *Session) blockOf(p chip.Purpose) string {
+	return (&efuse.Key{Purpose: p}).In(s.ID.Of())
 }
 
 // escrowTo is the officer's key to which this key of the device has still to be

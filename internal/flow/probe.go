@@ -25,7 +25,8 @@ type Report struct {
 // Probe identifies the device behind l and tells what a run would do. It
 // writes neither fuses nor flash nor ledger. Job and Ledger may be nil.
 func (r *Runner) Probe(ctx context.Context, l Loader) (Report, error) {
-	s := Session{Job: r.Job, Chip: onlyChip{l}, survey: surveyor(l)}
+	s := Session{Job: r.Job, Chip: onlyChip{l}}
+	s.survey = surveyor(&s, l)
 	if s.Job == nil {
 		s.Job = &job.Job{}
 	}

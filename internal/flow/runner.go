@@ -99,7 +99,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, Held: DeviceKeys{}, device: r.Ledger.Device}
 	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
-	v.s.progress, v.s.survey = v.showProgress, surveyor(l)
+	v.s.progress, v.s.survey = v.showProgress, surveyor(&v.s, l)
 	v.s.wire = newWire(r.Job, r.speed(port))
 	if r.Serials != nil {
 		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }
@@ -129,8 +129,9 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	return v.pass()
 }
 
-func surveyor(l Loader) func(ctx context.Context) (efuse.Image, error) {
-	return func(ctx context.Context) (efuse.Image, error) { return efuse.Read(ctx, l) }
+// surveyor reads the fuses of the chip that s has identified behind l.
+func surveyor(s *Session, l Loader) func(ctx context.Context) (efuse.Image, error) {
+	return func(ctx context.Context) (efuse.Image, error) { return efuse.Read(ctx, s.ID.Of(), l) }
 }
 
 func newRunID() string {

@@ -35,6 +35,7 @@ func fullJob(t *testing.T) *Job {
 var untold = map[string]string{
 	"Path":                  "where the file lies",
 	"Warnings":              "made from what is told",
+	"Plan.Chip":             "the chip is told, its tables are the program's",
 	"Plan.Needs":            "made from the stages before",
 	"Plan.Key.Check":        "of one device",
 	"Plan.Key.Secret":       "of one device",

@@ -90,6 +90,9 @@ type WantedKey struct {
 // Keys are the keys of the job's devices, one for each purpose.
 func (j *Job) Keys() []WantedKey { return []WantedKey{{chip.FlashEncryption, j.Key}} }
 
+// Chip is the family that the job is for.
+func (j *Job) Chip() *chip.Family { return chip.ByName(j.ChipName) }
+
 // Origin names what a device's key comes from, as the burn plan says it.
 func (k Key) Origin() string {
 	if k.PRF == "aes-cmac" {
@@ -263,7 +266,7 @@ func (j *Job) defaults() {
 			*s = v
 		}
 	}
-	set(&j.ChipName, "esp32")
+	set(&j.ChipName, chip.Known(nil).Name)
 	set((*string)(&j.Flash.Mode), "keep")
 	set((*string)(&j.Flash.Freq), "keep")
 	set((*string)(&j.Flash.Erase), string(firmware.EraseNVS))
@@ -292,7 +295,10 @@ func (j *Job) check(f *tomlfile.File) {
 			f.Fault(path, "%v", err)
 		}
 	}
-	oneOf("chip", j.ChipName, "esp32")
+	oneOf("chip", j.ChipName, chip.Names()...)
+	if f.Bad("chip") {
+		j.ChipName = chip.Names()[0] // for the checks that follow
+	}
 	oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
 	if j.Key.PRF != "" {
 		oneOf("key.prf", j.Key.PRF, "hmac-sha256", "aes-cmac")

@@ -28,7 +28,7 @@ func (j *Job) plan(f *tomlfile.File) {
 	}
 	j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
 	mode := efuse.Mode(j.Security.Mode)
-	plan, err := efuse.New(efuse.Options{Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak})
+	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak})
 	var refused *efuse.RefusedError
 	switch {
 	case errors.As(err, &refused):

@@ -276,7 +276,7 @@ func (c *Chip) nextEvent() time.Time {
 }
 
 // Field is a fuse field of BLOCK0 (or the low word of another) as the chip
-// itself sees it. It panics for a name that efuse.Fields does not have.
+// itself sees it. It panics for a name that the chip does not have.
 func (c *Chip) Field(name string) uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -69,7 +69,7 @@ type Fault struct {
 	XOR   byte          `json:"xor,omitempty"`  // 0 means 1
 	Addr  uint32        `json:"addr,omitempty"`
 	Size  uint32        `json:"size,omitempty"`
-	Field string        `json:"field,omitempty"` // of efuse.Fields
+	Field string        `json:"field,omitempty"` // of the chip
 	Bit   int           `json:"bit,omitempty"`   // of the field; of a coded block: as stored
 	Words *[31]uint32   `json:"words,omitempty"`
 	Data  []byte        `json:"data,omitempty"`

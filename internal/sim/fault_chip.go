@@ -1,11 +1,11 @@
 package sim
 
-import "station/internal/efuse"
+import "station/internal/chip"
 
 // What faults do to flash and fuses.
 
-func fieldsByName(name string) (fields []efuse.Field) {
-	for _, f := range efuse.Fields {
+func fieldsByName(name string) (fields []chip.Field) {
+	for _, f := range chip.ESP32.Efuse.Fields {
 		if f.Name == name {
 			fields = append(fields, f)
 		}

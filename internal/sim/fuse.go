@@ -4,7 +4,7 @@ import (
 	"math/bits"
 	"time"
 
-	"station/internal/efuse"
+	"station/internal/chip"
 )
 
 // The eFuse controller at 0x3FF5A000: what its registers do and what one
@@ -76,8 +76,8 @@ func (f *fuses) field(name string) uint32 { return Field(&f.words, name) }
 func (f *fuses) coding() int { return int(f.field("CODING_SCHEME")) % 3 }
 
 // masked are all bits whose WR_DIS (or RD_DIS) bit is burned.
-func (f *fuses) masked(disable uint32, by func(efuse.Field) int) (m [31]uint32) {
-	for _, field := range efuse.Fields {
+func (f *fuses) masked(disable uint32, by func(chip.Field) int) (m [31]uint32) {
+	for _, field := range chip.ESP32.Efuse.Fields {
 		if b := by(field); b >= 0 && disable>>b&1 != 0 {
 			for bit := range bitsOf(field) {
 				m[bit/32] |= 1 << (bit % 32)
@@ -88,11 +88,11 @@ func (f *fuses) masked(disable uint32, by func(efuse.Field) int) (m [31]uint32) 
 }
 
 func (f *fuses) writeLocked() [31]uint32 {
-	return f.masked(f.field("WR_DIS"), func(f efuse.Field) int { return f.WriteDisable })
+	return f.masked(f.field("WR_DIS"), func(f chip.Field) int { return f.WriteDisable })
 }
 
 func (f *fuses) hidden() [31]uint32 {
-	return f.masked(f.field("RD_DIS"), func(f efuse.Field) int { return f.ReadDisable })
+	return f.masked(f.field("RD_DIS"), func(f chip.Field) int { return f.ReadDisable })
 }
 
 // loadFuses is the read operation: RDATA and DEC_STATUS from the fuses.

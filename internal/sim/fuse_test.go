@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"testing"
 
-	"station/internal/efuse"
+	"station/internal/chip"
 )
 
 // one is the fuse words with a field set to v.
@@ -58,7 +58,7 @@ func TestFactoryWords(t *testing.T) {
 // Every field of BLOCK0 takes its bits, keeps them, and gives them up to no
 // later write; its WR_DIS bit stops it, its RD_DIS bit hides it.
 func TestFieldRules(t *testing.T) {
-	for _, f := range efuse.Fields {
+	for _, f := range chip.ESP32.Efuse.Fields {
 		if f.Block == 3 && f.Name != "BLOCK3" || f.Name == "WR_DIS" || f.Name == "RD_DIS" || f.Name == "CODING_SCHEME" {
 			continue
 		}

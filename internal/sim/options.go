@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"station/internal/efuse"
+	"station/internal/chip"
 )
 
 // Rev0 asks for the first silicon; the zero Revision means 3.
@@ -187,8 +187,8 @@ func Field(w *[31]uint32, name string) (v uint32) {
 	return v
 }
 
-func fieldNamed(name string) efuse.Field {
-	for _, f := range efuse.Fields {
+func fieldNamed(name string) chip.Field {
+	for _, f := range chip.ESP32.Efuse.Fields {
 		if f.Name == name {
 			return f
 		}
@@ -200,7 +200,7 @@ func fieldNamed(name string) efuse.Field {
 var blockStart = [4]int{0, 7, 15, 23}
 
 // bitsOf ranges over the bits of a field as word*32+bit of the 31 words.
-func bitsOf(f efuse.Field) func(func(int) bool) {
+func bitsOf(f chip.Field) func(func(int) bool) {
 	return func(yield func(int) bool) {
 		first := (blockStart[f.Block]+f.Word)*32 + f.Bit
 		for i := range f.Width {

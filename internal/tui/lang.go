@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"station/internal/board"
-	"station/internal/efuse"
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/record"
 )
@@ -126,8 +126,8 @@ func (l *language) fuse(field string) string {
 	mask, covered, ok := strings.Cut(field, " bit ")
 	words := l.fuses[mask]
 	if !ok || words == "" {
-		for _, f := range efuse.Fields {
-			if words == "" && f.Name == mask {
+		for _, family := range chip.Families {
+			if f, known := family.Efuse.Field(mask); known && words == "" {
 				words = f.About
 			}
 		}

@@ -1,0 +1,238 @@
+package chip
+
+// Family is everything that the program knows of one kind of chip. There is one
+// literal per family, of numbers and names only: nothing outside this package
+// and the virtual chip asks for a family by its name.
+type Family struct {
+	Name    string // as job files and key derivation name it: "esp32c3"
+	Title   string // as people name it: "ESP32-C3"
+	ImageID uint16 // chip ID in image headers and in the loader's security info
+	// Proved: the loader was held against traces of the chip's own ROM, the fuses
+	// against what another program burned. Others are tabled.
+	Proved bool
+	// Bootloader is the flash address from which the ROM starts.
+	Bootloader uint32
+	Crystals   []int // MHz
+	Cipher     Cipher
+	Efuse      Efuse
+	Seal       Seal
+}
+
+// Cipher is how the chip decrypts its flash.
+type Cipher string
+
+// The ciphers.
+const (
+	TweakedAES Cipher = "aes-tweaked" // of the ESP32: the key changes with the address
+	XTS128     Cipher = "xts-aes-128"
+	XTS256     Cipher = "xts-aes-256"
+)
+
+// Efuse is the fuse controller and what its fuses mean.
+type Efuse struct {
+	Blocks []Block
+	Fields []Field
+
+	Conf, Cmd uint32 // registers of the operation code and of the command
+	// Check is the first register for the three check words of a Reed-Solomon
+	// block; 0 where the chip has none.
+	Check uint32
+	// Named: a program command names the block in its bits from 2 on, and all
+	// blocks share their write registers. Otherwise one command burns all.
+	Named bool
+	// Timing is what the controller must be told about its clock before it
+	// programs, by crystal in MHz: in the loader the bus runs from the crystal.
+	Timing map[int][]RegWrite
+	// Status are the registers that tell of faults in coded blocks.
+	Status []uint32
+	// Extra are other registers that belong to a chip's identity.
+	Extra []uint32
+
+	byName map[string]Field
+}
+
+// Block is where one fuse block is and what it may hold.
+type Block struct {
+	Name        string
+	Words       int
+	Read, Write uint32 // first registers
+	// WriteDisable and ReadDisable are the bits of WR_DIS and RD_DIS that freeze
+	// and hide all of it; -1 for none.
+	WriteDisable, ReadDisable int
+	Holds                     Content
+	Coding                    CodingOf
+	// Purpose is the field that says what the key in it is for; "" for none.
+	Purpose string
+	// Faults are the bits of the Status registers that complain about the block.
+	Faults []Bits
+}
+
+// Bits are some bits of one register of Efuse.Status.
+type Bits struct {
+	Register int // index
+	Mask     uint32
+}
+
+// Content is what a block may hold, and so how it is told to people.
+type Content int
+
+// The contents.
+const (
+	Words  Content = iota // no secret: told word by word
+	Secret                // a key: only its state is told
+	Digest                // a key or the digest of a public one: told as a digest while it can be read
+)
+
+// CodingOf says how a block is stored.
+type CodingOf int
+
+// The codings of blocks.
+const (
+	Plain       CodingOf = iota // as it is; bits may be burned one by one
+	ByField                     // as the field CODING_SCHEME says
+	ReedSolomon                 // with check words, programmed once
+)
+
+// Field is one named group of fuse bits.
+type Field struct {
+	Name         string
+	Block        int // index in Efuse.Blocks
+	Word         int // 32-bit word of the block as read
+	Bit          int // lowest bit in the word
+	Width        int // bits; a field may run into the next word
+	WriteDisable int // bit of WR_DIS that freezes it, -1 for none
+	ReadDisable  int // bit of RD_DIS that hides it, -1 for none
+	About        string
+}
+
+// Field finds a field by its name.
+func (e *Efuse) Field(name string) (Field, bool) {
+	f, ok := e.byName[name]
+	return f, ok
+}
+
+// Block finds a block by its name; -1 for none.
+func (e *Efuse) Block(name string) int {
+	for i, b := range e.Blocks {
+		if b.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Value is what one field must hold.
+type Value struct {
+	Field string
+	Value uint32
+}
+
+// Seal is how devices of the family are closed: what may be burned, and when.
+type Seal struct {
+	Keys map[Purpose]KeyUse
+	// Count is the field that switches encryption on while an odd number of its
+	// bits is set; CountFull, and it can never be even again.
+	Count     string
+	CountFull uint32
+	// Right is what else must hold for the encryption to be as strong as it can
+	// be. Nothing outside is written for a chip without it.
+	Right []Value
+	// Release and Development are the fuses of the two modes, besides the key's.
+	Release, Development []Value
+	// Burnable are the fields that a plan may hold, by the stage that burns them:
+	// "config", "count" or "uart". Bits of WR_DIS belong to "lock" unless LockBits
+	// names another stage; "" there is never burned.
+	Burnable map[string]string
+	LockBits map[int]string
+	// Late are fields whose bits protect or switch on: they are burned after the
+	// values of their stage.
+	Late []string
+	// Never says why a field is not for this program, where there is more to say
+	// than that.
+	Never map[string]string
+	// Open are the fuses that a release must have, and what a device without them
+	// leaves open; those of OpenInDevelopment are left open by that mode.
+	Open              []Reason
+	OpenInDevelopment []string
+	// Loader are the fuses that keep the serial loader from using the key.
+	Loader []string
+	// Untouched are the fields that no blank chip has; Harmless the bits of WR_DIS
+	// that a blank one may have from its maker or a board test.
+	Untouched []string
+	Harmless  uint32
+	// Lock is a bit of WR_DIS that every plan should have, and what can be done to
+	// a device without it.
+	Lock      int
+	LockAbout string
+	// Since are fuses that mean nothing, or something else, before a revision.
+	Since map[string]Revision
+	// NeedsDigest are fuses that must not be burned while a block is empty.
+	NeedsDigest map[string]string
+}
+
+// Reason is a field and what follows from it.
+type Reason struct{ Field, About string }
+
+// KeyUse is how a chip takes a key for one purpose.
+type KeyUse struct {
+	Blocks []string // that may hold it, in the order in which they are tried
+	// Value is what the block's purpose field must hold; nothing where the block
+	// has none.
+	Value    uint32
+	Reversed bool // fuses hold the key file's bytes in reverse
+	Hidden   bool // the key must be read-protected
+	Bytes    int  // of a key; 0: as the coding scheme says
+}
+
+// KeyBytes is the length of a key for a purpose under a coding scheme, 0 where
+// the chip takes none.
+func (f *Family) KeyBytes(p Purpose, c Coding) int {
+	use, ok := f.Seal.Keys[p]
+	switch {
+	case !ok:
+		return 0
+	case use.Bytes != 0:
+		return use.Bytes
+	}
+	return c.KeyBytes()
+}
+
+// newFamily makes the index of a literal.
+func newFamily(f Family) *Family {
+	f.Efuse.byName = make(map[string]Field, len(f.Efuse.Fields))
+	for _, one := range f.Efuse.Fields {
+		f.Efuse.byName[one.Name] = one
+	}
+	return &f
+}
+
+// Families are all that the program knows, the ESP32 first.
+var Families = []*Family{ESP32}
+
+// ByName finds a family; nil for none.
+func ByName(name string) *Family {
+	for _, f := range Families {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Known is the family; the ESP32 where none is named: a job file that names no
+// chip means it, and so does every entry of a ledger that tells of none.
+func Known(f *Family) *Family {
+	if f == nil {
+		return ESP32
+	}
+	return f
+}
+
+// Names are the names of all families.
+func Names() []string {
+	var out []string
+	for _, f := range Families {
+		out = append(out, f.Name)
+	}
+	return out
+}
