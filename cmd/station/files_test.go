@@ -42,6 +42,7 @@ var fileWords = map[string][]string{
 	"station key import":        {"", "--label fleet-9 --operator eve {in}"},
 	"station key recover":       {fileMAC + " --operator eve --reason RMA --to officer.pem --out {out}", fileMAC + " --operator eve --reason RMA --to {in} --out new", fileMAC + " --operator eve --reason RMA --job {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --officer {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --ledger {in} --out new"},
 	"station key public":        {"--out {out}"},
+	"station identity ca":       {"--subject CN=Plant --label station-ca --out {out}"},
 	"station image info":        {"", "{in}"},
 	"station image encrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
 	"station image decrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
@@ -129,6 +130,7 @@ func filePlace(t *testing.T) *workplace {
 	w.sealOne(filepath.Join("small", "job.toml"), fileMAC)
 	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
 	w.run(0, "key", "public", "--out", "signer.pem")
+	w.run(0, "hsm", "init", "--policy", "none", "--role", "ca", "--operator", "eve")
 	w.bundle("lamp.bundle", "bundle.pem")
 	_, private := w.officer()
 	key, err := os.ReadFile(private)

@@ -85,6 +85,7 @@ func TestRoles(t *testing.T) {
 		{"station key adopt", "station-master --operator eve"},
 		{"station key note", "station-master --operator eve"},
 		{"station key recover", mac + " --operator eve --reason RMA --job " + job + " --out rma"},
+		{"station identity ca", "--subject CN=Plant --out ca.csr"},
 		{"station image info", app},
 		{"station image sign", "--key " + rsa + " --out signed.bin " + app},
 		{"station image verify", "signed.bin"},

@@ -47,7 +47,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "tell on standard error, in plain lines, what a line without a screen does")
 	root.AddCommand(
 		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), replayCommand(o),
-		jobCommand(o), hsmCommand(o), keyCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),
+		jobCommand(o), hsmCommand(o), keyCommand(o), identityCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),
 		releaseCommand(o), serveCommand(o),
 	)
 	for _, more := range moreCommands {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"station/internal/secret"
 
@@ -37,12 +38,20 @@ func (t *Token) init(ctx context.Context, role Role, label string, want func(kin
 	if s, ok := roles[role]; !ok || role == SharedKey || !slices.ContainsFunc(s.kinds, want) {
 		return Key{}, edge(fmt.Errorf("init: no such role %q", role))
 	}
-	return call(ctx, t, once, func() (Key, error) {
+	limit := t.cfg.limit()
+	if slices.ContainsFunc(roles[role].kinds, func(k kind) bool { return want(k) && k.bits != 0 }) {
+		limit = max(limit, pairPatience)
+	}
+	return callWithin(ctx, t, limit, once, func() (Key, error) {
 		return t.make(role, label, func() ([]object, error) {
 			return t.makeTried(role, label, 0, want)
 		})
 	})
 }
+
+// pairPatience is how long a token may take to make an RSA pair: small ones
+// take minutes, and nothing is wrong with them.
+const pairPatience = 10 * time.Minute
 
 // NewShared makes a flash-encryption key of 32 or 24 bytes in the token, for
 // the devices of a batch.

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"time"
 
 	"station/internal/secret"
 
@@ -58,7 +59,12 @@ const (
 // call runs fn with the module to itself and the token there and logged in.
 // What comes after the caller has gone is dropped.
 func call[T any](ctx context.Context, t *Token, again repetition, fn func() (T, error)) (T, error) {
-	v, err := alone(ctx, t.mod, t.cfg.limit(), drop[T], func() (v T, err error) {
+	return callWithin(ctx, t, t.cfg.limit(), again, fn)
+}
+
+// callWithin is call of what may take longer than most.
+func callWithin[T any](ctx context.Context, t *Token, limit time.Duration, again repetition, fn func() (T, error)) (T, error) {
+	v, err := alone(ctx, t.mod, limit, drop[T], func() (v T, err error) {
 		err = t.attempt(again, func() (err error) { v, err = fn(); return err })
 		if err != nil {
 			var none T
