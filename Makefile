@@ -116,9 +116,18 @@ deps:
 
 # The component for devices: built and tested on this machine with Debian's Mbed
 # TLS, under sanitizers. What it is: docs/secure-ota.md.
-.PHONY: device
-device: deps
-	$(MAKE) -s -C device/secure_ota test
+.PHONY: device device-deps fuzz-device
+DEVICE_PACKAGES := clang libclang-rt-14-dev gcc-xtensa-lx106 picolibc-xtensa-lx106-elf
+device: deps device-deps
+	$(MAKE) -s -C device/secure_ota test memory portable fuzz
+
+# The component's fuzzers for FUZZTIME each.
+fuzz-device: deps device-deps
+	$(MAKE) -s -C device/secure_ota fuzz-long FUZZTIME=$(FUZZTIME:s=)
+
+device-deps:
+	@command -v clang >/dev/null && command -v xtensa-lx106-elf-gcc >/dev/null && test -e /usr/lib/xtensa-lx106-elf/include/string.h || \
+		{ $(ASROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(ASROOT) apt-get install -y -qq --no-install-recommends $(DEVICE_PACKAGES); }
 
 # The tokens of others that Debian has, each brought up in a folder of its own: what
 # works with which is docs/tokens.md, which UPDATE=1 writes.
