@@ -33,6 +33,7 @@ var fileWords = map[string][]string{
 	"station rehearse":          {"--job small/job.toml --headless --log {out}", "--job {in} --headless"},
 	"station demo":              {"--headless --log {out}"},
 	"station probe":             {"--port socket://127.0.0.1:1 --job small/job.toml", "--port socket://127.0.0.1:1 --job {in}"},
+	"station doctor":            {"", "--job {in}"},
 	"station sim":               {"--listen nowhere --meter {out}", "--listen nowhere --job {in}"},
 	"station replay":            {"", "{in}"},
 	"station label":             {fileMAC + " --operator anna --reprint --format zpl --out {out}", fileMAC + " --operator anna --ledger {in}"},

@@ -72,6 +72,7 @@ func TestRoles(t *testing.T) {
 	for _, c := range []struct{ command, args string }{
 		{"station probe", "--port " + chip.address},
 		{"station ports", ""},
+		{"station doctor", ""},
 		{"station job new", "example/build/flasher_args.json --name lamp --marker ready --out lamp.toml"},
 		{"station job check", job},
 		{"station run", "--job " + job + " --once --headless --operator anna --port " + chip.address},

@@ -45,6 +45,16 @@ func (s System) device(name string) (string, error) {
 	return found[0].Name, nil
 }
 
+// Find is the terminal that a port's name means now, and what the kernel tells
+// of its adapter. Nothing is opened.
+func (s System) Find(name string) (Info, error) {
+	device, err := s.device(name)
+	if err != nil {
+		return Info{}, fmt.Errorf("port %s: %w", name, err)
+	}
+	return s.info(device), nil
+}
+
 func checkPlace(place string) error {
 	if socket, _, _ := strings.Cut(place, ":"); !strings.Contains(socket, "-") {
 		return errors.New("want usb:SOCKET:INTERFACE, such as usb:1-2.3:1.0 (station ports lists them)")

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/plain"
+	"station/internal/station"
+)
+
+func doctorCommand(o *options) *cobra.Command {
+	var jobs []string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what is wrong with this machine as a station, and the fix",
+		Long: `Look at what a line stands on, and say what is wrong and how it is mended:
+ledger, disk, clock, printer, memory for keys, programs that take serial ports,
+the port of each slot (is it there, may you use it, does its adapter hold answers
+back, can it do the jobs' baud rate), and the token: its module, the PIN, and
+what "station hsm status" would complain of. It changes nothing, opens no port
+and writes no key.
+
+Exit code 0 if a line would work, 3 if it would not.`,
+		Example: `  station doctor
+  station doctor --job lamp.toml --station bench-7.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, err := station.LoadFile(o.station)
+			if err != nil {
+				return err
+			}
+			bauds, err := bauds(jobs)
+			if err != nil {
+				return err
+			}
+			found := append(file.Examine(station.ThisMachine, bauds...), o.tokenSound(cmd, file)...)
+			if err := printFindings(cmd.OutOrStdout(), found, asJSON); err != nil {
+				return err
+			}
+			return verdict(found)
+		},
+	}
+	cmd.Flags().StringArrayVar(&jobs, "job", nil, "job `FILE` whose baud rate the adapters must do; may be given again")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// verdict is an error if a line would not work.
+func verdict(found []station.Finding) error {
+	n := 0
+	for _, f := range found {
+		if f.State == station.Unsound {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return stationFault(fmt.Errorf("doctor: %d of %d things would stop a line", n, len(found)))
+}
+
+// bauds are the rates that jobs ask for.
+func bauds(jobs []string) (list []int, err error) {
+	for _, path := range jobs {
+		j, err := job.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, j.Flash.Baud)
+	}
+	return list, nil
+}
+
+// tokenSound opens the token as a line does, and audits it.
+func (o *options) tokenSound(cmd *cobra.Command, file *station.File) []station.Finding {
+	uri, err := hsm.ParseURI(file.TokenURI())
+	if err != nil {
+		return []station.Finding{{What: "token", State: station.Unsound, Words: err.Error(), Fix: "correct [hsm] uri in " + file.Path}}
+	}
+	if uri.PINSource == "" && os.Getenv("STATION_PIN") == "" && prompt() == nil {
+		return []station.Finding{{What: "token", State: station.Untried, Words: "no PIN: neither pin-source, nor STATION_PIN, nor a terminal to ask at",
+			Fix: "add pin-source=file:/path to [hsm] uri for lines without a person"}}
+	}
+	token, err := openToken(file.TokenURI(), file, prompt())
+	if err != nil {
+		return []station.Finding{{What: "token", State: station.Unsound, Words: err.Error(), Fix: "docs/tokens.md has what each kind of token needs"}}
+	}
+	defer token.Close()
+	s, err := token.Status(cmd.Context())
+	if err != nil {
+		return []station.Finding{{What: "token", State: station.Unsound, Words: err.Error(), Fix: `"station hsm status" has more`}}
+	}
+	found := []station.Finding{{What: "token", State: station.Sound, Words: fmt.Sprintf("%s, %s %s", s.Label, s.Manufacturer, s.Model)}}
+	for _, p := range s.Problems() {
+		found = append(found, station.Finding{What: "token", State: station.Unsound, Words: p, Fix: `"station hsm status" has more`})
+	}
+	return found
+}
+
+func printFindings(w io.Writer, found []station.Finding, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(struct {
+			Worst    station.Soundness `json:"worst"`
+			Findings []station.Finding `json:"findings"`
+		}{station.Worst(found), found})
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range found {
+		plain.Fprintf(table, "%s\t%s\t%s\n", f.State, f.What, f.Words)
+		if f.Fix != "" && f.State != station.Sound {
+			plain.Fprintf(table, "\t\tdo: %s\n", f.Fix)
+		}
+	}
+	return table.Flush()
+}

@@ -1,0 +1,142 @@
+package station
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"station/internal/ledger"
+)
+
+// Finding is one thing that the doctor looked at.
+type Finding struct {
+	What  string    `json:"what"` // "clock", "disk", "slot 3"
+	State Soundness `json:"state"`
+	Words string    `json:"words"`
+	Fix   string    `json:"fix,omitempty"` // what to do; empty where nothing is wrong
+}
+
+// Soundness is how well a thing is.
+type Soundness string
+
+const (
+	Sound   Soundness = "ok"
+	Doubt   Soundness = "warning" // a line works, worse than it could
+	Unsound Soundness = "fault"   // a line does not work
+	Untried Soundness = "untried" // it could not be looked at
+)
+
+// Examine looks at what a station stands on, besides its token: ledger, disk,
+// clock, printer, the ports of its slots. It opens no port, because that can
+// reset what is behind it. bauds are the rates that jobs ask for.
+func (s *File) Examine(m Machine, bauds ...int) []Finding {
+	all := []Finding{s.ledgerSound(), s.diskSound()}
+	all = append(all, s.clockSound(time.Now()))
+	if s.Label.Printer != "" {
+		all = append(all, m.writable("printer", s.Label.Printer))
+	}
+	all = append(all, m.lockSound())
+	all = append(all, m.grabbers()...)
+	return append(all, s.slotsSound(m, bauds)...)
+}
+
+// ledgerSound opens the ledger and looks no further than its head.
+func (s *File) ledgerSound() Finding {
+	f := Finding{What: "ledger"}
+	book, err := ledger.Open(s.Ledger, ledger.Options{ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		f.State, f.Words = Sound, fmt.Sprintf("%s is made by the first entry", s.Ledger)
+		return f
+	}
+	if err != nil {
+		f.State, f.Words, f.Fix = Unsound, err.Error(), `"station ledger verify" says what is wrong with it; docs/recovery.md has the way back`
+		return f
+	}
+	defer book.Close()
+	size, _, err := book.Head()
+	if err != nil {
+		f.State, f.Words, f.Fix = Unsound, err.Error(), `"station ledger verify" says what is wrong with it`
+		return f
+	}
+	f.State, f.Words = Sound, fmt.Sprintf("%s, %d entries", s.Ledger, size)
+	return f
+}
+
+// roomyDisk is space below which a line of days may end.
+const roomyDisk = 1 << 30
+
+// diskSound is the room and the kind of the disk that the ledger is on.
+func (s *File) diskSound() Finding {
+	f := Finding{What: "disk"}
+	dir := filepath.Dir(s.Ledger)
+	free, err := freeBytes(dir)
+	if errors.Is(err, errors.ErrUnsupported) {
+		f.State, f.Words = Untried, "this system does not tell how full it is"
+		return f
+	}
+	if err != nil {
+		f.State, f.Words, f.Fix = Unsound, err.Error(), "make the folder of the ledger, or name another in station.toml"
+		return f
+	}
+	f.State, f.Words = Sound, fmt.Sprintf("%d MB free for the ledger", free>>20)
+	switch kind := remote(dir); {
+	case free < lowDisk:
+		f.State, f.Fix = Unsound, "make room: a line stops below 100 MB"
+	case kind != "":
+		f.State = Unsound
+		f.Words, f.Fix = fmt.Sprintf("the ledger is on a network disk (%s)", kind),
+			`keep it on a disk of this machine: locks and syncs of network disks cannot be trusted; "station ledger backup" copies it`
+	case free < roomyDisk:
+		f.State, f.Fix = Doubt, "make room soon"
+	}
+	return f
+}
+
+// clockSound compares the clock with the ledger's last entry and with what the
+// system says of it.
+func (s *File) clockSound(now time.Time) Finding {
+	f := Finding{What: "clock", State: Sound, Words: now.Format(time.RFC3339)}
+	last := s.lastTime()
+	switch synced, known := clockSynced(); {
+	case last.After(now.Add(time.Minute)):
+		f.State = Unsound
+		f.Words, f.Fix = fmt.Sprintf("%s is before the ledger's last entry, %s", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)),
+			"set the clock: entries carry its time"
+	case known && !synced:
+		f.State, f.Words, f.Fix = Doubt, f.Words+", not kept by a time server", "switch NTP on: timedatectl set-ntp true"
+	}
+	return f
+}
+
+// lastTime is the time of the ledger's last entry; zero without one.
+func (s *File) lastTime() time.Time {
+	book, err := ledger.Open(s.Ledger, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return time.Time{}
+	}
+	defer book.Close()
+	size, _, err := book.Head()
+	if err != nil || size == 0 {
+		return time.Time{}
+	}
+	e, err := book.Entry(size - 1)
+	if err != nil {
+		return time.Time{}
+	}
+	return e.Time
+}
+
+// Worst is the worst that was found.
+func Worst(list []Finding) Soundness {
+	order := map[Soundness]int{Sound: 0, Untried: 1, Doubt: 2, Unsound: 3}
+	worst := Sound
+	for _, f := range list {
+		if cmp.Less(order[worst], order[f.State]) {
+			worst = f.State
+		}
+	}
+	return worst
+}

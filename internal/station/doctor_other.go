@@ -1,0 +1,7 @@
+//go:build !linux
+
+package station
+
+func remote(string) string { return "" }
+
+func clockSynced() (synced, known bool) { return false, false }
