@@ -29,7 +29,9 @@ func everyField(v reflect.Value, n *int) {
 			return
 		}
 		for i := range v.NumField() {
-			everyField(v.Field(i), n)
+			if v.Type().Field(i).Tag.Get("json") != "-" { // not in entries
+				everyField(v.Field(i), n)
+			}
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 3, 3))
@@ -131,7 +133,9 @@ func random(r *rand.Rand, v reflect.Value, name string) {
 		random(r, v.Elem(), name)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			random(r, v.Field(i), v.Type().Field(i).Name)
+			if f := v.Type().Field(i); f.Tag.Get("json") != "-" {
+				random(r, v.Field(i), f.Name)
+			}
 		}
 	case reflect.Slice:
 		n := 1 + r.IntN(4)
