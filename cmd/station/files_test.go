@@ -161,6 +161,45 @@ func (w *workplace) within(d time.Duration, args ...string) (said string, code i
 
 const soon = 20 * time.Second // on a machine that does a lot else
 
+// A state folder in which something else lies is refused before it is opened.
+func TestSimStateIsOfFiles(t *testing.T) {
+	w := newWorkplace(t)
+	for _, name := range []string{"efuse.bin", "flash.bin", "chip.json"} {
+		for want, make := range map[string]func(path string) error{
+			"it is a pipe":          func(path string) error { return syscall.Mkfifo(path, 0o600) },
+			"it is a folder":        func(path string) error { return os.Mkdir(path, 0o700) },
+			"the most that a virtu": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 4<<30)) },
+			"it is a device":        func(path string) error { return os.Symlink("/dev/zero", path) },
+		} {
+			dir := t.TempDir()
+			if err := make(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+			said, code := w.within(soon, "sim", "--listen", "socket://127.0.0.1:0", "--state", dir)
+			if code != exitUsage || !strings.Contains(said, want) || !strings.Contains(said, name) {
+				t.Errorf("%s, %s: exit code %d\n%s", name, want, code, said)
+			}
+		}
+	}
+}
+
+// A station file with faults protects the PIN file that it names: commands that
+// need no station file go on without it.
+func TestFaultyStationFileProtectsItsPIN(t *testing.T) {
+	w := filePlace(t)
+	for _, file := range []string{"id = 7\n", "this is no TOML\n"} {
+		text := file + "[hsm]\nuri = \"pkcs11:token=line-1?module-path=/m.so&pin-source=file:my-pin\"\n"
+		if err := errors.Join(os.WriteFile(filepath.Join(w.dir, "station.toml"), []byte(text), 0o600),
+			os.WriteFile(filepath.Join(w.dir, "my-pin"), []byte(testPIN), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		said, code := w.within(soon, "ledger", "export", "--ledger", "ledger.db", "--out", "my-pin", "--overwrite")
+		if pin, err := os.ReadFile(filepath.Join(w.dir, "my-pin")); code != exitUsage || string(pin) != testPIN || !strings.Contains(said, "is the PIN file") {
+			t.Errorf("exit code %d, the PIN file holds %q (%v)\n%s", code, pin, err, said)
+		}
+	}
+}
+
 // No command writes over what matters, by whatever name it goes.
 func TestOutputsSpareWhatMatters(t *testing.T) {
 	w := filePlace(t)

@@ -18,6 +18,7 @@ import (
 
 // cipherFlags are those of image encrypt and image decrypt.
 type cipherFlags struct {
+	*options
 	key, mac string
 	out      output
 	address  uint32
@@ -26,8 +27,8 @@ type cipherFlags struct {
 }
 
 // cipherCommand is what image encrypt and image decrypt share.
-func cipherCommand(use, short string, encrypt bool) *cobra.Command {
-	var c cipherFlags
+func cipherCommand(o *options, use, short string, encrypt bool) *cobra.Command {
+	c := cipherFlags{options: o}
 	cmd := &cobra.Command{
 		Use:   use + " FILE",
 		Short: short,
@@ -100,7 +101,7 @@ func (c *cipherFlags) load(ctx context.Context) (*secret.Bytes, error) {
 			return nil, fmt.Errorf("--mac: %w", err)
 		}
 	}
-	token, err := openToken(c.key, nil, prompt())
+	token, err := c.openNamed(c.key)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func imageCommand(*options) *cobra.Command {
+func imageCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Examine, encrypt, decrypt, sign and verify flash images"}
-	cmd.AddCommand(imageInfoCommand(), imageEncryptCommand(), imageDecryptCommand(), imageSignCommand(), imageDigestCommand(), imageVerifyCommand())
+	cmd.AddCommand(imageInfoCommand(), imageEncryptCommand(o), imageDecryptCommand(o), imageSignCommand(o), imageDigestCommand(), imageVerifyCommand())
 	return cmd
 }

@@ -2,6 +2,6 @@ package main
 
 import "github.com/spf13/cobra"
 
-func imageDecryptCommand() *cobra.Command {
-	return cipherCommand("decrypt", "Decrypt what was encrypted for a flash address", false)
+func imageDecryptCommand(o *options) *cobra.Command {
+	return cipherCommand(o, "decrypt", "Decrypt what was encrypted for a flash address", false)
 }

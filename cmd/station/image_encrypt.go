@@ -2,6 +2,6 @@ package main
 
 import "github.com/spf13/cobra"
 
-func imageEncryptCommand() *cobra.Command {
-	return cipherCommand("encrypt", "Encrypt an image for its flash address", true)
+func imageEncryptCommand(o *options) *cobra.Command {
+	return cipherCommand(o, "encrypt", "Encrypt an image for its flash address", true)
 }

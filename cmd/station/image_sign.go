@@ -18,14 +18,15 @@ import (
 
 // signFlags are those of image sign.
 type signFlags struct {
+	*options
 	keys    []string
 	out     output
 	version int
 	more    bool
 }
 
-func imageSignCommand() *cobra.Command {
-	var s signFlags
+func imageSignCommand(o *options) *cobra.Command {
+	s := signFlags{options: o}
 	cmd := &cobra.Command{
 		Use:   "sign FILE",
 		Short: "Sign an image for secure boot",
@@ -114,7 +115,7 @@ func (s *signFlags) sign(image []byte, keys []crypto.Signer) (file []byte, err e
 
 // signer is a key of --key, and what ends its use.
 func (s *signFlags) signer(ctx context.Context, name string) (crypto.Signer, func(), error) {
-	key, done, err := openSigner(ctx, name)
+	key, done, err := s.openSigner(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,7 +134,7 @@ func (s *signFlags) signer(ctx context.Context, name string) (crypto.Signer, fun
 }
 
 // openSigner is a private key in a file or a token, and what ends its use.
-func openSigner(ctx context.Context, name string) (crypto.Signer, func(), error) {
+func (o *options) openSigner(ctx context.Context, name string) (crypto.Signer, func(), error) {
 	if !strings.HasPrefix(name, "pkcs11:") {
 		key, err := keyfile.ReadPrivate(name)
 		return key, func() {}, err
@@ -145,7 +146,7 @@ func openSigner(ctx context.Context, name string) (crypto.Signer, func(), error)
 	if uri.Object == "" {
 		return nil, nil, fmt.Errorf("--key: the URI names no key; add object=LABEL")
 	}
-	token, err := openToken(name, nil, prompt())
+	token, err := o.openNamed(name)
 	if err != nil {
 		return nil, nil, err
 	}

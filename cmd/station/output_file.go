@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -117,12 +118,31 @@ func protectToken(uri hsm.URI) {
 	}
 }
 
+// tokenURI finds the URIs of tokens in a station file that has faults.
+var tokenURI = regexp.MustCompile(`pkcs11:[^"'\n]*`)
+
+// protectFaulty protects what a station file names of which more cannot be told.
+func protectFaulty(path string) {
+	data, err := keyfile.Read(path, keyfile.TOML)
+	if err != nil {
+		return
+	}
+	for _, text := range tokenURI.FindAllString(string(data), -1) {
+		file := station.File{Path: path}
+		file.HSM.URI = text
+		if uri, err := hsm.ParseURI(file.TokenURI()); err == nil {
+			protectToken(uri)
+		}
+	}
+}
+
 // protectStation protects the station file and what it names. One that is not
 // there or has faults is for those to report that need it.
 func (o *options) protectStation() {
 	keyfile.Protect("station file", o.station)
 	file, err := station.LoadFile(o.station)
 	if err != nil {
+		protectFaulty(o.station)
 		return
 	}
 	protectLedger(file.Ledger)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/job"
+	"station/internal/keyfile"
 	"station/internal/sim"
 	"station/internal/station"
 )
@@ -180,7 +182,23 @@ func (s *simFlags) options(n int) (sim.Options, error) {
 	if s.state != "" && s.count > 1 {
 		o.State = filepath.Join(s.state, strconv.Itoa(n+1))
 	}
-	return o, nil
+	return o, checkState(o.State)
+}
+
+// checkState refuses what is no state of a chip before anything of it is opened,
+// and keeps the outputs away from it.
+func checkState(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	for _, name := range sim.StateFiles {
+		path := filepath.Join(dir, name)
+		if err := keyfile.Fits(path, keyfile.State); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("--state: %w", err)
+		}
+		keyfile.Protect(keyfile.State.Name, path)
+	}
+	return nil
 }
 
 // serve offers every chip until ctx ends.

@@ -39,6 +39,11 @@ func (t *tokenFlags) open() (*hsm.Token, error) {
 	return openToken(t.uri, file, prompt())
 }
 
+// openNamed logs in to a token that an argument names, such as --key.
+func (o *options) openNamed(uri string) (*hsm.Token, error) {
+	return (&tokenFlags{options: o, uri: uri}).open()
+}
+
 // with logs in to the token for f, whose error is the token's.
 func (t *tokenFlags) with(f func(*hsm.Token) error) error {
 	token, err := t.open()

@@ -131,12 +131,18 @@ func readImage(name string) ([]byte, error) { return keyfile.Read(name, keyfile.
 // load reads the images. One that cannot be read is a fault, unless another
 // one turns out to be for its place.
 func (p *planner) load() {
+	total := 0
 	for _, image := range p.Images {
 		if image.Name == "" {
 			base := filepath.Base(image.File)
 			image.Name = strings.TrimSuffix(base, filepath.Ext(base))
 		}
 		x := &piece{ImageFile: image}
+		p.pieces = append(p.pieces, x)
+		if total > maxImages {
+			x.unread = &Fault{File: image.File, Text: fmt.Sprintf("it is not read: the images before it have more than %d MB, and the largest flash has 16", maxImages>>20)}
+			continue
+		}
 		var err error
 		switch x.data, err = p.Read(image.File); {
 		case err != nil:
@@ -144,9 +150,13 @@ func (p *planner) load() {
 		case len(x.data) == 0:
 			x.unread = &Fault{File: image.File, Text: "the file is empty; build it again"}
 		}
-		p.pieces = append(p.pieces, x)
+		total += len(x.data)
 	}
 }
+
+// maxImages bounds what the images of a layout have together: what is behind it
+// fits no flash and is not read.
+const maxImages = 64 << 20
 
 func unreadable(file string, err error) *Fault {
 	if errors.Is(err, fs.ErrNotExist) {

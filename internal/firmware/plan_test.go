@@ -452,3 +452,18 @@ func TestUnreadable(t *testing.T) {
 	_, err := l.Plan()
 	wantFaults(t, err, "bootloader.bin: disk on fire", "partition-table.bin: disk on fire", "partitions.csv: disk on fire")
 }
+
+// What all images have together is bounded too: what comes behind is not read.
+func TestImagesAreBoundedTogether(t *testing.T) {
+	read := 0
+	l := Layout{FlashSize: 4 << 20, Read: func(string) ([]byte, error) {
+		read++
+		return make([]byte, 30<<20), nil
+	}}
+	for n := range 100 {
+		l.Images = append(l.Images, ImageFile{File: fmt.Sprintf("%d.bin", n), Address: uint32(n) << 12})
+	}
+	if _, err := l.Plan(); err == nil || read != 3 || !strings.Contains(err.Error(), "3.bin: it is not read: the images before it have more than 64 MB") {
+		t.Errorf("%d images were read: %v", read, err)
+	}
+}

@@ -29,6 +29,7 @@ var elsewhere = map[string]string{
 	"cmd/station/ledger_backup.go":  "removes the copy that it has made",
 	"cmd/station/output.go":         "a pipe as a log, opened for both ways; all else by Append",
 	"fixtures":                      "makes the fixtures",
+	"device/secure_ota/test/gen":    "makes the component's fixtures",
 	"internal/station/rates.go":     "sets a file aside",
 }
 

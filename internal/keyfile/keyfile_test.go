@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func put(t *testing.T, path, text string) string {
@@ -117,5 +119,29 @@ func TestWriteSyncsWhole(t *testing.T) {
 	info, err := os.Stat(path)
 	if b, _ := os.ReadFile(path); err != nil || string(b) != "all" || info.Mode().Perm() != 0o644 {
 		t.Errorf("got %q, %v, %v", b, info.Mode(), err)
+	}
+}
+
+// A power cut leaves a temporary file behind. The next writer into that folder
+// removes it; what is being written, and what is not ours, stays.
+func TestLeftTemporaryFilesAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{".station-123": 48 * time.Hour, ".station-456": time.Hour, ".station-mine": 48 * time.Hour, "station-123": 48 * time.Hour} {
+		path, at := filepath.Join(dir, name), time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, []byte("half"), 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := Write(filepath.Join(dir, "new"), false, text("whole"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadDir(dir)
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	if want := []string{".station-456", ".station-mine", "new", "station-123"}; !slices.Equal(names, want) || err != nil {
+		t.Errorf("got %q, want %q (%v)", names, want, err)
 	}
 }

@@ -28,6 +28,7 @@ var (
 	Events   = Kind{"recorded run", 256 << 20}
 	SideFile = Kind{"side file of a ledger", 1 << 20}
 	Ledger   = Kind{"ledger", 1 << 46} // its pages are read one at a time
+	State    = Kind{"virtual chip's state", 16 << 20}
 	Module   = Kind{"PKCS#11 module", 1 << 30}
 )
 

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
+	"time"
 )
 
 // Check says why Write would refuse to write path, before the work is done
@@ -83,9 +85,27 @@ func replace(path string, overwrite bool, mode fs.FileMode, write func(*os.File)
 	})
 }
 
+// leftAfter is how long nothing may have been written into a temporary file
+// before it counts as left behind: by a power cut, or a process that was killed.
+const leftAfter = 24 * time.Hour
+
+var temporaryName = regexp.MustCompile(`^\.station-[0-9]+$`)
+
+// clearLeft removes temporary files of ours that were left behind in a folder.
+func clearLeft(dir string, now time.Time) {
+	list, _ := os.ReadDir(dir)
+	for _, e := range list {
+		info, err := e.Info()
+		if err == nil && info.Mode().IsRegular() && temporaryName.MatchString(e.Name()) && now.Sub(info.ModTime()) > leftAfter {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
 // temporary lets write fill a file under a random new name, made with O_EXCL,
 // which follows no link, and lets give give it its own.
 func temporary(path string, mode fs.FileMode, write func(*os.File) error, give func(name string) error) (err error) {
+	clearLeft(filepath.Dir(path), time.Now())
 	f, err := os.CreateTemp(filepath.Dir(path), ".station-*")
 	if err != nil {
 		return err

@@ -44,6 +44,32 @@ func TestBatchBalances(t *testing.T) {
 	}
 }
 
+// A device is scrapped, one more is ordered for it and passes, and the order is
+// what it was again: that balances, and nothing more can be made.
+func TestBatchIsAmendedUpAndDown(t *testing.T) {
+	x := opened(t, false, 1)
+	amend := func(quota int) {
+		x.add(record.Entry{Kind: record.BatchAmended, Batch: "b1", Quota: quota, Operator: "eve", Message: "one was scrapped"})
+	}
+	x.do(visit{n: 1, slot: "1", batch: "b1", end: "SCRAP E-FUSE-WRONG"})
+	if _, err := x.l.Reserve(record.Entry{MAC: mac(2), Batch: "b1", Job: "lamp", JobHash: sha(4)}); !errors.Is(err, record.ErrQuota) {
+		t.Errorf("a second device of one: %v", err)
+	}
+	amend(2)
+	x.do(visit{n: 2, slot: "1", batch: "b1"})
+	amend(1)
+	b := balanceOf(t, x, "b1")
+	if b.Ordered != 1 || b.Numbers != 2 || b.Passed != 1 || b.Scrapped != 1 || len(b.Amended) != 2 || !b.Balanced() {
+		t.Errorf("got %s", asJSON(t, *b))
+	}
+	if _, err := x.l.Reserve(record.Entry{MAC: mac(3), Batch: "b1", Job: "lamp", JobHash: sha(4)}); !errors.Is(err, record.ErrQuota) {
+		t.Errorf("a third device: %v", err)
+	}
+	if _, err := x.l.Append(record.Entry{Kind: record.BatchAmended, Batch: "b1", Quota: -1, Operator: "eve", Message: "no"}); !errors.Is(err, record.ErrQuota) {
+		t.Errorf("a quota below nothing: %v", err)
+	}
+}
+
 // A late batch in a long ledger is counted from its first entry on.
 func TestBatchIsReadFromItsBegin(t *testing.T) {
 	x := newLine(t, false)

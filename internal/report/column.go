@@ -27,7 +27,7 @@ type Column struct {
 }
 
 // ColumnsVersion is the version of all tables' columns.
-const ColumnsVersion = 1
+const ColumnsVersion = 2
 
 // column says where a Column comes from: a field of a stored JSON object, as
 // value makes it a text. Without a field it is filled by hand.
@@ -35,6 +35,7 @@ type column struct {
 	Column
 	field string
 	value func(gjson.Result) string
+	since int // the version of the columns that first had it; 0 is 1
 }
 
 // fieldsOf1 are the columns whose facts stood in a field of their own in
@@ -57,72 +58,75 @@ const (
 // the entry that sealed it (seal.) and of the one that verified its images
 // (flash.).
 var deviceColumns = []column{
-	{Column{"simulation", Text, aboutSimulation}, "simulated", mark},
-	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows"}, "mac", plain},
-	{Column{"serial", Text, "serial number bound to the device by a scan"}, "serial", plain},
-	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict"}, "", nil},
-	{Column{"code", Text, "failure code (E-…) behind the verdict"}, "", nil},
-	{Column{"keyId", Text, aboutKeyID}, "keys", ofKeys("id")},
-	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy")},
-	{Column{"job", Text, "name of the product that it was made as"}, "job", plain},
-	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain},
-	{Column{"batch", Text, "batch in which it was made"}, "batch", plain},
-	{Column{"number", Number, "number taken from the quota of the batch or job"}, "number", plain},
-	{Column{"firstSeen", Time, "time of the device's first entry"}, "seen", instant},
-	{Column{"lastEntry", Time, "time of the device's last entry"}, "updated", instant},
-	{Column{"visits", Number, "how often it was put into a slot"}, "runs", plain},
-	{Column{"sealedAt", Time, "when it was sealed last"}, "seal.time", instant},
-	{Column{"station", Text, "station that sealed it"}, "seal.station", plain},
-	{Column{"slot", Text, "slot in which it was sealed"}, "seal.slot", plain},
-	{Column{"operator", Text, "who was at the line then"}, "seal.operator", plain},
-	{Column{"software", Text, "version of this program then"}, "seal.software", plain},
-	{Column{"images", Text, "what the flash holds: " + aboutImages}, "flash.images", images},
-	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words"}, "fuses", block("BLOCK0")},
-	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1")},
-	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2")},
-	{Column{"first", Number, "index of the device's first entry"}, "first", plain},
-	{Column{"last", Number, "index of the device's last entry"}, "last", plain},
+	{Column{"simulation", Text, aboutSimulation}, "simulated", mark, 0},
+	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows"}, "mac", plain, 0},
+	{Column{"serial", Text, "serial number bound to the device by a scan"}, "serial", plain, 0},
+	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict"}, "", nil, 0},
+	{Column{"code", Text, "failure code (E-…) behind the verdict"}, "", nil, 0},
+	{Column{"keyId", Text, aboutKeyID}, "keys", ofKeys("id"), 0},
+	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy"), 0},
+	{Column{"job", Text, "name of the product that it was made as"}, "job", plain, 0},
+	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain, 0},
+	{Column{"batch", Text, "batch in which it was made"}, "batch", plain, 0},
+	{Column{"number", Number, "number taken from the quota of the batch or job"}, "number", plain, 0},
+	{Column{"firstSeen", Time, "time of the device's first entry"}, "seen", instant, 0},
+	{Column{"lastEntry", Time, "time of the device's last entry"}, "updated", instant, 0},
+	{Column{"visits", Number, "how often it was put into a slot"}, "runs", plain, 0},
+	{Column{"sealedAt", Time, "when it was sealed last"}, "seal.time", instant, 0},
+	{Column{"station", Text, "station that sealed it"}, "seal.station", plain, 0},
+	{Column{"slot", Text, "slot in which it was sealed"}, "seal.slot", plain, 0},
+	{Column{"operator", Text, "who was at the line then"}, "seal.operator", plain, 0},
+	{Column{"software", Text, "version of this program then"}, "seal.software", plain, 0},
+	{Column{"images", Text, "what the flash holds: " + aboutImages}, "flash.images", images, 0},
+	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words"}, "fuses", block("BLOCK0"), 0},
+	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1"), 0},
+	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2"), 0},
+	{Column{"first", Number, "index of the device's first entry"}, "first", plain, 0},
+	{Column{"last", Number, "index of the device's last entry"}, "last", plain, 0},
 }
 
 // entryColumns are those of the table of entries: fields of record.Entry.
 var entryColumns = []column{
-	{Column{"simulation", Text, aboutSimulation}, "simulated", mark},
-	{Column{"index", Number, "place in the log, from 0; the leaf in the Merkle tree"}, "index", plain},
-	{Column{"time", Time, "when it was written, by the station's clock"}, "time", instant},
-	{Column{"kind", Text, "what it records, such as device.seen or device.sealed"}, "kind", plain},
-	{Column{"mac", Text, "factory MAC address, lower case with colons"}, "mac", plain},
-	{Column{"serial", Text, "serial number, where it was bound"}, "serial", plain},
-	{Column{"station", Text, "station that wrote it"}, "station", plain},
-	{Column{"slot", Text, "slot of the fixture"}, "slot", plain},
-	{Column{"operator", Text, "who was at the line, or did it"}, "operator", plain},
-	{Column{"software", Text, "version of this program"}, "software", plain},
-	{Column{"job", Text, "name of the product"}, "job", plain},
-	{Column{"revision", Text, "revision of the job"}, "revision", plain},
-	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain},
-	{Column{"batch", Text, "batch"}, "batch", plain},
-	{Column{"quota", Number, "how many devices the batch or job may have"}, "quota", plain},
-	{Column{"number", Number, "number taken from the quota"}, "number", plain},
-	{Column{"run", Text, "joins the entries of one visit of a device"}, "run", plain},
-	{Column{"step", Text, "step of the procedure"}, "step", plain},
-	{Column{"stage", Text, "stage of a burn"}, "stage", plain},
-	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint"}, "decision", plain},
-	{Column{"keyId", Text, "public name of a key: policy, token object, check value"}, "keys", ofKeys("id")},
-	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy")},
-	{Column{"token", Text, "which token made the key, as a PKCS#11 URI"}, "token", plain},
-	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned"}, "planDigest", plain},
-	{Column{"burns", Text, "fuses to change: FIELD old->new"}, "burns", burns},
-	{Column{"block0", Text, "fuse BLOCK0, seven words"}, "fuses", block("BLOCK0")},
-	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1")},
-	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2")},
-	{Column{"images", Text, "what was verified in the flash: " + aboutImages}, "images", images},
-	{Column{"bootDigest", Text, "SHA-256 of the console of a start"}, "boot", member("digest")},
-	{Column{"bootMarker", Text, "the line that proved the start"}, "boot", member("marker")},
-	{Column{"bootSeconds", Number, "from reset to that line"}, "boot", member("seconds")},
-	{Column{"verdict", Text, "how a visit ended"}, "verdict", plain},
-	{Column{"code", Text, "failure code (E-…)"}, "code", plain},
-	{Column{"message", Text, "what an engineer or a person wrote"}, "message", plain},
-	{Column{"seconds", Number, "how long the step or visit took"}, "seconds", plain},
-	{Column{"clockBack", Number, "by how many seconds the clock had run backwards"}, "clockBack", plain},
+	{Column{"simulation", Text, aboutSimulation}, "simulated", mark, 0},
+	{Column{"index", Number, "place in the log, from 0; the leaf in the Merkle tree"}, "index", plain, 0},
+	{Column{"time", Time, "when it was written, by the station's clock"}, "time", instant, 0},
+	{Column{"kind", Text, "what it records, such as device.seen or device.sealed"}, "kind", plain, 0},
+	{Column{"mac", Text, "factory MAC address, lower case with colons"}, "mac", plain, 0},
+	{Column{"serial", Text, "serial number, where it was bound"}, "serial", plain, 0},
+	{Column{"station", Text, "station that wrote it"}, "station", plain, 0},
+	{Column{"slot", Text, "slot of the fixture"}, "slot", plain, 0},
+	{Column{"operator", Text, "who was at the line, or did it"}, "operator", plain, 0},
+	{Column{"software", Text, "version of this program"}, "software", plain, 0},
+	{Column{"job", Text, "name of the product"}, "job", plain, 0},
+	{Column{"revision", Text, "revision of the job"}, "revision", plain, 0},
+	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain, 0},
+	{Column{"batch", Text, "batch"}, "batch", plain, 0},
+	{Column{"quota", Number, "how many devices the batch or job may have"}, "quota", plain, 0},
+	{Column{"number", Number, "number taken from the quota"}, "number", plain, 0},
+	{Column{"run", Text, "joins the entries of one visit of a device"}, "run", plain, 0},
+	{Column{"step", Text, "step of the procedure"}, "step", plain, 0},
+	{Column{"stage", Text, "stage of a burn"}, "stage", plain, 0},
+	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint"}, "decision", plain, 0},
+	{Column{"keyId", Text, "public name of a key: policy, token object, check value"}, "keys", ofKeys("id"), 0},
+	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy"), 0},
+	{Column{"token", Text, "which token made the key, as a PKCS#11 URI"}, "token", plain, 0},
+	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned"}, "planDigest", plain, 0},
+	{Column{"burns", Text, "fuses to change: FIELD old->new"}, "burns", burns, 0},
+	{Column{"block0", Text, "fuse BLOCK0, seven words"}, "fuses", block("BLOCK0"), 0},
+	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1"), 0},
+	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2"), 0},
+	{Column{"images", Text, "what was verified in the flash: " + aboutImages}, "images", images, 0},
+	{Column{"bootDigest", Text, "SHA-256 of the console of a start"}, "boot", member("digest"), 0},
+	{Column{"bootMarker", Text, "the line that proved the start"}, "boot", member("marker"), 0},
+	{Column{"bootSeconds", Number, "from reset to that line"}, "boot", member("seconds"), 0},
+	{Column{"verdict", Text, "how a visit ended"}, "verdict", plain, 0},
+	{Column{"code", Text, "failure code (E-…)"}, "code", plain, 0},
+	{Column{"message", Text, "what an engineer or a person wrote"}, "message", plain, 0},
+	{Column{"seconds", Number, "how long the step or visit took"}, "seconds", plain, 0},
+	{Column{"clockBack", Number, "by how many seconds the clock had run backwards"}, "clockBack", plain, 0},
+	{Column{"described", Text, "of an approval: everything that was approved, item after item"}, "described", items, 2},
+	{Column{"lineOperator", Text, "of an approval: who was going to work with it"}, "lineOperator", plain, 2},
+	{Column{"undeclared", Text, "UNDECLARED where nobody had opened the batch and the station allowed that"}, "undeclared", undeclared, 2},
 }
 
 // plain is a text as it is, and a number as it was written.
@@ -138,6 +142,23 @@ func mark(v gjson.Result) string {
 		return simulation
 	}
 	return ""
+}
+
+func undeclared(v gjson.Result) string {
+	if v.Bool() {
+		return "UNDECLARED"
+	}
+	return ""
+}
+
+// items is a list of texts in one cell.
+func items(v gjson.Result) string {
+	var b []byte
+	v.ForEach(func(_, item gjson.Result) bool {
+		b = append(separate(b), item.Str...)
+		return true
+	})
+	return string(b)
 }
 
 // instant gives every time the same form: the log leaves out zeros at its end.

@@ -43,6 +43,32 @@ func export(t *testing.T, x Export, h *Head) ([]byte, *ExportProof) {
 	return b.Bytes(), p
 }
 
+// What was approved, for whom, and numbers of a batch that nobody opened stand
+// in columns of their own.
+func TestApprovalsAndUndeclaredNumbersInExports(t *testing.T) {
+	x := newLine(t, false)
+	x.add(record.Entry{Kind: record.PlanApproved, Plan: sha(9), Operator: "eve", LineOperator: "anna", Described: []string{"name lamp", "marker ready"}})
+	x.do(visit{n: 1, slot: "1", batch: "nobody's"})
+	file, proof := export(t, Export{Table: table(t, "entries"), Format: CSV}, headOf(t, x.l))
+	var approvals, undeclared int
+	for _, row := range records(t, file) {
+		if row["kind"] == string(record.PlanApproved) && row["described"] == "name lamp; marker ready" && row["lineOperator"] == "anna" {
+			approvals++
+		}
+		if row["kind"] == string(record.NumberTaken) && row["undeclared"] == "UNDECLARED" {
+			undeclared++
+		}
+	}
+	if approvals != 1 || undeclared != 1 || proof.Columns != 2 {
+		t.Errorf("%d approvals, %d undeclared, columns %d\n%s", approvals, undeclared, proof.Columns, file)
+	}
+	// An export of the first columns is checked as ever.
+	proof.Columns = 1
+	if err := proof.CheckLedger(x.l); !errors.Is(err, ErrProof) {
+		t.Errorf("other columns: %v", err)
+	}
+}
+
 // records reads a CSV with its header as maps.
 func records(t *testing.T, file []byte) (list []map[string]string) {
 	t.Helper()

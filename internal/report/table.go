@@ -16,12 +16,23 @@ type Table struct {
 	About   string
 	Columns []Column
 	rows    func(*ledger.Ledger, uint64, Filter) iter.Seq2[[]string, error]
+	list    []column
+}
+
+// width is how many columns the table had in a version of them.
+func (t Table) width(version int) (n int) {
+	for _, c := range t.list {
+		if c.since <= version {
+			n++
+		}
+	}
+	return n
 }
 
 // Tables are all that can be exported; the first is the usual one.
 var Tables = []Table{
-	{"devices", "One row for each device: what it is by now.", columnsOf(deviceColumns), deviceRows},
-	{"entries", "One row for each entry of the log, in its order.", columnsOf(entryColumns), entryRows},
+	{"devices", "One row for each device: what it is by now.", columnsOf(deviceColumns), deviceRows, deviceColumns},
+	{"entries", "One row for each entry of the log, in its order.", columnsOf(entryColumns), entryRows, entryColumns},
 }
 
 // FindTable finds a table by its name.

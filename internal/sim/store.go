@@ -36,6 +36,15 @@ type body struct {
 
 const fuseBytes = 31 * 4
 
+// StateFiles are the names of all files in a state folder.
+var StateFiles = []string{fuseFile, flashFile, bodyFile}
+
+const (
+	fuseFile  = "efuse.bin"
+	flashFile = "flash.bin"
+	bodyFile  = "chip.json"
+)
+
 // openState opens the folder or makes it from the chip as it is.
 func (c *Chip) openState(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -43,9 +52,9 @@ func (c *Chip) openState(dir string) (*store, error) {
 	}
 	s := &store{}
 	err := errors.Join(
-		c.loadWords(s, filepath.Join(dir, "efuse.bin")),
-		c.loadBody(filepath.Join(dir, "chip.json")),
-		c.loadFlash(s, filepath.Join(dir, "flash.bin")),
+		c.loadWords(s, filepath.Join(dir, fuseFile)),
+		c.loadBody(filepath.Join(dir, bodyFile)),
+		c.loadFlash(s, filepath.Join(dir, flashFile)),
 	)
 	if err != nil {
 		s.close()
