@@ -235,7 +235,7 @@ func TestGuestAlone(t *testing.T) {
 // A short command that holds the ledger for a moment is waited for.
 func TestGuestsTakeTurns(t *testing.T) {
 	l := start(t, bench)
-	time.AfterFunc(150*time.Millisecond, func() { _ = l.Close() })
+	closeWhenRefused(t, l)
 	add(t, guest(t, l.Path()), remarks()[0])
 }
 

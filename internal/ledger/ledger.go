@@ -122,6 +122,7 @@ func (l *Ledger) take() (err error) {
 		if l.w, err = openWriter(l.path, l.first.Simulated, l.read.f); !errors.Is(err, ErrLocked) {
 			return err
 		}
+		refused()
 		noDoor := l.knockOnce()
 		if l.opt.Guest {
 			if l.guest = noDoor == nil; l.guest {
@@ -142,6 +143,9 @@ func (l *Ledger) take() (err error) {
 // patience is how often the lock is tried, some 50 ms each time: who has it and
 // no door may be a command that is about to end. A variable for tests.
 var patience = 20
+
+// refused is called when another process had the lock. A variable for tests.
+var refused = func() {}
 
 // look opens the file for reading and makes sure that it is a ledger that can
 // be used.

@@ -126,12 +126,19 @@ func TestOnlyOneCreates(t *testing.T) {
 	l.Close()
 }
 
+// closeWhenRefused closes a ledger as soon as somebody else was refused its lock.
+func closeWhenRefused(t *testing.T, l *Ledger) {
+	before := refused
+	t.Cleanup(func() { refused = before })
+	refused = sync.OnceFunc(func() { _ = l.Close() })
+}
+
 // A command that has the ledger for a moment keeps no line from starting.
 func TestShortCommandIsWaitedFor(t *testing.T) {
 	defer func(n int) { patience = n }(patience)
 	patience = 1000
 	l := start(t, bench)
-	time.AfterFunc(100*time.Millisecond, func() { _ = l.Close() }) // the lock was tried and refused before
+	closeWhenRefused(t, l)
 	line, err := Open(l.Path(), bench)
 	if err != nil {
 		t.Fatal(err)
