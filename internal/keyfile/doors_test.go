@@ -27,6 +27,7 @@ var elsewhere = map[string]string{
 	"internal/ledger/ledger.go":     "what bbolt has been told to open, after openFile",
 	"cmd/station/ledger_recover.go": "a copy beside the ledger, of a new name",
 	"cmd/station/ledger_backup.go":  "removes the copy that it has made",
+	"cmd/station/sim.go":            "the sockets of its applications",
 	"cmd/station/output.go":         "a pipe as a log, opened for both ways; all else by Append",
 	"fixtures":                      "makes the fixtures",
 	"device/secure_ota/test/gen":    "makes the component's fixtures",
