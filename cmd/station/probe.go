@@ -88,6 +88,11 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 		return flow.FailureFrom(err)
 	}
 	defer report.Fuses.Wipe()
+	if book, ok := r.Ledger.(*ledger.Ledger); ok && report.Known {
+		if err := deviceAgrees(book, report.ID.MAC); err != nil {
+			return err
+		}
+	}
 	printReport(w, report)
 	return nil
 }
@@ -115,7 +120,7 @@ func printReport(w io.Writer, r flow.Report) {
 	plain.Fprintf(w, "state         %s\n              %s\n", r.State.Words, r.State.Next)
 	if r.Known {
 		verdict, code := r.Device.State()
-		plain.Fprintf(w, "ledger        key %s, %s %s, job %s\n", r.Device.FlashKey().ID, verdict, code, r.Device.MadeBy())
+		plain.Fprintf(w, "ledger        key %s, %s, job %s\n", r.Device.FlashKey().ID, strings.TrimSpace(string(verdict)+" "+string(code)), r.Device.MadeBy())
 	}
 	fmt.Fprintln(w, "fuses that are set:")
 	for _, f := range r.ID.Of().Efuse.Fields {

@@ -65,6 +65,10 @@ func TestTamperedLedgerTellsNoLie(t *testing.T) {
 			t.Errorf("%s: %s%s", args, out, said)
 		}
 	}
+	c := w.sim("--mac", fileMAC)
+	if out, said := w.run(exitStation, "probe", "--port", c.address); strings.Contains(out, "PASS") || !strings.Contains(said, "station ledger verify") {
+		t.Errorf("probe: %s%s", out, said)
+	}
 	if _, err := os.Stat(filepath.Join(w.dir, "lie.xlsx")); err == nil {
 		t.Error("lie.xlsx was written")
 	}

@@ -37,18 +37,24 @@ func (l *Ledger) agreesUpTo(mac chip.MAC) (last uint64, err error) {
 		if err != nil || !found {
 			return err
 		}
-		var want record.Device
-		list, err := chain(s, mac, known.Last, 0)
-		for _, e := range list {
-			want.Apply(e)
-		}
-		if err == nil && !sameDevice(known, want) {
-			err = corrupt("its projection is not what its entries say")
-		}
 		last = known.Last
-		return err
+		return s.told(known)
 	})
 	return last, err
+}
+
+// told reports whether a device is what its entries tell, up to the last one that
+// its projection knows.
+func (s *snapshot) told(known record.Device) error {
+	var want record.Device
+	list, err := chain(s, known.MAC, known.Last, 0)
+	for _, e := range list {
+		want.Apply(e)
+	}
+	if err == nil && !sameDevice(known, want) {
+		err = corrupt("its projection is not what its entries say; \"station ledger verify\" lists the faults")
+	}
+	return err
 }
 
 // sameDevice compares what is stored of two devices.

@@ -50,6 +50,9 @@ func TestAgrees(t *testing.T) {
 		if err := l.Agrees(m); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), m.String()) {
 			t.Errorf("%s: got %v", name, err)
 		}
+		if d, _, err := l.Device(m); strings.HasPrefix(name, "another") && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: a line is told %+v, %v", name, d, err)
+		}
 		if err := l.Agrees(mac(8)); err != nil {
 			t.Errorf("%s: another device: %v", name, err)
 		}

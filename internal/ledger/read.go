@@ -223,10 +223,13 @@ func (l *Ledger) project(fn func(*snapshot) error) error {
 	})
 }
 
-// Device returns what the ledger knows of a MAC; found is false if it was never seen.
+// Device returns what the ledger knows of a MAC, held against the device's entries;
+// found is false if it was never seen.
 func (l *Ledger) Device(mac chip.MAC) (d record.Device, found bool, err error) {
 	err = l.project(func(s *snapshot) (err error) {
-		d, found, err = deviceAt(s, mac)
+		if d, found, err = deviceAt(s, mac); err == nil && found {
+			err = s.told(d)
+		}
 		return err
 	})
 	if err != nil {
