@@ -75,7 +75,7 @@ func relative(out, build string) (string, error) {
 // and by the images of builds that are too old to name one.
 func forKnownChip(path string, build *firmware.FlasherArgs) error {
 	names := strings.Join(chip.Names(), ", ")
-	family := chip.Known(chip.ByName(build.Chip))
+	family := chip.Known(chip.ForJob(build.Chip))
 	if build.Chip != "" && build.Chip != family.Name {
 		return fmt.Errorf("job new: %s is a build for the %s; this station seals the %s: idf.py set-target %s, then build again", path, build.Chip, names, family.Name)
 	}

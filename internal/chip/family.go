@@ -8,7 +8,8 @@ type Family struct {
 	Title   string // as people name it: "ESP32-C3"
 	ImageID uint16 // chip ID in image headers and in the loader's security info
 	// Proved: the loader was held against traces of the chip's own ROM, the fuses
-	// against what another program burned. Others are tabled.
+	// against what another program burned, and devices can be sealed. Others are
+	// tabled: their numbers are known, and no device is touched.
 	Proved bool
 	// Bootloader is the flash address from which the ROM starts.
 	Bootloader uint32
@@ -207,7 +208,7 @@ func newFamily(f Family) *Family {
 }
 
 // Families are all that the program knows, the ESP32 first.
-var Families = []*Family{ESP32}
+var Families = []*Family{ESP32, ESP32S2, ESP32S3, ESP32C3, ESP32C5, ESP32C6, ESP32C61, ESP32H2, ESP32P4}
 
 // ByName finds a family; nil for none.
 func ByName(name string) *Family {
@@ -215,6 +216,14 @@ func ByName(name string) *Family {
 		if f.Name == name {
 			return f
 		}
+	}
+	return nil
+}
+
+// ForJob is a family whose devices can be sealed; nil for none of that name.
+func ForJob(name string) *Family {
+	if f := ByName(name); f != nil && f.Proved {
+		return f
 	}
 	return nil
 }
@@ -228,11 +237,13 @@ func Known(f *Family) *Family {
 	return f
 }
 
-// Names are the names of all families.
+// Names are the names of the families whose devices can be sealed.
 func Names() []string {
 	var out []string
 	for _, f := range Families {
-		out = append(out, f.Name)
+		if f.Proved {
+			out = append(out, f.Name)
+		}
 	}
 	return out
 }

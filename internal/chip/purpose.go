@@ -4,9 +4,14 @@ package chip
 // key of a token itself, of which devices' keys come, has none.
 type Purpose string
 
-// The purposes of keys that a token makes.
+// The purposes of keys. A token makes all but the digests, which are those of
+// public keys and no secret.
 const (
 	FlashEncryption Purpose = "flash-encryption" // the chip decrypts its flash with it
 	SecureBootV1    Purpose = "secure-boot-v1"   // the chip makes the digest of its bootloader with it
 	HMAC            Purpose = "hmac"             // firmware asks the chip for HMACs under it
+
+	SecureBootDigest0 Purpose = "secure-boot-digest-0" // the chip starts what was signed with the key of one of these
+	SecureBootDigest1 Purpose = "secure-boot-digest-1"
+	SecureBootDigest2 Purpose = "secure-boot-digest-2"
 )

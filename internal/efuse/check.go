@@ -107,6 +107,7 @@ func (p Plan) checkSet(r *refusal, i int, set Set) {
 	s, chip := p[i], p.family()
 	f, _ := chip.Efuse.Field(set.Field)
 	stage, ok := stageOf(chip, set)
+	ok = ok || s.ofOwnKey(chip, set)
 	alone := len(s.Sets) == 1 && s.Key == nil
 	switch {
 	case f.Name == "":
@@ -130,6 +131,15 @@ func (p Plan) checkSet(r *refusal, i int, set Set) {
 	case stage == StageUART && (!alone || i != len(p)-1):
 		r.add(ErrPlan, "%s must be burned last and alone: nothing can follow it", set.Field)
 	}
+}
+
+// ofOwnKey reports a set that says what the stage's own key is for, or hides
+// nothing but that key's block.
+func (s Stage) ofOwnKey(f *chip.Family, set Set) bool {
+	if s.Compare == nil {
+		return false
+	}
+	return slices.Contains(protects(f, s.Compare), set)
 }
 
 // checkOrder finds write protections that come before what they freeze. Within

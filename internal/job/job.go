@@ -91,7 +91,7 @@ type WantedKey struct {
 func (j *Job) Keys() []WantedKey { return []WantedKey{{chip.FlashEncryption, j.Key}} }
 
 // Chip is the family that the job is for.
-func (j *Job) Chip() *chip.Family { return chip.ByName(j.ChipName) }
+func (j *Job) Chip() *chip.Family { return chip.ForJob(j.ChipName) }
 
 // Origin names what a device's key comes from, as the burn plan says it.
 func (k Key) Origin() string {

@@ -1,0 +1,411 @@
+package efuse
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"station/internal/chip"
+)
+
+// later is the fuse controller of the chips after the ESP32 at register level:
+// one set of write registers, a command that names its block, Reed-Solomon
+// blocks, BLOCK0 bit by bit. It takes nothing from the code under test but the
+// tables.
+type later struct {
+	t      *testing.T
+	f      *chip.Family
+	raw    [][]uint32 // of each block, with its check words
+	regs   map[uint32]uint32
+	weak   func(block int, words []uint32) // what takes of what is programmed
+	writes int                             // program commands
+}
+
+func newLater(t *testing.T, f *chip.Family) *later {
+	c := &later{t: t, f: f, regs: map[uint32]uint32{}}
+	for range f.Efuse.Blocks {
+		c.raw = append(c.raw, make([]uint32, 11))
+	}
+	c.latch()
+	return c
+}
+
+func (c *later) ReadRegs(_ context.Context, addrs ...uint32) ([]uint32, error) {
+	v := make([]uint32, len(addrs))
+	for i, a := range addrs {
+		v[i] = c.regs[a]
+	}
+	return v, nil
+}
+
+func (c *later) WriteRead(ctx context.Context, writes []chip.RegWrite, addrs ...uint32) ([]uint32, error) {
+	for _, w := range writes {
+		c.regs[w.Addr] = c.regs[w.Addr]&^w.Mask | w.Value&w.Mask
+		if w.Addr != c.f.Efuse.Cmd {
+			continue
+		}
+		switch cmd, conf := c.regs[w.Addr], c.regs[c.f.Efuse.Conf]; {
+		case cmd&3 == 2 && conf == 0x5a5a:
+			c.program(int(cmd >> 2))
+		case cmd == 1 && conf == 0x5aa5:
+			c.latch()
+		}
+		c.regs[w.Addr] = 0
+	}
+	return c.ReadRegs(ctx, addrs...)
+}
+
+// program burns the write registers into one block, as WR_DIS allows.
+func (c *later) program(block int) {
+	c.writes++
+	words := make([]uint32, 11)
+	for w := range 8 {
+		words[w] = c.regs[c.f.Efuse.Blocks[block].Write+4*uint32(w)]
+	}
+	for w := range 3 {
+		words[8+w] = c.regs[c.f.Efuse.Check+4*uint32(w)]
+	}
+	lock := c.raw[0][0]
+	for _, f := range c.f.Efuse.Fields {
+		if f.Block == block && f.WriteDisable >= 0 && lock>>f.WriteDisable&1 == 1 {
+			for i := range f.Width {
+				words[f.Word+(f.Bit+i)/32] &^= 1 << ((f.Bit + i) % 32)
+			}
+		}
+	}
+	if b := c.f.Efuse.Blocks[block]; b.WriteDisable >= 0 && lock>>b.WriteDisable&1 == 1 {
+		return
+	}
+	if c.weak != nil {
+		c.weak(block, words)
+	}
+	for w := range words {
+		c.raw[block][w] |= words[w]
+	}
+}
+
+func (c *later) latch() {
+	for _, a := range c.f.Efuse.Status {
+		c.regs[a] = 0
+	}
+	for b, blk := range c.f.Efuse.Blocks {
+		hidden := blk.ReadDisable >= 0 && c.raw[0][1]>>blk.ReadDisable&1 == 1
+		for w := range blk.Words {
+			c.regs[blk.Read+4*uint32(w)] = c.raw[b][w]
+			if hidden {
+				c.regs[blk.Read+4*uint32(w)] = 0
+			}
+		}
+		if b > 0 && !hidden && !codeWord(c.raw[b]) {
+			for _, f := range blk.Faults {
+				c.regs[c.f.Efuse.Status[f.Register]] |= f.Mask
+			}
+		}
+	}
+}
+
+// codeWord checks by the definition: as a polynomial it is zero at 2^0 to 2^11.
+func codeWord(words []uint32) bool {
+	var exp [512]byte
+	var log [256]int
+	x := 1
+	for i := range 255 {
+		exp[i], exp[i+255], log[x] = byte(x), byte(x), i
+		if x <<= 1; x > 255 {
+			x ^= 0x11d
+		}
+	}
+	raw := make([]byte, 44)
+	for i, w := range words {
+		binary.LittleEndian.PutUint32(raw[4*i:], w)
+	}
+	for root := range 12 {
+		sum := byte(0)
+		for _, b := range raw {
+			if sum != 0 {
+				sum = exp[log[sum]+root]
+			}
+			sum ^= b
+		}
+		if sum != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *later) image() Image {
+	c.t.Helper()
+	have, err := Read(c.t.Context(), c.f, c)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return have
+}
+
+func (c *later) burn(p Plan) error {
+	for _, s := range p {
+		if _, err := Burn(c.t.Context(), c, c.f.Crystals[0], c.image(), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The purposes as Espressif's tool names them.
+var purposes = map[string]chip.Purpose{
+	"XTS_AES_128_KEY": chip.FlashEncryption, "HMAC_UP": chip.HMAC, "SECURE_BOOT_DIGEST0": chip.SecureBootDigest0, "SECURE_BOOT_DIGEST1": chip.SecureBootDigest1,
+}
+
+type burnCase struct {
+	Chip, Name string
+	Args       []string
+	Files      map[string]string
+	OK         bool
+	Blocks     []struct {
+		Block int
+		Words []string
+	}
+}
+
+func burnCases(t *testing.T) (list []burnCase) {
+	t.Helper()
+	raw, err := os.ReadFile("../../fixtures/efuse-chips.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &list)
+	}
+	if err != nil || len(list) != 79 {
+		t.Fatalf("%d cases, %v", len(list), err)
+	}
+	return list
+}
+
+// plan is what a case asks for, as this station burns it; nil where it is not
+// for this station: free data, keys of 512 bits, the C2.
+func (tc burnCase) plan(t *testing.T, f *chip.Family) (p Plan) {
+	t.Helper()
+	if tc.Args[0] == "burn-efuse" {
+		var v uint32
+		fmt.Sscan(tc.Args[2], &v)
+		return Plan{{Chip: f, Name: StageCount, Sets: []Set{{tc.Args[1], v}}}}
+	}
+	if tc.Args[0] != "burn-key" {
+		return nil
+	}
+	args := tc.Args[1:]
+	readable := args[len(args)-1] == "--no-read-protect"
+	for len(args) >= 3 {
+		purpose, ours := purposes[args[2]]
+		if !ours {
+			return nil
+		}
+		b, err := hex.DecodeString(tc.Files[args[1]])
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := keyOf(t, b)
+		k.Purpose, k.Block = purpose, args[0]
+		protect := Stage{Chip: f, Name: StageProtect, Compare: k, Sets: protects(f, k)}
+		if readable {
+			protect.Sets = slices.DeleteFunc(protect.Sets, func(s Set) bool { return s.Field == "RD_DIS" })
+		}
+		p = append(p, Stage{Chip: f, Name: StageKey, Key: k}, protect)
+		args = args[3:]
+	}
+	return p
+}
+
+// Every case is what Espressif's tool burned into a virtual chip. The whole way
+// is tested for every family: plan, burn, read back.
+func TestKnownBurns(t *testing.T) {
+	held, made := map[string]int{}, map[string]bool{}
+	for _, tc := range burnCases(t) {
+		made[tc.Chip] = true
+		f := chip.ByName(tc.Chip)
+		if f == nil || tc.Name == "second-write-refused" {
+			continue
+		}
+		plan := tc.plan(t, f)
+		if plan == nil {
+			continue
+		}
+		t.Run(tc.Chip+"/"+tc.Name, func(t *testing.T) {
+			c := newLater(t, f)
+			err := c.burn(plan)
+			switch {
+			case !tc.OK:
+				if !errors.Is(err, ErrPlan) || c.writes > 0 {
+					t.Errorf("got %v after %d program commands", err, c.writes)
+				}
+				return
+			case len(f.Efuse.Timing) == 0:
+				if !errors.Is(err, ErrUnfit) || c.writes > 0 {
+					t.Errorf("burned without a known timing: %v", err)
+				}
+				return
+			case err != nil:
+				t.Fatal(err)
+			}
+			c.latch()
+			want := map[int]string{}
+			for _, b := range tc.Blocks {
+				want[b.Block] = strings.Join(b.Words, " ")
+			}
+			for b, blk := range f.Efuse.Blocks {
+				var words []string
+				for w := range blk.Words {
+					words = append(words, fmt.Sprintf("%08x", c.regs[blk.Read+4*uint32(w)]))
+				}
+				got := strings.Join(words, " ")
+				if strings.Trim(got, "0 ") == "" {
+					got = ""
+				}
+				if got != want[b] {
+					t.Errorf("%s: got %s, want %s", blk.Name, got, want[b])
+				}
+			}
+			for _, a := range surveyOf(f).write {
+				if c.regs[a] != 0 {
+					t.Errorf("write register %08x still holds %08x", a, c.regs[a])
+				}
+			}
+		})
+		held[tc.Chip]++
+	}
+	for _, f := range chip.Families[1:] {
+		if n := held[f.Name]; n < 5 && made[f.Name] { // of some chips no case was made
+			t.Errorf("%s: held against %d cases", f.Name, n)
+		}
+	}
+}
+
+// A key block of check words is programmed once: what a cut burn left is never
+// completed, and what another burn left is never written over.
+func TestTornBlocks(t *testing.T) {
+	for _, f := range chip.Families[1:] {
+		if len(f.Efuse.Timing) == 0 {
+			continue
+		}
+		t.Run(f.Name, func(t *testing.T) {
+			key := testKey(t, 32)
+			key.Block = "BLOCK_KEY0"
+			stage := Stage{Chip: f, Name: StageKey, Key: key}
+			for name, weak := range map[string]func(int, []uint32){
+				"some data":        func(_ int, w []uint32) { clear(w[3:]) },
+				"no check words":   func(_ int, w []uint32) { clear(w[8:]) },
+				"one bit missing":  func(_ int, w []uint32) { w[0] &= w[0] - 1 },
+				"only check words": func(_ int, w []uint32) { clear(w[:8]) },
+			} {
+				c := newLater(t, f)
+				c.weak = weak
+				if err := c.burn(Plan{stage}); !errors.Is(err, ErrTorn) || c.writes != 1 {
+					t.Errorf("%s: got %v after %d program commands", name, err, c.writes)
+				}
+				c.weak = nil
+				have := c.image()
+				if _, err := (Plan{stage}).Diff(have); !errors.Is(err, ErrTorn) {
+					t.Errorf("%s, again: got %v", name, err)
+				}
+				if got := have.StateOf("BLOCK_KEY0"); got != KeyWritten {
+					t.Errorf("%s: the block is %s", name, got)
+				}
+				// The next free block takes it.
+				next := Plan{stage}.WithKey(&Key{Block: "BLOCK_KEY1", Secret: key.Secret, Check: key.Check})
+				if err := c.burn(next); err != nil || c.image().Holds(next[0].Key) != MatchWhole {
+					t.Errorf("%s: the next block: %v", name, err)
+				}
+			}
+			c := newLater(t, f)
+			if err := errors.Join(c.burn(Plan{stage}), c.burn(Plan{stage})); err != nil || c.writes != 1 {
+				t.Errorf("the same key twice: %v after %d program commands", err, c.writes)
+			}
+			other := testKey(t, 32)
+			other.Secret.Reveal()[9] ^= 4
+			other.Block = key.Block
+			if err := c.burn(Plan{{Chip: f, Name: StageKey, Key: other}}); !errors.Is(err, ErrTorn) || c.writes != 1 {
+				t.Errorf("another key: got %v after %d program commands", err, c.writes)
+			}
+		})
+	}
+}
+
+// The modes of every family, whole: burned, nothing left, classified.
+func TestModesOfEveryFamily(t *testing.T) {
+	for _, f := range chip.Families[1:] {
+		for mode, want := range map[Mode]StateName{Release: InRelease, Development: InDevelop} {
+			p, err := New(Options{Chip: f, Mode: mode, KeyPolicy: "derived"})
+			if err != nil {
+				t.Fatalf("%s, %s: %v", f.Name, mode, err)
+			}
+			if w := p.Warnings(mode); len(w) != 0 {
+				t.Errorf("%s, %s: %q", f.Name, mode, w)
+			}
+			if len(f.Efuse.Timing) == 0 {
+				continue
+			}
+			c := newLater(t, f)
+			if got := Classify(c.image(), nil); got.Name != Virgin {
+				t.Errorf("%s: a blank chip is %+v", f.Name, got)
+			}
+			key := testKey(t, 32)
+			if err := c.burn(p.WithKey(key)); err != nil {
+				t.Fatalf("%s, %s: %v", f.Name, mode, err)
+			}
+			if got := Classify(c.image(), nil); got.Name != want {
+				t.Errorf("%s, %s: it is %+v", f.Name, mode, got)
+			}
+			done := &Key{Compared: true}
+			if left, err := p.WithKey(done).Diff(c.image()); err != nil || len(left) != 0 {
+				t.Errorf("%s, %s: left over %v, %v", f.Name, mode, left, err)
+			}
+			esp32 := mustNew(t, Options{Mode: Release})
+			if _, err := esp32.Diff(c.image()); !errors.Is(err, ErrUnfit) {
+				t.Errorf("%s: a plan for the ESP32: %v", f.Name, err)
+			}
+		}
+	}
+}
+
+// The C3's own ROM read these words before and after Espressif's tool burned a
+// key and the counter through it.
+func TestFusesOfTheC3(t *testing.T) {
+	f := chip.ByName("esp32c3")
+	read := func(name string, hidden bool) Image {
+		raw, err := os.ReadFile("../../fixtures/rom-c3/efuse/" + name)
+		if err != nil || len(raw) != 4*84 {
+			t.Fatalf("%d bytes, %v", len(raw), err)
+		}
+		v := make([]uint32, len(surveyOf(f).addrs))
+		getWords(v[:84], raw)
+		if !hidden {
+			v[1] &^= 1 // RD_DIS: that machine does not hide what is protected
+		}
+		have, err := newImage(f, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return have
+	}
+	raw, err := os.ReadFile("../../fixtures/rom-c3/efuse/xts128.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := keyOf(t, raw)
+	before, after := read("before.bin", true), read("after.bin", true)
+	if before.Holds(key) != MatchEmpty || after.Holds(key) != MatchHidden || read("after.bin", false).Holds(key) != MatchWhole {
+		t.Errorf("before %v, after %v, seen %v", before.Holds(key), after.Holds(key), read("after.bin", false).Holds(key))
+	}
+	if before.EncryptionOn() || !after.EncryptionOn() || after.Value("KEY_PURPOSE_0") != 4 {
+		t.Errorf("before %v, after %v, purpose %d", before.EncryptionOn(), after.EncryptionOn(), after.Value("KEY_PURPOSE_0"))
+	}
+	if b, a := Classify(before, nil), Classify(after, nil); b.Name != Virgin || a.Name != InDevelop {
+		t.Errorf("before %+v, after %+v", b, a)
+	}
+}
