@@ -13,6 +13,7 @@ import (
 
 const (
 	rounds       = 14
+	shortRounds  = 10 // of AES-128
 	scheduleSize = 16 * (rounds + 1)
 )
 
@@ -69,6 +70,20 @@ func join(a, b, c, d byte) uint32 {
 	return uint32(a)<<24 | uint32(b)<<16 | uint32(c)<<8 | uint32(d)
 }
 
+// expandShort fills the schedule of AES-128 from its first four words.
+func (s *schedule) expandShort() {
+	rcon := uint32(1) << 24
+	for i := 4; i < 4*(shortRounds+1); i += 4 {
+		t := s.word(i - 1)
+		t = join(sbox[byte(t>>16)], sbox[byte(t>>8)], sbox[byte(t)], sbox[t>>24]) ^ rcon
+		rcon = uint32(times(byte(rcon>>24), 2)) << 24
+		for j := range 4 {
+			t ^= s.word(i - 4 + j)
+			s.setWord(i+j, t)
+		}
+	}
+}
+
 // expand fills the schedule from its first eight words, for encryption.
 func (s *schedule) expand() {
 	rcon := uint32(1) << 24
@@ -89,7 +104,9 @@ func (s *schedule) expand() {
 
 // invert turns a schedule for encryption into one for decryption, its round
 // keys still in the order of encryption (the equivalent inverse cipher).
-func (s *schedule) invert() {
+func (s *schedule) invert() { s.invertRounds(rounds) }
+
+func (s *schedule) invertRounds(rounds int) {
 	for i := 4; i < 4*rounds; i++ {
 		w := s.word(i)
 		s.setWord(i, mix(&mi, w, w, w, w))
@@ -134,7 +151,9 @@ func (x block) xor(s *schedule, round int) block {
 }
 
 // encrypt is the AES cipher over a schedule as expand leaves it.
-func (s *schedule) encrypt(dst, src []byte) {
+func (s *schedule) encrypt(dst, src []byte) { s.encryptRounds(dst, src, rounds) }
+
+func (s *schedule) encryptRounds(dst, src []byte, rounds int) {
 	x := load(src).xor(s, 0)
 	for r := 1; r < rounds; r++ {
 		x = block{
@@ -149,7 +168,9 @@ func (s *schedule) encrypt(dst, src []byte) {
 }
 
 // decrypt is the inverse cipher over a schedule as invert leaves it.
-func (s *schedule) decrypt(dst, src []byte) {
+func (s *schedule) decrypt(dst, src []byte) { s.decryptRounds(dst, src, rounds) }
+
+func (s *schedule) decryptRounds(dst, src []byte, rounds int) {
 	x := load(src).xor(s, rounds)
 	for r := rounds - 1; r > 0; r-- {
 		x = block{

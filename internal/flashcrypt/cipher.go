@@ -1,8 +1,10 @@
-// Package flashcrypt is the flash encryption of the ESP32 (not XTS) on the
-// host: what the chip's flash controller decrypts with the key of BLOCK1. It
-// is pure; it refuses addresses from 16 MiB, where the tweak is not defined.
+// Package flashcrypt is flash encryption on the host: what a chip's flash
+// controller decrypts with the key in its fuses. It is pure.
 //
-// Each 16-byte block is reversed, run through AES-256 and reversed again; the
+// The ESP32 has a cipher of its own; it refuses addresses from 16 MiB, where the
+// tweak is not defined. The chips after it have XTS-AES, see NewXTS.
+//
+// On the ESP32 each 16-byte block is reversed, run through AES-256 and reversed again; the
 // key is tweaked with bits 5 to 23 of the flash address, so two blocks share
 // one. Writing flash is the AES decryption, reading it the encryption.
 // (ESP-IDF, "Flash Encryption", flash encryption algorithm)
@@ -37,6 +39,7 @@ var ErrDestroyed = errors.New("flash cipher: the key has been destroyed")
 // take turns.
 type Cipher struct {
 	mu     sync.Mutex
+	xts    int                  // bytes of each of the two keys of XTS; 0 on the ESP32
 	memory *secret.Bytes        // the key, then the schedule of the unit at work
 	masks  [tweakBits]tweakMask // what each address bit flips
 }
@@ -87,7 +90,7 @@ func (c *Cipher) Decrypt(dst, src []byte, addr uint32) error {
 }
 
 func (c *Cipher) crypt(dst, src []byte, addr uint32, toFlash bool) error {
-	if err := checkRange(addr, int64(len(src))); err != nil {
+	if err := c.checkRange(addr, int64(len(src))); err != nil {
 		return err
 	}
 	if len(dst) < len(src) {
@@ -98,6 +101,10 @@ func (c *Cipher) crypt(dst, src []byte, addr uint32, toFlash bool) error {
 	memory := c.memory.Reveal()
 	if memory == nil {
 		return ErrDestroyed
+	}
+	if c.xts > 0 {
+		c.cryptXTS(memory, dst, src, addr, toFlash)
+		return nil
 	}
 	s := (*schedule)(memory[KeySize:])
 	defer clear(s[:])
@@ -118,8 +125,12 @@ func (c *Cipher) crypt(dst, src []byte, addr uint32, toFlash bool) error {
 	return nil
 }
 
-func checkRange(addr uint32, n int64) error {
+func (c *Cipher) checkRange(addr uint32, n int64) error {
 	switch {
+	case c.xts > 0 && addr%BlockSize == 0 && n%BlockSize == 0 && int64(addr)+n <= 1<<32:
+		return nil
+	case c.xts > 0 && int64(addr)+n > 1<<32:
+		return fmt.Errorf("flash cipher: %#x bytes at %#x end above 4 GiB", n, addr)
 	case addr%BlockSize != 0:
 		return fmt.Errorf("flash cipher: address %#x is not a multiple of 16", addr)
 	case n%BlockSize != 0:

@@ -27,7 +27,7 @@ func NewReaderAt(c *Cipher, src io.ReaderAt, size int64, addr uint32, pad int) (
 	}
 	r := &ReaderAt{c: c, src: src, plain: size, addr: addr}
 	r.size = (size + int64(pad) - 1) / int64(pad) * int64(pad)
-	if err := checkRange(addr, r.size); err != nil {
+	if err := c.checkRange(addr, r.size); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -100,7 +100,7 @@ func (c *Cipher) Copy(dst io.Writer, src io.Reader, addr uint32, encrypt bool) (
 			fill(buf[n:whole])
 			n = whole
 		}
-		if err := checkRange(addr, done+int64(n)); err != nil {
+		if err := c.checkRange(addr, done+int64(n)); err != nil {
 			return done, err
 		}
 		if err := c.crypt(buf[:n], buf[:n], addr+uint32(done), encrypt); err != nil {
