@@ -73,6 +73,7 @@ func TestRoles(t *testing.T) {
 		{"station probe", "--port " + chip.address},
 		{"station ports", ""},
 		{"station doctor", ""},
+		{"station chips", ""},
 		{"station job new", "example/build/flasher_args.json --name lamp --marker ready --out lamp.toml"},
 		{"station job check", job},
 		{"station run", "--job " + job + " --once --headless --operator anna --port " + chip.address},

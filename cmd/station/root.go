@@ -46,7 +46,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	flags.StringVar(&o.log, "log", "", "append what happens to `FILE`, one JSON object a line")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "tell on standard error, in plain lines, what a line without a screen does")
 	root.AddCommand(
-		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), doctorCommand(o), replayCommand(o),
+		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), chipsCommand(), doctorCommand(o), replayCommand(o),
 		jobCommand(o), hsmCommand(o), keyCommand(o), identityCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),
 		releaseCommand(o), serveCommand(o),
 	)

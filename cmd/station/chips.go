@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/chip"
+	"station/internal/plain"
+)
+
+func chipsCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "chips",
+		Short: "List the chips that the station knows, and which of them it seals",
+		Long: `List the families of chips that the station knows: what a job calls them, where
+their bootloader lies, how their flash is encrypted and where the key goes. A
+chip that is "tabled" is known by its numbers alone: no device of it is touched,
+and a job that names it is refused.`,
+		Example: `  station chips
+  station chips --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !asJSON {
+				return printChips(cmd.OutOrStdout())
+			}
+			var list []chip.Summary
+			for _, f := range chip.Families {
+				list = append(list, f.Summary())
+			}
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			enc.SetIndent("", "  ")
+			return enc.Encode(list)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+func printChips(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	plain.Fprintf(w, "JOB NAME\tCHIP\tSTATE\tBOOTLOADER\tCRYSTAL\tCIPHER\tKEY IN\tCODING\tON BY\n")
+	for _, f := range chip.Families {
+		s := f.Summary()
+		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s MHz\t%s\t%s\t%s\t%s\n", s.Name, s.Title, s.State, s.Bootloader, s.Crystals, string(s.Cipher), s.Key, s.Coding, s.Count)
+	}
+	return w.Flush()
+}

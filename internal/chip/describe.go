@@ -1,0 +1,56 @@
+package chip
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Summary is what people are told of a family.
+type Summary struct {
+	Name       string `json:"name"`
+	Title      string `json:"title"`
+	State      string `json:"state"`      // sealed, or tabled: its numbers are known, and no device is touched
+	Bootloader string `json:"bootloader"` // flash address
+	Crystals   string `json:"crystals"`   // MHz
+	Cipher     Cipher `json:"cipher"`
+	Key        string `json:"key"`    // blocks that may hold the key for flash encryption
+	Count      string `json:"count"`  // the field that switches encryption on
+	Coding     string `json:"coding"` // of key blocks
+	Burns      string `json:"burns"`  // crystals at which the burn timing is known, MHz
+}
+
+// The states of a family.
+const (
+	StateSealed = "sealed"
+	StateTabled = "tabled"
+)
+
+// Summary tells what the family is.
+func (f *Family) Summary() Summary {
+	s := Summary{Name: f.Name, Title: f.Title, State: StateTabled, Bootloader: fmt.Sprintf("%#x", f.Bootloader), Crystals: numbers(f.Crystals),
+		Cipher: f.Cipher, Count: f.Seal.Count, Coding: "none or 3/4", Burns: "none"}
+	if f.Proved {
+		s.State = StateSealed
+	}
+	blocks := f.Seal.Keys[FlashEncryption].Blocks
+	s.Key = blocks[0]
+	if n := len(blocks); n > 1 {
+		s.Key += " to " + blocks[n-1]
+	}
+	if f.Efuse.Blocks[f.Efuse.Block(blocks[0])].Coding == ReedSolomon {
+		s.Coding = "Reed-Solomon"
+	}
+	var timed []int
+	for mhz := range f.Efuse.Timing {
+		timed = append(timed, mhz)
+	}
+	if slices.Sort(timed); timed != nil {
+		s.Burns = numbers(timed)
+	}
+	return s
+}
+
+func numbers(list []int) string {
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(list)), ", "), "[]")
+}
