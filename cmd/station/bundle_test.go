@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/firmware"
 	"station/internal/flashcrypt"
 	field "station/internal/release"
 	"station/internal/secret"
@@ -97,5 +99,32 @@ func TestBundleCheck(t *testing.T) {
 	}
 	if out, _ := w.run(exitUsage, "release", "bundle", "check", "--key", "good.pem", "lamp.bundle"); !strings.Contains(out, "cut short: 300 bytes") {
 		t.Errorf("cut: %s", out)
+	}
+}
+
+func secretOf(t *testing.T, key []byte) *secret.Bytes {
+	t.Helper()
+	s, err := secret.New(bytes.Clone(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Destroy)
+	return s
+}
+
+// secureVersion writes an app with another secure version, whole.
+func (w *workplace) secureVersion(app []byte, name string, version byte) {
+	w.t.Helper()
+	image, err := firmware.ParseImage(app)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b := bytes.Clone(app[:image.Length])
+	b[image.Length-33] ^= b[firmware.FirstData+4] ^ version // the checksum is an XOR over all data
+	b[firmware.FirstData+4] = version
+	sum := sha256.Sum256(b[:image.Length-32])
+	copy(b[image.Length-32:], sum[:])
+	if err := os.WriteFile(filepath.Join(w.dir, name), b, 0o644); err != nil {
+		w.t.Fatal(err)
 	}
 }

@@ -70,6 +70,9 @@ var fileWords = map[string][]string{
 	"station serve": {"", "--listen 127.0.0.1:0 --key officer-private.pem --authors authors --tokens tokens --cert {in}", "--listen 127.0.0.1:0 --cert signer.pem --authors authors --tokens tokens --key {in}",
 		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --tokens tokens --authors {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --tokens {in}",
 		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca signer.pem --crl {in}"},
+	"station release add": {"", "{in} --product station-example --job small/job.toml --operator anna", fileApp + " --product station-example --job {in} --operator anna",
+		fileApp + " --product station-example --job small/job.toml --operator anna --fleet-key {in}", fileApp + " --product station-example --job small/job.toml --operator anna --manifest-key {in}",
+		fileApp + " --product station-example --job small/job.toml --operator anna --sbom {in}"},
 	"station release bundle check": {"", "--key bundle.pem {in}", "--key {in} lamp.bundle"},
 }
 

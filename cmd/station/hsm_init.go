@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +59,7 @@ sealed is in docs/keys.md.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&i.policy, "policy", "derived", "derived, random or none")
-	f.StringVar(&i.role, "role", "", "with --policy none: secure-boot or ca")
+	f.StringVar(&i.role, "role", "", "with --policy none: secure-boot, ca, bundle or manifest")
 	f.StringVar(&i.is, "type", "", "of a secure-boot key: rsa-3072 (default) or p-256")
 	f.StringVar(&i.prf, "prf", string(hsm.HMAC), "what a master derives with: hmac-sha256, or aes-cmac for tokens without HMAC")
 	f.StringVar(&i.label, "label", "", "label of the key of the policy or role (default: the role's own)")
@@ -77,8 +78,8 @@ func (i *initFlags) check() error {
 		return fmt.Errorf("policy %q is not known; write derived, random or none", i.policy)
 	case i.role != "" && role != "":
 		return fmt.Errorf("--role is for keys that no policy needs: add --policy none")
-	case i.role != "" && i.role != string(hsm.SecureBoot) && i.role != string(hsm.CA):
-		return fmt.Errorf("--role %q is not known; write %s or %s", i.role, hsm.SecureBoot, hsm.CA)
+	case i.role != "" && !slices.Contains(ownRoles, hsm.Role(i.role)):
+		return fmt.Errorf("--role %q is not known; write one of %v", i.role, ownRoles)
 	case i.is != "" && i.role != string(hsm.SecureBoot):
 		return fmt.Errorf("--type is for --role %s", hsm.SecureBoot)
 	case i.is != "" && i.is != string(hsm.RSA3072) && i.is != string(hsm.P256):
@@ -92,6 +93,9 @@ func (i *initFlags) check() error {
 	}
 	return nil
 }
+
+// ownRoles are those that --role makes a key of.
+var ownRoles = []hsm.Role{hsm.SecureBoot, hsm.CA, hsm.Bundle, hsm.Manifest}
 
 // wanted is the role of the key besides the signing key, "" for none.
 func (i *initFlags) wanted() hsm.Role {
@@ -129,7 +133,7 @@ func (i *initFlags) make(ctx context.Context, token *hsm.Token) (made []hsm.Key,
 }
 
 func (i *initFlags) makeWanted(ctx context.Context, token *hsm.Token, role hsm.Role, label string) (hsm.Key, error) {
-	if role == hsm.SecureBoot {
+	if role == hsm.SecureBoot || role == hsm.Manifest {
 		return token.InitType(ctx, role, label, cmp.Or(hsm.KeyType(i.is), hsm.RSA3072))
 	}
 	return token.InitPRF(ctx, role, label, hsm.PRF(i.prf))
@@ -137,7 +141,7 @@ func (i *initFlags) makeWanted(ctx context.Context, token *hsm.Token, role hsm.R
 
 // canMake has the token do everything once before anything is made.
 func canMake(ctx context.Context, token *hsm.Token, role hsm.Role, prf hsm.PRF, signer string) error {
-	if role != "" && role != hsm.SecureBoot { // whose key takes long to make: the new one is tried
+	if role != "" && role != hsm.SecureBoot && role != hsm.Manifest { // whose key takes long to make: the new one is tried
 		if err := token.Rehearse(ctx, role, prf); err != nil {
 			return fmt.Errorf("nothing was made: %w%s", err, otherwise(role))
 		}

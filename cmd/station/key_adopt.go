@@ -29,7 +29,7 @@ stations, or in a token that never says so.`,
   station key adopt station-master --operator eve`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			known := []string{string(hsm.Master), string(hsm.KEK), string(hsm.SharedKey), string(hsm.Signer), string(hsm.SecureBoot), string(hsm.CA)}
+			known := []string{string(hsm.Master), string(hsm.KEK), string(hsm.SharedKey), string(hsm.Signer), string(hsm.SecureBoot), string(hsm.CA), string(hsm.Bundle), string(hsm.Manifest)}
 			if role != "" && !slices.Contains(known, role) {
 				return fmt.Errorf("key adopt: --role %q is not known; write one of %s", role, strings.Join(known, ", "))
 			}

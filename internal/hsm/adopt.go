@@ -47,7 +47,7 @@ func (t *Token) Adopt(ctx context.Context, label string, role Role) (Key, error)
 // adoptRole is the role asked for, or the first that the key is fit for.
 func adoptRole(a attributes, asked Role) (Role, error) {
 	var why []string
-	for _, role := range []Role{Master, KEK, Signer, SharedKey, SecureBoot, CA} {
+	for _, role := range []Role{Master, KEK, Signer, SharedKey, SecureBoot, CA, Bundle, Manifest} {
 		if asked != "" && role != asked {
 			continue
 		}

@@ -32,6 +32,8 @@ const (
 	Signer     Role = "signer"      // signs checkpoints
 	SecureBoot Role = "secure-boot" // signs images: RSA-3072 for version 2, P-256 for version 1
 	CA         Role = "ca"          // signs certificates of devices
+	Bundle     Role = "bundle"      // signs slot bundles
+	Manifest   Role = "manifest"    // signs manifests of updates
 )
 
 // KeyType chooses among the kinds of a role that has several.
@@ -123,7 +125,11 @@ var roles = map[Role]spec{
 		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, signs, "", 3072},
 		signsEC,
 	}},
-	CA: {kinds: []kind{signsEC}},
+	CA:     {kinds: []kind{signsEC}},
+	Bundle: {kinds: []kind{signsEC}},
+	Manifest: {kinds: []kind{
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, signs, "", 3072},
+	}},
 }
 
 // usages are the attributes that open a key for something. CKA_VERIFY is not

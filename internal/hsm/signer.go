@@ -37,6 +37,11 @@ func (t *Token) CA(ctx context.Context, label string) (*SigningKey, error) {
 	return t.signingKey(ctx, CA, label)
 }
 
+// Bundler finds the key of that label that signs slot bundles. Errors as DeviceKey's.
+func (t *Token) Bundler(ctx context.Context, label string) (*SigningKey, error) {
+	return t.signingKey(ctx, Bundle, label)
+}
+
 func (t *Token) signingKey(ctx context.Context, role Role, label string) (*SigningKey, error) {
 	return call(ctx, t, repeat, func() (*SigningKey, error) {
 		key, err := t.key(role, label)

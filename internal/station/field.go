@@ -1,6 +1,9 @@
 package station
 
 import (
+	"encoding/json"
+	"fmt"
+
 	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
@@ -36,6 +39,27 @@ func (l *FieldLedger) Append(e record.Entry) error {
 	e.Simulated = l.options.Simulated
 	_, err = book.Append(e)
 	return err
+}
+
+// Simulated tells whether the ledger is one of virtual devices.
+func (l *FieldLedger) Simulated() bool { return l.options.Simulated }
+
+// Fields are what all entries of a kind are about, the oldest first.
+func (l *FieldLedger) Fields(kind record.Kind) (list []record.Field, err error) {
+	for e, err := range l.read.Entries(0) {
+		if err != nil {
+			return nil, LedgerFailure(err)
+		}
+		if e.Kind != kind {
+			continue
+		}
+		var f record.Field
+		if err := json.Unmarshal(e.About, &f); err != nil {
+			return nil, LedgerFailure(fmt.Errorf("entry %d: %w", e.Index, err))
+		}
+		list = append(list, f)
+	}
+	return list, nil
 }
 
 // Close ends the reading.

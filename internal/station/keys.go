@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/secret"
 )
 
 // Keys gives device keys out of a token.
@@ -78,4 +80,13 @@ func TokenFailure(err error) error {
 		}
 	}
 	return flow.Fail("E-HSM", err)
+}
+
+// SharedKey is the flash key of that label that devices share.
+func SharedKey(ctx context.Context, token *hsm.Token, chipName, label string) (*secret.Bytes, error) {
+	key, err := token.DeviceKey(ctx, hsm.Request{Chip: chipName, Purpose: chip.FlashEncryption, Policy: hsm.Shared, Label: label, Size: 32})
+	if err != nil {
+		return nil, TokenFailure(err)
+	}
+	return key.Secret, nil
 }

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/rsa"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/keyfile"
+	"station/internal/plain"
+	field "station/internal/release"
+	"station/internal/secureboot"
+	"station/internal/station"
+)
+
+// addFlags are those of release add.
+type addFlags struct {
+	*releaseFlags
+	product, name, fleet, manifest, sign, signManifest, signBundle, sbom string
+	jobs                                                                 []string
+	id                                                                   int64
+}
+
+func releaseAddCommand(r *releaseFlags) *cobra.Command {
+	a := &addFlags{releaseFlags: &releaseFlags{options: r.options}}
+	cmd := &cobra.Command{
+		Use:   "add FILE",
+		Short: "Check, sign, encrypt and record a firmware for the devices of a product",
+		Long: `Make a release of an app: check it, have the token sign it if it is not signed
+(--sign), make the forms that the devices need, and record all digests in the
+ledger. The same app once more is the same release with the same files.
+
+  --job           the revisions of the product that are in the field, one job file
+                  each: its partition table says where updates go, and its devices
+                  are offered the release
+  --fleet-key     pre-encrypts the app (esp_encrypted_img): RSA-3072 or EC P-256
+  --manifest-key  makes the environment's manifest: the fleet's RSA-4096 key
+
+Where the jobs share a flash key, the app is encrypted with it for every slot of
+every job: a slot bundle. The app must have a secure version that is not lower
+than that of the releases before. A release is offered to nobody until "station
+rollout start".`,
+		Example: `  station release add build/lamp.bin --product lamp --job lamp.toml --fleet-key fleet-public.pem --operator anna
+  station release add build/lamp.bin --product lamp --job lot1.toml --job lot2.toml --manifest-key manifest-public.pem --sign station-secure-boot --operator anna`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), cmd.OutOrStdout(), args[0]) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&a.product, "product", "", "`NAME` of the product, as its jobs have it")
+	f.StringVar(&a.name, "name", "", "`NAME` of the firmware (default: the product's)")
+	f.Int64Var(&a.id, "id", 0, "`NUMBER` of the release (default: the next one)")
+	f.StringArrayVar(&a.jobs, "job", nil, "job `FILE` of devices in the field; more than one may")
+	f.StringVar(&a.fleet, "fleet-key", "", "PEM `FILE` of the public key that the app is pre-encrypted to")
+	f.StringVar(&a.manifest, "manifest-key", "", "PEM `FILE` of the public key that the manifest is encrypted to")
+	f.StringVar(&a.sign, "sign", "", "`LABEL` of the token's key that signs the app, if it is not signed")
+	f.StringVar(&a.signManifest, "manifest-signer", hsm.Manifest.Label(), "`LABEL` of the token's key that signs the manifest")
+	f.StringVar(&a.signBundle, "bundle-signer", hsm.Bundle.Label(), "`LABEL` of the token's key that signs the slot bundle")
+	f.StringVar(&a.sbom, "sbom", "", "`FILE` of the firmware's bill of materials, to lie beside it")
+	a.addStore(cmd)
+	a.addOperator(cmd)
+	for _, name := range []string{"product", "job"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	return cmd
+}
+
+func (a *addFlags) run(ctx context.Context, w io.Writer, path string) error {
+	n, err := a.read(path)
+	if err != nil {
+		return err
+	}
+	token, err := a.token(ctx, n)
+	if token != nil {
+		defer token.Close()
+	}
+	if n.Key != nil {
+		defer n.Key.Destroy()
+	}
+	if err != nil {
+		return err
+	}
+	return a.with(func(r *station.Releases) error {
+		doc, err := r.Make(ctx, *n)
+		if err != nil {
+			return err
+		}
+		printRelease(w, doc, nil)
+		return nil
+	})
+}
+
+// read reads all files that the release is made of.
+func (a *addFlags) read(path string) (*station.NewRelease, error) {
+	n := &station.NewRelease{Product: a.product, Name: a.name, ID: a.id}
+	var err error
+	if n.App, err = keyfile.Read(path, keyfile.Image); err != nil {
+		return nil, fmt.Errorf("release: %w", err)
+	}
+	for _, path := range a.jobs {
+		j, err := job.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		n.Jobs = append(n.Jobs, j)
+	}
+	if a.fleet != "" {
+		if n.Fleet, err = keyfile.ReadPublic(a.fleet); err != nil {
+			return nil, err
+		}
+	}
+	if a.manifest != "" {
+		key, err := keyfile.ReadPublic(a.manifest)
+		if err != nil {
+			return nil, err
+		}
+		public, ok := key.(*rsa.PublicKey)
+		if !ok {
+			return nil, fmt.Errorf("--manifest-key: a key of type %T; a manifest takes RSA-4096", key)
+		}
+		n.Manifest = public
+	}
+	if a.sbom != "" {
+		if n.SBOM, err = keyfile.Read(a.sbom, keyfile.Proof); err != nil {
+			return nil, fmt.Errorf("release: %w", err)
+		}
+	}
+	return n, nil
+}
+
+// shared is the label of the flash key that the jobs share, "" where they share none.
+func shared(jobs []*job.Job) (label string, err error) {
+	for i, j := range jobs {
+		own := ""
+		if j.Key.Policy == string(hsm.Shared) {
+			own = j.Key.Label
+		}
+		if i > 0 && own != label {
+			return "", fmt.Errorf("release: %s and %s have other flash keys: make a release for each", jobs[0].Path, j.Path)
+		}
+		label = own
+	}
+	return label, nil
+}
+
+// token finds the keys that are needed, nil where none is.
+func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token, error) {
+	label, err := shared(n.Jobs)
+	if err != nil || a.sign == "" && n.Manifest == nil && label == "" {
+		return nil, err
+	}
+	file, err := station.LoadFile(a.options.station)
+	if err != nil {
+		return nil, err
+	}
+	token, err := openToken(file.TokenURI(), file, prompt())
+	if err != nil {
+		return nil, err
+	}
+	if a.sign != "" {
+		key, err := token.ImageKey(ctx, a.sign)
+		if err != nil {
+			return token, station.TokenFailure(err)
+		}
+		if _, err := secureboot.VersionOf(key.Public()); err != nil {
+			return token, fmt.Errorf("--sign: %w", err)
+		}
+		n.Boot = tokenKey{key}
+	}
+	if n.Manifest != nil {
+		if n.Author, err = token.ManifestKey(ctx, a.signManifest); err != nil {
+			return token, station.TokenFailure(err)
+		}
+	}
+	if label == "" {
+		return token, nil
+	}
+	if n.Bundler, err = token.Bundler(ctx, a.signBundle); err != nil {
+		return token, station.TokenFailure(err)
+	}
+	key, err := station.SharedKey(ctx, token, n.Jobs[0].ChipName, label)
+	n.Key = key
+	return token, err
+}
+
+// printRelease says what a release is, and how far its rollout has come.
+func printRelease(w io.Writer, r *field.Release, roll *field.Rollout) {
+	fmt.Fprintf(w, "release       %d\nproduct       %s\nfirmware      %s %s, secure version %d\n", r.ID, r.Product, r.Name, plain.Line(r.Version), r.SecureVersion)
+	if r.App != "" {
+		fmt.Fprintf(w, "app           %d bytes, %s\n", r.AppSize, r.App)
+	}
+	for _, j := range r.Jobs {
+		fmt.Fprintf(w, "for job       %s\n", j)
+	}
+	for _, f := range r.Forms {
+		fmt.Fprintf(w, "%-13s %d bytes, %s\n", f.Kind, f.Size, f.SHA256)
+	}
+	if r.Withdrawn != "" {
+		fmt.Fprintf(w, "WITHDRAWN     %s\n", plain.Line(r.Withdrawn))
+	}
+	if roll != nil {
+		printRollout(w, roll)
+	}
+}
+
+func printRollout(w io.Writer, r *field.Rollout) {
+	fmt.Fprintf(w, "rollout       %s at %d %%: %d offered, %d succeeded, %d failed; stops above %d %% of %d or more\n",
+		r.State, r.Percent, r.Offered, r.Succeeded, r.Failed, r.Failures, r.Samples)
+	if r.Reason != "" {
+		fmt.Fprintf(w, "because       %s\n", plain.Line(r.Reason))
+	}
+}

@@ -1,0 +1,393 @@
+package station
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/md5"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"station/internal/firmware"
+	"station/internal/flashcrypt"
+	"station/internal/hsm"
+	"station/internal/job"
+	"station/internal/otaimage"
+	"station/internal/record"
+	"station/internal/release"
+	"station/internal/secret"
+	"station/internal/secureboot"
+	"station/internal/store"
+)
+
+// Releases is where an author's releases are: entries in the ledger, files in
+// the store.
+type Releases struct {
+	Ledger    ReleaseLedger
+	Store     *store.Store
+	Operator  string
+	Software  string
+	Simulated bool
+}
+
+// ReleaseLedger is the ledger as an author needs it.
+type ReleaseLedger interface {
+	Fields(kind record.Kind) ([]record.Field, error) // of all entries of a kind, oldest first
+	Append(e record.Entry) error
+}
+
+// NewRelease is what a release is made of.
+type NewRelease struct {
+	App      []byte // as the build made it, or signed
+	Product  string
+	Name     string // of the firmware; empty is its project
+	ID       int64  // 0 is the next number
+	Jobs     []*job.Job
+	SBOM     []byte
+	Boot     crypto.Signer    // signs an app that is not signed; nil leaves it
+	Fleet    crypto.PublicKey // pre-encrypts, RSA-3072 or P-256; nil makes no such form
+	Manifest *rsa.PublicKey   // encrypts the manifest; nil makes none
+	Author   crypto.Signer    // signs the manifest, where there is to be one
+	Bundler  crypto.Signer    // signs the bundle, where devices share a key
+	Key      *secret.Bytes    // that they share; nil makes no bundle
+}
+
+// Make checks an app, makes the forms that the product's devices need and
+// records them. The same app once more is the same release, with the same files.
+func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, error) {
+	image, err := n.check()
+	if err != nil {
+		return nil, err
+	}
+	made, err := r.Ledger.Fields(record.ReleaseMade)
+	if err != nil {
+		return nil, err
+	}
+	input := digestOf(n.App)
+	for _, f := range made {
+		if f.Product == n.Product && f.Input == input && slices.Equal(f.Jobs, jobDigests(n.Jobs)) && (n.ID == 0 || n.ID == f.Release) {
+			return r.again(f, n.Name, image)
+		}
+	}
+	for _, f := range made {
+		if f.Product == n.Product && f.SecureVersion > image.App.SecureVersion {
+			return nil, fmt.Errorf("release: the app's secure version is %d, that of release %d is %d: devices that have it would refuse this one", image.App.SecureVersion, f.Release, f.SecureVersion)
+		}
+	}
+	doc := n.document(image)
+	if err := r.forms(&n, doc); err != nil {
+		return nil, err
+	}
+	if doc.ID == 0 {
+		if doc.ID, err = r.next(made); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := r.Store.Set(fmt.Sprintf("id/%d", doc.ID), []byte(doc.Product), 0); err != nil {
+		return nil, fmt.Errorf("release %d: the number is taken: %w", doc.ID, err)
+	}
+	field := doc.Field()
+	field.Input = input
+	if err := r.append(record.ReleaseMade, field, ""); err != nil {
+		return nil, err
+	}
+	return doc, r.write(doc)
+}
+
+// check tells everything that is wrong with what is given.
+func (n *NewRelease) check() (*firmware.Image, error) {
+	faults := []error{release.CheckProduct(n.Product)}
+	image, err := firmware.ParseImage(n.App)
+	if err != nil {
+		return nil, fmt.Errorf("release: the app: %w", err)
+	}
+	if image.App == nil {
+		return nil, errors.New("release: the app has no descriptor: it is no app, or it is encrypted")
+	}
+	for _, j := range n.Jobs {
+		if j.Name != n.Product {
+			faults = append(faults, fmt.Errorf("release: %s is of the product %s", j.Path, j.Name))
+		}
+	}
+	if n.Manifest != nil && n.Author == nil || n.Key != nil && n.Bundler == nil {
+		faults = append(faults, errors.New("release: the key that signs is missing"))
+	}
+	return image, errors.Join(faults...)
+}
+
+func (n *NewRelease) document(image *firmware.Image) *release.Release {
+	doc := &release.Release{Format: release.Format, ID: n.ID, Product: n.Product, Name: n.Name, Version: image.App.Version,
+		SecureVersion: image.App.SecureVersion, Chip: image.ChipID, Jobs: jobDigests(n.Jobs)}
+	if doc.Name == "" {
+		doc.Name = n.Product
+	}
+	return doc
+}
+
+func jobDigests(jobs []*job.Job) (list []string) {
+	for _, j := range jobs {
+		list = append(list, j.Digest())
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// forms makes every form and stores it.
+func (r *Releases) forms(n *NewRelease, doc *release.Release) error {
+	app, err := n.signed()
+	if err != nil {
+		return err
+	}
+	doc.App, doc.AppSize = digestOf(app), int64(len(app))
+	if err := fits(n.Jobs, len(app)); err != nil {
+		return err
+	}
+	add := func(kind release.Kind, data []byte) error {
+		f, err := r.put(kind, bytes.NewReader(data))
+		doc.Forms = append(doc.Forms, f)
+		return err
+	}
+	if err := add(release.KindApp, app); err != nil {
+		return err
+	}
+	if n.Fleet != nil {
+		file, err := otaimage.Seal(app, n.Fleet)
+		if err != nil {
+			return err
+		}
+		if err := add(release.KindEncrypted, file); err != nil {
+			return err
+		}
+	}
+	if n.Key != nil {
+		if err := r.bundle(n, doc, app); err != nil {
+			return err
+		}
+	}
+	if n.Manifest != nil {
+		file, err := release.MakeManifest([release.DescriptorSize]byte(app[firmware.FirstData:]), n.Author, n.Manifest)
+		if err != nil {
+			return err
+		}
+		if err := add(release.KindManifest, file); err != nil {
+			return err
+		}
+	}
+	if n.SBOM != nil {
+		return add(release.KindSBOM, n.SBOM)
+	}
+	return nil
+}
+
+// signed is the app with its secure boot signature, which it has already or
+// gets now.
+func (n *NewRelease) signed() ([]byte, error) {
+	signature, err := secureboot.Verify(n.App, nil)
+	switch {
+	case errors.Is(err, secureboot.ErrKeyNeeded), err == nil && signature != nil:
+		return n.App, nil
+	case n.Boot == nil:
+		return n.App, nil
+	case signature != nil:
+		return nil, fmt.Errorf("release: the app's signature: %w", err)
+	}
+	app, err := secureboot.Sign(n.App, n.Boot)
+	if err != nil {
+		return nil, fmt.Errorf("release: %w", err)
+	}
+	return app, nil
+}
+
+// fits tells which job has no room for the app.
+func fits(jobs []*job.Job, size int) error {
+	for _, j := range jobs {
+		slots, err := appSlots(j)
+		if err != nil {
+			return err
+		}
+		for _, p := range slots {
+			if size > int(p.Size) {
+				return fmt.Errorf("release: the app has %d bytes; the partition %s of %s has %d", size, p.Name, j.Path, p.Size)
+			}
+		}
+	}
+	return nil
+}
+
+// appSlots are the app partitions of a job that updates are written to: all but
+// factory and test.
+func appSlots(j *job.Job) (slots []firmware.Partition, err error) {
+	for _, region := range j.Regions {
+		table, err := firmware.ParseBinaryTable(j.Path, region.Data, firmware.TableOptions{Offset: region.Address})
+		if err != nil || region.Partition != "" {
+			continue
+		}
+		for _, p := range table.Partitions {
+			if p.Type == firmware.TypeApp && strings.HasPrefix(p.SubtypeName(), "ota_") {
+				slots = append(slots, p)
+			}
+		}
+	}
+	if len(slots) == 0 {
+		return nil, fmt.Errorf("release: %s has no app partition ota_0, ota_1, …: its devices can take no update", j.Path)
+	}
+	return slots, nil
+}
+
+// bundle makes the slot bundle for every slot of every job.
+func (r *Releases) bundle(n *NewRelease, doc *release.Release, app []byte) error {
+	of := release.BundleOf{App: app, Product: n.Product, Signer: n.Bundler, Encrypt: encryptUnder(n.Key)}
+	check, err := hsm.CheckValue(n.Key)
+	if err != nil {
+		return err
+	}
+	if _, err := hex.Decode(of.Check[:], []byte(check)); err != nil {
+		return err
+	}
+	for _, j := range n.Jobs {
+		slots, err := appSlots(j)
+		if err != nil {
+			return err
+		}
+		for _, p := range slots {
+			of.Targets = append(of.Targets, release.Target{Address: p.Offset, Cipher: release.CipherESP32, Config: j.CryptConfig()})
+		}
+	}
+	f, err := os.CreateTemp("", "station-bundle-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := of.Write(f); err != nil {
+		return err
+	}
+	form, err := r.put(release.KindBundle, io.NewSectionReader(f, 0, 1<<40))
+	form.Check = check
+	doc.Forms = append(doc.Forms, form)
+	return err
+}
+
+// encryptUnder encrypts as the flash of devices with the key holds it.
+func encryptUnder(key *secret.Bytes) func(release.Target, []byte) ([]byte, error) {
+	return func(t release.Target, plain []byte) ([]byte, error) {
+		c, err := flashcrypt.New(key, t.Config)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Destroy()
+		at := t.Address
+		if at == release.AnyAddress {
+			at = 0
+		}
+		return plain, c.Encrypt(plain, plain, at)
+	}
+}
+
+// put stores a form.
+func (r *Releases) put(kind release.Kind, data io.Reader) (release.Form, error) {
+	one, five := sha1.New(), md5.New()
+	d, size, err := r.Store.Put(io.TeeReader(data, io.MultiWriter(one, five)), 1<<30)
+	return release.Form{Kind: kind, Size: size, SHA256: string(d), SHA1: hex.EncodeToString(one.Sum(nil)), MD5: hex.EncodeToString(five.Sum(nil))}, err
+}
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return string(store.DigestOf(sum[:]))
+}
+
+// next is the number after the highest.
+func (r *Releases) next(made []record.Field) (id int64, err error) {
+	keys, err := r.Store.Keys("id")
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range keys {
+		var n int64
+		if _, err := fmt.Sscan(k, &n); err == nil {
+			id = max(id, n)
+		}
+	}
+	for _, f := range made {
+		id = max(id, f.Release)
+	}
+	return id + 1, nil
+}
+
+// again is the release that an entry tells of, whose files are still there.
+func (r *Releases) again(f record.Field, name string, image *firmware.Image) (*release.Release, error) {
+	data, _, err := r.Store.Get(ReleaseKey(f.Product, f.Release))
+	if err == nil {
+		return release.Parse(data)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	n := NewRelease{Product: f.Product, Name: name, ID: f.Release}
+	doc := n.document(image)
+	doc.App, doc.Jobs = f.App, f.Jobs
+	for _, form := range f.Forms {
+		if err := r.restore(doc, form); err != nil {
+			return nil, err
+		}
+	}
+	return doc, r.write(doc)
+}
+
+// restore finds a file again that was made when the document could not be written.
+func (r *Releases) restore(doc *release.Release, form record.FieldForm) error {
+	file, err := r.Store.Artifact(store.Digest(form.SHA256))
+	if err != nil {
+		return fmt.Errorf("release %d: its %s was made and is no longer in the store: %w; make it anew under another number with --id", doc.ID, form.Kind, err)
+	}
+	defer file.Close()
+	f, err := r.put(release.Kind(form.Kind), file)
+	if err != nil {
+		return err
+	}
+	switch f.Kind {
+	case release.KindApp:
+		doc.AppSize = f.Size
+	case release.KindBundle:
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		head := make([]byte, release.BundleHeaderSize)
+		if _, err := io.ReadFull(file, head); err != nil {
+			return err
+		}
+		b, err := release.ParseBundle(head)
+		if err != nil {
+			return err
+		}
+		f.Check = hex.EncodeToString(b.Check[:])
+	}
+	doc.Forms = append(doc.Forms, f)
+	return nil
+}
+
+// ReleaseKey is where the store has a release's document.
+func ReleaseKey(product string, id int64) string { return fmt.Sprintf("release/%s/%019d", product, id) }
+
+// write writes a release's document, where there is none.
+func (r *Releases) write(doc *release.Release) error {
+	_, err := r.Store.Set(ReleaseKey(doc.Product, doc.ID), doc.JSON(), 0)
+	return err
+}
+
+func (r *Releases) append(kind record.Kind, f record.Field, why string) error {
+	about, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return r.Ledger.Append(record.Entry{Kind: kind, Operator: r.Operator, Software: r.Software, Simulated: r.Simulated, Message: why, About: about})
+}

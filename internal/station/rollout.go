@@ -1,0 +1,104 @@
+package station
+
+import (
+	"errors"
+	"fmt"
+
+	"station/internal/record"
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// RolloutKey is where the store has a release's rollout.
+func RolloutKey(product string, id int64) string { return fmt.Sprintf("rollout/%s/%019d", product, id) }
+
+// Rollout is the rollout of a release, nil where there is none.
+func (r *Releases) Rollout(doc *release.Release) (*release.Rollout, uint64, error) {
+	data, revision, err := r.Store.Get(RolloutKey(doc.Product, doc.ID))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	roll, err := release.ParseRollout(data)
+	return roll, revision, err
+}
+
+// Start hands a release out to a share of its devices, or to a larger share. A
+// share only grows: who was offered it keeps the offer.
+func (r *Releases) Start(id int64, percent, samples, failures int, why string) (*release.Rollout, error) {
+	return r.change(id, why, func(doc *release.Release, roll *release.Rollout) (*release.Rollout, error) {
+		switch {
+		case doc.Withdrawn != "":
+			return nil, fmt.Errorf("rollout: release %d was withdrawn: %s", id, doc.Withdrawn)
+		case roll == nil:
+			roll = &release.Rollout{Product: doc.Product, Release: id}
+		case percent < roll.Percent:
+			return nil, fmt.Errorf("rollout: it is at %d %%, and a share only grows; \"station rollout pause %d\" holds it", roll.Percent, id)
+		}
+		roll.Percent, roll.State, roll.Reason, roll.Samples, roll.Failures = percent, release.Running, "", samples, failures
+		return roll, nil
+	})
+}
+
+// Pause holds a rollout: no further device is offered the release.
+func (r *Releases) Pause(id int64, why string) (*release.Rollout, error) {
+	return r.change(id, why, func(_ *release.Release, roll *release.Rollout) (*release.Rollout, error) {
+		if roll == nil || roll.State != release.Running {
+			return nil, fmt.Errorf("rollout: release %d has none that is running", id)
+		}
+		roll.State, roll.Reason = release.Paused, why
+		return roll, nil
+	})
+}
+
+// Resume lets a rollout go on that was paused or that stopped by itself, whose
+// results count anew then.
+func (r *Releases) Resume(id int64, why string) (*release.Rollout, error) {
+	return r.change(id, why, func(_ *release.Release, roll *release.Rollout) (*release.Rollout, error) {
+		if roll == nil || roll.State == release.Running {
+			return nil, fmt.Errorf("rollout: release %d has none that is held", id)
+		}
+		if roll.State == release.Stopped {
+			roll.Succeeded, roll.Failed = 0, 0
+		}
+		roll.State, roll.Reason = release.Running, ""
+		return roll, nil
+	})
+}
+
+// change changes a rollout in the ledger, then in the store.
+func (r *Releases) change(id int64, why string, f func(*release.Release, *release.Rollout) (*release.Rollout, error)) (*release.Rollout, error) {
+	doc, err := r.Find(id)
+	if err != nil {
+		return nil, err
+	}
+	roll, revision, err := r.Rollout(doc)
+	if err != nil {
+		return nil, err
+	}
+	if roll, err = f(doc, roll); err != nil {
+		return nil, err
+	}
+	if _, err := release.ParseRollout(roll.JSON()); err != nil {
+		return nil, err
+	}
+	field := record.Field{Product: doc.Product, Release: id, Version: doc.Version, State: string(roll.State), Percent: roll.Percent}
+	if err := r.append(record.RolloutChanged, field, why); err != nil {
+		return nil, err
+	}
+	// A server counts meanwhile: only the numbers may be others.
+	for {
+		_, err = r.Store.Set(RolloutKey(doc.Product, id), roll.JSON(), revision)
+		if !errors.Is(err, store.ErrConflict) {
+			return roll, err
+		}
+		if roll, revision, err = r.Rollout(doc); err != nil {
+			return nil, err
+		}
+		if roll, err = f(doc, roll); err != nil {
+			return nil, err
+		}
+	}
+}
