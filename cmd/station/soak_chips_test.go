@@ -54,6 +54,11 @@ func (sh *shift) bring() {
 	switch n := sh.IntN(20); {
 	case n < 7 && len(sh.pieces) > 0: // one that was here before
 		p := sh.pieces[sh.IntN(len(sh.pieces))]
+		for range 4 { // rather one that is not finished
+			if sh.model.thing(p.mac).verdict() == "PASS" {
+				p = sh.pieces[sh.IntN(len(sh.pieces))]
+			}
+		}
 		if !slices.ContainsFunc(sh.all, func(v *turn) bool { return v.piece == p }) {
 			sh.add(p)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"go/parser"
 	"go/token"
 	"path/filepath"
@@ -154,23 +155,38 @@ func (s *soak) compare() {
 			s.model.must(listed[mac] == d.verdict() && exported[mac] == d.verdict(), "%s is %q in the list and %q in the export, want %q", mac, listed[mac], exported[mac], d.verdict())
 		}
 	}
-	some := s.Perm(len(s.batches))
-	for n := range some[:min(4, len(some))] { // and the newest
-		batch := pick(n == 0, s.batches[len(s.batches)-1], s.batches[some[n]])
-		if s.model.batches[batch] == nil {
-			continue
-		}
-		var a account
-		if err := json.Unmarshal([]byte(s.do(always(0), "batch", "show", batch, "--json")), &a); err != nil {
-			s.model.wrong("batch %s: %v", batch, err)
-		}
-		s.model.must(a == s.model.account(batch), "batch %s comes to %+v, want %+v", batch, a, s.model.account(batch))
-	}
+	s.accounts()
 	if s.shifts%5 == 1 {
 		s.do(always(0), "ledger", "verify")
 	}
 	s.follow()
 	s.judge()
+}
+
+// accounts holds the table of batches against the model, and of two all that the
+// program tells.
+func (s *soak) accounts() {
+	rows := map[string]string{}
+	for line := range strings.Lines(s.do(always(0), "batch", "show")) {
+		f := strings.Fields(line)
+		rows[f[0]] = f[1] + " " + strings.Join(f[max(0, len(f)-7):], " ")
+	}
+	for batch, b := range s.model.batches {
+		a := s.model.account(batch)
+		want := fmt.Sprintln(pick(b.frozen != nil, "closed", "open"), a.Ordered, a.Numbers, a.Refused, a.Started, a.Passed, a.Scrapped, a.Quarantined)
+		s.model.must(rows[batch] == strings.TrimSpace(want), "batch %s is %q in the table, want %q", batch, rows[batch], want)
+	}
+	for range min(2, len(s.batches)) {
+		batch := s.batches[s.IntN(len(s.batches))]
+		var a account
+		if s.model.batches[batch] == nil {
+			continue
+		}
+		if err := json.Unmarshal([]byte(s.do(always(0), "batch", "show", batch, "--json")), &a); err != nil {
+			s.model.wrong("batch %s: %v", batch, err)
+		}
+		s.model.must(a == s.model.account(batch), "batch %s comes to %+v, want %+v", batch, a, s.model.account(batch))
+	}
 }
 
 // The model's files know no package of the program.

@@ -27,7 +27,7 @@ func (sh *shift) something() {
 	batch, mac := sh.anyBatch(), sh.anyMAC()
 	b := func() *lot { return sh.model.batches[batch] }
 	n := sh.commands
-	switch sh.IntN(13) {
+	switch sh.IntN(14) {
 	case 0:
 		sh.openBatch(sh.goods)
 	case 1:
@@ -40,7 +40,7 @@ func (sh *shift) something() {
 		}, "batch", "amend", batch, "--quota", fmt.Sprint(quota), "--operator", "bob", "--reason", "other order")
 	case 3:
 		sh.do(always(2), "batch", "amend", batch, "--quota", "99", "--operator", "bob", "--reason", " ")
-	case 4:
+	case 4, 13:
 		sh.do(func() int { return pick(b() != nil, 0, 2) }, "batch", "close", batch, "--operator", "carl", "--anyway", "enough", "--out", sh.file(fmt.Sprint("cert", n)))
 	case 5, 6:
 		if !sh.isHere(mac) {
