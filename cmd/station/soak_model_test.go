@@ -26,9 +26,9 @@ import (
 //     quota. Each takes one number, before its key.
 //  8. A closed batch is what it was when it was closed. A device counts in one
 //     batch: where it is made, or before it has a key where it was last.
-//  9. Of devices that fail alike after a burn there are never more than the
-//     limit, those that are burned for the first time counted, before one passes
-//     or somebody lets the line go on.
+//  9. Of devices that fail alike in the visit that burns them first there are
+//     never more than the limit, those that are being burned counted, before one
+//     passes or somebody lets the line go on.
 //  10. Every output tells the same verdict. A run ends with 3 where the station
 //     was at fault, 1 where a device failed or is missing, else 0.
 type model struct {

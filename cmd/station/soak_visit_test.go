@@ -92,6 +92,7 @@ func (m *model) worst(digest, but string) (most int) {
 
 // failed holds the code of a failure against what must come.
 func (m *model) failed(e fact, v *visit, d *thing) {
+	fresh := m.burning[v]
 	v.end, v.code = true, e.Code
 	delete(m.burning, v)
 	m.must(m.may(v, d, e), "%s ends with %s %s, want %q, %+v, %+v", v.mac, e.Verdict, e.Code, v.want, v, d)
@@ -103,7 +104,7 @@ func (m *model) failed(e fact, v *visit, d *thing) {
 	if d.aside == "" && (e.Verdict == "QUARANTINE" || e.Verdict == "SCRAP") {
 		d.aside = d.last
 	}
-	if d.burned && v.admitted && v.want == "" && e.Verdict != "STATION" && e.Code != "E-STOPPED" {
+	if fresh && e.Verdict != "STATION" && e.Code != "E-STOPPED" {
 		if m.alike[v.digest] == nil {
 			m.alike[v.digest] = map[string]string{}
 		}
@@ -127,7 +128,7 @@ func (m *model) may(v *visit, d *thing, e fact) bool {
 	case e.Code == "E-ALIKE":
 		return v.halted
 	}
-	return e.Code == v.ends && m.takes(d, v) == "" && strings.HasPrefix(e.Verdict, "RETRY")
+	return e.Code == v.ends && (m.takes(d, v) == "" || v.batchMoved) && strings.HasPrefix(e.Verdict, "RETRY")
 }
 
 // ended holds the verdict of a visit, as its event tells it, against the rest.
