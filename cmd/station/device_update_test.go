@@ -1,29 +1,38 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
+	"mime/multipart"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
+	"station/internal/chip"
+	field "station/internal/release"
 	"station/internal/sim"
 	"station/internal/station"
+	"station/internal/store"
 )
 
 // deviceData has the keys, manifests, images and bundles that the component's own tests use.
@@ -133,48 +142,131 @@ func (d *fieldDevice) settles() {
 	}
 }
 
-// newestOf is an update server of the secure-FOTA environment's interface with
-// one manifest and one binary, for devices with a certificate.
-type newestOf struct {
-	manifest, binary atomic.Value // names of files
-	asked            atomic.Int64
+// updateServer is a running station serve.
+type updateServer struct {
+	t      *testing.T
+	url    string
+	client *http.Client
+	store  string
+	id     int64 // of the last release
 }
 
-func (n *newestOf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	n.asked.Add(1)
-	name := map[string]string{
-		"/update/newest/manifest?deviceType=station-example": n.manifest.Load().(string),
-		"/update/newest/binary?deviceType=station-example":   n.binary.Load().(string),
-	}[r.URL.String()]
-	if name == "" {
-		http.NotFound(w, r)
-		return
+const authorPassword = "correct horse"
+
+// serveUpdates starts station serve, and gives the device what it needs to
+// reach it: a certificate that names its MAC.
+func (w *workplace) serveUpdates(d *fieldDevice, mac string) *updateServer {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	ca, caKey := issue(w.t, dir, "ca", nil, nil)
+	issue(w.t, dir, "localhost", ca, caKey)
+	issue(w.t, dir, mac, ca, caKey)
+	hash, err := bcrypt.GenerateFromPassword([]byte(authorPassword), bcrypt.MinCost)
+	if err := errors.Join(err, os.WriteFile(at("authors"), fmt.Appendf(nil, "anna:%s\n", hash), 0o600)); err != nil {
+		w.t.Fatal(err)
 	}
-	w.Header().Set("ETag", `"`+name+`"`)
-	http.ServeFile(w, r, filepath.Join(deviceData, name))
-}
-
-func (n *newestOf) offer(manifest, binary string) {
-	n.manifest.Store(manifest + ".manifest")
-	n.binary.Store(binary)
-}
-
-// serveUpdates starts the server and gives the device what it needs to reach it.
-func (d *fieldDevice) serveUpdates(dir string) *newestOf {
-	n := &newestOf{}
-	ca, caKey := issue(d.t, dir, "ca", nil, nil)
-	cert, key := issue(d.t, dir, "localhost", ca, caKey)
-	issue(d.t, dir, "device", ca, caKey)
+	cmd := w.command("serve", "--listen", "127.0.0.1:0", "--cert", at("localhost.pem"), "--key", at("localhost.key"), "--authors", at("authors"),
+		"--client-ca", at("ca.pem"), "--store", at("releases"))
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_, _ = io.Copy(io.Discard, said)
+		if err := cmd.Wait(); err != nil {
+			w.t.Errorf("station serve: %v", err)
+		}
+	})
+	line, err := bufio.NewReader(said).ReadString('\n')
+	_, after, ok := strings.Cut(line, "https://127.0.0.1:")
+	port, _, _ := strings.Cut(after, ",")
+	if err != nil || !ok {
+		w.t.Fatalf("station serve says %q, %v", line, err)
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
-	s := httptest.NewUnstartedServer(n)
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
-	s.StartTLS()
-	d.t.Cleanup(s.Close)
-	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
-	at := func(name string) string { return filepath.Join(dir, name) }
-	d.server = []string{"--server", "localhost:" + port, "--ca", at("ca.pem"), "--cert", at("device.pem"), "--key", at("device.key")}
-	return n
+	d.server = []string{"--server", "localhost:" + port, "--ca", at("ca.pem"), "--cert", at(mac + ".pem"), "--key", at(mac + ".key")}
+	return &updateServer{t: w.t, url: "https://localhost:" + port, store: at("releases"),
+		client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}}
+}
+
+// ask sends a request of the author.
+func (s *updateServer) ask(method, path, kind string, body io.Reader, want int, headers ...string) {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.SetBasicAuth("anna", authorPassword)
+	r.Header.Set("Content-Type", kind)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := s.client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if said, _ := io.ReadAll(answer.Body); answer.StatusCode != want {
+		s.t.Fatalf("%s %s: %s\n%s", method, path, answer.Status, said)
+	}
+}
+
+// upload brings a manifest and an image as the environment's authors do. The
+// server can look into neither: what is wrong with them is for the device to find.
+func (s *updateServer) upload(manifest, image string) {
+	s.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for part, name := range map[string]string{"manifestFile": manifest + ".manifest", "firmwareFile": image} {
+		to, err := form.CreateFormFile(part, name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		_, _ = to.Write(deviceFile(s.t, name))
+	}
+	form.Close()
+	s.id++
+	s.ask("POST", fmt.Sprintf("/uploadFile?id=%d&deviceType=station-example&fwName=app", s.id), form.FormDataContentType(), &body, 200)
+}
+
+// release brings a manifest and a bundle, and starts its rollout.
+func (s *updateServer) release(version, manifest, bundle string) {
+	s.t.Helper()
+	s.id++
+	doc := &field.Release{Format: field.Format, ID: s.id, Product: "station-example", Name: "app", Version: version}
+	for kind, name := range map[field.Kind]string{field.KindManifest: manifest + ".manifest", field.KindBundle: bundle} {
+		b := deviceFile(s.t, name)
+		f := field.Form{Kind: kind, Size: int64(len(b)), SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(b))}
+		if kind == field.KindBundle {
+			f.Check, doc.App = hex.EncodeToString(b[56:64]), fmt.Sprintf("sha256:%x", b[24:56])
+		}
+		s.ask("PATCH", "/v1/artifacts/"+f.SHA256, "application/octet-stream", bytes.NewReader(b), 204, "Upload-Offset", "0", "Upload-Length", fmt.Sprint(len(b)))
+		doc.Forms = append(doc.Forms, f)
+	}
+	s.ask("PUT", fmt.Sprintf("/v1/releases/%s/%d", doc.Product, doc.ID), "application/json", bytes.NewReader(doc.JSON()), 204)
+	roll := field.Rollout{Product: doc.Product, Release: doc.ID, Percent: 100, State: field.Running, Samples: field.DefaultSamples, Failures: 100}
+	st, err := store.Open(s.store)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := st.Set(fmt.Sprintf("rollout/%s/%019d", doc.Product, doc.ID), roll.JSON(), 0); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func deviceFile(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(deviceData, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // issue makes a certificate, of itself or of a CA, and writes it and its key.
@@ -291,15 +383,17 @@ func TestVirtualChipUpdates(t *testing.T) {
 	approval := w.fieldProduct()
 	d := newFieldDevice(t, w, sim.Options{MAC: station.VirtualMAC(0), FlashSize: 1 << 20, Rollback: true})
 	w.seal(0, nil, "--job", "field/job.toml", "--port", d.port, "--approve", approval, "--operator", "anna")
-	server := d.serveUpdates(t.TempDir())
+	mac := chip.MAC(d.chip.MAC()).String()
+	server := w.serveUpdates(d, mac)
 	if got := d.boots(); got != "1.0.0 at 0x10000" {
 		t.Fatalf("sealed, it boots %s", got)
 	}
-	server.offer("same", "next.img")
+	d.does("update", nothing)
+	server.upload("same", "next.img")
 	d.does("update", nothing)
 
 	// The first update, as esp_encrypted_img.
-	server.offer("next", "next.img")
+	server.upload("next", "next.img")
 	d.does("check", "1.1.0")
 	d.does("update", "1.1.0")
 	if got := d.runs(); got != "1.1.0 at 0x20000" {
@@ -310,19 +404,21 @@ func TestVirtualChipUpdates(t *testing.T) {
 	d.does("state", "confirmed")
 
 	// What must not go in.
-	for _, v := range []struct {
-		manifest, binary, want string
-	}{{"older", "next.img", older}, {"forged", "next.img", manifest}, {"third", "third-strange.img", signature}, {"third", "strange.bundle", signature}} {
-		server.offer(v.manifest, v.binary)
+	for _, v := range []struct{ manifest, image, want string }{
+		{"older", "next.img", older}, {"forged", "next.img", manifest}, {"third", "third-strange.img", signature},
+	} {
+		server.upload(v.manifest, v.image)
 		d.does("update", v.want)
 		if got := d.boots(); got != "1.1.0 at 0x20000" {
-			t.Fatalf("after %s with %s it boots %s", v.manifest, v.binary, got)
+			t.Fatalf("after %s with %s it boots %s", v.manifest, v.image, got)
 		}
 	}
+	server.release("1.2.0", "third", "strange.bundle")
+	d.does("update", signature)
 
 	// The supply goes in the middle of a download; the next one succeeds, with
 	// a bundle that the chip need not encrypt. But that firmware dies at once, and is not taken twice.
-	server.offer("third", "third.bundle")
+	server.release("1.2.0", "third", "third.bundle")
 	inject(t, d.chip, sim.Fault{Kind: sim.CutApp, At: 4})
 	d.does("update", flashGone)
 	if d.chip.Powered() {
@@ -341,7 +437,7 @@ func TestVirtualChipUpdates(t *testing.T) {
 	d.does("update", failedBefore)
 
 	// The second update.
-	server.offer("fourth", "fourth.bundle")
+	server.release("1.3.0", "fourth", "fourth.bundle")
 	d.does("update", "1.3.0")
 	d.does("confirm", done)
 	for range 2 {
@@ -352,9 +448,18 @@ func TestVirtualChipUpdates(t *testing.T) {
 	if flash := string(d.chip.Flash()); strings.Contains(flash, "station-example") {
 		t.Error("something in the flash is not encrypted")
 	}
-	if out, _ := w.run(0, "ledger", "verify"); !strings.Contains(out, "entries") {
-		t.Errorf("ledger verify: %s", out)
+	server.proves(w, mac)
+}
+
+// proves holds the ledger against what was done: all of it is in there, from
+// the blank chip to each offer, and the log is whole.
+func (s *updateServer) proves(w *workplace, mac string) {
+	s.t.Helper()
+	out, _ := w.run(0, "ledger", "show", mac)
+	if got := strings.Count(out, "update.offered"); got != int(s.id) || !strings.Contains(out, "device.sealed") {
+		s.t.Errorf("%d of %d offers are in\n%s", got, s.id, out)
 	}
+	w.run(0, "ledger", "verify")
 }
 
 func inject(t *testing.T, chip *sim.Chip, f sim.Fault) {

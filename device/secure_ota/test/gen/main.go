@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -175,7 +176,9 @@ func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.S
 	path := filepath.Join(g.out, name+".bundle")
 	f := must(os.Create(path))
 	defer f.Close()
-	of := release.BundleOf{App: app, Product: what, Signer: signer, Encrypt: func(t release.Target, plain []byte) ([]byte, error) {
+	check := hmac.New(sha256.New, key)
+	check.Write([]byte("station key check v1"))
+	of := release.BundleOf{App: app, Product: what, Check: [8]byte(check.Sum(nil)[:8]), Signer: signer, Encrypt: func(t release.Target, plain []byte) ([]byte, error) {
 		k := must(secret.New(append([]byte(nil), key...)))
 		defer k.Destroy()
 		c := must(flashcrypt.New(k, t.Config))
