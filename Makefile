@@ -59,6 +59,13 @@ cross:
 demo: deps build
 	$(BIN) demo
 
+# Three virtual devices from the blank chip to their second firmware in the field.
+.PHONY: demo-field
+demo-field: deps build
+	$(MAKE) -s -C device/secure_ota host
+	@command -v curl >/dev/null && command -v openssl >/dev/null || { $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq curl openssl; }
+	@device/demo-field
+
 # Everything under the race detector. What has so many cases that this would take
 # too long tries a sample of them there, and all of them beside it without the
 # detector: so both cores have work to the end. The longest packages begin first.
