@@ -73,6 +73,7 @@ var fileWords = map[string][]string{
 	"station release add": {"", "{in} --product station-example --job small/job.toml --operator anna", fileApp + " --product station-example --job {in} --operator anna",
 		fileApp + " --product station-example --job small/job.toml --operator anna --fleet-key {in}", fileApp + " --product station-example --job small/job.toml --operator anna --manifest-key {in}",
 		fileApp + " --product station-example --job small/job.toml --operator anna --sbom {in}"},
+	"station affected":             {"--mac " + fileMAC + " --out {out}", "--mac " + fileMAC + " --ledger {in}"},
 	"station release bundle check": {"", "--key bundle.pem {in}", "--key {in} lamp.bundle"},
 }
 

@@ -104,6 +104,7 @@ func TestRoles(t *testing.T) {
 		{"station rollout resume", "1 --operator anna --reason test"},
 		{"station rollout status", ""},
 		{"station release withdraw", "1 --operator anna --reason test"},
+		{"station affected", "--mac " + mac},
 		{"station release bundle check", "--key bundle.pem lamp.bundle"},
 		{"station batch open", "b2 --devices 3 --operator anna"},
 		{"station batch show", "b1"},

@@ -130,7 +130,7 @@ func visitOf(mac chip.MAC, sealed bool) []record.Entry {
 
 func macOf(i int) chip.MAC { return chip.MAC{0x24, 0x0a, 0xc4, byte(i >> 16), byte(i >> 8), byte(i)} }
 
-func secretOf(mac chip.MAC) string { return "secret of " + mac.String() }
+func secretOf(mac chip.MAC) string { return "secret-of-" + mac.String() }
 
 const authorSecret = "a secret of anna's"
 

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/chip"
+	"station/internal/ledger"
+	"station/internal/plain"
+	"station/internal/station"
+)
+
+func affectedCommand(o *options) *cobra.Command {
+	l := &ledgerFlags{options: o}
+	var w station.Wanted
+	var mac, format string
+	var out output
+	cmd := &cobra.Command{
+		Use:   "affected",
+		Short: "List the devices that a release, a key or a firmware is in, with the entries that say so",
+		Long: `List devices: those that run a release, ran it or were offered it; those that
+have a key; those that have a firmware, by the digest of an image that the line
+wrote or of an app that they took later. Several of these together list the
+devices for which all of them are so.
+
+Each row names the entries of the ledger that say so, and the head of the ledger
+as of now; "station ledger prove MAC" proves them to anybody.`,
+		Example: `  station affected --release 7
+  station affected --key fleet --format json --out affected.json
+  station affected --firmware sha256:61f3ed6e…`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if mac != "" {
+				var err error
+				if w.MAC, err = chip.ParseMAC(mac); err != nil {
+					return err
+				}
+			}
+			switch {
+			case w == station.Wanted{}:
+				return fmt.Errorf("affected: by what? Give --release, --key, --firmware or --mac")
+			case format != "csv" && format != "json":
+				return fmt.Errorf("affected: --format %q: write csv or json", format)
+			}
+			return l.read(func(b *ledger.Ledger) error {
+				list, err := station.FindAffected(b, w)
+				if err != nil {
+					return stationFault(err)
+				}
+				return writeAffected(cmd.OutOrStdout(), &out, b, list, format)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.Int64Var(&w.Release, "release", 0, "`NUMBER` of a release")
+	f.StringVar(&w.Key, "key", "", "`ID`, label or check value of a key")
+	f.StringVar(&w.Firmware, "firmware", "", "`DIGEST` of an image or an app, sha256:…")
+	f.StringVar(&mac, "mac", "", "one device")
+	f.StringVar(&format, "format", "csv", "csv or json")
+	f.StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
+	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
+	return cmd
+}
+
+func writeAffected(w io.Writer, out *output, b *ledger.Ledger, list []station.Affected, format string) error {
+	size, root, err := b.Head()
+	if err != nil {
+		return stationFault(err)
+	}
+	var text strings.Builder
+	if format == "json" {
+		enc := json.NewEncoder(&text)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(map[string]any{"format": 1, "ledger": b.Origin(), "entries": size, "root": root.String(), "devices": append([]station.Affected{}, list...)})
+	} else {
+		err = affectedCSV(&text, list)
+	}
+	if err != nil {
+		return err
+	}
+	return out.print(w, []byte(text.String()))
+}
+
+func affectedCSV(w io.Writer, list []station.Affected) error {
+	c := csv.NewWriter(w)
+	_ = c.Write([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "evidence"})
+	for _, a := range list {
+		release := ""
+		if a.Release != 0 {
+			release = fmt.Sprint(a.Release)
+		}
+		_ = c.Write([]string{a.MAC.String(), plain.Line(a.Serial), plain.Line(a.Product), plain.Line(a.Batch), fmt.Sprint(a.Sealed), release, plain.Line(a.Version), a.State,
+			strings.Trim(fmt.Sprint(a.Evidence), "[]")})
+	}
+	c.Flush()
+	return c.Error()
+}

@@ -1,0 +1,120 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"station/internal/record"
+	"station/internal/release"
+)
+
+// cpio is an archive as SWUpdate takes it: "newc" with a checksum.
+func cpio(files ...[2]string) []byte {
+	var b bytes.Buffer
+	pad := func() {
+		for b.Len()%4 != 0 {
+			b.WriteByte(0)
+		}
+	}
+	for i, f := range append(files, [2]string{"TRAILER!!!", ""}) {
+		sum := 0
+		for _, x := range []byte(f[1]) {
+			sum += int(x)
+		}
+		fmt.Fprintf(&b, "070702%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", i+1, 0o100644, 0, 0, 1, 0, len(f[1]), 0, 0, 0, 0, len(f[0])+1, sum)
+		b.WriteString(f[0] + "\x00")
+		pad()
+		b.WriteString(f[1])
+		pad()
+	}
+	return b.Bytes()
+}
+
+// cms signs a description as SWUpdate wants it; signer.pem is the certificate.
+func (w *site) cms(description string) string {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, "sw-description"), []byte(description), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "signer.key", "-out", "signer.pem", "-subj", "/CN=signer", "-addext", "extendedKeyUsage=emailProtection"},
+		{"cms", "-sign", "-in", "sw-description", "-out", "sw-description.sig", "-signer", "signer.pem", "-inkey", "signer.key", "-outform", "DER", "-nosmimecap", "-binary"},
+	} {
+		cmd := exec.Command("openssl", args...)
+		cmd.Dir = w.dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			w.t.Fatalf("openssl %q: %v\n%s", args, err, out)
+		}
+	}
+	sig, err := os.ReadFile(filepath.Join(w.dir, "sw-description.sig"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(sig)
+}
+
+// SWUpdate, a client of hawkBit that we did not write, polls, downloads,
+// installs and reports, with the device's token; with another one it gets nothing.
+func TestSWUpdate(t *testing.T) {
+	program, err := exec.LookPath("swupdate")
+	if err != nil {
+		t.Fatal("SWUpdate is not installed; make deps")
+	}
+	w := newSite(t, 1)
+	target := filepath.Join(w.dir, "installed")
+	app := "the new app"
+	description := fmt.Sprintf("software = { version = \"1.2.0\"; hardware-compatibility: [ \"1.0\" ]; files: ( { filename = \"app.bin\"; path = \"%s\"; sha256 = \"%x\"; } ); }\n", target, sha256.Sum256([]byte(app)))
+	image := cpio([2]string{"sw-description", description}, [2]string{"sw-description.sig", w.cms(description)}, [2]string{"app.bin", app})
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindOther, image))
+	ca := filepath.Join(w.dir, "root.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.cert.Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run := func(token, more string, until func() bool) string {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, program, "-v", "-H", "lamp:1.0", "-M", "-m", "-k", "signer.pem", "-u",
+			fmt.Sprintf("-t default -u %s -i %s -k %s -p 1 -x %s", w.url, w.devices[0], token, more))
+		cmd.Dir = w.dir
+		cmd.Env = append(os.Environ(), "TMPDIR="+w.dir, "RUNTIME_DIRECTORY="+w.dir, "CURL_CA_BUNDLE="+ca, "SSL_CERT_FILE="+ca)
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for ctx.Err() == nil && !until() {
+			time.Sleep(50 * time.Millisecond)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return said.String()
+	}
+	said := run("guessed", "", func() bool { return w.server.counts.unknown.Load() > 0 })
+	if w.server.counts.unknown.Load() == 0 || w.server.counts.offers.Load() != 0 {
+		t.Fatalf("with a wrong token:\n%s", said)
+	}
+	installed := func() bool {
+		got, err := os.ReadFile(target)
+		return err == nil && string(got) == app
+	}
+	if said = run(secretOf(w.devices[0]), "", installed); !installed() {
+		t.Fatalf("it was not installed:\n%s", said)
+	}
+	// After its restart the device says that it came up well.
+	told := func() bool {
+		results, _ := w.entries(record.UpdateResult)
+		return len(results) > 0
+	}
+	said = run(secretOf(w.devices[0]), "-c 2", told)
+	if _, fields := w.entries(record.UpdateResult); len(fields) != 1 || fields[0].State != success || fields[0].Release != 7 {
+		t.Fatalf("results %+v\n%s", fields, said)
+	}
+}

@@ -1,0 +1,149 @@
+package station
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"station/internal/chip"
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// Wanted is which devices are asked for: those for which all that is said here
+// is so. What is empty is not asked.
+type Wanted struct {
+	Release  int64  // they run it, or ran it, or were offered it
+	Key      string // they have this key: its ID, its label or its check value
+	Firmware string // sha256:… of an image that the line wrote, or of an app that they took later
+	MAC      chip.MAC
+}
+
+// Affected is one device and why it is among them.
+type Affected struct {
+	MAC      chip.MAC `json:"mac"`
+	Serial   string   `json:"serial,omitempty"`
+	Product  string   `json:"product"`
+	Batch    string   `json:"batch,omitempty"`
+	Sealed   bool     `json:"sealed"`
+	Release  int64    `json:"release,omitempty"` // that it runs; absent: what the line wrote
+	Version  string   `json:"version,omitempty"` // of that
+	State    string   `json:"state"`             // runs, ran or offered: what is asked for; else has
+	Evidence []uint64 `json:"evidence"`          // entries of the ledger that say so
+}
+
+// past is what the field did to one device.
+type past struct {
+	runs    record.Field
+	results map[int64]uint64 // successes, by release, and the entry
+	offers  map[int64]uint64
+}
+
+// FindAffected lists the devices, by MAC. It reads the whole log once.
+func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
+	field, err := fieldOf(book)
+	if err != nil {
+		return nil, err
+	}
+	var list []Affected
+	for d, err := range book.Devices() {
+		if err != nil {
+			return nil, LedgerFailure(err)
+		}
+		if a, is := w.judge(d, field[d.MAC]); is {
+			list = append(list, a)
+		}
+	}
+	return list, nil
+}
+
+// fieldOf is what happened in the field, by device.
+func fieldOf(book *ledger.Ledger) (map[chip.MAC]*past, error) {
+	all := map[chip.MAC]*past{}
+	for e, err := range book.Entries(0) {
+		if err != nil {
+			return nil, LedgerFailure(err)
+		}
+		if e.Kind != record.UpdateOffered && e.Kind != record.UpdateResult {
+			continue
+		}
+		var f record.Field
+		if err := json.Unmarshal(e.About, &f); err != nil {
+			return nil, LedgerFailure(fmt.Errorf("entry %d: %w", e.Index, err))
+		}
+		p := all[e.MAC]
+		if p == nil {
+			p = &past{results: map[int64]uint64{}, offers: map[int64]uint64{}}
+			all[e.MAC] = p
+		}
+		switch {
+		case e.Kind == record.UpdateOffered:
+			p.offers[f.Release] = e.Index
+		case f.State == "success":
+			p.runs, p.results[f.Release] = f, e.Index
+		}
+	}
+	return all, nil
+}
+
+// judge tells whether a device is among the wanted, and why.
+func (w Wanted) judge(d record.Device, p *past) (Affected, bool) {
+	if p == nil {
+		p = &past{}
+	}
+	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, State: "has", Evidence: []uint64{d.Last}}
+	if p.runs.Release == 0 {
+		for _, i := range d.Images {
+			if i.Slot == "factory" || a.Version == "" && i.Slot != "" {
+				a.Version = i.Version
+			}
+		}
+	}
+	if !w.MAC.IsZero() && w.MAC != d.MAC {
+		return a, false
+	}
+	if w.Key != "" && !slices.ContainsFunc(d.Keys, func(k record.Key) bool { return k.ID == w.Key || slices.Contains(strings.Split(k.ID, ":"), w.Key) }) {
+		return a, false
+	}
+	return a, w.released(&a, p) && w.holds(&a, d, p)
+}
+
+// released tells whether the device has to do with the release.
+func (w Wanted) released(a *Affected, p *past) bool {
+	if w.Release == 0 {
+		return true
+	}
+	index, took := p.results[w.Release]
+	offer, offered := p.offers[w.Release]
+	switch {
+	case took && p.runs.Release == w.Release:
+		a.State, a.Evidence = "runs", []uint64{index}
+	case took:
+		a.State, a.Evidence = "ran", []uint64{index, p.results[p.runs.Release]}
+	case offered:
+		a.State, a.Evidence = "offered", []uint64{offer}
+	}
+	return took || offered
+}
+
+// holds tells whether the device has the firmware, or had it.
+func (w Wanted) holds(a *Affected, d record.Device, p *past) bool {
+	if w.Firmware == "" {
+		return true
+	}
+	if p.runs.App == w.Firmware {
+		a.State, a.Evidence = "runs", []uint64{p.results[p.runs.Release]}
+		return true
+	}
+	for _, i := range d.Images {
+		if i.Plain == w.Firmware || i.Flash == w.Firmware {
+			a.State, a.Evidence = "has", []uint64{d.Flashed}
+			if p.runs.Release != 0 && i.Slot != "" {
+				a.State, a.Evidence = "ran", []uint64{d.Flashed, p.results[p.runs.Release]}
+			}
+			return true
+		}
+	}
+	return false
+}
