@@ -116,9 +116,9 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 		fmt.Sscan(rest, &m.at)
 		m.act = func() { limitFiles(os.Getpid(), 0) }
 	}
-	w.line.Ledger = watchedLedger{w.line.Ledger, m}
-	for i, s := range w.line.Slots {
-		w.line.Slots[i].Next = func(ctx context.Context, removed func()) (flow.Loader, error) {
+	w.line().Ledger = watchedLedger{w.line().Ledger, m}
+	for i, s := range w.line().Slots {
+		w.line().Slots[i].Next = func(ctx context.Context, removed func()) (flow.Loader, error) {
 			m.mu.Lock()
 			m.line = ctx
 			m.mu.Unlock()
@@ -129,7 +129,7 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 	if err := w.approveAs(r.approve); err != nil {
 		return err
 	}
-	return headless(ctx, w.line, os.Stdout, jsonLines, w.labels(), tee(w.log, m.told))
+	return headless(ctx, w.line(), os.Stdout, jsonLines, w.labels(), tee(w.log, m.told))
 }
 
 const nobody = 65534

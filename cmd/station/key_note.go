@@ -43,7 +43,7 @@ func (n *noteFlags) run(cmd *cobra.Command, labels []string) error {
 	if err != nil {
 		return station.TokenFailure(err)
 	}
-	noted, err := keysNoted(file.Ledger, token.Info())
+	noted, err := station.KeysNotedAt(file.Ledger, token.Info())
 	if err != nil {
 		return station.LedgerFailure(err)
 	}

@@ -30,7 +30,7 @@ func (w *works) labels() *station.Labels {
 	if p.Printer == "" {
 		return nil
 	}
-	return &station.Labels{Print: func(mac chip.MAC) error { return p.print(w.ledger, w.operator, mac) }}
+	return &station.Labels{Print: func(mac chip.MAC) error { return p.print(w.opened.Ledger, w.operator, mac) }}
 }
 
 // check finds before the first device what can be found then.

@@ -86,7 +86,7 @@ func (n *noteFlags) ready(file *station.File) (*hsm.Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = ready(file, token.Info()); err != nil {
+	if _, err = file.TakesNotes(token.Info(), version()); err != nil {
 		token.Close()
 		return nil, err
 	}
@@ -106,33 +106,6 @@ func unnoted(err error, labels []string) error {
 	}
 	return stationFault(flow.Fail(code, fmt.Errorf("made in the token, but not noted in the ledger: %s; when the ledger works again: %s: %w",
 		strings.Join(labels, ", "), noteCommand(labels), err)))
-}
-
-// ready makes sure that the ledger takes notes of this token's keys, and makes
-// it where there is none, as a run does. That a line has it open, beside is
-// true, is no fault.
-func ready(file *station.File, token hsm.Info) (beside bool, err error) {
-	if file == nil {
-		return false, nil
-	}
-	book, err := ledger.Open(file.Ledger, ledger.Options{Create: true, Station: file.ID, Software: version(), Simulated: token.Throwaway()})
-	switch {
-	case err == nil:
-		return false, book.Close()
-	case errors.Is(err, ledger.ErrLocked):
-		return true, nil
-	case errors.Is(err, record.ErrMixed):
-		return false, otherKind(file.Ledger, token)
-	}
-	return false, station.LedgerFailure(err)
-}
-
-// otherKind is the error that one of ledger and token is real, the other not.
-func otherKind(path string, token hsm.Info) error {
-	if token.Throwaway() {
-		return fmt.Errorf("ledger %s is of real devices, and token %q is for rehearsals: name another ledger in the station file", path, token.Label)
-	}
-	return fmt.Errorf("ledger %s is of a simulation, and token %q is real: name another ledger in the station file", path, token.Label)
 }
 
 // note appends the entries to the station's ledger.
@@ -159,7 +132,7 @@ func (t *tokenFlags) compare(s *hsm.Status) string {
 	}
 	var noted []hsm.Noted
 	if err == nil {
-		noted, err = keysNoted(file.Ledger, s.Info)
+		noted, err = station.KeysNotedAt(file.Ledger, s.Info)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -170,17 +143,4 @@ func (t *tokenFlags) compare(s *hsm.Status) string {
 	}
 	s.Compare(noted)
 	return fmt.Sprintf("%s speaks of %d keys in this token", file.Ledger, len(noted))
-}
-
-// keysNoted reads what the ledger says of the token's keys, beside a line too.
-func keysNoted(path string, token hsm.Info) ([]hsm.Noted, error) {
-	book, err := ledger.Open(path, ledger.Options{ReadOnly: true})
-	if err != nil {
-		return nil, err
-	}
-	defer book.Close()
-	if book.Simulated() != token.Throwaway() {
-		return nil, otherKind(path, token)
-	}
-	return station.KeysNoted(book, token)
 }

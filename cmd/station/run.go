@@ -98,7 +98,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.scanned(); err != nil {
 		return err
 	}
-	return headless(ctx, w.line, os.Stdout, form(r.headless), w.labels(), tee(w.log, w.narrate(stderr)))
+	return headless(ctx, w.line(), os.Stdout, form(r.headless), w.labels(), tee(w.log, w.narrate(stderr)))
 }
 
 // slotsAt are the ports of the flags, or the station file's slots.

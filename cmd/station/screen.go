@@ -52,19 +52,24 @@ func (w *works) screen(ctx context.Context) error {
 		shift.PIN = func(pin *secret.Bytes) error { return w.openWith(ctx, pin) }
 	}
 	if w.approve != "" {
-		if w.ledger == nil {
+		if w.opened == nil {
 			return errors.New("run: --approve needs a PIN that nobody has to type; use pin-source, or approve on the screen")
 		}
 		if err := w.approveAs(w.approve); err != nil {
 			return err
 		}
 	}
-	s := &lineScreen{line: func() *flow.Line { return w.line }, labels: w.labels}
+	s := &lineScreen{line: w.line, labels: w.labels}
 	cfg := s.config(string(w.file.Language), w.job)
 	cfg.Shift = shift
-	watch(&cfg, func() (*hsm.Token, *ledger.Ledger) { return w.token, w.ledger })
+	watch(&cfg, func() (*hsm.Token, *ledger.Ledger) {
+		if w.opened == nil {
+			return nil, nil
+		}
+		return w.opened.Token, w.opened.Ledger
+	})
 	s.prepare = func() error {
-		w.line.Operator = w.operator
+		w.line().Operator = w.operator
 		return nil
 	}
 	return s.run(ctx, cfg, func() func(flow.Event) { return w.log })
@@ -90,8 +95,8 @@ func (w *works) openWith(ctx context.Context, pin *secret.Bytes) error {
 
 // plan is the job's burn plan as the screen shows it.
 func (w *works) plan() (tui.Plan, error) {
-	w.line.Operator = w.operator
-	approved, err := w.line.CheckApproval()
+	w.line().Operator = w.operator
+	approved, err := w.line().CheckApproval()
 	if err != nil && !errors.Is(err, flow.ErrNotApproved) {
 		err = stationFault(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -32,11 +31,11 @@ func (t *tokenFlags) open() (*hsm.Token, error) {
 	case t.uri == "" && err != nil:
 		return nil, err
 	case t.uri == "":
-		return openToken(file.TokenURI(), file, prompt())
+		return station.OpenToken(file.TokenURI(), file, prompt())
 	case err != nil: // a token without a station remembers nothing
-		return openToken(t.uri, nil, prompt())
+		return station.OpenToken(t.uri, nil, prompt())
 	}
-	return openToken(t.uri, file, prompt())
+	return station.OpenToken(t.uri, file, prompt())
 }
 
 // openNamed logs in to a token that an argument names, such as --key.
@@ -63,32 +62,8 @@ func tokenFault(err error) error {
 	return station.TokenFailure(err)
 }
 
-// openToken logs in to a token; what can be wrong with it is the station's
-// fault. Beside the station's ledger stands which PINs are not given again,
-// and in it which keys are known; file may be nil.
-func openToken(text string, file *station.File, ask func(question string) (*secret.Bytes, error)) (*hsm.Token, error) {
-	uri, err := hsm.ParseURI(text)
-	if err != nil {
-		return nil, fmt.Errorf("hsm: %w", err)
-	}
-	cfg := hsm.Config{URI: uri, Prompt: ask}
-	if file != nil {
-		cfg.Refused, cfg.Answer = station.RefusedPINs(file.Ledger), time.Duration(file.HSM.Answer)
-		cfg.OwnOnly = file.HSM.Origin == "token"
-		cfg.Record = func(token hsm.Info) []hsm.Noted {
-			noted, _ := keysNoted(file.Ledger, token) // without a ledger nothing is noted
-			return noted
-		}
-	}
-	token, err := hsm.Open(cfg)
-	if err != nil {
-		return nil, station.TokenFailure(err)
-	}
-	return token, nil
-}
-
 // prompt asks for a PIN on the terminal without echo; nil where there is none.
-func prompt() func(question string) (*secret.Bytes, error) {
+func prompt() station.AskPIN {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return nil
 	}

@@ -13,6 +13,46 @@ import (
 // ErrOtherJob: the batch was opened for another job, or for other files of it.
 var ErrOtherJob = errors.New("the batch is of another job")
 
+// CheckBatch refuses a batch that does not take the job, before a PIN is asked
+// for. A ledger that cannot be read is left to whoever opens it. Errors:
+// record.ErrBatch, ErrOtherJob.
+func (o Setup) CheckBatch() error {
+	if o.Batch == "" {
+		return nil
+	}
+	if err := record.CheckBatch(o.Batch); err != nil {
+		return err
+	}
+	l, err := ledger.Open(o.File.Ledger, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return nil
+	}
+	defer l.Close()
+	_, err = o.batchIn(l)
+	return err
+}
+
+// batchIn asks the ledger whether the batch takes the job; undeclared is one
+// that nobody opened, where the station allows that.
+func (o Setup) batchIn(l *ledger.Ledger) (undeclared bool, err error) {
+	if o.Batch == "" {
+		return false, nil
+	}
+	undeclared, err = BatchTakes(l, o.Batch, o.Job)
+	switch {
+	case errors.Is(err, ErrOtherJob), errors.Is(err, record.ErrBatch):
+		return false, err
+	case err != nil:
+		return false, LedgerFailure(err)
+	case undeclared && !o.File.Batch.Undeclared:
+		return false, fmt.Errorf("%w: nobody opened %s; is it mistyped? Open it with \"station batch open %s --devices N --operator NAME\", or write undeclared = true under [batch] into %s",
+			record.ErrBatch, o.Batch, o.Batch, o.File.Path)
+	case undeclared:
+		o.Tell(fmt.Sprintf("warning: nobody opened the batch %s: it has no quota and takes devices of every job", o.Batch))
+	}
+	return undeclared, nil
+}
+
 // BatchTakes reports whether the batch takes devices of the job: it is open, and
 // was opened for this one or for none. undeclared is one that nobody opened.
 // Errors: record.ErrBatch, ErrOtherJob, and those of the ledger.

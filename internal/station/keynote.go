@@ -1,6 +1,7 @@
 package station
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,6 +60,47 @@ func KeysNoted(l *ledger.Ledger, token hsm.Info) ([]hsm.Noted, error) {
 		}
 	}
 	return noted, nil
+}
+
+// KeysNotedAt reads what the ledger at path says of the token's keys, also beside
+// a line that writes it. Ledger and token must be of one kind.
+func KeysNotedAt(path string, token hsm.Info) ([]hsm.Noted, error) {
+	l, err := ledger.Open(path, ledger.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	if l.Simulated() != token.Throwaway() {
+		return nil, otherKind(path, token)
+	}
+	return KeysNoted(l, token)
+}
+
+// TakesNotes makes sure that the station's ledger takes notes of this token's
+// keys, and makes it where there is none, as a run does. That a line has it
+// open, beside is true, is no fault. Without a station file nothing is noted.
+func (s *File) TakesNotes(token hsm.Info, software string) (beside bool, err error) {
+	if s == nil {
+		return false, nil
+	}
+	l, err := ledger.Open(s.Ledger, ledger.Options{Create: true, Station: s.ID, Software: software, Simulated: token.Throwaway()})
+	switch {
+	case err == nil:
+		return false, l.Close()
+	case errors.Is(err, ledger.ErrLocked):
+		return true, nil
+	case errors.Is(err, record.ErrMixed):
+		return false, otherKind(s.Ledger, token)
+	}
+	return false, LedgerFailure(err)
+}
+
+// otherKind is the error that one of ledger and token is real, the other not.
+func otherKind(path string, token hsm.Info) error {
+	if token.Throwaway() {
+		return fmt.Errorf("ledger %s is of real devices, and token %q is for rehearsals: name another ledger in the station file", path, token.Label)
+	}
+	return fmt.Errorf("ledger %s is of a simulation, and token %q is real: name another ledger in the station file", path, token.Label)
 }
 
 // MissingNote is what has to be noted so that the ledger speaks of the label as

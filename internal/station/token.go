@@ -1,0 +1,32 @@
+package station
+
+import (
+	"fmt"
+	"time"
+
+	"station/internal/hsm"
+)
+
+// OpenToken logs in to a token; what can be wrong with it is the station's
+// fault. Beside the station's ledger stands which PINs are not given again,
+// and in it which keys are known; file may be nil.
+func OpenToken(text string, file *File, ask AskPIN) (*hsm.Token, error) {
+	uri, err := hsm.ParseURI(text)
+	if err != nil {
+		return nil, fmt.Errorf("hsm: %w", err)
+	}
+	cfg := hsm.Config{URI: uri, Prompt: ask}
+	if file != nil {
+		cfg.Refused, cfg.Answer = RefusedPINs(file.Ledger), time.Duration(file.HSM.Answer)
+		cfg.OwnOnly = file.HSM.Origin == "token"
+		cfg.Record = func(token hsm.Info) []hsm.Noted {
+			noted, _ := KeysNotedAt(file.Ledger, token) // without a ledger nothing is noted
+			return noted
+		}
+	}
+	token, err := hsm.Open(cfg)
+	if err != nil {
+		return nil, TokenFailure(err)
+	}
+	return token, nil
+}
