@@ -2,8 +2,10 @@ package house_test
 
 import (
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +46,29 @@ func TestCodesAreInTheTable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What must be done in one place alone is done there alone.
+func TestOnePlace(t *testing.T) {
+	for _, rule := range []struct{ what, code, place string }{
+		{"fuses are burned", `efuse\.Burn\(`, "internal/flow/runner.go"},
+		{"the program exits", `os\.Exit\(`, "cmd/station/main.go"},
+		{"errors become exit codes", `func exitCode\(`, "cmd/station/main.go"},
+		{"texts are signed for a ledger", `sumdb/note"|note\.(Sign|Open)\(`, "internal/ledger/note.go"},
+		{"keys are read", `pem\.Decode\(|x509\.Parse`, "internal/keyfile/pem.go"},
+		{"errors of a device or the station get their codes", `func FailureFrom\(`, "internal/flow/failure.go"},
+		{"entries become visits", `append\([a-z.]+Steps, StepTime`, "internal/record/visit.go"},
+	} {
+		code, places := regexp.MustCompile(rule.code), map[string]bool{}
+		programLines(t, func(path string, _ int, line string) {
+			if code.MatchString(line) && !strings.Contains(path, "test/") { // hsmtest, porttest
+				places[path] = true
+			}
+		})
+		if !places[rule.place] || len(places) != 1 {
+			t.Errorf("%s in %v, want %s alone", rule.what, slices.Sorted(maps.Keys(places)), rule.place)
+		}
+	}
 }
 
 // programLines gives f every line of the program, without tests and comments.

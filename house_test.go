@@ -30,6 +30,16 @@ func TestDependencies(t *testing.T) {
 	if !slices.Equal(got, wantLinked) {
 		t.Errorf("linked: the page has\n%q\nthe program has\n%q", got, wantLinked)
 	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| tests: .* \\| not linked \\|$").FindAllStringSubmatch(direct, -1) {
+		if slices.Contains(wantLinked, m[1]) {
+			t.Errorf("%s is for tests and is linked into the program", m[1])
+		}
+	}
+	for _, pkg := range goList(t, "-deps", "./cmd/station") {
+		if strings.Contains(pkg, "gonum.org/") || strings.HasPrefix(pkg, "golang.org/x/net/") && !strings.HasPrefix(pkg, "golang.org/x/net/html") {
+			t.Errorf("the program links %s", pkg)
+		}
+	}
 	for _, m := range wantLinked {
 		if want := "| `" + m + "` | " + licence(t, m); !strings.Contains(linked, want) {
 			t.Errorf("the page does not say %q", want)

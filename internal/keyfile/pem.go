@@ -96,21 +96,27 @@ func ReadPublic(path string) (crypto.PublicKey, error) {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
 	defer clear(data) // it may be the wrong file
-	block, err := findPEM(data, "PUBLIC KEY")
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
-	}
-	var key crypto.PublicKey
-	if block.Type == "RSA PUBLIC KEY" {
-		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
-	} else {
-		key, err = x509.ParsePKIXPublicKey(block.Bytes)
-	}
+	key, err := ParsePublic(data)
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return key, nil
 }
+
+// ParsePublic reads a public key in PEM.
+func ParsePublic(data []byte) (crypto.PublicKey, error) {
+	block, err := findPEM(data, "PUBLIC KEY")
+	if err != nil {
+		return nil, err
+	}
+	if block.Type == "RSA PUBLIC KEY" {
+		return x509.ParsePKCS1PublicKey(block.Bytes)
+	}
+	return ParsePublicDER(block.Bytes)
+}
+
+// ParsePublicDER reads a public key as SubjectPublicKeyInfo.
+func ParsePublicDER(der []byte) (crypto.PublicKey, error) { return x509.ParsePKIXPublicKey(der) }
 
 // ReadSecret reads an espsecure key file of 32 or 24 bytes into a secret.
 func ReadSecret(path string) (*secret.Bytes, error) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/ecdsa"
-	"crypto/x509"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -125,8 +124,7 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 		}
 	}
 	if e.Kind == record.LedgerKey {
-		key, err := x509.ParsePKIXPublicKey(e.Public)
-		if p256, ok := key.(*ecdsa.PublicKey); err == nil && ok {
+		if p256, err := ParsePublicKey(e.Public); err == nil {
 			x.signers = append(x.signers, p256)
 		} else {
 			u.fault(int64(e.Index), "its public key cannot be read")

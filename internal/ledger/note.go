@@ -10,11 +10,12 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"station/internal/keyfile"
 )
 
 // ErrSignature means that none of the trusted keys signed the note.
@@ -117,19 +118,10 @@ func VerifierKey(origin string, key *ecdsa.PublicKey) (string, error) {
 // ParsePublicKey reads a P-256 public key: PEM (SubjectPublicKeyInfo), its DER,
 // or what VerifierKey returns.
 func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
-	der := b
-	if block, _ := pem.Decode(b); block != nil {
-		der = block.Bytes
-	} else if _, err := x509.ParsePKIXPublicKey(b); err == nil {
-		// Plus signs in it are bytes like others.
-	} else if parts := bytes.SplitN(bytes.TrimSpace(b), []byte("+"), 3); len(parts) == 3 {
-		typed, err := base64.StdEncoding.DecodeString(string(parts[2]))
-		if err != nil || len(typed) == 0 || typed[0] != 2 {
-			return nil, errors.New("public key: not an ECDSA verifier key")
-		}
-		der = typed[1:]
+	key, err := keyfile.ParsePublic(b)
+	if err != nil {
+		key, err = parseBare(b)
 	}
-	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
 		return nil, fmt.Errorf("public key: %w", err)
 	}
@@ -138,4 +130,18 @@ func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
 		return nil, errors.New("public key: not a P-256 key")
 	}
 	return p256, nil
+}
+
+// parseBare reads a public key that is not in PEM.
+func parseBare(b []byte) (crypto.PublicKey, error) {
+	key, err := keyfile.ParsePublicDER(b) // plus signs in it are bytes like others
+	parts := bytes.SplitN(bytes.TrimSpace(b), []byte("+"), 3)
+	if err == nil || len(parts) != 3 {
+		return key, err
+	}
+	typed, err := base64.StdEncoding.DecodeString(string(parts[2]))
+	if err != nil || len(typed) == 0 || typed[0] != 2 {
+		return nil, errors.New("not an ECDSA verifier key")
+	}
+	return keyfile.ParsePublicDER(typed[1:])
 }
