@@ -112,7 +112,7 @@ func (sh *shift) work(t *testing.T) error {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	sh.stop, sh.done = stop, make(chan struct{})
-	line := sh.works.line
+	line := sh.works.line()
 	line.Emit = sh.hear
 	for i := range line.Slots {
 		slot := &line.Slots[i]
