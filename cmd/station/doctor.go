@@ -89,7 +89,7 @@ func (o *options) tokenSound(cmd *cobra.Command, file *station.File) []station.F
 		return []station.Finding{{What: "token", State: station.Untried, Words: "no PIN: neither pin-source, nor STATION_PIN, nor a terminal to ask at",
 			Fix: "add pin-source=file:/path to [hsm] uri for lines without a person"}}
 	}
-	token, err := openToken(file.TokenURI(), file, prompt())
+	token, err := station.OpenToken(file.TokenURI(), file, prompt())
 	if err != nil {
 		return []station.Finding{{What: "token", State: station.Unsound, Words: err.Error(), Fix: "docs/tokens.md has what each kind of token needs"}}
 	}
