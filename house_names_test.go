@@ -55,7 +55,7 @@ func TestOnePlace(t *testing.T) {
 		{"the program exits", `os\.Exit\(`, "cmd/station/main.go"},
 		{"errors become exit codes", `func exitCode\(`, "cmd/station/main.go"},
 		{"texts are signed for a ledger", `sumdb/note"|note\.(Sign|Open)\(`, "internal/ledger/note.go"},
-		{"keys are read", `pem\.Decode\(|x509\.Parse`, "internal/keyfile/pem.go"},
+		{"keys are read", `x509\.Parse(PKIX|PKCS|EC)`, "internal/keyfile/pem.go"},
 		{"errors of a device or the station get their codes", `func FailureFrom\(`, "internal/flow/failure.go"},
 		{"entries become visits", `append\([a-z.]+Steps, StepTime`, "internal/record/visit.go"},
 	} {
