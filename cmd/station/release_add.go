@@ -156,7 +156,7 @@ func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token
 	if err != nil {
 		return nil, err
 	}
-	token, err := openToken(file.TokenURI(), file, prompt())
+	token, err := station.OpenToken(file.TokenURI(), file, prompt())
 	if err != nil {
 		return nil, err
 	}
