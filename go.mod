@@ -2,7 +2,7 @@ module station
 
 go 1.26.8
 
-toolchain go1.26.9
+toolchain go1.26.10
 
 require (
 	codeberg.org/go-fonts/liberation v0.5.0
