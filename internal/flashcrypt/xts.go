@@ -27,7 +27,8 @@ func NewXTS(key *secret.Bytes) (*Cipher, error) {
 		return nil, fmt.Errorf("flash cipher: %w", err)
 	}
 	to, from := c.memory.Reveal()[2*scheduleSize:], key.Reveal()
-	for i, b := range from { // one byte at a time: copy would leave the key in a vector register
+	//lint:ignore S1001 one byte at a time: copy would leave the key in a vector register
+	for i, b := range from {
 		to[i] = b
 	}
 	return c, nil

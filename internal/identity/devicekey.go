@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math/big"
 
 	"station/internal/secret"
 )
@@ -31,7 +30,9 @@ func DeviceKey(scalar *secret.Bytes) (*ecdsa.PublicKey, error) {
 	if x == nil || y == nil {
 		return nil, errors.New("identity: no public key")
 	}
-	return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, nil
+	point := append(make([]byte, 0, pointSize), 4)
+	point = append(point, x.FillBytes(make([]byte, scalarSize))...)
+	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(point, y.FillBytes(make([]byte, scalarSize))...))
 }
 
 // isScalar reports whether big-endian bytes are from 1 to the order of P-256
@@ -56,12 +57,3 @@ func isScalar(b []byte) bool {
 func p256Order() []byte {
 	return elliptic.P256().Params().N.FillBytes(make([]byte, scalarSize))
 }
-
-// Point is a public key as Values has it: 04, X, Y.
-func Point(key *ecdsa.PublicKey) []byte {
-	b := append(make([]byte, 0, pointSize), 4)
-	b = append(b, fill(key.X)...)
-	return append(b, fill(key.Y)...)
-}
-
-func fill(n *big.Int) []byte { return n.FillBytes(make([]byte, scalarSize)) }

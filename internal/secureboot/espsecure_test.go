@@ -204,7 +204,7 @@ func TestDigestCovers(t *testing.T) {
 	if again, err := BootloaderDigest(padded, key, iv); err != nil || !bytes.Equal(again, got) {
 		t.Errorf("padding behind the image changes the digest: %v", err)
 	}
-	if NewIV() == NewIV() {
+	if one, other := NewIV(), NewIV(); one == other {
 		t.Error("the same IV twice")
 	}
 	for want, image := range map[string][]byte{"this is an app": vector(t, "app.bin"), "no ESP image": []byte(strings.Repeat("x", 200))} {
