@@ -78,6 +78,7 @@ var ESP32 = newFamily(Family{
 		Keys: map[Purpose]KeyUse{
 			FlashEncryption: {Blocks: []string{"BLOCK1"}, Reversed: true, Hidden: true},
 			SecureBootV1:    {Blocks: []string{"BLOCK2"}, Reversed: true, Hidden: true},
+			SecureBootV2:    {Blocks: []string{"BLOCK2"}, Bytes: 32},
 		},
 		Count: "FLASH_CRYPT_CNT", CountFull: 127,
 		Right: []Value{{"FLASH_CRYPT_CONFIG", 15}},
@@ -94,7 +95,7 @@ var ESP32 = newFamily(Family{
 		Burnable: map[string]string{
 			"FLASH_CRYPT_CONFIG": "config", "DISABLE_DL_ENCRYPT": "config", "DISABLE_DL_DECRYPT": "config", "DISABLE_DL_CACHE": "config",
 			"JTAG_DISABLE": "config", "CONSOLE_DEBUG_DISABLE": "config", "DISABLE_BT": "config", "DISABLE_SDIO_HOST": "config",
-			"ABS_DONE_0": "config", "ABS_DONE_1": "config", "FLASH_CRYPT_CNT": "count", "UART_DOWNLOAD_DIS": "uart",
+			"ABS_DONE_0": "boot-on", "ABS_DONE_1": "boot-on", "FLASH_CRYPT_CNT": "count", "UART_DOWNLOAD_DIS": "uart",
 		},
 		LockBits: map[int]string{1: "freeze", 3: "config", 7: "key-protect", 11: ""},
 		Late:     []string{"WR_DIS", "RD_DIS", "UART_DOWNLOAD_DIS", "ABS_DONE_1", "FLASH_CRYPT_CNT"},
@@ -123,6 +124,13 @@ var ESP32 = newFamily(Family{
 		Lock:        3,
 		LockAbout:   "DIS_CACHE stays writable, and burning it destroys the device",
 		Since:       map[string]Revision{"UART_DOWNLOAD_DIS": 300, "ABS_DONE_1": 300},
+		Until:       map[string]Revision{"ABS_DONE_0": 300},
 		NeedsDigest: map[string]string{"ABS_DONE_0": "BLOCK2", "ABS_DONE_1": "BLOCK2"},
+		SecureBoot: map[int]SecureBoot{
+			1: {Purpose: SecureBootV1, On: "ABS_DONE_0"},
+			2: {Purpose: SecureBootV2, On: "ABS_DONE_1",
+				Always:  []Value{{"WR_DIS", 1 << 0}},        // nothing more can be hidden: the digest stays readable
+				Release: []Value{{"UART_DOWNLOAD_DIS", 1}}}, // ESP-IDF's check of release devices
+		},
 	},
 })

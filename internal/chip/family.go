@@ -167,8 +167,21 @@ type Seal struct {
 	LockAbout string
 	// Since are fuses that mean nothing, or something else, before a revision.
 	Since map[string]Revision
+	// Until are fuses that are not burned from a revision on, which has a better way.
+	Until map[string]Revision
+	// SecureBoot is how each version is switched on.
+	SecureBoot map[int]SecureBoot
 	// NeedsDigest are fuses that must not be burned while a block is empty.
 	NeedsDigest map[string]string
+}
+
+// SecureBoot is how one version of secure boot is switched on.
+type SecureBoot struct {
+	Purpose Purpose // of what its block holds
+	On      string  // the field that switches it on
+	// Always and Release are what a device needs besides, in every mode and in
+	// release.
+	Always, Release []Value
 }
 
 // Reason is a field and what follows from it.

@@ -9,6 +9,7 @@ type Purpose string
 const (
 	FlashEncryption Purpose = "flash-encryption" // the chip decrypts its flash with it
 	SecureBootV1    Purpose = "secure-boot-v1"   // the chip makes the digest of its bootloader with it
+	SecureBootV2    Purpose = "secure-boot-v2"   // the digest of the public key that signs: no secret, and of no token
 	HMAC            Purpose = "hmac"             // firmware asks the chip for HMACs under it
 
 	SecureBootDigest0 Purpose = "secure-boot-digest-0" // the chip starts what was signed with the key of one of these

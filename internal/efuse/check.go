@@ -124,6 +124,10 @@ func (p Plan) checkSet(r *refusal, i int, set Set) {
 		r.add(ErrPlan, "%s: %d does not fit into %d bits", set.Field, set.Value, f.Width)
 	case set.Field == "RD_DIS" && s.Compare == nil:
 		r.add(ErrPlan, "%s needs the key to compare its block with in stage %s", set.text(chip), s.Name)
+	case set.Field == "RD_DIS" && hides(chip, s.Compare) != set.Value:
+		r.add(ErrPlan, "%s: stage %s hides the block of its own key only", set.text(chip), s.Name)
+	case stage == StageBootOn && (!alone || !s.guarded(set)):
+		r.add(ErrPlan, "%s must be burned alone, after the block of secure boot is written and protected", set.Field)
 	case set.Field == chip.Seal.Count && !odd(set.Value):
 		r.add(ErrPlan, "%s = %d leaves encryption off: an odd number of bits switches it on", set.Field, set.Value)
 	case stage == StageCount && !alone:
@@ -140,6 +144,28 @@ func (s Stage) ofOwnKey(f *chip.Family, set Set) bool {
 		return false
 	}
 	return slices.Contains(protects(f, s.Compare), set)
+}
+
+// guarded reports that the stage waits until the block that the fuse needs is
+// frozen, and hidden if it is for a key.
+func (s Stage) guarded(set Set) bool {
+	f := known(s.Chip)
+	i := f.Efuse.Block(f.Seal.NeedsDigest[set.Field])
+	if i < 0 {
+		return false
+	}
+	needs := map[string]uint32{"WR_DIS": 1 << f.Efuse.Blocks[i].WriteDisable}
+	for _, boot := range f.Seal.SecureBoot {
+		if boot.On == set.Field && f.Seal.Keys[boot.Purpose].Hidden {
+			needs["RD_DIS"] = 1 << f.Efuse.Blocks[i].ReadDisable
+		}
+	}
+	for field, bits := range needs {
+		if !slices.ContainsFunc(s.Needs, func(n Set) bool { return n.Field == field && n.Value&bits == bits }) {
+			return false
+		}
+	}
+	return true
 }
 
 // checkOrder finds write protections that come before what they freeze. Within

@@ -32,10 +32,17 @@ type differ struct {
 	family *chip.Family
 	block0 []uint32
 	keys   map[int]Match // by block
+	plan   Plan
+}
+
+// plans reports that the plan burns a key into the block.
+func (d *differ) plans(block string) bool {
+	return slices.ContainsFunc(d.plan, func(s Stage) bool { return s.Key != nil && s.Key.In(d.family) == block })
 }
 
 // chip finds what this kind of chip, or its state, rules out altogether.
 func (d *differ) chip(p Plan) {
+	d.plan = p
 	if len(p) > 0 && p.family() != d.family {
 		d.add(ErrUnfit, "the plan is for the %s; this chip is an %s", p.family().Title, d.family.Title)
 		return
@@ -73,8 +80,12 @@ func (d *differ) meaning(set Set) {
 	if late && set.Value != 0 && d.have.Revision() < since {
 		d.add(ErrUnfit, "%s exists from revision %v; this chip is %v", set.Field, since, d.have.Revision())
 	}
+	until, old := d.family.Seal.Until[set.Field]
+	if old && set.Value != 0 && d.have.Revision() >= until {
+		d.add(ErrUnfit, "%s is for chips before revision %v, and this one is %v: it has secure boot version 2 instead", set.Field, until, d.have.Revision())
+	}
 	block, needs := d.family.Seal.NeedsDigest[set.Field]
-	if needs && set.Value != 0 && d.have.StateOf(block) == KeyEmpty {
+	if needs && set.Value != 0 && d.have.StateOf(block) == KeyEmpty && !d.plans(block) {
 		d.add(ErrConflict, "%s: %s is empty, so the chip would accept no bootloader", set.Field, block)
 	}
 }
@@ -85,6 +96,9 @@ func (d *differ) fits(k *Key) {
 	if !known || !slices.Contains(use.Blocks, k.In(d.family)) {
 		d.add(ErrPlan, "%s of the %s takes no key for %s", k.In(d.family), d.family.Title, k.For())
 		return
+	}
+	if use.Bytes == 32 && d.have.Coding() == chip.Coding34 {
+		d.add(ErrUnfit, "%s takes 32 bytes, and under coding scheme %v a block has room for 24", k.For(), d.have.Coding())
 	}
 	if k.Secret == nil {
 		return

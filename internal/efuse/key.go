@@ -37,8 +37,11 @@ func (k *Key) In(f *chip.Family) string {
 
 // title names the key to people.
 func (k *Key) title() string {
-	if k.For() == chip.FlashEncryption {
+	switch k.For() {
+	case chip.FlashEncryption:
 		return "device key"
+	case chip.SecureBootV2:
+		return "secure boot key digest"
 	}
 	return string(k.For()) + " key"
 }

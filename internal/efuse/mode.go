@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"station/internal/chip"
+	"station/internal/secret"
 )
 
 // Mode is how far a device is closed.
@@ -20,16 +21,19 @@ const (
 
 // The stages of a plan, in the order in which they are burned.
 const (
-	StageKey     = "key"         // the key, into BLOCK1, still readable
-	StageProtect = "key-protect" // BLOCK1 compared, then hidden and frozen
-	StageConfig  = "config"      // what must be right before encryption is on
-	StageCount   = "count"       // FLASH_CRYPT_CNT: encryption on
-	StageLock    = "lock"        // write protections of the job
-	StageFreeze  = "freeze"      // WR_DIS itself
-	StageUART    = "uart"        // UART_DOWNLOAD_DIS: the end of serial access
+	StageKey         = "key"              // the key, into BLOCK1, still readable
+	StageProtect     = "key-protect"      // BLOCK1 compared, then hidden and frozen
+	StageBootKey     = "boot-key"         // key or digest of secure boot, into BLOCK2
+	StageBootProtect = "boot-key-protect" // BLOCK2 compared, frozen, and hidden if it is a key
+	StageConfig      = "config"           // what must be right before encryption is on
+	StageCount       = "count"            // FLASH_CRYPT_CNT: encryption on
+	StageBootOn      = "boot-on"          // secure boot on
+	StageLock        = "lock"             // write protections of the job
+	StageFreeze      = "freeze"           // WR_DIS itself
+	StageUART        = "uart"             // UART_DOWNLOAD_DIS: the end of serial access
 )
 
-var stageNames = []string{StageKey, StageProtect, StageConfig, StageCount, StageLock, StageFreeze, StageUART}
+var stageNames = []string{StageKey, StageProtect, StageBootKey, StageBootProtect, StageConfig, StageCount, StageBootOn, StageLock, StageFreeze, StageUART}
 
 // stageOf says in which stage a set, or one bit of a mask, is burned.
 func stageOf(f *chip.Family, set Set) (string, bool) {
@@ -63,9 +67,24 @@ func hidesKey(f *chip.Family, mask uint32) bool {
 	return mask != 0
 }
 
-// mayHide reports whether a block is for a key for flash encryption.
+// mayHide reports whether a block is for a key that must be hidden.
 func mayHide(f *chip.Family, block string) bool {
-	return slices.Contains(f.Seal.Keys[chip.FlashEncryption].Blocks, block)
+	for _, use := range f.Seal.Keys {
+		if use.Hidden && slices.Contains(use.Blocks, block) {
+			return true
+		}
+	}
+	return false
+}
+
+// hides are the bits of RD_DIS that hide a key in its block, 0 for none.
+func hides(f *chip.Family, k *Key) uint32 {
+	for _, set := range protects(f, k) {
+		if set.Field == "RD_DIS" {
+			return set.Value
+		}
+	}
+	return 0
 }
 
 // protects are the fuses that protect a key in its block: what it is for, that
@@ -109,6 +128,31 @@ type Options struct {
 	Fuses map[string]uint32
 	// Weak accepts a FLASH_CRYPT_CONFIG other than 15.
 	Weak bool
+	// Boot is what secure boot needs; nil for none.
+	Boot *BootOptions
+}
+
+// BootOptions are what a job says about secure boot.
+type BootOptions struct {
+	Version int
+	// Policy is public and goes into the digest: of version 1 where its key comes
+	// from, of version 2 the digest itself.
+	Policy string
+	// Digest is what the block holds with version 2; nil with version 1.
+	Digest *secret.Bytes
+}
+
+// bootKey is what goes into the block of secure boot, nil where the job has none.
+func (o Options) bootKey(r *refusal) *Key {
+	if o.Boot == nil {
+		return nil
+	}
+	use, ok := o.Chip.Seal.SecureBoot[o.Boot.Version]
+	if !ok {
+		r.add(ErrPlan, "the %s has no secure boot version %d", o.Chip.Title, o.Boot.Version)
+		return nil
+	}
+	return &Key{Purpose: use.Purpose, Policy: o.Boot.Policy, Secret: o.Boot.Digest}
 }
 
 // New makes the plan of a job's devices. A *RefusedError has every reason
@@ -117,7 +161,7 @@ func New(o Options) (Plan, error) {
 	var r refusal
 	o.Chip = known(o.Chip)
 	wanted := o.wanted(&r)
-	key := &Key{Policy: o.KeyPolicy}
+	key, boot := &Key{Policy: o.KeyPolicy}, o.bootKey(&r)
 	var p Plan
 	var needs []Set
 	for _, name := range stageNames {
@@ -128,6 +172,12 @@ func New(o Options) (Plan, error) {
 		case StageProtect:
 			s.Compare = key
 			s.Sets = protects(o.Chip, key)
+		case StageBootKey:
+			s.Key = boot
+		case StageBootProtect:
+			if s.Compare = boot; boot != nil {
+				s.Sets = protects(o.Chip, boot)
+			}
 		}
 		for _, set := range wanted {
 			if stage, ok := stageOf(o.Chip, set); stage == name || !ok && name == StageConfig {
@@ -159,6 +209,11 @@ func (o Options) wanted(r *refusal) []Set {
 			want[one.name(o.Chip)] = one
 		}
 	}
+	for _, v := range o.bootFuses() {
+		for _, one := range (Set{v.Field, v.Value}).each() {
+			want[one.name(o.Chip)] = one
+		}
+	}
 	for name, value := range o.Fuses {
 		o.override(r, want, name, value)
 	}
@@ -170,6 +225,22 @@ func (o Options) wanted(r *refusal) []Set {
 	return sets
 }
 
+// bootFuses are those that secure boot needs, besides its key's.
+func (o Options) bootFuses() []chip.Value {
+	if o.Boot == nil {
+		return nil
+	}
+	use, ok := o.Chip.Seal.SecureBoot[o.Boot.Version]
+	if !ok {
+		return nil
+	}
+	list := append([]chip.Value{{Field: use.On, Value: 1}}, use.Always...)
+	if o.Mode == Release {
+		list = append(list, use.Release...)
+	}
+	return list
+}
+
 func (o Options) override(r *refusal, want map[string]Set, name string, value uint32) {
 	set, err := ParseSet(o.Chip, name, value)
 	if err != nil {
@@ -178,6 +249,10 @@ func (o Options) override(r *refusal, want map[string]Set, name string, value ui
 	}
 	if set.isMask() && !strings.Contains(name, ".") {
 		r.add(ErrPlan, "fuse %s: name its bits one by one, such as %s.BLOCK1", name, name)
+		return
+	}
+	if set.Field == "RD_DIS" && value == 1 && set.Value != hides(o.Chip, &Key{}) {
+		r.add(ErrPlan, "%s is never burned", set.text(o.Chip))
 		return
 	}
 	if set.isMask() && value == 0 {

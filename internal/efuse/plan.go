@@ -255,6 +255,7 @@ func (s Stage) changes(have Image) []change {
 var abouts = map[chip.Purpose]string{
 	chip.FlashEncryption: "the flash encryption key",
 	chip.SecureBootV1:    "the key of the bootloader's digest",
+	chip.SecureBootV2:    "the digest of the public key that signs bootloader and apps",
 	chip.HMAC:            "the key for HMACs",
 }
 
