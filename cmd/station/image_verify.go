@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/firmware"
+	"station/internal/job"
 	"station/internal/keyfile"
 	"station/internal/otaimage"
 	"station/internal/plain"
@@ -18,9 +19,9 @@ import (
 )
 
 func imageVerifyCommand() *cobra.Command {
-	var key string
+	var key, jobFile string
 	cmd := &cobra.Command{
-		Use:   "verify FILE",
+		Use:   "verify [FILE]",
 		Short: "Verify an image and its signature, or open an OTA image",
 		Long: `Verify an image and its secure boot signature, and name all that is wrong.
 
@@ -30,15 +31,28 @@ verified with that one, and what it proves is up to you: compare the key digest
 with BLOCK2 of your devices.
 
 A pre-encrypted OTA image has no signature of its own. It is opened with the
-fleet's private key in --key, and the image in it is verified.`,
+fleet's private key in --key, and the image in it is verified.
+
+--job verifies every image that the devices of a job check, against the key that
+the job names under [secure_boot].`,
 		Example: `  station image verify --key secure_boot_public_key.pem app-signed.bin
   station image verify app-signed.bin
-  station image verify --key fleet-private.pem app.ota`,
-		Args: cobra.ExactArgs(1),
+  station image verify --key fleet-private.pem app.ota
+  station image verify --job job.toml`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case (jobFile == "") == (len(args) == 0):
+				return errors.New("image verify: name either a FILE or a --job")
+			case jobFile != "" && key != "":
+				return errors.New("image verify: --key is for a FILE; a job names its own key")
+			case jobFile != "":
+				return verifyJob(cmd.OutOrStdout(), jobFile)
+			}
 			return verifyImage(cmd.OutOrStdout(), args[0], key)
 		},
 	}
+	cmd.Flags().StringVar(&jobFile, "job", "", "job `FILE` whose images are verified")
 	cmd.Flags().StringVar(&key, "key", "", "PEM `FILE` of the key that must have signed")
 	return cmd
 }
@@ -68,6 +82,31 @@ func verifyImage(w io.Writer, path, keyPath string) error {
 		printSignature(w, signature)
 	}
 	return printFaults(w, path, err)
+}
+
+// verifyJob tells of every image that the devices check. Whatever is wrong with
+// one is a fault of the job, which is not loaded then.
+func verifyJob(w io.Writer, path string) error {
+	j, err := job.Load(path)
+	if err != nil {
+		return err
+	}
+	if j.SecureBoot.Version == 0 {
+		return fmt.Errorf("image verify: %s has no [secure_boot]: its devices check no signature", path)
+	}
+	for _, r := range j.Regions {
+		what := "not checked by the chip"
+		switch {
+		case r.PerDevice:
+			what = "made for each device"
+		case j.Checked(r) && j.SecureBoot.Version == 1 && r.Address == firmware.BootloaderOffset:
+			what = "has the key built in; known by its digest"
+		case j.Checked(r):
+			what = "signed with the job's key"
+		}
+		fmt.Fprintf(w, "%#08x %-20s %s\n", r.Address, r.Name, what)
+	}
+	return nil
 }
 
 // printFaults shows each line of an error as a fault of the file.

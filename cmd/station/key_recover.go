@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/chip"
+	"station/internal/firmware"
 	"station/internal/flashcrypt"
 	"station/internal/flow"
 	"station/internal/hsm"
@@ -86,7 +87,8 @@ type sealedKey struct {
 	size    int // bytes
 	wrapped []byte
 	escrow  []byte
-	config  uint8 // FLASH_CRYPT_CONFIG of the device
+	config  uint8  // FLASH_CRYPT_CONFIG of the device
+	boot    string // ID of its key for secure boot version 1; empty: it has none
 }
 
 func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) error {
@@ -112,12 +114,12 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) 
 		if err != nil {
 			return stationFault(err)
 		}
-		key, err := open(mac, k)
+		keys, err := open(mac, k)
+		defer keys.Destroy()
 		if err != nil {
 			return err
 		}
-		defer key.Destroy()
-		return use(k, key)
+		return use(mac, k, keys)
 	})
 }
 
@@ -134,6 +136,7 @@ func findKey(b *ledger.Ledger, mac chip.MAC) (k sealedKey, err error) {
 		if e.Kind == record.KeyAssigned {
 			key := e.FlashKey()
 			k.id, k.wrapped, k.escrow = key.ID, key.Wrapped, key.Escrow
+			k.boot = e.KeyFor(chip.SecureBootV1).ID
 		}
 		if words := e.Fuses.Block("BLOCK0").Words; len(words) > 5 {
 			word, err := strconv.ParseUint(words[5], 16, 32)
@@ -153,7 +156,7 @@ func findKey(b *ledger.Ledger, mac chip.MAC) (k sealedKey, err error) {
 }
 
 // source is where the key comes from: the token, or its escrow.
-func (r *recoverFlags) source(ctx context.Context) (open func(chip.MAC, sealedKey) (*secret.Bytes, error), done func(), err error) {
+func (r *recoverFlags) source(ctx context.Context) (open func(chip.MAC, sealedKey) (sealedKeys, error), done func(), err error) {
 	if r.officer != "" {
 		private, err := keyfile.ReadPrivate(r.officer)
 		if err != nil {
@@ -163,39 +166,60 @@ func (r *recoverFlags) source(ctx context.Context) (open func(chip.MAC, sealedKe
 		if !ok {
 			return nil, nil, fmt.Errorf("--officer %s: want an RSA key", r.officer)
 		}
-		return func(mac chip.MAC, k sealedKey) (*secret.Bytes, error) {
+		return func(mac chip.MAC, k sealedKey) (keys sealedKeys, err error) {
 			if k.escrow == nil {
-				return nil, fmt.Errorf("key recover: the key of %s has no escrow", mac)
+				return keys, fmt.Errorf("key recover: the key of %s has no escrow", mac)
 			}
-			return hsm.OpenEscrow(officer, k.id, k.escrow)
+			keys.flash, err = hsm.OpenEscrow(officer, k.id, k.escrow)
+			return keys, err
 		}, func() {}, nil
 	}
 	token, err := r.open()
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(mac chip.MAC, k sealedKey) (*secret.Bytes, error) { return fromToken(ctx, token, mac, k) }, func() { token.Close() }, nil
+	return func(mac chip.MAC, k sealedKey) (keys sealedKeys, err error) {
+		if keys.flash, err = fromToken(ctx, token, mac, chip.FlashEncryption, k.id, k); err == nil && k.boot != "" {
+			keys.boot, err = fromToken(ctx, token, mac, chip.SecureBootV1, k.boot, k)
+		}
+		return keys, err
+	}, func() { token.Close() }, nil
 }
 
-func fromToken(ctx context.Context, token *hsm.Token, mac chip.MAC, k sealedKey) (*secret.Bytes, error) {
-	id, err := hsm.ParseKeyID(k.id)
+// sealedKeys are those of a device: for its flash, and for the digest of its
+// bootloader, which no escrow has.
+type sealedKeys struct{ flash, boot *secret.Bytes }
+
+// Destroy overwrites the keys.
+func (k sealedKeys) Destroy() {
+	k.flash.Destroy()
+	k.boot.Destroy()
+}
+
+// fromToken is the key of a device for a purpose, by its ID.
+func fromToken(ctx context.Context, token *hsm.Token, mac chip.MAC, purpose chip.Purpose, name string, k sealedKey) (*secret.Bytes, error) {
+	id, err := hsm.ParseKeyID(name)
 	if err != nil {
 		return nil, err
 	}
-	got, err := token.DeviceKey(ctx, hsm.Request{Chip: chip.Known(nil).Name, MAC: mac, Purpose: chip.FlashEncryption, Size: k.size, Policy: id.Policy, Label: id.Label, Wrapped: k.wrapped})
+	req := hsm.Request{Chip: chip.Known(nil).Name, MAC: mac, Purpose: purpose, Size: k.size, Policy: id.Policy, Label: id.Label}
+	if purpose == chip.FlashEncryption {
+		req.Wrapped = k.wrapped
+	}
+	got, err := token.DeviceKey(ctx, req)
 	if err != nil {
 		return nil, station.TokenFailure(err)
 	}
-	if got.ID != k.id {
+	if got.ID != name {
 		got.Secret.Destroy()
-		return nil, stationFault(flow.Fail("E-KEY-CHANGED", fmt.Errorf("the ledger has key %s, the token gives %s", k.id, got.ID)))
+		return nil, stationFault(flow.Fail("E-KEY-CHANGED", fmt.Errorf("the ledger has key %s, the token gives %s", name, got.ID)))
 	}
 	return got.Secret, nil
 }
 
 // use is what is done with the key, and its name in the ledger. All files that
 // it needs are read before the key is asked for.
-func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) error, string, error) {
+func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedKey, sealedKeys) error, string, error) {
 	if r.to != "" {
 		public, err := keyfile.ReadPublic(r.to)
 		if err != nil {
@@ -205,8 +229,8 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 		if !ok {
 			return nil, "", fmt.Errorf("--to %s: want an RSA key", r.to)
 		}
-		return func(k sealedKey, key *secret.Bytes) error {
-			blob, err := hsm.Escrow(to, hsm.DeviceKey{ID: k.id, Secret: key})
+		return func(_ chip.MAC, k sealedKey, keys sealedKeys) error {
+			blob, err := hsm.Escrow(to, hsm.DeviceKey{ID: k.id, Secret: keys.flash})
 			if err != nil {
 				return err
 			}
@@ -218,11 +242,18 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 	if err != nil {
 		return nil, "", err
 	}
-	return func(k sealedKey, key *secret.Bytes) error {
+	return func(mac chip.MAC, k sealedKey, keys sealedKeys) error {
+		if job.SecureBoot.Version == 1 && keys.boot.Len() == 0 {
+			return errors.New("key recover: the digest of the bootloader needs the device's key for secure boot, which is in the token alone: recover without --officer")
+		}
+		regions, err := job.RegionsFor(mac, keys.boot)
+		if err != nil {
+			return fmt.Errorf("key recover: %w", err)
+		}
 		if k.config == 0 {
 			return errors.New("key recover: the device's FLASH_CRYPT_CONFIG was never burned; it needs no encrypted images")
 		}
-		if err := writeImages(r.dest.path, job, k.config, key); err != nil {
+		if err := writeImages(r.dest.path, regions, k.config, keys.flash); err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
 		plain.Fprintf(person, "wrote %d images of %s and flash_args to %s; flash-encryption config %d\n", len(job.Regions), job.Name, r.dest.path, k.config)
@@ -230,9 +261,9 @@ func (r *recoverFlags) use(person io.Writer) (func(sealedKey, *secret.Bytes) err
 	}, "images", nil
 }
 
-// writeImages writes every region of the job as the device's flash must hold
+// writeImages writes every region as the device's flash must hold
 // it, and flash_args, which names them as ESP-IDF's tools take them.
-func writeImages(dir string, job *job.Job, config uint8, key *secret.Bytes) error {
+func writeImages(dir string, regions []firmware.Region, config uint8, key *secret.Bytes) error {
 	cipher, err := flashcrypt.New(key, config)
 	if err != nil {
 		return err
@@ -242,7 +273,7 @@ func writeImages(dir string, job *job.Job, config uint8, key *secret.Bytes) erro
 		return err
 	}
 	args := "--flash_mode keep --flash_freq keep --flash_size keep\n"
-	for _, region := range job.Regions {
+	for _, region := range regions {
 		name := fmt.Sprintf("%#08x-%s.bin", region.Address, fileName(region.Name))
 		args += fmt.Sprintf("%#x %s\n", region.Address, name)
 		var contents io.Reader = bytes.NewReader(region.Data)

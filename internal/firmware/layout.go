@@ -53,6 +53,8 @@ type Region struct {
 	Project   string `json:"project,omitempty"` // from the app descriptor
 	Version   string `json:"version,omitempty"`
 	SHA256    string `json:"sha256"` // sha256:… of Data
+	// PerDevice is what each device has bytes of its own for; Data is FF.
+	PerDevice bool `json:"perDevice,omitempty"`
 	// MinRevision and MaxRevision are the chips it runs on; 0 is any.
 	MinRevision chip.Revision `json:"minRevision,omitempty"`
 	MaxRevision chip.Revision `json:"maxRevision,omitempty"`

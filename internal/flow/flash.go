@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 	"station/internal/flashcrypt"
 	"station/internal/job"
@@ -31,12 +32,16 @@ func flash(ctx context.Context, s *Session) error {
 	if err := s.erase(ctx); err != nil {
 		return err
 	}
+	regions, err := s.Job.RegionsFor(s.ID.MAC, s.Held[chip.SecureBootV1].Secret)
+	if err != nil {
+		return fmt.Errorf("bootloader digest: %w", err)
+	}
 	var total, before int64
-	for _, r := range s.Job.Regions {
+	for _, r := range regions {
 		total += int64(r.Size)
 	}
 	var written []*content
-	for _, r := range s.Job.Regions {
+	for _, r := range regions {
 		src, err := newContent(cipher, r)
 		if err == nil {
 			err = s.write(ctx, src, func(done int) { s.progress(before+int64(done), total) })

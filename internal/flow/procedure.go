@@ -115,11 +115,18 @@ func fits(j *job.Job, id chip.Identity, fuses efuse.Image) error {
 	return Fail("E-CHIP-REVISION", j.RunsOn(id.Revision))
 }
 
+// keyStage is the stage that burns the key for a purpose.
+var keyStage = map[chip.Purpose]string{chip.FlashEncryption: efuse.StageKey, chip.SecureBootV1: efuse.StageBootKey, chip.SecureBootV2: efuse.StageBootKey}
+
 // planFor is the plan of one device, whose keys these are.
 func (s *Session) planFor() efuse.Plan {
-	k := s.Held.Flash()
-	return s.Job.Plan.WithKey(&efuse.Key{
-		Policy: s.Job.Key.Origin(), Check: k.Check, Secret: k.Secret,
-		Compared: s.settled(efuse.StageKey),
-	})
+	plan := s.Job.Plan
+	for _, want := range s.Job.Keys() {
+		k := s.Held[want.Purpose]
+		plan = plan.WithKey(&efuse.Key{
+			Purpose: want.Purpose, Policy: want.Origin(), Check: k.Check, Secret: k.Secret,
+			Compared: s.settled(keyStage[want.Purpose]),
+		})
+	}
+	return plan
 }

@@ -32,6 +32,7 @@ type Job struct {
 	Images         []Image    `toml:"image"`
 	Key            Key        `toml:"key"`
 	Security       Fuses      `toml:"security"`
+	SecureBoot     SecureBoot `toml:"secure_boot"`
 	Boot           Boot       `toml:"boot"`
 	Device         DeviceFile `toml:"device"`
 	Serial         *Serial    `toml:"serial"` // absent: devices have none
@@ -88,7 +89,13 @@ type WantedKey struct {
 }
 
 // Keys are the keys of the job's devices, one for each purpose.
-func (j *Job) Keys() []WantedKey { return []WantedKey{{chip.FlashEncryption, j.Key}} }
+func (j *Job) Keys() []WantedKey {
+	keys := []WantedKey{{chip.FlashEncryption, j.Key}}
+	if j.SecureBoot.Version == 1 {
+		keys = append(keys, WantedKey{chip.SecureBootV1, j.SecureBoot.Key()})
+	}
+	return keys
+}
 
 // Chip is the family that the job is for.
 func (j *Job) Chip() *chip.Family { return chip.ForJob(j.ChipName) }
@@ -247,9 +254,11 @@ func Parse(path string, data []byte) (*Job, error) {
 	if !f.Broken() {
 		j.defaults()
 		j.check(f)
+		j.secureBoot(f)
 		j.plan(f)
 		j.escrow(f)
 		j.layout(f)
+		j.signed(f)
 	}
 	if err := f.Err(); err != nil {
 		return nil, err

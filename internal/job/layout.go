@@ -16,7 +16,7 @@ import (
 func (j *Job) layout(f *tomlfile.File) {
 	l := firmware.Layout{
 		Chip: j.ChipName, FlashSize: uint32(j.Flash.Size), Mode: string(j.Flash.Mode), Freq: string(j.Flash.Freq),
-		Encrypted: true, TableOffset: j.TableOffset,
+		Encrypted: true, TableOffset: j.TableOffset, KeepSize: j.SecureBoot.Version == 2,
 	}
 	if j.PartitionTable != "" {
 		l.Table = j.beside(j.PartitionTable)
@@ -98,8 +98,15 @@ func (j *Job) beside(name string) string {
 	return filepath.Join(filepath.Dir(j.Path), name)
 }
 
-// RunsOn says why a chip of this revision cannot run the job's images.
+// RunsOn says why a chip of this revision cannot run the job's images, or has
+// no secure boot of the job's version.
 func (j *Job) RunsOn(rev chip.Revision) error {
+	if on := j.Chip().Seal.SecureBoot[j.SecureBoot.Version].On; on != "" {
+		since, until := j.Chip().Seal.Since[on], j.Chip().Seal.Until[on]
+		if rev < since || until != 0 && rev >= until {
+			return fmt.Errorf("secure boot version %d is not for revision %v", j.SecureBoot.Version, rev)
+		}
+	}
 	for _, r := range j.Regions {
 		if err := r.CheckRevision(rev); err != nil {
 			return err

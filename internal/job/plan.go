@@ -8,8 +8,8 @@ import (
 	"station/internal/tomlfile"
 )
 
-// secureBootFuses are burned only for a job whose images are signed and whose
-// signing key is known: over unsigned firmware they end the device.
+// secureBootFuses are burned only where [secure_boot] names the key that the
+// images are signed with: over unsigned firmware they end the device.
 var secureBootFuses = []string{"ABS_DONE_0", "ABS_DONE_1"}
 
 // plan makes the job's burn plan and puts every reason against it on the line
@@ -18,7 +18,7 @@ func (j *Job) plan(f *tomlfile.File) {
 	fuses := map[string]uint32{}
 	for name, value := range j.Security.Fuses {
 		if value != 0 && slices.Contains(secureBootFuses, name) {
-			f.Fault("security.fuses."+name, "switches secure boot on, and the job has none: a device would refuse every image that is not signed; leave it out")
+			f.Fault("security.fuses."+name, "switches secure boot on, which [secure_boot] does, with images that are checked before: without it a device would refuse every image that is not signed; leave it out")
 			continue
 		}
 		fuses[name] = value
@@ -28,7 +28,7 @@ func (j *Job) plan(f *tomlfile.File) {
 	}
 	j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
 	mode := efuse.Mode(j.Security.Mode)
-	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak})
+	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak, Boot: j.bootOptions()})
 	var refused *efuse.RefusedError
 	switch {
 	case errors.As(err, &refused):
@@ -47,8 +47,8 @@ func (j *Job) Locks() bool { return len(j.Plan.Only(LockStages...)) > 0 }
 
 // The stages of each burn step.
 var (
-	KeyStages   = []string{efuse.StageKey, efuse.StageProtect}
-	CryptStages = []string{efuse.StageConfig, efuse.StageCount}
+	KeyStages   = []string{efuse.StageKey, efuse.StageProtect, efuse.StageBootKey, efuse.StageBootProtect}
+	CryptStages = []string{efuse.StageConfig, efuse.StageCount, efuse.StageBootOn}
 	LockStages  = []string{efuse.StageLock, efuse.StageFreeze, efuse.StageUART}
 )
 

@@ -35,6 +35,19 @@ func NewIV() (iv [IVSize]byte) {
 	return iv
 }
 
+// IVOf is an IV that is always the same for one device and bootloader, so that
+// a device that was interrupted gets the same bytes again. It need not be
+// secret: it only keeps two devices from having the same digest.
+func IVOf(device, image []byte) (iv [IVSize]byte) {
+	for half := range IVSize / sha512.Size {
+		h := sha512.New()
+		fmt.Fprintf(h, "station secure boot iv %d %x ", half, device)
+		h.Write(image)
+		copy(iv[half*sha512.Size:], h.Sum(nil))
+	}
+	return iv
+}
+
 // BootloaderSize is how many bytes of flash the digest of a bootloader covers:
 // with flash encryption all of them are written encrypted.
 func BootloaderSize(image []byte) (int, error) {

@@ -3,6 +3,7 @@ package station
 import (
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"station/internal/esploader"
@@ -120,7 +121,10 @@ func (l *lab) cutAgain(p product, n int, seed uint64) *trial {
 func subsets(fresh [31]uint32, seed int) (masks [][31]uint32) {
 	rnd := rand.New(rand.NewPCG(uint64(seed), 2))
 	if keyOnly(fresh) {
-		return keySubsets(rnd)
+		if slices.Max(fresh[15:23]) != 0 {
+			return keySubsets(rnd, 15)
+		}
+		return keySubsets(rnd, 7)
 	}
 	var all [][31]uint32 // one bit each
 	for i, w := range fresh {
@@ -147,21 +151,21 @@ func subsets(fresh [31]uint32, seed int) (masks [][31]uint32) {
 
 func keyOnly(fresh [31]uint32) bool { return fresh[0]|fresh[5]|fresh[6] == 0 }
 
-// keySubsets are of BLOCK1: nothing, all, each word, each chunk of the 3/4
+// keySubsets are of the key block whose words begin there: nothing, all, each word, each chunk of the 3/4
 // coding in part, random bits.
-func keySubsets(rnd *rand.Rand) [][31]uint32 {
+func keySubsets(rnd *rand.Rand, from int) [][31]uint32 {
 	var none, whole [31]uint32
-	for i := 7; i < 15; i++ {
+	for i := from; i < from+8; i++ {
 		whole[i] = 0xffffffff
 	}
 	masks := [][31]uint32{none, whole}
-	for i := 7; i < 15; i++ {
+	for i := from; i < from+8; i++ {
 		word, data, check := none, none, none
 		word[i] = 0xffffffff
-		chunk := 7 + (i-7)/2*2
+		chunk := from + (i-from)/2*2
 		data[chunk], data[chunk+1] = 0xffffffff, 0x0000ffff
 		check[chunk+1] = 0xff000000
-		if i%2 == 1 {
+		if (i-from)%2 == 0 {
 			check[chunk+1] = 0x00ff0000
 		}
 		rest := whole
@@ -170,7 +174,7 @@ func keySubsets(rnd *rand.Rand) [][31]uint32 {
 	}
 	for range 60 {
 		mask := none
-		for i := 7; i < 15; i++ {
+		for i := from; i < from+8; i++ {
 			mask[i] = rnd.Uint32()
 			switch rnd.IntN(3) {
 			case 0:

@@ -29,17 +29,24 @@ type product struct {
 type stage struct {
 	name   string
 	block0 [7]uint32
+	boot   bool // it burns BLOCK2
 }
 
 var (
-	protect     = stage{"key-protect", [7]uint32{0: 0x00010080}}
-	releaseBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x3c0}}
-	developBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x340}}
-	foreverOn   = stage{"count", [7]uint32{0: 0x7f << 20}}
-	onceOn      = stage{"count", [7]uint32{0: 1 << 20}}
-	lockBits    = stage{"lock", [7]uint32{0: 1<<0 | 1<<15}}
-	freezeBits  = stage{"freeze", [7]uint32{0: 1 << 1}}
-	closeBits   = stage{"uart", [7]uint32{0: 1 << 27}}
+	protect     = stage{"key-protect", [7]uint32{0: 0x00010080}, false}
+	bootKey     = stage{"boot-key", [7]uint32{}, true}
+	digestBits  = stage{"boot-key-protect", [7]uint32{0: 1 << 8}, false}
+	bootBits    = stage{"boot-key-protect", [7]uint32{0: 1<<8 | 2<<16}, false}
+	signedOn    = stage{"boot-on", [7]uint32{6: 1 << 5}, false}
+	digestOn    = stage{"boot-on", [7]uint32{6: 1 << 4}, false}
+	finalBits   = stage{"lock", [7]uint32{0: 1 << 0}, false}
+	releaseBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x3c0}, false}
+	developBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x340}, false}
+	foreverOn   = stage{"count", [7]uint32{0: 0x7f << 20}, false}
+	onceOn      = stage{"count", [7]uint32{0: 1 << 20}, false}
+	lockBits    = stage{"lock", [7]uint32{0: 1<<0 | 1<<15}, false}
+	freezeBits  = stage{"freeze", [7]uint32{0: 1 << 1}, false}
+	closeBits   = stage{"uart", [7]uint32{0: 1 << 27}, false}
 )
 
 // products are made anew for each test: jobs are read from files.
@@ -67,6 +74,16 @@ func products(t *testing.T) map[string]product {
 		{name: "release, random key", job: small(`policy = "derived"`, `policy = "random"`, `label = "station-master"`, `label = "kek"`),
 			stages: []stage{protect, releaseBits, foreverOn}},
 	}
+	list = append(list,
+		product{name: "secure boot 2, release", job: bootJob(t, 2), chip: sim.Options{FlashSize: 4 << 20},
+			stages: []stage{protect, bootKey, digestBits, releaseBits, foreverOn, signedOn, finalBits, closeBits}},
+		product{name: "secure boot 1, release", job: bootJob(t, 1), chip: sim.Options{Revision: 1},
+			stages: []stage{protect, bootKey, bootBits, releaseBits, foreverOn, digestOn}},
+		product{name: "secure boot 1, coding 3/4", job: bootJob(t, 1), chip: sim.Options{Revision: 1, Coding: 1},
+			stages: []stage{protect, bootKey, bootBits, releaseBits, foreverOn, digestOn}},
+		product{name: "secure boot 2, development", job: bootJob(t, 2, `mode = "release"`, `mode = "development"`), chip: sim.Options{FlashSize: 4 << 20},
+			stages: []stage{protect, bootKey, digestBits, developBits, onceOn, signedOn, finalBits}},
+	)
 	all := map[string]product{}
 	for _, p := range list {
 		all[p.name] = p

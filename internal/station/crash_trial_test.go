@@ -1,6 +1,7 @@
 package station
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -41,7 +42,7 @@ func (l *lab) trial(p product, faults ...sim.Fault) *trial {
 	n := int(l.made.Add(1))
 	tr := &trial{lab: l, product: p, number: n, ctx: l.ctx, faults: faults, mac: VirtualMAC(n)}
 	o := p.chip
-	o.MAC, o.FlashSize, o.OnBurn, o.Faults = tr.mac, 1<<20, tr.watch, faults
+	o.MAC, o.FlashSize, o.OnBurn, o.Faults = tr.mac, cmp.Or(o.FlashSize, 1<<20), tr.watch, faults
 	if p.before != nil {
 		p.before(&o)
 	}
@@ -138,7 +139,7 @@ func (tr *trial) intended(fresh [31]uint32, key [8]uint32, d record.Device) {
 		copy(may[7:], key[:])
 	}
 	for _, s := range tr.product.stages {
-		for i, w := range s.block0 {
+		for i, w := range tr.words(s) {
 			if slices.Contains(d.Intended, s.name) {
 				may[i] |= w
 			}
@@ -158,7 +159,7 @@ func (tr *trial) ordered(before, fresh [31]uint32, key [8]uint32) {
 	copy(must[7:], key[:])
 	for _, s := range tr.product.stages {
 		mine := false
-		for i, w := range s.block0 {
+		for i, w := range tr.words(s) {
 			mine = mine || fresh[i]&w != 0
 		}
 		for i, w := range must {
@@ -166,7 +167,7 @@ func (tr *trial) ordered(before, fresh [31]uint32, key [8]uint32) {
 				tr.fault("%s is burned while word %d is %08x and lacks bits of %08x", s.name, i, before[i], w)
 			}
 		}
-		for i, w := range s.block0 {
+		for i, w := range tr.words(s) {
 			must[i] |= w
 		}
 	}
@@ -276,7 +277,7 @@ func (tr *trial) sealed() {
 	if got := tr.chip.Fuses(); got != tr.want() {
 		tr.fault("fuses\n%08x, want\n%08x", got, tr.want())
 	}
-	if err := flashError(tr.product.job, tr.chip, tr.key()); err != nil {
+	if err := flashError(tr.product.job, tr.chip, tr.key(), tr.bootSecret()...); err != nil {
 		tr.fault("%w", err)
 	}
 	d, _, err := tr.lab.ledger.Device(tr.mac)
@@ -304,7 +305,7 @@ func (tr *trial) want() [31]uint32 {
 	code := coded(tr.key())
 	copy(want[7:], code[:])
 	for _, s := range tr.product.stages {
-		for i, w := range s.block0 {
+		for i, w := range tr.words(s) {
 			want[i] |= w
 		}
 	}

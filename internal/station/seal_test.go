@@ -122,8 +122,13 @@ func wantVerdict(t *testing.T, out flow.Outcome, verdict record.Verdict, code fl
 
 // deviceKey derives what the token must have derived, with Go's own HMAC.
 func deviceKey(mac chip.MAC, size int) []byte {
+	return derivedKey("station flash encryption v1", mac, size)
+}
+
+// derivedKey is the device's key for what the label says.
+func derivedKey(label string, mac chip.MAC, size int) []byte {
 	h := hmac.New(sha256.New, hsmtest.Master)
-	fmt.Fprintf(h, "\x00\x00\x00\x01station flash encryption v1\x00esp32%s", mac[:])
+	fmt.Fprintf(h, "\x00\x00\x00\x01%s\x00esp32%s", label, mac[:])
 	_ = binary.Write(h, binary.BigEndian, uint32(size*8))
 	return h.Sum(nil)[:size]
 }
@@ -150,7 +155,7 @@ func checkFlash(t *testing.T, job *job.Job, chip *sim.Chip, key []byte) {
 
 // flashError decrypts the flash with a key that the station never had in hand,
 // and says in what it is not the job's.
-func flashError(job *job.Job, chip *sim.Chip, key []byte) error {
+func flashError(job *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
 	flash := chip.Flash()
 	k, err := secret.New(bytes.Clone(key))
 	if err != nil {
@@ -162,7 +167,16 @@ func flashError(job *job.Job, chip *sim.Chip, key []byte) error {
 		return err
 	}
 	defer cipher.Destroy()
-	for _, r := range job.Regions {
+	bootKey, err := secret.New(boot)
+	if err != nil {
+		return err
+	}
+	defer bootKey.Destroy()
+	regions, err := job.RegionsFor(chip.MAC(), bootKey)
+	if err != nil {
+		return err
+	}
+	for _, r := range regions {
 		got := bytes.Clone(flash[r.Address:][:r.Size])
 		if r.Encrypted {
 			if bytes.Equal(got, r.Data) {

@@ -1,0 +1,256 @@
+package job
+
+import (
+	"bytes"
+	"cmp"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"station/internal/chip"
+	"station/internal/efuse"
+	"station/internal/firmware"
+	"station/internal/keyfile"
+	"station/internal/secret"
+	"station/internal/secureboot"
+	"station/internal/tomlfile"
+)
+
+// SecureBoot says that devices start only what is signed.
+type SecureBoot struct {
+	Version int      `toml:"version"` // 1 for revisions 0 to 2, 2 for revision 3; absent: no secure boot
+	Keys    []string `toml:"keys"`    // files of the public keys that sign: RSA-3072 for version 2, P-256 for version 1
+	// Policy, Label and PRF say where the key of a device comes from that version
+	// 1 makes the digest of the bootloader with; empty: as the flash key does.
+	Policy string `toml:"policy"` // derived, shared
+	Label  string `toml:"label"`
+	PRF    string `toml:"prf"`
+
+	public crypto.PublicKey
+	digest *secret.Bytes // version 2: what BLOCK2 holds
+	names  []string      // of the public keys, for descriptions
+}
+
+// Key is the key of version 1 as the token makes it.
+func (s SecureBoot) Key() Key { return Key{Policy: s.Policy, Label: s.Label, PRF: s.PRF} }
+
+// DigestName and DigestAddress are the region that holds the digest of the
+// bootloader with version 1.
+const (
+	DigestName    = "bootloader-digest"
+	DigestAddress = 0
+	digestSize    = secureboot.IVSize + secureboot.DigestSize
+)
+
+// secureBoot reads the key that signs and checks the table.
+func (j *Job) secureBoot(f *tomlfile.File) {
+	s := &j.SecureBoot
+	switch {
+	case s.Version == 0:
+		if len(s.Keys) > 0 || s.Policy != "" || s.Label != "" || s.PRF != "" {
+			f.Fault("secure_boot.version", "is missing; write version = 2 for chips of revision 3, 1 for older ones")
+		}
+		return
+	case j.Chip() == nil: // told already
+		return
+	case s.Version != 1 && s.Version != 2 || j.Chip().Seal.SecureBoot[s.Version].On == "":
+		f.Fault("secure_boot.version", "%d: the %s has versions 1 (revisions 0 to 2) and 2 (revision 3)", s.Version, j.Chip().Title)
+		s.Version = 0
+		return
+	}
+	if len(s.Keys) != 1 {
+		f.Fault("secure_boot.keys", "%d keys; the %s trusts one: write the file of its public half, as \"station key public\" writes it", len(s.Keys), j.Chip().Title)
+	} else if err := s.read(j.beside(s.Keys[0])); err != nil {
+		f.Fault("secure_boot.keys", "%v", err)
+	}
+	if s.Version == 1 {
+		s.Policy, s.Label = cmp.Or(s.Policy, j.Key.Policy), cmp.Or(s.Label, j.Key.Label)
+		if s.Policy == "derived" {
+			s.PRF = cmp.Or(s.PRF, j.Key.PRF)
+		}
+		switch {
+		case s.Policy != "derived" && s.Policy != "shared":
+			f.Fault("secure_boot.policy", "%q: write derived, where each device has a key of its own that the token can make again, or shared", s.Policy)
+		case s.Policy == "shared" && j.Key.Policy == "shared" && s.Label == j.Key.Label:
+			f.Fault("secure_boot.label", "is that of the key for flash encryption; one key has one purpose: write another")
+		}
+		return
+	}
+	if s.Policy != "" || s.Label != "" || s.PRF != "" {
+		f.Fault("secure_boot", "policy, label and prf are for version 1; version 2 has no secret key in the device: leave them out")
+	}
+	for _, name := range []struct{ key, value string }{{"flash.mode", string(j.Flash.Mode)}, {"flash.freq", string(j.Flash.Freq)}} {
+		if name.value != "keep" {
+			f.Fault(name.key, "changes the header of a bootloader that is signed; write \"keep\" and have the build set it")
+		}
+	}
+}
+
+// read reads the public key that signs.
+func (s *SecureBoot) read(path string) error {
+	key, err := keyfile.ReadPublic(path)
+	if err != nil {
+		return err
+	}
+	version, err := secureboot.VersionOf(key)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	case int(version) != s.Version:
+		return fmt.Errorf("%s: the key is for version %d of secure boot, the job says version %d", path, version, s.Version)
+	}
+	s.public = key
+	if rsa, ok := key.(*rsa.PublicKey); ok {
+		digest, err := secureboot.KeyDigest(rsa)
+		if err != nil {
+			return err
+		}
+		s.names = []string{fmt.Sprintf("RSA-3072, digest %x", digest)}
+		s.digest, err = secret.New(digest[:]) // no secret, but fuses take only such
+		return err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
+	s.names = []string{fmt.Sprintf("P-256, sha256:%x", sha256.Sum256(der))}
+	return err
+}
+
+// bootOptions is what the burn plan needs; nil without secure boot.
+func (j *Job) bootOptions() *efuse.BootOptions {
+	s := j.SecureBoot
+	switch {
+	case s.Version == 0 || s.public == nil:
+		return nil
+	case s.Version == 1:
+		return &efuse.BootOptions{Version: 1, Policy: s.Key().Origin()}
+	}
+	return &efuse.BootOptions{Version: 2, Policy: s.names[0], Digest: s.digest}
+}
+
+// signed checks every image that the chip will check, against the very key,
+// and adds what version 1 needs beside the bootloader.
+func (j *Job) signed(f *tomlfile.File) {
+	s := j.SecureBoot
+	if s.Version == 0 || s.public == nil || j.Regions == nil {
+		return
+	}
+	for _, fault := range j.SignatureFaults() {
+		f.At("secure_boot.keys", "%s", fault)
+	}
+	if s.Version == 2 {
+		j.signedHeader(f)
+		j.warnUnsure()
+		return
+	}
+	if err := j.addDigest(); err != nil {
+		f.At("secure_boot", "%v", err)
+	}
+}
+
+// SignatureFaults are what is wrong with the images that the chip will check,
+// each with the image's name; none without secure boot.
+func (j *Job) SignatureFaults() (faults []string) {
+	s := j.SecureBoot
+	for _, r := range j.Regions {
+		switch {
+		case !j.Checked(r):
+		case r.Address == firmware.BootloaderOffset && s.Version == 1:
+			if key := s.public.(*ecdsa.PublicKey); !builtIn(r.Data, key) {
+				faults = append(faults, r.Name+": the public key of the job is not built into this bootloader, so it would refuse every app; build it with that key (CONFIG_SECURE_BOOT_VERIFICATION_KEY)")
+			}
+		default:
+			_, err := secureboot.Verify(r.Data, s.public)
+			if err == nil {
+				continue
+			}
+			for _, one := range unjoin(err) {
+				faults = append(faults, fmt.Sprintf("%s: %v; sign it with \"station image sign\"", r.Name, one))
+			}
+		}
+	}
+	return faults
+}
+
+// Checked reports that the chip checks what is in the region before it uses it.
+func (j *Job) Checked(r firmware.Region) bool {
+	return r.Address == firmware.BootloaderOffset || r.Slot != "" ||
+		j.SecureBoot.Version == 1 && r.Address == cmp.Or(j.TableOffset, firmware.DefaultTableOffset)
+}
+
+// builtIn reports that a bootloader holds the key: X and Y, 32 bytes each.
+func builtIn(bootloader []byte, key *ecdsa.PublicKey) bool {
+	point, err := key.Bytes()
+	return err == nil && bytes.Contains(bootloader, point[1:])
+}
+
+// signedHeader refuses a bootloader whose header says another flash than the
+// job's: it is signed, so the station cannot write the right size into it.
+func (j *Job) signedHeader(f *tomlfile.File) {
+	for _, r := range j.Regions {
+		if r.Address != firmware.BootloaderOffset {
+			continue
+		}
+		if i, err := firmware.ParseImage(r.Data); err == nil && i.FlashSize != uint32(j.Flash.Size) {
+			f.Fault("flash.size", "is %v, and the header of %s says %v; it is signed and cannot be changed: build the bootloader for this flash", j.Flash.Size, r.Name, Size(i.FlashSize))
+		}
+	}
+}
+
+// warnUnsure warns of a bootloader that says nothing of secure boot: built
+// without it, it checks no app.
+func (j *Job) warnUnsure() {
+	i := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })
+	if i >= 0 && !strings.Contains(string(j.Regions[i].Data), "secure_boot") {
+		j.Warnings = append(j.Warnings, "the bootloader does not speak of secure boot: if it was built without CONFIG_SECURE_BOOT, it is checked itself but starts any app")
+	}
+}
+
+// addDigest adds the region of the bootloader's digest, and the padding that
+// the digest covers.
+func (j *Job) addDigest() error {
+	i := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })
+	if i < 0 {
+		return errors.New("there is no bootloader")
+	}
+	if first := j.Regions[0]; first.Address < firmware.BootloaderOffset {
+		return fmt.Errorf("%s is at %#x, where the digest of the bootloader goes, which is made for each device; leave it out", first.Name, first.Address)
+	}
+	boot := &j.Regions[i]
+	n, err := secureboot.BootloaderSize(boot.Data)
+	if err != nil {
+		return err
+	}
+	if short := n - len(boot.Data); short > 0 {
+		boot.Data = append(bytes.Clone(boot.Data), bytes.Repeat([]byte{0xff}, short)...)
+		boot.Size, boot.SHA256 = len(boot.Data), fmt.Sprintf("sha256:%x", sha256.Sum256(boot.Data))
+	}
+	blank := bytes.Repeat([]byte{0xff}, digestSize)
+	j.Regions = slices.Insert(j.Regions, 0, firmware.Region{Name: DigestName, Address: DigestAddress, Size: digestSize, Data: blank,
+		Encrypted: boot.Encrypted, PerDevice: true, SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(blank))})
+	return nil
+}
+
+// RegionsFor are the job's regions for one device: what is of its own is made
+// with its key for secure boot. The same device always gets the same bytes.
+func (j *Job) RegionsFor(mac chip.MAC, bootKey *secret.Bytes) ([]firmware.Region, error) {
+	if j.SecureBoot.Version != 1 {
+		return j.Regions, nil
+	}
+	list := slices.Clone(j.Regions)
+	boot := list[slices.IndexFunc(list, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })]
+	digest, err := secureboot.BootloaderDigest(boot.Data, bootKey, secureboot.IVOf(mac[:], boot.Data))
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i].PerDevice {
+			list[i].Data, list[i].SHA256 = digest, fmt.Sprintf("sha256:%x", sha256.Sum256(digest))
+		}
+	}
+	return list, nil
+}
