@@ -49,7 +49,7 @@ var fileWords = map[string][]string{
 	"station image decrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
 	"station image sign":        {"--key officer-private.pem --out {out} " + fileApp, "--key officer-private.pem --out new {in}", "--key {in} --out new " + fileApp},
 	"station image digest":      {"--key fleet.bin --out {out} " + fileLoader, "--key fleet.bin --out new {in}", "--key {in} --out new " + fileLoader},
-	"station image verify":      {"", "{in}", "--key {in} " + fileApp},
+	"station image verify":      {"", "{in}", "--key {in} " + fileApp, "--job {in}"},
 	"station ota build":         {"--key officer.pem --out {out} " + fileApp, "--key officer.pem --out new {in}", "--key {in} --out new " + fileApp},
 	"station ledger export":     {"--out {out}", "--ledger {in}"},
 	"station ledger report":     {"--out {out}", "--ledger {in}"},

@@ -89,13 +89,25 @@ func TestSecureBootJobs(t *testing.T) {
 			}
 			write(t, filepath.Join(dir, "table.bin"), b[:0xc00])
 		}, nil, []string{"table: no version 1 signature"}},
-		{"something at 0", 1, nil, []string{"[key]", "[[image]]\nfile = \"sys.bin\"\nname = \"mine\"\naddress = 0\nencrypt = true\n\n[key]"}, []string{"mine is at 0x0, where the digest of the bootloader goes"}},
+		{"something at 0", 1, nil, []string{"[key]", "[[image]]\nfile = \"tiny.bin\"\nname = \"mine\"\naddress = 0\nencrypt = true\n\n[key]"}, []string{"mine is at 0x0, where the digest of the bootloader goes"}},
 		{"the flash key", 1, nil, []string{`policy = "derived"`, `policy = "shared"`}, []string{"one key has one purpose"}},
 		{"the fuse by hand", 2, nil, []string{`mode = "release"`, "mode = \"release\"\nfuses = { ABS_DONE_1 = 1 }"}, []string{"switches secure boot on, which [secure_boot] does"}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			path := bootJobFile(t, v.version, v.edit...)
+			path := bootJobFile(t, v.version)
 			dir := filepath.Dir(path)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := 0; i < len(v.edit); i += 2 {
+				if !bytes.Contains(text, []byte(v.edit[i])) {
+					t.Fatalf("the job holds no %q", v.edit[i])
+				}
+				text = bytes.Replace(text, []byte(v.edit[i]), []byte(v.edit[i+1]), 1)
+			}
+			write(t, path, text)
+			write(t, filepath.Join(dir, "tiny.bin"), []byte("sixteen bytes..."))
 			twice := bootFile(t, "app.v2ab.bin")
 			swapped := append(bytes.Clone(twice[8192+1216:8192+2*1216]), twice[8192:8192+1216]...)
 			copy(twice[8192:], swapped)
@@ -104,7 +116,7 @@ func TestSecureBootJobs(t *testing.T) {
 			if v.change != nil {
 				v.change(t, dir)
 			}
-			_, err := job.Load(path)
+			_, err = job.Load(path)
 			if (err == nil) != (v.want == nil) {
 				t.Fatalf("got %v", err)
 			}
