@@ -51,6 +51,8 @@ var untold = map[string]string{
 	"Regions.MaxRevision":   "in Data",
 	"cryptConfig":           "told as what is burned",
 	"described":             "the description itself", "digest": "of the description", "planDigest": "of the description",
+	"Regions.PerDevice": "follows from secure_boot.version",
+	"SecureBoot.Keys":   "elsewhere", "SecureBoot.public": "told by its name", "SecureBoot.digest": "told as what is burned", "SecureBoot.names": "looked at below",
 	"FlasherArgs": "elsewhere", "PartitionTable": "elsewhere", "Images": "elsewhere", "Key.Escrow": "elsewhere",
 	"Security.Fuses": "elsewhere", "Line.Target": "elsewhere",
 }
@@ -73,6 +75,11 @@ func TestEveryFieldOfAJobIsApproved(t *testing.T) {
 	if changed < 30 {
 		t.Errorf("only %d fields were changed", changed)
 	}
+	job.SecureBoot.names = []string{"another key"}
+	if digest() == before {
+		t.Error("another key for secure boot has the same digest")
+	}
+	job.SecureBoot.names = nil
 	other := *job.Key.escrowKey
 	other.E += 2
 	job.Key.escrowKey = &other
