@@ -8,11 +8,13 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"station/internal/firmware"
 	"station/internal/hsm"
 )
 
@@ -70,10 +72,10 @@ type sealed struct {
 	stateFolder string
 }
 
-func (w *workplace) sealOne(job, mac string) sealed {
+func (w *workplace) sealOne(job, mac string, more ...string) sealed {
 	w.t.Helper()
 	s := sealed{mac: mac, stateFolder: w.t.TempDir()}
-	c := w.sim("--boot", "--state", s.stateFolder, "--mac", mac, "--flash-size", "1MB")
+	c := w.sim(append([]string{"--boot", "--state", s.stateFolder, "--mac", mac, "--flash-size", "1MB"}, more...)...)
 	out, _ := w.run(0, "job", "check", job)
 	_, after, _ := strings.Cut(out, "plan digest  ")
 	w.seal(0, c.press, "--job", job, "--port", c.address, "--approve", strings.Fields(after)[0], "--operator", "anna", "--log", "run.jsonl")
@@ -97,7 +99,7 @@ func (w *workplace) checkImages(dir string, s sealed) {
 		w.t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(args)), "\n")[1:]
-	if len(lines) != 4 {
+	if want := 4 + strings.Count(string(args), "bootloader-digest"); len(lines) != want {
 		w.t.Fatalf("flash_args:\n%s", args)
 	}
 	for _, line := range lines {
@@ -249,4 +251,49 @@ func TestNewMasterForANewBatch(t *testing.T) {
 		w.checkImages(dir, *s)
 	}
 	w.run(0, "hsm", "status", "--job", "small/job.toml", "--job", "next/job.toml")
+}
+
+// A sealed device with secure boot version 1 gets its bootloader's digest
+// again, as it is in its flash, from the token alone.
+func TestRecoverBootloaderDigest(t *testing.T) {
+	w := newWorkplace(t)
+	w.product("small", "[boot]\n", "[secure_boot]\nversion = 1\nkeys = [\"key.pub.pem\"]\n\n[boot]\n",
+		"[key]\n", "[[image]]\nfile = \"table.bin\"\naddress = 0x8000\n\n[key]\n")
+	for name, from := range map[string]string{"small/bootloader.bin": "bootloader.v1.bin", "small/app.bin": "app.v1.bin", "v1.pem": "v1.pem"} {
+		b, err := os.ReadFile(filepath.Join("../../fixtures/secureboot", from))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(w.dir, name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("openssl", "ec", "-in", filepath.Join(w.dir, "v1.pem"), "-pubout", "-out", filepath.Join(w.dir, "small/key.pub.pem")).CombinedOutput(); err != nil {
+		t.Fatalf("%s", out)
+	}
+	csv, err := os.ReadFile(filepath.Join(w.dir, "small/partitions.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := firmware.ParseCSV("partitions.csv", csv, firmware.TableOptions{FlashSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "table.bin"), table.Binary(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.run(0, "image", "sign", "--key", "v1.pem", "--out", "small/table.bin", "table.bin")
+	out, _ := w.run(0, "image", "verify", "--job", "small/job.toml")
+	for _, want := range []string{"bootloader-digest    made for each device", "bootloader           has the key built in", "table                signed with the job's key", "app                  signed with the job's key", "sys                  not checked"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("image verify --job lacks %q:\n%s", want, out)
+		}
+	}
+	s := w.sealOne(filepath.Join("small", "job.toml"), fileMAC, "--revision", "1")
+	w.run(0, "key", "recover", fileMAC, "--operator", "eve", "--reason", "RMA", "--job", filepath.Join("small", "job.toml"), "--out", "images")
+	w.checkImages("images", s)
+	if found, err := filepath.Glob(filepath.Join(w.dir, "images", "*-bootloader-digest.bin")); err != nil || len(found) != 1 {
+		t.Errorf("the digest is in %v, %v", found, err)
+	}
+	w.run(exitUsage, "image", "verify", "--job", filepath.Join("small", "job.toml"), "app.bin")
 }
