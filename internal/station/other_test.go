@@ -77,6 +77,11 @@ func TestSealedUnderAnotherJob(t *testing.T) {
 func TestBegunUnderAnotherJob(t *testing.T) {
 	unverified := sim.Options{Faults: []sim.Fault{{Kind: sim.LieMD5, Times: -1}}} // before the first burn
 	unmarked := []string{`marker = "station-example: ready"`, `marker = "never printed"`, `timeout = "10s"`, `timeout = "1s"`}
+	var half [31]uint32 // of the key's bits take when the supply is cut
+	for i := range half {
+		half[i] = 0x55555555
+	}
+	cut := sim.Options{Faults: []sim.Fault{{Kind: sim.CutBurn, At: 1, Words: &half}}}
 	rename, revise := []string{`name = "station-example"`, `name = "other"`}, []string{`revision = "1"`, `revision = "2"`}
 	for _, c := range []struct {
 		name    string
@@ -92,6 +97,8 @@ func TestBegunUnderAnotherJob(t *testing.T) {
 		{"not burned, keys of another kind", unverified, nil, "E-FLASH-VERIFY", []string{`policy = "derived"`, `policy = "random"`}, record.Quarantine, record.OtherJob},
 		{"burned, another product", sim.Options{}, unmarked, "E-BOOT-MARKER", rename, record.Quarantine, record.OtherJob},
 		{"burned, another revision", sim.Options{}, unmarked, "E-BOOT-MARKER", revise, record.Pass, ""},
+		{"half a key burned, another revision", cut, nil, "E-NO-ANSWER", revise, record.Pass, ""},
+		{"half a key burned, another product", cut, nil, "E-NO-ANSWER", rename, record.Quarantine, record.OtherJob},
 		{"burned, other fuses", sim.Options{}, unmarked, "E-BOOT-MARKER", append([]string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 12\nallow_weak_flash_crypt_config = true"}, revise...), record.Quarantine, record.OtherJob},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -102,6 +109,7 @@ func TestBegunUnderAnotherJob(t *testing.T) {
 			wantVerdict(t, s.visit(chip), record.Retry, c.ends)
 			key, before := s.deviceOf(0).FlashKey().ID, chip.Fuses()
 			chip.Heal()
+			chip.Replug()
 			s.under(t, c.then...)
 			wantVerdict(t, s.visit(chip), c.verdict, c.code)
 			d := s.deviceOf(0)
