@@ -17,7 +17,7 @@ static const char *reset(void)
 static void download(const char *binary)
 {
     int cut, operations = -1;
-    for (cut = 0;; cut++) {
+    for (cut = 0; cut < 100; cut++) {
         secure_ota_result got;
         const char *version;
         bench_init(&b, true);

@@ -118,6 +118,7 @@ static void bad(void)
         {"next", "next.manifest", SECURE_OTA_E_FORMAT},
         {"next", "strange.bundle", SECURE_OTA_E_SIGNATURE},
         {"next", "otherkey.bundle", SECURE_OTA_E_DAMAGED},
+        {"next", "otherplain.bundle", SECURE_OTA_E_DAMAGED},
         {"next", "kettle.bundle", SECURE_OTA_E_PRODUCT},
         {"next", "elsewhere.bundle", SECURE_OTA_E_SIZE},
         {"next", "another.bundle", SECURE_OTA_E_BINDING},
@@ -163,6 +164,42 @@ static void changed(void)
         b.site.binary.size -= 16;
         b.done = 0;
         CHECK(perform_update(&b.ota) != SECURE_OTA_OK || i == 1, "%s, cut short", files[i]);
+        bench_free(&b);
+    }
+}
+
+/* Secure boot 2: the key must be the one of the fuses, and its signature one. */
+static void signature_v2(void)
+{
+    uint8_t other[32];
+    memcpy(other, key_v2.data, sizeof other);
+    other[7] ^= 1;
+    start(true, "next", "v2.img");
+    b.config.keys.app_v1.data = NULL;
+    b.config.keys.app_v2_digest = other;
+    CHECK(perform_update(&b.ota) == SECURE_OTA_E_SIGNATURE && boots("1.0.0"), "another key");
+    b.config.keys.app_v2_digest = key_v2.data;
+    bench_offer(&b, "next", "v2-forged.img");
+    CHECK(perform_update(&b.ota) == SECURE_OTA_E_SIGNATURE && boots("1.0.0"), "a signature that is none");
+    bench_offer(&b, "next", "next.img");
+    CHECK(perform_update(&b.ota) == SECURE_OTA_E_SIGNATURE && boots("1.0.0"), "one of version 1");
+    bench_offer(&b, "next", "v2.img");
+    CHECK(perform_update(&b.ota) == SECURE_OTA_OK && boots("1.1.0"));
+    bench_free(&b);
+}
+
+/* What is wrong on the way is found before the slot gets its head. */
+static void head_comes_last(void)
+{
+    static const struct {
+        const char *binary;
+        size_t at; /* of the byte that is changed: the tag of the image, a byte of the slot */
+    } cases[] = {{"next.img", 410}, {"next.bundle", 20480 + 100}};
+    size_t i;
+    for (i = 0; i < 2; i++) {
+        start(true, "next", cases[i].binary);
+        b.site.binary.data[cases[i].at] ^= 1;
+        CHECK(perform_update(&b.ota) == SECURE_OTA_E_DAMAGED && b.flash.operations <= 4, "%s: %d operations", cases[i].binary, b.flash.operations);
         bench_free(&b);
     }
 }
@@ -283,6 +320,8 @@ void test_update(void)
     good();
     bad();
     changed();
+    signature_v2();
+    head_comes_last();
     lines();
     rollback();
     factory();

@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"encoding/pem"
 	"flag"
+	"hash/crc32"
 	"log"
 	"os"
 	"path/filepath"
@@ -165,6 +166,11 @@ func (g *generator) images() {
 	g.seal("v2", v2)
 	s := must(secureboot.Verify(v2, &g.v2.PublicKey))
 	g.write("v2.digest", s.KeyDigests[0][:])
+	forged := append([]byte(nil), v2...) // its own key, digest and checksum, and a signature that is none
+	block := forged[len(forged)-4096:][:1200]
+	block[900] ^= 1
+	binary.LittleEndian.PutUint32(block[1196:], crc32.ChecksumIEEE(block[:1196]))
+	g.seal("v2-forged", forged)
 	broken := append([]byte(nil), g.next...)
 	broken[0x400] ^= 1 // the checksum tells; the signature would too
 	g.seal("broken", broken)
@@ -196,10 +202,27 @@ func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.S
 	must(of.Write(f))
 }
 
+// otherPlain is a bundle whose header, well signed, speaks of another plain app
+// than the one that its slots hold.
+func (g *generator) otherPlain() {
+	b := must(os.ReadFile(filepath.Join(g.out, "next.bundle")))
+	b[24] ^= 1
+	digest := sha256.Sum256(release.Signed(b[:release.BundleHeaderSize]))
+	r, s, err := ecdsa.Sign(rand.Reader, g.bundle, digest[:])
+	if err != nil {
+		log.Fatal(err)
+	}
+	signature := b[release.BundleHeaderSize-64 : release.BundleHeaderSize]
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	g.write("otherplain.bundle", b)
+}
+
 func (g *generator) bundles() {
 	g.bundle1("next", g.next, g.flashKey, g.bundle, product, 0x10000, 0x20000, 0x60000)
 	g.bundle1("third", must(secureboot.Sign(g.app(named("1.2.0", product, 2)), g.v1)), g.flashKey, g.bundle, product, 0x10000, 0x20000)
 	g.bundle1("fourth", must(secureboot.Sign(g.app(named("1.3.0", product, 2)), g.v1)), g.flashKey, g.bundle, product, 0x10000, 0x20000)
+	g.otherPlain()
 	g.bundle1("strange", g.next, g.flashKey, g.stranger, product, 0x20000)
 	g.bundle1("otherkey", g.next, g.strangeFlashKey, g.bundle, product, 0x20000)
 	g.bundle1("kettle", g.next, g.flashKey, g.bundle, "kettle", 0x20000)
