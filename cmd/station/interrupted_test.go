@@ -180,9 +180,10 @@ func (l watchedLoader) WriteRead(ctx context.Context, writes []chip.RegWrite, ad
 	return values, err
 }
 
-// told passes an event that has been told.
+// told passes an event that has been told. Progress and what a hand has to do
+// are told as time goes by: how often differs from run to run.
 func (m *moments) told(e flow.Event) {
-	if e.Event != flow.StepProgress {
+	if e.Event != flow.StepProgress && e.Event != flow.DeviceHand {
 		m.pass("%s", strings.TrimSpace(e.Event+" "+string(e.Step)))
 	}
 }

@@ -120,22 +120,19 @@ func (s *serveFlags) read() (server *serve.Server, own func(*tls.ClientHelloInfo
 		return nil, nil, nil, errors.New("serve: no device could show who it is; give --tokens or --client-ca")
 	}
 	var who identities
+	var faults [4]error // all that is wrong is told at once
 	if s.tokens != "" {
-		if who.TokenFile, err = serve.ReadTokens(s.tokens); err != nil {
-			return nil, nil, nil, err
-		}
+		who.TokenFile, faults[0] = serve.ReadTokens(s.tokens)
 	}
 	if len(s.cas) > 0 || len(s.crls) > 0 {
-		if who.Certificates, err = serve.ReadCertificates(s.cas, s.crls); err != nil {
-			return nil, nil, nil, err
+		if who.Certificates, faults[1] = serve.ReadCertificates(s.cas, s.crls); faults[1] == nil {
+			cas = who.Certificates.Pool
 		}
-		cas = who.Certificates.Pool
 	}
 	authors, err := serve.ReadAuthors(s.authors)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if own, err = serve.OwnCertificate(s.cert, s.key); err != nil {
+	faults[2] = err
+	own, faults[3] = serve.OwnCertificate(s.cert, s.key)
+	if err := errors.Join(faults[:]...); err != nil {
 		return nil, nil, nil, err
 	}
 	return &serve.Server{Identities: who, Authors: authors, Most: s.most, Poll: s.poll}, own, cas, nil

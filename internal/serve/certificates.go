@@ -21,6 +21,7 @@ type Certificates struct {
 // ReadCertificates reads CAs and their lists, in PEM; paths of lists may be none.
 func ReadCertificates(caPaths, crlPaths []string) (*Certificates, error) {
 	c := &Certificates{Pool: x509.NewCertPool()}
+	var faults []error
 	for _, path := range caPaths {
 		err := eachPEM(path, "CERTIFICATE", func(der []byte) error {
 			ca, err := x509.ParseCertificate(der)
@@ -34,14 +35,13 @@ func ReadCertificates(caPaths, crlPaths []string) (*Certificates, error) {
 			c.Pool.AddCert(ca)
 			return nil
 		})
-		if err != nil {
-			return nil, err
-		}
+		faults = append(faults, err)
 	}
 	for _, path := range crlPaths {
-		if err := eachPEM(path, "X509 CRL", c.addCRL); err != nil {
-			return nil, err
-		}
+		faults = append(faults, eachPEM(path, "X509 CRL", c.addCRL))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

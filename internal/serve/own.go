@@ -2,10 +2,13 @@ package serve
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
 	"time"
+
+	"station/internal/keyfile"
 )
 
 // OwnCertificate is the server's own, of two files in PEM. When they change it
@@ -28,11 +31,14 @@ type own struct {
 }
 
 func (o *own) read() error {
-	of, err := o.changed()
-	if err != nil {
+	of, changedErr := o.changed()
+	cert, certErr := keyfile.Read(o.cert, keyfile.Key)
+	key, keyErr := keyfile.Read(o.key, keyfile.Key)
+	defer clear(key)
+	if err := errors.Join(certErr, keyErr, changedErr); err != nil {
 		return fmt.Errorf("server's certificate: %w", err)
 	}
-	pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return fmt.Errorf("server's certificate: %s, %s: %w", o.cert, o.key, err)
 	}
