@@ -77,9 +77,9 @@ test: deps
 .PHONY: test-race test-full
 test-race test-full: export GOGC ?= 400# a third of the time went by in the collector
 test-race:
-	$(GO) test -race -timeout 15m ./cmd/station ./internal/station ./...
+	$(GO) test -race -timeout 30m ./cmd/station ./internal/station ./...
 test-full:
-	$(GO) test -timeout 15m -run '$(FULL)' ./internal/station ./cmd/station
+	$(GO) test -timeout 30m -run '$(FULL)' ./internal/station ./cmd/station
 
 # Tests must not depend on luck: everything that has a socket, a terminal, a
 # process or a clock in it twenty times, then all tests five times, the last two
