@@ -23,6 +23,17 @@ import (
 func TestNoKeyInMemoryAfterBurnKey(t *testing.T) {
 	w := newWorkplace(t)
 	w.manualJob()
+	// The station stands still while its memory is searched, and its patience with
+	// the device runs on.
+	path := filepath.Join(w.dir, "example", "job.toml")
+	job := readFile(t, path)
+	patient := strings.Replace(job, `timeout = "10s"`, `timeout = "10m"`, 1)
+	if patient == job {
+		t.Fatalf("%s has no timeout of 10s", path)
+	}
+	if err := os.WriteFile(path, []byte(patient), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	approval := w.approval()
 	// The same MAC has the same key: a first chip tells which to search for.
 	state := t.TempDir()

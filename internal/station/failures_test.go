@@ -186,7 +186,7 @@ func onKnownKey(check string, burning bool, o sim.Options) provocation {
 	return func(t *testing.T) flow.Code {
 		s := stationOf(t)
 		o.MAC = VirtualMAC(0)
-		key, err := s.token.DeviceKey(t.Context(), hsm.Request{MAC: VirtualMAC(0), Size: 32, Policy: hsm.Derived, Label: master})
+		key, err := s.token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: VirtualMAC(0), Size: 32, Policy: hsm.Derived, Label: master})
 		if err != nil {
 			t.Fatal(err)
 		}
