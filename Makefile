@@ -72,7 +72,7 @@ demo-field: deps build
 FULL := TestPowerCuts|TestSecureBootCuts|TestStops|TestWire|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestOutputs|TestHostile|Anywhere$$
 test: deps
-	@$(MAKE) --no-print-directory -j2 -Oline test-race test-full
+	@$(MAKE) --no-print-directory -j2 test-race test-full
 
 .PHONY: test-race test-full
 test-race test-full: export GOGC ?= 400# a third of the time went by in the collector
