@@ -26,8 +26,8 @@ func identityCaCommand(t *tokenFlags) *cobra.Command {
 		Use:   "ca",
 		Short: "Write the request for the certificate of the token's CA key, or one that it signs itself",
 		Long: `Write a certificate request (CSR) for the token's CA key. A root of your own
-answers it with a certificate, which a job names as ca under
-[identity.certificate]: devices then verify against your root.
+answers it with a certificate: what the key certifies then verifies against your
+root.
 
 With --self-signed the key certifies itself and is its own root. Nothing is
 changed in the token. "station hsm init --policy none --role ca" makes the key.`,
