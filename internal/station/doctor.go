@@ -33,8 +33,8 @@ const (
 // clock, printer, the ports of its slots. It opens no port, because that can
 // reset what is behind it. bauds are the rates that jobs ask for.
 func (s *File) Examine(m Machine, bauds ...int) []Finding {
-	all := []Finding{s.ledgerSound(), s.diskSound()}
-	all = append(all, s.clockSound(time.Now()))
+	book, last := s.ledgerSound()
+	all := []Finding{book, s.diskSound(), clockSound(time.Now(), last)}
 	if s.Label.Printer != "" {
 		all = append(all, m.writable("printer", s.Label.Printer))
 	}
@@ -43,26 +43,32 @@ func (s *File) Examine(m Machine, bauds ...int) []Finding {
 	return append(all, s.slotsSound(m, bauds)...)
 }
 
-// ledgerSound opens the ledger and looks no further than its head.
-func (s *File) ledgerSound() Finding {
-	f := Finding{What: "ledger"}
+// ledgerSound opens the ledger and looks no further than its head; last is the
+// time of its last entry, zero without one.
+func (s *File) ledgerSound() (f Finding, last time.Time) {
+	f.What = "ledger"
 	book, err := ledger.Open(s.Ledger, ledger.Options{ReadOnly: true})
 	if errors.Is(err, fs.ErrNotExist) {
 		f.State, f.Words = Sound, fmt.Sprintf("%s is made by the first entry", s.Ledger)
-		return f
+		return f, last
 	}
 	if err != nil {
 		f.State, f.Words, f.Fix = Unsound, err.Error(), `"station ledger verify" says what is wrong with it; docs/recovery.md has the way back`
-		return f
+		return f, last
 	}
 	defer book.Close()
 	size, _, err := book.Head()
 	if err != nil {
 		f.State, f.Words, f.Fix = Unsound, err.Error(), `"station ledger verify" says what is wrong with it`
-		return f
+		return f, last
+	}
+	if size > 0 {
+		if e, err := book.Entry(size - 1); err == nil {
+			last = e.Time
+		}
 	}
 	f.State, f.Words = Sound, fmt.Sprintf("%s, %d entries", s.Ledger, size)
-	return f
+	return f, last
 }
 
 // roomyDisk is space below which a line of days may end.
@@ -97,9 +103,8 @@ func (s *File) diskSound() Finding {
 
 // clockSound compares the clock with the ledger's last entry and with what the
 // system says of it.
-func (s *File) clockSound(now time.Time) Finding {
+func clockSound(now, last time.Time) Finding {
 	f := Finding{What: "clock", State: Sound, Words: now.Format(time.RFC3339)}
-	last := s.lastTime()
 	switch synced, known := clockSynced(); {
 	case last.After(now.Add(time.Minute)):
 		f.State = Unsound
@@ -109,24 +114,6 @@ func (s *File) clockSound(now time.Time) Finding {
 		f.State, f.Words, f.Fix = Doubt, f.Words+", not kept by a time server", "switch NTP on: timedatectl set-ntp true"
 	}
 	return f
-}
-
-// lastTime is the time of the ledger's last entry; zero without one.
-func (s *File) lastTime() time.Time {
-	book, err := ledger.Open(s.Ledger, ledger.Options{ReadOnly: true})
-	if err != nil {
-		return time.Time{}
-	}
-	defer book.Close()
-	size, _, err := book.Head()
-	if err != nil || size == 0 {
-		return time.Time{}
-	}
-	e, err := book.Entry(size - 1)
-	if err != nil {
-		return time.Time{}
-	}
-	return e.Time
 }
 
 // Worst is the worst that was found.
