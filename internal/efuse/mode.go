@@ -204,12 +204,7 @@ func (o Options) wanted(r *refusal) []Set {
 		r.add(ErrPlan, "mode %q is neither release nor development", o.Mode)
 	}
 	want := map[string]Set{}
-	for _, v := range base {
-		for _, one := range (Set{v.Field, v.Value}).each() {
-			want[one.name(o.Chip)] = one
-		}
-	}
-	for _, v := range o.bootFuses() {
+	for _, v := range slices.Concat(base, o.bootFuses()) {
 		for _, one := range (Set{v.Field, v.Value}).each() {
 			want[one.name(o.Chip)] = one
 		}

@@ -3,6 +3,7 @@ package firmware
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,6 +62,11 @@ type Region struct {
 	// Data is the plain text with header patches, and with padding of FF where
 	// it is to be encrypted.
 	Data []byte `json:"-"`
+}
+
+// Hold gives the region its bytes, and what follows from them.
+func (r *Region) Hold(data []byte) {
+	r.Data, r.Size, r.SHA256 = data, len(data), fmt.Sprintf("sha256:%x", sha256.Sum256(data))
 }
 
 // CheckRevision says why the chip cannot run what is in the region.

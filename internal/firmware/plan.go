@@ -3,8 +3,6 @@ package firmware
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"fmt"
 	"slices"
 )
 
@@ -252,10 +250,8 @@ func (p *planner) named(addr uint32) bool {
 func (p *planner) finish() {
 	slices.SortStableFunc(p.pieces, func(a, b *piece) int { return cmp.Compare(a.Address, b.Address) })
 	for _, x := range p.pieces {
-		r := Region{
-			Name: x.Name, Address: x.Address, Size: len(x.data), Data: x.data, Encrypted: x.encrypt,
-			SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(x.data)),
-		}
+		r := Region{Name: x.Name, Address: x.Address, Encrypted: x.encrypt}
+		r.Hold(x.data)
 		if x.partition != nil {
 			r.Partition = x.partition.Name
 			if x.partition.Type == TypeApp {

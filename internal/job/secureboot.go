@@ -188,23 +188,28 @@ func builtIn(bootloader []byte, key *ecdsa.PublicKey) bool {
 	return err == nil && bytes.Contains(bootloader, point[1:])
 }
 
+// bootloader is the index of the bootloader among regions, -1 for none.
+func bootloader(regions []firmware.Region) int {
+	return slices.IndexFunc(regions, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })
+}
+
 // signedHeader refuses a bootloader whose header says another flash than the
 // job's: it is signed, so the station cannot write the right size into it.
 func (j *Job) signedHeader(f *tomlfile.File) {
-	for _, r := range j.Regions {
-		if r.Address != firmware.BootloaderOffset {
-			continue
-		}
-		if i, err := firmware.ParseImage(r.Data); err == nil && i.FlashSize != uint32(j.Flash.Size) {
-			f.Fault("flash.size", "is %v, and the header of %s says %v; it is signed and cannot be changed: build the bootloader for this flash", j.Flash.Size, r.Name, Size(i.FlashSize))
-		}
+	at := bootloader(j.Regions)
+	if at < 0 {
+		return
+	}
+	r := j.Regions[at]
+	if i, err := firmware.ParseImage(r.Data); err == nil && i.FlashSize != uint32(j.Flash.Size) {
+		f.Fault("flash.size", "is %v, and the header of %s says %v; it is signed and cannot be changed: build the bootloader for this flash", j.Flash.Size, r.Name, Size(i.FlashSize))
 	}
 }
 
 // warnUnsure warns of a bootloader that says nothing of secure boot: built
 // without it, it checks no app.
 func (j *Job) warnUnsure() {
-	i := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })
+	i := bootloader(j.Regions)
 	if i >= 0 && !strings.Contains(string(j.Regions[i].Data), "secure_boot") {
 		j.Warnings = append(j.Warnings, "the bootloader does not speak of secure boot: if it was built without CONFIG_SECURE_BOOT, it is checked itself but starts any app")
 	}
@@ -213,7 +218,7 @@ func (j *Job) warnUnsure() {
 // addDigest adds the region of the bootloader's digest, and the padding that
 // the digest covers.
 func (j *Job) addDigest() error {
-	i := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })
+	i := bootloader(j.Regions)
 	if i < 0 {
 		return errors.New("there is no bootloader")
 	}
@@ -226,12 +231,11 @@ func (j *Job) addDigest() error {
 		return err
 	}
 	if short := n - len(boot.Data); short > 0 {
-		boot.Data = append(bytes.Clone(boot.Data), bytes.Repeat([]byte{0xff}, short)...)
-		boot.Size, boot.SHA256 = len(boot.Data), fmt.Sprintf("sha256:%x", sha256.Sum256(boot.Data))
+		boot.Hold(append(bytes.Clone(boot.Data), bytes.Repeat([]byte{0xff}, short)...))
 	}
-	blank := bytes.Repeat([]byte{0xff}, digestSize)
-	j.Regions = slices.Insert(j.Regions, 0, firmware.Region{Name: DigestName, Address: DigestAddress, Size: digestSize, Data: blank,
-		Encrypted: boot.Encrypted, PerDevice: true, SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(blank))})
+	digest := firmware.Region{Name: DigestName, Address: DigestAddress, Encrypted: boot.Encrypted, PerDevice: true}
+	digest.Hold(bytes.Repeat([]byte{0xff}, digestSize))
+	j.Regions = slices.Insert(j.Regions, 0, digest)
 	return nil
 }
 
@@ -242,14 +246,14 @@ func (j *Job) RegionsFor(mac chip.MAC, bootKey *secret.Bytes) ([]firmware.Region
 		return j.Regions, nil
 	}
 	list := slices.Clone(j.Regions)
-	boot := list[slices.IndexFunc(list, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })]
+	boot := list[bootloader(list)]
 	digest, err := secureboot.BootloaderDigest(boot.Data, bootKey, secureboot.IVOf(mac[:], boot.Data))
 	if err != nil {
 		return nil, err
 	}
 	for i := range list {
 		if list[i].PerDevice {
-			list[i].Data, list[i].SHA256 = digest, fmt.Sprintf("sha256:%x", sha256.Sum256(digest))
+			list[i].Hold(digest)
 		}
 	}
 	return list, nil
