@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -38,14 +40,43 @@ func (r *releaseFlags) with(f func(*station.Releases) error) error {
 	if err != nil {
 		return err
 	}
-	book, err := station.OpenFieldLedger(file.Ledger, file.ID, version())
+	book, s, err := openField(file, r.store)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	s, err := store.Open(cmp.Or(r.store, filepath.Join(filepath.Dir(file.Ledger), "releases")))
-	if err != nil {
-		return stationFault(err)
-	}
 	return f(&station.Releases{Ledger: book, Store: s, Operator: r.operator, Software: version(), Simulated: book.Simulated()})
+}
+
+// of is with for the release whose number was given.
+func (r *releaseFlags) of(number string, f func(*station.Releases, int64) error) error {
+	id, err := releaseNumber(number)
+	if err != nil {
+		return err
+	}
+	return r.with(func(all *station.Releases) error { return f(all, id) })
+}
+
+// releaseNumber reads the number of a release.
+func releaseNumber(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 {
+		return 0, fmt.Errorf("release %q: want its number, as \"station release list\" shows it", text)
+	}
+	return id, nil
+}
+
+// openField opens the ledger beside the line and the store of releases: dir, or
+// the folder beside the ledger.
+func openField(file *station.File, dir string) (*station.FieldLedger, *store.Store, error) {
+	book, err := station.OpenFieldLedger(file.Ledger, file.ID, version())
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := store.Open(cmp.Or(dir, filepath.Join(filepath.Dir(file.Ledger), "releases")))
+	if err != nil {
+		book.Close()
+		return nil, nil, stationFault(err)
+	}
+	return book, s, nil
 }

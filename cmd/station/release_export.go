@@ -25,11 +25,7 @@ that are there already are left alone, and said.`,
 		Example: `  station release export 7 /media/card`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := releaseNumber(args[0])
-			if err != nil {
-				return err
-			}
-			return r.with(func(all *station.Releases) error {
+			return r.of(args[0], func(all *station.Releases, id int64) error {
 				doc, err := all.Find(id)
 				if err != nil {
 					return err

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
-
 	"github.com/spf13/cobra"
 
 	"station/internal/station"
@@ -17,11 +14,7 @@ func releaseShowCommand(r *releaseFlags) *cobra.Command {
 		Example: `  station release show 7`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := releaseNumber(args[0])
-			if err != nil {
-				return err
-			}
-			return r.with(func(all *station.Releases) error {
+			return r.of(args[0], func(all *station.Releases, id int64) error {
 				doc, err := all.Find(id)
 				if err != nil {
 					return err
@@ -37,13 +30,4 @@ func releaseShowCommand(r *releaseFlags) *cobra.Command {
 	}
 	r.addStore(cmd)
 	return cmd
-}
-
-// releaseNumber reads the number of a release.
-func releaseNumber(text string) (int64, error) {
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id < 1 {
-		return 0, fmt.Errorf("release %q: want its number, as \"station release list\" shows it", text)
-	}
-	return id, nil
 }

@@ -19,11 +19,7 @@ were offered it are told to cancel. Devices that run it keep it: make a newer on
 		Example: `  station release withdraw 7 --operator anna --reason "it loses its settings"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := releaseNumber(args[0])
-			if err != nil {
-				return err
-			}
-			return r.with(func(all *station.Releases) error {
+			return r.of(args[0], func(all *station.Releases, id int64) error {
 				doc, err := all.Withdraw(id, reason)
 				if err == nil {
 					fmt.Fprintf(cmd.OutOrStdout(), "release %d of %s is withdrawn\n", doc.ID, doc.Product)

@@ -23,11 +23,7 @@ func heldCommand(o *options, use, short, example string, do func(*station.Releas
 		Example: example,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := releaseNumber(args[0])
-			if err != nil {
-				return err
-			}
-			return r.with(func(all *station.Releases) error {
+			return r.of(args[0], func(all *station.Releases, id int64) error {
 				roll, err := do(all, id, reason)
 				if err == nil {
 					printRollout(cmd.OutOrStdout(), roll)

@@ -23,11 +23,7 @@ cent were failures.`,
   station rollout start 7 --percent 100 --operator anna`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := releaseNumber(args[0])
-			if err != nil {
-				return err
-			}
-			return r.with(func(all *station.Releases) error {
+			return r.of(args[0], func(all *station.Releases, id int64) error {
 				roll, err := all.Start(id, percent, samples, failures, "")
 				if err == nil {
 					printRollout(cmd.OutOrStdout(), roll)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +16,6 @@ import (
 	"station/internal/chip"
 	"station/internal/serve"
 	"station/internal/station"
-	"station/internal/store"
 )
 
 // serveFlags are those of station serve.
@@ -95,21 +92,17 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	book, err := station.OpenFieldLedger(file.Ledger, file.ID, version())
+	book, releases, err := openField(file, s.store)
 	if err != nil {
 		return err
 	}
 	defer book.Close()
-	dir := cmp.Or(s.store, filepath.Join(filepath.Dir(file.Ledger), "releases"))
-	if server.Store, err = store.Open(dir); err != nil {
-		return stationFault(err)
-	}
-	server.Ledger = book
+	server.Ledger, server.Store = book, releases
 	l, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return stationFault(err)
 	}
-	fmt.Fprintf(stderr, "station: serving at https://%s, releases in %s\n", l.Addr(), dir)
+	fmt.Fprintf(stderr, "station: serving at https://%s, releases in %s\n", l.Addr(), releases.Dir())
 	server.Access = slog.New(slog.NewJSONHandler(out, nil))
 	return stationFault(server.Listen(ctx, l, own, cas, s.connections))
 }

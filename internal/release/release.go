@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"station/internal/record"
+	"station/internal/store"
 )
 
 // Format is the version of the document that a release is.
@@ -48,6 +48,16 @@ const (
 
 // Files are the names under which the forms are served.
 var Files = map[Kind]string{KindApp: "app.bin", KindEncrypted: "app.ota", KindBundle: "slots.bundle", KindManifest: "manifest", KindSBOM: "sbom", KindOther: "image.swu"}
+
+// KindOf is the form that is served under a name.
+func KindOf(file string) (Kind, bool) {
+	for kind, name := range Files {
+		if name == file {
+			return kind, true
+		}
+	}
+	return "", false
+}
 
 // Form is one file of a release.
 type Form struct {
@@ -116,8 +126,8 @@ func (r *Release) check() error {
 }
 
 func isDigest(s string) bool {
-	digits, ok := strings.CutPrefix(s, "sha256:")
-	return ok && len(digits) == 64 && strings.Trim(digits, "0123456789abcdef") == ""
+	_, err := store.ParseDigest(s)
+	return err == nil
 }
 
 // Form is the release's file of a kind.

@@ -10,6 +10,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"station/internal/chip"
+	"station/internal/record"
 )
 
 // State is that of a rollout.
@@ -75,6 +76,11 @@ func (r *Rollout) JSON() []byte {
 		panic(err)
 	}
 	return b
+}
+
+// Field is what an entry of the ledger says of the rollout of a version.
+func (r *Rollout) Field(version string) record.Field {
+	return record.Field{Product: r.Product, Release: r.Release, Version: version, State: string(r.State), Percent: r.Percent}
 }
 
 // buckets is how finely devices are told apart.

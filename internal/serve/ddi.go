@@ -143,13 +143,12 @@ func (s *Server) ddiFile(v *visit) {
 	if r == nil {
 		return
 	}
-	for kind, name := range release.Files {
-		if name == v.ask.PathValue("file") {
-			s.giveForm(v, r, kind)
-			return
-		}
+	kind, ok := release.KindOf(v.ask.PathValue("file"))
+	if !ok {
+		nothing(v)
+		return
 	}
-	nothing(v)
+	s.giveForm(v, r, kind)
 }
 
 // ddiSaid is what a device says of an action.
@@ -163,17 +162,25 @@ type ddiSaid struct {
 	} `json:"status"`
 }
 
-// ddiFeedback takes how far an update has come. Only its end changes anything.
-func (s *Server) ddiFeedback(v *visit) {
-	var said ddiSaid
+// ddiRead reads what a device says of an action; it has answered where that is
+// nothing of use.
+func (s *Server) ddiRead(v *visit) (id int64, said ddiSaid, ok bool) {
 	id, err := parseID(v.ask.PathValue("action"))
 	if err != nil {
 		nothing(v)
+		return 0, said, false
+	}
+	ok = s.body(v, &said)
+	return id, said, ok
+}
+
+// ddiFeedback takes how far an update has come. Only its end changes anything.
+func (s *Server) ddiFeedback(v *visit) {
+	id, said, ok := s.ddiRead(v)
+	if !ok {
 		return
 	}
-	if !s.body(v, &said) {
-		return
-	}
+	var err error
 	details := short(strings.Join(said.Status.Details, "; "))
 	switch execution, finished := said.Status.Execution, said.Status.Result.Finished; {
 	case execution == "closed" && finished == success:
@@ -201,15 +208,11 @@ func (s *Server) ddiCancel(v *visit) {
 
 // ddiCancelled takes that the device gave up what it was offered.
 func (s *Server) ddiCancelled(v *visit) {
-	var said ddiSaid
-	id, err := parseID(v.ask.PathValue("action"))
-	if err != nil {
-		nothing(v)
+	id, said, ok := s.ddiRead(v)
+	if !ok {
 		return
 	}
-	if !s.body(v, &said) {
-		return
-	}
+	var err error
 	if said.Status.Execution == "closed" || said.Status.Execution == "canceled" {
 		err = s.result(v, id, cancelled, short(strings.Join(said.Status.Details, "; ")))
 	}

@@ -15,13 +15,12 @@ import (
 
 // file gives a form of the release that the device is offered, by its name.
 func (s *Server) file(v *visit) {
-	for kind, name := range release.Files {
-		if name == v.ask.PathValue("file") && v.ask.PathValue("product") == v.device.Product {
-			s.give(v, kind)
-			return
-		}
+	kind, ok := release.KindOf(v.ask.PathValue("file"))
+	if !ok || v.ask.PathValue("product") != v.device.Product {
+		nothing(v)
+		return
 	}
-	nothing(v)
+	s.give(v, kind)
 }
 
 // give gives a form of the release that the device is offered; "" is the one

@@ -16,39 +16,7 @@ func (s *Server) releases(product string) (list []*release.Release, err error) {
 	if release.CheckProduct(product) != nil {
 		return nil, nil
 	}
-	ids, err := s.Store.Keys("release/" + product)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range slices.Backward(ids) {
-		data, _, err := s.Store.Get("release/" + product + "/" + id)
-		if err != nil {
-			return nil, err
-		}
-		r, err := release.Parse(data)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, r)
-	}
-	return list, nil
-}
-
-// releaseKey orders releases by number.
-func releaseKey(product string, id int64) string { return fmt.Sprintf("release/%s/%019d", product, id) }
-
-func rolloutKey(product string, id int64) string { return fmt.Sprintf("rollout/%s/%019d", product, id) }
-
-func (s *Server) rollout(product string, id int64) (*release.Rollout, uint64, error) {
-	data, revision, err := s.Store.Get(rolloutKey(product, id))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	r, err := release.ParseRollout(data)
-	return r, revision, err
+	return release.LoadAll(s.Store, product)
 }
 
 // choose finds the newest release that fits the device and whose rollout
@@ -62,7 +30,7 @@ func (s *Server) choose(v *visit) (*release.Release, error) {
 		if r.Misfit(v.device) != "" {
 			continue
 		}
-		roll, _, err := s.rollout(r.Product, r.ID)
+		roll, _, err := release.LoadRollout(s.Store, r.Product, r.ID)
 		switch {
 		case err != nil:
 			return nil, err
@@ -124,20 +92,19 @@ func (s *Server) first(v *visit, r *release.Release) error {
 // count changes the numbers of a rollout; f tells whether it stopped.
 func (s *Server) count(r *release.Release, f func(*release.Rollout) (stopped bool)) error {
 	for {
-		roll, revision, err := s.rollout(r.Product, r.ID)
+		roll, revision, err := release.LoadRollout(s.Store, r.Product, r.ID)
 		if err != nil || roll == nil {
 			return err
 		}
 		stopped := f(roll)
-		_, err = s.Store.Set(rolloutKey(r.Product, r.ID), roll.JSON(), revision)
+		_, err = s.Store.Set(release.RolloutKey(r.Product, r.ID), roll.JSON(), revision)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
 		if err != nil || !stopped {
 			return err
 		}
-		field := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, State: string(roll.State), Percent: roll.Percent}
-		return s.append(entry(record.RolloutChanged, [6]byte{}, field, roll.Reason))
+		return s.append(entry(record.RolloutChanged, [6]byte{}, roll.Field(r.Version), roll.Reason))
 	}
 }
 
@@ -155,11 +122,7 @@ func (s *Server) result(v *visit, id int64, how, said string) error {
 	if err := s.load(v.device.MAC, &v.state); err != nil || v.state.Offered != id {
 		return err
 	}
-	data, _, err := s.Store.Get(releaseKey(v.device.Product, id))
-	if err != nil {
-		return err
-	}
-	r, err := release.Parse(data)
+	r, _, err := release.Load(s.Store, v.device.Product, id)
 	if err != nil {
 		return err
 	}

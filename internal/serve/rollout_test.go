@@ -36,7 +36,7 @@ func TestRollout(t *testing.T) {
 		t.Fatalf("%d devices were offered it, want %d", got, want)
 	}
 	current := func() *release.Rollout {
-		r, _, err := w.server.rollout("lamp", 7)
+		r, _, err := release.LoadRollout(w.store, "lamp", 7)
 		if err != nil || r == nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestTogether(t *testing.T) {
 	together("/files/lamp/result", `{"release":7,"result":"success"}`)
 	offers, _ := w.entries(record.UpdateOffered)
 	results, _ := w.entries(record.UpdateResult)
-	r, _, err := w.server.rollout("lamp", 7)
+	r, _, err := release.LoadRollout(w.store, "lamp", 7)
 	if err != nil || len(offers) != 3 || len(results) != 3 || r.Offered != 3 || r.Succeeded != 3 {
 		t.Errorf("%d offers, %d results, %+v, %v", len(offers), len(results), r, err)
 	}

@@ -351,11 +351,11 @@ func (w *site) release(id int64, version string, percent int, change func(*relea
 // hand sets a rollout.
 func (w *site) hand(r release.Rollout) {
 	w.t.Helper()
-	_, revision, err := w.store.Get(rolloutKey(r.Product, r.Release))
+	_, revision, err := w.store.Get(release.RolloutKey(r.Product, r.Release))
 	if err != nil {
 		revision = 0
 	}
-	if _, err := w.store.Set(rolloutKey(r.Product, r.Release), r.JSON(), revision); err != nil {
+	if _, err := w.store.Set(release.RolloutKey(r.Product, r.Release), r.JSON(), revision); err != nil {
 		w.t.Fatal(err)
 	}
 }

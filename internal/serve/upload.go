@@ -87,7 +87,7 @@ func (s *Server) putRelease(w http.ResponseWriter, r *http.Request) {
 
 // register makes a release visible; the same once more is no fault.
 func (s *Server) register(doc *release.Release) error {
-	claim := fmt.Sprintf("id/%d", doc.ID)
+	claim := release.ClaimKey(doc.ID)
 	_, err := s.Store.Set(claim, []byte(doc.Product), 0)
 	if errors.Is(err, store.ErrConflict) {
 		var owner []byte
@@ -106,16 +106,12 @@ var errTaken = errors.New("the number is taken by other content")
 // write writes the document, where there is none or the same. What was
 // withdrawn stays so.
 func (s *Server) write(doc *release.Release) error {
-	key := releaseKey(doc.Product, doc.ID)
-	data, revision, err := s.Store.Get(key)
+	key := release.Key(doc.Product, doc.ID)
+	old, revision, err := release.Load(s.Store, doc.Product, doc.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		_, err = s.Store.Set(key, doc.JSON(), 0)
 		return err
 	}
-	if err != nil {
-		return err
-	}
-	old, err := release.Parse(data)
 	if err != nil {
 		return err
 	}

@@ -87,10 +87,10 @@ func (s *Server) publish(doc *release.Release) error {
 	if err := s.register(doc); err != nil {
 		return err
 	}
-	if roll, _, err := s.rollout(doc.Product, doc.ID); err != nil || roll != nil {
+	if roll, _, err := release.LoadRollout(s.Store, doc.Product, doc.ID); err != nil || roll != nil {
 		return err
 	}
 	roll := release.Rollout{Product: doc.Product, Release: doc.ID, Percent: 100, State: release.Running, Samples: release.DefaultSamples, Failures: 100}
-	_, err := s.Store.Set(rolloutKey(doc.Product, doc.ID), roll.JSON(), 0)
+	_, err := s.Store.Set(release.RolloutKey(doc.Product, doc.ID), roll.JSON(), 0)
 	return err
 }

@@ -92,7 +92,7 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 			return nil, err
 		}
 	}
-	if _, err := r.Store.Set(fmt.Sprintf("id/%d", doc.ID), []byte(doc.Product), 0); err != nil {
+	if _, err := r.Store.Set(release.ClaimKey(doc.ID), []byte(doc.Product), 0); err != nil {
 		return nil, fmt.Errorf("release %d: the number is taken: %w", doc.ID, err)
 	}
 	field := doc.Field()
@@ -325,12 +325,9 @@ func (r *Releases) next(made []record.Field) (id int64, err error) {
 
 // again is the release that an entry tells of, whose files are still there.
 func (r *Releases) again(f record.Field, name string, image *firmware.Image) (*release.Release, error) {
-	data, _, err := r.Store.Get(ReleaseKey(f.Product, f.Release))
-	if err == nil {
-		return release.Parse(data)
-	}
+	kept, _, err := release.Load(r.Store, f.Product, f.Release)
 	if !errors.Is(err, store.ErrNotFound) {
-		return nil, err
+		return kept, err
 	}
 	n := NewRelease{Product: f.Product, Name: name, ID: f.Release}
 	doc := n.document(image)
@@ -375,12 +372,9 @@ func (r *Releases) restore(doc *release.Release, form record.FieldForm) error {
 	return nil
 }
 
-// ReleaseKey is where the store has a release's document.
-func ReleaseKey(product string, id int64) string { return fmt.Sprintf("release/%s/%019d", product, id) }
-
 // write writes a release's document, where there is none.
 func (r *Releases) write(doc *release.Release) error {
-	_, err := r.Store.Set(ReleaseKey(doc.Product, doc.ID), doc.JSON(), 0)
+	_, err := r.Store.Set(release.Key(doc.Product, doc.ID), doc.JSON(), 0)
 	return err
 }
 

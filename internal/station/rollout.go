@@ -9,20 +9,9 @@ import (
 	"station/internal/store"
 )
 
-// RolloutKey is where the store has a release's rollout.
-func RolloutKey(product string, id int64) string { return fmt.Sprintf("rollout/%s/%019d", product, id) }
-
 // Rollout is the rollout of a release, nil where there is none.
 func (r *Releases) Rollout(doc *release.Release) (*release.Rollout, uint64, error) {
-	data, revision, err := r.Store.Get(RolloutKey(doc.Product, doc.ID))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	roll, err := release.ParseRollout(data)
-	return roll, revision, err
+	return release.LoadRollout(r.Store, doc.Product, doc.ID)
 }
 
 // Start hands a release out to a share of its devices, or to a larger share. A
@@ -84,13 +73,12 @@ func (r *Releases) change(id int64, why string, f func(*release.Release, *releas
 	if _, err := release.ParseRollout(roll.JSON()); err != nil {
 		return nil, err
 	}
-	field := record.Field{Product: doc.Product, Release: id, Version: doc.Version, State: string(roll.State), Percent: roll.Percent}
-	if err := r.append(record.RolloutChanged, field, why); err != nil {
+	if err := r.append(record.RolloutChanged, roll.Field(doc.Version), why); err != nil {
 		return nil, err
 	}
 	// A server counts meanwhile: only the numbers may be others.
 	for {
-		_, err = r.Store.Set(RolloutKey(doc.Product, id), roll.JSON(), revision)
+		_, err = r.Store.Set(release.RolloutKey(doc.Product, id), roll.JSON(), revision)
 		if !errors.Is(err, store.ErrConflict) {
 			return roll, err
 		}
