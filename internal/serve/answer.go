@@ -41,7 +41,7 @@ func failCode(err error) int {
 		return http.StatusUnprocessableEntity
 	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		return http.StatusInsufficientStorage
 	}
 	return http.StatusInternalServerError

@@ -20,6 +20,9 @@ type answer struct {
 	bytes   int64
 }
 
+// moved gives the client its patience anew.
+func (a *answer) moved() { _ = a.control.SetWriteDeadline(time.Now().Add(patience)) }
+
 func (a *answer) WriteHeader(code int) {
 	if a.status == 0 {
 		a.status = code
@@ -31,7 +34,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	_ = a.control.SetWriteDeadline(time.Now().Add(patience))
+	a.moved()
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)
 	return n, err
@@ -57,8 +60,10 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = &body{r.Body, control}
 		}
-		_ = control.SetWriteDeadline(time.Now().Add(patience))
-		next.ServeHTTP(&answer{ResponseWriter: w, control: control}, r)
+		a := &answer{ResponseWriter: w, control: control}
+		_ = control.SetWriteDeadline(time.Time{}) // none before there is something to send: a body may take its time
+		next.ServeHTTP(a, r)
+		a.moved() // what is left to send goes when the handler has ended
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -132,9 +133,12 @@ func (s *Server) body(v *visit, into any) bool {
 
 // short keeps what a device says fit for an entry.
 func short(text string) string {
-	const most = 500
+	most := 500
 	if len(text) <= most {
 		return text
+	}
+	for !utf8.RuneStart(text[most]) {
+		most--
 	}
 	return text[:most] + "…"
 }

@@ -11,14 +11,6 @@ import (
 	"station/internal/store"
 )
 
-// releases are those of a product, the newest first.
-func (s *Server) releases(product string) (list []*release.Release, err error) {
-	if release.CheckProduct(product) != nil {
-		return nil, nil
-	}
-	return release.LoadAll(s.Store, product)
-}
-
 // choose finds the newest release that fits the device and whose rollout
 // reaches it. An offer that stands is kept while its rollout is only paused.
 func (s *Server) choose(v *visit) (*release.Release, error) {

@@ -28,6 +28,8 @@ type Store interface {
 	Get(key string) (value []byte, revision uint64, err error)
 	Set(key string, value []byte, revision uint64) (uint64, error)
 	Keys(prefix string) ([]string, error)
+	// Generation changes with every record whose key begins with the kind.
+	Generation(kind string) (n uint64, settled bool, err error)
 }
 
 // Ledger is the record of the devices.
@@ -62,6 +64,7 @@ type Server struct {
 	Operator   string        // in whose name entries are written
 
 	counts counts
+	shelf  shelf
 	turns  [256]sync.Mutex // of devices, by the last byte of the MAC
 }
 

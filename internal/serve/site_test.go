@@ -50,6 +50,7 @@ type site struct {
 	stop    func() error
 	plain   *http.Client
 	mu      sync.Mutex
+	born    time.Time
 }
 
 // authority is a CA with a key of its own.

@@ -82,7 +82,7 @@ func (s *Store) Set(key string, value []byte, rev uint64) (uint64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
-	if err := s.locked(func() error { return set(s.folder(key), value, rev) }); err != nil {
+	if err := s.locked(func() error { return s.set(key, value, rev) }); err != nil {
 		return 0, fmt.Errorf("record %s: %w", key, err)
 	}
 	return rev + 1, nil
@@ -103,7 +103,8 @@ func (s *Store) locked(f func() error) error {
 	return f()
 }
 
-func set(folder string, value []byte, rev uint64) error {
+func (s *Store) set(key string, value []byte, rev uint64) error {
+	folder := s.folder(key)
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
@@ -114,7 +115,8 @@ func set(folder string, value []byte, rev uint64) error {
 	case last != rev:
 		return ErrConflict
 	}
-	if err := keyfile.Replace(revision(folder, rev+1), 0o640, value); err != nil {
+	err = s.changing(key, func() error { return keyfile.Replace(revision(folder, rev+1), 0o640, value) })
+	if err != nil {
 		return err
 	}
 	for _, n := range old {

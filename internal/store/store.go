@@ -7,6 +7,7 @@
 //	artifacts/ab/abcd…   the bytes whose SHA-256 is the name
 //	incoming/abcd…       what has come of an artifact so far
 //	records/KEY/N        the record at its N-th change
+//	generations/KIND     how often records of the kind have changed
 //	lock                 held by whoever changes a record
 package store
 
@@ -63,7 +64,7 @@ type Store struct {
 
 // Open makes the folder where there is none.
 func Open(dir string) (*Store, error) {
-	for _, sub := range []string{"artifacts", "incoming", "records"} {
+	for _, sub := range []string{"artifacts", "incoming", "records", "generations"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}

@@ -201,3 +201,62 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// A generation tells of every change of its kind, also of one by another process,
+// and is never taken for settled while a record is being changed.
+func TestGeneration(t *testing.T) {
+	s := open(t)
+	other, err := Open(s.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(kind string) uint64 {
+		t.Helper()
+		n, settled, err := s.Generation(kind)
+		if err != nil || !settled {
+			t.Fatalf("%s: %d, settled %t, %v", kind, n, settled, err)
+		}
+		return n
+	}
+	seen := map[uint64]bool{at("release"): true}
+	for i, by := range []*Store{s, other, s} {
+		if _, err := by.Set("release/lamp/1", []byte("x"), uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+		if n := at("release"); seen[n] {
+			t.Errorf("after change %d it is %d once more", i+1, n)
+		} else {
+			seen[n] = true
+		}
+	}
+	before := at("release")
+	if _, err := s.Set("device/1", []byte("x"), 0); err != nil || at("release") != before {
+		t.Errorf("a change of another kind: %d, %v", at("release"), err)
+	}
+	if _, err := s.Set("release/lamp/1", []byte("x"), 1); !errors.Is(err, ErrConflict) || at("release") != before {
+		t.Errorf("no change: %d, %v", at("release"), err)
+	}
+	during := func() error {
+		if _, settled, err := other.Generation("release"); settled || err != nil {
+			t.Errorf("during a change: settled %t, %v", settled, err)
+		}
+		return nil
+	}
+	if err := s.changing("release/lamp/1", during); err != nil {
+		t.Fatal(err)
+	}
+	// Who died in the middle left it odd; the next change settles it.
+	f, err := os.OpenFile(s.generation("release"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	last := at("release")
+	if err := writeGeneration(f, last+1); err != nil {
+		t.Fatal(err)
+	}
+	during()
+	if _, err := other.Set("release/lamp/1", []byte("y"), 3); err != nil || at("release") <= last {
+		t.Errorf("after a death: %d, %v", at("release"), err)
+	}
+}

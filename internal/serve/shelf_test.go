@@ -1,0 +1,74 @@
+package serve
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// counting is a store that counts what is read of it.
+type counting struct {
+	*store.Store
+	reads map[string]int
+}
+
+func (c *counting) Get(key string) ([]byte, uint64, error) {
+	kind, _, _ := strings.Cut(key, "/")
+	c.reads[kind]++
+	return c.Store.Get(key)
+}
+
+// A poll reads no release that it knows, however many there are; what another
+// process changes it knows at once.
+func TestPollReadsNoReleases(t *testing.T) {
+	w := newSite(t, 1)
+	for id := int64(1); id <= 20; id++ {
+		w.release(id, "1.2.0", 100, nil, w.put(release.KindApp, []byte{byte(id)}))
+	}
+	reads := &counting{w.store, map[string]int{}}
+	w.server.Store = reads
+	me := device(w.devices[0])
+	get := func(want byte) {
+		t.Helper()
+		if got := w.do(me, 200, "GET", "/files/lamp/app.bin", nil); string(got.body) != string(want) {
+			t.Errorf("got release %d, want %d", got.body, want)
+		}
+	}
+	get(20)
+	clear(reads.reads)
+	get(20)
+	if reads.reads["release"] != 0 || reads.reads["rollout"] > 1 || reads.reads["device"] > 1 {
+		t.Errorf("a poll reads %v", reads.reads)
+	}
+	other, err := store.Open(w.store.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, revision, err := release.Load(other, "lamp", 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Withdrawn = "it burns"
+	if _, err := other.Set(release.Key("lamp", 20), doc.JSON(), revision); err != nil {
+		t.Fatal(err)
+	}
+	get(19)
+}
+
+func TestShort(t *testing.T) {
+	for _, rune := range []string{"a", "é", "灯", "🔥"} {
+		for pad := range 4 {
+			text := strings.Repeat("x", pad) + strings.Repeat(rune, 600)
+			got := short(text)
+			if !utf8.ValidString(got) || len(got) > 500+len("…") || len(got) < 497+len("…") || !strings.HasPrefix(text, strings.TrimSuffix(got, "…")) {
+				t.Errorf("%q: got %d bytes, valid %t", text[:10], len(got), utf8.ValidString(got))
+			}
+		}
+	}
+	if got := short("fine"); got != "fine" {
+		t.Errorf("got %q", got)
+	}
+}
