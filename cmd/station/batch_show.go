@@ -1,9 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"text/tabwriter"
 	"time"
 
@@ -11,10 +11,37 @@ import (
 
 	"station/internal/ledger"
 	"station/internal/plain"
+	qa "station/internal/report"
 )
 
+type batchAnswer struct {
+	qa.Balance
+	Balanced  bool `json:"balanced"` // everything is accounted for
+	Simulated bool `json:"simulated,omitempty"`
+}
+
+type batchesAnswer struct {
+	Batches []batchRow `json:"batches"`
+}
+
+// batchRow counts devices, but for Ordered and Numbers: those that were asked
+// for, and those begun.
+type batchRow struct {
+	Batch       string    `json:"batch"`
+	State       string    `json:"state"` // not opened, open, closed
+	Opened      time.Time `json:"opened,omitzero"`
+	Closed      time.Time `json:"closed,omitzero"`
+	Ordered     int       `json:"ordered"` // 0: no quota
+	Numbers     int       `json:"numbers"`
+	Refused     int       `json:"refused"`
+	Started     int       `json:"started"`
+	Passed      int       `json:"passed"`
+	Scrapped    int       `json:"scrapped"`
+	Quarantined int       `json:"quarantined"`
+}
+
 func batchShowCommand(l *ledgerFlags) *cobra.Command {
-	var asJSON bool
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "show [BATCH]",
 		Short: "List the batches, or show the account of one",
@@ -26,6 +53,9 @@ func batchShowCommand(l *ledgerFlags) *cobra.Command {
 				if err := mustAgree(b); err != nil {
 					return err
 				}
+				if len(args) == 0 && *asJSON {
+					return stationFault(answerRows(cmd.OutOrStdout(), batchesAnswer{}, "batches", batchRows(b)))
+				}
 				if len(args) == 0 {
 					return stationFault(listBatches(cmd.OutOrStdout(), b))
 				}
@@ -33,10 +63,8 @@ func batchShowCommand(l *ledgerFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					enc := json.NewEncoder(cmd.OutOrStdout())
-					enc.SetIndent("", "  ")
-					return enc.Encode(account)
+				if *asJSON {
+					return answer(cmd.OutOrStdout(), batchAnswer{*account, account.Balanced(), b.Simulated()})
 				}
 				if b.Simulated() {
 					fmt.Fprintln(cmd.OutOrStdout(), "SIMULATION")
@@ -46,29 +74,49 @@ func batchShowCommand(l *ledgerFlags) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	asJSON = jsonFlag(cmd)
 	return cmd
+}
+
+// batchRows are the batches of the ledger's own kind.
+func batchRows(b *ledger.Ledger) iter.Seq2[batchRow, error] {
+	return func(yield func(batchRow, error) bool) {
+		for lot, err := range b.Lots() {
+			if err != nil {
+				yield(batchRow{}, err)
+				return
+			}
+			name, is := lot.BatchName(b.Simulated())
+			if !is {
+				continue
+			}
+			state := "not opened"
+			switch {
+			case !lot.Closed.IsZero():
+				state = "closed"
+			case !lot.Opened.IsZero():
+				state = "open"
+			}
+			row := batchRow{name, state, lot.Opened, lot.Closed, lot.Quota, lot.Reserved, lot.Refused, lot.Devices, lot.Passed, lot.Scrapped, lot.Quarantined}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
 }
 
 func listBatches(out io.Writer, b *ledger.Ledger) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "BATCH\tSTATE\tORDERED\tNUMBERS\tREFUSED\tSTARTED\tPASSED\tSCRAPPED\tQUARANTINED")
-	for lot, err := range b.Lots() {
+	for r, err := range batchRows(b) {
 		if err != nil {
 			return err
 		}
-		name, is := lot.BatchName(b.Simulated())
-		if !is {
-			continue
+		state := r.State
+		if !r.Closed.IsZero() {
+			state += " " + r.Closed.UTC().Format(time.RFC3339)
 		}
-		state := "not opened"
-		switch {
-		case !lot.Closed.IsZero():
-			state = "closed " + lot.Closed.UTC().Format(time.RFC3339)
-		case !lot.Opened.IsZero():
-			state = "open"
-		}
-		plain.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", name, state, lot.Quota, lot.Reserved, lot.Refused, lot.Devices, lot.Passed, lot.Scrapped, lot.Quarantined)
+		plain.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.Batch, state, r.Ordered, r.Numbers, r.Refused, r.Started, r.Passed, r.Scrapped, r.Quarantined)
 	}
 	return w.Flush()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"text/tabwriter"
 
@@ -11,8 +10,12 @@ import (
 	"station/internal/plain"
 )
 
+type chipsAnswer struct {
+	Chips []chip.Summary `json:"chips"`
+}
+
 func chipsCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "chips",
 		Short: "List the chips that the station knows, and which of them it seals",
@@ -24,19 +27,17 @@ and a job that names it is refused.`,
   station chips --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !asJSON {
+			if !*asJSON {
 				return printChips(cmd.OutOrStdout())
 			}
-			var list []chip.Summary
+			var all chipsAnswer
 			for _, f := range chip.Families {
-				list = append(list, f.Summary())
+				all.Chips = append(all.Chips, f.Summary())
 			}
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			return enc.Encode(list)
+			return answer(cmd.OutOrStdout(), all)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	asJSON = jsonFlag(cmd)
 	return cmd
 }
 

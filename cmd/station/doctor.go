@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -15,9 +14,14 @@ import (
 	"station/internal/station"
 )
 
+type doctorAnswer struct {
+	Worst    station.Soundness `json:"worst"`
+	Findings []station.Finding `json:"findings"`
+}
+
 func doctorCommand(o *options) *cobra.Command {
 	var jobs []string
-	var asJSON bool
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what is wrong with this machine as a station, and the fix",
@@ -42,14 +46,14 @@ Exit code 0 if a line would work, 3 if it would not.`,
 				return err
 			}
 			found := append(file.Examine(station.ThisMachine, bauds...), o.tokenSound(cmd, file)...)
-			if err := printFindings(cmd.OutOrStdout(), found, asJSON); err != nil {
+			if err := printFindings(cmd.OutOrStdout(), found, *asJSON); err != nil {
 				return err
 			}
 			return verdict(found)
 		},
 	}
 	cmd.Flags().StringArrayVar(&jobs, "job", nil, "job `FILE` whose baud rate the adapters must do; may be given again")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	asJSON = jsonFlag(cmd)
 	return cmd
 }
 
@@ -107,12 +111,7 @@ func (o *options) tokenSound(cmd *cobra.Command, file *station.File) []station.F
 
 func printFindings(w io.Writer, found []station.Finding, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(struct {
-			Worst    station.Soundness `json:"worst"`
-			Findings []station.Finding `json:"findings"`
-		}{station.Worst(found), found})
+		return answer(w, doctorAnswer{station.Worst(found), found})
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range found {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -14,10 +13,15 @@ import (
 	"station/internal/station"
 )
 
+type statusAnswer struct {
+	hsm.Status
+	Problems []string `json:"problems"` // all of them, in words
+}
+
 func hsmStatusCommand(t *tokenFlags) *cobra.Command {
 	var jobs []string
 	var signer string
-	var asJSON bool
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Audit the token: every object, what is too open, what is missing, what is not ours",
@@ -48,10 +52,8 @@ is there needs it; in one that cannot sign, the signing key is missed only if
 				return station.TokenFailure(err)
 			}
 			book := t.compare(&s)
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				err = enc.Encode(s)
+			if *asJSON {
+				err = answer(cmd.OutOrStdout(), statusAnswer{s, s.Problems()})
 			} else {
 				printStatus(cmd.OutOrStdout(), s, book)
 			}
@@ -63,7 +65,7 @@ is there needs it; in one that cannot sign, the signing key is missed only if
 	}
 	cmd.Flags().StringArrayVar(&jobs, "job", nil, "job `FILE` whose key must be there; may be given again")
 	cmd.Flags().StringVar(&signer, "signer", hsm.Signer.Label(), "label of the signing key that must be there, by default where the token can sign; empty for none")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	asJSON = jsonFlag(cmd)
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -13,8 +12,13 @@ import (
 	"station/internal/plain"
 )
 
+type imageAnswer struct {
+	File string `json:"file"`
+	firmware.Info
+}
+
 func imageInfoCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "info FILE",
 		Short: "Tell what a file is, what it says of itself, and what is wrong with it",
@@ -27,10 +31,8 @@ func imageInfoCommand() *cobra.Command {
 				return fmt.Errorf("image: %w", err)
 			}
 			info := firmware.Describe(args[0], data)
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(info); err != nil {
+			if *asJSON {
+				if err := answer(cmd.OutOrStdout(), imageAnswer{args[0], info}); err != nil {
 					return err
 				}
 			} else {
@@ -45,7 +47,7 @@ func imageInfoCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	asJSON = jsonFlag(cmd)
 	return cmd
 }
 

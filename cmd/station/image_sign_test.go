@@ -51,10 +51,3 @@ func makePair(ts *testscript.TestScript, kind string) (private, public any) {
 func writePEM(ts *testscript.TestScript, name, kind string, der []byte, mode os.FileMode) {
 	ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode))
 }
-
-// damage FILE changes one bit in the middle of a file.
-func damage(ts *testscript.TestScript, _ bool, args []string) {
-	data := []byte(ts.ReadFile(args[0]))
-	data[len(data)/2] ^= 1
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o600))
-}

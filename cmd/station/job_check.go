@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -8,27 +9,81 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/efuse"
+	"station/internal/firmware"
 	"station/internal/job"
 	"station/internal/plain"
+	"station/internal/tomlfile"
 )
 
 func jobCheckCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON *bool
+	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a job and everything it names; show what it writes and burns",
 		Long: `Check a job file and every file that it names, and report all faults at once.
 Then show the images with their versions and digests, the settings, and the burn
 plan, fuse by fuse, with the digest of all of it that a person approves.`,
-		Example: `  station job check job.toml`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  station job check job.toml
+  station job check job.toml --json`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			job, err := job.Load(args[0])
+			if *asJSON {
+				return errors.Join(answer(cmd.OutOrStdout(), jobOf(args[0], job, err)), err)
+			}
 			if err != nil {
 				return err
 			}
 			return printJob(cmd.OutOrStdout(), job)
 		},
 	}
+	asJSON = jsonFlag(cmd)
+	return cmd
+}
+
+// jobAnswer is a job as it would be done; of one with faults, these alone.
+type jobAnswer struct {
+	File       string            `json:"file"`
+	OK         bool              `json:"ok"`
+	Faults     []fileFault       `json:"faults,omitempty"`
+	Name       string            `json:"name,omitempty"`
+	Revision   string            `json:"revision,omitempty"`
+	Mode       string            `json:"mode,omitempty"`
+	Regions    []firmware.Region `json:"regions,omitempty"` // written to flash
+	Settings   []string          `json:"settings,omitempty"`
+	Burns      []string          `json:"burns,omitempty"` // in their order
+	Warnings   []string          `json:"warnings,omitempty"`
+	Digest     string            `json:"digest,omitempty"`
+	PlanDigest string            `json:"planDigest,omitempty"` // what a person approves
+}
+
+type fileFault struct {
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+	Key  string `json:"key,omitempty"`
+	Text string `json:"text"`
+}
+
+func jobOf(path string, j *job.Job, err error) jobAnswer {
+	if err != nil {
+		return jobAnswer{File: path, Faults: faultsOf(err)}
+	}
+	return jobAnswer{File: path, OK: true, Name: j.Name, Revision: j.Revision, Mode: string(j.Security.Mode), Regions: j.Regions,
+		Settings: j.SettingLines(), Burns: j.Plan.Lines(efuse.Image{}), Warnings: j.Warnings, Digest: j.Digest(), PlanDigest: j.PlanDigest()}
+}
+
+// faultsOf are the faults of a file, each with its place where it has one.
+func faultsOf(err error) (list []fileFault) {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range all.Unwrap() {
+			list = append(list, faultsOf(one)...)
+		}
+		return list
+	}
+	if e, ok := errors.AsType[*tomlfile.Error](err); ok {
+		return []fileFault{{e.File, e.Line, e.Key, e.Text}}
+	}
+	return []fileFault{{Text: err.Error()}}
 }
 
 func printJob(out io.Writer, job *job.Job) error {

@@ -10,8 +10,13 @@ import (
 	"station/internal/plain"
 )
 
+type keysAnswer struct {
+	Keys []hsm.Key `json:"keys"`
+}
+
 func keyListCommand(t *tokenFlags) *cobra.Command {
-	return &cobra.Command{
+	var asJSON *bool
+	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List our keys in the token",
 		Example: `  station key list`,
@@ -25,6 +30,9 @@ func keyListCommand(t *tokenFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if *asJSON {
+				return answer(cmd.OutOrStdout(), keysAnswer{append([]hsm.Key{}, keys...)})
+			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "LABEL\tROLE\tTYPE\tBITS\tCHECK VALUE\tPROBLEMS")
 			for _, k := range keys {
@@ -33,4 +41,6 @@ func keyListCommand(t *tokenFlags) *cobra.Command {
 			return w.Flush()
 		},
 	}
+	asJSON = jsonFlag(cmd)
+	return cmd
 }

@@ -6,8 +6,11 @@ import (
 	"station/internal/hsm"
 )
 
+type keyAnswer struct{ hsm.Key }
+
 func keyShowCommand(t *tokenFlags) *cobra.Command {
-	return &cobra.Command{
+	var asJSON *bool
+	cmd := &cobra.Command{
 		Use:     "show LABEL",
 		Short:   "Show a key's attributes and check value, never the key",
 		Example: `  station key show station-master`,
@@ -15,11 +18,17 @@ func keyShowCommand(t *tokenFlags) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(func(token *hsm.Token) error {
 				key, err := token.Show(cmd.Context(), args[0])
-				if err == nil {
-					printKey(cmd.OutOrStdout(), key)
+				switch {
+				case err != nil:
+					return err
+				case *asJSON:
+					return answer(cmd.OutOrStdout(), keyAnswer{key})
 				}
-				return err
+				printKey(cmd.OutOrStdout(), key)
+				return nil
 			})
 		},
 	}
+	asJSON = jsonFlag(cmd)
+	return cmd
 }

@@ -24,6 +24,7 @@ import (
 
 func ledgerCheckCommand(l *ledgerFlags) *cobra.Command {
 	var keys []string
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Check an export, a report, a certificate, a proof or a checkpoint",
@@ -47,8 +48,18 @@ of, and still gives the same rows and sums.`,
 				return fmt.Errorf("ledger check: nothing to check against; give --key PUBLIC.pem, --ledger FILE or both")
 			}
 			c := &checker{out: cmd.OutOrStdout(), path: args[0], trusted: trusted, ledger: l}
-			if err := c.run(); err != nil {
-				return fmt.Errorf("%s: NOT OK: %w", args[0], err)
+			if *asJSON {
+				c.out = io.Discard
+			}
+			err = c.run()
+			if err != nil {
+				err = fmt.Errorf("%s: NOT OK: %w", args[0], err)
+			}
+			if *asJSON {
+				return errors.Join(answer(cmd.OutOrStdout(), c.answer(err)), err)
+			}
+			if err != nil {
+				return err
 			}
 			for _, k := range trusted {
 				plain.Fprintf(c.out, "key          %s\n", keyPrint(k))
@@ -58,7 +69,44 @@ of, and still gives the same rows and sums.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key `FILE` (PEM) that must have signed; may be given again")
+	asJSON = jsonFlag(cmd)
 	return cmd
+}
+
+// checkAnswer says what a file is that came out of a ledger, and whether it is
+// right. Of a file that is not, nothing but the problem counts.
+type checkAnswer struct {
+	File    string   `json:"file"`
+	OK      bool     `json:"ok"`
+	Problem string   `json:"problem,omitempty"`
+	Keys    []string `json:"keys,omitempty"` // check values of the keys of --key
+	provenFile
+}
+
+// provenFile is what a right file tells of.
+type provenFile struct {
+	Kind      string    `json:"kind,omitempty"` // export, certificate, device, consistency, checkpoint
+	Ledger    string    `json:"ledger,omitempty"`
+	Entries   uint64    `json:"entries,omitempty"` // the first ones of the ledger, which it speaks for
+	Since     uint64    `json:"since,omitempty"`   // of a consistency proof: entries of the older checkpoint
+	Root      string    `json:"root,omitempty"`
+	Table     string    `json:"table,omitempty"`
+	Rows      uint64    `json:"rows,omitempty"`
+	Made      time.Time `json:"made,omitzero"`
+	MAC       string    `json:"mac,omitempty"`
+	Batch     string    `json:"batch,omitempty"`
+	Simulated bool      `json:"simulated,omitempty"`
+}
+
+func (c *checker) answer(err error) checkAnswer {
+	a := checkAnswer{File: c.path, OK: err == nil, provenFile: c.found}
+	if err != nil {
+		a.Problem, a.provenFile = err.Error(), provenFile{}
+	}
+	for _, k := range c.trusted {
+		a.Keys = append(a.Keys, keyPrint(k))
+	}
+	return a
 }
 
 // keyPrint is how "station key list" shows a signing key's check value.
@@ -76,6 +124,7 @@ type checker struct {
 	path    string
 	trusted []*ecdsa.PublicKey
 	ledger  *ledgerFlags
+	found   provenFile
 }
 
 func (c *checker) run() error {
@@ -138,6 +187,7 @@ func (c *checker) export(proof, path string) error {
 	if err := c.against(p.CheckLedger); err != nil {
 		return err
 	}
+	c.found = provenFile{Kind: "export", Ledger: p.Origin, Entries: p.Size, Table: p.Table, Rows: p.Rows, Made: p.Made, Simulated: p.Simulated}
 	if p.Simulated {
 		fmt.Fprintln(c.out, "SIMULATION   nothing in it is a real device")
 	}
@@ -183,6 +233,7 @@ func (c *checker) certificate(data []byte) error {
 	if err != nil {
 		return err
 	}
+	c.found = provenFile{Kind: "certificate", Ledger: cert.Origin, Batch: cert.Account.Batch, Entries: cert.Size, Root: cert.Root.String(), Made: cert.Issued}
 	fmt.Fprint(c.out, cert.Text())
 	for _, text := range since {
 		plain.Fprintf(c.out, "%-12s %s\n", "SINCE", text)
@@ -198,6 +249,7 @@ func (c *checker) device(data []byte) error {
 	if err != nil {
 		return err
 	}
+	c.found = provenFile{Kind: "device", MAC: p.MAC.String(), Rows: uint64(len(entries))}
 	plain.Fprintf(c.out, "device       %s, %d entries\n", p.MAC, len(entries))
 	for _, e := range entries {
 		plain.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyIDs(), e.Verdict)
@@ -213,6 +265,7 @@ func (c *checker) consistency(data []byte) error {
 	if err != nil {
 		return err
 	}
+	c.found = provenFile{Kind: "consistency", Ledger: after.Origin, Entries: after.Size, Since: before.Size, Root: after.Root.String()}
 	plain.Fprintf(c.out, "ledger       %s\ncontinues    %d entries to %d\n", after.Origin, before.Size, after.Size)
 	return nil
 }
@@ -232,6 +285,7 @@ func (c *checker) checkpoint(data []byte) error {
 			return fault
 		}
 	}
+	c.found = provenFile{Kind: "checkpoint", Ledger: p.Origin, Entries: p.Size, Root: p.Root.String()}
 	plain.Fprintf(c.out, "ledger       %s\nentries      %d\nroot         %s\n", p.Origin, p.Size, p.Root)
 	return nil
 }

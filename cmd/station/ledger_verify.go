@@ -14,6 +14,7 @@ import (
 
 func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
 	var keys, kept []string
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Reread the whole ledger and report every fault",
@@ -43,11 +44,16 @@ and an old checkpoint with --checkpoint, which this ledger must continue.`,
 				}
 				a.Kept = append(a.Kept, signed)
 			}
-			return verifyWith(cmd.OutOrStdout(), &a, func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) })
+			check := func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) }
+			if *asJSON {
+				return verifyAnswered(cmd.OutOrStdout(), &a, check)
+			}
+			return verifyWith(cmd.OutOrStdout(), &a, check)
 		},
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key `FILE` (PEM) that must have signed the checkpoints; may be given again (default: the keys that the ledger names)")
 	cmd.Flags().StringArrayVar(&kept, "checkpoint", nil, "checkpoint `FILE` that was kept elsewhere; may be given again")
+	asJSON = jsonFlag(cmd)
 	return cmd
 }
 
@@ -57,19 +63,14 @@ func verifyLedger(out io.Writer, check func(*ledger.Audit) iter.Seq[ledger.Fault
 }
 
 func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
-	told := newProgress("rereading the ledger", "entries")
-	defer told.end()
-	audit.Progress, audit.Pages = told.tell, func(done, total uint64) { told.tellOf(done, total, "pages") }
 	faults := 0
-	for f := range check(audit) {
+	for f := range watched(audit, check) {
 		faults++
-		told.end()
 		plain.Fprintf(out, "FAULT %s\n", f)
 	}
 	if faults > 0 {
-		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
+		return faulty(faults)
 	}
-	told.end()
 	plain.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
 	switch by := len(audit.Trusted); {
 	case audit.Checkpoints == 0:
@@ -82,4 +83,63 @@ func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) it
 		fmt.Fprintln(out, "its indexes are of another version or were not made to the end: the next command that writes makes them anew from the log")
 	}
 	return nil
+}
+
+// watched is the check with its progress told.
+func watched(audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) iter.Seq[ledger.Fault] {
+	return func(yield func(ledger.Fault) bool) {
+		told := newProgress("rereading the ledger", "entries")
+		defer told.end()
+		audit.Progress, audit.Pages = told.tell, func(done, total uint64) { told.tellOf(done, total, "pages") }
+		for f := range check(audit) {
+			told.end()
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+func faulty(faults int) error {
+	return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
+}
+
+type verifyAnswer struct {
+	Whole       bool          `json:"whole"`
+	Faults      []ledgerFault `json:"faults"`
+	Entries     uint64        `json:"entries"`
+	Devices     int           `json:"devices"`
+	Root        string        `json:"root,omitempty"`
+	Checkpoints int           `json:"checkpoints"`
+	Trusted     int           `json:"trusted"`         // keys of --key; 0: those counted that the ledger itself names
+	Kept        int           `json:"kept"`            // checkpoints of --checkpoint, which it continues
+	Newer       uint64        `json:"newer,omitempty"` // entries of a newer version: their hashes were checked
+	Stale       bool          `json:"stale,omitempty"` // the indexes are made anew by the next command that writes
+}
+
+type ledgerFault struct {
+	Entry *int64 `json:"entry,omitempty"` // absent: it is of no one entry
+	Text  string `json:"text"`
+}
+
+// verifyAnswered says the same as verifyWith in one object, also of a ledger
+// that has faults.
+func verifyAnswered(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
+	a := verifyAnswer{Faults: []ledgerFault{}}
+	for f := range watched(audit, check) {
+		fault := ledgerFault{Text: f.Text}
+		if f.Entry >= 0 {
+			fault.Entry = &f.Entry
+		}
+		a.Faults = append(a.Faults, fault)
+	}
+	a.Whole, a.Entries, a.Devices, a.Checkpoints = len(a.Faults) == 0, audit.Size, audit.Devices, audit.Checkpoints
+	a.Trusted, a.Kept, a.Newer, a.Stale = len(audit.Trusted), len(audit.Kept), audit.Newer, audit.Stale
+	if a.Whole {
+		a.Root = audit.Root.String()
+	}
+	if err := answer(out, a); err != nil || a.Whole {
+		return err
+	}
+	return faulty(len(a.Faults))
 }

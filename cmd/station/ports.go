@@ -16,7 +16,8 @@ import (
 )
 
 func portsCommand(o *options) *cobra.Command {
-	return &cobra.Command{
+	var asJSON *bool
+	cmd := &cobra.Command{
 		Use:   "ports",
 		Short: "List serial ports: slot, adapter, USB socket, limits",
 		Long: `List serial ports and what is known of their adapters, and the slots of the
@@ -47,37 +48,72 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 			if len(list) == 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), "no serial ports; plug in an adapter, or use --port rfc2217://HOST:PORT or socket://HOST:PORT")
 			}
-			return printPorts(cmd.OutOrStdout(), list, slots)
+			all := portsOf(list, slots)
+			if *asJSON {
+				return answer(cmd.OutOrStdout(), all)
+			}
+			return printPorts(cmd.OutOrStdout(), all)
 		},
 	}
+	asJSON = jsonFlag(cmd)
+	return cmd
 }
 
-// printPorts shows the ports that are there, then the slots whose are not.
-func printPorts(out io.Writer, list []port.Info, slots []station.SlotFile) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SLOT\tPORT\tUSB SOCKET\tADAPTER\tSERIAL\tLIMITS")
+// portsAnswer is the ports that are there, and the slots whose are not.
+type portsAnswer struct {
+	Ports []portRow `json:"ports"`
+	Away  []slotRow `json:"away"`
+}
+
+type portRow struct {
+	port.Info
+	Slots   []string `json:"slots,omitempty"`
+	Adapter string   `json:"adapter,omitempty"`
+	Limits  []string `json:"limits,omitempty"` // what the adapter cannot do, in words
+}
+
+type slotRow struct {
+	Slot    string `json:"slot"`
+	Port    string `json:"port"`
+	Network bool   `json:"network,omitempty"` // it is not looked for
+}
+
+func portsOf(list []port.Info, slots []station.SlotFile) portsAnswer {
+	all := portsAnswer{[]portRow{}, []slotRow{}}
 	found := map[string]bool{}
 	for _, p := range list {
-		var names []string
+		row := portRow{Info: p, Adapter: adapter(p), Limits: limits(p)}
 		for _, s := range slots {
 			if p.Is(s.Port) {
-				names, found[s.Name] = append(names, s.Name), true
+				row.Slots, found[s.Name] = append(row.Slots, s.Name), true
 			}
 		}
+		all.Ports = append(all.Ports, row)
+	}
+	for _, s := range slots {
+		if !found[s.Name] {
+			all.Away = append(all.Away, slotRow{s.Name, s.Port, strings.Contains(s.Port, "://")})
+		}
+	}
+	return all
+}
+
+func printPorts(out io.Writer, all portsAnswer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SLOT\tPORT\tUSB SOCKET\tADAPTER\tSERIAL\tLIMITS")
+	for _, p := range all.Ports {
 		socket := ""
 		if p.Path != "" {
 			socket = "usb:" + p.Path
 		}
-		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(names, ", "), p.Name, socket, adapter(p), p.Serial, limits(p))
+		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", strings.Join(p.Slots, ", "), p.Name, socket, p.Adapter, p.Serial, strings.Join(p.Limits, ", "))
 	}
-	for _, s := range slots {
-		switch {
-		case found[s.Name]:
-		case strings.Contains(s.Port, "://"):
-			plain.Fprintf(w, "%s\t%s\t\tnetwork\t\t\n", s.Name, s.Port)
-		default:
-			plain.Fprintf(w, "%s\t%s\t\tnot plugged in\t\t\n", s.Name, s.Port)
+	for _, s := range all.Away {
+		what := "not plugged in"
+		if s.Network {
+			what = "network"
 		}
+		plain.Fprintf(w, "%s\t%s\t\t%s\t\t\n", s.Slot, s.Port, what)
 	}
 	return w.Flush()
 }
@@ -98,9 +134,8 @@ func adapter(p port.Info) string {
 }
 
 // limits are what the adapter cannot do.
-func limits(p port.Info) string {
+func limits(p port.Info) (all []string) {
 	a := p.Adapter()
-	var all []string
 	if a.MaxBaud != 0 {
 		all = append(all, fmt.Sprintf("up to %d baud", a.MaxBaud))
 	}
@@ -113,5 +148,5 @@ func limits(p port.Info) string {
 	if p.Latency > 1 {
 		all = append(all, fmt.Sprintf("answers wait %d ms: set its latency_timer to 1", p.Latency))
 	}
-	return strings.Join(all, ", ")
+	return all
 }

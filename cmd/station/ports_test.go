@@ -21,7 +21,7 @@ func TestPrintPorts(t *testing.T) {
 		{Name: "mid", Port: "/dev/ttyUSB1"}, {Name: "loose", Port: "usb:1-5"},
 	}
 	var out strings.Builder
-	if err := printPorts(&out, list, slots); err != nil {
+	if err := printPorts(&out, portsOf(list, slots)); err != nil {
 		t.Fatal(err)
 	}
 	const want = `SLOT   PORT                  USB SOCKET     ADAPTER                       SERIAL    LIMITS

@@ -15,6 +15,7 @@ import (
 	"station/internal/ledger"
 	"station/internal/outlet"
 	"station/internal/plain"
+	qa "station/internal/report"
 	"station/internal/station"
 )
 
@@ -123,7 +124,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 		err = headless(ctx, line, os.Stdout, form(r.headless), nil, tee(log, r.narrate(stderr)))
 		person = stderr
 	}
-	if err := listLedger(person, v.Ledger); err != nil {
+	if err := listLedger(person, v.Ledger, qa.Filter{}); err != nil {
 		return stationFault(err)
 	}
 	if err := verifyLedger(person, v.Ledger.Check); err != nil {

@@ -9,9 +9,14 @@ import (
 	"station/internal/station"
 )
 
+type releasesAnswer struct {
+	Releases []releaseAnswer `json:"releases"` // the newest first
+}
+
 func releaseListCommand(r *releaseFlags) *cobra.Command {
 	r = &releaseFlags{options: r.options}
 	var product string
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List releases, the newest first",
@@ -23,12 +28,16 @@ func releaseListCommand(r *releaseFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				answers := releasesAnswer{[]releaseAnswer{}}
 				for _, doc := range list {
 					state := "not handed out"
 					roll, _, err := all.Rollout(doc)
+					answers.Releases = append(answers.Releases, releaseAnswer{doc, roll})
 					switch {
 					case err != nil:
 						return err
+					case *asJSON:
+						continue
 					case doc.Withdrawn != "":
 						state = "withdrawn"
 					case roll != nil:
@@ -36,11 +45,15 @@ func releaseListCommand(r *releaseFlags) *cobra.Command {
 					}
 					fmt.Fprintf(cmd.OutOrStdout(), "%-6d %-24s %-16s %s\n", doc.ID, doc.Product, plain.Line(doc.Version), state)
 				}
+				if *asJSON {
+					return answer(cmd.OutOrStdout(), answers)
+				}
 				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&product, "product", "", "only those of this product")
+	asJSON = jsonFlag(cmd)
 	r.addStore(cmd)
 	return cmd
 }

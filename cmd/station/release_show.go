@@ -3,11 +3,18 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	field "station/internal/release"
 	"station/internal/station"
 )
 
+type releaseAnswer struct {
+	*field.Release
+	Rollout *field.Rollout `json:"rollout,omitempty"` // absent: not handed out
+}
+
 func releaseShowCommand(r *releaseFlags) *cobra.Command {
 	r = &releaseFlags{options: r.options}
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:     "show NUMBER",
 		Short:   "Show a release: digests, whom it fits, how far it has come",
@@ -23,11 +30,15 @@ func releaseShowCommand(r *releaseFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if *asJSON {
+					return answer(cmd.OutOrStdout(), releaseAnswer{doc, roll})
+				}
 				printRelease(cmd.OutOrStdout(), doc, roll)
 				return nil
 			})
 		},
 	}
+	asJSON = jsonFlag(cmd)
 	r.addStore(cmd)
 	return cmd
 }

@@ -3,11 +3,17 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	field "station/internal/release"
 	"station/internal/station"
 )
 
+type rolloutsAnswer struct {
+	Rollouts []*field.Rollout `json:"rollouts"`
+}
+
 func rolloutStatusCommand(o *options) *cobra.Command {
 	r := &releaseFlags{options: o}
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:     "status [NUMBER]",
 		Short:   "Show how far rollouts have come",
@@ -27,19 +33,28 @@ func rolloutStatusCommand(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				answers := rolloutsAnswer{[]*field.Rollout{}}
 				for _, doc := range list {
 					roll, _, err := all.Rollout(doc)
 					if err != nil {
 						return err
 					}
-					if roll != nil && (only == 0 || doc.ID == only) {
+					if roll == nil || only != 0 && doc.ID != only {
+						continue
+					}
+					answers.Rollouts = append(answers.Rollouts, roll)
+					if !*asJSON {
 						printRelease(cmd.OutOrStdout(), doc, roll)
 					}
+				}
+				if *asJSON {
+					return answer(cmd.OutOrStdout(), answers)
 				}
 				return nil
 			})
 		},
 	}
+	asJSON = jsonFlag(cmd)
 	r.addStore(cmd)
 	return cmd
 }

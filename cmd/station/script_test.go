@@ -35,11 +35,13 @@ func TestScripts(t *testing.T) {
 			"exits":  exits,
 			"digest": digest,
 			"newkey": newKey,
-			"damage": damage,
 			"header": header,
 			"bend":   bend,
 			"record": recordLedger,
 			"flip":   flip,
+
+			"schema":       answered,
+			"schemas-seen": allAnswered,
 		},
 	})
 }
