@@ -4,6 +4,7 @@ package chip
 // components/efuse/esp32c5/esp_efuse_table.csv (Apache-2.0).
 var ESP32C5 = newFamily(later(laterChip{
 	name: "esp32c5", title: "ESP32-C5", imageID: 23, bootloader: 0x2000, crystals: []int{40, 48},
+	clkdiv: 0x6000_0014, spi: 0x6000_3000,
 	base: 0x600b_4800, cmd: 0x600b_49d8, dac: 0x600b_49ec, timing1: 0x600b_49f4, timing2: 0x600b_49f8, errors: 0x600b_4990,
 	xts256: false, xtsInKey5: true, hmac: true,
 	faults: [][]Bits{

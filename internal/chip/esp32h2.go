@@ -4,6 +4,7 @@ package chip
 // components/efuse/esp32h2/esp_efuse_table.csv (Apache-2.0).
 var ESP32H2 = newFamily(later(laterChip{
 	name: "esp32h2", title: "ESP32-H2", imageID: 16, bootloader: 0x0, crystals: []int{32},
+	clkdiv: 0x6000_0014, spi: 0x6000_3000,
 	base: 0x600b_0800, cmd: 0x600b_09d4, dac: 0x600b_09e8, timing1: 0x600b_09f0, timing2: 0x600b_09f4, errors: 0x600b_09c0,
 	timed:  []int{32},
 	xts256: false, xtsInKey5: false, hmac: true,

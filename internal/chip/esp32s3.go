@@ -4,6 +4,7 @@ package chip
 // components/efuse/esp32s3/esp_efuse_table.csv (Apache-2.0).
 var ESP32S3 = newFamily(later(laterChip{
 	name: "esp32s3", title: "ESP32-S3", imageID: 9, bootloader: 0x0, crystals: []int{40},
+	clkdiv: 0x6000_0014, spi: 0x6000_2000,
 	base: 0x6000_7000, cmd: 0x6000_71d4, dac: 0x6000_71e8, timing1: 0x6000_71f4, timing2: 0x6000_71f8, errors: 0x6000_71c0,
 	timed:  []int{40},
 	xts256: true, xtsInKey5: false, hmac: true,

@@ -1,5 +1,7 @@
 package chip
 
+import "fmt"
+
 // Family is everything that the program knows of one kind of chip. There is one
 // literal per family, of numbers and names only: nothing outside this package
 // and the virtual chip asks for a family by its name.
@@ -15,8 +17,55 @@ type Family struct {
 	Bootloader uint32
 	Crystals   []int // MHz
 	Cipher     Cipher
+	Loader     Loader
 	Efuse      Efuse
 	Seal       Seal
+}
+
+// Loader is how the serial loader in the chip's ROM is spoken to, and where it
+// tells who the chip is.
+type Loader struct {
+	// Magic is what MagicAddr answers; 0 where the chip tells its ID in the answer
+	// to GET_SECURITY_INFO, and the magic word changes with the mask.
+	Magic uint32
+	// BeginWords are those of FLASH_BEGIN, neither more nor fewer. The fifth asks
+	// the chip to encrypt what follows.
+	BeginWords int
+	Clkdiv     uint32 // the UART's clock divider, as the ROM measured the host's speed
+	SPI        SPI
+	// Major and Minor are the fields of the chip's revision, the lowest bits
+	// first; none on a chip that tells it otherwise.
+	Major, Minor []string
+	// Packages are the names of the chip by its field PKG_VERSION.
+	Packages map[uint32]string
+}
+
+// SPI is where the controller is through which the loader reaches the flash.
+type SPI struct{ Cmd, User, User2, MISOLen, W0 uint32 }
+
+// MagicAddr is a word of the mask ROM in which the families differ.
+const MagicAddr = 0x4000_1000
+
+// Revision is the chip's revision out of its fields.
+func (f *Family) Revision(value func(field string) uint64) Revision {
+	number := func(fields []string) (n uint64) {
+		shift := 0
+		for _, name := range fields {
+			field, _ := f.Efuse.Field(name)
+			n |= value(name) << shift
+			shift += field.Width
+		}
+		return n
+	}
+	return Revision(100*number(f.Loader.Major) + number(f.Loader.Minor))
+}
+
+// Package is the chip's name by its package.
+func (f *Family) Package(code uint32) string {
+	if name, ok := f.Loader.Packages[code]; ok {
+		return name
+	}
+	return fmt.Sprintf("%s (package %d)", f.Title, code)
 }
 
 // Cipher is how the chip decrypts its flash.
@@ -222,6 +271,16 @@ func newFamily(f Family) *Family {
 
 // Families are all that the program knows, the ESP32 first.
 var Families = []*Family{ESP32, ESP32S2, ESP32S3, ESP32C3, ESP32C5, ESP32C6, ESP32C61, ESP32H2, ESP32P4}
+
+// ByImageID finds the family that calls itself by an ID; nil for none.
+func ByImageID(id uint32) *Family {
+	for _, f := range Families {
+		if uint32(f.ImageID) == id {
+			return f
+		}
+	}
+	return nil
+}
 
 // ByName finds a family; nil for none.
 func ByName(name string) *Family {

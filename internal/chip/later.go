@@ -15,6 +15,9 @@ type laterChip struct {
 	crystals    []int
 	proved      bool
 
+	clkdiv, spi uint32 // registers: the UART's divider, the first of SPI1
+	packages    map[uint32]string
+
 	base, cmd, dac, timing1, timing2 uint32
 	errors                           uint32 // the first of two registers that tell of coding faults
 	// timed are the crystals at which the burn timing is known; without one,
@@ -42,6 +45,10 @@ const (
 // later makes the family of a laterChip.
 func later(c laterChip) Family {
 	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Cipher: XTS128}
+	f.Loader = Loader{BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages,
+		SPI:   SPI{Cmd: c.spi, User: c.spi + 0x18, User2: c.spi + 0x20, MISOLen: c.spi + 0x28, W0: c.spi + 0x58},
+		Major: c.has("WAFER_VERSION_MAJOR", "WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI"),
+		Minor: c.has("WAFER_VERSION_MINOR", "WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI")}
 	f.Efuse = Efuse{Blocks: c.blocks(), Fields: c.fields, Conf: c.base + 0x1cc, Cmd: c.cmd, Check: c.base + 0x20, Named: true,
 		Timing: map[int][]RegWrite{}, Status: []uint32{c.errors, c.errors + 4}}
 	for _, mhz := range c.timed {
