@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ var asReal bool
 // simFlags are those of station sim.
 type simFlags struct {
 	listen, state, mac     string
+	chip                   string
 	app                    string
 	meter                  output
 	job, flash, revision   string
@@ -53,9 +55,10 @@ on standard input press the buttons:
   loader [N]   reset with GPIO0 held: the chip enters its loader
   off, on, unplug, replug [N]
 
-In the state folder flash.bin is the raw flash and efuse.bin the 124 raw bytes of
-BLOCK0 (7 words) and BLOCK1-3 (8 words each), little endian; with several chips
-each has a numbered folder of its own.
+In the state folder flash.bin is the raw flash and efuse.bin the words of all fuse
+blocks as they are read, little endian: of the ESP32 124 bytes, BLOCK0 (7 words) and
+BLOCK1-3 (8 words each); of the later chips 336, BLOCK0 and BLOCK1 (6 words each) and
+BLOCK2-10 (8 each). With several chips each has a numbered folder of its own.
 
 With --app a program that was built for this machine can be the application of a
 chip that has booted: on the socket DIR/N it reads and writes the flash through the
@@ -63,6 +66,7 @@ encryption of chip N, as device/secure_ota does here.`,
 		Example: `  station sim --listen socket://127.0.0.1:5555 --state chip --meter meter.json
   station sim --listen rfc2217://127.0.0.1:4000 --count 4
   station sim --listen pty --revision 1 --coding 1
+  station sim --listen socket://127.0.0.1:5555 --chip ` + sim.Families()[1].Name + `
   station sim --listen rfc2217://127.0.0.1:4000 --job job.toml
   station sim --listen rfc2217://127.0.0.1:4000 --job job.toml --rollback --app apps`,
 		Args: cobra.NoArgs,
@@ -77,9 +81,10 @@ encryption of chip N, as device/secure_ota does here.`,
 	f.IntVar(&s.count, "count", 1, "chips")
 	f.StringVar(&s.mac, "mac", "", "MAC of the first chip, locally administered (the second digit is 2, 6, a or e); the others count up (default: such ones)")
 	f.StringVar(&s.job, "job", "", "job `FILE`: flash size, revision and crystal fit it, and the application says its marker")
-	f.StringVar(&s.revision, "revision", "", "silicon revision 0 to 3, or such as 3.1 (default: 3, or the job's)")
+	f.StringVar(&s.chip, "chip", "", "chip: "+chipNames()+" (default: the first, or the job's)")
+	f.StringVar(&s.revision, "revision", "", "silicon revision 0 to 3, or such as 3.1 (default: the usual one, or the job's)")
 	f.IntVar(&s.coding, "coding", 0, "CODING_SCHEME 0 to 3")
-	f.IntVar(&s.crystal, "crystal", 0, "MHz: 40 or 26 (default: 40, or the build's)")
+	f.IntVar(&s.crystal, "crystal", 0, "MHz, one that the chip can have (default: the usual one, or the build's)")
 	f.StringVar(&s.flash, "flash-size", "", "size of the flash (default: 4MB, or the job's)")
 	f.BoolVar(&s.boot, "boot", false, "start from flash instead of in the loader")
 	f.StringVar(&s.app, "app", "", "let programs be the applications, on sockets in `DIR`: 1 for the first chip")
@@ -135,6 +140,11 @@ func (s *simFlags) prepare() error {
 		s.model = station.ChipFor(job)
 		s.model.Rollback = rollback
 	}
+	if s.chip != "" {
+		if s.model.Chip = chip.ByName(s.chip); !slices.Contains(sim.Families(), s.model.Chip) {
+			return fmt.Errorf("sim: --chip %q: write one of %s", s.chip, chipNames())
+		}
+	}
 	s.model.Strict = s.strict
 	if s.crystal != 0 {
 		s.model.Crystal = s.crystal
@@ -162,6 +172,15 @@ func (s *simFlags) prepare() error {
 		s.model.Revision = sim.Rev0
 	}
 	return nil
+}
+
+// chipNames are those of the chips that there are virtual ones of.
+func chipNames() string {
+	var names []string
+	for _, f := range sim.Families() {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (s *simFlags) options(n int) (sim.Options, error) {

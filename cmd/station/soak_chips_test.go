@@ -12,7 +12,7 @@ import (
 // piece is a chip, between its visits without power.
 type piece struct {
 	mac   string
-	words [31]uint32
+	words sim.Words
 	held  map[int][]byte // sectors that are not erased
 	size  int
 	quiet bool // what became of it is known for certain
@@ -32,7 +32,7 @@ func (p *piece) flash() []byte {
 	return all
 }
 
-func (p *piece) keep(words [31]uint32, flash []byte) {
+func (p *piece) keep(words sim.Words, flash []byte) {
 	p.words, p.held = words, map[int][]byte{}
 	for at := 0; at < len(flash); at += sector {
 		for _, b := range flash[at : at+sector] {
@@ -134,7 +134,7 @@ func (sh *shift) mishaps() (list []sim.Fault) {
 	for range 1 + sh.IntN(3) {
 		f := sim.Fault{Kind: kinds[sh.IntN(len(kinds))], At: 1 + sh.IntN(400), Byte: sh.IntN(14)}
 		if f.Kind == sim.CutBurn {
-			var words [31]uint32
+			var words sim.Words
 			for i := range words {
 				words[i] = sh.Uint32()
 			}

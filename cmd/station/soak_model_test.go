@@ -48,7 +48,7 @@ type thing struct {
 	key, sealed, aside, last      string // sealed: the digest of the job
 	seen, escrow, burned          bool
 	number                        string // where it has one
-	fuses                         [31]uint32
+	fuses                         [84]uint32
 }
 
 // lot is a batch. frozen is its account when it was closed.
@@ -65,7 +65,7 @@ type visit struct {
 	mac, slot, job, digest, kind, batch string
 	escrow                              bool
 
-	before, after [31]uint32
+	before, after [84]uint32
 	written       bool   // something of the chip was changed
 	unfit, ends   string // the failure that its own defect makes, before admission and after; "" none
 	spoiled       bool   // its flash is not what it was, or seems so

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"station/internal/sim"
 )
 
 // What any program gets that speaks to station sim over a socket: the answers
@@ -19,9 +21,9 @@ import (
 func TestSimAnswersAsTheMaskROM(t *testing.T) {
 	w := newWorkplace(t)
 	state := t.TempDir()
-	words := [31]uint32{1: 0xc4123456, 2: 0x00f5240a, 3: 0x00008000, 5: 0x00100000} // the recorded chip
+	words := sim.Words{1: 0xc4123456, 2: 0x00f5240a, 3: 0x00008000, 5: 0x00100000} // the recorded chip
 	var fuses bytes.Buffer
-	_ = binary.Write(&fuses, binary.LittleEndian, words)
+	_ = binary.Write(&fuses, binary.LittleEndian, words[:31])
 	if err := os.WriteFile(filepath.Join(state, "efuse.bin"), fuses.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,12 @@ const exampleApp = "station-example"
 func (c *Chip) startApp(t *console, image []byte, flashSize int) {
 	const tag = "cpu_start"
 	t.ms += 6
-	t.info(tag, "Pro cpu up.")
+	cores := c.si.data().cores
+	if cores == 1 {
+		t.info(tag, "Unicore app")
+	} else {
+		t.info(tag, "Pro cpu up.")
+	}
 	d, ok := describe(image)
 	if f := c.fire(OldApp, 0); f != nil {
 		d.version = f.Text
@@ -35,7 +40,7 @@ func (c *Chip) startApp(t *console, image []byte, flashSize int) {
 		c.restart(resetBrownOut, c.opts.Times.Watchdog)
 		return
 	}
-	if c.fuses.field("DISABLE_APP_CPU") == 0 {
+	if cores > 1 && c.fuses.field("DISABLE_APP_CPU") == 0 {
 		t.info(tag, "Starting app cpu, entry point is 0x%08x", header(image[:headerBytes]).entry())
 		t.info(tag, "App cpu up.")
 	}
@@ -104,8 +109,9 @@ func (c *Chip) appEncryption(t *console, image []byte) {
 	if c.crypt == nil || !bytes.Contains(image, []byte(cryptTag)) {
 		return
 	}
-	release := c.fuses.field("FLASH_CRYPT_CNT") == 0x7f || c.fuses.field("WR_DIS")>>2&1 != 0
-	for _, name := range []string{"DISABLE_DL_ENCRYPT", "DISABLE_DL_DECRYPT", "DISABLE_DL_CACHE"} {
+	seal := c.opts.Chip.Seal
+	release := c.cryptCount() == seal.CountFull || c.countLocked()
+	for _, name := range seal.Loader {
 		release = release && c.fuses.field(name) != 0
 	}
 	if release {

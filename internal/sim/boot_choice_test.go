@@ -92,7 +92,7 @@ func TestFirstSlotIsWritten(t *testing.T) {
 	}
 }
 
-func selfEncrypting(t *testing.T, build Bootloader, change func(w *[31]uint32)) *Chip {
+func selfEncrypting(t *testing.T, build Bootloader, change func(w *Words)) *Chip {
 	o := Options{Revision: 3, Bootloader: build}
 	w := FactoryWords(o)
 	if change != nil {
@@ -150,12 +150,12 @@ func TestBootloaderRefusesEncryption(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		build  Bootloader
-		change func(w *[31]uint32)
+		change func(w *Words)
 		want   string
 	}{
-		{"key without protection", DevelopBuild, func(w *[31]uint32) { w[7] = 1 }, "flash_encrypt: Invalid key state"},
+		{"key without protection", DevelopBuild, func(w *Words) { w[7] = 1 }, "flash_encrypt: Invalid key state"},
 		{"wants it on already", RequiringBuild, nil, "flash encryption is not enabled, and SECURE_FLASH_REQUIRE_ALREADY_ENABLED is set"},
-		{"counter locked", DevelopBuild, func(w *[31]uint32) { SetField(w, "WR_DIS", 4) }, "Cannot re-encrypt data CRYPT_CNT 0 write disabled 1"},
+		{"counter locked", DevelopBuild, func(w *Words) { SetField(w, "WR_DIS", 4) }, "Cannot re-encrypt data CRYPT_CNT 0 write disabled 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			chip := selfEncrypting(t, c.build, c.change)
@@ -173,7 +173,7 @@ func TestBootloaderRefusesEncryption(t *testing.T) {
 
 func TestBootloaderTakesThePreparedKey(t *testing.T) {
 	key := keyWords(testKey[:])
-	chip := selfEncrypting(t, DevelopBuild, func(w *[31]uint32) {
+	chip := selfEncrypting(t, DevelopBuild, func(w *Words) {
 		copy(w[7:], key[:])
 		SetField(w, "WR_DIS", 1<<7)
 		SetField(w, "RD_DIS", 1)

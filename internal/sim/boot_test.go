@@ -45,7 +45,7 @@ func recordedImages() map[uint32][]byte {
 var testKey = [32]byte(bytes.Repeat([]byte{0x17, 0x2a, 0xc5, 0x99}, 8))
 
 // keyed are factory fuses with a key, FLASH_CRYPT_CONFIG and FLASH_CRYPT_CNT burned.
-func keyed(o Options, key [8]uint32, count uint32) *[31]uint32 {
+func keyed(o Options, key [8]uint32, count uint32) *Words {
 	w := FactoryWords(o)
 	copy(w[blockStart[1]:], key[:])
 	SetField(&w, "FLASH_CRYPT_CONFIG", 0xf)

@@ -28,17 +28,18 @@ const (
 	inBasic      // the ROM's command interpreter
 )
 
-// Chip is a virtual ESP32 with its flash.
+// Chip is a virtual ESP32, or one of its kin, with its flash.
 type Chip struct {
 	mu    sync.Mutex
 	opts  Options
+	si    silicon
 	store *store
 
 	fuses fuses
 	flash flash
 	spi   [64]uint32
 	ram   map[uint32]uint32 // registers and memory without a meaning of their own
-	crypt *flashCipher      // latched at reset; nil: encryption is off
+	crypt flashCipher       // latched at reset; nil: encryption is off
 
 	app    application
 	mode   mode
@@ -68,8 +69,7 @@ type Chip struct {
 func (c *Chip) MAC() [6]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	hi, lo := c.fuses.words[2], c.fuses.words[1]
-	return [6]byte{byte(hi >> 8), byte(hi), byte(lo >> 24), byte(lo >> 16), byte(lo >> 8), byte(lo)}
+	return c.fuses.mac()
 }
 
 // New makes a chip and switches it on. With Options.State set, it is the chip
@@ -80,13 +80,16 @@ func New(o Options) (*Chip, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Chip{opts: o, meter: Meter{Commands: map[string]int{}, times: o.Times}}
-	c.wire.changed = make(chan struct{})
-	if o.Words != nil {
-		c.fuses.words = *o.Words
-	} else {
-		c.fuses.words = FactoryWords(o)
+	si, err := siliconOf(o.Chip)
+	if err != nil {
+		return nil, err
 	}
+	c := &Chip{opts: o, si: si, fuses: fuses{about: si.data()}, meter: Meter{Commands: map[string]int{}, times: o.Times}}
+	c.wire.changed = make(chan struct{})
+	if c.fuses.words = FactoryWords(o); o.Words != nil {
+		c.fuses.words = *o.Words
+	}
+	c.fuses.encode()
 	c.flash = blankFlash(o.FlashSize, o.FlashID, o.Flash)
 	if state != "" {
 		if c.store, err = c.openState(state); err != nil {
@@ -112,9 +115,8 @@ func (c *Chip) Close() error {
 	return err
 }
 
-// Fuses are all fuse words as stored: BLOCK0 (7), BLOCK1-3 (8 each), coded as
-// the coding scheme wants.
-func (c *Chip) Fuses() [31]uint32 {
+// Fuses are all fuse words as stored.
+func (c *Chip) Fuses() Words {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fuses.words

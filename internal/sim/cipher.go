@@ -44,15 +44,22 @@ func tweakTables() (bit, quarter [256]int) {
 	return bit, quarter
 }
 
-// flashCipher decrypts flash with one key and one FLASH_CRYPT_CONFIG.
-type flashCipher struct {
+// flashCipher is what stands between the CPU and its flash. It works in place on
+// whole 16-byte blocks from a 16-aligned address.
+type flashCipher interface {
+	decrypt(p []byte, addr uint32)
+	encrypt(p []byte, addr uint32)
+}
+
+// tweakedCipher decrypts flash with one key and one FLASH_CRYPT_CONFIG.
+type tweakedCipher struct {
 	key   [32]byte
 	masks [24][32]byte // per address bit: the key bits that it flips
 }
 
 // newFlashCipher takes the key in the order of a key file.
-func newFlashCipher(key [32]byte, config uint32) *flashCipher {
-	f := &flashCipher{key: key}
+func newFlashCipher(key [32]byte, config uint32) *tweakedCipher {
+	f := &tweakedCipher{key: key}
 	for n := range 256 {
 		if config>>tweakQuarter[n]&1 != 0 {
 			f.masks[tweakBit[n]][n/8] |= 0x80 >> (n % 8)
@@ -62,7 +69,7 @@ func newFlashCipher(key [32]byte, config uint32) *flashCipher {
 }
 
 // tweaked is the block cipher for the 32 bytes at an address.
-func (f *flashCipher) tweaked(addr uint32) cipher.Block {
+func (f *tweakedCipher) tweaked(addr uint32) cipher.Block {
 	var words [4]uint64
 	for i := range words {
 		words[i] = binary.LittleEndian.Uint64(f.key[8*i:])
@@ -83,7 +90,7 @@ func (f *flashCipher) tweaked(addr uint32) cipher.Block {
 }
 
 // apply works in place on whole 16-byte blocks from a 16-aligned address.
-func (f *flashCipher) apply(p []byte, addr uint32, encrypt bool) {
+func (f *tweakedCipher) apply(p []byte, addr uint32, encrypt bool) {
 	var block cipher.Block
 	for len(p) >= 16 {
 		if block == nil || addr%32 == 0 {
@@ -100,8 +107,8 @@ func (f *flashCipher) apply(p []byte, addr uint32, encrypt bool) {
 	}
 }
 
-func (f *flashCipher) decrypt(p []byte, addr uint32) { f.apply(p, addr, false) }
-func (f *flashCipher) encrypt(p []byte, addr uint32) { f.apply(p, addr, true) }
+func (f *tweakedCipher) decrypt(p []byte, addr uint32) { f.apply(p, addr, false) }
+func (f *tweakedCipher) encrypt(p []byte, addr uint32) { f.apply(p, addr, true) }
 
 func mirror(p []byte) {
 	a, b := binary.LittleEndian.Uint64(p), binary.BigEndian.Uint64(p[8:])

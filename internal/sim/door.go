@@ -171,7 +171,7 @@ func (c *Chip) appInfo() []byte {
 	if c.crypt != nil {
 		encrypted = 1
 	}
-	b = append(b, encrypted, byte(c.fuses.field("FLASH_CRYPT_CONFIG")))
-	hi, lo := c.fuses.words[2], c.fuses.words[1]
-	return append(b, byte(hi>>8), byte(hi), byte(lo>>24), byte(lo>>16), byte(lo>>8), byte(lo))
+	b = append(b, encrypted, byte(c.fuses.fieldOr("FLASH_CRYPT_CONFIG", 0)))
+	mac := c.fuses.mac()
+	return append(b, mac[:]...)
 }

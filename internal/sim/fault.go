@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"time"
+
+	"station/internal/chip"
 )
 
 // Kind names a fault.
@@ -12,7 +14,7 @@ type Kind string
 const (
 	CutBefore Kind = "cut-before" // power goes before the command is done
 	CutAfter  Kind = "cut-after"  // power goes after it, before its reply
-	CutBurn   Kind = "cut-burn"   // power goes inside a fuse programming; of the new bits those in Words take
+	CutBurn   Kind = "cut-burn"   // power goes inside a fuse programming; of the new bits those in Words take, with the check words, if there are any
 	Unplug    Kind = "unplug"     // the cable is pulled at the command
 	Vanish    Kind = "vanish"     // the adapter goes, the chip keeps its power
 	Silence   Kind = "silence"    // the loader hangs at the command
@@ -71,7 +73,7 @@ type Fault struct {
 	Size  uint32        `json:"size,omitempty"`
 	Field string        `json:"field,omitempty"` // of the chip
 	Bit   int           `json:"bit,omitempty"`   // of the field; of a coded block: as stored
-	Words *[31]uint32   `json:"words,omitempty"`
+	Words *Words        `json:"words,omitempty"`
 	Data  []byte        `json:"data,omitempty"`
 	Text  string        `json:"text,omitempty"`
 	Delay time.Duration `json:"delay,omitempty"`
@@ -97,27 +99,29 @@ var kinds = map[Kind]func(Fault) bool{
 
 func always(Fault) bool { return true }
 
-func hasFuse(f Fault) bool {
-	_, ok := f.fuse()
-	return ok
-}
+func hasFuse(f Fault) bool { return f.Field != "" && f.Bit >= 0 }
 
 // fuse is the fault's bit as word*32+bit of all words.
-func (f Fault) fuse() (at int, ok bool) {
-	for _, field := range fieldsByName(f.Field) {
-		i := 0
-		for bit := range bitsOf(field) {
-			if i == f.Bit {
-				return bit, true
-			}
-			i++
+func (f Fault) fuse(family *chip.Family) (at int, ok bool) {
+	field, known := family.Efuse.Field(f.Field)
+	if !known {
+		return 0, false
+	}
+	i := 0
+	for bit := range bitsOf(family, field) {
+		if i == f.Bit {
+			return bit, true
 		}
+		i++
 	}
 	return 0, false
 }
 
-func (f Fault) check() error {
+func (f Fault) check(family *chip.Family) error {
 	complete, ok := kinds[f.Kind]
+	if _, has := f.fuse(family); ok && f.Field != "" && !has {
+		ok, complete = true, func(Fault) bool { return false }
+	}
 	switch {
 	case !ok:
 		return fmt.Errorf("virtual chip: there is no fault %q", f.Kind)
@@ -152,7 +156,7 @@ func (c *Chip) Inject(faults ...Fault) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, f := range faults {
-		if err := f.check(); err != nil {
+		if err := f.check(c.opts.Chip); err != nil {
 			return err
 		}
 	}

@@ -1,17 +1,6 @@
 package sim
 
-import "station/internal/chip"
-
 // What faults do to flash and fuses.
-
-func fieldsByName(name string) (fields []chip.Field) {
-	for _, f := range chip.ESP32.Efuse.Fields {
-		if f.Name == name {
-			fields = append(fields, f)
-		}
-	}
-	return fields
-}
 
 // faultyMD5 is the digest that the chip tells.
 func (c *Chip) faultyMD5(sum []byte) []byte {
@@ -48,13 +37,13 @@ func (c *Chip) keepsSector(at uint32) bool {
 }
 
 // flicker changes fuses as they are read out.
-func (c *Chip) flicker(seen *[31]uint32) {
+func (c *Chip) flicker(seen *Words) {
 	for _, f := range c.faults {
 		switch f.Kind {
 		case BadMACCRC:
-			seen[2] ^= 1 << 16
+			seen[2] ^= 1 << 16 // of the ESP32
 		case FlickerFuse:
-			if at, ok := f.fuse(); ok && c.fuses.reads%2 == 0 {
+			if at, ok := f.fuse(c.opts.Chip); ok && c.fuses.reads%2 == 0 {
 				seen[at/32] ^= 1 << (at % 32)
 			}
 		}
@@ -62,16 +51,16 @@ func (c *Chip) flicker(seen *[31]uint32) {
 }
 
 // faultyBurn takes away the fresh bits that do not take, and reports whether
-// the power went in the middle.
-func (c *Chip) faultyBurn(fresh *[31]uint32) (cut bool) {
+// the power went in the middle, and whether check words take.
+func (c *Chip) faultyBurn(fresh *Words) (cut, check bool) {
 	tried := &c.fuses.tried
 	for _, f := range c.faults {
-		at, ok := f.fuse()
+		at, ok := f.fuse(c.opts.Chip)
 		if !ok {
 			continue
 		}
 		word, bit := at/32, uint32(1)<<(at%32)
-		if f.Kind == StrayFuse && *fresh != [31]uint32{} {
+		if f.Kind == StrayFuse && *fresh != (Words{}) {
 			fresh[word] |= bit &^ c.fuses.words[word]
 		}
 		if fresh[word]&bit == 0 {
@@ -87,7 +76,7 @@ func (c *Chip) faultyBurn(fresh *[31]uint32) (cut bool) {
 	}
 	f := c.fire(CutBurn, opWriteReg)
 	if f == nil {
-		return false
+		return false, true
 	}
 	for i := range fresh {
 		if f.Words == nil {
@@ -96,5 +85,5 @@ func (c *Chip) faultyBurn(fresh *[31]uint32) (cut bool) {
 			fresh[i] &= f.Words[i]
 		}
 	}
-	return true
+	return true, f.Words != nil
 }

@@ -138,7 +138,7 @@ func TestCuts(t *testing.T) {
 
 // A supply that goes while fuses are burned: any subset of the new bits.
 func TestTornBurn(t *testing.T) {
-	took := [31]uint32{7: 0x0000ffff, 0: 0}
+	took := Words{7: 0x0000ffff, 0: 0}
 	chip, h := loaderHost(t, bare(Options{Faults: []Fault{{Kind: CutBurn, At: 2, Words: &took}}}))
 	h.burn(40, map[int]uint32{8: 5})
 	h.fuseTimes(40)
@@ -255,7 +255,7 @@ func TestFaultsAreData(t *testing.T) {
 	all := []Fault{
 		{Kind: LateReply, Delay: time.Second}, {Kind: ForeignReply, Data: []byte{1}}, {Kind: TextReply, Text: "x"},
 		{Kind: NoErase, Size: 1}, {Kind: WeakFuse, Field: "MAC", Bit: 47}, {Kind: OldApp, Text: "1"},
-		{Kind: CutBurn, Words: &[31]uint32{30: 1}, At: 3, Times: -1, Op: 9},
+		{Kind: CutBurn, Words: &Words{30: 1}, At: 3, Times: -1, Op: 9},
 	}
 	b, err := json.Marshal(all)
 	if err != nil {

@@ -47,12 +47,17 @@ var fuseTiming = map[int][3]uint32{
 }
 
 type fuses struct {
-	words    [31]uint32 // what is burned, coded as stored
-	marginal [31]uint32 // burned with a wrong voltage: reads unsteadily
-	tried    [31]uint32 // weak bits that had their first burn
-	reads    int        // read operations so far: what flickers, flickers by it
+	about    *about
+	words    Words             // what is burned, coded as stored
+	check    [11][3]uint32     // burned check words, by block; the ESP32 has them among its words
+	status   [2]uint32         // of the decoder; the ESP32 has dec
+	block    int               // that is being programmed, where the command names one
+	controls map[uint32]uint32 // registers of the later chips' controller that are only kept
+	marginal Words             // burned with a wrong voltage: reads unsteadily
+	tried    Words             // weak bits that had their first burn
+	reads    int               // read operations so far: what flickers, flickers by it
 
-	rdata, wdata  [31]uint32
+	rdata, wdata  Words
 	clk, conf     uint32
 	dac, dec      uint32
 	raw, ena, cmd uint32
@@ -61,25 +66,42 @@ type fuses struct {
 	waited        time.Duration
 }
 
-// reset is what a chip reset does: defaults in the registers, fuses read again.
+// resetFuses is what a chip reset does: defaults in the registers, fuses read again.
 func (c *Chip) resetFuses() {
 	f := &c.fuses
-	f.wdata = [31]uint32{}
-	f.clk, f.conf, f.dac, f.raw, f.ena, f.cmd = 0x4052, 1<<16, 40, 0, 0, 0
-	c.loadFuses()
+	f.wdata = Words{}
+	f.conf, f.raw, f.ena, f.cmd = 1<<16, 0, 0, 0
+	c.si.resetFuses(c)
+	c.si.loadFuses(c)
 }
 
-// block0 is BLOCK0 as the chip itself sees it, protections or not.
-func (f *fuses) field(name string) uint32 { return Field(&f.words, name) }
+func (esp32) resetFuses(c *Chip) { c.fuses.clk, c.fuses.dac = 0x4052, 40 }
+
+// field is one as the chip itself sees it, protections or not.
+func (f *fuses) field(name string) uint32 { return FieldOf(f.about.family, &f.words, name) }
+
+// fieldOr is field, or otherwise on a chip without it.
+func (f *fuses) fieldOr(name string, otherwise uint32) uint32 {
+	if _, ok := f.about.family.Efuse.Field(name); !ok {
+		return otherwise
+	}
+	return f.field(name)
+}
+
+// mac is the factory's address in transmission order.
+func (f *fuses) mac() [6]byte {
+	lo, hi := f.words[f.about.mac], f.words[f.about.mac+1]
+	return [6]byte{byte(hi >> 8), byte(hi), byte(lo >> 24), byte(lo >> 16), byte(lo >> 8), byte(lo)}
+}
 
 // coding is the scheme in force: 3 is none.
 func (f *fuses) coding() int { return int(f.field("CODING_SCHEME")) % 3 }
 
 // masked are all bits whose WR_DIS (or RD_DIS) bit is burned.
-func (f *fuses) masked(disable uint32, by func(chip.Field) int) (m [31]uint32) {
-	for _, field := range chip.ESP32.Efuse.Fields {
+func (f *fuses) masked(disable uint32, by func(chip.Field) int) (m Words) {
+	for _, field := range f.about.family.Efuse.Fields {
 		if b := by(field); b >= 0 && disable>>b&1 != 0 {
-			for bit := range bitsOf(field) {
+			for bit := range bitsOf(f.about.family, field) {
 				m[bit/32] |= 1 << (bit % 32)
 			}
 		}
@@ -87,16 +109,16 @@ func (f *fuses) masked(disable uint32, by func(chip.Field) int) (m [31]uint32) {
 	return m
 }
 
-func (f *fuses) writeLocked() [31]uint32 {
+func (f *fuses) writeLocked() Words {
 	return f.masked(f.field("WR_DIS"), func(f chip.Field) int { return f.WriteDisable })
 }
 
-func (f *fuses) hidden() [31]uint32 {
+func (f *fuses) hidden() Words {
 	return f.masked(f.field("RD_DIS"), func(f chip.Field) int { return f.ReadDisable })
 }
 
-// loadFuses is the read operation: RDATA and DEC_STATUS from the fuses.
-func (c *Chip) loadFuses() {
+// seen is the fuses as one read operation finds them.
+func (c *Chip) seenFuses() Words {
 	f := &c.fuses
 	f.reads++
 	seen := f.words
@@ -106,6 +128,13 @@ func (c *Chip) loadFuses() {
 		}
 	}
 	c.flicker(&seen)
+	return seen
+}
+
+// loadFuses is the read operation: RDATA and DEC_STATUS from the fuses.
+func (esp32) loadFuses(c *Chip) {
+	f := &c.fuses
+	seen := c.seenFuses()
 	f.dec = 0
 	hidden := f.hidden()
 	for b := 1; b <= 3; b++ {
@@ -124,13 +153,12 @@ func (c *Chip) loadFuses() {
 // program burns every set bit of every WDATA register at once. Bits only go
 // from 0 to 1; WR_DIS as it stood before decides; what is burned now protects
 // from the next time on.
-func (c *Chip) program() {
+func (esp32) program(c *Chip) {
 	f := &c.fuses
-	c.meter.FuseBurns++
 	locked := f.writeLocked()
 	dial := [3]uint32{f.clk & 0xff, f.clk >> 8 & 0xff, f.dac & 0xff}
 	rightTiming := dial == fuseTiming[c.opts.Crystal]
-	var fresh [31]uint32
+	var fresh Words
 	for i, w := range f.wdata {
 		w &^= locked[i]
 		fresh[i] = w &^ f.words[i]
@@ -142,7 +170,7 @@ func (c *Chip) program() {
 		fresh[i] &= halfOf(i)
 		f.marginal[i] |= fresh[i]
 	}
-	cut := c.faultyBurn(&fresh)
+	cut, _ := c.faultyBurn(&fresh)
 	c.burn(fresh)
 	if cut {
 		c.powerOff()
@@ -153,7 +181,7 @@ func (c *Chip) program() {
 func halfOf(word int) uint32 { return bits.RotateLeft32(0x6a95_3c96, word*7) }
 
 // burn sets the fresh bits for ever, tells the hook and the disk.
-func (c *Chip) burn(fresh [31]uint32) {
+func (c *Chip) burn(fresh Words) {
 	before := c.fuses.words
 	after := before
 	for i := range after {
@@ -174,7 +202,7 @@ func (c *Chip) burn(fresh [31]uint32) {
 func (c *Chip) finishFuseOp() {
 	f := &c.fuses
 	if f.cmd&cmdRead != 0 {
-		c.loadFuses()
+		c.si.loadFuses(c)
 	}
 	f.raw |= f.cmd
 	f.cmd = 0
@@ -195,7 +223,8 @@ func (c *Chip) startFuseOp(cmd uint32) {
 	}
 	f.polls, f.began, f.waited = busyPolls, time.Now(), 0
 	if f.cmd == cmdProgram {
-		c.program()
+		c.meter.FuseBurns++
+		c.si.program(c)
 		c.busy(c.opts.Times.FuseProgram)
 	}
 }
@@ -209,11 +238,26 @@ func (c *Chip) waitFuses(d time.Duration) {
 	}
 }
 
-func (c *Chip) readFuseReg(off uint32) uint32 {
-	f := &c.fuses
-	if f.cmd != 0 && time.Since(f.began) > busyTime {
+// settleFuses ends an operation that has had its time.
+func (c *Chip) settleFuses() {
+	if f := &c.fuses; f.cmd != 0 && time.Since(f.began) > busyTime {
 		c.finishFuseOp()
 	}
+}
+
+// fuseCommand is a read of CMD: a poll.
+func (c *Chip) fuseCommand() uint32 {
+	f := &c.fuses
+	v := f.cmd
+	if f.polls--; v != 0 && f.polls <= 0 {
+		c.finishFuseOp()
+	}
+	return v
+}
+
+func (c *Chip) readFuseReg(off uint32) uint32 {
+	f := &c.fuses
+	c.settleFuses()
 	switch {
 	case off < fuseProg0:
 		return f.rdata[off/4]
@@ -230,11 +274,7 @@ func (c *Chip) readFuseReg(off uint32) uint32 {
 	case fuseCONF:
 		return f.conf
 	case fuseCMD:
-		v := f.cmd
-		if f.polls--; v != 0 && f.polls <= 0 {
-			c.finishFuseOp()
-		}
-		return v
+		return c.fuseCommand()
 	case fuseINTRAW:
 		return f.raw
 	case fuseINTST:

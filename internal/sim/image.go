@@ -43,13 +43,13 @@ func (c *Chip) loadImage(t *console, p partition) []byte {
 			t.fail(tag, "invalid segment length 0x%x", size)
 			return nil
 		}
-		use := segmentUse(load)
+		use := c.segmentUse(load)
 		if use == "map" && at%flashPage != load%flashPage {
 			t.fail(tag, "Segment %d load address 0x%08x, doesn't match data 0x%08x", i, load, at)
 			return nil
 		}
 		t.info(tag, "segment %d: paddr=%08x vaddr=%08x size=%05xh (%6d) %s", i, at, load, size, size, use)
-		if use == "load" && size > 0 && !inRAM(load, size) {
+		if use == "load" && size > 0 && !c.inRAM(load, size) {
 			t.fail(tag, "Segment %d 0x%08x-0x%08x invalid: bad load address range", i, load, load+size)
 			return nil
 		}
@@ -99,8 +99,8 @@ func (c *Chip) fitsChip(t *console, h header) bool {
 	const tag = "boot_comm"
 	rev := c.revision()
 	switch {
-	case h.chipID() != 0:
-		t.fail(tag, "mismatch chip ID, expected %d, found %d", 0, h.chipID())
+	case h.chipID() != int(c.opts.Chip.ImageID):
+		t.fail(tag, "mismatch chip ID, expected %d, found %d", c.opts.Chip.ImageID, h.chipID())
 	case h.minRev() > rev:
 		t.fail(tag, "chip revision check failed. Required >= v%d.%d, found v%d.%d.", h.minRev()/100, h.minRev()%100, rev/100, rev%100)
 	case h.maxRev() != 0 && h.maxRev() != 0xffff && h.maxRev() < rev:
@@ -113,6 +113,9 @@ func (c *Chip) fitsChip(t *console, h header) bool {
 
 // revision is major*100+minor, from fuses and silicon as software reads it.
 func (c *Chip) revision() int {
+	if f := c.opts.Chip; f.Loader.Major != nil {
+		return int(f.Revision(func(name string) uint64 { return uint64(c.fuses.field(name)) }))
+	}
 	major := 0
 	if c.fuses.field("CHIP_VER_REV1") != 0 {
 		major = 1
@@ -124,9 +127,9 @@ func (c *Chip) revision() int {
 }
 
 // segmentUse is what becomes of a segment: mapped through the cache, loaded, or nothing.
-func segmentUse(load uint32) string {
+func (c *Chip) segmentUse(load uint32) string {
 	switch {
-	case load >= 0x3f400000 && load < 0x3f800000, load >= 0x400d0000 && load < 0x40400000:
+	case inside(c.si.data().cached, load):
 		return "map"
 	case load < 0x10000000:
 		return ""

@@ -16,6 +16,7 @@ import (
 type inflater struct {
 	in     []byte
 	ended  bool
+	exact  bool // of the last window only what the stream has filled is programmed
 	resume func() (inflated, bool)
 	stop   func()
 }
@@ -29,8 +30,8 @@ type inflated struct {
 
 var errStopped = errors.New("stopped")
 
-func newInflater() *inflater {
-	f := &inflater{}
+func newInflater(exact bool) *inflater {
+	f := &inflater{exact: exact}
 	f.resume, f.stop = iter.Pull(f.events)
 	return f
 }
@@ -46,7 +47,11 @@ func (f *inflater) events(yield func(inflated) bool) {
 		n, err = z.Read(window[at:])
 		at += n
 		if last := err == io.EOF && at > 0; at == len(window) || last {
-			if !yield(inflated{window: window[:]}) {
+			full := window[:]
+			if f.exact {
+				full = window[:at]
+			}
+			if !yield(inflated{window: full}) {
 				return
 			}
 			at = 0
@@ -95,7 +100,7 @@ func (s *feed) Read(p []byte) (int, error) {
 func (c *Chip) deflBegin() answer {
 	a := c.begin()
 	if !a.failed || a.code == errFailed {
-		c.loader.inflate = newInflater()
+		c.loader.inflate = newInflater(c.si.data().forgiving)
 	}
 	return a
 }

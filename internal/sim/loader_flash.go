@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"time"
@@ -15,18 +16,23 @@ func (c *Chip) setParams() answer {
 		return fail(errFormat)
 	}
 	l.flashSize = min(l.word(1), maxFlashSize)
-	return done
+	return answer{keep: c.si.data().forgiving}
 }
 
 // begin checks and starts a transfer: FLASH_BEGIN and FLASH_DEFL_BEGIN alike.
 func (c *Chip) begin() answer {
 	l := &c.loader
-	if l.body() != 16 || l.word(2) > maxBlock {
+	most := uint32(maxBlock)
+	if c.si.data().forgiving {
+		most = 2*maxBlock - 1
+	}
+	if words := c.opts.Chip.Loader.BeginWords; l.body() != 4*words || l.word(2) > most {
 		return fail(errFormat)
 	}
 	size, addr := l.word(0), l.word(3)
 	l.stop()
-	l.write = writing{begun: true, blocks: l.word(1), block: l.word(2), addr: addr}
+	l.write = writing{begun: true, blocks: l.word(1), block: l.word(2), addr: addr, size: size}
+	l.write.crypt = c.opts.Chip.Loader.BeginWords > 4 && l.word(4) == 1
 	if addr%sectorSize != 0 || uint64(addr)+uint64(size) > uint64(l.flashSize) || addr >= l.flashSize {
 		return fail(errFailed) // the transfer has begun all the same
 	}
@@ -45,7 +51,7 @@ func (c *Chip) flashBegin() answer { return c.begin() }
 func (c *Chip) block() (p []byte, a answer) {
 	l, w := &c.loader, &c.loader.write
 	n := l.word(0)
-	if !w.begun || n > w.block || n%4 != 0 || l.word(1) != w.next {
+	if !w.begun && !w.open || n > w.block || n%4 != 0 || l.word(1) != w.next {
 		return nil, fail(errFormat)
 	}
 	w.next++
@@ -76,32 +82,31 @@ func (c *Chip) writeOn(p []byte) {
 	w := &c.loader.write
 	room := max(0, int64(c.loader.flashSize)-int64(w.addr))
 	before := c.meter.PagesProgrammed
+	if w.crypt && c.fuses.fieldOr("DIS_DOWNLOAD_MANUAL_ENCRYPT", 0) == 0 {
+		p = bytes.Clone(p)
+		c.si.cipher(c).encrypt(p[:len(p)&^15], w.addr)
+	}
 	c.programFlash(p[:min(int64(len(p)), room)], w.addr)
 	c.busy(time.Duration(c.meter.PagesProgrammed-before) * c.opts.Times.PageProgram)
 	w.addr += uint32(len(p))
 }
 
-// flashEnd leaves the loader: 0 by a reset that never comes back to the loader,
-// anything else into the command interpreter. Missing blocks only change the status.
+// flashEnd leaves the loader. What is missing only changes the status: blocks
+// that were announced, in a forgiving loader sectors that were erased.
 func (c *Chip) flashEnd() answer {
 	w := c.loader.write
+	missing := w.next < w.blocks
+	if c.si.data().forgiving {
+		missing = w.size > w.next*w.block
+	}
 	a := done
-	if !w.begun || w.next < w.blocks {
+	if !w.begun || missing {
 		a = fail(errFailed)
 	}
 	return c.leave(a)
 }
 
-func (c *Chip) leave(a answer) answer {
-	if c.loader.word(0) == 0 {
-		c.mode = hung
-		a.trailer = "\xc0\xc0"
-		return a
-	}
-	c.loader.stop()
-	a.trailer = "flash read err, 631\r\n" + c.fallback()
-	return a
-}
+func (c *Chip) leave(a answer) answer { return c.si.end(c, c.loader.word(0) != 0, a) }
 
 // flashMD5 answers the digest in ASCII; past the end the previous answer's first 32 bytes.
 func (c *Chip) flashMD5() answer {

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"station/internal/chip"
@@ -11,26 +13,27 @@ import (
 const Rev0 = -1
 
 // Options describe a chip before it is first powered. The zero value is a
-// blank revision 3 chip with 4 MB of flash, a 40 MHz crystal and both lines.
+// blank ESP32 of revision 3 with 4 MB of flash, a 40 MHz crystal and both lines.
 type Options struct {
-	MAC      [6]byte // zero: 24:0a:c4:01:02:03
-	Revision int     // 1, 2, 3; 0 means 3; Rev0
-	Minor    int     // of the revision: 1 of 3.1; 0 to 3
-	Package  int     // CHIP_PACKAGE; 0 means 1 (D0WD)
-	Coding   int     // CODING_SCHEME: 0 none, 1 3/4, 2 repeat, 3 none
-	Crystal  int     // MHz: 40 or 26; 0 means 40
-	Drift    float64 // error of the ROM's idea of the crystal: 0.02 is 2 % too fast
+	Chip     *chip.Family // nil is the ESP32
+	MAC      [6]byte      // zero: 24:0a:c4:01:02:03
+	Revision int          // of the ESP32 1, 2, 3; 0 means the usual one; Rev0
+	Minor    int          // of the revision: 1 of 3.1; 0 to 3
+	Package  int          // CHIP_PACKAGE; 0 means 1 (D0WD)
+	Coding   int          // CODING_SCHEME: 0 none, 1 3/4, 2 repeat, 3 none
+	Crystal  int          // MHz: 40 or 26; 0 means 40
+	Drift    float64      // error of the ROM's idea of the crystal: 0.02 is 2 % too fast
 
 	FlashSize int    // bytes; 0 means 4 MiB, or what FlashID says
 	FlashID   uint32 // RDID, manufacturer in the low byte; 0: a Winbond of FlashSize
 
-	Words *[31]uint32 // all fuses as stored (BLOCK0, BLOCK1-3); nil: FactoryWords
-	Flash []byte      // content from address 0; the rest is erased
+	Words *Words // all fuses as stored, check words apart; nil: FactoryWords
+	Flash []byte // content from address 0; the rest is erased
 
 	NoLines      bool          // DTR and RTS are not wired: reset is a person's or a fixture's
 	InLoader     bool          // GPIO0 is held low at power-on
-	LoaderStraps byte          // GPIO_STRAP in the loader; 0 means 0x03
-	BootStraps   byte          // GPIO_STRAP when booting; 0 means 0x13
+	LoaderStraps byte          // GPIO_STRAP in the loader; 0 means the usual ones
+	BootStraps   byte          // GPIO_STRAP when booting; 0 means the usual ones
 	Rise         time.Duration // how long EN's capacitor holds the reset; 0 means 1 ms
 
 	// Ready is what the application says when it is ready: its code does not run
@@ -55,7 +58,7 @@ type Options struct {
 
 	// OnBurn is called at the instant when fuses change, with all words as
 	// stored. The chip's lock is held: the function must not call the chip.
-	OnBurn func(before, after [31]uint32)
+	OnBurn func(before, after Words)
 }
 
 // Bootloader tells how the second-stage bootloader in flash was built.
@@ -76,14 +79,23 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MAC == [6]byte{} {
 		o.MAC = defaultMAC
 	}
-	if o.Revision == 0 {
-		o.Revision = 3
+	o.Chip = chip.Known(o.Chip)
+	si, err := siliconOf(o.Chip)
+	if err != nil {
+		return o, err
 	}
-	if o.Package == 0 {
+	about := si.data()
+	if o.Revision == 0 {
+		o.Revision = about.revision
+		if o.Minor == 0 {
+			o.Minor = about.minor
+		}
+	}
+	if o.Package == 0 && o.Chip == chip.ESP32 {
 		o.Package = 1
 	}
 	if o.Crystal == 0 {
-		o.Crystal = 40
+		o.Crystal = o.Chip.Crystals[len(o.Chip.Crystals)-1]
 	}
 	if o.FlashSize == 0 {
 		o.FlashSize = sizeOfID(o.FlashID)
@@ -91,12 +103,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.FlashID == 0 {
 		o.FlashID = idOfSize(o.FlashSize)
 	}
-	if o.LoaderStraps == 0 {
-		o.LoaderStraps = 0x03
-	}
-	if o.BootStraps == 0 {
-		o.BootStraps = 0x13
-	}
+	o.LoaderStraps = cmp.Or(o.LoaderStraps, about.inLoader)
+	o.BootStraps = cmp.Or(o.BootStraps, about.inFlash)
 	if o.Rise == 0 {
 		o.Rise = time.Millisecond
 	}
@@ -107,24 +115,29 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 func (o Options) check() error {
+	si, err := siliconOf(o.Chip)
+	if err != nil {
+		return err
+	}
+	strap, later := si.data().strap, o.Chip.Loader.Magic == 0
 	switch {
 	case o.Revision < Rev0 || o.Revision > 3:
 		return fmt.Errorf("virtual chip: there is no revision %d", o.Revision)
-	case o.Minor < 0 || o.Minor > 3:
+	case o.Minor < 0 || o.Minor > 3 && !later || o.Minor > 15:
 		return fmt.Errorf("virtual chip: there is no revision %d.%d", o.major(), o.Minor)
-	case o.Crystal != 40 && o.Crystal != 26:
-		return fmt.Errorf("virtual chip: crystal %d MHz: want 40 or 26", o.Crystal)
-	case o.Coding < 0 || o.Coding > 3:
+	case !slices.Contains(o.Chip.Crystals, o.Crystal):
+		return fmt.Errorf("virtual chip: crystal %d MHz: want %s", o.Crystal, o.Chip.Summary().Crystals)
+	case o.Coding < 0 || o.Coding > 3 || later && o.Coding != 0:
 		return fmt.Errorf("virtual chip: there is no coding scheme %d", o.Coding)
 	case o.FlashSize < sectorSize || o.FlashSize&(o.FlashSize-1) != 0 || o.FlashSize > 16<<20:
 		return fmt.Errorf("virtual chip: flash of %d bytes: want a power of two from 4 KiB to 16 MiB", o.FlashSize)
 	case len(o.Flash) > o.FlashSize:
 		return fmt.Errorf("virtual chip: %d bytes of content for a flash of %d", len(o.Flash), o.FlashSize)
-	case o.LoaderStraps&strapGPIO0 != 0 || o.BootStraps&strapGPIO0 == 0:
+	case o.LoaderStraps&strap != 0 || o.BootStraps&strap == 0:
 		return fmt.Errorf("virtual chip: straps %#x and %#x do not differ by GPIO0", o.LoaderStraps, o.BootStraps)
 	}
 	for _, f := range o.Faults {
-		if err := f.check(); err != nil {
+		if err := f.check(o.Chip); err != nil {
 			return err
 		}
 	}
@@ -135,11 +148,15 @@ func (o Options) check() error {
 func (o Options) major() int { return max(o.Revision, 0) }
 
 // FactoryWords are the fuses as the factory leaves them for a chip of these
-// options: MAC with its CRC, package, revision, 8 MHz calibration, ADC
-// reference, coding scheme, and CONSOLE_DEBUG_DISABLE as on recent chips.
-func FactoryWords(o Options) [31]uint32 {
+// options: MAC, package and revision; on the ESP32 also the CRC of the MAC, 8 MHz
+// calibration, ADC reference, coding scheme, and CONSOLE_DEBUG_DISABLE as on
+// recent chips.
+func FactoryWords(o Options) Words {
 	o, _ = o.withDefaults()
-	var w [31]uint32
+	if o.Chip.Loader.Magic == 0 {
+		return newerFactory(o)
+	}
+	var w Words
 	m := o.MAC
 	w[1] = uint32(m[2])<<24 | uint32(m[3])<<16 | uint32(m[4])<<8 | uint32(m[5])
 	w[2] = uint32(m[0])<<8 | uint32(m[1]) | uint32(crc8(m[:]))<<16
@@ -161,55 +178,8 @@ func FactoryWords(o Options) [31]uint32 {
 	return w
 }
 
-// SetField sets the low bits of a named field (at most 32) in all fuse words.
-// It panics for a name that no field has: the caller's table is wrong.
-func SetField(w *[31]uint32, name string, value uint32) {
-	i := 0
-	for bit := range bitsOf(fieldNamed(name)) {
-		mask := uint32(1) << (bit % 32)
-		w[bit/32] &^= mask
-		if i < 32 && value>>i&1 != 0 {
-			w[bit/32] |= mask
-		}
-		i++
-	}
-}
-
-// Field is the low 32 bits of a named field out of all fuse words.
-func Field(w *[31]uint32, name string) (v uint32) {
-	i := 0
-	for bit := range bitsOf(fieldNamed(name)) {
-		if i < 32 {
-			v |= w[bit/32] >> (bit % 32) & 1 << i
-		}
-		i++
-	}
-	return v
-}
-
-func fieldNamed(name string) chip.Field {
-	for _, f := range chip.ESP32.Efuse.Fields {
-		if f.Name == name {
-			return f
-		}
-	}
-	panic("sim: no fuse field is named " + name)
-}
-
 // blockStart is where each block begins among the 31 words.
 var blockStart = [4]int{0, 7, 15, 23}
-
-// bitsOf ranges over the bits of a field as word*32+bit of the 31 words.
-func bitsOf(f chip.Field) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		first := (blockStart[f.Block]+f.Word)*32 + f.Bit
-		for i := range f.Width {
-			if !yield(first + i) {
-				return
-			}
-		}
-	}
-}
 
 // crc8 is the Dallas/Maxim CRC over the MAC in transmission order.
 func crc8(b []byte) (crc byte) {

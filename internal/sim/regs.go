@@ -29,40 +29,20 @@ var romWords = map[uint32]uint32{
 
 const romKnown = regMagic + 5
 
-// inROM reports an address of the mask ROM: code, and the data of ROM 1.
-func inROM(addr uint32) bool {
-	return addr >= 0x40000000 && addr < 0x40070000 || addr >= 0x3ff90000 && addr < 0x3ffa0000
-}
-
 // unknown reports a word of which only the real ROM could tell a byte.
 func (c *Chip) unknown(addr uint32) bool {
 	if addr == chip.MarkAddr && !c.opts.Real {
 		return false
 	}
 	for a := addr; a-addr < 4; a++ {
-		if inROM(a) && (a < regMagic || a >= romKnown) {
+		if inside(c.si.data().rom, a) && (a < regMagic || a >= romKnown) {
 			return true
 		}
 	}
 	return false
 }
 
-// regions are the addresses at which a load does not kill the loader.
-var regions = []struct{ from, to uint32 }{
-	{0x3ff00000, 0x40000000}, // peripherals, RTC memory, data RAM
-	{0x40000000, 0x400c2000}, // ROM, instruction RAM
-	{0x50000000, 0x50002000}, // RTC slow memory
-	{ahbBase, ahbBase + 0x80000},
-}
-
-func mapped(addr uint32) bool {
-	for _, r := range regions {
-		if addr >= r.from && addr < r.to {
-			return true
-		}
-	}
-	return false
-}
+func (c *Chip) mapped(addr uint32) bool { return inside(c.si.data().mapped, addr) }
 
 // mirrored is the address that an AHB alias stands for.
 func mirrored(addr uint32) uint32 {
@@ -78,7 +58,7 @@ func (c *Chip) readReg(addr uint32) (uint32, bool) {
 		return chip.Mark, true
 	}
 	last := addr + 3
-	if !mapped(addr) || !mapped(last) {
+	if !c.mapped(addr) || !c.mapped(last) {
 		return 0, false
 	}
 	v := c.readWord(addr &^ 3)
@@ -89,14 +69,21 @@ func (c *Chip) readReg(addr uint32) (uint32, bool) {
 }
 
 func (c *Chip) readWord(addr uint32) uint32 {
-	addr = mirrored(addr)
+	if off, ok := c.spiReg(addr); ok {
+		return c.spi[off/4]
+	}
+	return c.si.readWord(c, addr)
+}
+
+func (esp32) readWord(c *Chip, addr uint32) uint32 {
+	if at := mirrored(addr); at != addr {
+		return c.readWord(at)
+	}
 	switch {
-	case inROM(addr):
+	case inside(esp32About.rom, addr):
 		return romWords[addr]
 	case addr >= fuseBase && addr < fuseEnd:
 		return c.readFuseReg(addr - fuseBase)
-	case addr >= spiBase && addr < spiEnd:
-		return c.spi[(addr-spiBase)/4]
 	}
 	switch addr {
 	case regUARTDiv:
@@ -118,27 +105,46 @@ func (c *Chip) readWord(addr uint32) uint32 {
 
 // writeReg stores the masked bits; false where the store kills the loader.
 func (c *Chip) writeReg(addr, value, mask uint32) bool {
-	if !mapped(addr) || !mapped(addr+3) {
+	if !c.mapped(addr) || !c.mapped(addr+3) {
 		return false
 	}
-	addr = mirrored(addr &^ 3)
+	addr &^= 3
 	if mask != math.MaxUint32 {
 		value = c.readWord(addr)&^mask | value&mask
+	}
+	c.writeWord(addr, value)
+	return true
+}
+
+func (c *Chip) writeWord(addr, value uint32) {
+	if off, ok := c.spiReg(addr); ok {
+		c.writeSPI(off, value)
+		return
+	}
+	c.si.writeWord(c, addr, value)
+}
+
+func (esp32) writeWord(c *Chip, addr, value uint32) {
+	if at := mirrored(addr); at != addr {
+		c.writeWord(at, value)
+		return
 	}
 	switch {
 	case addr >= fuseBase && addr < fuseEnd:
 		c.writeFuseReg(addr-fuseBase, value)
-	case addr >= spiBase && addr < spiEnd:
-		c.writeSPI(addr-spiBase, value)
-	case inROM(addr):
+	case inside(esp32About.rom, addr):
 	case addr == regUARTDiv || addr == regUARTDate || addr == regStrap || addr == regRTCCal || addr == regAPBDate:
 	default:
-		if c.ram == nil {
-			c.ram = map[uint32]uint32{}
-		}
-		c.ram[addr] = value
+		c.setRAM(addr, value)
 	}
-	return true
+}
+
+// setRAM keeps a word that has no meaning of its own.
+func (c *Chip) setRAM(addr, value uint32) {
+	if c.ram == nil {
+		c.ram = map[uint32]uint32{}
+	}
+	c.ram[addr] = value
 }
 
 // delay is the pause that a WRITE_REG asks for.

@@ -1,11 +1,11 @@
 package sim
 
 import (
-	"fmt"
+	"math/bits"
 	"time"
 )
 
-// GPIO_STRAP bits.
+// GPIO_STRAP bits of the ESP32.
 const (
 	strapGPIO0 = 1 << 4
 	strapGPIO2 = 1 << 3
@@ -13,7 +13,7 @@ const (
 	strapMTDO  = 1 << 1
 )
 
-// Reset reasons as the ROM prints them.
+// Reset reasons.
 const (
 	resetPowerOn  = 0x01
 	resetSW       = 0x03
@@ -21,14 +21,6 @@ const (
 	resetBrownOut = 0x0f
 	resetRTCWDT   = 0x10
 )
-
-var resetNames = map[int]string{
-	resetPowerOn:  "POWERON_RESET",
-	resetSW:       "SW_RESET",
-	resetSWCPU:    "SW_CPU_RESET",
-	resetBrownOut: "RTCWDT_BROWN_OUT_RESET",
-	resetRTCWDT:   "RTCWDT_RTC_RESET",
-}
 
 // strapMode is the ROM's name for a strap value.
 func strapMode(straps byte) string {
@@ -56,33 +48,25 @@ func (c *Chip) start(reason int) {
 	}
 	c.baud, c.divider, c.autobaud = consoleBaud, 0, false
 	c.spi, c.ram, c.basic = [64]uint32{}, nil, nil
-	c.loader.reset()
+	c.spi[c.si.data().spi.user/4] = c.si.data().spi.userReset
+	c.loader.reset(c.si.data().forgiving)
 	c.loader.frameFaults = c.hasByteFaults()
 	c.resetFuses()
 	c.latchCipher()
 
-	c.print(c.banner() + "\r\n\r\n")
-	c.print(fmt.Sprintf("rst:0x%x (%s),boot:0x%x (%s)\r\n", reason, resetNames[reason], c.straps, strapMode(c.straps)))
+	c.si.banner(c, reason)
 	switch {
-	case c.straps&strapGPIO0 != 0:
+	case c.straps&c.si.data().strap != 0:
 		c.mode = running
-		c.bootFlash()
-	case c.opts.major() == 3 && c.fuses.field("UART_DOWNLOAD_DIS") != 0:
+		c.si.bootFlash(c)
+	case c.si.closed(c):
 		c.mode = hung
 		c.print("Download mode is disabled. Restart with GPIO0 high.\r\n")
 	default:
 		c.mode, c.autobaud = loading, true
-		if c.straps&strapGPIO2 == 0 {
-			c.print("waiting for download\r\n")
-		}
+		c.loader.secure = c.fuses.fieldOr("ENABLE_SECURITY_DOWNLOAD", 0) != 0
+		c.print(c.si.waits(c))
 	}
-}
-
-func (c *Chip) banner() string {
-	if c.opts.major() == 3 {
-		return "ets Jul 29 2019 12:21:46"
-	}
-	return "ets Jun  8 2016 00:22:57"
 }
 
 // goRound runs the next round of a boot that goes round: the first few at once,
@@ -105,20 +89,21 @@ func (c *Chip) restart(reason int, after time.Duration) {
 }
 
 // latchCipher sets up the flash decryptor for this run: on while an odd number
-// of FLASH_CRYPT_CNT bits is set, with the key as BLOCK1 holds it.
+// of the counter's bits is set, with the key as its block holds it.
 func (c *Chip) latchCipher() {
 	c.crypt = nil
-	if c.cryptOn() {
-		c.crypt = newFlashCipher(c.storedKey(), c.fuses.field("FLASH_CRYPT_CONFIG"))
+	if bits.OnesCount32(c.cryptCount())%2 == 1 {
+		c.crypt = c.si.cipher(c)
 	}
 }
 
-func (c *Chip) cryptOn() bool {
-	odd := false
-	for n := c.fuses.field("FLASH_CRYPT_CNT"); n != 0; n &= n - 1 {
-		odd = !odd
-	}
-	return odd
+// cryptCount is the field that switches encryption on.
+func (c *Chip) cryptCount() uint32 { return c.fuses.field(c.opts.Chip.Seal.Count) }
+
+// countLocked reports that the counter is write-protected.
+func (c *Chip) countLocked() bool {
+	field := fieldNamed(c.opts.Chip, c.opts.Chip.Seal.Count)
+	return c.fuses.field("WR_DIS")>>field.WriteDisable&1 != 0
 }
 
 // storedKey is the key in BLOCK1 in key-file order, read protection or not.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 )
 
@@ -85,10 +86,24 @@ func (c *Chip) bootFlash() {
 		h[9]&15, h[9]>>4, h[10]&15, h[10]>>4, h[11]&15, h[11]>>4)
 	divider, _ := h.clock()
 	t.raw("mode:%s, clock div:%d", h.modeName(), divider)
-	if c.secureBoot2() && !c.romSigned(t, h) {
-		return
+	if c.secureBoot2() {
+		t.raw("secure boot v2 enabled")
+		if !c.romSigned(t, h, refusedV2) {
+			return
+		}
 	}
-	if image, ok := c.romLoad(t, h); ok && (!c.secureBoot1() || c.romDigest(t, image)) {
+	say := func(at, load, size uint32, last bool) {
+		t.raw("load:0x%08x,len:%d", load, int32(size))
+		if !last && c.inRAM(load, size) {
+			splitHeader(t, at, size)
+		}
+	}
+	image, wrong := c.romLoad(t, say, h)
+	switch {
+	case wrong != "":
+		t.raw("%s", wrong)
+		c.giveUp(384)
+	case image != nil && (!c.secureBoot1() || c.romDigest(t, image)):
 		t.raw("entry 0x%08x", h.entry())
 		c.secondStage(h, image)
 	}
@@ -107,34 +122,30 @@ func (c *Chip) giveUp(line int) {
 	c.restart(resetRTCWDT, c.opts.Times.Watchdog)
 }
 
-// romLoad loads the segments and returns all that it read.
-func (c *Chip) romLoad(t *console, h header) (image []byte, ok bool) {
+// romLoad loads the segments, says so, and returns all that it read, or what is
+// wrong with its checksum; neither where the watchdog ends it.
+func (c *Chip) romLoad(t *console, say func(at, load, size uint32, last bool), h header) (image []byte, wrong string) {
+	start := c.opts.Chip.Bootloader
 	at := uint32(headerBytes)
 	sum := byte(checksumSeed)
 	for i := range h.segments() {
-		seg := c.plainFlash(bootloaderAt+at, 8)
+		seg := c.plainFlash(start+at, 8)
 		load, size := binary.LittleEndian.Uint32(seg), binary.LittleEndian.Uint32(seg[4:])
-		t.raw("load:0x%08x,len:%d", load, int32(size))
-		if !inRAM(load, size) {
-			c.restart(resetRTCWDT, c.opts.Times.Watchdog)
-			return nil, false
-		}
 		at += 8
-		for _, b := range c.plainFlash(bootloaderAt+at, int(size)) {
-			sum ^= b
+		say(at, load, size, i+1 == h.segments())
+		if !c.inRAM(load, size) {
+			c.restart(resetRTCWDT, c.opts.Times.Watchdog)
+			return nil, ""
 		}
-		if i+1 < h.segments() {
-			splitHeader(t, at, size)
+		for _, b := range c.plainFlash(start+at, int(size)) {
+			sum ^= b
 		}
 		at += size
 	}
-	stored := c.plainFlash(bootloaderAt+(at|15), 1)[0]
-	if sum != stored {
-		t.raw("csum err:0x%02x!=0x%02x", sum, stored)
-		c.giveUp(384)
-		return nil, false
+	if stored := c.plainFlash(start+(at|15), 1)[0]; sum != stored {
+		return nil, fmt.Sprintf("csum err:0x%02x!=0x%02x", sum, stored)
 	}
-	return c.plainFlash(bootloaderAt, int(at|15)+1), true
+	return c.plainFlash(start, int(at|15)+1), ""
 }
 
 // splitHeader prints what the ROM says when the next segment's header does
@@ -151,10 +162,8 @@ func splitHeader(t *console, at, size uint32) {
 }
 
 // inRAM reports whether the ROM can load a segment there.
-func inRAM(load, size uint32) bool {
-	for _, r := range []struct{ from, to uint32 }{
-		{0x3ff80000, 0x40000000}, {0x40070000, 0x400c2000}, {0x50000000, 0x50002000},
-	} {
+func (c *Chip) inRAM(load, size uint32) bool {
+	for _, r := range c.si.data().memory {
 		if load >= r.from && load < r.to {
 			return size <= r.to-load
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/aes"
 	"crypto/rsa"
@@ -18,8 +19,13 @@ import (
 // the bootloader's signature (version 2, ABS_DONE_1, from revision 3) or its
 // digest (version 1, ABS_DONE_0). Both set: version 2 decides.
 
-func (c *Chip) secureBoot2() bool { return c.opts.major() == 3 && c.fuses.field("ABS_DONE_1") != 0 }
-func (c *Chip) secureBoot1() bool { return !c.secureBoot2() && c.fuses.field("ABS_DONE_0") != 0 }
+func (c *Chip) secureBoot2() bool {
+	return c.fuses.fieldOr("SECURE_BOOT_EN", 0) != 0 || c.opts.major() == 3 && c.fuses.fieldOr("ABS_DONE_1", 0) != 0
+}
+
+func (c *Chip) secureBoot1() bool {
+	return !c.secureBoot2() && c.fuses.fieldOr("ABS_DONE_0", 0) != 0
+}
 
 // The lines of ets_main.c that the ROM names when it gives a bootloader up;
 // that of version 2 is an assumption.
@@ -40,19 +46,19 @@ func (c *Chip) refuse(line int) {
 // romSigned checks the signature of the bootloader and says what it found.
 // Where a header lies, its length is not yet known to be right: what it names
 // is looked at as it is.
-func (c *Chip) romSigned(t *console, h header) bool {
-	t.raw("secure boot v2 enabled")
-	length := c.imageLength(bootloaderAt, h)
+func (c *Chip) romSigned(t *console, h header, line int) bool {
+	start := c.opts.Chip.Bootloader
+	length := c.imageLength(start, h)
 	ok := false
 	if length > 0 {
-		fault := c.signature2(bootloaderAt, length)
+		fault := c.signature2(start, length)
 		if ok = fault == ""; !ok {
 			t.raw("%s", fault)
 		}
 	}
 	if !ok {
 		t.raw("secure boot verification failed")
-		c.refuse(refusedV2)
+		c.refuse(line)
 		return false
 	}
 	t.raw("secure boot verification succeeded")
@@ -100,8 +106,20 @@ func (c *Chip) signature2(at uint32, length int) string {
 	if int(at)+end+sectorSize > len(c.flash.mem) {
 		return "No signature block magic byte found at signature sector (found 0xff not 0xe7). Image not V2 signed?"
 	}
-	block := c.plainFlash(at+uint32(end), block2Size)
 	digest := sha256.Sum256(c.plainFlash(at, end))
+	first := ""
+	for i := range c.si.data().blocks {
+		fault := c.signatureBlock(c.plainFlash(at+uint32(end+i*block2Size), block2Size), digest)
+		if fault == "" {
+			return ""
+		}
+		first = cmp.Or(first, fault)
+	}
+	return first
+}
+
+// signatureBlock checks one block against the digest of an image.
+func (c *Chip) signatureBlock(block []byte, digest [32]byte) string {
 	key := sha256.Sum256(block[block2N:block2Sig])
 	switch {
 	case block[0] != 0xe7:
@@ -110,7 +128,7 @@ func (c *Chip) signature2(at uint32, length int) string {
 		return "Sig block 0 invalid: CRC mismatch"
 	case !bytes.Equal(block[4:36], digest[:]):
 		return "Sig block 0 invalid: Image digest does not match"
-	case key != c.trustedKey():
+	case !slices.Contains(c.si.trusted(c), key):
 		return "Sig block 0 signed with untrusted key"
 	case !pssGood(block, digest[:]):
 		return "signature verification failed"
@@ -118,9 +136,12 @@ func (c *Chip) signature2(at uint32, length int) string {
 	return ""
 }
 
-// trustedKey is the digest in BLOCK2 as the ROM reads it: zero where it cannot.
-func (c *Chip) trustedKey() (d [32]byte) {
-	for i, w := range c.fuses.rdata[blockStart[2]:blockStart[3]] {
+// trusted is the digest in BLOCK2.
+func (esp32) trusted(c *Chip) [][32]byte { return [][32]byte{c.readDigest(2)} }
+
+// readDigest is the digest in a block as the ROM reads it: zero where it cannot.
+func (c *Chip) readDigest(block int) (d [32]byte) {
+	for i, w := range c.fuses.rdata[c.si.data().start[block]:][:8] {
 		binary.LittleEndian.PutUint32(d[4*i:], w)
 	}
 	return d

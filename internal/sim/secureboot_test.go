@@ -59,7 +59,7 @@ func reversedBytes(b []byte) []byte {
 func bootTable() []byte { return tableOf(row(0, 0, 0x10000, 0x100000, "factory", 0)) }
 
 // secured are the fuses of a chip with that block and fuse.
-func secured(o Options, block2 [8]uint32, fuse string) *[31]uint32 {
+func secured(o Options, block2 [8]uint32, fuse string) *Words {
 	w := FactoryWords(o)
 	copy(w[blockStart[2]:], block2[:])
 	SetField(&w, fuse, 1)

@@ -38,7 +38,7 @@ func (b *booting) checkEncryption() encryption {
 		return encryptionRefused
 	}
 	b.encryptFlash()
-	var fresh [31]uint32
+	var fresh Words
 	if b.build == ReleaseBuild {
 		t.info(cryptTag, "Setting CRYPT_CNT for permanent encryption")
 		SetField(&fresh, "FLASH_CRYPT_CNT", 0x7f)
@@ -53,7 +53,7 @@ func (b *booting) checkEncryption() encryption {
 // burnKeyAndFeatures is the very first pass: key, protections, security fuses.
 func (b *booting) burnKeyAndFeatures() bool {
 	c, t := b.chip, b.console
-	var fresh [31]uint32
+	var fresh Words
 	key := fresh[blockStart[1]:blockStart[2]]
 	empty := [8]uint32(c.fuses.words[blockStart[1]:blockStart[2]]) == [8]uint32{}
 	if empty {
@@ -94,14 +94,14 @@ func (b *booting) burnKeyAndFeatures() bool {
 }
 
 // burnOnChip burns what WR_DIS allows, from software on the chip, and reads the fuses again.
-func (c *Chip) burnOnChip(fresh [31]uint32) {
+func (c *Chip) burnOnChip(fresh Words) {
 	locked := c.fuses.writeLocked()
 	for i := range fresh {
 		fresh[i] &^= locked[i]
 	}
 	c.meter.FuseBurns++
 	c.burn(fresh)
-	c.loadFuses()
+	c.si.loadFuses(c)
 }
 
 // randomBlock is a key block that nobody knows, coded as the scheme stores it.
@@ -150,7 +150,7 @@ func (b *booting) encryptFlash() {
 	}
 }
 
-func (c *Chip) encryptRegion(key *flashCipher, addr uint32, n int) {
+func (c *Chip) encryptRegion(key flashCipher, addr uint32, n int) {
 	var sector [sectorSize]byte
 	for at := addr; at < addr+uint32(n); at += sectorSize {
 		c.readFlash(sector[:], at)

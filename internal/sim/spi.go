@@ -6,22 +6,31 @@ import "encoding/binary"
 // command of its own making, started by bit 18 of CMD.
 
 const (
-	spiBase  = 0x3ff42000
-	spiEnd   = spiBase + 0x100
-	spiCMD   = 0x00
-	spiADDR  = 0x04
-	spiUSER  = 0x1c
-	spiUSER1 = 0x20
-	spiUSER2 = 0x24
-	spiMOSI  = 0x28
-	spiMISO  = 0x2c
-	spiW0    = 0x80
+	spiBase = 0x3ff42000 // of the ESP32
+	spiSize = 0x100
+	spiCMD  = 0x00
+	spiADDR = 0x04
 
 	userGo   = 1 << 18
 	userAddr = 1 << 30
 	userMISO = 1 << 28
 	userMOSI = 1 << 27
 )
+
+// spiRegisters are where a family's registers begin and the offsets of those
+// that are not everywhere in the same place.
+type spiRegisters struct {
+	base                               uint32
+	user, user1, user2, mosi, miso, w0 uint32
+	addrLow                            bool   // ADDR holds the address in its low bits
+	userReset                          uint32 // USER after a reset
+}
+
+// spiReg is the offset of a register of SPI1.
+func (c *Chip) spiReg(addr uint32) (off uint32, ok bool) {
+	base := c.si.data().spi.base
+	return addr - base, addr >= base && addr < base+spiSize
+}
 
 func (c *Chip) writeSPI(off, v uint32) {
 	c.spi[off/4] = v
@@ -36,26 +45,30 @@ func (c *Chip) writeSPI(off, v uint32) {
 // spiCommand runs the user command set up in the registers.
 func (c *Chip) spiCommand() {
 	reg := func(off uint32) uint32 { return c.spi[off/4] }
-	user := reg(spiUSER)
+	at := c.si.data().spi
+	user := reg(at.user)
 	var addr uint32
 	if user&userAddr != 0 {
-		addr = reg(spiADDR) >> (31 - reg(spiUSER1)>>26) // the top bits are sent
+		addr = reg(spiADDR)
+		if !at.addrLow {
+			addr >>= 31 - reg(at.user1)>>26 // the top bits are sent
+		}
 	}
 	var in, out [64]byte
 	sent := 0
 	if user&userMOSI != 0 {
 		for i := range 16 {
-			binary.LittleEndian.PutUint32(in[4*i:], c.spi[spiW0/4+i])
+			binary.LittleEndian.PutUint32(in[4*i:], c.spi[at.w0/4+uint32(i)])
 		}
-		sent = min(int(reg(spiMOSI)&0xfff)/8+1, len(in))
+		sent = min(int(reg(at.mosi)&0xfff)/8+1, len(in))
 	}
 	want := 0
 	if user&userMISO != 0 {
-		want = min(int(reg(spiMISO)&0xfff)/8+1, len(out))
+		want = min(int(reg(at.miso)&0xfff)/8+1, len(out))
 	}
-	c.norCommand(byte(reg(spiUSER2)), addr, in[:sent], out[:want])
+	c.norCommand(byte(reg(at.user2)), addr, in[:sent], out[:want])
 	for i := range (want + 3) / 4 {
-		c.spi[spiW0/4+i] = binary.LittleEndian.Uint32(out[4*i:])
+		c.spi[at.w0/4+uint32(i)] = binary.LittleEndian.Uint32(out[4*i:])
 	}
 }
 

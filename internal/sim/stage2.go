@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 )
 
 // The second-stage bootloader of ESP-IDF, as far as its console and what it
@@ -44,15 +45,18 @@ func (c *Chip) announce(t *console, h header, image []byte) {
 	_, speed := h.clock()
 	t.info("boot", "ESP-IDF %s 2nd stage bootloader", version)
 	t.info("boot", "compile time %s", built)
-	if c.fuses.field("DISABLE_APP_CPU") != 0 {
+	switch {
+	case c.si.data().cores == 1:
+	case c.fuses.fieldOr("DISABLE_APP_CPU", 0) != 0:
 		t.info("boot", "Unicore bootloader")
-	} else {
+	default:
 		t.info("boot", "Multicore bootloader")
 	}
 	t.info("boot", "chip revision: v%d.%d", rev/100, rev%100)
-	t.info("boot.esp32", "SPI Speed      : %s", speed)
-	t.info("boot.esp32", "SPI Mode       : %s", h.modeName())
-	t.info("boot.esp32", "SPI Flash Size : %dMB", h.flashSize()>>20)
+	tag := "boot." + c.opts.Chip.Name
+	t.info(tag, "SPI Speed      : %s", speed)
+	t.info(tag, "SPI Mode       : %s", h.modeName())
+	t.info(tag, "SPI Flash Size : %dMB", h.flashSize()>>20)
 	t.info("boot", "Enabling RNG early entropy source...")
 }
 
@@ -224,14 +228,11 @@ func (b *booting) enter(image []byte) bool {
 
 // plaintextLeft is how often plaintext may still be flashed.
 func (c *Chip) plaintextLeft() int {
-	burned := 0
-	for n := c.fuses.field("FLASH_CRYPT_CNT"); n != 0; n &= n - 1 {
-		burned++
-	}
-	if c.fuses.field("WR_DIS")>>2&1 != 0 {
+	if c.countLocked() {
 		return 0
 	}
-	return (7 - burned) / 2
+	width := fieldNamed(c.opts.Chip, c.opts.Chip.Seal.Count).Width
+	return (width - bits.OnesCount32(c.cryptCount())) / 2
 }
 
 func (c *Chip) encryptionLine() string {

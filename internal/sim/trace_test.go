@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,7 @@ type trace struct {
 	Name      string
 	Text      string
 	Notes     []string
+	period    int // of the bytes that count in a long block; 0 is 256
 	Exchanges []struct {
 		TX       string
 		TXLength int
@@ -32,7 +34,7 @@ type trace struct {
 // The recorded chip: its fuses, its straps, a blank 4 MB flash.
 func recordedChip(t *testing.T) *Chip {
 	t.Helper()
-	words := [31]uint32{1: 0xc4123456, 2: 0x00f5240a, 3: 0x00008000, 5: 0x00100000}
+	words := Words{1: 0xc4123456, 2: 0x00f5240a, 3: 0x00008000, 5: 0x00100000}
 	return newChip(t, Options{Words: &words, LoaderStraps: 0x0f, InLoader: true, Strict: true, Real: true})
 }
 
@@ -154,7 +156,7 @@ func replay(t *testing.T, p *Port, e trace, console string) {
 	for i, x := range e.Exchanges {
 		tx := unhex(t, x.TX)
 		if x.TX == "" {
-			tx = rebuilt(t, unhex(t, x.TXPrefix), x.TXLength)
+			tx = rebuilt(t, unhex(t, x.TXPrefix), x.TXLength, cmp.Or(e.period, 256))
 		}
 		got, want := ask(p, tx), unhex(t, x.RX)
 		if strings.HasPrefix(e.Name, "CHANGE_BAUDRATE") && i == 0 {
@@ -185,7 +187,7 @@ func replay(t *testing.T, p *Port, e trace, console string) {
 
 // rebuilt is a long request of which the recording holds the beginning: its
 // payload goes on as it began, all the same or counting.
-func rebuilt(t *testing.T, prefix []byte, length int) []byte {
+func rebuilt(t *testing.T, prefix []byte, length, period int) []byte {
 	t.Helper()
 	var d slip.Decoder
 	var start []byte
@@ -197,11 +199,18 @@ func rebuilt(t *testing.T, prefix []byte, length int) []byte {
 	const head = headerSize + dataHeader
 	frame := bytes.Clone(start[:head])
 	size := int(start[2]) | int(start[3])<<8
+	first := 0 // byte that counts: one that names the block may come before
+	if data := start[head:]; data[1] == 0 && data[2] == 1 {
+		first = 1
+	}
 	for i := range size - dataHeader {
-		if start[head] == start[head+1] {
+		switch {
+		case start[head+1] == start[head+2]:
 			frame = append(frame, start[head])
-		} else {
-			frame = append(frame, byte(i))
+		case i < first:
+			frame = append(frame, start[head+i])
+		default:
+			frame = append(frame, byte((i-first)%period))
 		}
 	}
 	wire := slip.Append(nil, frame)

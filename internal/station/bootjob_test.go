@@ -15,6 +15,7 @@ import (
 	"station/internal/keyfile"
 	"station/internal/secret"
 	"station/internal/secureboot"
+	"station/internal/sim"
 )
 
 // bootFile is a file of espsecure's, or made for its keys.
@@ -150,7 +151,7 @@ func (tr *trial) bootSecret() []byte {
 }
 
 // words are the bits that a stage burns in this device.
-func (tr *trial) words(s stage) (all [31]uint32) {
+func (tr *trial) words(s stage) (all sim.Words) {
 	copy(all[:], s.block0[:])
 	if s.boot {
 		w := tr.bootWords()

@@ -98,7 +98,7 @@ func (l *lab) cutAgain(p product, n int, seed uint64) *trial {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	tr := l.trial(p)
 	for range 4 {
-		var words [31]uint32
+		var words sim.Words
 		for i := range words {
 			words[i] = rnd.Uint32() & rnd.Uint32()
 		}
@@ -118,7 +118,7 @@ func (l *lab) cutAgain(p product, n int, seed uint64) *trial {
 // subsets are masks of what a torn programming leaves of the fresh bits: every
 // subset of a few bits; of more none, all, each alone, all but each, and random
 // ones. A key's bits are another device's; there masks are of the whole block.
-func subsets(fresh [31]uint32, seed int) (masks [][31]uint32) {
+func subsets(fresh sim.Words, seed int) (masks []sim.Words) {
 	rnd := rand.New(rand.NewPCG(uint64(seed), 2))
 	if keyOnly(fresh) {
 		if slices.Max(fresh[15:23]) != 0 {
@@ -126,10 +126,10 @@ func subsets(fresh [31]uint32, seed int) (masks [][31]uint32) {
 		}
 		return keySubsets(rnd, 7)
 	}
-	var all [][31]uint32 // one bit each
+	var all []sim.Words // one bit each
 	for i, w := range fresh {
 		for ; w != 0; w &= w - 1 {
-			var one [31]uint32
+			var one sim.Words
 			one[i] = w & -w
 			all = append(all, one)
 		}
@@ -138,7 +138,7 @@ func subsets(fresh [31]uint32, seed int) (masks [][31]uint32) {
 		panic("more bits than every subset of can be tried")
 	}
 	for n := range 1 << len(all) {
-		var mask [31]uint32
+		var mask sim.Words
 		for ; n != 0; n &= n - 1 {
 			for i, w := range all[bits.TrailingZeros(uint(n))] {
 				mask[i] |= w
@@ -149,16 +149,16 @@ func subsets(fresh [31]uint32, seed int) (masks [][31]uint32) {
 	return masks
 }
 
-func keyOnly(fresh [31]uint32) bool { return fresh[0]|fresh[5]|fresh[6] == 0 }
+func keyOnly(fresh sim.Words) bool { return fresh[0]|fresh[5]|fresh[6] == 0 }
 
 // keySubsets are of the key block whose words begin there: nothing, all, each word, each chunk of the 3/4
 // coding in part, random bits.
-func keySubsets(rnd *rand.Rand, from int) [][31]uint32 {
-	var none, whole [31]uint32
+func keySubsets(rnd *rand.Rand, from int) []sim.Words {
+	var none, whole sim.Words
 	for i := from; i < from+8; i++ {
 		whole[i] = 0xffffffff
 	}
-	masks := [][31]uint32{none, whole}
+	masks := []sim.Words{none, whole}
 	for i := from; i < from+8; i++ {
 		word, data, check := none, none, none
 		word[i] = 0xffffffff

@@ -16,6 +16,7 @@ import (
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
 	"station/internal/ledger"
+	"station/internal/sim"
 )
 
 // lab is a station on which many devices are interrupted: a real token, a real
@@ -84,7 +85,7 @@ func inMemory(t *testing.T) {
 // run is what an undisturbed device took.
 type run struct {
 	sent  []sent
-	burns [][31]uint32 // the bits of each fuse programming
+	burns []sim.Words // the bits of each fuse programming
 	took  time.Duration
 }
 

@@ -26,8 +26,8 @@ type trial struct {
 	faults  []sim.Fault
 	chip    *sim.Chip
 	mac     chip.MAC
-	burns   [][31]uint32 // the bits of each fuse programming
-	factory [31]uint32
+	burns   []sim.Words // the bits of each fuse programming
+	factory sim.Words
 	keyID   string // the first that the ledger knew
 	expect  string // how it must end, where that is known
 	wrong   []error
@@ -111,7 +111,7 @@ func (tr *trial) key() []byte {
 }
 
 // watch is asked at the instant when fuses change.
-func (tr *trial) watch(before, after [31]uint32) {
+func (tr *trial) watch(before, after sim.Words) {
 	d, _, err := tr.lab.ledger.Device(tr.mac)
 	if err != nil {
 		tr.fault("ledger: %w", err)
@@ -119,7 +119,7 @@ func (tr *trial) watch(before, after [31]uint32) {
 	if len(d.Images) == 0 {
 		tr.fault("a fuse is burned before the flash was verified")
 	}
-	var fresh [31]uint32
+	var fresh sim.Words
 	for i := range fresh {
 		fresh[i] = after[i] &^ before[i]
 	}
@@ -133,8 +133,8 @@ func (tr *trial) watch(before, after [31]uint32) {
 }
 
 // intended checks that the ledger knows the intent of each bit.
-func (tr *trial) intended(fresh [31]uint32, key [8]uint32, d record.Device) {
-	var may [31]uint32
+func (tr *trial) intended(fresh sim.Words, key [8]uint32, d record.Device) {
+	var may sim.Words
 	if slices.Contains(d.Intended, "key") {
 		copy(may[7:], key[:])
 	}
@@ -154,8 +154,8 @@ func (tr *trial) intended(fresh [31]uint32, key [8]uint32, d record.Device) {
 
 // ordered checks that all stages before are whole: nothing is protected that is
 // not there, encryption is not on before it is safe, nothing is closed early.
-func (tr *trial) ordered(before, fresh [31]uint32, key [8]uint32) {
-	var must [31]uint32
+func (tr *trial) ordered(before, fresh sim.Words, key [8]uint32) {
+	var must sim.Words
 	copy(must[7:], key[:])
 	for _, s := range tr.product.stages {
 		mine := false
@@ -300,7 +300,7 @@ func (tr *trial) sealed() {
 }
 
 // want is every fuse of a finished device.
-func (tr *trial) want() [31]uint32 {
+func (tr *trial) want() sim.Words {
 	want := tr.factory
 	code := coded(tr.key())
 	copy(want[7:], code[:])

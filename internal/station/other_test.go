@@ -77,7 +77,7 @@ func TestSealedUnderAnotherJob(t *testing.T) {
 func TestBegunUnderAnotherJob(t *testing.T) {
 	unverified := sim.Options{Faults: []sim.Fault{{Kind: sim.LieMD5, Times: -1}}} // before the first burn
 	unmarked := []string{`marker = "station-example: ready"`, `marker = "never printed"`, `timeout = "10s"`, `timeout = "1s"`}
-	var half [31]uint32 // of the key's bits take when the supply is cut
+	var half sim.Words // of the key's bits take when the supply is cut
 	for i := range half {
 		half[i] = 0x55555555
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // words are a chip's factory fuses with fields set.
-func words(o sim.Options, set map[string]uint32) *[31]uint32 {
+func words(o sim.Options, set map[string]uint32) *sim.Words {
 	w := sim.FactoryWords(o)
 	for name, v := range set {
 		sim.SetField(&w, name, v)

@@ -196,7 +196,7 @@ func flashError(job *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
 func TestSealRelease(t *testing.T) {
 	s := newStation(t, exampleJob)
 	mac := chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}
-	chip := newChip(t, sim.Options{MAC: mac, OnBurn: func(before, after [31]uint32) {
+	chip := newChip(t, sim.Options{MAC: mac, OnBurn: func(before, after sim.Words) {
 		// Asked at the instant when fuses change: the intent is on disk.
 		d, known, err := s.ledger.Device(mac)
 		if err != nil || !known || len(d.Intended) != len(d.Settled)+1 {

@@ -41,7 +41,7 @@ func (p *patient) inject(more bool) {
 		return
 	}
 	k := 1 + p.rnd.IntN(commandsOfARun)
-	var words [31]uint32
+	var words sim.Words
 	for i := range words {
 		words[i] = p.rnd.Uint32()
 	}
