@@ -246,19 +246,26 @@ func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedKey, sealedKe
 		if job.SecureBoot.Version == 1 && keys.boot.Len() == 0 {
 			return errors.New("key recover: the digest of the bootloader needs the device's key for secure boot, which is in the token alone: recover without --officer")
 		}
-		regions, err := job.RegionsFor(mac, keys.boot)
+		regions, err := ownRegions(job, mac, keys)
 		if err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
+		defer regions.Destroy()
 		if k.config == 0 {
 			return errors.New("key recover: the device's FLASH_CRYPT_CONFIG was never burned; it needs no encrypted images")
 		}
-		if err := writeImages(r.dest.path, regions, k.config, keys.flash); err != nil {
+		if err := writeImages(r.dest.path, regions.List, k.config, keys.flash); err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		plain.Fprintf(person, "wrote %d images of %s and flash_args to %s; flash-encryption config %d\n", len(job.Regions), job.Name, r.dest.path, k.config)
+		plain.Fprintf(person, "wrote %d images of %s and flash_args to %s; flash-encryption config %d\n", len(regions.List), job.Name, r.dest.path, k.config)
 		return nil
 	}, "images", nil
+}
+
+// ownRegions are the device's without its identity, which it keeps: a file would
+// hold the token and the private key.
+func ownRegions(j *job.Job, mac chip.MAC, keys sealedKeys) (job.Regions, error) {
+	return j.RegionsFor(job.Own{MAC: mac, BootKey: keys.boot})
 }
 
 // writeImages writes every region as the device's flash must hold

@@ -12,6 +12,12 @@ const (
 	SecureBootV2    Purpose = "secure-boot-v2"   // the digest of the public key that signs: no secret, and of no token
 	HMAC            Purpose = "hmac"             // firmware asks the chip for HMACs under it
 
+	// What a device is known by later. These go into its flash, not into fuses.
+	DeviceID         Purpose = "device-id"          // its public name
+	DeviceToken      Purpose = "device-token"       // what it shows a server, which asks the token for the same
+	DevicePrivateKey Purpose = "device-private-key" // of its certificate: a scalar on P-256
+	NVSKeys          Purpose = "nvs-keys"           // its NVS is encrypted with: two keys for XTS-AES-256
+
 	SecureBootDigest0 Purpose = "secure-boot-digest-0" // the chip starts what was signed with the key of one of these
 	SecureBootDigest1 Purpose = "secure-boot-digest-1"
 	SecureBootDigest2 Purpose = "secure-boot-digest-2"

@@ -84,6 +84,13 @@ type Plan struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
+// Add puts regions among those of the plan, by address. What they lie in is the
+// caller's care.
+func (p *Plan) Add(regions ...Region) {
+	p.Regions = append(p.Regions, regions...)
+	slices.SortFunc(p.Regions, func(a, b Region) int { return cmp.Compare(a.Address, b.Address) })
+}
+
 // planner carries one layout on its way to a plan.
 type planner struct {
 	Layout

@@ -28,15 +28,19 @@ func boot(ctx context.Context, s *Session) error {
 	defer early.stop()
 	s.inLoader = false
 	begin := time.Now()
-	watch, seen := bootlog.NewWatch(s.Job.Boot.Marker), 0
+	watch, id, seen := bootlog.NewWatch(s.Job.Boot.Marker), bootlog.NewWatch(s.idLine()), 0
 	s.Chip.SetConsole(s.Job.Boot.Rate())
 	log, err := s.Chip.Boot(ctx, func(log []byte) bool {
 		watch.Add(log[seen:])
+		if s.idLine() != "" {
+			id.Add(log[seen:])
+		}
 		seen = len(log)
 		_, found := watch.Marker()
+		_, known := id.Marker()
 		report := watch.Report()
 		early.see(report)
-		return found || decided(report)
+		return found && (known || s.idLine() == "") || decided(report)
 	})
 	seconds := time.Since(begin).Seconds()
 	s.console = log
@@ -50,6 +54,9 @@ func boot(ctx context.Context, s *Session) error {
 	}
 	if err := runs(s.Job, report.Version); err != nil {
 		return err
+	}
+	if _, known := id.Marker(); s.idLine() != "" && !known {
+		return s.unknownToItself(log)
 	}
 	s.lastBoot = record.Boot{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(log)), Marker: line, Seconds: seconds}
 	return s.note(record.Entry{Kind: record.BootVerified, Keys: s.Held.named(), Boot: &s.lastBoot})

@@ -2,13 +2,16 @@ package flow
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
+	"crypto/x509"
 	"io"
 	"maps"
 	"slices"
 
 	"station/internal/chip"
 	"station/internal/efuse"
+	"station/internal/job"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -46,6 +49,14 @@ type onlyChip struct{ Chip }
 // Keys makes or finds keys of devices in a token.
 type Keys interface {
 	DeviceKey(ctx context.Context, r KeyRequest) (DeviceKey, error)
+	// Issuer is the CA that signs certificates of the job's devices.
+	Issuer(ctx context.Context, want *job.Certificate) (Issuer, error)
+}
+
+// Issuer is a CA: its certificate, and its key in the token.
+type Issuer struct {
+	Certificate *x509.Certificate
+	Signer      crypto.Signer
 }
 
 // KeyRequest asks for one key of one device.

@@ -91,6 +91,7 @@ var Failures = []FailureKind{
 	{"E-BOOT-STACK", record.Retry, "The device's program ran out of stack.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-HEAP", record.Retry, "The device's program damaged its own memory.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-VERSION", record.Retry, "The device started another program than the job's.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-BOOT-IDENTITY", record.Retry, "The device started but does not know who it is.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-STOPPED", record.Retry, "The station was stopped before this device was finished.", "Put it back when the line runs again."},
 
 	{"E-NOT-ESP32", record.Quarantine, "This is not an ESP32.", "Set the device aside: it does not belong to this job."},
@@ -135,6 +136,7 @@ var Failures = []FailureKind{
 	{"E-QUOTA", record.Station, "This job has made as many devices as it may.", callEng},
 	{"E-BATCH", record.Station, "The batch is not open.", callEng},
 	{"E-SERIAL", record.Station, "Nobody can scan the serial number that the job demands.", callEng},
+	{"E-IDENTITY", record.Station, "The identity that the job demands cannot be made.", callEng},
 	{"E-ALIKE", record.Station, "Several devices failed alike after a burn.", "Call an engineer, who lets the line go on."},
 	{"E-PANIC", record.Station, "The station's program met a fault of its own.", callEng},
 
@@ -153,6 +155,7 @@ var sentinels = []struct {
 	{record.ErrKeyTaken, "E-LEDGER-DISAGREES"},
 	{record.ErrKeyBound, "E-LEDGER-DISAGREES"},
 	{record.ErrSerialTaken, "E-LEDGER-DISAGREES"},
+	{record.ErrIdentity, "E-LEDGER-DISAGREES"},
 	{record.ErrMixed, record.Doubtful},
 	{record.ErrQuota, "E-QUOTA"},
 	{record.ErrBatch, "E-BATCH"},

@@ -32,16 +32,18 @@ func flash(ctx context.Context, s *Session) error {
 	if err := s.erase(ctx); err != nil {
 		return err
 	}
-	regions, err := s.Job.RegionsFor(s.ID.MAC, s.Held[chip.SecureBootV1].Secret)
+	regions, err := s.Job.RegionsFor(job.Own{MAC: s.ID.MAC, BootKey: s.Held[chip.SecureBootV1].Secret, Values: s.identity.values, NVSKeys: s.identity.nvsKeys})
 	if err != nil {
-		return fmt.Errorf("bootloader digest: %w", err)
+		return Fail("E-IDENTITY", err)
 	}
+	defer s.identity.Destroy() // its last use
+	defer regions.Destroy()
 	var total, before int64
-	for _, r := range regions {
+	for _, r := range regions.List {
 		total += int64(r.Size)
 	}
 	var written []*content
-	for _, r := range regions {
+	for _, r := range regions.List {
 		src, err := newContent(cipher, r)
 		if err == nil {
 			err = s.write(ctx, src, func(done int) { s.progress(before+int64(done), total) })

@@ -11,7 +11,8 @@ import (
 	"station/internal/record"
 )
 
-// key finds or makes the device's keys and binds them to the MAC, once and for ever.
+// key finds or makes the device's keys and its identity, and binds them to the
+// MAC, once and for ever.
 func key(ctx context.Context, s *Session) error {
 	if !s.Device.Sealed {
 		if err := s.reserve(); err != nil {
@@ -26,7 +27,7 @@ func key(ctx context.Context, s *Session) error {
 	if _, err := s.planFor().Only(job.KeyStages...).Diff(s.Fuses); err != nil {
 		return Fail("E-KEY-CONFLICT", err)
 	}
-	return nil
+	return s.identify(ctx)
 }
 
 // assignKeys takes every key that the job wants out of the token. Those that

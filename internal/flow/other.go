@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"fmt"
 	"strings"
 
 	"station/internal/efuse"
@@ -26,6 +27,9 @@ func (s *Session) continues() error {
 		if had != "" && !strings.HasPrefix(had, want) {
 			return s.begunOther("its key is " + had + ", this job's begin with " + want)
 		}
+	}
+	if want := s.Job.Identity; want != nil && d.Identity.Known() && d.Identity.Label != want.Label {
+		return s.begunOther(fmt.Sprintf("its identity comes of %s, this job's of %s", d.Identity.Label, want.Label))
 	}
 	if len(d.Intended) == 0 {
 		return nil

@@ -17,18 +17,21 @@ import (
 
 // Session is one visit of one device to one slot, as the steps see it.
 type Session struct {
-	Job    *job.Job
-	Chip   Chip // no register writes
-	Keys   Keys
-	ID     chip.Identity
-	Fuses  efuse.Image   // as read last
-	Device record.Device // what the ledger knows, from admission on
-	Known  bool
-	Held   DeviceKeys // from the step key on
-	Serial string
-	Sealed bool // nothing is left to do
+	Job      *job.Job
+	Chip     Chip // no register writes
+	Keys     Keys
+	ID       chip.Identity
+	Fuses    efuse.Image   // as read last
+	Device   record.Device // what the ledger knows, from admission on
+	Known    bool
+	Held     DeviceKeys // from the step key on
+	identity held       // from the step key until the flash is written
+	Serial   string
+	Sealed   bool // nothing is left to do
+	batch    string
 
 	note     func(e record.Entry) error // into the ledger, on disk when it returns
+	now      func() time.Time
 	device   func(mac chip.MAC) (record.Device, bool, error)
 	serial   func(ctx context.Context) (string, error) // nil: nobody can scan one
 	claim    func() error                              // no other slot works on this MAC; nil: none could
@@ -97,7 +100,7 @@ type visit struct {
 // returns when the verdict is in the ledger and in the events.
 func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out Outcome) {
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
-	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, Held: DeviceKeys{}, device: r.Ledger.Device}
+	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, Held: DeviceKeys{}, batch: r.Batch, now: r.now, device: r.Ledger.Device}
 	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
 	v.s.progress, v.s.survey = v.showProgress, surveyor(&v.s, l)
 	v.s.wire = newWire(r.Job, r.speed(port))
@@ -108,6 +111,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	defer l.Close()
 	defer func() {
 		v.s.Held.Destroy()
+		v.s.identity.Destroy()
 		v.s.Fuses.Wipe()
 	}()
 	defer func() {
@@ -398,7 +402,7 @@ func (v *visit) fail(err error) Outcome {
 // ledgerFailure tells what the ledger refuses because of what it holds from a
 // ledger that cannot be written.
 func ledgerFailure(err error) error {
-	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrSerialTaken, record.ErrQuota, record.ErrBatch, record.ErrMixed} {
+	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrSerialTaken, record.ErrIdentity, record.ErrQuota, record.ErrBatch, record.ErrMixed} {
 		if errors.Is(err, refusal) {
 			return err
 		}

@@ -18,6 +18,11 @@ var labels = map[chip.Purpose]string{
 	chip.FlashEncryption: "station flash encryption v1",
 	chip.SecureBootV1:    "station secure boot v1",
 	chip.HMAC:            "station hmac v1",
+
+	chip.DeviceID:         "station device id v1",
+	chip.DeviceToken:      "station device token v1",
+	chip.DevicePrivateKey: "station device private key v1",
+	chip.NVSKeys:          "station nvs keys v1",
 }
 
 // CheckLabel is what a key is asked to authenticate for its check value.
@@ -30,11 +35,13 @@ const CheckLabel = "station key check v1"
 //	00 00 00 01 | label of the purpose | 00 | chip MAC[6] | L
 //
 // The labels are "station flash encryption v1", "station secure boot v1" and
-// "station hmac v1"; chip is the family as job files name it, such as esp32. MAC
+// "station hmac v1", and for what a device is known by "station device id v1",
+// "station device token v1", "station device private key v1" and "station nvs
+// keys v1"; chip is the family as job files name it, such as esp32. MAC
 // is in transmission order; L is the key's length in bits, big endian in 32
 // bits: 256, or 192 for chips of coding scheme 3/4, which take the first 24
-// bytes of the block. With AES-CMAC a key takes two blocks, the second with the
-// counter 00 00 00 02. What follows the label has a length of its own for each
+// bytes of the block, or 512 for NVS keys. With AES-CMAC a key takes two blocks,
+// NVS keys with HMAC too: the second with the counter 00 00 00 02. What follows the label has a length of its own for each
 // chip, and two chips whose names are as long have other names, so that no two
 // requests have one input. With a known master anybody can recompute a key:
 //
@@ -44,7 +51,7 @@ const CheckLabel = "station key check v1"
 func KDFInput(r Request) []byte { return kdfBlock(1, r) }
 
 // kdfBlock is what the master authenticates for the i-th block. One of
-// HMAC-SHA-256 is all that a key needs; of AES-CMAC it takes two.
+// HMAC-SHA-256 is all that most keys need; of AES-CMAC it takes two.
 func kdfBlock(i int, r Request) []byte {
 	fixed := append([]byte(labels[r.Purpose]), 0)
 	fixed = append(fixed, r.Chip...)

@@ -6,6 +6,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/hsm"
+	"station/internal/hsm/hsmtest"
 )
 
 func TestKDFInput(t *testing.T) {
@@ -38,6 +39,8 @@ func TestKDFInput(t *testing.T) {
 func TestLabelsByPurpose(t *testing.T) {
 	for purpose, want := range map[chip.Purpose]string{
 		chip.FlashEncryption: "station flash encryption v1", chip.SecureBootV1: "station secure boot v1", chip.HMAC: "station hmac v1",
+		chip.DeviceID: "station device id v1", chip.DeviceToken: "station device token v1", chip.DevicePrivateKey: "station device private key v1",
+		chip.NVSKeys: "station nvs keys v1",
 	} {
 		r := request(mac, 32)
 		r.Purpose, r.Chip = purpose, "esp32c3"
@@ -80,4 +83,21 @@ func TestParseKeyID(t *testing.T) {
 			t.Errorf("%q was read as %+v", bad, got)
 		}
 	}
+}
+
+// NVS keys take two blocks, and no other key is as long.
+func TestNVSKeys(t *testing.T) {
+	cfg := hsmtest.Known(t, hsmtest.Token(t), "station-master", hsmtest.Master)
+	token := hsmtest.Open(t, cfg)
+	r := derived(64)
+	r.Purpose = chip.NVSKeys
+	second := hsm.KDFInput(r)
+	second[3] = 2
+	want := append(hmacSHA256(hsmtest.Master, hsm.KDFInput(r)), hmacSHA256(hsmtest.Master, second)...)
+	if k := deviceKey(t, token, r); !bytes.Equal(k.Secret.Reveal(), want) {
+		t.Errorf("got %x, want %x", k.Secret.Reveal(), want)
+	}
+	r.Purpose = chip.FlashEncryption
+	_, err := token.DeviceKey(t.Context(), r)
+	wantError(t, err, hsm.ErrSize)
 }

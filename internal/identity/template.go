@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/hex"
@@ -212,6 +213,15 @@ func number(text string, size int) (uint64, error) {
 		return 0, fmt.Errorf("%q is no number from -%d to %d", text, limit, limit-1)
 	}
 	return uint64(v), nil
+}
+
+// Digest names what the template holds, with the files that it names.
+func (t *Template) Digest() string {
+	h := sha256.New()
+	for _, x := range t.rows {
+		fmt.Fprintf(h, "%q %q %q %q %x\n", x.key, x.kind, x.encoding, x.value, x.data)
+	}
+	return fmt.Sprintf("%d rows, sha256:%x", len(t.rows), h.Sum(nil))
 }
 
 // NVS is a partition of size bytes with the values of a device. The error has

@@ -65,6 +65,25 @@ func SecureCert(size int, list ...TLV) (*secret.Bytes, error) {
 	return out, nil
 }
 
+// SecureCert is a partition of size bytes with what the device has: ID, token,
+// and a certificate with its CA and private key.
+func (v *Values) SecureCert(size int) (*secret.Bytes, error) {
+	var list []TLV
+	if len(v.Certificate) > 0 {
+		key, err := v.privateKey()
+		if err != nil {
+			return nil, err
+		}
+		defer clear(key)
+		list = append(list, TLV{TLVCA, v.CA}, TLV{TLVCertificate, v.Certificate}, TLV{TLVPrivateKey, key})
+	}
+	list = append(list, TLV{TLVID, []byte(v.ID)})
+	if v.Token.Len() > 0 {
+		list = append(list, TLV{TLVToken, v.Token.Reveal()})
+	}
+	return SecureCert(size, list...)
+}
+
 func appendTLV(b []byte, at int, t TLV) (end int, err error) {
 	padded := (len(t.Data) + tlvAlign - 1) / tlvAlign * tlvAlign
 	end = at + tlvHeader + padded + 4

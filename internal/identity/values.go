@@ -1,12 +1,18 @@
 package identity
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"station/internal/chip"
 	"station/internal/secret"
@@ -28,6 +34,61 @@ type Values struct {
 	Token                            *secret.Bytes // 32 bytes
 	PrivateKey                       *secret.Bytes // scalar on P-256, 32 bytes
 	Public                           []byte        // 04 X Y of the private key
+}
+
+// Destroy overwrites what is secret. It may be called more than once and on nil.
+func (v *Values) Destroy() {
+	if v != nil {
+		v.Token.Destroy()
+		v.PrivateKey.Destroy()
+	}
+}
+
+// Sample is a device that is none, to find what is wrong with a job: it has all
+// that the job makes. The certificate is as long as a real one; ca is the CA's
+// or nil.
+func Sample(job, revision string, serial, token bool, t *CertificateTemplate, ca *x509.Certificate) (*Values, error) {
+	v := &Values{MAC: chip.MAC{2, 0, 0, 0, 0, 1}, ID: strings.Repeat("0", 2*IDSize), Batch: "batch", Job: job, Revision: revision}
+	if serial {
+		v.Serial = strings.Repeat("0", 16)
+	}
+	var err error
+	if token {
+		if v.Token, err = secret.New(bytes.Repeat([]byte{1}, scalarSize)); err != nil {
+			return nil, err
+		}
+	}
+	if t == nil || ca == nil {
+		return v, nil
+	}
+	if err := v.certify(*t, ca); err != nil {
+		v.Destroy()
+		return nil, err
+	}
+	return v, nil
+}
+
+// certify gives the sample a certificate that nobody's key signed.
+func (v *Values) certify(t CertificateTemplate, ca *x509.Certificate) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	c, err := t.Certificate(v, NewSerial(), time.Now())
+	if err != nil {
+		return err
+	}
+	if v.PrivateKey, err = secret.New(bytes.Repeat([]byte{1}, scalarSize)); err != nil {
+		return err
+	}
+	if v.Public, err = key.PublicKey.Bytes(); err != nil {
+		return err
+	}
+	parent := *ca
+	parent.PublicKey = key.Public()
+	v.CA = ca.Raw
+	v.Certificate, err = x509.CreateCertificate(rand.Reader, c, &parent, &key.PublicKey, key)
+	return err
 }
 
 // A placeholder is what a template can name in braces: the value as text and

@@ -17,13 +17,15 @@ func (s Setting) String() string { return s.Name + " = " + s.Value }
 // elsewhere are the fields of a job that its description does not tell under
 // their own names, by their path in the job file, and why.
 var elsewhere = map[string]string{
-	"flasher_args":     "what its files hold is told as images",
-	"partition_table":  "what it decides is told as images",
-	"image":            "where the bytes came from does not matter; they are told as images",
-	"key.escrow":       "told as the key that the file holds",
-	"security.fuses":   "told as what is burned",
-	"secure_boot.keys": "told as the keys that the files hold",
-	"line.target":      "only what the screen counts towards: it differs from shift to shift",
+	"flasher_args":            "what its files hold is told as images",
+	"partition_table":         "what it decides is told as images",
+	"image":                   "where the bytes came from does not matter; they are told as images",
+	"key.escrow":              "told as the key that the file holds",
+	"security.fuses":          "told as what is burned",
+	"secure_boot.keys":        "told as the keys that the files hold",
+	"identity.template":       "told as what the file holds",
+	"identity.certificate.ca": "told as whose certificate the file holds",
+	"line.target":             "only what the screen counts towards: it differs from shift to shift",
 }
 
 // Description is the whole job as it is executed, in a form that stays: every
@@ -41,6 +43,7 @@ func (j *Job) describe() []Setting {
 	for _, name := range j.SecureBoot.names {
 		list = append(list, Setting{"secure_boot.keys", name})
 	}
+	list = append(list, j.Identity.described()...)
 	for _, r := range j.Regions {
 		how := "plain"
 		if r.Encrypted {

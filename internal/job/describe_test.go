@@ -1,6 +1,9 @@
 package job
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -12,6 +15,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"station/internal/firmware"
+	"station/internal/identity"
 )
 
 // fullJob is a job that says something in every field.
@@ -23,6 +30,7 @@ func fullJob(t *testing.T) *Job {
 		`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 15\nfuses = { UART_DOWNLOAD_DIS = 1 }",
 		`timeout = "10s"`, "timeout = \"10s\"\n[serial]\npattern = \"SN[0-9]{4}\"\n[quota]\ndevices = 500\n[line]\nretests = 3\ntarget = 80\n[device]\nreset = \"manual\"")
 	writeOfficer(t, filepath.Join(dir, "officer.pem"))
+	writeIdentity(t, path)
 	job, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
@@ -51,8 +59,9 @@ var untold = map[string]string{
 	"Regions.MaxRevision":   "in Data",
 	"cryptConfig":           "told as what is burned",
 	"described":             "the description itself", "digest": "of the description", "planDigest": "of the description",
-	"Regions.PerDevice": "follows from secure_boot.version",
-	"SecureBoot.Keys":   "elsewhere", "SecureBoot.public": "told by its name", "SecureBoot.digest": "told as what is burned", "SecureBoot.names": "looked at below",
+	"Regions.PerDevice": "follows from secure_boot.version and identity.partition",
+	"Identity.Template": "elsewhere", "Identity.template": "looked at below", "Identity.Certificate.CA": "elsewhere", "Identity.Certificate.ca": "looked at below",
+	"SecureBoot.Keys": "elsewhere", "SecureBoot.public": "told by its name", "SecureBoot.digest": "told as what is burned", "SecureBoot.names": "looked at below",
 	"FlasherArgs": "elsewhere", "PartitionTable": "elsewhere", "Images": "elsewhere", "Key.Escrow": "elsewhere",
 	"Security.Fuses": "elsewhere", "Line.Target": "elsewhere",
 }
@@ -80,6 +89,21 @@ func TestEveryFieldOfAJobIsApproved(t *testing.T) {
 		t.Error("another key for secure boot has the same digest")
 	}
 	job.SecureBoot.names = nil
+	ca := job.Identity.Certificate.ca
+	job.Identity.Certificate.ca = writeCA(t, filepath.Join(t.TempDir(), "ca.pem"))
+	if digest() == before {
+		t.Error("another CA has the same digest")
+	}
+	job.Identity.Certificate.ca = ca
+	template, err := identity.ParseTemplate("t.csv", []byte("key,type,encoding,value\nx,namespace,,\nid,data,string,{mac}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.Identity.template = template
+	if digest() == before {
+		t.Error("another template has the same digest")
+	}
+	job.Identity.template = nil
 	other := *job.Key.escrowKey
 	other.E += 2
 	job.Key.escrowKey = &other
@@ -186,6 +210,71 @@ func TestDifferencesInWords(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, got)
 		}
 	}
+}
+
+// writeIdentity gives a job an identity that says something in every field.
+func writeIdentity(t *testing.T, path string) {
+	t.Helper()
+	dir := filepath.Dir(path)
+	csv, err := os.ReadFile(filepath.Join(dir, "partitions.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	csv = bytes.Replace(csv, []byte("rules,data,spiffs,,704K,"), []byte("rules,data,spiffs,,640K,\nesp_secure_cert,0x3F,,,8K,encrypted"), 1)
+	table, err := firmware.ParseCSV("partitions.csv", csv, firmware.TableOptions{FlashSize: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"partitions.csv": csv, "build/partition_table/partition-table.bin": table.Binary()} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeCA(t, filepath.Join(dir, "ca.pem"))
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(text, `
+[identity]
+prf = "aes-cmac"
+token = true
+prints = "id {id}"
+
+[identity.certificate]
+ca = "ca.pem"
+days = 10
+dns = ["{id}.plant.example"]
+uri = ["urn:dev:mac:{mac}"]
+
+[[identity.certificate.extension]]
+oid = "1.3.6.1.4.1.99999.1"
+value = "{batch}"
+critical = true
+`...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeCA writes the certificate of a CA.
+func writeCA(t *testing.T, path string) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := identity.SelfSigned("CN=Plant CA", 0, time.Now(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
 }
 
 // writeOfficer writes the public half of an offline key.

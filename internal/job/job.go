@@ -33,6 +33,7 @@ type Job struct {
 	Key            Key        `toml:"key"`
 	Security       Fuses      `toml:"security"`
 	SecureBoot     SecureBoot `toml:"secure_boot"`
+	Identity       *Identity  `toml:"identity"` // absent: devices get none
 	Boot           Boot       `toml:"boot"`
 	Device         DeviceFile `toml:"device"`
 	Serial         *Serial    `toml:"serial"` // absent: devices have none
@@ -257,6 +258,7 @@ func Parse(path string, data []byte) (*Job, error) {
 		j.secureBoot(f)
 		j.plan(f)
 		j.escrow(f)
+		j.identity(f)
 		j.layout(f)
 		j.signed(f)
 	}

@@ -57,6 +57,7 @@ func (j *Job) layout(f *tomlfile.File) {
 		j.onTheirLines(f, names, err)
 		return
 	}
+	j.placeIdentity(f, plan)
 	j.Regions = plan.Regions
 	j.Erased = plan.Erased(firmware.Erase(j.Flash.Erase), uint32(j.Flash.Size))
 	j.Warnings = append(j.Warnings, plan.Warnings...)

@@ -141,6 +141,9 @@ func (j *Job) doubts() {
 			warn("%s: version %s was built from files that no commit holds; commit them and build again", r.Name, r.Version)
 		}
 	}
+	if before, _, found := strings.Cut(j.Identity.Line(idHere), idHere); found && !j.prints(strings.TrimSpace(before)) {
+		warn("identity.prints: no image of the job holds the text %q; look whether it is written as the firmware prints it", strings.TrimSpace(before))
+	}
 	if !j.prints(j.Boot.Marker) {
 		warn("boot.marker: no image of the job holds the text %q; look whether it is written as the firmware prints it", j.Boot.Marker)
 	}

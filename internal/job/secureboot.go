@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"station/internal/chip"
 	"station/internal/efuse"
 	"station/internal/firmware"
 	"station/internal/keyfile"
@@ -231,30 +230,10 @@ func (j *Job) addDigest() error {
 		return err
 	}
 	if short := n - len(boot.Data); short > 0 {
-		boot.Hold(append(bytes.Clone(boot.Data), bytes.Repeat([]byte{0xff}, short)...))
+		boot.Hold(append(bytes.Clone(boot.Data), filled(short)...))
 	}
 	digest := firmware.Region{Name: DigestName, Address: DigestAddress, Encrypted: boot.Encrypted, PerDevice: true}
-	digest.Hold(bytes.Repeat([]byte{0xff}, digestSize))
+	digest.Hold(filled(digestSize))
 	j.Regions = slices.Insert(j.Regions, 0, digest)
 	return nil
-}
-
-// RegionsFor are the job's regions for one device: what is of its own is made
-// with its key for secure boot. The same device always gets the same bytes.
-func (j *Job) RegionsFor(mac chip.MAC, bootKey *secret.Bytes) ([]firmware.Region, error) {
-	if j.SecureBoot.Version != 1 {
-		return j.Regions, nil
-	}
-	list := slices.Clone(j.Regions)
-	boot := list[bootloader(list)]
-	digest, err := secureboot.BootloaderDigest(boot.Data, bootKey, secureboot.IVOf(mac[:], boot.Data))
-	if err != nil {
-		return nil, err
-	}
-	for i := range list {
-		if list[i].PerDevice {
-			list[i].Hold(digest)
-		}
-	}
-	return list, nil
 }

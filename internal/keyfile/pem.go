@@ -142,3 +142,20 @@ func ReadSecret(path string) (*secret.Bytes, error) {
 	}
 	return key, nil
 }
+
+// ReadCertificate reads the certificate of a PEM file.
+func ReadCertificate(path string) (*x509.Certificate, error) {
+	data, err := Read(path, Key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	block, err := findPEM(data, "CERTIFICATE")
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", path, err)
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", path, err)
+	}
+	return c, nil
+}

@@ -251,13 +251,15 @@ var rules = map[record.Kind]func(*txn, *record.Entry, record.Device) error{
 		}
 		return nil
 	},
-	record.KeyAssigned:  (*txn).allowKey,
-	record.SerialBound:  (*txn).allowSerial,
-	record.PlanApproved: (*txn).allowApproval,
-	record.BatchOpened:  (*txn).allowOpen,
-	record.BatchAmended: (*txn).allowAmend,
-	record.BatchClosed:  (*txn).allowClose,
-	record.NumberTaken:  (*txn).takeNumber,
+	record.KeyAssigned:     (*txn).allowKey,
+	record.SerialBound:     (*txn).allowSerial,
+	record.IdentityMade:    (*txn).allowIdentity,
+	record.IdentityRevoked: (*txn).allowRevocation,
+	record.PlanApproved:    (*txn).allowApproval,
+	record.BatchOpened:     (*txn).allowOpen,
+	record.BatchAmended:    (*txn).allowAmend,
+	record.BatchClosed:     (*txn).allowClose,
+	record.NumberTaken:     (*txn).takeNumber,
 }
 
 // shared is the key policy under which many devices have one key.

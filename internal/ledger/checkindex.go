@@ -87,6 +87,10 @@ func (u *auditor) promises(e *record.Entry, d *record.Device) {
 		if d.Serial != "" && d.Serial != e.Serial {
 			u.fault(n, "%s gets a second serial number", e.MAC)
 		}
+	case record.IdentityMade, record.IdentityRevoked:
+		if err := identityFits(e, d); err != nil {
+			u.fault(n, "%v", err)
+		}
 	case record.NumberTaken:
 		l, _ := u.idx.lot(e.Lot())
 		as := l
@@ -119,7 +123,8 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 		switch {
 		case e.Kind == record.KeyAssigned && p.payload == nil:
 			x.shared[p.key] = true
-		case e.Kind == record.SerialBound && d.Serial == "", e.Kind == record.KeyAssigned && idOf(d, p.key).ID == "":
+		case e.Kind == record.SerialBound && d.Serial == "", e.Kind == record.KeyAssigned && idOf(d, p.key).ID == "",
+			e.Kind == record.IdentityMade && !hasName(d, p.key):
 			x.bound++
 		}
 	}
@@ -213,7 +218,7 @@ func (u *auditor) extraKeys(s *snapshot) {
 			continue
 		}
 		d, _, _ := bareDevice(s, mac)
-		if bound && !u.idx.shared[key] && idOf(&d, key).ID == "" && serialName(d.Serial, d.Simulated) != key {
+		if bound && !u.idx.shared[key] && idOf(&d, key).ID == "" && serialName(d.Serial, d.Simulated) != key && !hasName(&d, key) {
 			u.fault(-1, "the index of keys has %q, which no entry binds", key)
 		}
 	}

@@ -69,6 +69,7 @@ var doorErrors = []struct {
 	{"keyTaken", record.ErrKeyTaken},
 	{"keyBound", record.ErrKeyBound},
 	{"serialTaken", record.ErrSerialTaken},
+	{"identity", record.ErrIdentity},
 	{"mixed", record.ErrMixed},
 	{"quota", record.ErrQuota},
 	{"batch", record.ErrBatch},
@@ -118,14 +119,15 @@ func (r reply) err() error {
 // guestKinds are the entries that guests may append, true for those about a
 // batch: remarks and administration, which need no device at hand.
 var guestKinds = map[record.Kind]bool{
-	record.LabelPrinted: false,
-	record.KeyRecovered: false,
-	record.KeyImported:  false,
-	record.KeyRemoved:   false,
-	record.Released:     false,
-	record.BatchOpened:  true,
-	record.BatchAmended: true,
-	record.BatchClosed:  true,
+	record.LabelPrinted:    false,
+	record.KeyRecovered:    false,
+	record.KeyImported:     false,
+	record.KeyRemoved:      false,
+	record.Released:        false,
+	record.IdentityRevoked: false,
+	record.BatchOpened:     true,
+	record.BatchAmended:    true,
+	record.BatchClosed:     true,
 
 	record.ReleaseMade:      false,
 	record.ReleaseWithdrawn: false,

@@ -57,6 +57,8 @@ func indexed(e *record.Entry) []index {
 		return out
 	case record.SerialBound:
 		return []index{{inKeys, serialName(e.Serial, e.Simulated), bytes.Clone(e.MAC[:])}}
+	case record.IdentityMade:
+		return identityNames(e)
 	case record.PlanApproved:
 		return []index{{inApprovals, approval(e.Station, e.Plan), []byte(number(e.Index))},
 			{inApprovals, approval(e.Station, revision(e.Job, e.Revision)), []byte(number(e.Index))}}

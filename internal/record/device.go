@@ -30,23 +30,24 @@ type Device struct {
 	Simulated bool      `json:"simulated"`
 	// Keys are its keys, one for each purpose, without their escrow. EscrowTo is
 	// "unknown" of an escrow in entries of version 1.
-	Keys       []Key    `json:"keys,omitempty"`
-	Images     []Image  `json:"images,omitempty"`   // as verified last,
-	Flashed    uint64   `json:"flashed,omitempty"`  // by the entry of this index
-	Fuses      Fuses    `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
-	Intended   []string `json:"intended,omitempty"` // burn stages begun
-	Settled    []string `json:"settled,omitempty"`  // burn stages read back as wanted
-	Runs       int      `json:"runs"`
-	Failures   int      `json:"failures,omitempty"` // visits that ended in RETRY since it was sealed or released
-	Booted     bool     `json:"booted"`
-	Sealed     bool     `json:"sealed"`
-	SealedJob  string   `json:"sealedJob,omitempty"`    // name and revision of the job that sealed it last,
-	SealedHash string   `json:"sealedDigest,omitempty"` // and its digest
-	Verdict    Verdict  `json:"verdict"`                // of the last run that ended
-	Code       Code     `json:"code"`
-	SetAside   bool     `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
-	SetAsideBy Code     `json:"setAsideBy,omitempty"` // the code
-	SetAsideAs Verdict  `json:"setAsideAs,omitempty"` // SCRAP or QUARANTINE
+	Keys       []Key     `json:"keys,omitempty"`
+	Identity   *Identity `json:"identity,omitempty"` // nil: none
+	Images     []Image   `json:"images,omitempty"`   // as verified last,
+	Flashed    uint64    `json:"flashed,omitempty"`  // by the entry of this index
+	Fuses      Fuses     `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
+	Intended   []string  `json:"intended,omitempty"` // burn stages begun
+	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
+	Runs       int       `json:"runs"`
+	Failures   int       `json:"failures,omitempty"` // visits that ended in RETRY since it was sealed or released
+	Booted     bool      `json:"booted"`
+	Sealed     bool      `json:"sealed"`
+	SealedJob  string    `json:"sealedJob,omitempty"`    // name and revision of the job that sealed it last,
+	SealedHash string    `json:"sealedDigest,omitempty"` // and its digest
+	Verdict    Verdict   `json:"verdict"`                // of the last run that ended
+	Code       Code      `json:"code"`
+	SetAside   bool      `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
+	SetAsideBy Code      `json:"setAsideBy,omitempty"` // the code
+	SetAsideAs Verdict   `json:"setAsideAs,omitempty"` // SCRAP or QUARANTINE
 }
 
 // Apply folds one entry into the device. It is the only way a Device changes,
@@ -77,6 +78,8 @@ func (d *Device) Apply(e Entry) {
 		}
 	case KeyAssigned:
 		d.keyed(e)
+	case IdentityMade, IdentityRevoked:
+		d.identified(e)
 	case NumberTaken:
 		d.Lot, d.Number = e.Lot(), e.Number
 	case Released:
@@ -100,7 +103,7 @@ func (d *Device) Apply(e Entry) {
 }
 
 // makes are the kinds that change what a device is.
-var makes = map[Kind]bool{SerialBound: true, NumberTaken: true, KeyAssigned: true, FlashVerified: true,
+var makes = map[Kind]bool{SerialBound: true, NumberTaken: true, KeyAssigned: true, IdentityMade: true, FlashVerified: true,
 	BurnIntended: true, BurnSettled: true, Sealed: true}
 
 // begun tells whether the device was ever given anything. Until then it is only

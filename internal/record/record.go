@@ -142,7 +142,6 @@ type Entry struct {
 	Message    string       `json:"message,omitempty"`
 	Seconds    float64      `json:"seconds,omitempty"` // of the step or run, by the station's monotonic clock
 	// About is what a kind has to tell that has no field here, one JSON object.
-	// No kind of today has one.
 	About json.RawMessage `json:"about,omitempty"`
 }
 

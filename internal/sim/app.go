@@ -59,6 +59,7 @@ func (c *Chip) startApp(t *console, image []byte, flashSize int) {
 	t.info("main_task", "Calling app_main()")
 	c.app.now = true
 	c.app.runs++
+	c.sayIdentity(t)
 	if c.fire(MuteApp, 0) == nil {
 		c.sayReady(t, d.project, image)
 	}

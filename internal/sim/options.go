@@ -38,8 +38,11 @@ type Options struct {
 
 	// Ready is what the application says when it is ready: its code does not run
 	// here, so somebody who knows must say it. Empty: only the bundled example speaks.
-	Ready   string
-	Console int // baud of the firmware's console, bootloader and application; 0 means 115200
+	Ready string
+	// Identity is what the application prints of its ID, with {id} where the ID
+	// stands that it reads from its flash. Empty: nothing.
+	Identity string
+	Console  int // baud of the firmware's console, bootloader and application; 0 means 115200
 
 	Bootloader Bootloader // which features the second-stage bootloader was built with
 	Rollback   bool       // it was built with CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE

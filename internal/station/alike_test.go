@@ -205,7 +205,7 @@ func TestAlikeFailuresAreCountedAcrossRestarts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			line := &flow.Line{Runner: flow.Runner{Job: job, Keys: Keys{token}, Ledger: book, Station: "test", Simulated: true, Emit: s.emit},
+			line := &flow.Line{Runner: flow.Runner{Job: job, Keys: Keys{Token: token}, Ledger: book, Station: "test", Simulated: true, Emit: s.emit},
 				Slots: slots[i : i+1], Once: true, Past: past, Resume: resume}
 			return line.Run(t.Context())
 		}
@@ -276,7 +276,7 @@ func TestDevicesAtTheWrongLineDoNotStopIt(t *testing.T) {
 				trays[n].put <- trays[n].last
 			}
 			trays[3].put <- newChip(t, sim.Options{MAC: VirtualMAC(mac), FlashSize: 1 << 20})
-			line := &flow.Line{Runner: flow.Runner{Job: second, Keys: Keys{token}, Ledger: book, Station: "test", Simulated: true, Emit: s.emit},
+			line := &flow.Line{Runner: flow.Runner{Job: second, Keys: Keys{Token: token}, Ledger: book, Station: "test", Simulated: true, Emit: s.emit},
 				Slots: s.line.Slots, Once: true, Past: past}
 			if counts := line.Run(t.Context()); counts.Quarantined != 3 || counts.Passed != 1 || s.count(flow.LineHalted, "E-ALIKE") != 0 {
 				t.Errorf("got %+v: %v", counts, s.story())
@@ -291,7 +291,7 @@ func TestDevicesAtTheWrongLineDoNotStopIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := flow.Runner{Job: second, Keys: Keys{token}, Ledger: book, Station: "test", Simulated: true}
+			r := flow.Runner{Job: second, Keys: Keys{Token: token}, Ledger: book, Station: "test", Simulated: true}
 			wantVerdict(t, r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})), record.Quarantine, record.SealedOther)
 		}
 		run(101)

@@ -53,21 +53,27 @@ func bootJobFile(t testing.TB, version int, pairs ...string) string {
 	key := bootKeyOf(t, names[2])
 	write(t, filepath.Join(dir, "key.pub.pem"), publicOf(t, names[2]))
 	if version == 1 {
-		csv, err := os.ReadFile(filepath.Join(dir, "partitions.csv"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		table, err := firmware.ParseCSV("partitions.csv", csv, firmware.TableOptions{FlashSize: 1 << 20})
-		if err != nil {
-			t.Fatal(err)
-		}
-		signed, err := secureboot.Sign(table.Binary(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, "table.bin"), signed)
+		signTable(t, dir, key)
 	}
 	return path
+}
+
+// signTable makes the signed partition table that version 1 wants.
+func signTable(t testing.TB, dir string, key crypto.Signer) {
+	t.Helper()
+	csv, err := os.ReadFile(filepath.Join(dir, "partitions.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := firmware.ParseCSV("partitions.csv", csv, firmware.TableOptions{FlashSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := secureboot.Sign(table.Binary(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "table.bin"), signed)
 }
 
 // bootKeyOf is a throw-away key of the vectors.
@@ -101,11 +107,11 @@ func regionAt0(t testing.TB, j *job.Job, number int, key byte) []byte {
 		t.Fatal(err)
 	}
 	defer k.Destroy()
-	list, err := j.RegionsFor(VirtualMAC(number), k)
+	own, err := j.RegionsFor(job.Own{MAC: VirtualMAC(number), BootKey: k})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list[0].Data
+	return own.List[0].Data
 }
 
 func write(t testing.TB, path string, data []byte) {

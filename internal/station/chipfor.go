@@ -10,7 +10,7 @@ import (
 // and revision as the job needs them, the crystal as the build has it, and an
 // application that says the job's marker.
 func ChipFor(job *job.Job) sim.Options {
-	o := sim.Options{FlashSize: 1 << 20, Crystal: crystal(job), Ready: job.Boot.Marker, Console: job.Boot.Baud}
+	o := sim.Options{FlashSize: 1 << 20, Crystal: crystal(job), Ready: job.Boot.Marker, Console: job.Boot.Baud, Identity: job.Identity.Line("{id}")}
 	for o.FlashSize < int(job.Flash.Size) {
 		o.FlashSize *= 2
 	}

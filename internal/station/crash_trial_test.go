@@ -64,7 +64,7 @@ func (tr *trial) visit() flow.Outcome {
 	if tr.wrap != nil {
 		p = tr.wrap(wire)
 	}
-	r := flow.Runner{Job: tr.product.job, Keys: Keys{tr.lab.token}, Ledger: tr.lab.ledger, Station: "test", Simulated: true}
+	r := flow.Runner{Job: tr.product.job, Keys: Keys{Token: tr.lab.token}, Ledger: tr.lab.ledger, Station: "test", Simulated: true}
 	out := r.Device(tr.ctx, "1", "sim://1", esploader.New(p, tr.options))
 	tr.outs = append(tr.outs, out)
 	d, _, err := tr.lab.ledger.Device(tr.mac)

@@ -59,27 +59,28 @@ func says(text string) []sim.Fault {
 }
 
 var provocations = map[flow.Code]provocation{
-	"E-NO-ANSWER":    onChip(func(c *sim.Chip) { c.PowerOff() }),
-	"E-PORT-GONE":    onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.Unplug, Op: flashBegin})}),
-	"E-BOOT-MODE":    onWire(func(p *sim.Port) esploader.Port { return gpio0High{p} }),
-	"E-DEAF":         onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.Silence, Times: -1})}),
-	"E-ROM":          onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.ChangeReply, Op: spiSetParams, Byte: 9, Times: -1})}),
-	"E-BAUD":         badRate,
-	"E-FLASH-ID":     onVisit(sim.Options{FlashID: 0xffffff, FlashSize: 1 << 20}),
-	"E-FLASH-VERIFY": onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.LieMD5, Times: -1})}),
-	"E-FUSE-WIRE":    disturbedBurn("E-FUSE-WIRE"),
-	"E-FUSE-PART":    disturbedBurn("E-FUSE-PART"),
-	"E-BROWNOUT":     onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.Brownout, Times: -1})}),
-	"E-BOOT-SILENT":  onWire(func(p *sim.Port) esploader.Port { return &console{Port: p, mute: true} }),
-	"E-BOOT-MARKER":  onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.MuteApp, Times: -1})}),
-	"E-BOOT-FAILED":  onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.BootLoop, Times: -1})}),
-	"E-BOOT-PSRAM":   onVisit(sim.Options{Faults: says("E (300) quad_psram: PSRAM ID read error: 0xffffffff")}),
-	"E-BOOT-CORES":   onVisit(sim.Options{Faults: says("E (300) cpu_start: Running on single core variant of a chip, but app is built with multi-core support.")}),
-	"E-BOOT-ASSERT":  onVisit(sim.Options{Faults: says("assert failed: app_main main.c:12 (ready)")}),
-	"E-BOOT-STACK":   onVisit(sim.Options{Faults: says("***ERROR*** A stack overflow in task main has been detected.")}),
-	"E-BOOT-HEAP":    onVisit(sim.Options{Faults: says("CORRUPT HEAP: Bad head at 0x3ffb1234.")}),
-	"E-BOOT-VERSION": onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.OldApp, Text: "0.9.0", Times: -1})}),
-	"E-STOPPED":      stopped,
+	"E-NO-ANSWER":     onChip(func(c *sim.Chip) { c.PowerOff() }),
+	"E-PORT-GONE":     onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.Unplug, Op: flashBegin})}),
+	"E-BOOT-MODE":     onWire(func(p *sim.Port) esploader.Port { return gpio0High{p} }),
+	"E-DEAF":          onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.Silence, Times: -1})}),
+	"E-ROM":           onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.ChangeReply, Op: spiSetParams, Byte: 9, Times: -1})}),
+	"E-BAUD":          badRate,
+	"E-FLASH-ID":      onVisit(sim.Options{FlashID: 0xffffff, FlashSize: 1 << 20}),
+	"E-FLASH-VERIFY":  onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.LieMD5, Times: -1})}),
+	"E-FUSE-WIRE":     disturbedBurn("E-FUSE-WIRE"),
+	"E-FUSE-PART":     disturbedBurn("E-FUSE-PART"),
+	"E-BROWNOUT":      onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.Brownout, Times: -1})}),
+	"E-BOOT-SILENT":   onWire(func(p *sim.Port) esploader.Port { return &console{Port: p, mute: true} }),
+	"E-BOOT-MARKER":   onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.MuteApp, Times: -1})}),
+	"E-BOOT-FAILED":   onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.BootLoop, Times: -1})}),
+	"E-BOOT-PSRAM":    onVisit(sim.Options{Faults: says("E (300) quad_psram: PSRAM ID read error: 0xffffffff")}),
+	"E-BOOT-CORES":    onVisit(sim.Options{Faults: says("E (300) cpu_start: Running on single core variant of a chip, but app is built with multi-core support.")}),
+	"E-BOOT-ASSERT":   onVisit(sim.Options{Faults: says("assert failed: app_main main.c:12 (ready)")}),
+	"E-BOOT-STACK":    onVisit(sim.Options{Faults: says("***ERROR*** A stack overflow in task main has been detected.")}),
+	"E-BOOT-HEAP":     onVisit(sim.Options{Faults: says("CORRUPT HEAP: Bad head at 0x3ffb1234.")}),
+	"E-BOOT-VERSION":  onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.OldApp, Text: "0.9.0", Times: -1})}),
+	"E-BOOT-IDENTITY": onIdentity(func(o *sim.Options) { o.Identity = "somebody else" }, `timeout = "10s"`, `timeout = "1s"`),
+	"E-STOPPED":       stopped,
 
 	"E-NOT-ESP32":         onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.ChangeReply, Op: readReg, Byte: 5, Times: -1})}),
 	"E-CHIP-REVISION":     onVisit(sim.Options{Revision: 1}, `mode = "release"`, closes),
@@ -124,6 +125,7 @@ var provocations = map[flow.Code]provocation{
 	"E-QUOTA":          quotaUsedUp,
 	"E-BATCH":          batchClosed,
 	"E-SERIAL":         onVisit(sim.Options{}, "\n[boot]", withSerial),
+	"E-IDENTITY":       onIdentity(func(*sim.Options) {}, "CN={mac},", "CN={mac},OU={batch},"), // at a line without a batch
 	"E-ALIKE":          alike,
 	"E-PANIC":          panics,
 	flow.LabelMissing:  labelMissing,
@@ -142,6 +144,16 @@ func stationOf(t *testing.T, pairs ...string) *station {
 
 func onVisit(o sim.Options, pairs ...string) provocation {
 	return func(t *testing.T) flow.Code { return codeOf(stationOf(t, pairs...).visit(newChip(t, o))) }
+}
+
+// onIdentity is a visit of a chip whose job has an identity.
+func onIdentity(change func(*sim.Options), pairs ...string) provocation {
+	return func(t *testing.T) flow.Code {
+		s, _ := identityStation(t, 0, "esp_secure_cert", pairs...)
+		o := simFor(s.job, VirtualMAC(0))
+		change(&o)
+		return codeOf(s.visit(newChip(t, o)))
+	}
 }
 
 func onChip(spoil func(*sim.Chip)) provocation {

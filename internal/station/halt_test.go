@@ -77,7 +77,7 @@ func newShift(t *testing.T, token *hsm.Token, job *job.Job, slots ...flow.Slot) 
 			t.Error(err)
 		}
 	})
-	keys := Keys{token}
+	keys := Keys{Token: token}
 	s.line = &flow.Line{
 		Runner: flow.Runner{Job: job, Keys: keys, Ledger: book, Station: "test", Simulated: true, Emit: s.emit},
 		Slots:  slots,

@@ -4,19 +4,41 @@
 package station
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
 	"station/internal/chip"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/identity"
+	"station/internal/job"
 	"station/internal/secret"
 )
 
 // Keys gives device keys out of a token.
-type Keys struct{ Token *hsm.Token }
+type Keys struct {
+	Token *hsm.Token
+	// CA stands for the certificates of all CAs: in a rehearsal.
+	CA *x509.Certificate
+}
+
+// Issuer implements flow.Keys: the CA of the job, if the token has its key.
+func (k Keys) Issuer(ctx context.Context, want *job.Certificate) (flow.Issuer, error) {
+	key, err := k.Token.CA(ctx, want.Label)
+	if err != nil {
+		return flow.Issuer{}, TokenFailure(err)
+	}
+	ca := cmp.Or(k.CA, want.Issuer())
+	if err := identity.CheckCA(ca, key.Public()); err != nil {
+		return flow.Issuer{}, flow.Fail("E-HSM-KEY", fmt.Errorf("key %q: %w", want.Label, err))
+	}
+	return flow.Issuer{Certificate: ca, Signer: key}, nil
+}
 
 // DeviceKey implements flow.Keys. A device that has a key already keeps its
 // policy and token object, whatever the job says by now.

@@ -28,7 +28,21 @@ func (k Keys) Ready(ctx context.Context, job *job.Job) error {
 			return err
 		}
 	}
-	return nil
+	return k.readyForIdentity(ctx, job)
+}
+
+// readyForIdentity makes what a device is known by for nobody, and finds the CA.
+func (k Keys) readyForIdentity(ctx context.Context, job *job.Job) error {
+	want := job.Identity
+	if want == nil {
+		return nil
+	}
+	key, err := k.DeviceKey(ctx, flow.KeyRequest{Chip: job.ChipName, MAC: nobody, Purpose: chip.DeviceID, Size: 32, Policy: want.Key().Policy, Label: want.Label, PRF: want.PRF})
+	key.Secret.Destroy()
+	if err == nil && want.Certificate != nil {
+		_, err = k.Issuer(ctx, want.Certificate)
+	}
+	return err
 }
 
 // LedgerFailure gives an error of opening the ledger its failure code.

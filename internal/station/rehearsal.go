@@ -3,12 +3,15 @@ package station
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/identity"
 	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/record"
@@ -20,6 +23,7 @@ type Rehearsal struct {
 	Token  *hsm.Token
 	Ledger *ledger.Ledger
 
+	ca      *x509.Certificate
 	cleanup func() error
 }
 
@@ -40,6 +44,9 @@ func OpenRehearsal(ctx context.Context, job *job.Job, tokenDir, path string) (r 
 		}
 	}()
 	if r.Token, err = hsm.Open(cfg); err != nil {
+		return r, TokenFailure(err)
+	}
+	if err := r.makeIdentity(ctx, job.Identity); err != nil {
 		return r, TokenFailure(err)
 	}
 	made := map[string]bool{}
@@ -71,10 +78,34 @@ func (r *Rehearsal) makeKey(ctx context.Context, key job.WantedKey) error {
 	return err
 }
 
+// makeIdentity makes what the identity of devices comes from: a master, and a CA
+// of its own in place of the job's, whose key is in the real token.
+func (r *Rehearsal) makeIdentity(ctx context.Context, want *job.Identity) error {
+	if want == nil {
+		return nil
+	}
+	if err := r.makeKey(ctx, job.WantedKey{Key: want.Key()}); err != nil || want.Certificate == nil {
+		return err
+	}
+	if _, err := r.Token.Init(ctx, hsm.CA, want.Certificate.Label); err != nil {
+		return err
+	}
+	key, err := r.Token.CA(ctx, want.Certificate.Label)
+	if err != nil {
+		return err
+	}
+	der, err := identity.SelfSigned("CN=CA of a rehearsal", 0, time.Now(), key)
+	if err != nil {
+		return err
+	}
+	r.ca, err = x509.ParseCertificate(der)
+	return err
+}
+
 // Line is the rehearsal's line. It approves its own plan: nothing real is burned.
 func (r *Rehearsal) Line(job *job.Job, fixture *Virtual, software string) (*flow.Line, error) {
 	line := &flow.Line{
-		Runner: flow.Runner{Job: job, Keys: Keys{r.Token}, Ledger: r.Ledger, Station: rehearsalID,
+		Runner: flow.Runner{Job: job, Keys: Keys{Token: r.Token, CA: r.ca}, Ledger: r.Ledger, Station: rehearsalID,
 			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true, Serials: flow.NewSerials(job, r.Ledger.SerialOwner)},
 		Slots: fixture.FlowSlots(),
 	}

@@ -70,7 +70,7 @@ func (s *station) openLedger() {
 }
 
 func (s *station) runner() *flow.Runner {
-	return &flow.Runner{Job: s.job, Keys: Keys{s.token}, Ledger: s.ledger, Station: "test", Simulated: true, Emit: func(e flow.Event) {
+	return &flow.Runner{Job: s.job, Keys: Keys{Token: s.token}, Ledger: s.ledger, Station: "test", Simulated: true, Emit: func(e flow.Event) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.events = append(s.events, e)
@@ -155,7 +155,7 @@ func checkFlash(t *testing.T, job *job.Job, chip *sim.Chip, key []byte) {
 
 // flashError decrypts the flash with a key that the station never had in hand,
 // and says in what it is not the job's.
-func flashError(job *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
+func flashError(j *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
 	flash := chip.Flash()
 	k, err := secret.New(bytes.Clone(key))
 	if err != nil {
@@ -172,11 +172,11 @@ func flashError(job *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
 		return err
 	}
 	defer bootKey.Destroy()
-	regions, err := job.RegionsFor(chip.MAC(), bootKey)
+	regions, err := j.RegionsFor(job.Own{MAC: chip.MAC(), BootKey: bootKey}) // identities are looked at elsewhere
 	if err != nil {
 		return err
 	}
-	for _, r := range regions {
+	for _, r := range regions.List {
 		got := bytes.Clone(flash[r.Address:][:r.Size])
 		if r.Encrypted {
 			if bytes.Equal(got, r.Data) {

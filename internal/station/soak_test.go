@@ -147,9 +147,9 @@ func (s *soak) more() bool {
 
 func (s *soak) line() *flow.Line {
 	line := &flow.Line{
-		Runner: flow.Runner{Job: s.products[0].job, Keys: Keys{s.lab.token}, Ledger: s.lab.ledger, Station: "soak", Simulated: true, Emit: s.hear},
+		Runner: flow.Runner{Job: s.products[0].job, Keys: Keys{Token: s.lab.token}, Ledger: s.lab.ledger, Station: "soak", Simulated: true, Emit: s.hear},
 	}
-	line.Healthy = func(ctx context.Context) error { return Keys{s.lab.token}.Ready(ctx, line.Job) }
+	line.Healthy = func(ctx context.Context) error { return Keys{Token: s.lab.token}.Ready(ctx, line.Job) }
 	for i := range 8 {
 		name := fmt.Sprint(i + 1)
 		line.Slots = append(line.Slots, flow.Slot{Name: name, Port: "sim://" + name, Next: func(ctx context.Context, _ func()) (flow.Loader, error) {

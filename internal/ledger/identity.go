@@ -1,0 +1,99 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"station/internal/chip"
+	"station/internal/record"
+)
+
+// IDs and serial numbers of certificates stand among the key IDs, which begin
+// with a policy: all are names that belong to one device for ever.
+func idName(id string) string              { return "id:" + id }
+func certificateName(serial string) string { return "certificate:" + serial }
+
+// namesOf are the names of an identity in the index.
+func namesOf(i *record.Identity) (names []string) {
+	if i.Known() {
+		names = append(names, idName(i.ID))
+	}
+	if serial := i.CertificateSerial(); serial != "" {
+		names = append(names, certificateName(serial))
+	}
+	return names
+}
+
+// hasName reports that a name in the index is of the device's identity.
+func hasName(d *record.Device, name string) bool {
+	for _, n := range namesOf(d.Identity) {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// identityNames is what an identity sets in the index.
+func identityNames(e *record.Entry) (out []index) {
+	i, err := e.MadeIdentity()
+	if err != nil {
+		return nil
+	}
+	for _, name := range namesOf(&i) {
+		out = append(out, index{inKeys, name, bytes.Clone(e.MAC[:])})
+	}
+	return out
+}
+
+// identityFits tells what an entry about an identity contradicts.
+func identityFits(e *record.Entry, d *record.Device) error {
+	i, err := e.MadeIdentity()
+	had := d.Identity
+	switch {
+	case err != nil:
+		return err
+	case !i.Known() || e.MAC.IsZero():
+		return errors.New("an identity needs its ID and its device's MAC")
+	case had.Known() && had.ID != i.ID:
+		return fmt.Errorf("%w: %s has the ID %s, not %s", record.ErrIdentity, e.MAC, had.ID, i.ID)
+	case had.CertificateSerial() != "" && had.CertificateSerial() != i.CertificateSerial():
+		return fmt.Errorf("%w: %s has the certificate %s", record.ErrIdentity, e.MAC, had.CertificateSerial())
+	case e.Kind == record.IdentityRevoked && !had.Known():
+		return fmt.Errorf("%w: %s has no identity", record.ErrIdentity, e.MAC)
+	case e.Kind == record.IdentityRevoked && !had.Revoked.IsZero():
+		return fmt.Errorf("%w: that of %s was revoked before", record.ErrIdentity, e.MAC)
+	}
+	return nil
+}
+
+// allowIdentity keeps the promises about identities: a device has one for ever,
+// and none of its names is given twice.
+func (t *txn) allowIdentity(e *record.Entry, d record.Device) error {
+	if err := identityFits(e, &d); err != nil {
+		return err
+	}
+	for _, n := range identityNames(e) {
+		mac, bound, err := owner(t, n.key)
+		if err != nil {
+			return err
+		}
+		if bound && mac != e.MAC {
+			return fmt.Errorf("%w: %s belongs to %s", record.ErrIdentity, n.key, mac)
+		}
+	}
+	return nil
+}
+
+func (t *txn) allowRevocation(e *record.Entry, d record.Device) error { return identityFits(e, &d) }
+
+// IdentityOwner is the device of an ID, or of the serial number of a certificate.
+func (l *Ledger) IdentityOwner(name string) (mac chip.MAC, known bool, err error) {
+	for _, n := range []string{idName(name), certificateName(name)} {
+		if mac, known, err = l.KeyOwner(n); known || err != nil {
+			return mac, known, err
+		}
+	}
+	return mac, false, nil
+}

@@ -1,0 +1,290 @@
+package station
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/xts"
+
+	"station/internal/chip"
+	"station/internal/firmware"
+	"station/internal/flashcrypt"
+	"station/internal/flow"
+	"station/internal/identity"
+	"station/internal/job"
+	"station/internal/record"
+	"station/internal/secret"
+	"station/internal/sim"
+)
+
+// identityOf is what the device's identity must be, worked out here.
+func identityOf(mac chip.MAC) (id string, token, private []byte) {
+	id = hex.EncodeToString(derivedKey("station device id v1", mac, 32)[:16])
+	return id, derivedKey("station device token v1", mac, 32), derivedKey("station device private key v1", mac, 32)
+}
+
+// flashOf is the plain text of a part of the device's flash.
+func flashOf(t testing.TB, c *sim.Chip, at uint32, size int, encrypted bool) []byte {
+	t.Helper()
+	b := bytes.Clone(c.Flash()[at:][:size])
+	if !encrypted {
+		return b
+	}
+	k, err := secret.New(deviceKey(c.MAC(), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Destroy()
+	cipher, err := flashcrypt.New(k, 15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cipher.Destroy()
+	if err := cipher.Decrypt(b, b, at); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A device gets its identity, in each form: its flash holds ID, token, private
+// key and certificate, its application reads the ID through the chip's
+// decryption, and the ledger knows the names. A second visit makes no other.
+func TestIdentities(t *testing.T) {
+	for _, form := range slices.Sorted(maps.Keys(identityForms)) {
+		t.Run(form, func(t *testing.T) {
+			s, ca := identityStation(t, 0, form)
+			mac := VirtualMAC(7)
+			c := newChip(t, simFor(s.job, mac))
+			wantVerdict(t, s.visit(c), record.Pass, "")
+			id, token, private := identityOf(mac)
+			d, _, err := s.ledger.Device(mac)
+			if err != nil || d.Identity == nil || d.Identity.ID != id || !d.Identity.Token || d.Identity.Certificate == nil {
+				t.Fatalf("the ledger has %+v, %v, want the ID %s", d.Identity, err, id)
+			}
+			cert, err := x509.ParseCertificate(d.Identity.Certificate.DER)
+			if err != nil || cert.CheckSignatureFrom(ca) != nil || identity.SerialText(cert.SerialNumber) != d.Identity.Certificate.Serial ||
+				identity.Fingerprint(cert.Raw) != d.Identity.Certificate.SHA256 || d.Identity.Certificate.Issuer != "CN=Plant CA" {
+				t.Errorf("certificate %+v: %v", d.Identity.Certificate, err)
+			}
+			key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), private)
+			if err != nil || !key.PublicKey.Equal(cert.PublicKey) {
+				t.Errorf("the certificate is of another key: %v", err)
+			}
+			checkIdentityFlash(t, s.job, c, id, token, private, cert.Raw)
+			if owner, known, err := s.ledger.IdentityOwner(id); owner != mac || !known || err != nil {
+				t.Errorf("owner of %s: %v, %t, %v", id, owner, known, err)
+			}
+			before := bytes.Clone(c.Flash())
+			again := s.visit(c)
+			wantVerdict(t, again, record.Pass, "")
+			if !again.Already || !bytes.Equal(before, c.Flash()) {
+				t.Error("the second visit did something")
+			}
+			everything := everyEntry(t, s)
+			for name, secret := range map[string][]byte{"token": token, "private key": private} {
+				if found := holdsSecret(everything, secret); found != "" {
+					t.Errorf("the ledger holds the %s as %s", name, found)
+				}
+			}
+		})
+	}
+}
+
+// simFor is a chip for the job with that MAC.
+func simFor(j *job.Job, mac chip.MAC) sim.Options {
+	o := ChipFor(j)
+	o.MAC = mac
+	return o
+}
+
+// everyEntry is the whole log as it is stored.
+func everyEntry(t *testing.T, s *station) []byte {
+	t.Helper()
+	var indexes []uint64
+	for e, err := range s.ledger.Entries(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		indexes = append(indexes, e.Index)
+	}
+	lines, err := s.ledger.LinesAt(indexes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	for _, line := range lines {
+		all = append(all, line...)
+	}
+	return all
+}
+
+// holdsSecret tells in which form a text holds a secret; "" for none.
+func holdsSecret(text, secret []byte) string {
+	lower := bytes.ToLower(text)
+	switch {
+	case bytes.Contains(text, secret):
+		return "bytes"
+	case bytes.Contains(lower, []byte(hex.EncodeToString(secret))):
+		return "hexadecimal digits"
+	case containsBase64(text, secret):
+		return "base64"
+	}
+	return ""
+}
+
+// checkIdentityFlash looks for everything in the partition of the identity.
+func checkIdentityFlash(t *testing.T, j *job.Job, c *sim.Chip, id string, token, private, cert []byte) {
+	t.Helper()
+	i := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.PerDevice && r.Partition == j.Identity.Partition })
+	r := j.Regions[i]
+	if raw := c.Flash()[r.Address:][:r.Size]; holdsSecret(raw, token) != "" || holdsSecret(raw, private) != "" || bytes.Contains(raw, []byte(id)) {
+		t.Error("the flash holds the identity in the clear")
+	}
+	b := flashOf(t, c, r.Address, r.Size, r.Encrypted)
+	if j.Identity.Keys != "" {
+		at := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.Partition == j.Identity.Keys })
+		keys := flashOf(t, c, j.Regions[at].Address, identity.NVSKeySize, true)
+		b = openNVS(t, b, keys)
+	}
+	if !bytes.Contains(b, []byte(id)) || !bytes.Contains(b, token) {
+		t.Error("ID or token is not in the partition")
+	}
+	if j.Identity.Kind == "nvs" {
+		text := string(b)
+		if block, _ := pem.Decode([]byte(text[strings.Index(text, "-----BEGIN CERT"):])); block == nil || !bytes.Equal(block.Bytes, cert) {
+			t.Error("the certificate is not in NVS")
+		}
+		block, _ := pem.Decode([]byte(text[strings.Index(text, "-----BEGIN EC"):]))
+		if block == nil || !bytes.Contains(block.Bytes, private) {
+			t.Error("the private key is not in NVS")
+		}
+		return
+	}
+	if !bytes.Contains(b, cert) || !bytes.Contains(b, private) {
+		t.Error("certificate or private key is not in the partition")
+	}
+}
+
+// A job whose identity would not stay secret, or could not be made, is refused
+// at its line, with all faults.
+func TestIdentityJobs(t *testing.T) {
+	ca := anyCA(t)
+	for _, v := range []struct {
+		name, form string
+		edit       []string
+		want       []string
+	}{
+		{"good", "esp_secure_cert", nil, nil},
+		{"good NVS", "nvs, encrypted for itself", nil, nil},
+		{"no such partition", "esp_secure_cert", []string{"token = true", "token = true\npartition = \"nowhere\""}, []string{"identity.partition", "there is no partition nowhere"}},
+		{"a plain partition", "nvs, encrypted for itself", []string{"keys = \"nvs_keys\"\n", ""}, []string{"the partition nvs is not encrypted, and what goes into it must stay secret", "or write keys"}},
+		{"NVS keys in the wrong place", "nvs, encrypted for itself", []string{`keys = "nvs_keys"`, `keys = "factory"`}, []string{"gets app"}},
+		{"keys that are none", "nvs, encrypted by the chip", []string{"template =", "keys = \"fctry\"\ntemplate ="}, []string{"has the flag encrypted, with which ESP-IDF refuses"}},
+		{"the master of the keys", "esp_secure_cert", []string{"[identity]\n", "[identity]\nlabel = \"station-master\"\n"}, []string{"identity.label", "has a master of its own"}},
+		{"no id in what is printed", "esp_secure_cert", []string{`prints = "identity: {id}"`, `prints = "identity"`}, []string{"identity.prints", "with {id} once"}},
+		{"another way to an id", "esp_secure_cert", []string{"[identity]\n", "[identity]\nid = \"serial\"\n"}, []string{"identity.id", "mac-hash"}},
+		{"no CA", "esp_secure_cert", []string{"ca = \"ca.pem\"\n", ""}, []string{"identity.certificate.ca", "is missing"}},
+		{"a CA that is none", "esp_secure_cert", []string{`ca = "ca.pem"`, `ca = "job.toml"`}, []string{"identity.certificate.ca", "no CERTIFICATE in PEM"}},
+		{"a subject that is none", "esp_secure_cert", []string{"CN={mac},", "{mac},"}, []string{"identity.certificate.subject", "write it like CN=name"}},
+		{"a serial number that nobody scans", "esp_secure_cert", []string{"serialNumber={id}", "serialNumber={serial}"}, []string{"the device has no {serial}"}},
+		{"a token that nobody makes", "nvs, encrypted for itself", []string{"token = true\n", ""}, []string{"identity.csv:5: value: the job makes no {token}"}},
+		{"a template without NVS", "esp_secure_cert", []string{"token = true", "token = true\ntemplate = \"identity.csv\""}, []string{"identity.kind", "has no template"}},
+		{"a word that is none", "esp_secure_cert", []string{"token = true", "tokens = true"}, []string{"unknown key"}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			j, err := job.Load(identityJobFile(t, 0, v.form, ca, v.edit...))
+			if (err == nil) != (v.want == nil) {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range v.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v, want %q", err, want)
+				}
+			}
+			if err == nil && !strings.Contains(strings.Join(j.SettingLines(), "\n"), "identity.certificate.ca = \"CN=Plant CA\", sha256:") {
+				t.Errorf("who approves does not see whose certificate it is: %q", j.SettingLines())
+			}
+		})
+	}
+}
+
+// A device that prints another ID than its own, or none, does not pass.
+func TestIdentityIsCompared(t *testing.T) {
+	s, _ := identityStation(t, 0, "esp_secure_cert", `timeout = "10s"`, `timeout = "1s"`)
+	for name, prints := range map[string]string{"another": "identity: 0{id}", "none": ""} {
+		o := simFor(s.job, VirtualMAC(len(name)))
+		o.Identity = prints
+		out := s.visit(newChip(t, o))
+		wantVerdict(t, out, record.Retry, "E-BOOT-IDENTITY")
+		if name == "another" && !strings.Contains(out.Failure.Error(), `identity: 0`) {
+			t.Errorf("%v does not tell what was printed", out.Failure)
+		}
+	}
+}
+
+// A rehearsal of a job with an identity passes: it has a master and a CA of its own.
+func TestRehearsalWithIdentity(t *testing.T) {
+	j, err := job.Load(identityJobFile(t, 2, "esp_secure_cert", anyCA(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenRehearsal(t.Context(), j, t.TempDir(), t.TempDir()+"/ledger.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	line, err := r.Line(j, &Virtual{Slots: 1, Count: 2, Model: ChipFor(j)}, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	line.Emit = func(e flow.Event) { said.WriteString(string(e.Code) + e.Detail) }
+	if counts := line.Run(t.Context()); counts.Passed != 2 {
+		t.Errorf("got %+v: %s", counts, said.String())
+	}
+	for n := range 2 {
+		d, _, err := r.Ledger.Device(VirtualMAC(n))
+		if err != nil || d.Identity.CertificateSerial() == "" || d.Identity.Certificate.Issuer != "CN=CA of a rehearsal" {
+			t.Errorf("device %d: %+v, %v", n, d.Identity, err)
+		}
+	}
+}
+
+// openNVS decrypts every entry that NVS says is written.
+func openNVS(t *testing.T, b, keys []byte) []byte {
+	t.Helper()
+	cipher, err := xts.NewCipher(aes.NewCipher, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bytes.Clone(b)
+	for page := 0; page < len(out); page += 4096 {
+		for n := range 126 {
+			if at := page + 64 + 32*n; b[page+32+n/4]>>(2*(n%4))&3 == 2 {
+				cipher.Decrypt(out[at:at+32], out[at:at+32], uint64(at))
+			}
+		}
+	}
+	return out
+}
+
+// containsBase64 looks for a secret at any of the three offsets of base64.
+func containsBase64(text, secret []byte) bool {
+	for skip := range 3 {
+		whole := base64.StdEncoding.EncodeToString(append(make([]byte, skip), secret...))
+		if core := whole[4 : len(whole)-4]; bytes.Contains(text, []byte(core)) {
+			return true
+		}
+	}
+	return false
+}

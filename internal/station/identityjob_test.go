@@ -1,0 +1,145 @@
+package station
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"station/internal/hsm"
+	"station/internal/hsm/hsmtest"
+	"station/internal/identity"
+	"station/internal/job"
+)
+
+// identityMaster is the label of the master that identities come of. Its key is
+// hsmtest.Master too: what comes of it differs by purpose.
+const identityMaster = "station-identity"
+
+// The forms of an identity that the small product can have, by name: its tables
+// in the job, and the row of its partition.
+var identityForms = map[string]struct{ table, row string }{
+	"esp_secure_cert": {`
+[identity]
+token = true
+prints = "identity: {id}"
+
+[identity.certificate]
+ca = "ca.pem"
+subject = "CN={mac},serialNumber={id},O=Plant"
+days = 3650
+`, "esp_secure_cert,0x3F,,0x40000,8K,encrypted\n"},
+	"nvs, encrypted for itself": {`
+[identity]
+token = true
+kind = "nvs"
+template = "identity.csv"
+keys = "nvs_keys"
+prints = "identity: {id}"
+
+[identity.certificate]
+ca = "ca.pem"
+`, "nvs_keys,data,nvs_keys,0x40000,4K,encrypted\n"},
+	"nvs, encrypted by the chip": {`
+[identity]
+token = true
+kind = "nvs"
+partition = "fctry"
+template = "identity.csv"
+prints = "identity: {id}"
+
+[identity.certificate]
+ca = "ca.pem"
+`, "fctry,data,nvs,0x40000,12K,encrypted\n"},
+}
+
+const identityCSV = `key,type,encoding,value
+device,namespace,,
+id,data,string,{id}
+mac,data,string,{mac}
+token,data,binary,{token}
+cert,data,string,{certificate}
+key,data,string,{private-key}
+`
+
+// identityJobFile is the small product with an identity of that form, and with
+// secure boot of a version; 0 is none.
+func identityJobFile(t testing.TB, version int, form string, ca []byte, pairs ...string) string {
+	t.Helper()
+	path := ""
+	if version == 0 {
+		path = editCopy(t, filepath.Dir(smallJob))
+	} else {
+		path = bootJobFile(t, version)
+	}
+	dir := filepath.Dir(path)
+	read := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	write(t, filepath.Join(dir, "partitions.csv"), append(read("partitions.csv"), identityForms[form].row...))
+	write(t, path, append(read("job.toml"), identityForms[form].table...))
+	write(t, filepath.Join(dir, "identity.csv"), []byte(identityCSV))
+	write(t, filepath.Join(dir, "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca}))
+	if version == 1 {
+		signTable(t, dir, bootKeyOf(t, "v1.pem"))
+	}
+	return editCopy(t, dir, pairs...)
+}
+
+// anyCA is a CA whose key nobody has.
+func anyCA(t testing.TB) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := identity.SelfSigned("CN=Plant CA", 0, time.Now(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// tokenCA makes a CA in the token.
+func tokenCA(t testing.TB, token *hsm.Token) *x509.Certificate {
+	t.Helper()
+	if _, err := token.Init(t.Context(), hsm.CA, hsm.CA.Label()); err != nil {
+		t.Fatal(err)
+	}
+	key, err := token.CA(t.Context(), hsm.CA.Label())
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := identity.SelfSigned("CN=Plant CA", 0, time.Now(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
+}
+
+// identityStation is a bench whose token has a CA and makes identities.
+func identityStation(t testing.TB, version int, form string, pairs ...string) (*station, *x509.Certificate) {
+	t.Helper()
+	cfg := hsmtest.Known(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master), identityMaster, hsmtest.Master)
+	s := &station{t: t, token: hsmtest.Open(t, cfg)}
+	ca := tokenCA(t, s.token)
+	var err error
+	if s.job, err = job.Load(identityJobFile(t, version, form, ca.Raw, pairs...)); err != nil {
+		t.Fatal(err)
+	}
+	s.openLedger()
+	return s, ca
+}
