@@ -368,10 +368,13 @@ func (t *txn) allowClose(e *record.Entry, _ record.Device) error {
 }
 
 // takeNumber gives the device the lot's next number.
-func (t *txn) takeNumber(e *record.Entry, _ record.Device) error {
+func (t *txn) takeNumber(e *record.Entry, d record.Device) error {
 	name := e.Lot()
-	if e.MAC.IsZero() || name == "" {
+	switch {
+	case e.MAC.IsZero() || name == "":
 		return errors.New("a number needs a device and a batch or job")
+	case d.Numbers[name] > 0:
+		return fmt.Errorf("%s has number %d of %s", e.MAC, d.Numbers[name], name)
 	}
 	l, err := t.lot(name)
 	if err != nil {

@@ -286,15 +286,15 @@ func describe(e record.Entry, err error) error {
 
 // Reserve takes the next number of the entry's lot (its batch, or its job) for
 // the device, on disk before a key is made: record.ErrQuota if there is none
-// left. A device that already has a number of the lot keeps it; so what a power
-// cut can do is skip a number, never give one twice or one too many.
+// left. A device that ever took a number of the lot keeps it, whatever other lots
+// it was in since; so what a power cut can do is skip a number, never give one
+// twice or one too many.
 func (l *Ledger) Reserve(e record.Entry) (int, error) {
 	e.Kind = record.NumberTaken
 	var n int
 	err := l.update(func(t *txn) error {
 		d, err := t.device(e.MAC)
-		if err == nil && d.Number > 0 && d.Lot == e.Lot() {
-			n = d.Number
+		if n = d.Numbers[e.Lot()]; err == nil && n > 0 {
 			return t.keepNumber(e)
 		}
 		if err == nil {

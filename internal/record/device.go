@@ -2,6 +2,7 @@ package record
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,9 +26,9 @@ type Device struct {
 	Batch     string    `json:"batch"`
 	Visited   string    `json:"visited,omitempty"` // the lot of the last visit before it had a key
 	Serial    string    `json:"serial"`
-	Lot       string    `json:"lot,omitempty"`    // where Number counts
-	Number    int       `json:"number,omitempty"` // reserved from the lot's quota; 0 none
 	Simulated bool      `json:"simulated"`
+	// Numbers are those that it has taken, by lot: one in each, for good.
+	Numbers map[string]int `json:"numbers,omitempty"`
 	// Keys are its keys, one for each purpose, without their escrow. EscrowTo is
 	// "unknown" of an escrow in entries of version 1.
 	Keys       []Key     `json:"keys,omitempty"`
@@ -76,12 +77,18 @@ func (d *Device) Apply(e Entry) {
 		if e.Decision != DecisionQuarantine { // the device itself has shown that nothing is wrong
 			d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
 		}
+	case SerialBound:
+		d.Serial = e.Serial
 	case KeyAssigned:
 		d.keyed(e)
 	case IdentityMade, IdentityRevoked:
 		d.identified(e)
 	case NumberTaken:
-		d.Lot, d.Number = e.Lot(), e.Number
+		d.Numbers = maps.Clone(d.Numbers) // copies of a device may share them
+		if d.Numbers == nil {
+			d.Numbers = map[string]int{}
+		}
+		d.Numbers[e.Lot()] = e.Number
 	case Released:
 		d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
 		d.Failures = 0
@@ -103,18 +110,19 @@ func (d *Device) Apply(e Entry) {
 }
 
 // makes are the kinds that change what a device is.
-var makes = map[Kind]bool{SerialBound: true, NumberTaken: true, KeyAssigned: true, IdentityMade: true, FlashVerified: true,
+// A serial number alone moves none from its batch: the next one may have no place.
+var makes = map[Kind]bool{NumberTaken: true, KeyAssigned: true, IdentityMade: true, FlashVerified: true,
 	BurnIntended: true, BurnSettled: true, Sealed: true}
 
 // begun tells whether the device was ever given anything. Until then it is only
 // what was seen last.
 func (d *Device) begun() bool {
-	return len(d.Keys) > 0 || d.Serial != "" || d.Number > 0 || len(d.Intended) > 0 || d.Sealed
+	return len(d.Keys) > 0 || d.Serial != "" || len(d.Numbers) > 0 || len(d.Intended) > 0 || d.Sealed
 }
 
 // Placed tells whether the device is in a batch or job for good: by its number
 // or its key. Until then its batch is only that of the last visit.
-func (d *Device) Placed() bool { return len(d.Keys) > 0 || d.Number > 0 }
+func (d *Device) Placed() bool { return len(d.Keys) > 0 || len(d.Numbers) > 0 }
 
 func (d *Device) made(e Entry) {
 	if e.Job != "" {

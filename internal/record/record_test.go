@@ -131,8 +131,8 @@ func TestVisitsOnlySee(t *testing.T) {
 	b := func(k Kind) Entry {
 		return Entry{Kind: k, Job: "b", JobHash: "sha256:b", Batch: "b2", Verdict: Retry, Code: "E-X"}
 	}
-	seen := []Kind{DeviceSeen, Admitted, BootVerified, Failed, Released, LabelPrinted, KeyRecovered, "device.weighed"}
-	made := []Kind{SerialBound, NumberTaken, KeyAssigned, FlashVerified, BurnIntended, BurnSettled, Sealed}
+	seen := []Kind{DeviceSeen, Admitted, BootVerified, Failed, Released, LabelPrinted, KeyRecovered, SerialBound, "device.weighed"}
+	made := []Kind{NumberTaken, KeyAssigned, FlashVerified, BurnIntended, BurnSettled, Sealed}
 	for _, first := range made {
 		for _, k := range seen {
 			d := fold(a(KeyAssigned), a(first), b(k))

@@ -50,8 +50,8 @@ func TestQuotaOfAJob(t *testing.T) {
 	if third.Fuses() != factory {
 		t.Error("a device beyond the quota was burned")
 	}
-	if d, _, err := s.ledger.Device(VirtualMAC(2)); err != nil || d.FlashKey().ID != "" || d.Number != 0 {
-		t.Errorf("beyond the quota: key %q, number %d, %v", d.FlashKey().ID, d.Number, err)
+	if d, _, err := s.ledger.Device(VirtualMAC(2)); err != nil || d.FlashKey().ID != "" || d.Numbers != nil {
+		t.Errorf("beyond the quota: key %q, numbers %v, %v", d.FlashKey().ID, d.Numbers, err)
 	}
 	// A device that was counted before is not counted again.
 	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)})), record.Quarantine, record.Stranger)
@@ -101,11 +101,40 @@ func TestNumberComesBeforeTheKey(t *testing.T) {
 		wantVerdict(t, s.visit(chip), record.Station, "E-HSM-KEY")
 	}
 	d, _, err := s.ledger.Device(VirtualMAC(0))
-	if err != nil || d.Number != 1 || d.FlashKey().ID != "" {
-		t.Errorf("number %d, key %q, %v", d.Number, d.FlashKey().ID, err)
+	if err != nil || d.Numbers["sim:job:"+s.job.Name] != 1 || d.FlashKey().ID != "" {
+		t.Errorf("numbers %v, key %q, %v", d.Numbers, d.FlashKey().ID, err)
 	}
 	if lot, _, _ := s.ledger.Lot("sim:job:" + s.job.Name); lot.Reserved != 1 {
 		t.Errorf("%d numbers are taken, want 1", lot.Reserved)
+	}
+}
+
+// A device that was in another batch meanwhile keeps the number that it took first.
+func TestADeviceThatComesBackToItsBatchKeepsItsNumber(t *testing.T) {
+	s := newStation(t, editCopy(t, small, `label = "station-master"`, `label = "nobody"`))
+	for _, batch := range []string{"a", "b"} {
+		if _, err := s.ledger.Append(record.Entry{Kind: record.BatchOpened, Batch: batch, Quota: 9, Operator: "anna", Simulated: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chip := newChip(t, sim.Options{MAC: VirtualMAC(0)})
+	for _, batch := range []string{"a", "b", "a", "b", "a"} {
+		wire, err := chip.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.runner()
+		r.Batch = batch
+		wantVerdict(t, r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})), record.Station, "E-HSM-KEY")
+	}
+	for _, batch := range []string{"a", "b"} {
+		if lot, _, err := s.ledger.Lot("sim:batch:" + batch); err != nil || lot.Reserved != 1 {
+			t.Errorf("%d numbers of batch %s are taken, want 1: %v", lot.Reserved, batch, err)
+		}
+	}
+	e := record.Entry{Kind: record.NumberTaken, MAC: VirtualMAC(0), Batch: "a", JobHash: s.job.Digest(), Simulated: true}
+	if e, err := s.ledger.Append(e); err == nil {
+		t.Errorf("it takes number %d of a besides", e.Number)
 	}
 }
 
