@@ -104,7 +104,7 @@ func (sh *shift) newPiece() *piece {
 // add lets a chip wait, and decides what goes wrong with it.
 func (sh *shift) add(p *piece) {
 	g := sh.goods
-	v := &turn{piece: p, visit: visit{mac: p.mac, job: g.name, digest: g.digest, kind: g.kind, escrow: g.escrow != "", batch: sh.batch}}
+	v := &turn{piece: p, visit: visit{mac: p.mac, job: g.name, digest: g.digest, kind: g.kind, escrow: g.escrow != "", serial: g.serial, batch: sh.batch}}
 	if p.size < 1<<20 {
 		v.unfit = "E-FLASH-SIZE"
 	}

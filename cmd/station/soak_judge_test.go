@@ -45,6 +45,9 @@ func (s *soak) follow() {
 
 // fact finds the visit that an entry is of.
 func (s *soak) fact(e fact) {
+	if e.MAC != "" {
+		s.model.thing(e.MAC).entries++
+	}
 	switch {
 	case e.Kind == "label.printed":
 		s.model.must(s.model.thing(e.MAC).verdict() == "PASS", "a label of %s, which is %s", e.MAC, s.model.thing(e.MAC).verdict())
@@ -67,7 +70,7 @@ func (s *soak) fact(e fact) {
 }
 
 // act is a command beside the line. What it may answer is asked of the model
-// as it was before and after.
+// as it was before, meanwhile and after.
 type act struct {
 	args     []string
 	from, to uint64 // the ledger's size before and after
@@ -76,10 +79,10 @@ type act struct {
 	may      []int
 }
 
-// predict asks the model about the commands that began or ended at this size.
+// predict asks the model about the commands that were at work at this size.
 func (s *soak) predict(size uint64) {
 	for _, a := range s.acts {
-		if a.from == size || a.to == size {
+		if a.from <= size && size <= a.to {
 			a.may = append(a.may, a.want())
 		}
 	}
@@ -142,13 +145,13 @@ func (s *soak) compare() {
 	delete(listed, "MAC")
 	exported := map[string]string{}
 	for line := range strings.Lines(s.do(always(0), "ledger", "export", "--format", "jsonl")) {
-		var row struct{ MAC, Verdict, Code, KeyID, Job, JobDigest, Batch string }
+		var row struct{ MAC, Verdict, Code, KeyID, Job, JobDigest, Batch, Serial string }
 		if err := json.Unmarshal([]byte(line), &row); err != nil {
 			s.model.wrong("export: %q: %v", line, err)
 		}
 		exported[row.MAC] = strings.TrimSpace(row.Verdict + " " + row.Code)
 		d := s.model.thing(row.MAC)
-		s.model.must(d.key == "" || row.KeyID == d.key && row.Job == d.job && row.JobDigest == d.digest && row.Batch == d.batch, "export: %+v, want %+v", row, d)
+		s.model.must(d.key == "" || row.KeyID == d.key && row.Job == d.job && row.JobDigest == d.digest && row.Batch == d.batch && row.Serial == d.serial, "export: %+v, want %+v", row, d)
 	}
 	for mac, d := range s.model.things {
 		if d.seen {

@@ -19,11 +19,12 @@ import (
 //     that lacks what the device had is a stranger (E-STRANGER). Of both the
 //     device's record knows nothing. A key that is not ours is E-FOREIGN-KEY.
 //  5. What was set aside stays so until somebody releases it and says why.
-//  6. A device has one key for ever, and a key one device. Where the job wants
-//     an escrow it is there before the first burn. Nothing is burned before the
-//     flash was verified.
+//  6. A device has one key for ever, and a key one device; so with its serial
+//     number, which it has before its key where the job wants one. Where the job
+//     wants an escrow it is there before the first burn. Nothing is burned before
+//     the flash was verified.
 //  7. A batch takes devices while it is open, of its job, and no more than its
-//     quota. Each takes one number, before its key.
+//     quota. Each takes one number, before its key, and keeps it for good.
 //  8. A closed batch is what it was when it was closed. A device counts in one
 //     batch: where it is made, or before it has a key where it was last.
 //  9. Of devices that fail alike in the visit that burns them first there are
@@ -36,6 +37,7 @@ type model struct {
 	things  map[string]*thing
 	batches map[string]*lot
 	keys    map[string]string            // key ID to MAC
+	serials map[string]string            // to MAC
 	alike   map[string]map[string]string // by digest: MAC to the code of its failure
 	burning map[*visit]bool
 	open    []*visit // of this run
@@ -47,7 +49,9 @@ type thing struct {
 	job, digest, kind, batch, lot string // lot: where it counts; batch: where it is made
 	key, sealed, aside, last      string // sealed: the digest of the job
 	seen, escrow, burned          bool
-	number                        string // where it has one
+	serial                        string
+	numbers                       map[string]bool // by batch: it has one
+	entries                       int             // of the ledger
 	fuses                         [84]uint32
 }
 
@@ -63,7 +67,7 @@ type account struct{ Ordered, Numbers, Refused, Started, Passed, Scrapped, Quara
 // visit is a chip that somebody put into a slot, and what is known of it.
 type visit struct {
 	mac, slot, job, digest, kind, batch string
-	escrow                              bool
+	escrow, serial                      bool // which the job wants
 
 	before, after [84]uint32
 	written       bool   // something of the chip was changed
@@ -81,9 +85,9 @@ type visit struct {
 
 // fact is an entry of the ledger.
 type fact struct {
-	Kind, MAC, Run, Slot, Batch, JobDigest, Decision, Code, Verdict, Operator, Message string
-	Quota, Number                                                                      int
-	Keys                                                                               []struct{ ID, EscrowTo string }
+	Kind, MAC, Run, Slot, Batch, JobDigest, Decision, Code, Verdict, Operator, Message, Serial string
+	Quota, Number                                                                              int
+	Keys                                                                                       []struct{ ID, EscrowTo string }
 }
 
 func (m *model) wrong(format string, args ...any) {
@@ -98,7 +102,7 @@ func (m *model) must(ok bool, format string, args ...any) {
 
 func (m *model) thing(mac string) *thing {
 	if m.things[mac] == nil {
-		m.things[mac] = &thing{}
+		m.things[mac] = &thing{numbers: map[string]bool{}}
 	}
 	return m.things[mac]
 }
@@ -134,9 +138,9 @@ func (m *model) takes(d *thing, v *visit) string {
 	switch {
 	case v.batch == "" || d.sealed != "":
 		return ""
-	case b == nil || b.frozen != nil || b.digest != "" && b.digest != v.digest && d.number != v.batch:
+	case b == nil || b.frozen != nil || b.digest != "" && b.digest != v.digest && !d.numbers[v.batch]:
 		return "E-BATCH"
-	case b.quota > 0 && b.numbers >= b.quota && d.number != v.batch:
+	case b.quota > 0 && b.numbers >= b.quota && !d.numbers[v.batch]:
 		return "E-QUOTA"
 	}
 	return ""

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"station/internal/chip"
+	"station/internal/flow"
 )
 
 // The people beside the line of a soak, and their commands.
@@ -27,7 +30,7 @@ func (sh *shift) something() {
 	batch, mac := sh.anyBatch(), sh.anyMAC()
 	b := func() *lot { return sh.model.batches[batch] }
 	n := sh.commands
-	switch sh.IntN(14) {
+	switch sh.IntN(17) {
 	case 0:
 		sh.openBatch(sh.goods)
 	case 1:
@@ -58,6 +61,14 @@ func (sh *shift) something() {
 		sh.do(always(0), "ledger", "export", "--out", sh.file(fmt.Sprint("devices", n, ".csv")))
 	case 11, 12:
 		sh.pull()
+	case 14, 15:
+		said := sh.do(func() int { return pick(sh.model.thing(mac).entries > 0, 0, 2) }, "ledger", "show", mac)
+		for line := range strings.Lines(said) {
+			sh.model.must(strings.Contains(line, mac) || strings.HasPrefix(line, "station: "), "ledger show %s: %s", mac, line)
+		}
+	case 16:
+		known := sh.IntN(2) == 0
+		sh.do(always(pick(known, 0, 2)), "key", "note", pick(known, "station-master", "nobody"), "--operator", "eve")
 	}
 }
 
@@ -79,6 +90,33 @@ func (sh *shift) pull() {
 			sh.pulled++
 			return
 		}
+	}
+}
+
+// scan gives the device in a slot a number once it waits for one, mostly at once
+// a good one.
+func (sh *shift) scan(v *turn) {
+	serials := sh.works.line().Serials
+	for {
+		sh.mu.Lock()
+		gone := v.step != "bind" || v.event != nil
+		sh.scanned++
+		serial := fmt.Sprintf("S%06d", pick(sh.IntN(4) == 0, sh.IntN(sh.scanned), sh.scanned))
+		owner := sh.model.serials[serial]
+		sh.mu.Unlock()
+		if gone {
+			return
+		}
+		var why *flow.SerialError
+		switch err := serials.Scan(v.slot, serial); {
+		case err == nil:
+			sh.model.must(owner == "", "%s can be scanned for %s, and belongs to %s", serial, v.mac, owner)
+			return
+		case !errors.As(err, &why):
+			sh.model.wrong("scan %s: %v", serial, err)
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

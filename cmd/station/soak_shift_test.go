@@ -3,40 +3,30 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
 
-	"station/internal/esploader"
 	"station/internal/flow"
-	"station/internal/sim"
 )
 
 // shift is one run of the line: a job, a batch, and chips that wait.
 type shift struct {
 	*soak
-	goods *goods
-	batch string
-	works *works
+	goods   *goods
+	batch   string
+	works   *works
+	resumes bool // after failures alike
 
-	mu      sync.Mutex
-	waiting []*turn
-	all     []*turn
-	inSlot  map[string]*turn
-	stop    context.CancelFunc
-	done    chan struct{}
-}
-
-// turn is a visit with its chip.
-type turn struct {
-	visit
-	piece *piece
-	flaws []sim.Fault
-	chip  *sim.Chip // while it is in the slot
-	event *flow.Event
+	mu       sync.Mutex
+	waiting  []*turn
+	all      []*turn
+	inSlot   map[string]*turn
+	stop     context.CancelFunc
+	scanning *sync.WaitGroup
+	done     chan struct{}
 }
 
 const soakSlots = 6
@@ -48,22 +38,11 @@ func (s *soak) shift() {
 	for range 4 + s.IntN(12) {
 		sh.bring()
 	}
-	err := sh.open()
-	var verdicts map[string]int
-	if err != nil {
-		sh.works.Close()
+	if !sh.goods.serial && s.IntN(10) == 0 {
+		sh.inAProcess()
 	} else {
-		synctest.Test(s.t, func(t *testing.T) { err = sh.work(t) })
-		verdicts = sh.verdicts()
+		sh.inHere()
 	}
-	s.follow()
-	want := exit(verdicts, len(sh.all))
-	if b := s.model.batches[sh.batch]; verdicts == nil && sh.batch != "" {
-		want = 2
-		s.model.must(b == nil || b.frozen != nil || b.digest != "" && b.digest != sh.goods.digest, "no run in batch %q: %v", sh.batch, err)
-	}
-	s.model.must(exitCode(err) == want, "exit code %d (%v), want %d: %v, %d wanted", exitCode(err), err, want, verdicts, len(sh.all))
-	s.exits[fmt.Sprint(exitCode(err))]++
 	for _, v := range sh.all {
 		if v.event != nil {
 			s.model.ended(&v.visit, string(v.event.Verdict), string(v.event.Code), v.event.Already)
@@ -82,6 +61,40 @@ func (s *soak) shift() {
 	clear(s.queue)
 }
 
+// inHere is a line of this process, which ends by itself.
+func (sh *shift) inHere() {
+	sh.goOn()
+	err := sh.open()
+	var verdicts map[string]int
+	if err != nil {
+		sh.works.Close()
+	} else {
+		synctest.Test(sh.t, func(t *testing.T) { err = sh.work(t) })
+		verdicts = sh.verdicts()
+	}
+	sh.follow()
+	sh.exit(exitCode(err), verdicts)
+}
+
+// exit holds the code with which the line ended against the model.
+func (sh *shift) exit(code int, verdicts map[string]int) {
+	want := exit(verdicts, len(sh.all))
+	if b := sh.model.batches[sh.batch]; verdicts == nil && sh.batch != "" {
+		want = 2
+		sh.model.must(b == nil || b.frozen != nil || b.digest != "" && b.digest != sh.goods.digest, "no run in batch %q", sh.batch)
+	}
+	sh.model.must(code == want, "exit code %d, want %d: %v, %d wanted", code, want, verdicts, len(sh.all))
+	sh.exits[fmt.Sprint(code)]++
+}
+
+// goOn lets a line go on that devices have stopped, mostly.
+func (sh *shift) goOn() {
+	sh.resumes = sh.model.worst(sh.goods.digest, "") >= sh.model.limit && sh.IntN(3) > 0
+	if sh.resumes {
+		delete(sh.model.alike, sh.goods.digest)
+	}
+}
+
 // open is what run does before its first device.
 func (sh *shift) open() error {
 	r := &runFlags{options: &options{station: filepath.Join(sh.dir, "station.toml")}, job: sh.goods.path, batch: sh.batch,
@@ -89,10 +102,7 @@ func (sh *shift) open() error {
 	for n := range soakSlots {
 		r.ports = append(r.ports, fmt.Sprintf("socket://127.0.0.1:%d", n+1))
 	}
-	r.goOn = sh.model.worst(sh.goods.digest, "") >= sh.model.limit && sh.IntN(3) > 0
-	if r.goOn {
-		delete(sh.model.alike, sh.goods.digest)
-	}
+	r.goOn = sh.resumes
 	sh.works = &works{runFlags: r}
 	ctx := context.Background()
 	if err := sh.works.loadFiles(); err != nil {
@@ -121,6 +131,7 @@ func (sh *shift) work(t *testing.T) error {
 	}
 	var people sync.WaitGroup
 	people.Go(sh.people)
+	sh.scanning = &people
 	counts := line.Run(ctx)
 	close(sh.done)
 	people.Wait()
@@ -133,59 +144,6 @@ func (sh *shift) work(t *testing.T) error {
 	return lineExit(counts)
 }
 
-// next puts the next chip into a slot.
-func (sh *shift) next(slot string) (flow.Loader, error) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	delete(sh.inSlot, slot)
-	if len(sh.waiting) == 0 {
-		return nil, io.EOF
-	}
-	v := sh.waiting[0]
-	sh.waiting = sh.waiting[1:]
-	for _, other := range sh.inSlot {
-		if other.mac == v.mac {
-			v.overlapped, other.overlapped = true, true
-		}
-	}
-	v.slot = slot
-	sh.inSlot[slot] = v
-	sh.queue[slot] = append(sh.queue[slot], &v.visit)
-	sh.model.open = append(sh.model.open, &v.visit)
-	return v.plug()
-}
-
-func (v *turn) plug() (flow.Loader, error) {
-	words := v.piece.words
-	c, err := sim.New(sim.Options{Words: &words, Flash: v.piece.flash(), FlashSize: v.piece.size, Real: true, Faults: v.flaws})
-	if err != nil {
-		return nil, err
-	}
-	wire, err := c.Open()
-	if err != nil {
-		return nil, err
-	}
-	v.chip = c
-	v.before = words
-	return &plugged{esploader.New(wire, esploader.Options{}), v}, nil
-}
-
-// plugged is a chip that is looked at when it is taken out.
-type plugged struct {
-	*esploader.Loader
-	v *turn
-}
-
-func (p *plugged) Close() error {
-	err := p.Loader.Close()
-	c, v := p.v.chip, p.v
-	m := c.Meter()
-	v.written = m.PagesProgrammed+m.SectorsErased+m.FuseBurns > 0
-	v.after = c.Fuses()
-	v.piece.keep(v.after, c.Flash())
-	return err
-}
-
 // hear keeps verdicts, and stops a line that only a person can let go on.
 func (sh *shift) hear(e flow.Event) {
 	sh.mu.Lock()
@@ -195,9 +153,16 @@ func (sh *shift) hear(e flow.Event) {
 		for _, v := range sh.all {
 			v.halted = v.halted || e.Code == "E-ALIKE"
 		}
-		sh.halt()
+		if sh.stop != nil {
+			sh.halt()
+		}
 	case e.Verdict != "":
 		sh.inSlot[e.Slot].event = &e
+	case e.Event == flow.StepStarted:
+		v := sh.inSlot[e.Slot]
+		if v.step = e.Step; e.Step == "bind" && sh.scanning != nil {
+			sh.scanning.Go(func() { sh.scan(v) })
+		}
 	}
 }
 
@@ -207,12 +172,6 @@ func (sh *shift) halt() {
 		v.trouble()
 	}
 	sh.stop()
-}
-
-// trouble says that anything may happen to the chip. What became of it is not
-// known from outside, so none of its MAC may come again as another one.
-func (v *turn) trouble() {
-	v.troubled, v.piece.quiet = true, false
 }
 
 func (sh *shift) verdicts() map[string]int {

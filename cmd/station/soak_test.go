@@ -28,13 +28,14 @@ func TestSoak(t *testing.T) {
 	for s.made < devices && !t.Failed() {
 		s.shift()
 	}
-	for what, n := range map[string]int{"visits": s.visits, "commands": s.commands, "commands refused": s.refused, "devices pulled": s.pulled} {
+	for what, n := range map[string]int{"visits": s.visits, "commands": s.commands, "commands refused": s.refused, "devices pulled": s.pulled,
+		"lines killed": s.killed, "serial numbers scanned": s.scanned} {
 		if n == 0 && (devices >= 100 || what == "visits" || what == "commands") {
 			t.Errorf("no %s: nothing is shown", what)
 		}
 	}
-	t.Logf("seed %d: %d devices, %d visits in %d shifts, %d commands beside them (%d refused), %d pulled; ends %v, exit codes %v",
-		seed, s.made, s.visits, s.shifts, s.commands, s.refused, s.pulled, s.ends, s.exits)
+	t.Logf("seed %d: %d devices, %d visits in %d shifts, %d commands beside them (%d refused), %d pulled, %d lines killed, %d serial numbers; ends %v, exit codes %v",
+		seed, s.made, s.visits, s.shifts, s.commands, s.refused, s.pulled, s.killed, s.scanned, s.ends, s.exits)
 }
 
 func soakSetting(t *testing.T, name string, otherwise int) int {
@@ -65,12 +66,15 @@ type soak struct {
 	acts     []*act
 	labelled map[string]bool
 
-	shifts, visits, commands, refused, pulled int
-	ends, exits                               map[string]int
+	shifts, visits, commands, refused, pulled, killed, scanned int
+	ends, exits                                                map[string]int
 }
 
 // goods are what a job makes.
-type goods struct{ path, name, digest, plan, kind, escrow string }
+type goods struct {
+	path, name, digest, plan, kind, escrow string
+	serial                                 bool
+}
 
 func newSoak(t *testing.T, seed uint64) *soak {
 	if dir, err := os.MkdirTemp("/dev/shm", "station"); err == nil { // each entry is synced, and a disk is not what is asked here
@@ -79,7 +83,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	}
 	s := &soak{workplace: newWorkplace(t), Rand: rand.New(rand.NewPCG(seed, 10)), runs: map[string]*visit{}, queue: map[string][]*visit{},
 		labelled: map[string]bool{}, ends: map[string]int{}, exits: map[string]int{}}
-	s.model = &model{limit: 2, things: map[string]*thing{}, batches: map[string]*lot{}, keys: map[string]string{},
+	s.model = &model{limit: 2, things: map[string]*thing{}, batches: map[string]*lot{}, keys: map[string]string{}, serials: map[string]string{},
 		alike: map[string]map[string]string{}, burning: map[*visit]bool{}}
 	s.run(0, "hsm", "init", "--policy", "random", "--label", "kek", "--operator", "eve")
 	s.append("station.toml", "[line]\nequal_failures = 2\n")
@@ -89,6 +93,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		{`name = "station-example"`, `name = "other"`},
 		{`revision = "1"`, `revision = "3"`, `policy = "derived"`, "policy = \"derived\"\nescrow = \"officer.pem\""},
 		{`name = "station-example"`, `name = "random"`, `policy = "derived"`, `policy = "random"`, `label = "station-master"`, `label = "kek"`},
+		{`name = "station-example"`, `name = "numbered"`, `[key]`, "[serial]\npattern = \"S[0-9]{6}\"\n\n[key]"},
 	} {
 		s.goods = append(s.goods, s.product(edits))
 	}
@@ -119,6 +124,7 @@ func (s *soak) product(edits []string) *goods {
 	}
 	text := strings.NewReplacer(edits...).Replace(string(b))
 	g := &goods{path: path, kind: "derived:station-master"}
+	g.serial = strings.Contains(text, "[serial]")
 	if strings.Contains(text, "escrow") {
 		g.escrow = "officer.pem"
 		writeOfficer(s.t, filepath.Join(dir, g.escrow))

@@ -36,18 +36,24 @@ func (m *model) told(e fact, v *visit) {
 	for _, other := range m.open {
 		m.must(other == v || other.mac != v.mac || !other.admitted || other.want != "", "%s is worked on in slots %s and %s", v.mac, v.slot, other.slot)
 	}
+	if e.Kind == "serial.bound" {
+		m.must(e.Serial != "" && d.serial == "" && m.serials[e.Serial] == "", "%s, which has number %q, gets number %q of %q", v.mac, d.serial, e.Serial, m.serials[e.Serial])
+		d.serial, m.serials[e.Serial] = e.Serial, v.mac
+		return
+	}
 	d.job, d.digest = v.job, v.digest
 	if d.sealed == "" && v.batch != "" {
 		d.batch = v.batch
 	}
 	switch e.Kind {
 	case "number.taken":
-		m.must(m.takes(d, v) == "" && d.number != v.batch, "%s takes number %d of %q: %s", v.mac, e.Number, v.batch, m.takes(d, v))
+		m.must(m.takes(d, v) == "" && !d.numbers[v.batch], "%s takes number %d of %q: %s", v.mac, e.Number, v.batch, m.takes(d, v))
 		m.batches[v.batch].numbers++
 		m.must(e.Number == m.batches[v.batch].numbers, "number %d of %q, want %d", e.Number, v.batch, m.batches[v.batch].numbers)
-		d.number = v.batch
+		d.numbers[v.batch] = true
 	case "key.assigned":
 		k := e.Keys[0]
+		m.must(!v.serial || d.serial != "", "%s gets a key before its number", v.mac)
 		m.must(d.key == "" || d.key == k.ID, "%s had key %s, gets %s", v.mac, d.key, k.ID)
 		m.must(m.keys[k.ID] == "" || m.keys[k.ID] == v.mac, "%s gets the key of %s", v.mac, m.keys[k.ID])
 		m.keys[k.ID], d.key, d.kind = v.mac, k.ID, v.kind
@@ -62,7 +68,7 @@ func (m *model) told(e fact, v *visit) {
 		delete(m.alike, v.digest)
 		delete(m.burning, v)
 	}
-	m.must(v.batch == "" || d.sealed != "" || d.number == v.batch, "%s is made in %q without a number", v.mac, v.batch)
+	m.must(v.batch == "" || d.sealed != "" || d.numbers[v.batch], "%s is made in %q without a number", v.mac, v.batch)
 	if d.key != "" && d.sealed == "" {
 		d.lot = d.batch
 	}
