@@ -77,7 +77,7 @@ func interrupted() {
 
 // interrupted is run without a screen.
 func (r *runFlags) interrupted(ctx context.Context) error {
-	ctx, stop := unbroken(ctx)
+	ctx, stop := unattended(ctx)
 	defer stop()
 	w := &works{runFlags: r}
 	defer w.Close()

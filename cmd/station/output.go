@@ -8,11 +8,9 @@ import (
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"station/internal/flow"
-	"station/internal/keyfile"
 	"station/internal/outlet"
 	"station/internal/plain"
 	"station/internal/station"
@@ -124,37 +122,6 @@ func labelled(labels *station.Labels, emit func(flow.Event)) func(flow.Event) {
 		return emit
 	}
 	return labels.Watch(emit)
-}
-
-// openLog appends events to the file of --log.
-func (o *options) openLog() (func(flow.Event), func() error, error) {
-	if o.log == "" {
-		return nil, func() error { return nil }, nil
-	}
-	f, err := openLogFile(o.log)
-	if err != nil {
-		return nil, nil, fmt.Errorf("log: %w", err)
-	}
-	events := outlet.New(f, droppedEvents)
-	lost := func(err error) { plain.Fprintf(stderr, "station: the line goes on without its log: %v\n", err) }
-	modules.to(jsonLines(plain.NewWriter(events), func(error) {}))
-	end := func() error {
-		modules.to(nil)
-		if n, _ := events.Flush(); n > 0 {
-			warning(fmt.Sprintf("log %s: nobody read it: %d events were dropped", o.log, n))
-		}
-		return f.Close()
-	}
-	return jsonLines(plain.NewWriter(events), lost), end, nil
-}
-
-// openLogFile opens a log at its end. A pipe is opened for reading too: then it
-// opens, and stays, also without a reader.
-func openLogFile(path string) (*os.File, error) {
-	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
-		return os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
-	}
-	return keyfile.Append(path)
 }
 
 // lineExit is the exit code that a finished line deserves.

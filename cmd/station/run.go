@@ -42,7 +42,10 @@ that was approved is never approved again with other contents.
 
 Exit code: 0 every device passed, 1 a device failed, is in quarantine or was
 not made because the line was stopped, 2 wrong usage or a bad file, 3 the
-station itself failed, also where it went on by itself later.`,
+station itself failed, also where it went on by itself later.
+
+Where standard output is no terminal, SIGHUP opens the file of --log anew and stops
+nothing.`,
 		Example: `  station run --job job.toml --port /dev/ttyUSB0 --once --headless
   station run --job job.toml --approve sha256:5f2c... --operator anna --batch 2026-47
   station run --job job.toml --approve sha256:5f2c... --approver eve --operator anna`,
@@ -76,7 +79,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if r.goOn && strings.TrimSpace(r.operator) == "" {
 		return errors.New("run: --go-on: the ledger has to say who let the line go on; add --operator")
 	}
-	ctx, stop := unbroken(ctx)
+	ctx, stop := unattended(ctx)
 	defer stop()
 	w := &works{runFlags: r}
 	defer w.Close()

@@ -28,7 +28,7 @@ var elsewhere = map[string]string{
 	"cmd/station/ledger_recover.go":    "a copy beside the ledger, of a new name",
 	"cmd/station/ledger_backup.go":     "removes the copy that it has made",
 	"cmd/station/sim.go":               "the sockets of its applications",
-	"cmd/station/output.go":            "a pipe as a log, opened for both ways; all else by Append",
+	"cmd/station/log_file.go":          "a pipe as a log, opened for both ways; all else by Append",
 	"internal/station/author.go":       "a temporary file of its own",
 	"internal/station/doctor_ports.go": "/proc of the system",
 	"internal/store":                   "a folder of its own, where a file has its name by what came",
