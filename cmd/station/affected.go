@@ -16,9 +16,9 @@ import (
 )
 
 func affectedCommand(o *options) *cobra.Command {
-	l := &ledgerFlags{options: o}
+	l, r := &ledgerFlags{options: o}, &releaseFlags{options: o}
 	var w station.Wanted
-	var mac, format string
+	var mac, format, cve, scan string
 	var out output
 	cmd := &cobra.Command{
 		Use:   "affected",
@@ -28,11 +28,19 @@ have a key; those that have a firmware, by the digest of an image that the line
 wrote or of an app that they took later. Several of these together list the
 devices for which all of them are so.
 
+--cve finds the releases that a vulnerability is in, by their bills of materials
+(CycloneDX in JSON, "release add --sbom"), and lists the devices that run one of
+them, ran it, were offered it, or were sealed with it. What was found after a
+release was made is in --scan, what a scanner says in CycloneDX: a release is hit
+whose bill has a component that is hit there. Of which releases nothing can be said
+is told.
+
 Each row names the entries of the ledger that say so, and the head of the ledger
 as of now; "station ledger prove MAC" proves them to anybody.`,
 		Example: `  station affected --release 7
   station affected --key fleet --format json --out affected.json
-  station affected --firmware sha256:61f3ed6e…`,
+  station affected --firmware sha256:61f3ed6e…
+  station affected --cve CVE-2024-23170 --scan grype.cdx.json --format json --out affected.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if mac != "" {
@@ -42,10 +50,18 @@ as of now; "station ledger prove MAC" proves them to anybody.`,
 				}
 			}
 			switch {
-			case w == station.Wanted{}:
-				return fmt.Errorf("affected: by what? Give --release, --key, --firmware or --mac")
+			case w.Empty() && cve == "":
+				return fmt.Errorf("affected: by what? Give --release, --key, --firmware, --mac or --cve")
+			case cve == "" && scan != "":
+				return fmt.Errorf("affected: --scan is for a vulnerability: name it with --cve")
 			case format != "csv" && format != "json":
 				return fmt.Errorf("affected: --format %q: write csv or json", format)
+			}
+			if cve != "" {
+				var err error
+				if w.Any, err = hit(o, r.store, cve, scan); err != nil {
+					return err
+				}
 			}
 			return l.read(func(b *ledger.Ledger) error {
 				list, err := station.FindAffected(b, w)
@@ -61,6 +77,9 @@ as of now; "station ledger prove MAC" proves them to anybody.`,
 	f.StringVar(&w.Key, "key", "", "`ID`, label or check value of a key")
 	f.StringVar(&w.Firmware, "firmware", "", "`DIGEST` of an image or an app, sha256:…")
 	f.StringVar(&mac, "mac", "", "one device")
+	f.StringVar(&cve, "cve", "", "`ID` of a vulnerability, such as CVE-2024-23170")
+	f.StringVar(&scan, "scan", "", "`FILE` of what a scanner found, CycloneDX in JSON")
+	r.addStore(cmd)
 	f.StringVar(&format, "format", "csv", "csv or json")
 	f.StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
 	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
@@ -88,13 +107,13 @@ func writeAffected(w io.Writer, out *output, b *ledger.Ledger, list []station.Af
 
 func affectedCSV(w io.Writer, list []station.Affected) error {
 	c := csv.NewWriter(w)
-	_ = c.Write([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "evidence"})
+	_ = c.Write([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "of", "evidence"})
 	for _, a := range list {
 		release := ""
 		if a.Release != 0 {
 			release = fmt.Sprint(a.Release)
 		}
-		_ = c.Write([]string{a.MAC.String(), plain.Line(a.Serial), plain.Line(a.Product), plain.Line(a.Batch), fmt.Sprint(a.Sealed), release, plain.Line(a.Version), a.State,
+		_ = c.Write([]string{a.MAC.String(), plain.Line(a.Serial), plain.Line(a.Product), plain.Line(a.Batch), fmt.Sprint(a.Sealed), release, plain.Line(a.Version), a.State, strings.Trim(fmt.Sprint(a.Of), "[]"),
 			strings.Trim(fmt.Sprint(a.Evidence), "[]")})
 	}
 	c.Flush()

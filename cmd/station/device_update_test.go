@@ -149,6 +149,8 @@ type updateServer struct {
 	client *http.Client
 	store  string
 	id     int64 // of the last release
+	at     func(name string) string
+	pid    int
 }
 
 const authorPassword = "correct horse"
@@ -156,6 +158,14 @@ const authorPassword = "correct horse"
 // serveUpdates starts station serve, and gives the device what it needs to
 // reach it: a certificate that names its MAC.
 func (w *workplace) serveUpdates(d *fieldDevice, mac string) *updateServer {
+	w.t.Helper()
+	s := w.serve(mac)
+	d.server = []string{"--server", strings.TrimPrefix(s.url, "https://"), "--ca", s.at("ca.pem"), "--cert", s.at(mac + ".pem"), "--key", s.at(mac + ".key")}
+	return s
+}
+
+// serve starts station serve for a device of that MAC.
+func (w *workplace) serve(mac string, more ...string) *updateServer {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -166,8 +176,8 @@ func (w *workplace) serveUpdates(d *fieldDevice, mac string) *updateServer {
 	if err := errors.Join(err, os.WriteFile(at("authors"), fmt.Appendf(nil, "anna:%s\n", hash), 0o600)); err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := w.command("serve", "--listen", "127.0.0.1:0", "--cert", at("localhost.pem"), "--key", at("localhost.key"), "--authors", at("authors"),
-		"--client-ca", at("ca.pem"), "--store", at("releases"))
+	cmd := w.command(append([]string{"serve", "--listen", "127.0.0.1:0", "--cert", at("localhost.pem"), "--key", at("localhost.key"), "--authors", at("authors"),
+		"--client-ca", at("ca.pem"), "--store", at("releases")}, more...)...)
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		w.t.Fatal(err)
@@ -190,8 +200,7 @@ func (w *workplace) serveUpdates(d *fieldDevice, mac string) *updateServer {
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
-	d.server = []string{"--server", "localhost:" + port, "--ca", at("ca.pem"), "--cert", at(mac + ".pem"), "--key", at(mac + ".key")}
-	return &updateServer{t: w.t, url: "https://localhost:" + port, store: at("releases"),
+	return &updateServer{t: w.t, at: at, pid: cmd.Process.Pid, url: "https://localhost:" + port, store: at("releases"),
 		client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}}
 }
 

@@ -15,7 +15,7 @@ import (
 func releaseCommand(o *options) *cobra.Command {
 	r := &releaseFlags{options: o}
 	cmd := &cobra.Command{Use: "release", Short: "Make firmware ready for devices in the field"}
-	cmd.AddCommand(releaseAddCommand(r), releaseListCommand(r), releaseShowCommand(r), releaseExportCommand(r), releaseWithdrawCommand(r), releaseBundleCommand(o))
+	cmd.AddCommand(releaseAddCommand(r), releaseListCommand(r), releaseShowCommand(r), releaseExportCommand(r), releaseWithdrawCommand(r), releaseListenCommand(r), releaseBundleCommand(o))
 	return cmd
 }
 

@@ -20,6 +20,7 @@ import (
 // addFlags are those of release add.
 type addFlags struct {
 	*releaseFlags
+	upload                                                               uploadFlags
 	product, name, fleet, manifest, sign, signManifest, signBundle, sbom string
 	jobs                                                                 []string
 	id                                                                   int64
@@ -41,11 +42,14 @@ ledger. The same app once more is the same release with the same files.
   --manifest-key  makes the environment's manifest: the fleet's RSA-4096 key
 
 Where the jobs share a flash key, the app is encrypted with it for every slot of
-every job: a slot bundle. The app must have a secure version that is not lower
+every job: a slot bundle. With --upload all of it goes to an update server too:
+what the server has is left alone, so after a failure the same command once more
+goes on where it stood. The app must have a secure version that is not lower
 than that of the releases before. A release is offered to nobody until "station
 rollout start".`,
 		Example: `  station release add build/lamp.bin --product lamp --job lamp.toml --fleet-key fleet-public.pem --operator anna
-  station release add build/lamp.bin --product lamp --job lot1.toml --job lot2.toml --manifest-key manifest-public.pem --sign station-secure-boot --operator anna`,
+  station release add build/lamp.bin --product lamp --job lot1.toml --job lot2.toml --manifest-key manifest-public.pem --sign station-secure-boot --operator anna
+  station release add build/lamp.bin --product lamp --job lamp.toml --upload https://updates.example:8443 --credentials anna.txt --operator anna`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), cmd.OutOrStdout(), args[0]) },
 	}
@@ -53,22 +57,41 @@ rollout start".`,
 	f.StringVar(&a.product, "product", "", "`NAME` of the product, as its jobs have it")
 	f.StringVar(&a.name, "name", "", "`NAME` of the firmware (default: the product's)")
 	f.Int64Var(&a.id, "id", 0, "`NUMBER` of the release (default: the next one)")
-	f.StringArrayVar(&a.jobs, "job", nil, "job `FILE` of devices in the field; more than one may")
-	f.StringVar(&a.fleet, "fleet-key", "", "PEM `FILE` of the public key that the app is pre-encrypted to")
-	f.StringVar(&a.manifest, "manifest-key", "", "PEM `FILE` of the public key that the manifest is encrypted to")
-	f.StringVar(&a.sign, "sign", "", "`LABEL` of the token's key that signs the app, if it is not signed")
-	f.StringVar(&a.signManifest, "manifest-signer", hsm.Manifest.Label(), "`LABEL` of the token's key that signs the manifest")
-	f.StringVar(&a.signBundle, "bundle-signer", hsm.Bundle.Label(), "`LABEL` of the token's key that signs the slot bundle")
-	f.StringVar(&a.sbom, "sbom", "", "`FILE` of the firmware's bill of materials, to lie beside it")
-	a.addStore(cmd)
-	a.addOperator(cmd)
+	f.StringVar(&a.sbom, "sbom", "", "`FILE` of the firmware's bill of materials, to lie beside it; CycloneDX, for \"station affected --cve\"")
+	a.addMaking(cmd)
 	for _, name := range []string{"product", "job"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
 	return cmd
 }
 
+// addMaking adds what says how releases are made, and where they go.
+func (a *addFlags) addMaking(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&a.jobs, "job", nil, "job `FILE` of devices in the field; more than one may")
+	f.StringVar(&a.fleet, "fleet-key", "", "PEM `FILE` of the public key that the app is pre-encrypted to")
+	f.StringVar(&a.manifest, "manifest-key", "", "PEM `FILE` of the public key that the manifest is encrypted to")
+	f.StringVar(&a.sign, "sign", "", "`LABEL` of the token's key that signs the app, if it is not signed")
+	f.StringVar(&a.signManifest, "manifest-signer", hsm.Manifest.Label(), "`LABEL` of the token's key that signs the manifest")
+	f.StringVar(&a.signBundle, "bundle-signer", hsm.Bundle.Label(), "`LABEL` of the token's key that signs the slot bundle")
+	a.upload.add(cmd, "that gets it")
+	a.addStore(cmd)
+	a.addOperator(cmd)
+}
+
 func (a *addFlags) run(ctx context.Context, w io.Writer, path string) error {
+	door, err := a.upload.door()
+	if err != nil {
+		return err
+	}
+	return a.make(ctx, path, func(r *station.Releases, doc *field.Release) error {
+		printRelease(w, doc, nil)
+		return upload(ctx, door, r, doc)
+	})
+}
+
+// make makes the release of an app, or finds it, and gives it to then.
+func (a *addFlags) make(ctx context.Context, path string, then func(*station.Releases, *field.Release) error) error {
 	n, err := a.read(path)
 	if err != nil {
 		return err
@@ -88,8 +111,7 @@ func (a *addFlags) run(ctx context.Context, w io.Writer, path string) error {
 		if err != nil {
 			return err
 		}
-		printRelease(w, doc, nil)
-		return nil
+		return then(r, doc)
 	})
 }
 

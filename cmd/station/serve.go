@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/chip"
+	"station/internal/keyfile"
 	"station/internal/serve"
 	"station/internal/station"
 )
@@ -22,7 +24,7 @@ import (
 type serveFlags struct {
 	*options
 	listen, cert, key, authors, tokens, store string
-	cas, crls                                 []string
+	cas, crls, signers                        []string
 	most                                      int64
 	poll                                      time.Duration
 	connections                               int
@@ -57,6 +59,7 @@ Releases are kept in a folder, --store. Ctrl-C ends it when what has begun is do
 	f.StringVar(&s.tokens, "tokens", "", "`FILE` of devices' tokens, \"MAC sha256:…\" a line")
 	f.StringArrayVar(&s.cas, "client-ca", nil, "PEM `FILE` of a CA that issued devices' certificates; more than one may")
 	f.StringArrayVar(&s.crls, "crl", nil, "PEM `FILE` of certificates that such a CA revoked; more than one may")
+	f.StringArrayVar(&s.signers, "signer", nil, "PEM `FILE` of a public key that signs apps or bundles; with any, no release comes in that none of them signed")
 	f.StringVar(&s.store, "store", "", "`DIR` of the releases (default: releases beside the ledger)")
 	f.Int64Var(&s.most, "max-size", serve.DefaultMost, "bytes that an artifact may have")
 	f.DurationVar(&s.poll, "poll", serve.DefaultPoll, "how often a hawkBit client shall ask")
@@ -113,7 +116,7 @@ func (s *serveFlags) read() (server *serve.Server, own func(*tls.ClientHelloInfo
 		return nil, nil, nil, errors.New("serve: no device could show who it is; give --tokens or --client-ca")
 	}
 	var who identities
-	var faults [4]error // all that is wrong is told at once
+	var faults [5]error // all that is wrong is told at once
 	if s.tokens != "" {
 		who.TokenFile, faults[0] = serve.ReadTokens(s.tokens)
 	}
@@ -125,8 +128,13 @@ func (s *serveFlags) read() (server *serve.Server, own func(*tls.ClientHelloInfo
 	authors, err := serve.ReadAuthors(s.authors)
 	faults[2] = err
 	own, faults[3] = serve.OwnCertificate(s.cert, s.key)
+	var signers []crypto.PublicKey
+	for _, path := range s.signers {
+		key, err := keyfile.ReadPublic(path)
+		signers, faults[4] = append(signers, key), errors.Join(faults[4], err)
+	}
 	if err := errors.Join(faults[:]...); err != nil {
 		return nil, nil, nil, err
 	}
-	return &serve.Server{Identities: who, Authors: authors, Most: s.most, Poll: s.poll}, own, cas, nil
+	return &serve.Server{Identities: who, Authors: authors, Signers: signers, Most: s.most, Poll: s.poll}, own, cas, nil
 }

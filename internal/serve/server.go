@@ -6,6 +6,7 @@ package serve
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"io"
 	"log/slog"
@@ -58,10 +59,13 @@ type Server struct {
 	Ledger     Ledger
 	Identities Identities
 	Authors    Authors
-	Access     *slog.Logger  // one line a request; nil is none
-	Most       int64         // bytes of an artifact; 0 is DefaultMost
-	Poll       time.Duration // how often a hawkBit client shall ask; 0 is DefaultPoll
-	Operator   string        // in whose name entries are written
+	// Signers are the keys that sign apps and bundles; with any, a release that none
+	// of them signed is not taken.
+	Signers  []crypto.PublicKey
+	Access   *slog.Logger  // one line a request; nil is none
+	Most     int64         // bytes of an artifact; 0 is DefaultMost
+	Poll     time.Duration // how often a hawkBit client shall ask; 0 is DefaultPoll
+	Operator string        // in whose name entries are written
 
 	counts counts
 	shelf  shelf

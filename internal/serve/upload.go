@@ -1,10 +1,6 @@
 package serve
 
 import (
-	"bytes"
-	"crypto/md5"
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"station/internal/otaimage"
 	"station/internal/release"
 	"station/internal/store"
 )
@@ -123,70 +118,6 @@ func (s *Server) write(doc *release.Release) error {
 		_, err = s.Store.Set(key, old.JSON(), revision)
 	}
 	return err
-}
-
-// checkForms holds the artifacts of a release against what it says of them, and
-// completes the digests that some clients ask for.
-func (s *Server) checkForms(doc *release.Release) error {
-	for i := range doc.Forms {
-		if err := s.checkForm(doc, &doc.Forms[i]); err != nil {
-			return fmt.Errorf("release %d, %s: %w", doc.ID, doc.Forms[i].Kind, err)
-		}
-	}
-	return nil
-}
-
-func (s *Server) checkForm(doc *release.Release, f *release.Form) error {
-	content, err := s.Store.Artifact(store.Digest(f.SHA256))
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	var head bytes.Buffer
-	one, five := sha1.New(), md5.New()
-	n, err := io.Copy(io.MultiWriter(one, five), io.TeeReader(content, &limited{&head, release.BundleHeaderSize}))
-	switch {
-	case err != nil:
-		return err
-	case n != f.Size:
-		return fmt.Errorf("it has %d bytes, the release says %d", n, f.Size)
-	}
-	f.SHA1, f.MD5 = hex.EncodeToString(one.Sum(nil)), hex.EncodeToString(five.Sum(nil))
-	return checkContent(doc, f, head.Bytes(), n)
-}
-
-// limited keeps the first bytes of what is written.
-type limited struct {
-	to   *bytes.Buffer
-	most int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	l.to.Write(p[:min(len(p), l.most-l.to.Len())])
-	return len(p), nil
-}
-
-// checkContent tells whether a file is of the form that it is said to be.
-func checkContent(doc *release.Release, f *release.Form, head []byte, size int64) error {
-	switch f.Kind {
-	case release.KindManifest:
-		if size != release.ManifestSize {
-			return fmt.Errorf("%d bytes, a manifest has %d", size, release.ManifestSize)
-		}
-	case release.KindEncrypted:
-		if !otaimage.Is(head) {
-			return errors.New("it is no pre-encrypted image")
-		}
-	case release.KindBundle:
-		b, err := release.ParseBundle(head)
-		if err != nil {
-			return err
-		}
-		if b.Product != doc.Product || b.Size() != size || f.Check != hex.EncodeToString(b.Check[:]) || doc.App != "sha256:"+hex.EncodeToString(b.Plain[:]) {
-			return errors.New("its header says something else than the release: product, app, key or size")
-		}
-	}
-	return nil
 }
 
 func (s *Server) listReleases(w http.ResponseWriter, r *http.Request) {

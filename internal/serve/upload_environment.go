@@ -10,9 +10,6 @@ import (
 	"station/internal/release"
 )
 
-// parts are the files of the environment's upload.
-var parts = map[string]release.Kind{"manifestFile": release.KindManifest, "firmwareFile": release.KindEncrypted}
-
 // uploadFile takes a release as the environment's authors send it: it is
 // offered to every device of its type at once, as there.
 func (s *Server) uploadFile(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +57,7 @@ func (s *Server) takeParts(form *multipart.Reader, doc *release.Release) error {
 		if err != nil {
 			return &badUpload{err}
 		}
-		kind, known := parts[part.FormName()]
+		kind, known := release.EnvironmentFiles[part.FormName()]
 		if _, twice := doc.Form(kind); !known || twice {
 			return &badUpload{fmt.Errorf("the part %.80q is not known, or there twice", part.FormName())}
 		}
@@ -70,7 +67,7 @@ func (s *Server) takeParts(form *multipart.Reader, doc *release.Release) error {
 		}
 		doc.Forms = append(doc.Forms, release.Form{Kind: kind, Size: size, SHA256: string(d)})
 	}
-	if len(doc.Forms) != len(parts) {
+	if len(doc.Forms) != len(release.EnvironmentFiles) {
 		return &badUpload{errors.New("want the parts manifestFile and firmwareFile")}
 	}
 	return nil

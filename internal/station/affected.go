@@ -9,6 +9,7 @@ import (
 	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/release"
 )
 
 // Wanted is which devices are asked for: those for which all that is said here
@@ -18,6 +19,14 @@ type Wanted struct {
 	Key      string // they have this key: its ID, its label or its check value
 	Firmware string // sha256:… of an image that the line wrote, or of an app that they took later
 	MAC      chip.MAC
+	// Any is, where it is not nil, a list of releases: they run one of them, ran it, were
+	// offered it, or were sealed with its app.
+	Any []*release.Release
+}
+
+// Empty tells that nothing is asked.
+func (w Wanted) Empty() bool {
+	return w.Release == 0 && w.Key == "" && w.Firmware == "" && w.MAC.IsZero() && w.Any == nil
 }
 
 // Affected is one device and why it is among them.
@@ -30,6 +39,7 @@ type Affected struct {
 	Release  int64    `json:"release,omitempty"` // that it runs; absent: what the line wrote
 	Version  string   `json:"version,omitempty"` // of that
 	State    string   `json:"state"`             // runs, ran or offered: what is asked for; else has
+	Of       []int64  `json:"of,omitempty"`      // which of the releases asked for
 	Evidence []uint64 `json:"evidence"`          // entries of the ledger that say so
 }
 
@@ -106,7 +116,30 @@ func (w Wanted) judge(d record.Device, p *past) (Affected, bool) {
 	if w.Key != "" && !slices.ContainsFunc(d.Keys, func(k record.Key) bool { return k.ID == w.Key || slices.Contains(strings.Split(k.ID, ":"), w.Key) }) {
 		return a, false
 	}
-	return a, w.released(&a, p) && w.holds(&a, d, p)
+	return a, w.released(&a, p) && w.holds(&a, d, p) && (w.Any == nil || w.any(&a, d, p))
+}
+
+// states of a device, the worst first.
+var states = []string{"runs", "has", "ran", "offered"}
+
+// any tells whether the device has to do with one of the releases.
+func (w Wanted) any(a *Affected, d record.Device, p *past) bool {
+	found := *a
+	found.State = ""
+	for _, r := range w.Any {
+		one := *a
+		if !(Wanted{Release: r.ID}).released(&one, p) && (r.App == "" || !(Wanted{Firmware: r.App}).holds(&one, d, p)) {
+			continue
+		}
+		found.Of = append(found.Of, r.ID)
+		if found.State == "" || slices.Index(states, one.State) < slices.Index(states, found.State) {
+			found.State, found.Evidence = one.State, one.Evidence
+		}
+	}
+	if found.Of != nil {
+		*a = found
+	}
+	return found.Of != nil
 }
 
 // released tells whether the device has to do with the release.

@@ -11,6 +11,7 @@ import (
 	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/release"
 )
 
 // Devices are found by what they run, ran or were offered, by key and by
@@ -72,6 +73,9 @@ func TestAffected(t *testing.T) {
 		{"firmware of a release", Wanted{Firmware: fmt.Sprintf("sha256:%064d", 8)}, []string{"2 runs 8"}},
 		{"device", Wanted{MAC: mac(2)}, []string{"2 has 8"}},
 		{"both", Wanted{MAC: mac(2), Release: 7}, []string{"2 ran 8"}},
+		{"one of two releases", Wanted{Any: []*release.Release{{ID: 7}, {ID: 8}}}, []string{fmt.Sprint("1 runs 7 ", []uint64{seven1}), fmt.Sprint("2 runs 8 ", []uint64{eight2}), fmt.Sprint("3 offered 0 ", []uint64{offer3})}},
+		{"a release that they were sealed with", Wanted{Any: []*release.Release{{ID: 9, App: firmware}}}, []string{"0 has 0", "1 ran 7", "2 ran 8", "3 has 0"}},
+		{"none of no releases", Wanted{Any: []*release.Release{}}, nil},
 		{"neither", Wanted{MAC: mac(0), Release: 7}, nil},
 	} {
 		list, err := FindAffected(book, v.by)

@@ -61,6 +61,9 @@ type NewRelease struct {
 	Key      *secret.Bytes    // that they share; nil makes no bundle
 }
 
+// ErrNumberTaken: another release has the number.
+var ErrNumberTaken = errors.New("the number is taken")
+
 // Make checks an app, makes the forms that the product's devices need and
 // records them. The same app once more is the same release, with the same files.
 func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, error) {
@@ -93,7 +96,7 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 		}
 	}
 	if _, err := r.Store.Set(release.ClaimKey(doc.ID), []byte(doc.Product), 0); err != nil {
-		return nil, fmt.Errorf("release %d: the number is taken: %w", doc.ID, err)
+		return nil, fmt.Errorf("release %d: %w: %w", doc.ID, ErrNumberTaken, err)
 	}
 	field := doc.Field()
 	field.Input = input

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"station/internal/keyfile"
+	field "station/internal/release"
+	"station/internal/station"
+	"station/internal/store"
+)
+
+// hit are the releases that a vulnerability is in, by their bills of materials
+// and by what a scanner found, if there is such a file. Never nil without a fault.
+func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
+	var found []field.BOMComponent
+	if scan != "" {
+		data, err := keyfile.Read(scan, keyfile.Proof)
+		if err != nil {
+			return nil, fmt.Errorf("--scan: %w", err)
+		}
+		b, err := field.ParseBOM(data)
+		if err != nil {
+			return nil, fmt.Errorf("--scan %s: %w", scan, err)
+		}
+		if _, said := b.Finds(cve); !said {
+			return nil, fmt.Errorf("--scan %s says nothing of %s", scan, cve)
+		}
+		found = b.Hit(cve)
+	}
+	file, err := station.LoadFile(o.station)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(cmp.Or(dir, filepath.Join(filepath.Dir(file.Ledger), "releases")))
+	if err != nil {
+		return nil, stationFault(err)
+	}
+	all, err := (&station.Releases{Store: s}).All("")
+	if err != nil {
+		return nil, stationFault(err)
+	}
+	hits, unknown := []*field.Release{}, []string(nil)
+	for _, r := range all {
+		b, err := bomOf(r, s)
+		if err != nil {
+			unknown = append(unknown, fmt.Sprintf("release %d of %s: %v", r.ID, r.Product, err))
+			continue
+		}
+		if affected, _ := b.Finds(cve); affected || b.Has(found) {
+			hits = append(hits, r)
+		}
+	}
+	if unknown != nil {
+		fmt.Fprintf(stderr, "station: nothing can be said of %d of %d releases:\n%s\n", len(unknown), len(all), strings.Join(unknown, "\n"))
+	}
+	return hits, nil
+}
+
+// bomOf is the bill of materials of a release.
+func bomOf(r *field.Release, s *store.Store) (*field.BOM, error) {
+	f, ok := r.Form(field.KindSBOM)
+	if !ok {
+		return nil, fmt.Errorf("it has no bill of materials")
+	}
+	file, err := s.Artifact(store.Digest(f.SHA256))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, 64<<20))
+	if err != nil {
+		return nil, err
+	}
+	return field.ParseBOM(data)
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"encoding/csv"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// write writes a file of the place.
+func (w *workplace) write(name, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// list is what the server has of the product.
+func (s *updateServer) list() string {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+"/v1/releases/station-example", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.SetBasicAuth("anna", authorPassword)
+	resp, err := s.client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		s.t.Fatalf("%s: %v", resp.Status, err)
+	}
+	return string(body)
+}
+
+// A release goes to a server in the command that makes it. What fails on the way
+// is told, nothing of it is visible, and the same command has the same result
+// afterwards: with a wrong password, with a disk that is full, with another
+// signer than the server knows.
+func TestUpload(t *testing.T) {
+	w := newWorkplace(t)
+	w.run(0, "hsm", "init", "--policy", "none", "--role", "secure-boot", "--operator", "eve")
+	w.run(0, "key", "public", "station-secure-boot", "--out", "signer.pem")
+	s := w.serve("24:0a:c4:00:00:01", "--signer", filepath.Join(w.dir, "signer.pem"))
+	w.write("anna.txt", "anna:"+authorPassword+"\n")
+	w.write("wrong.txt", "anna:guessed\n")
+	w.write("bill.json", `{"bomFormat":"CycloneDX","components":[{"bom-ref":"a","name":"lwip","version":"2.1.3"}]}`)
+	add := func(code int, credentials string, more ...string) (string, string) {
+		t.Helper()
+		return w.run(code, append([]string{"release", "add", "example/build/station-example.bin", "--product", "station-example", "--job", "example/job.toml", "--operator", "anna",
+			"--upload", s.url, "--credentials", credentials, "--ca", s.at("ca.pem")}, more...)...)
+	}
+	if _, said := add(exitUsage, "anna.txt", "--id", "9"); !strings.Contains(said, "none of the signers signed it") {
+		t.Errorf("an app that nobody signed: %s", said)
+	}
+	signed := []string{"--sign", "station-secure-boot", "--sbom", "bill.json", "--id", "10"}
+	first, said := add(exitUsage, "wrong.txt", signed...)
+	if !strings.Contains(said, "401") || strings.Contains(said, "guessed") {
+		t.Errorf("a wrong password: %s", said)
+	}
+	limitFiles(s.pid, 8192)
+	if _, said := add(exitStation, "anna.txt", signed...); !strings.Contains(said, "507") || !strings.Contains(said, "the same command once more") {
+		t.Errorf("a full disk: %s", said)
+	}
+	if got := s.list(); strings.TrimSpace(got) != "null" {
+		t.Errorf("visible: %s", got)
+	}
+	limitFiles(s.pid, -1)
+	for range 2 {
+		if again, _ := add(0, "anna.txt", signed...); again != first {
+			t.Errorf("once more it is another one:\n%s\n%s", first, again)
+		}
+	}
+	if got := s.list(); !strings.Contains(got, `"id":10`) || strings.Contains(got, `"id":9`) {
+		t.Errorf("visible: %s", got)
+	}
+	w.run(0, "release", "withdraw", "10", "--operator", "anna", "--reason", "it burns", "--upload", s.url, "--credentials", "anna.txt", "--ca", s.at("ca.pem"))
+	if got := s.list(); !strings.Contains(got, "it burns") {
+		t.Errorf("not withdrawn: %s", got)
+	}
+	for _, bad := range [][]string{{"--upload", "http://x"}, {"--upload", "https://anna:x@x"}, {"--credentials", "none"}, {"--credentials", "signer.pem"}, {"--ca", "anna.txt"}} {
+		add(exitUsage, "anna.txt", append(signed, bad...)...)
+	}
+	w.findsVulnerable()
+}
+
+// findsVulnerable asks which devices a vulnerability is in: none was made, but
+// the app of release 10 is named by its bill, and release 9 has none.
+func (w *workplace) findsVulnerable() {
+	w.t.Helper()
+	w.write("scan.json", `{"bomFormat":"CycloneDX","components":[{"bom-ref":"x","name":"lwip","version":"2.1.3"}],"vulnerabilities":[{"id":"CVE-2025-9","affects":[{"ref":"x"}]}]}`)
+	out, said := w.run(0, "affected", "--cve", "CVE-2025-9", "--scan", "scan.json")
+	if rows, err := csv.NewReader(strings.NewReader(out)).ReadAll(); err != nil || len(rows) != 1 || !strings.Contains(said, "release 9 of station-example: it has no bill of materials") {
+		w.t.Errorf("got %q, %v, %s", rows, err, said)
+	}
+	w.run(exitUsage, "affected", "--cve", "CVE-2025-8", "--scan", "scan.json")
+	w.run(exitUsage, "affected", "--scan", "scan.json")
+}
+
+// The environment's author interface, as its scripts use it: a release is made,
+// signed and at the server's door for its devices; the answers are its own.
+func TestReleaseListen(t *testing.T) {
+	w := newWorkplace(t)
+	w.run(0, "hsm", "init", "--policy", "none", "--role", "manifest", "--operator", "eve")
+	s := w.serve("24:0a:c4:00:00:01")
+	w.write("anna.txt", "anna:"+authorPassword+"\n")
+	_, _ = w.officer()
+	manifestKey := copyPEM(t, "../../fixtures/fota/manifest-encryption-private.pem", w.dir)
+	cmd := w.command("release", "listen", "--listen", "127.0.0.1:0", "--dir", "example", "--job", "example/job.toml", "--fleet-key", "officer.pem", "--manifest-key", manifestKey,
+		"--operator", "anna", "--upload", s.url, "--credentials", "anna.txt", "--ca", s.at("ca.pem"))
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewReader(stderr)
+	line, err := said.ReadString('\n')
+	_, after, ok := strings.Cut(line, "http://")
+	address, _, _ := strings.Cut(after, ",")
+	if err != nil || !ok {
+		t.Fatalf("it says %q, %v", line, err)
+	}
+	go io.Copy(io.Discard, said)
+	ask := func(method, query string, header ...string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+"/upload?"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header != nil {
+			r.Header.Set(header[0], header[1])
+			r.Host = header[2]
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body)
+	}
+	const good = "id=3&deviceType=station-example&fwName=lamp&firmwarePath=build/station-example.bin"
+	for _, v := range []struct {
+		name, method, query string
+		status              int
+	}{
+		{"good", "POST", good, 200},
+		{"the same again", "POST", good, 200},
+		{"an absolute path", "POST", strings.Replace(good, "build/", w.dir+"/example/build/", 1), 200},
+		{"the number of another", "POST", strings.Replace(good, "station-example.bin", "ota_0.bin", 1), 409},
+		{"no such file", "POST", strings.Replace(good, "station-example.bin", "none.bin", 1), 404},
+		{"outside of the folder", "POST", strings.Replace(good, "build/station-example.bin", "../anna.txt", 1), 404},
+		{"a folder", "POST", strings.Replace(good, "build/station-example.bin", "build", 1), 404},
+		{"no firmware", "POST", strings.Replace(strings.Replace(good, "id=3", "id=4", 1), "build/station-example.bin", "job.toml", 1), 422},
+		{"another product", "POST", strings.Replace(strings.Replace(good, "id=3", "id=4", 1), "station-example&", "kettle&", 1), 422},
+		{"no number", "POST", "deviceType=station-example&fwName=lamp&firmwarePath=build/station-example.bin", 400},
+		{"another method", "GET", good, 405},
+	} {
+		if status, body := ask(v.method, v.query); status != v.status {
+			t.Errorf("%s: got %d %s, want %d", v.name, status, body, v.status)
+		}
+	}
+	if status, _ := ask("POST", good, "Origin", "https://elsewhere.example", address); status != 403 {
+		t.Errorf("a page of elsewhere gets %d", status)
+	}
+	if status, _ := ask("POST", good, "X-Nothing", "x", "elsewhere.example"); status != 403 {
+		t.Errorf("by a name of elsewhere it answers %d", status)
+	}
+	if got := s.list(); strings.Count(got, `"id":`) != 1 || !strings.Contains(got, `"kind":"manifest"`) {
+		t.Errorf("the server has %s", got)
+	}
+	// A key that is gone, a server that takes nothing.
+	if err := os.Rename(filepath.Join(w.dir, manifestKey), filepath.Join(w.dir, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := ask("POST", strings.Replace(good, "id=3", "id=5", 1)); status != 422 {
+		t.Errorf("without its key it answers %d %s", status, body)
+	}
+	if err := os.Rename(filepath.Join(w.dir, "gone"), filepath.Join(w.dir, manifestKey)); err != nil {
+		t.Fatal(err)
+	}
+	limitFiles(s.pid, 0)
+	if status, body := ask("POST", strings.Replace(strings.Replace(good, "id=3", "id=5", 1), "station-example.bin", "ota_0.bin", 1)); status != 502 {
+		t.Errorf("with a server that is full it answers %d %s", status, body)
+	}
+	limitFiles(s.pid, -1)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ends with %v", err)
+	}
+	w.run(exitUsage, "release", "listen", "--listen", "0.0.0.0:0", "--job", "example/job.toml", "--fleet-key", "officer.pem", "--manifest-key", manifestKey, "--operator", "anna")
+}
