@@ -69,11 +69,19 @@ var fileWords = map[string][]string{
 
 	"station serve": {"", "--listen 127.0.0.1:0 --key officer-private.pem --authors authors --tokens tokens --cert {in}", "--listen 127.0.0.1:0 --cert signer.pem --authors authors --tokens tokens --key {in}",
 		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --tokens tokens --authors {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --tokens {in}",
-		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca signer.pem --crl {in}"},
+		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca signer.pem --crl {in}",
+		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --tokens tokens --signer {in}"},
 	"station release add": {"", "{in} --product station-example --job small/job.toml --operator anna", fileApp + " --product station-example --job {in} --operator anna",
 		fileApp + " --product station-example --job small/job.toml --operator anna --fleet-key {in}", fileApp + " --product station-example --job small/job.toml --operator anna --manifest-key {in}",
-		fileApp + " --product station-example --job small/job.toml --operator anna --sbom {in}"},
-	"station affected":             {"--mac " + fileMAC + " --out {out}", "--mac " + fileMAC + " --ledger {in}"},
+		fileApp + " --product station-example --job small/job.toml --operator anna --sbom {in}",
+		fileApp + " --product station-example --job small/job.toml --operator anna --upload https://127.0.0.1:1 --credentials {in}",
+		fileApp + " --product station-example --job small/job.toml --operator anna --upload https://127.0.0.1:1 --credentials author.txt --ca {in}"},
+	"station release withdraw": {"", "1 --operator anna --reason x --upload https://127.0.0.1:1 --credentials {in}", "1 --operator anna --reason x --upload https://127.0.0.1:1 --credentials author.txt --ca {in}"},
+	"station release listen": {"", "--listen 127.0.0.1:0 --operator anna --fleet-key officer.pem --manifest-key officer.pem --job {in}",
+		"--listen 127.0.0.1:0 --operator anna --manifest-key officer.pem --job small/job.toml --fleet-key {in}", "--listen 127.0.0.1:0 --operator anna --fleet-key officer.pem --job small/job.toml --manifest-key {in}",
+		"--listen 127.0.0.1:0 --operator anna --fleet-key officer.pem --manifest-key officer.pem --job small/job.toml --upload https://127.0.0.1:1 --credentials {in}",
+		"--listen 127.0.0.1:0 --operator anna --fleet-key officer.pem --manifest-key officer.pem --job small/job.toml --upload https://127.0.0.1:1 --credentials author.txt --ca {in}"},
+	"station affected":             {"--mac " + fileMAC + " --out {out}", "--mac " + fileMAC + " --ledger {in}", "--cve CVE-2025-1 --scan {in}"},
 	"station release bundle check": {"", "--key bundle.pem {in}", "--key {in} lamp.bundle"},
 }
 
@@ -141,6 +149,7 @@ func filePlace(t *testing.T) *workplace {
 	key, err := os.ReadFile(private)
 	if err := errors.Join(err,
 		os.WriteFile(filepath.Join(w.dir, "officer-private.pem"), key, 0o600),
+		os.WriteFile(filepath.Join(w.dir, "author.txt"), []byte("anna:secret\n"), 0o600),
 		os.WriteFile(filepath.Join(w.dir, "fleet.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -117,11 +117,20 @@ func (a *addFlags) make(ctx context.Context, path string, then func(*station.Rel
 
 // read reads all files that the release is made of.
 func (a *addFlags) read(path string) (*station.NewRelease, error) {
-	n := &station.NewRelease{Product: a.product, Name: a.name, ID: a.id}
-	var err error
+	n, err := a.readAround()
+	if err != nil {
+		return nil, err
+	}
 	if n.App, err = keyfile.Read(path, keyfile.Image); err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
+	return n, nil
+}
+
+// readAround reads all of these but the app.
+func (a *addFlags) readAround() (*station.NewRelease, error) {
+	n := &station.NewRelease{Product: a.product, Name: a.name, ID: a.id}
+	var err error
 	for _, path := range a.jobs {
 		j, err := job.Load(path)
 		if err != nil {

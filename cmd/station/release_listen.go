@@ -68,6 +68,9 @@ func (l *releaseListener) run(ctx context.Context, address string) error {
 	if l.door, err = l.flags.upload.door(); err != nil {
 		return err
 	}
+	if _, err := l.flags.readAround(); err != nil { // it is read again for each
+		return err
+	}
 	if l.root, err = os.OpenRoot(l.dir); err != nil {
 		return fmt.Errorf("--dir: %w", err)
 	}
