@@ -75,7 +75,7 @@ func (sh *shift) oneEach() {
 // something beside it before. begun: it came to its first event.
 func (sh *shift) runAndKill(args []string) (code int, begun bool) {
 	cmd := sh.command(args...)
-	events, last := 0, 1+sh.IntN(60*len(sh.all))
+	events, last := 0, 1+sh.IntN(25*len(sh.all))
 	_, stderr := watchRun(sh.t, cmd, func(e flow.Event) {
 		if e.Slot != "" || e.Event == flow.LineHalted {
 			sh.hear(e)

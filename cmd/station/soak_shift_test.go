@@ -89,6 +89,7 @@ func (sh *shift) exit(code int, verdicts map[string]int) {
 
 // goOn lets a line go on that devices have stopped, mostly.
 func (sh *shift) goOn() {
+	sh.model.lineBegins(sh.read)
 	sh.resumes = sh.model.worst(sh.goods.digest, "") >= sh.model.limit && sh.IntN(3) > 0
 	if sh.resumes {
 		delete(sh.model.alike, sh.goods.digest)

@@ -69,6 +69,11 @@ func TestTamperedLedgerTellsNoLie(t *testing.T) {
 	if out, said := w.run(exitStation, "probe", "--port", c.address); strings.Contains(out, "PASS") || !strings.Contains(said, "station ledger verify") {
 		t.Errorf("probe: %s%s", out, said)
 	}
+	another := w.sim("--mac", "02:00:00:00:00:77")
+	if out, said := w.run(exitStation, "run", "--headless", "--once", "--job", "example/job.toml", "--port", another.address,
+		"--approve", w.approval(), "--operator", "anna"); out != "" || !strings.Contains(said, "E-LEDGER-DAMAGED") || !strings.Contains(said, "station ledger verify") {
+		t.Errorf("a line works with it: %s%s", out, said)
+	}
 	if _, err := os.Stat(filepath.Join(w.dir, "lie.xlsx")); err == nil {
 		t.Error("lie.xlsx was written")
 	}

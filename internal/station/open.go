@@ -86,6 +86,22 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	return s, nil
 }
 
+// reread holds what the indexes say of all devices against the log before any is
+// let in by them: a device may have entries that its index does not know. From
+// here on nobody else writes.
+func (s *Station) reread(o Setup) error {
+	if size, _, err := s.Ledger.Head(); err != nil || size > longReread {
+		o.Tell(fmt.Sprintf("rereading the %d entries of the ledger", size))
+	}
+	for fault := range s.Ledger.Check(&ledger.Audit{Indexes: true}) {
+		return fmt.Errorf("%w: %w", ledger.ErrCorrupt, fault)
+	}
+	return nil
+}
+
+// longReread is how many entries take some seconds.
+const longReread = 500_000
+
 // openLedger opens the ledger, of the same kind as the token, and its door for
 // other commands.
 func (s *Station) openLedger(o Setup) (undeclared bool, err error) {
@@ -94,6 +110,9 @@ func (s *Station) openLedger(o Setup) (undeclared bool, err error) {
 		return false, LedgerFailure(err)
 	}
 	s.close = append(s.close, s.Ledger.Close)
+	if err := s.reread(o); err != nil {
+		return false, LedgerFailure(err)
+	}
 	if undeclared, err = o.batchIn(s.Ledger); err != nil {
 		return false, err
 	}
