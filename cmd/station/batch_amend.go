@@ -21,11 +21,11 @@ one device more has to be made for one that was scrapped. Who did it and why
 stays in the ledger, and stands in the account and the certificate.`,
 		Example: `  station batch amend 2026-47 --quota 480 --operator anna --reason "order reduced"`,
 		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if quota < 0 {
 				return fmt.Errorf("batch amend: --quota %d: write how many devices it may have, or 0 for no limit", quota)
 			}
-			return l.change(func(b *ledger.Ledger) error {
+			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
 				_, err := b.Append(record.Entry{Kind: record.BatchAmended, Batch: args[0], Quota: quota, Operator: operator, Message: reason, Simulated: b.Simulated()})
 				if errors.Is(err, record.ErrBatch) || errors.Is(err, record.ErrQuota) {
 					return fmt.Errorf("batch amend: %w", err)

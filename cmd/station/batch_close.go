@@ -59,7 +59,7 @@ closed. Closing a closed batch writes its certificate again.
 }
 
 func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
-	return c.real(func(b *ledger.Ledger) error {
+	return c.real(cmd.Context(), func(b *ledger.Ledger) error {
 		account, err := accountOf(b, batch)
 		if err != nil {
 			return err

@@ -39,7 +39,7 @@ now; a run with others is refused.`,
 				}
 				e.Job, e.Revision, e.JobHash = j.Name, j.Revision, j.Digest()
 			}
-			return l.change(func(b *ledger.Ledger) error {
+			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
 				e.Simulated = b.Simulated()
 				_, err := b.Append(e)
 				if errors.Is(err, record.ErrBatch) {

@@ -59,7 +59,7 @@ func (n *noteFlags) run(cmd *cobra.Command, labels []string) error {
 			plain.Fprintf(cmd.OutOrStdout(), "noted before: %s\n", label)
 		}
 	}
-	if err := n.note(file, notes); err != nil {
+	if err := n.note(cmd.Context(), file, notes); err != nil {
 		return err
 	}
 	for _, e := range notes {

@@ -104,7 +104,7 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) 
 		return err
 	}
 	defer closeSource()
-	return r.ledger.change(func(b *ledger.Ledger) error {
+	return r.ledger.change(ctx, func(b *ledger.Ledger) error {
 		k, err := findKey(b, mac)
 		if err != nil {
 			return fmt.Errorf("key recover: %w", err)

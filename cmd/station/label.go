@@ -48,7 +48,7 @@ A line prints by itself where the station file has a [label] table.`,
 			if !ok {
 				return fmt.Errorf("label: format %q is not known; write zpl, png or qr", format)
 			}
-			return l.change(func(b *ledger.Ledger) error {
+			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
 				if err := deviceAgrees(b, mac); err != nil {
 					return err
 				}

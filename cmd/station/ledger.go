@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,13 +45,13 @@ func (l *ledgerFlags) file() (path, id string, err error) {
 
 // with opens the ledger, lets f use it and closes it. What f appends carries
 // the ID of the station file, if there is one.
-func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error {
+func (l *ledgerFlags) with(open func(string, ledger.Options) (*ledger.Ledger, error), o ledger.Options, f func(*ledger.Ledger) error) error {
 	path, id, err := l.file()
 	if err != nil {
 		return err
 	}
 	o.Station = id
-	book, err := ledger.Open(path, o)
+	book, err := open(path, o)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stationFault(fmt.Errorf("there is no ledger %s yet; \"station hsm init\" or the first \"station run\" makes it", path))
 	}
@@ -65,22 +66,27 @@ func (l *ledgerFlags) with(o ledger.Options, f func(*ledger.Ledger) error) error
 }
 
 func (l *ledgerFlags) read(f func(*ledger.Ledger) error) error {
-	return l.with(ledger.Options{ReadOnly: true}, f)
+	return l.with(ledger.Open, ledger.Options{ReadOnly: true}, f)
 }
 
 // change opens the ledger to append to it, whichever kind it is, also beside a
 // line that runs.
-func (l *ledgerFlags) change(f func(*ledger.Ledger) error) error {
+func (l *ledgerFlags) change(ctx context.Context, f func(*ledger.Ledger) error) error {
 	var simulated bool
 	if err := l.read(func(b *ledger.Ledger) error { simulated = b.Simulated(); return nil }); err != nil {
 		return err
 	}
-	return l.with(ledger.Options{Guest: true, Simulated: simulated, Software: version()}, f)
+	return l.with(asGuest(ctx), ledger.Options{Simulated: simulated, Software: version()}, f)
+}
+
+// asGuest opens a ledger for a command that ctx may end.
+func asGuest(ctx context.Context) func(string, ledger.Options) (*ledger.Ledger, error) {
+	return func(path string, o ledger.Options) (*ledger.Ledger, error) { return ledger.OpenGuest(ctx, path, o) }
 }
 
 // real is change for what a simulation must never get.
-func (l *ledgerFlags) real(f func(*ledger.Ledger) error) error {
-	err := l.with(ledger.Options{Guest: true, Software: version()}, f)
+func (l *ledgerFlags) real(ctx context.Context, f func(*ledger.Ledger) error) error {
+	err := l.with(asGuest(ctx), ledger.Options{Software: version()}, f)
 	if errors.Is(err, record.ErrMixed) {
 		return fmt.Errorf("%w", qa.ErrSimulated)
 	}

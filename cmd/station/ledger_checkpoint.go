@@ -34,7 +34,7 @@ off.`,
 				}
 				return out.print(cmd.OutOrStdout(), signed)
 			}
-			err = l.real(sign)
+			err = l.real(cmd.Context(), sign)
 			if errors.Is(err, ledger.ErrLocked) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "another process has the ledger open, and writes nothing for others: the checkpoint is signed, but not kept in the ledger")
 				err = l.read(func(b *ledger.Ledger) error {

@@ -24,7 +24,7 @@ it and why stays in the ledger. The chip is judged anew when it is put back.`,
 			if err != nil {
 				return err
 			}
-			return l.change(func(b *ledger.Ledger) error {
+			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
 				d, known, err := b.Device(mac)
 				switch {
 				case err != nil:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,7 +60,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 	for _, k := range keys {
 		notes, labels = append(notes, station.KeyNote(token.Info(), k, how)), append(labels, k.Label)
 	}
-	noted := n.note(file, notes)
+	noted := n.note(context.WithoutCancel(cmd.Context()), file, notes) // the keys are there
 	for i, k := range keys {
 		if i > 0 {
 			fmt.Fprintln(cmd.OutOrStdout())
@@ -109,7 +110,7 @@ func unnoted(err error, labels []string) error {
 }
 
 // note appends the entries to the station's ledger.
-func (n *noteFlags) note(file *station.File, notes []record.Entry) error {
+func (n *noteFlags) note(ctx context.Context, file *station.File, notes []record.Entry) error {
 	if file == nil || len(notes) == 0 {
 		return nil
 	}
@@ -117,7 +118,7 @@ func (n *noteFlags) note(file *station.File, notes []record.Entry) error {
 		notes[i].Station, notes[i].Operator, notes[i].Software = file.ID, n.operator, version()
 	}
 	l := &ledgerFlags{options: n.options, path: file.Ledger}
-	return l.change(func(b *ledger.Ledger) error {
+	return l.change(ctx, func(b *ledger.Ledger) error {
 		_, err := b.AppendAll(notes)
 		return stationFault(err)
 	})

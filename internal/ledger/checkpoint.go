@@ -92,10 +92,10 @@ func (l *Ledger) Checkpoint(key crypto.Signer) ([]byte, error) {
 	signed, size, err := l.sign(key)
 	switch {
 	case err != nil:
-	case l.guest:
+	case l.guest != nil:
 		var der []byte
 		if der, err = marshalKey(key.Public()); err == nil {
-			_, err = l.ask(request{Public: der, Checkpoint: signed})
+			_, err = l.guest.ask(request{Public: der, Checkpoint: signed})
 		}
 	case l.w != nil:
 		err = l.keep(size, signed)
@@ -162,7 +162,7 @@ func (l *Ledger) sign(key crypto.Signer) ([]byte, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if l.w != nil || l.guest {
+	if l.w != nil || l.guest != nil {
 		if err := l.introduce(der); err != nil {
 			return nil, 0, err
 		}
@@ -213,8 +213,8 @@ func (l *Ledger) previous(size uint64) (n uint64, err error) {
 // introduce makes a signing key an entry, so that the log itself tells which
 // keys speak for it.
 func (l *Ledger) introduce(der []byte) error {
-	if l.guest {
-		_, err := l.ask(request{Public: der})
+	if l.guest != nil {
+		_, err := l.guest.ask(request{Public: der})
 		return err
 	}
 	return l.update(func(t *txn) error {

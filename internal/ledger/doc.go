@@ -43,5 +43,5 @@
 //
 // One process writes. Others of its machine and user, and root's, may be its
 // guests: it appends remarks and administration for them (OpenDoor,
-// Options.Guest).
+// OpenGuest).
 package ledger

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +16,16 @@ import (
 // errNoDoor: nobody answers there.
 var errNoDoor = errors.New("it lets nobody write beside it")
 
-// knockOnce asks whether this ledger has a door.
-func (l *Ledger) knockOnce() error {
-	c, err := l.knock()
+// guest is a process that has the ledger open for reading, and asks the one that
+// has it open for writing, its host, to append for it.
+type guest struct {
+	ctx    context.Context // of the command that is the guest: its end ends the waiting
+	ledger *Ledger
+}
+
+// knockOnce asks whether the ledger has a door.
+func (g *guest) knockOnce() error {
+	c, err := g.knock()
 	if err == nil {
 		err = c.Close()
 	}
@@ -25,20 +33,33 @@ func (l *Ledger) knockOnce() error {
 }
 
 // knock goes to the door and makes sure that it is this ledger's.
-func (l *Ledger) knock() (net.Conn, error) {
-	c, err := dialDoor(l.path)
+func (g *guest) knock() (net.Conn, error) {
+	c, err := dialDoor(g.ctx, g.ledger.path)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%v)", errNoDoor, err) // that there is no socket does not mean that there is no ledger
 	}
-	if err := l.meet(c); err != nil {
+	_ = c.SetDeadline(time.Now().Add(hostTime))
+	c = visit{c, context.AfterFunc(g.ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })}
+	if err := g.meet(c); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (l *Ledger) meet(c net.Conn) error {
-	_ = c.SetDeadline(time.Now().Add(hostTime))
+// visit is a connection whose waiting ends with the guest's context.
+type visit struct {
+	net.Conn
+	stop func() bool
+}
+
+func (v visit) Close() error {
+	v.stop()
+	return v.Conn.Close()
+}
+
+func (g *guest) meet(c net.Conn) error {
+	l := g.ledger
 	line, err := readLine(c, maxRequest)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("it does not answer: %w", err)
@@ -46,23 +67,23 @@ func (l *Ledger) meet(c net.Conn) error {
 	if err != nil {
 		return errNoDoor // it has just ended
 	}
-	var g greeting
-	if err := json.Unmarshal(line, &g); err != nil {
+	var host greeting
+	if err := json.Unmarshal(line, &host); err != nil {
 		return fmt.Errorf("its greeting: %w", err)
 	}
 	switch {
-	case g.Error != "":
-		return errors.New(g.Error)
-	case g.Door != doorVersion || g.Version != record.Version:
+	case host.Error != "":
+		return errors.New(host.Error)
+	case host.Door != doorVersion || host.Version != record.Version:
 		return errors.New("it is another version of this program: use the same")
-	case g.Origin != l.Origin() || g.File != fileID(l.read.f):
+	case host.Origin != l.Origin() || host.File != fileID(l.read.f):
 		return errors.New("it has another file open, which had this name before")
 	}
 	return nil
 }
 
 // ask lets the host do what the guest wants.
-func (l *Ledger) ask(q request) ([]record.Entry, error) {
+func (g *guest) ask(q request) ([]record.Entry, error) {
 	frame, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
@@ -70,11 +91,12 @@ func (l *Ledger) ask(q request) ([]record.Entry, error) {
 	if frame = append(frame, '\n'); len(frame) > maxRequest {
 		return nil, fmt.Errorf("%d bytes are too much to write beside a line", len(frame))
 	}
-	if err := l.read.enter(); err != nil {
+	read := g.ledger.read
+	if err := read.enter(); err != nil {
 		return nil, err
 	}
-	defer l.read.leave()
-	c, err := l.knock()
+	defer read.leave()
+	c, err := g.knock()
 	if errors.Is(err, errNoDoor) {
 		return nil, fmt.Errorf("nothing was written: the station that had this ledger open has ended; try again: %w", err)
 	}
@@ -102,8 +124,8 @@ func (l *Ledger) ask(q request) ([]record.Entry, error) {
 	return r.Entries, nil
 }
 
-// appendAtDoor is AppendAll for a guest.
-func (l *Ledger) appendAtDoor(list []record.Entry) ([]record.Entry, error) {
+// append is AppendAll for a guest.
+func (g *guest) append(list []record.Entry) ([]record.Entry, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -111,15 +133,15 @@ func (l *Ledger) appendAtDoor(list []record.Entry) ([]record.Entry, error) {
 	for i := range list {
 		e := &list[i]
 		if e.Station == "" {
-			e.Station = l.opt.Station
+			e.Station = g.ledger.opt.Station
 		}
 		if e.Software == "" {
-			e.Software = l.opt.Software
+			e.Software = g.ledger.opt.Software
 		}
 		// The host would say the same.
 		if _, err := guestEntry(*e); err != nil {
 			return nil, fmt.Errorf("append: %w", err)
 		}
 	}
-	return l.ask(request{Append: list})
+	return g.ask(request{Append: list})
 }

@@ -40,7 +40,7 @@ type door struct {
 
 // OpenDoor lets other processes of this machine and user, and root's, write
 // remarks and administration into the ledger while this process holds it
-// (Options.Guest). Nobody can on a file system that has no sockets; then the
+// (OpenGuest). Nobody can on a file system that has no sockets; then the
 // ledger works as without a door. On systems other than Linux it does nothing.
 func (l *Ledger) OpenDoor() error {
 	if l.door != nil {
@@ -81,12 +81,14 @@ func reach(path string, use func(name string) error) error {
 	return use(fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)))
 }
 
-func dialDoor(path string) (c net.Conn, err error) {
+// dialDoor waits for whoever is there for as long as ctx lets it, and never
+// longer than a host may take.
+func dialDoor(ctx context.Context, path string) (c net.Conn, err error) {
 	if path, err = doorPath(path); err != nil {
 		return nil, err
 	}
 	err = reach(path, func(name string) error {
-		c, err = net.DialTimeout("unix", name, hostTime)
+		c, err = (&net.Dialer{Timeout: hostTime}).DialContext(ctx, "unix", name)
 		return err
 	})
 	return c, err

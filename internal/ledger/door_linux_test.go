@@ -31,12 +31,12 @@ func host(t testing.TB, path string) *Ledger {
 
 func ledgerPath(t testing.TB) string { return filepath.Join(t.TempDir(), "ledger.db") }
 
-var visitor = Options{Guest: true, Station: "office-1", Software: "station v2"}
+var visitor = Options{Station: "office-1", Software: "station v2"}
 
-// guest is a second opening of a ledger, as another process has it.
-func guest(t testing.TB, path string) *Ledger {
+// asGuest is a second opening of a ledger, as another process has it.
+func asGuest(t testing.TB, path string) *Ledger {
 	t.Helper()
-	l, err := Open(path, visitor)
+	l, err := OpenGuest(t.Context(), path, visitor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func guest(t testing.TB, path string) *Ledger {
 // knockAt is a guest that can say anything.
 func knockAt(t testing.TB, path string) *net.UnixConn {
 	t.Helper()
-	c, err := dialDoor(path)
+	c, err := dialDoor(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func knockAt(t testing.TB, path string) *net.UnixConn {
 func TestGuestWritesBesideTheLine(t *testing.T) {
 	l := host(t, ledgerPath(t))
 	add(t, l, run(1)...)
-	g := guest(t, l.Path())
+	g := asGuest(t, l.Path())
 	for _, e := range remarks() {
 		stored := add(t, g, e)[0]
 		size, _, err := l.Head()
@@ -84,7 +84,7 @@ func TestGuestWritesBesideTheLine(t *testing.T) {
 		t.Errorf("the batch: %+v, %v", lot, err)
 	}
 	// A guest that says nothing of itself is not taken for the host.
-	silent, err := Open(l.Path(), Options{Guest: true})
+	silent, err := OpenGuest(t.Context(), l.Path(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestGuestWritesBesideTheLine(t *testing.T) {
 // What the log does not allow, it does not allow a guest.
 func TestGuestsAreRefusedAsEverybodyIs(t *testing.T) {
 	l := host(t, ledgerPath(t))
-	g := guest(t, l.Path())
+	g := asGuest(t, l.Path())
 	open := remarks()[5]
 	add(t, g, open)
 	_, want := l.Append(open)
@@ -116,7 +116,7 @@ func TestGuestsAreRefusedAsEverybodyIs(t *testing.T) {
 	}
 	o := visitor
 	o.Simulated = true
-	if _, err := Open(l.Path(), o); !errors.Is(err, record.ErrMixed) {
+	if _, err := OpenGuest(t.Context(), l.Path(), o); !errors.Is(err, record.ErrMixed) {
 		t.Errorf("opened as simulated: got %v, want ErrMixed", err)
 	}
 	if _, err := g.Append(run(1)[0]); err == nil || !strings.Contains(err.Error(), "only the process that has the devices") {
@@ -203,7 +203,7 @@ func signedBy(t testing.TB, k *ecdsa.PrivateKey, c Checkpoint) []byte {
 func TestGuestSigns(t *testing.T) {
 	l := host(t, ledgerPath(t))
 	add(t, l, run(1)...)
-	g := guest(t, l.Path())
+	g := asGuest(t, l.Path())
 	k := newKey(t)
 	for range 2 { // the second time its key is known
 		signed := sign(t, g, k)
@@ -222,12 +222,12 @@ func TestGuestAlone(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	g := guest(t, l.Path())
+	g := asGuest(t, l.Path())
 	add(t, g, run(1)...) // with the ledger to itself it may do what it wants
 	if got := names(t, filepath.Dir(l.Path())); got != "ledger.db" {
 		t.Errorf("the folder holds %s", got)
 	}
-	if _, err := Open(ledgerPath(t), visitor); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := OpenGuest(t.Context(), ledgerPath(t), visitor); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no ledger: got %v", err)
 	}
 }
@@ -236,14 +236,14 @@ func TestGuestAlone(t *testing.T) {
 func TestGuestsTakeTurns(t *testing.T) {
 	l := start(t, bench)
 	closeWhenRefused(t, l)
-	add(t, guest(t, l.Path()), remarks()[0])
+	add(t, asGuest(t, l.Path()), remarks()[0])
 }
 
 // Whoever holds the ledger without a door keeps guests out, as always.
 func TestNoDoor(t *testing.T) {
 	l := start(t, bench)
 	begun := time.Now()
-	_, err := Open(l.Path(), visitor)
+	_, err := OpenGuest(t.Context(), l.Path(), visitor)
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "stop the line for a moment") {
 		t.Errorf("got %v, want ErrLocked and what to do", err)
 	}
@@ -264,7 +264,7 @@ func TestDoorIsShut(t *testing.T) {
 	if err := l.OpenDoor(); err != nil {
 		t.Errorf("opened twice: %v", err)
 	}
-	g := guest(t, l.Path())
+	g := asGuest(t, l.Path())
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -289,13 +289,13 @@ func TestStaleDoor(t *testing.T) {
 	dead.SetUnlinkOnClose(false)
 	dead.Close()
 	l := reopen(t, path, bench)
-	if _, err := Open(path, visitor); !errors.Is(err, ErrLocked) {
+	if _, err := OpenGuest(t.Context(), path, visitor); !errors.Is(err, ErrLocked) {
 		t.Errorf("got %v, want ErrLocked", err)
 	}
 	if err := l.OpenDoor(); err != nil {
 		t.Fatal(err)
 	}
-	add(t, guest(t, path), remarks()[0])
+	add(t, asGuest(t, path), remarks()[0])
 	// What is there and no socket is somebody's.
 	other := ledgerPath(t)
 	write(t, other+".door", "mine")
@@ -331,14 +331,14 @@ func TestDoorOfAnotherFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	holder := reopen(t, path, bench) // without a door
-	_, err := Open(path, visitor)
+	_, err := OpenGuest(t.Context(), path, visitor)
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another file open") {
 		t.Errorf("got %v, want ErrLocked and that it is another file", err)
 	}
 	if err := holder.Close(); err != nil {
 		t.Fatal(err)
 	}
-	add(t, guest(t, path), remarks()[0]) // under its own lock
+	add(t, asGuest(t, path), remarks()[0]) // under its own lock
 	if size, _, err := l.Head(); size != 1 || err != nil {
 		t.Errorf("the line's ledger has %d entries, %v", size, err)
 	}
@@ -355,13 +355,13 @@ func TestDoorAtALongPath(t *testing.T) {
 	}
 	path := filepath.Join(dir, "ledger.db")
 	host(t, path)
-	add(t, guest(t, path), remarks()[0])
+	add(t, asGuest(t, path), remarks()[0])
 	// By another name it is the same door.
 	link := ledgerPath(t)
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
 	}
-	add(t, guest(t, link), remarks()[0])
+	add(t, asGuest(t, link), remarks()[0])
 	if err := reopen(t, filepath.Join(t.TempDir(), strings.Repeat("n", 120)), bench).OpenDoor(); err == nil {
 		t.Error("a door whose own name is too long was opened")
 	}

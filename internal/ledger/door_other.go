@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -17,6 +18,6 @@ func (l *Ledger) OpenDoor() error { return nil }
 
 func (*door) close() {}
 
-func dialDoor(string) (net.Conn, error) { return nil, errors.ErrUnsupported }
+func dialDoor(context.Context, string) (net.Conn, error) { return nil, errors.ErrUnsupported }
 
 func fileID(*os.File) string { return "" }

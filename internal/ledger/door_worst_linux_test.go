@@ -38,7 +38,7 @@ func TestBadGuests(t *testing.T) {
 		}
 	}
 	add(t, l, run(1)...)
-	add(t, guest(t, l.Path()), remarks()[0])
+	add(t, asGuest(t, l.Path()), remarks()[0])
 }
 
 // Whoever says nothing is told so, and does not hold up the end.
@@ -82,7 +82,7 @@ func TestSilentGuestsAreClosed(t *testing.T) {
 	for range 2 * doorRoom {
 		silent = append(silent, knockAt(t, l.Path()))
 	}
-	add(t, guest(t, l.Path()), remarks()[0])
+	add(t, asGuest(t, l.Path()), remarks()[0])
 	for i, c := range silent {
 		_ = c.SetReadDeadline(begun.Add(time.Minute))
 		said, err := io.ReadAll(c)
@@ -116,7 +116,7 @@ func fakeHost(t *testing.T, then func(c net.Conn)) *Ledger {
 			c.Close()
 		}
 	}()
-	return guest(t, l.Path())
+	return asGuest(t, l.Path())
 }
 
 // A guest whose host dies says what it knows and what it does not.
@@ -165,7 +165,7 @@ func TestManyGuests(t *testing.T) {
 	const guests, each = 6, 5
 	for n := range guests {
 		all.Go(func() {
-			g, err := Open(l.Path(), visitor)
+			g, err := OpenGuest(t.Context(), l.Path(), visitor)
 			if err != nil {
 				t.Error(err)
 				return

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,10 +21,6 @@ type Options struct {
 	// ReadOnly opens beside a running station, without blocking it or waiting
 	// for it.
 	ReadOnly bool
-	// Guest opens for a few entries of those that OpenDoor allows: for writing
-	// if nobody else does, otherwise beside the process of this machine that
-	// has the ledger open, which writes them.
-	Guest bool
 	// Create makes the ledger if there is none, real or simulated as Simulated
 	// says.
 	Create bool
@@ -47,8 +44,8 @@ type Ledger struct {
 	opt   Options
 	first record.Entry
 	read  *readers
-	w     *writer // nil when it is open for reading only, or as a guest
-	guest bool    // another process writes for this one
+	w     *writer // nil when it is open for reading only, or another process writes for this one
+	guest *guest  // of that process; nil where there is none
 	door  *door   // where this one writes for others; may be nil
 
 	damaged bool // one of the headers was
@@ -57,14 +54,26 @@ type Ledger struct {
 // Open opens the ledger at path. Errors: fs.ErrNotExist, ErrLocked,
 // ErrForeign, ErrNewer, ErrCorrupt, ErrDisk, record.ErrMixed.
 func Open(path string, o Options) (*Ledger, error) {
-	l, err := open(path, o)
+	return open(context.Background(), path, o, false)
+}
+
+// OpenGuest opens the ledger for a few entries of those that OpenDoor allows:
+// for writing if nobody else does, otherwise beside the process of this machine
+// that has the ledger open, which writes them. ctx ends the waiting for that
+// process, now and with each entry.
+func OpenGuest(ctx context.Context, path string, o Options) (*Ledger, error) {
+	return open(ctx, path, o, true)
+}
+
+func open(ctx context.Context, path string, o Options, beside bool) (*Ledger, error) {
+	l, err := openOrCreate(ctx, path, o, beside)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
 	return l, nil
 }
 
-func open(path string, o Options) (*Ledger, error) {
+func openOrCreate(ctx context.Context, path string, o Options, beside bool) (*Ledger, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -85,7 +94,7 @@ func open(path string, o Options) (*Ledger, error) {
 	if l.first.Simulated != o.Simulated {
 		err = record.ErrMixed
 	} else {
-		err = l.take()
+		err = l.take(ctx, beside)
 	}
 	if err == nil && l.w != nil {
 		err = l.catchUp()
@@ -109,7 +118,7 @@ func (l *Ledger) refresh() {
 	if !errors.Is(err, ErrIndexes) {
 		return
 	}
-	if w, err := open(l.path, Options{Simulated: l.first.Simulated}); err == nil {
+	if w, err := Open(l.path, Options{Simulated: l.first.Simulated}); err == nil {
 		_ = w.Close()
 	}
 }
@@ -117,24 +126,28 @@ func (l *Ledger) refresh() {
 // take gets the right to write. A guest who finds another process with it gets
 // it at that one's door. That process may be about to open its door, or to end,
 // or be a short command itself: all that is a matter of moments.
-func (l *Ledger) take() (err error) {
+func (l *Ledger) take(ctx context.Context, beside bool) (err error) {
+	g := &guest{ctx: ctx, ledger: l}
 	for range patience {
 		if l.w, err = openWriter(l.path, l.first.Simulated, l.read.f); !errors.Is(err, ErrLocked) {
 			return err
 		}
 		refused()
-		noDoor := l.knockOnce()
-		if l.opt.Guest {
-			if l.guest = noDoor == nil; l.guest {
-				return nil
-			}
+		noDoor := g.knockOnce()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case beside && noDoor == nil:
+			l.guest = g
+			return nil
+		case beside:
 			err = fmt.Errorf("%w, and %w", ErrLocked, noDoor)
 		}
 		if !errors.Is(noDoor, errNoDoor) { // a line, which keeps it, or the wrong one
 			return err
 		}
 	}
-	if l.opt.Guest {
+	if beside {
 		err = fmt.Errorf("%w: it is an older version, or runs on another machine, or another command is at work for long; try again on the machine of the line, or stop the line for a moment", err)
 	}
 	return err
@@ -221,7 +234,7 @@ func (l *Ledger) Simulated() bool { return l.first.Simulated }
 
 // Guest tells whether another process has the ledger open for writing and
 // appends for this one.
-func (l *Ledger) Guest() bool { return l.guest }
+func (l *Ledger) Guest() bool { return l.guest != nil }
 
 // Close ends all use of the ledger. Entries are on disk before, always.
 func (l *Ledger) Close() error {

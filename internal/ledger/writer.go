@@ -249,8 +249,8 @@ func (l *Ledger) Append(e record.Entry) (record.Entry, error) {
 
 // AppendAll is Append for many entries in one transaction: all of them or none.
 func (l *Ledger) AppendAll(list []record.Entry) ([]record.Entry, error) {
-	if l.guest {
-		return l.appendAtDoor(list)
+	if l.guest != nil {
+		return l.guest.append(list)
 	}
 	return l.appendAs(l.opt, list)
 }

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -23,15 +24,16 @@ func OpenFieldLedger(path, station, software string) (*FieldLedger, error) {
 	if err != nil {
 		return nil, LedgerFailure(err)
 	}
-	return &FieldLedger{read, ledger.Options{Guest: true, Simulated: read.Simulated(), Station: station, Software: software}}, nil
+	return &FieldLedger{read, ledger.Options{Simulated: read.Simulated(), Station: station, Software: software}}, nil
 }
 
 // Device is what the ledger knows of a MAC.
 func (l *FieldLedger) Device(mac chip.MAC) (record.Device, bool, error) { return l.read.Device(mac) }
 
-// Append writes one entry; it is on disk then.
+// Append writes one entry; it is on disk then. A server that is about to end
+// still writes what a device has told it.
 func (l *FieldLedger) Append(e record.Entry) error {
-	book, err := ledger.Open(l.read.Path(), l.options)
+	book, err := ledger.OpenGuest(context.Background(), l.read.Path(), l.options)
 	if err != nil {
 		return LedgerFailure(err)
 	}
