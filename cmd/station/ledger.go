@@ -113,7 +113,12 @@ func mustPass(b *ledger.Ledger, a *ledger.Audit) error {
 
 // deviceAgrees is mustAgree for one device, which takes its own entries only.
 func deviceAgrees(b *ledger.Ledger, mac chip.MAC) error {
-	err := b.Agrees(mac)
+	return notTrue(b.Agrees(mac))
+}
+
+// notTrue tells what was found wrong with a ledger from all else that went wrong
+// while it was read.
+func notTrue(err error) error {
 	if errors.Is(err, ledger.ErrCorrupt) {
 		return notWhole(err)
 	}

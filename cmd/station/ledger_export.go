@@ -18,7 +18,7 @@ import (
 func ledgerExportCommand(l *ledgerFlags) *cobra.Command {
 	var table, format string
 	var filter filterFlags
-	file := &fileFlags{ledgerFlags: l, signerFlags: signerFlags{tokenFlags: tokenFlags{options: l.options}}}
+	file := &fileFlags{ledgerFlags: l, signerFlags: signerFlags{tokenFlags: tokenFlags{options: l.options}}, held: true}
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write devices or entries as CSV, JSON lines or XLSX",

@@ -52,7 +52,7 @@ func (s *snapshot) told(known record.Device) error {
 		want.Apply(e)
 	}
 	if err == nil && !sameDevice(known, want) {
-		err = corrupt("its projection is not what its entries say; \"station ledger verify\" lists the faults")
+		err = corrupt(notTold)
 	}
 	return err
 }

@@ -53,6 +53,9 @@ func TestAgrees(t *testing.T) {
 		if d, _, err := l.Device(m); strings.HasPrefix(name, "another") && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: a line is told %+v, %v", name, d, err)
 		}
+		if n, err := tellAll(l); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: all %d devices are told: %v", name, n, err)
+		}
 		if err := l.Agrees(mac(8)); err != nil {
 			t.Errorf("%s: another device: %v", name, err)
 		}

@@ -210,7 +210,7 @@ func (u *auditor) extent() (n uint64, err error) {
 	return n, err
 }
 
-const chunkSize = 512
+const chunkSize = 256
 
 // chunks yields the entries [0, total) in order, read ahead on all processors.
 func (u *auditor) chunks(total uint64) func(func(*chunk) bool) {
@@ -232,11 +232,13 @@ func (u *auditor) chunks(total uint64) func(func(*chunk) bool) {
 		}()
 		for out := range queue {
 			c := <-out
+			to := c.to
 			if !yield(c) {
 				return
 			}
+			c.free()
 			if u.Progress != nil {
-				u.Progress(c.to, total)
+				u.Progress(to, total)
 			}
 		}
 	}

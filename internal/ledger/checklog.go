@@ -1,8 +1,12 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
+	"maps"
 	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -23,6 +27,18 @@ type chunk struct {
 	owners   map[string]projected
 	err      error
 	anyForm  bool // of the entries
+	scratch  []byte
+}
+
+// spare keeps the memory of chunks that were folded: with the entries of a
+// chunk it is most of what a check needs.
+var spare sync.Pool
+
+// free gives the chunk's memory to the next one.
+func (c *chunk) free() {
+	clear(c.pieces)
+	spare.Put(&chunk{pieces: c.pieces[:0], scratch: c.scratch})
+	c.pieces = nil
 }
 
 // projected is a projection's payload as found; nil if it is absent.
@@ -72,9 +88,13 @@ func (u *auditor) rest(s *snapshot) (c *chunk, end bool, err error) {
 func (c *chunk) read() {
 	c.devices, c.owners = map[chip.MAC]projected{}, map[string]projected{}
 	c.recent, _ = c.s.recentDevices()
-	c.pieces = make([]piece, 0, chunkSize)
+	if used, ok := spare.Get().(*chunk); ok {
+		c.pieces, c.scratch = used.pieces, used.scratch
+	} else {
+		c.pieces, c.scratch = make([]piece, 0, chunkSize), make([]byte, 4<<10)
+	}
 	next := c.from
-	for it, err := range c.s.items(inEntries, number(c.from)) {
+	for it, err := range c.s.each(inEntries, number(c.from)) {
 		var page *boltfile.PageError
 		switch {
 		case errors.As(err, &page):
@@ -95,15 +115,13 @@ func (c *chunk) read() {
 			c.pieces = append(c.pieces, piece{n: next, end: n, hole: true})
 		}
 		c.pieces = append(c.pieces, piece{n: n, lost: true})
-		c.pieces[len(c.pieces)-1].open(c.s, it.Value, c.anyForm)
+		c.pieces[len(c.pieces)-1].open(c, it.Value)
 		next = n + 1
 	}
 	if c.to != math.MaxUint64 && next < c.to {
 		c.pieces = append(c.pieces, piece{n: next, end: c.to, hole: true})
 	}
-	for i := range c.pieces {
-		c.lookUp(&c.pieces[i].e)
-	}
+	c.lookUp()
 }
 
 // skip notes the entries that are lost with a page.
@@ -119,14 +137,14 @@ func (c *chunk) skip(next uint64, page *boltfile.PageError) uint64 {
 }
 
 // open checks what can be checked of one entry alone.
-func (p *piece) open(s *snapshot, value []byte, anyForm bool) {
+func (p *piece) open(c *chunk, value []byte) {
 	hashes, stored, err := split(p.n, value)
 	if err != nil {
 		p.texts = append(p.texts, "its bytes are cut")
 		return
 	}
 	p.hashes = hashes
-	raw, err := unpack(s, p.n, stored)
+	raw, err := unpack(c.s, p.n, stored, c.scratch)
 	if err != nil {
 		p.texts = append(p.texts, "it cannot be unpacked: "+err.Error())
 		return
@@ -139,7 +157,7 @@ func (p *piece) open(s *snapshot, value []byte, anyForm bool) {
 		p.texts = append(p.texts, "it cannot be read: "+err.Error())
 		return
 	}
-	if !anyForm && !canonical {
+	if !c.anyForm && !canonical {
 		p.texts = append(p.texts, "it is not in the form in which entries are written")
 	}
 	if p.e.Index != p.n {
@@ -148,15 +166,26 @@ func (p *piece) open(s *snapshot, value []byte, anyForm bool) {
 	p.lost = len(p.texts) > 0
 }
 
-// lookUp fetches the projections that an entry touches.
-func (c *chunk) lookUp(e *record.Entry) {
-	if _, have := c.devices[e.MAC]; !have && !e.MAC.IsZero() {
-		c.devices[e.MAC] = c.fetch(inDevices, string(e.MAC[:]))
-	}
-	for _, p := range indexed(e) {
-		if p.bucket == inKeys {
-			c.owners[p.key] = c.fetch(inKeys, p.key)
+// lookUp fetches the projections that the entries touch, each bucket's in order,
+// so that no page is read twice.
+func (c *chunk) lookUp() {
+	for i := range c.pieces {
+		e := &c.pieces[i].e
+		if !e.MAC.IsZero() {
+			c.devices[e.MAC] = projected{}
 		}
+		for _, p := range indexed(e) {
+			if p.bucket == inKeys {
+				c.owners[p.key] = projected{}
+			}
+		}
+	}
+	byMAC := func(a, b chip.MAC) int { return bytes.Compare(a[:], b[:]) }
+	for _, mac := range slices.SortedFunc(maps.Keys(c.devices), byMAC) {
+		c.devices[mac] = c.fetch(inDevices, string(mac[:]))
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.owners)) {
+		c.owners[key] = c.fetch(inKeys, key)
 	}
 }
 

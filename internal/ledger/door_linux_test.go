@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
@@ -364,5 +365,50 @@ func TestDoorAtALongPath(t *testing.T) {
 	add(t, asGuest(t, link), remarks()[0])
 	if err := reopen(t, filepath.Join(t.TempDir(), strings.Repeat("n", 120)), bench).OpenDoor(); err == nil {
 		t.Error("a door whose own name is too long was opened")
+	}
+}
+
+// The end of a command ends its waiting for a host that says nothing, at the
+// door and behind it.
+func TestGuestEndsWithItsCommand(t *testing.T) {
+	l := start(t, bench)
+	hung, err := net.Listen("unix", l.Path()+".door")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	for visits, greet := range []bool{false, true} { // with a greeting it comes twice: it knocks, then asks
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			for range visits + 1 {
+				c, err := hung.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				if greet {
+					_ = json.NewEncoder(c).Encode(l.greeting())
+					if line, _ := readLine(c, maxRequest); len(line) == 0 {
+						continue // it only knocked
+					}
+				}
+				cancel()
+			}
+		}()
+		g, err := OpenGuest(ctx, l.Path(), visitor)
+		if !greet {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("at the door: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Append(remarks()[0]); err == nil || !strings.Contains(err.Error(), "may have been written or not") {
+			t.Errorf("behind the door: %v", err)
+		}
+		_ = g.Close()
 	}
 }

@@ -106,7 +106,7 @@ func entryAt(r reader, n uint64) ([]byte, error) {
 func whole(r reader, n uint64, value []byte) (raw []byte, err error) {
 	hashes, stored, err := split(n, value)
 	if err == nil {
-		raw, err = unpack(r, n, stored)
+		raw, err = unpack(r, n, stored, nil)
 	}
 	if err == nil && tlog.RecordHash(raw) != hashes[0] {
 		err = corrupt("entry %d is not what was written", n)

@@ -25,7 +25,7 @@ const (
 	dictionaryReach = 512  // how many entries back it looks for one of each kind
 	dictionarySize  = 16 << 10
 	largestEntry    = 1 << 20 // bytes; what says that it is larger is damaged
-	dictionariesMax = 64      // held in memory at a time
+	dictionariesMax = 16      // held in memory at a time
 )
 
 // dictionaryOf is the index of the entry from which on the dictionary of entry
@@ -91,8 +91,9 @@ func pack(r reader, n uint64, raw []byte) ([]byte, error) {
 	return small, nil
 }
 
-// unpack returns the plain bytes of entry n.
-func unpack(r reader, n uint64, stored []byte) ([]byte, error) {
+// unpack returns the plain bytes of entry n: in memory of their own, or those of
+// buf where they have room there.
+func unpack(r reader, n uint64, stored, buf []byte) ([]byte, error) {
 	if stored[0] != packed {
 		return stored, nil
 	}
@@ -104,7 +105,10 @@ func unpack(r reader, n uint64, stored []byte) ([]byte, error) {
 	if dict == nil || err != nil || size > largestEntry {
 		return nil, corrupt("entry %d is not what was written: it cannot be unpacked", n)
 	}
-	raw, err := dict.Decode(make([]byte, size), stored[1:])
+	if cap(buf) < size {
+		buf = make([]byte, size)
+	}
+	raw, err := dict.Decode(buf[:size], stored[1:])
 	if err != nil {
 		return nil, corrupt("entry %d is not what was written: %w", n, err)
 	}

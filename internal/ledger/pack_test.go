@@ -77,7 +77,7 @@ func TestUnpackDamage(t *testing.T) {
 	if err != nil || good[0] != packed {
 		t.Fatalf("got %q, %v", good, err)
 	}
-	if raw, err := unpack(r, 40, good); err != nil || string(raw) != `{"v":2,"kind":"device.seen","x":1}` {
+	if raw, err := unpack(r, 40, good, nil); err != nil || string(raw) != `{"v":2,"kind":"device.seen","x":1}` {
 		t.Fatalf("got %q, %v", raw, err)
 	}
 	for name, stored := range map[string][]byte{
@@ -86,11 +86,11 @@ func TestUnpackDamage(t *testing.T) {
 		"over 1 MiB":   {packed, 0x81, 0x80, 0x40, 0},
 		"cut":          good[:len(good)-1],
 	} {
-		if raw, err := unpack(r, 40, stored); !errors.Is(err, ErrCorrupt) {
+		if raw, err := unpack(r, 40, stored, nil); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: got %d bytes, %v", name, len(raw), err)
 		}
 	}
-	if _, err := unpack(oneDictionary{}, 40, good); !errors.Is(err, ErrCorrupt) {
+	if _, err := unpack(oneDictionary{}, 40, good, nil); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("without a dictionary: got %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func FuzzUnpack(f *testing.F) {
 		if len(stored) == 0 {
 			return
 		}
-		raw, err := unpack(r, 40, stored)
+		raw, err := unpack(r, 40, stored, nil)
 		if err == nil && len(raw) > largestEntry && stored[0] == packed {
 			t.Errorf("%d bytes", len(raw))
 		}

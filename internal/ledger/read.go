@@ -112,6 +112,18 @@ func (s *snapshot) get(bucket, key string) ([]byte, error) {
 	return value, nil
 }
 
+// each is items for whoever keeps nothing of an item.
+func (s *snapshot) each(bucket, from string) iter.Seq2[boltfile.Item, error] {
+	return func(yield func(boltfile.Item, error) bool) {
+		b, err := s.bucket(bucket)
+		if err != nil {
+			yield(boltfile.Item{}, err)
+			return
+		}
+		b.Each([]byte(from))(yield)
+	}
+}
+
 // items yields a bucket's keys from one on.
 func (s *snapshot) items(bucket, from string) iter.Seq2[boltfile.Item, error] {
 	return func(yield func(boltfile.Item, error) bool) {
@@ -382,13 +394,9 @@ func (l *Ledger) History(mac chip.MAC) ([]record.Entry, error) {
 func chain(r reader, mac chip.MAC, last, known uint64) ([]record.Entry, error) {
 	var list []record.Entry
 	for n := last; ; {
-		raw, err := entryAt(r, n)
+		_, e, err := link(r, mac, n, known)
 		if err != nil {
 			return nil, err
-		}
-		e, err := decode(raw)
-		if err != nil || e.MAC != mac || e.Prev >= n || e.Prev < known {
-			return nil, corrupt("entry %d does not continue the device's chain: %w", n, errors.Join(err, errChain))
 		}
 		list = append(list, e)
 		if n = e.Prev; n == known {
@@ -396,6 +404,18 @@ func chain(r reader, mac chip.MAC, last, known uint64) ([]record.Entry, error) {
 			return list, nil
 		}
 	}
+}
+
+// link is one entry of a device's chain, of which the one before it is not before
+// known.
+func link(r reader, mac chip.MAC, n, known uint64) (raw []byte, e record.Entry, err error) {
+	if raw, err = entryAt(r, n); err != nil {
+		return nil, e, err
+	}
+	if e, err = decode(raw); err != nil || e.MAC != mac || e.Prev >= n || e.Prev < known {
+		return nil, e, corrupt("entry %d does not continue the device's chain: %w", n, errors.Join(err, errChain))
+	}
+	return raw, e, nil
 }
 
 var errChain = errors.New("another MAC or a wrong index")

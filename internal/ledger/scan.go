@@ -15,7 +15,8 @@ import (
 const scanned = 512
 
 // Lines yields the stored bytes of every entry from an index on, as far as the
-// log went when the iteration began. Each is held against its leaf before.
+// log went when the iteration began. Each is held against its leaf before, and
+// from the first entry on the leaves against the tree.
 func (l *Ledger) Lines(from uint64) iter.Seq2[[]byte, error] {
 	return scan(l, from, func(raw []byte) ([]byte, error) { return raw, nil })
 }
@@ -47,9 +48,13 @@ func (l *Ledger) Lots() iter.Seq2[record.Lot, error] {
 func scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		end, _, err := l.Head()
+		var tree *edge
+		if from == 0 {
+			tree = new(edge)
+		}
 		for from < end && err == nil {
 			var raws [][]byte
-			raws, err = l.lines(from, min(end, from+scanned))
+			raws, tree, err = l.lines(from, min(end, from+scanned), tree)
 			for _, r := range parallel(raws, open) {
 				if !yield(r.v, r.err) || r.err != nil {
 					return
@@ -64,10 +69,16 @@ func scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2
 	}
 }
 
-// lines returns the entries [from, to), or those before the first bad one.
-func (l *Ledger) lines(from, to uint64) (list [][]byte, err error) {
+// lines returns the entries [from, to), or those before the first bad one, and the
+// edge of the tree behind them. Without the edge before them the tree is not
+// looked at.
+func (l *Ledger) lines(from, to uint64, before *edge) (list [][]byte, after *edge, err error) {
 	err = l.view(func(s *snapshot) error {
 		list = nil
+		if before != nil {
+			again := *before
+			after = &again
+		}
 		for it, err := range s.items(inEntries, number(from)) {
 			n := from + uint64(len(list))
 			if n == to {
@@ -80,6 +91,9 @@ func (l *Ledger) lines(from, to uint64) (list [][]byte, err error) {
 				return corrupt("entry %d is missing", n)
 			}
 			raw, err := whole(s, n, it.Value)
+			if err == nil && after != nil {
+				err = after.add(n, it.Value)
+			}
 			if err != nil {
 				return err
 			}
@@ -87,7 +101,7 @@ func (l *Ledger) lines(from, to uint64) (list [][]byte, err error) {
 		}
 		return nil
 	})
-	return list, err
+	return list, after, err
 }
 
 // list yields a projection, open being what is made of a payload.

@@ -3,19 +3,25 @@ package ledger
 import (
 	"fmt"
 	"iter"
+
+	"station/internal/chip"
 )
 
 // Stored is a device as it is stored, for whoever reads a great many and wants
 // a few fields of each: decoding is most of the work of Devices.
 type Stored struct {
+	MAC     chip.MAC
 	Device  []byte // JSON of record.Device, without its images
 	Last    uint64 // index of the device's last entry
 	Flashed uint64 // index of the entry that verified its images; 0 for none
+
+	// The bytes of these two entries, which Told.Hold adds.
+	LastLine, FlashedLine []byte
 }
 
 // storedAtOnce bounds the memory of whoever works on several lots of devices at
-// the same time: with each device come the pages of its entries.
-const storedAtOnce = 128
+// the same time.
+const storedAtOnce = 256
 
 // StoredDevices yields what Devices does, not decoded, some devices at a time.
 func (l *Ledger) StoredDevices() iter.Seq2[[]Stored, error] {
@@ -59,6 +65,9 @@ func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
 				return err
 			}
 			var d Stored
+			if copy(d.MAC[:], next) != len(next) || len(next) != len(d.MAC) {
+				return corrupt("key %x is no MAC", next)
+			}
 			if d.Last, err = lastOf(payload); err != nil {
 				return err
 			}

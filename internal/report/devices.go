@@ -13,33 +13,20 @@ import (
 	"station/internal/record"
 )
 
-// deviceRows yields the wanted devices, each as it was before index size. It
-// works on several batches of devices at once and keeps their order.
+// deviceRows yields the wanted devices, each as it was before index size, and
+// holds every device against the log on the way. It works on several batches of
+// devices at once and keeps their order.
 func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, error] {
 	f = f.of(l)
 	return func(yield func([]string, error) bool) {
+		told, err := l.Told()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		stop := make(chan struct{})
 		defer close(stop)
-		queue := make(chan chan batch, runtime.GOMAXPROCS(0))
-		go func() {
-			defer close(queue)
-			for list, err := range l.StoredDevices() {
-				out := make(chan batch, 1)
-				select {
-				case queue <- out:
-				case <-stop:
-					return
-				}
-				go func() {
-					rows, bad := deviceBatch(l, list, size, f)
-					if bad == nil {
-						bad = err
-					}
-					out <- batch{rows, bad}
-				}()
-			}
-		}()
-		for out := range queue {
+		for out := range deviceBatches(l, told, size, f, stop) {
 			b := <-out
 			for _, cells := range b.rows {
 				if !yield(cells, nil) {
@@ -51,7 +38,34 @@ func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, err
 				return
 			}
 		}
+		if err := told.Rest(); err != nil {
+			yield(nil, err)
+		}
 	}
+}
+
+// deviceBatches makes the batches until stop is closed.
+func deviceBatches(l *ledger.Ledger, told *ledger.Told, size uint64, f Filter, stop <-chan struct{}) <-chan chan batch {
+	queue := make(chan chan batch, runtime.GOMAXPROCS(0))
+	go func() {
+		defer close(queue)
+		for list, err := range told.Devices() {
+			out := make(chan batch, 1)
+			select {
+			case queue <- out:
+			case <-stop:
+				return
+			}
+			go func() {
+				rows, bad := deviceBatch(l, told, list, size, f)
+				if bad == nil {
+					bad = err
+				}
+				out <- batch{rows, bad}
+			}()
+		}
+	}()
+	return queue
 }
 
 // batch is the rows of some devices.
@@ -60,21 +74,13 @@ type batch struct {
 	err  error
 }
 
-func deviceBatch(l *ledger.Ledger, list []ledger.Stored, size uint64, f Filter) (rows [][]string, err error) {
-	var indexes []uint64
-	for _, d := range list {
-		indexes = append(indexes, d.Last, d.Flashed)
-	}
-	lines, err := l.LinesAt(indexes...)
-	if err != nil {
+func deviceBatch(l *ledger.Ledger, told *ledger.Told, list []ledger.Stored, size uint64, f Filter) (rows [][]string, err error) {
+	if err := told.Hold(list); err != nil {
 		return nil, err
 	}
 	r := newRow(deviceColumns)
-	for i, d := range list {
-		v := &device{l: l, json: d.Device, last: lines[2*i], lastIndex: d.Last}
-		if d.Flashed > 0 {
-			v.images = lines[2*i+1]
-		}
+	for _, d := range list {
+		v := &device{l: l, json: d.Device, last: d.LastLine, images: d.FlashedLine, lastIndex: d.Last}
 		wanted, err := v.fill(r, size, f)
 		if err != nil {
 			return rows, err

@@ -64,6 +64,7 @@ type Snapshot struct {
 
 	mu       sync.Mutex
 	branches map[uint64]page // that look-ups came by
+	leaf     page            // at which the last of them ended
 }
 
 // maxBranches bounds how many branch pages a snapshot remembers.

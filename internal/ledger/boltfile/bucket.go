@@ -75,23 +75,31 @@ func (b Bucket) page(id uint64) (page, error) {
 }
 
 // step is page for who goes from the root to one key: the branches that lead
-// there lead to other keys too, and are read once.
+// there lead to other keys too, and are read once. So is a leaf for as long as
+// one key after the other is in it.
 func (b Bucket) step(id uint64) (page, error) {
 	if b.inline != nil {
 		return *b.inline, nil
 	}
 	b.s.mu.Lock()
 	p, ok := b.s.branches[id]
+	if !ok && b.s.leaf.b != nil && b.s.leaf.id == id {
+		p, ok = b.s.leaf, true
+	}
 	b.s.mu.Unlock()
 	if ok {
 		return p, nil
 	}
 	p, err := b.s.page(id)
-	if err != nil || p.leaf() {
+	if err != nil {
 		return p, err
 	}
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
+	if p.leaf() {
+		b.s.leaf = p
+		return p, nil
+	}
 	if b.s.branches == nil || len(b.s.branches) == maxBranches {
 		b.s.branches = map[uint64]page{}
 	}
@@ -204,16 +212,42 @@ func (s *Snapshot) CheckPath(bucket string, key []byte) error {
 	return nil
 }
 
+// Each is From for whoever keeps nothing of an item: its memory is used again for
+// those that follow.
+func (b Bucket) Each(key []byte) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		w := walk{b: b, from: key, yield: yield, reuse: true}
+		w.visit(b.root, nil, nil, 0)
+	}
+}
+
 type walk struct {
 	b     Bucket
 	from  []byte
 	yield func(Item, error) bool
 	page  func(page) // told of every page that was read, if not nil
+	reuse bool       // nobody keeps an item
+	spare [][]byte   // memory of the last page at each depth; one page of each is looked at
+}
+
+// read reads a page.
+func (w *walk) read(id uint64, depth int) (page, error) {
+	if !w.reuse || w.b.inline != nil || depth == maxDepth {
+		return w.b.page(id)
+	}
+	if depth == len(w.spare) {
+		w.spare = append(w.spare, nil)
+	}
+	p, err := w.b.s.pageIn(id, w.spare[depth])
+	if err == nil && p.overflow() == 0 {
+		w.spare[depth] = p.b
+	}
+	return p, err
 }
 
 // visit returns false when the consumer has seen enough.
 func (w *walk) visit(id uint64, lo, hi []byte, depth int) bool {
-	p, err := w.b.page(id)
+	p, err := w.read(id, depth)
 	switch {
 	case err != nil:
 	case depth == maxDepth:

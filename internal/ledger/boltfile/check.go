@@ -49,7 +49,7 @@ func (c *checker) bucket(b Bucket, depth int) {
 		c.stopped(errDepth)
 		return
 	}
-	w := walk{b: b, page: func(p page) {
+	w := walk{b: b, reuse: true, page: func(p page) {
 		if b.inline == nil {
 			c.use(p.id, p.overflow())
 		}
@@ -118,7 +118,7 @@ func (s *Snapshot) FreePages() ([]uint64, error) {
 }
 
 func (s *Snapshot) freelist(at uint64) (ids []uint64, overflow uint64, err error) {
-	b, err := s.raw(at)
+	b, err := s.raw(at, nil)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -52,7 +52,12 @@ const maxOverflow = 1 << 14
 
 // page reads and checks the page's own header.
 func (s *Snapshot) page(id uint64) (page, error) {
-	b, err := s.raw(id)
+	return s.pageIn(id, nil)
+}
+
+// pageIn is page that reads into buf, where the page has room there.
+func (s *Snapshot) pageIn(id uint64, buf []byte) (page, error) {
+	b, err := s.raw(id, buf)
 	if err != nil {
 		return page{}, err
 	}
@@ -66,13 +71,16 @@ func (s *Snapshot) page(id uint64) (page, error) {
 	return p, err
 }
 
-// raw reads a page and its overflow.
-func (s *Snapshot) raw(id uint64) ([]byte, error) {
+// raw reads a page and its overflow, into buf where they have room there.
+func (s *Snapshot) raw(id uint64, buf []byte) ([]byte, error) {
 	if id < 2 || id >= s.meta.pages {
 		return nil, errHigh
 	}
 	size := int(s.meta.pageSize)
-	b := make([]byte, size)
+	if cap(buf) < size {
+		buf = make([]byte, size)
+	}
+	b := buf[:size:size]
 	at := int64(id) * int64(size)
 	if n, err := s.r.ReadAt(b, at); n < len(b) {
 		return nil, fmt.Errorf("read: %w", err)
