@@ -102,6 +102,9 @@ func TestLinesHoldTheTree(t *testing.T) {
 	}
 	told, err := l.Told()
 	if err == nil {
+		for i := range told.seen { // as if every device had been told
+			told.seen[i].Store(^uint64(0))
+		}
 		err = told.Rest()
 	}
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "tree's hash") {
