@@ -1,6 +1,9 @@
 package house_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -57,11 +60,13 @@ func TestOnePlace(t *testing.T) {
 		{"texts are signed for a ledger", `sumdb/note"|note\.(Sign|Open)\(`, "internal/ledger/note.go"},
 		{"keys are read", `x509\.Parse(PKIX|PKCS|EC)`, "internal/keyfile/pem.go"},
 		{"errors of a device or the station get their codes", `func FailureFrom\(`, "internal/flow/failure.go"},
+		{"proofs become files", `SetIndent\("", " "\)`, "internal/ledger/proof.go"},
+		{"artifacts get their names", `os\.Rename\(f\.Name\(\), path\)`, "internal/keyfile/write.go"},
 		{"entries become visits", `append\([a-z.]+Steps, StepTime`, "internal/record/visit.go"},
 	} {
 		code, places := regexp.MustCompile(rule.code), map[string]bool{}
 		programLines(t, func(path string, _ int, line string) {
-			if code.MatchString(line) && !strings.Contains(path, "test/") { // hsmtest, porttest
+			if code.MatchString(line) && !strings.Contains(path, "test/") && !strings.HasPrefix(path, "internal/sim/") { // hsmtest, porttest; and sim, which shares nothing
 				places[path] = true
 			}
 		})
@@ -90,4 +95,57 @@ func programLines(t *testing.T, f func(path string, n int, line string)) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// The head of an entry (when, at which station, by which software) is the
+// ledger's to fill in: nobody who writes an entry names it.
+func TestHeadOfAnEntry(t *testing.T) {
+	head := []string{"Version", "Index", "Time", "Prev", "ClockBack", "Station", "Software"}
+	own := map[string]bool{"internal/ledger": true, "internal/record": true}
+	found := 0
+	for _, root := range []string{"cmd", "internal"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || own[filepath.ToSlash(filepath.Dir(path))] {
+				return err
+			}
+			set := token.NewFileSet()
+			file, err := parser.ParseFile(set, path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				e, ok := n.(*ast.CompositeLit)
+				if !ok || !isSelector(e.Type, "record", "Entry") {
+					return true
+				}
+				found++
+				for _, element := range e.Elts {
+					pair, ok := element.(*ast.KeyValueExpr)
+					if name, isName := pair.Key.(*ast.Ident); ok && isName && slices.Contains(head, name.Name) && !foldsOnly[filepath.ToSlash(path)] {
+						t.Errorf("%s: an entry names its %s: the ledger fills it in", set.Position(pair.Pos()), name.Name)
+					}
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d places make entries: this test looks past them", found)
+	}
+}
+
+// foldsOnly makes entries that are never written.
+var foldsOnly = map[string]bool{"internal/report/page.go": true}
+
+func isSelector(e ast.Expr, pkg, name string) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == pkg && s.Sel.Name == name
 }

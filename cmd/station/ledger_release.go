@@ -32,8 +32,7 @@ it and why stays in the ledger. The chip is judged anew when it is put back.`,
 				case !known || !d.SetAside:
 					return fmt.Errorf("ledger release: %s is not set aside", mac)
 				}
-				_, err = b.Append(record.Entry{Kind: record.Released, MAC: mac, Operator: operator, Message: reason,
-					Software: version(), Simulated: d.Simulated})
+				_, err = b.Append(record.Entry{Kind: record.Released, MAC: mac, Operator: operator, Message: reason, Simulated: d.Simulated})
 				return stationFault(err)
 			})
 		},

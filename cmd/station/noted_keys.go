@@ -115,7 +115,7 @@ func (n *noteFlags) note(ctx context.Context, file *station.File, notes []record
 		return nil
 	}
 	for i := range notes {
-		notes[i].Station, notes[i].Operator, notes[i].Software = file.ID, n.operator, version()
+		notes[i].Operator = n.operator
 	}
 	l := &ledgerFlags{options: n.options, path: file.Ledger}
 	return l.change(ctx, func(b *ledger.Ledger) error {

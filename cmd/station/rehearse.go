@@ -89,7 +89,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 		}
 		path = filepath.Join(r.keep, "ledger.db")
 	}
-	v, err := station.OpenRehearsal(ctx, job, filepath.Join(dir, "token"), path)
+	v, err := station.OpenRehearsal(ctx, job, filepath.Join(dir, "token"), path, version())
 	if err != nil {
 		return stationFault(err)
 	}
@@ -107,7 +107,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 	if r.teach && screen {
 		fixture.Chip = station.Instructive
 	}
-	line, err := v.Line(job, fixture, version())
+	line, err := v.Line(job, fixture)
 	if err != nil {
 		return stationFault(err)
 	}

@@ -45,7 +45,7 @@ func (r *releaseFlags) with(f func(*station.Releases) error) error {
 		return err
 	}
 	defer book.Close()
-	return f(&station.Releases{Ledger: book, Store: s, Operator: r.operator, Software: version(), Simulated: book.Simulated()})
+	return f(&station.Releases{Ledger: book, Store: s, Operator: r.operator, Simulated: book.Simulated()})
 }
 
 // of is with for the release whose number was given.

@@ -233,7 +233,7 @@ func (c *controller) part(p part, before []uint32) ([]uint32, error) {
 		clear(missing)
 		seen.wipe()
 		if err == nil {
-			seen, err = c.look(p, before)
+			seen, err = c.sight(p, before)
 		}
 		if err != nil {
 			seen.wipe()

@@ -46,8 +46,8 @@ func (k *Key) title() string {
 	return string(k.For()) + " key"
 }
 
-// place is the key's block, with its purpose where that is not the usual one.
-func (k *Key) place(f *chip.Family) string {
+// target is the key's block, with its purpose where that is not the usual one.
+func (k *Key) target(f *chip.Family) string {
 	if k.For() == chip.FlashEncryption {
 		return k.In(f)
 	}

@@ -179,10 +179,10 @@ func (p Plan) Digest() string {
 	for _, s := range p {
 		fmt.Fprintf(h, "stage %q\n", s.Name)
 		if s.Key != nil {
-			fmt.Fprintf(h, "key %s %q\n", s.Key.place(s.Chip), s.Key.Policy)
+			fmt.Fprintf(h, "key %s %q\n", s.Key.target(s.Chip), s.Key.Policy)
 		}
 		if s.Compare != nil {
-			fmt.Fprintf(h, "compare %s %q\n", s.Compare.place(s.Chip), s.Compare.Policy)
+			fmt.Fprintf(h, "compare %s %q\n", s.Compare.target(s.Chip), s.Compare.Policy)
 		}
 		for _, set := range s.Sets {
 			fmt.Fprintf(h, "set %s %#x\n", set.Field, set.Value)

@@ -22,7 +22,7 @@ const (
 // different; what lies between is found by halving.
 func (w *writer) survey(ctx context.Context) ([]state, error) {
 	states := make([]state, w.sectors)
-	whole, err := w.look(ctx, 0, w.sectors)
+	whole, err := w.stateOf(ctx, 0, w.sectors)
 	if err != nil || whole != wrong {
 		fill(states, whole)
 		return states, err
@@ -32,7 +32,7 @@ func (w *writer) survey(ctx context.Context) ([]state, error) {
 	// would cost much and find nothing.
 	promising := false
 	for _, at := range slices.Compact([]int{0, w.sectors / 3, w.sectors * 2 / 3, w.sectors - 1}) {
-		if states[at], err = w.look(ctx, at, 1); err != nil {
+		if states[at], err = w.stateOf(ctx, at, 1); err != nil {
 			return nil, err
 		}
 		promising = promising || states[at] != wrong
@@ -55,7 +55,7 @@ func (w *writer) halve(ctx context.Context, states []state) error {
 			if h.count == 0 {
 				continue
 			}
-			s, err := w.look(ctx, h.first, h.count)
+			s, err := w.stateOf(ctx, h.first, h.count)
 			if err != nil {
 				return err
 			}
@@ -80,8 +80,8 @@ func fill(states []state, s state) {
 	}
 }
 
-// look compares sectors in the chip with erased flash and with the source.
-func (w *writer) look(ctx context.Context, first, count int) (state, error) {
+// stateOf compares sectors in the chip with erased flash and with the source.
+func (w *writer) stateOf(ctx context.Context, first, count int) (state, error) {
 	from := first * sectorSize
 	size := min(count*sectorSize, w.size-from)
 	have, err := w.l.FlashMD5(ctx, w.addr+uint32(from), uint32(size))

@@ -185,7 +185,7 @@ func (w *writer) stretch(ctx context.Context, at, end int) error {
 		if w.erase > 0 { // the erasing itself is in doubt: it is done again
 			continue
 		}
-		s, err := w.look(ctx, at, 1)
+		s, err := w.stateOf(ctx, at, 1)
 		switch {
 		case err != nil:
 			return err

@@ -100,8 +100,8 @@ func (r *Runner) approve() error {
 	if err := r.apart(who); err != nil {
 		return err
 	}
-	_, err := r.Ledger.Append(record.Entry{Kind: record.PlanApproved, Time: r.now(), Station: r.Station, Operator: who, LineOperator: r.Operator,
-		Software: r.Software, Simulated: r.Simulated, Job: r.Job.Name, Revision: r.Job.Revision, JobHash: r.Job.Digest(), Plan: r.Job.PlanDigest(),
+	_, err := r.Ledger.Append(record.Entry{Kind: record.PlanApproved, Operator: who, LineOperator: r.Operator,
+		Simulated: r.Simulated, Job: r.Job.Name, Revision: r.Job.Revision, JobHash: r.Job.Digest(), Plan: r.Job.PlanDigest(),
 		Described: job.DescriptionLines(r.Job.Description())})
 	if err != nil {
 		return Fail("E-LEDGER", fmt.Errorf("approval: %w", err))

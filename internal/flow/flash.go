@@ -57,8 +57,8 @@ func flash(ctx context.Context, s *Session) error {
 	}
 	// A command that the wire has changed may have hit a region that was right
 	// already. It shows as an error in the region that it was meant for.
-	disturbed := s.wire.disturbed()
-	s.wire.written()
+	disturbed := s.rate.disturbed()
+	s.rate.written()
 	if disturbed {
 		if err := s.erase(ctx); err != nil {
 			return err
@@ -82,7 +82,7 @@ func (s *Session) erase(ctx context.Context) error {
 	for _, span := range s.spans() {
 		for {
 			stats, err := s.Chip.EraseFlash(ctx, span.Address, span.Size, nil)
-			s.wire.wrote(stats)
+			s.rate.wrote(stats)
 			if err == nil {
 				break
 			}
@@ -119,7 +119,7 @@ func (s *Session) write(ctx context.Context, src *content, progress func(done in
 				progress(n)
 			}
 		})
-		s.wire.wrote(stats)
+		s.rate.wrote(stats)
 		src.inChip = stats.MD5
 		if err == nil || !s.slower(ctx, err) {
 			return err

@@ -106,8 +106,7 @@ func (l *Line) tell(event string, f *Failure) {
 
 // remark is an entry of the ledger about the line.
 func (l *Line) remark(kind record.Kind, f *Failure) error {
-	_, err := l.Ledger.Append(record.Entry{Kind: kind, Time: l.now(), Station: l.Station, Operator: l.Operator,
-		Software: l.Software, Simulated: l.Simulated, Job: l.Job.Name, Revision: l.Job.Revision, JobHash: l.Job.Digest(),
+	_, err := l.Ledger.Append(record.Entry{Kind: kind, Operator: l.Operator, Simulated: l.Simulated, Job: l.Job.Name, Revision: l.Job.Revision, JobHash: l.Job.Digest(),
 		Batch: l.Batch, Code: f.Code, Message: f.Err.Error()})
 	if err != nil {
 		return Fail("E-LEDGER", fmt.Errorf("ledger: %s: %w", kind, err))

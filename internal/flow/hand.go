@@ -20,6 +20,6 @@ var handSentences = map[Hand]string{
 }
 
 // hand tells what a person has to do now. Each asking ends with HandNone.
-func (p *place) hand(do Hand, until time.Time) {
-	p.line.Emit(Event{Time: p.line.now(), Event: DeviceHand, Slot: p.Name, Port: p.Port, Hand: do, Until: until, Message: handSentences[do]})
+func (w *worker) hand(do Hand, until time.Time) {
+	w.line.Emit(Event{Time: w.line.now(), Event: DeviceHand, Slot: w.Name, Port: w.Port, Hand: do, Until: until, Message: handSentences[do]})
 }

@@ -84,11 +84,11 @@ func (l *Line) Run(ctx context.Context) Counts {
 	l.enough = enough
 	var wg sync.WaitGroup
 	for _, s := range l.Slots {
-		p := &place{Slot: s, line: l}
+		w := &worker{Slot: s, line: l}
 		if s.OnHand != nil {
-			s.OnHand(p.hand)
+			s.OnHand(w.hand)
 		}
-		wg.Go(func() { p.work(ctx, looking) })
+		wg.Go(func() { w.work(ctx, looking) })
 	}
 	wg.Wait()
 	enough()

@@ -30,7 +30,7 @@ func (r *Runner) Probe(ctx context.Context, l Loader) (Report, error) {
 	if s.Job == nil {
 		s.Job = &job.Job{}
 	}
-	s.wire = newWire(s.Job, nil)
+	s.rate = newVisitRate(s.Job, nil)
 	if err := connectAndRead(ctx, &s); err != nil {
 		return Report{ID: s.ID}, FailureFrom(err)
 	}

@@ -38,7 +38,7 @@ type Session struct {
 	reserve  func() error                              // takes the device's number
 	progress func(done, total int64)
 	survey   func(ctx context.Context) (efuse.Image, error) // of the fuses: it writes the fuse controller's registers, and burns nothing
-	wire     wire
+	rate     visitRate
 	inLoader bool
 	closing  bool // UART_DOWNLOAD_DIS is being burned, or is: the loader may never answer again
 	lastBoot record.Boot
@@ -52,18 +52,17 @@ type Runner struct {
 	Ledger    Ledger
 	Emit      func(Event)
 	Now       func() time.Time
-	Station   string
+	Station   string // as the ledger names it in entries
 	Operator  string
 	Approver  string // who approves the plan; empty is the operator
 	TwoPeople bool   // who approves the plan does not work with it
 	Batch     string
 	// Undeclared takes a batch that nobody opened.
 	Undeclared bool
-	Software   string
 	Simulated  bool
 	Serials    *Serials // nil: nobody can scan one
-	// Speed is what is known of the adapter at a port; nil: nothing.
-	Speed func(port string) Speed
+	// Rates is what is known of the adapter at a port; nil: nothing.
+	Rates func(port string) BaudRates
 
 	gate   *gate // before the first burn of a visit; nil: none
 	claims claims
@@ -103,7 +102,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, Held: DeviceKeys{}, batch: r.Batch, now: r.now, device: r.Ledger.Device}
 	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
 	v.s.progress, v.s.survey = v.showProgress, surveyor(&v.s, l)
-	v.s.wire = newWire(r.Job, r.speed(port))
+	v.s.rate = newVisitRate(r.Job, r.rates(port))
 	if r.Serials != nil {
 		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }
 	}
@@ -144,11 +143,11 @@ func newRunID() string {
 	return hex.EncodeToString(b[:])
 }
 
-func (r *Runner) speed(port string) Speed {
-	if r.Speed == nil {
+func (r *Runner) rates(port string) BaudRates {
+	if r.Rates == nil {
 		return nil
 	}
-	return r.Speed(port)
+	return r.Rates(port)
 }
 
 func (r *Runner) now() time.Time {
@@ -178,7 +177,7 @@ func (v *visit) do(ctx context.Context, step Step) error {
 		return err
 	}
 	done := Event{Event: StepDone, Percent: 100, Seconds: v.now().Sub(begin).Seconds()}
-	v.s.wire.tell(&done)
+	v.s.rate.tell(&done)
 	done.Console = v.s.takeConsole()
 	v.emit(done)
 	return nil
@@ -324,9 +323,10 @@ func (v *visit) reserve() error {
 	return nil
 }
 
-// about fills in what every entry of this visit tells.
+// about fills in what every entry of this visit tells. When and where it was
+// written, and by which software, is the ledger's to say.
 func (v *visit) about(e record.Entry) record.Entry {
-	e.Time, e.Station, e.Operator, e.Software, e.Simulated = v.now(), v.Station, v.Operator, v.Software, v.Simulated || v.s.simulated()
+	e.Operator, e.Simulated = v.Operator, v.Simulated || v.s.simulated()
 	e.Job, e.Revision, e.JobHash, e.Batch = v.Job.Name, v.Job.Revision, v.Job.Digest(), v.Batch
 	e.Slot, e.Run, e.MAC, e.Step = v.slot, v.run, v.s.ID.MAC, string(v.step.ID)
 	return e

@@ -72,9 +72,9 @@ func load(path string) (*module, error) {
 	return m, nil
 }
 
-// look is how often a call that waits looks how long the one in the module has
+// pollEvery is how often a call that waits looks how long the one in the module has
 // been there.
-const look = 50 * time.Millisecond
+const pollEvery = 50 * time.Millisecond
 
 // silent is the error of a module that has been in one call for too long.
 func (m *module) silent(limit time.Duration) error {
@@ -87,7 +87,7 @@ func (m *module) silent(limit time.Duration) error {
 
 // enter waits for the module to be free, but not for one that does not answer.
 func (m *module) enter(ctx context.Context, limit time.Duration) error {
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -138,7 +138,7 @@ func alone[T any](ctx context.Context, m *module, limit time.Duration, late func
 		}
 		m.leave()
 	}()
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -179,7 +179,7 @@ func (m *module) finalize() error {
 	return failure("stop module", m.fn.Finalize())
 }
 
-// restart makes the library look again for its tokens. SoftHSM reads them
+// restart makes the library pollEvery again for its tokens. SoftHSM reads them
 // only in C_Initialize and keeps the objects of one that vanished invalid for
 // ever, also after it is back.
 func (m *module) restart() error {

@@ -56,10 +56,32 @@ func WriteFile(path string, overwrite bool, mode fs.FileMode, write func(*os.Fil
 // Replace writes one of the program's own files, which no user names, with the
 // same care. A link of that name is replaced, not followed.
 func Replace(path string, mode fs.FileMode, data []byte) error {
-	return temporary(path, mode, func(f *os.File) error {
+	return ByContent(filepath.Dir(path), mode, func(f io.Writer) (string, error) {
 		_, err := f.Write(data)
+		return path, err
+	})
+}
+
+// ByContent is Replace for a file whose name follows from what is in it: write
+// fills it, in dir, and says its path then.
+func ByContent(dir string, mode fs.FileMode, write func(io.Writer) (path string, err error)) error {
+	var path string
+	return temporary(dir, mode, func(f *os.File) (err error) {
+		path, err = write(f)
 		return err
-	}, func(name string) error { return os.Rename(name, path) })
+	}, func(name string) (string, error) { return path, os.Rename(name, path) })
+}
+
+// Publish gives a file that has come whole, but in parts, its path.
+func Publish(f *os.File, mode fs.FileMode, path string) error {
+	err := errors.Join(f.Chmod(mode), f.Sync())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err == nil {
+		err = SyncFolder(path)
+	}
+	return err
 }
 
 // Create makes one of the program's own files, which must not be there yet
@@ -72,16 +94,16 @@ func Create(path string, mode fs.FileMode, write func(*os.File) error) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	return temporary(path, mode, write, func(name string) error { return rename(name, path, false) })
+	return temporary(filepath.Dir(path), mode, write, func(name string) (string, error) { return path, rename(name, path, false) })
 }
 
 func replace(path string, overwrite bool, mode fs.FileMode, write func(*os.File) error) error {
-	return temporary(path, mode, write, func(name string) error {
+	return temporary(filepath.Dir(path), mode, write, func(name string) (string, error) {
 		// What took this long may have changed what path is.
 		if err := Check(path, overwrite); err != nil {
-			return err
+			return path, err
 		}
-		return rename(name, path, overwrite)
+		return path, rename(name, path, overwrite)
 	})
 }
 
@@ -102,11 +124,11 @@ func clearLeft(dir string, now time.Time) {
 	}
 }
 
-// temporary lets write fill a file under a random new name, made with O_EXCL,
-// which follows no link, and lets give give it its own.
-func temporary(path string, mode fs.FileMode, write func(*os.File) error, give func(name string) error) (err error) {
-	clearLeft(filepath.Dir(path), time.Now())
-	f, err := os.CreateTemp(filepath.Dir(path), ".station-*")
+// temporary lets write fill a file in dir under a random new name, made with
+// O_EXCL, which follows no link, and lets give give it its own.
+func temporary(dir string, mode fs.FileMode, write func(*os.File) error, give func(name string) (path string, err error)) (err error) {
+	clearLeft(dir, time.Now())
+	f, err := os.CreateTemp(dir, ".station-*")
 	if err != nil {
 		return err
 	}
@@ -125,7 +147,8 @@ func temporary(path string, mode fs.FileMode, write func(*os.File) error, give f
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := give(f.Name()); err != nil {
+	path, err := give(f.Name())
+	if err != nil {
 		return err
 	}
 	return SyncFolder(path)

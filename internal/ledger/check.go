@@ -117,12 +117,12 @@ func (u *auditor) run() {
 	}
 	defer u.r.leave()
 	if !u.Indexes {
-		if err := u.look(u.pages); err != nil {
+		if err := u.view(u.pages); err != nil {
 			u.fault(-1, "%v", inFile(err))
 			return
 		}
 	}
-	if err := u.look(u.stale); err != nil {
+	if err := u.view(u.stale); err != nil {
 		u.fault(-1, "state: %v", inFile(err))
 		u.Stale = true // nothing can be said about the projections
 	}
@@ -140,7 +140,7 @@ func (u *auditor) run() {
 	// What was written meanwhile, and then everything that is about the whole.
 	for end := false; !end && !u.done; {
 		var c *chunk
-		err := u.look(func(s *snapshot) (err error) {
+		err := u.view(func(s *snapshot) (err error) {
 			c, end, err = u.rest(s)
 			return err
 		})
@@ -155,9 +155,9 @@ func (u *auditor) run() {
 	}
 }
 
-// look is Ledger.view for a file that may be damaged. fn may run again and must
+// view is Ledger.view for a file that may be damaged. fn may run again and must
 // not report.
-func (u *auditor) look(fn func(*snapshot) error) error { return u.r.look(fn) }
+func (u *auditor) view(fn func(*snapshot) error) error { return u.r.view(fn) }
 
 // pages checks the structure of the file. It reports at the end only, because
 // a snapshot that was not kept looks damaged.
@@ -193,7 +193,7 @@ func (u *auditor) stale(s *snapshot) error {
 
 // extent is the number of entries, as far as it can be told.
 func (u *auditor) extent() (n uint64, err error) {
-	err = u.look(func(s *snapshot) (err error) {
+	err = u.view(func(s *snapshot) (err error) {
 		n, err = s.size()
 		var page *boltfile.PageError
 		if !errors.As(err, &page) && !errors.Is(err, ErrCorrupt) {

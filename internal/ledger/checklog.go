@@ -60,7 +60,7 @@ type piece struct {
 // load reads the entries [from, to).
 func (u *auditor) load(from, to uint64) *chunk {
 	var c *chunk
-	err := u.look(func(s *snapshot) error {
+	err := u.view(func(s *snapshot) error {
 		c = &chunk{s: s, from: from, to: to, anyForm: u.Indexes}
 		c.read()
 		return nil

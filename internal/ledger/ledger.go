@@ -77,13 +77,13 @@ func openOrCreate(ctx context.Context, path string, o Options, beside bool) (*Le
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	l, err := look(path, o)
+	l, err := openRead(path, o)
 	if errors.Is(err, fs.ErrNotExist) && o.Create && !o.ReadOnly {
 		first := record.Entry{Station: o.Station, Software: o.Software, Simulated: o.Simulated}
 		if err := create(path, first); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
-		l, err = look(path, o)
+		l, err = openRead(path, o)
 	}
 	if err == nil && o.ReadOnly {
 		l.refresh()
@@ -160,9 +160,9 @@ var patience = 20
 // refused is called when another process had the lock. A variable for tests.
 var refused = func() {}
 
-// look opens the file for reading and makes sure that it is a ledger that can
+// openRead opens the file for reading and makes sure that it is a ledger that can
 // be used.
-func look(path string, o Options) (*Ledger, error) {
+func openRead(path string, o Options) (*Ledger, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err

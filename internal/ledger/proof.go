@@ -38,10 +38,11 @@ type Included struct {
 }
 
 // File is the proof as a file: indented JSON.
-func (p Proof) File() ([]byte, error) { return indented(p) }
+func (p Proof) File() ([]byte, error) { return Indented(p) }
 
-// indented leaves the bytes of an entry as they are, but for white space.
-func indented(v any) ([]byte, error) {
+// Indented is the form of every file that proves something: JSON that a person
+// can read, and in which the bytes of an entry are as they are but for white space.
+func Indented(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -195,7 +196,7 @@ type Consistency struct {
 }
 
 // File is the proof as a file: indented JSON.
-func (p Consistency) File() ([]byte, error) { return indented(p) }
+func (p Consistency) File() ([]byte, error) { return Indented(p) }
 
 // ProveConsistency returns the proof that leads from a signed checkpoint that
 // somebody kept to the ledger's newest one. It fails (ErrProof) where the

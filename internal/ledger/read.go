@@ -195,11 +195,11 @@ func (l *Ledger) view(fn func(*snapshot) error) error {
 		return err
 	}
 	defer l.read.leave()
-	return inFile(l.read.look(fn))
+	return inFile(l.read.view(fn))
 }
 
-// look gives fn the newest snapshot, and again if its pages were not kept.
-func (r *readers) look(fn func(*snapshot) error) error {
+// view gives fn the newest snapshot, and again if its pages were not kept.
+func (r *readers) view(fn func(*snapshot) error) error {
 	for try := range 4 {
 		s, err := r.newest()
 		if err != nil {

@@ -85,7 +85,8 @@ type Code string
 //     an entry does not name them; a guest of a line says his own.
 //   - whoever writes it: kind, operator and simulated, which the ledger holds
 //     against its own, and what the entry is about: job, batch, slot, run, MAC,
-//     step. For a visit flow's about does that, in one place.
+//     step. For a visit flow's about does that, in one place. A test of the
+//     house holds that nobody else names the other facts.
 type Entry struct {
 	Version  int       `json:"v"`
 	Index    uint64    `json:"index"` // set by the ledger; the entry's leaf in the Merkle tree

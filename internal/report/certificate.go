@@ -108,7 +108,7 @@ func (c *Certificate) digest() string {
 }
 
 // Marshal is the certificate as a file: indented JSON.
-func (c *Certificate) Marshal() ([]byte, error) { return marshalIndent(c) }
+func (c *Certificate) Marshal() ([]byte, error) { return ledger.Indented(c) }
 
 // CheckCertificate checks a certificate offline: that a trusted key signed
 // all of it, and the head of the ledger that it tells of. Errors:

@@ -57,16 +57,7 @@ func (p *ExportProof) text() string {
 }
 
 // Marshal is the proof as a file: indented JSON.
-func (p *ExportProof) Marshal() ([]byte, error) { return marshalIndent(p) }
-
-func marshalIndent(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", " ")
-	err := enc.Encode(v)
-	return b.Bytes(), err
-}
+func (p *ExportProof) Marshal() ([]byte, error) { return ledger.Indented(p) }
 
 // strict refuses fields that it does not know: nobody signed them.
 func strict(file []byte, v any) error {

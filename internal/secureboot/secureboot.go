@@ -162,8 +162,8 @@ func Verify(file []byte, key crypto.PublicKey) (*Signature, error) {
 	}
 	var f faults
 	length := f.image(file)
-	at := version.place(file, length)
-	if key == nil && !hasV2(file, at) && hasV1(file, V1.place(file, length)) {
+	at := version.signatureAt(file, length)
+	if key == nil && !hasV2(file, at) && hasV1(file, V1.signatureAt(file, length)) {
 		return nil, ErrKeyNeeded
 	}
 	if version == V1 {
@@ -181,9 +181,9 @@ func (v Version) end(n int) int {
 	return (n + sectorSize - 1) / sectorSize * sectorSize
 }
 
-// place is where the signature of a file begins: behind its ESP image of that
+// signatureAt is where the signature of a file begins: behind its ESP image of that
 // length, behind its partition table, or at the end of a file that is neither.
-func (v Version) place(file []byte, length int) int {
+func (v Version) signatureAt(file []byte, length int) int {
 	switch {
 	case length > 0:
 		return v.end(length)

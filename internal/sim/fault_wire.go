@@ -119,7 +119,7 @@ func (c *Chip) faultyReply(op byte, out []byte) {
 		{DropReply, func(*armed, int) []byte { return nil }},
 	} {
 		if hit := c.fire(f.kind, op); hit != nil && len(out) > 0 {
-			out = f.do(hit, place(hit.Byte, len(out)))
+			out = f.do(hit, offset(hit.Byte, len(out)))
 		}
 	}
 	if len(out) > 0 {
@@ -127,8 +127,8 @@ func (c *Chip) faultyReply(op byte, out []byte) {
 	}
 }
 
-// place is an offset into n bytes, from the end where it is negative.
-func place(at, n int) int {
+// offset is an index into n bytes, from the end where it is negative.
+func offset(at, n int) int {
 	if at < 0 {
 		at += n
 	}

@@ -35,7 +35,6 @@ type Releases struct {
 	Ledger    ReleaseLedger
 	Store     *store.Store
 	Operator  string
-	Software  string
 	Simulated bool
 }
 
@@ -386,5 +385,5 @@ func (r *Releases) append(kind record.Kind, f record.Field, why string) error {
 	if err != nil {
 		return err
 	}
-	return r.Ledger.Append(record.Entry{Kind: kind, Operator: r.Operator, Software: r.Software, Simulated: r.Simulated, Message: why, About: about})
+	return r.Ledger.Append(record.Entry{Kind: kind, Operator: r.Operator, Simulated: r.Simulated, Message: why, About: about})
 }

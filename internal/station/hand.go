@@ -30,10 +30,10 @@ func (h *hand) loader(what string, until time.Time) {
 	h.change()
 }
 
-// look says whether the slot looks for its next device. It does so again and
+// setLooking says whether the slot looks for its next device. It does so again and
 // again; what it wants of the device does not change meanwhile, and it waits as
 // long as it takes.
-func (h *hand) look(on bool) {
+func (h *hand) setLooking(on bool) {
 	h.looking = on
 	h.change()
 }

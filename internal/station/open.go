@@ -76,8 +76,8 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	}
 	s.Line = &flow.Line{
 		Runner: flow.Runner{Job: o.Job, Keys: keys, Ledger: entries, Station: o.File.ID, Operator: o.Operator,
-			Batch: o.Batch, Undeclared: undeclared, Software: o.Software, Simulated: s.Ledger.Simulated(),
-			Approver: o.Approver, TwoPeople: o.File.Approval.TwoPeople, Speed: rates.Speed},
+			Batch: o.Batch, Undeclared: undeclared, Simulated: s.Ledger.Simulated(),
+			Approver: o.Approver, TwoPeople: o.File.Approval.TwoPeople, Rates: rates.At},
 		Slots: o.Slots, Once: o.Once, Count: o.Count,
 		Healthy: func(ctx context.Context) error { return keys.Ready(ctx, o.Job) },
 		Alike:   o.File.Line.AlikeLimit(), Past: past, Resume: o.GoOn,

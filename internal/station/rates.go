@@ -33,8 +33,8 @@ type Rates struct {
 }
 
 type ratesFile struct {
-	Version  int                     `json:"version"`
-	Adapters map[string]*flow.Ladder `json:"adapters"`
+	Version  int                           `json:"version"`
+	Adapters map[string]*flow.AdapterRates `json:"adapters"`
 }
 
 const ratesVersion = 1
@@ -54,7 +54,7 @@ func OpenRates(ledgerPath string) *Rates {
 		r.Warning = setAside(r.path, err)
 	}
 	if r.known.Adapters == nil {
-		r.known = ratesFile{ratesVersion, map[string]*flow.Ladder{}}
+		r.known = ratesFile{ratesVersion, map[string]*flow.AdapterRates{}}
 	}
 	return r
 }
@@ -84,50 +84,50 @@ func setAside(path string, why error) (warning string) {
 	return fmt.Sprintf("%s cannot be used (%v); it is %s now, and the rates of the adapters are found out again", path, why, kept)
 }
 
-// Speed is what is known of the adapter at the port now.
-func (r *Rates) Speed(portName string) flow.Speed {
+// At is what is known of the adapter at the port now.
+func (r *Rates) At(portName string) flow.BaudRates {
 	name, works := r.Adapter(portName)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := r.known.Adapters[name]
 	if l == nil {
-		l = &flow.Ladder{}
+		l = &flow.AdapterRates{}
 		r.known.Adapters[name] = l
 	}
 	l.Works = works
-	return &adapterSpeed{r, l}
+	return &adapterRates{r, l}
 }
 
-// adapterSpeed is one adapter's ladder; what it learns goes into the file.
-type adapterSpeed struct {
-	rates  *Rates
-	ladder *flow.Ladder
+// adapterRates is what is known of one adapter; what it learns goes into the file.
+type adapterRates struct {
+	rates *Rates
+	known *flow.AdapterRates
 }
 
-func (a *adapterSpeed) Pick(limit int, not ...int) (int, string) {
+func (a *adapterRates) Pick(limit int, not ...int) (int, string) {
 	a.rates.mu.Lock()
 	defer a.rates.mu.Unlock()
-	return a.ladder.Pick(limit, not...)
+	return a.known.Pick(limit, not...)
 }
 
-func (a *adapterSpeed) Failed(baud int) {
+func (a *adapterRates) Failed(baud int) {
 	a.rates.mu.Lock()
 	defer a.rates.mu.Unlock()
-	a.ladder.Failed(baud)
+	a.known.Failed(baud)
 	a.rates.save()
 }
 
-func (a *adapterSpeed) Done(baud, blocks, again int) {
+func (a *adapterRates) Done(baud, blocks, again int) {
 	a.rates.mu.Lock()
 	defer a.rates.mu.Unlock()
-	a.ladder.Done(baud, blocks, again)
+	a.known.Done(baud, blocks, again)
 	a.rates.save()
 }
 
 // save writes the file where it would change. A disk that does not take it
 // costs nothing but what was learned: what it may not cost is told by the ledger.
 func (r *Rates) save() {
-	known := ratesFile{r.known.Version, map[string]*flow.Ladder{}}
+	known := ratesFile{r.known.Version, map[string]*flow.AdapterRates{}}
 	for name, l := range r.known.Adapters {
 		if len(l.Barred) > 0 {
 			known.Adapters[name] = l

@@ -49,7 +49,7 @@ func (a *badAdapter) Write(p []byte) (int, error) {
 
 // visitBy is a visit by way of an adapter, on a clock of its own. It returns
 // what the ends of connect and flash said of the wire.
-func (s *station) visitBy(t *testing.T, n int, speed func(string) flow.Speed, adapter badAdapter) (out flow.Outcome, connect, flash flow.Event, used sim.Meter) {
+func (s *station) visitBy(t *testing.T, n int, rates func(string) flow.BaudRates, adapter badAdapter) (out flow.Outcome, connect, flash flow.Event, used sim.Meter) {
 	t.Helper()
 	s.events = nil
 	synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,7 @@ func (s *station) visitBy(t *testing.T, n int, speed func(string) flow.Speed, ad
 			t.Fatal(err)
 		}
 		r := s.runner()
-		r.Speed = speed
+		r.Rates = rates
 		out = r.Device(t.Context(), "1", "sim://1", esploader.New(&adapter, esploader.Options{}))
 		used = c.Meter()
 	})
@@ -88,7 +88,7 @@ func TestAdapterThatCannotDoTheRate(t *testing.T) {
 			s := smallStation(t)
 			path := filepath.Join(t.TempDir(), "ledger.db")
 			for n := range 2 {
-				out, connect, _, used := s.visitBy(t, n, OpenRates(path).Speed, badAdapter{good: good, deaf: true})
+				out, connect, _, used := s.visitBy(t, n, OpenRates(path).At, badAdapter{good: good, deaf: true})
 				wantVerdict(t, out, record.Pass, "")
 				if connect.Baud != good || connect.Message == "" {
 					t.Errorf("visit %d: at %d baud: %q, want %d", n, connect.Baud, connect.Message, good)
@@ -108,12 +108,12 @@ func TestAdapterThatMakesErrors(t *testing.T) {
 	s := newStation(t, exampleJob)
 	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
 	adapter := badAdapter{good: 460800, spoils: func(_ []byte, n int) bool { return n%40 == 0 }}
-	out, connect, flash, _ := s.visitBy(t, 1, rates.Speed, adapter)
+	out, connect, flash, _ := s.visitBy(t, 1, rates.At, adapter)
 	wantVerdict(t, out, record.Pass, "")
 	if connect.Baud != 921600 || flash.Retries < 4 {
 		t.Errorf("first: at %d baud, %d blocks sent again", connect.Baud, flash.Retries)
 	}
-	out, connect, flash, _ = s.visitBy(t, 2, rates.Speed, adapter)
+	out, connect, flash, _ = s.visitBy(t, 2, rates.At, adapter)
 	wantVerdict(t, out, record.Pass, "")
 	if connect.Baud != 460800 || !strings.Contains(connect.Message, "921600 baud made errors here") || flash.Retries != 0 {
 		t.Errorf("second: at %d baud (%s), %d blocks sent again", connect.Baud, connect.Message, flash.Retries)
@@ -125,12 +125,12 @@ func TestSlowerInTheMiddle(t *testing.T) {
 	s := smallStation(t)
 	rates := OpenRates(filepath.Join(t.TempDir(), "ledger.db"))
 	spoils := func(_ []byte, n int) bool { return n > 3 }
-	out, connect, flash, _ := s.visitBy(t, 1, rates.Speed, badAdapter{good: 230400, spoils: spoils})
+	out, connect, flash, _ := s.visitBy(t, 1, rates.At, badAdapter{good: 230400, spoils: spoils})
 	wantVerdict(t, out, record.Pass, "")
 	if connect.Baud != 921600 || flash.Baud != 230400 || flash.Message != "slower than 460800 baud, which made errors here" {
 		t.Errorf("at %d, then %d baud (%s)", connect.Baud, flash.Baud, flash.Message)
 	}
-	if baud, _ := rates.Speed("sim://1").Pick(921600); baud != 230400 {
+	if baud, _ := rates.At("sim://1").Pick(921600); baud != 230400 {
 		t.Errorf("the next device at %d baud", baud)
 	}
 }
@@ -172,19 +172,19 @@ func TestRatesOfAdapters(t *testing.T) {
 		return r
 	}
 	r := open()
-	if baud, why := r.Speed("a").Pick(2000000); baud != 921600 || !strings.Contains(why, "cannot do 2000000") {
+	if baud, why := r.At("a").Pick(2000000); baud != 921600 || !strings.Contains(why, "cannot do 2000000") {
 		t.Errorf("got %d because %q", baud, why)
 	}
-	r.Speed("a").Done(921600, 100, 0)
+	r.At("a").Done(921600, 100, 0)
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("a file for nothing: %v", err)
 	}
-	r.Speed("a").Failed(921600)
-	if baud, _ := r.Speed("b").Pick(921600); baud != 921600 {
+	r.At("a").Failed(921600)
+	if baud, _ := r.At("b").Pick(921600); baud != 921600 {
 		t.Errorf("another adapter at %d baud", baud)
 	}
 	r = open()
-	if baud, _ := r.Speed("a").Pick(921600); baud != 460800 {
+	if baud, _ := r.At("a").Pick(921600); baud != 460800 {
 		t.Errorf("after a restart at %d baud", baud)
 	}
 	if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"adapter at a"`) {
@@ -198,11 +198,11 @@ func TestRatesOfAdapters(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := open()
-		if baud, _ := r.Speed("a").Pick(921600); baud != 921600 {
+		if baud, _ := r.At("a").Pick(921600); baud != 921600 {
 			t.Errorf("%q: at %d baud", damaged, baud)
 		}
-		r.Speed("a").Failed(921600)
-		if baud, _ := open().Speed("a").Pick(921600); baud != 460800 {
+		r.At("a").Failed(921600)
+		if baud, _ := open().At("a").Pick(921600); baud != 460800 {
 			t.Errorf("%q: not replaced", damaged)
 		}
 	}
@@ -250,7 +250,7 @@ func use(r *Rates) {
 		names = append(names, name)
 	}
 	for _, name := range names {
-		s := r.Speed(name)
+		s := r.At(name)
 		baud, _ := s.Pick(2000000)
 		s.Failed(baud)
 		s.Done(baud, 100, 0)
@@ -267,7 +267,7 @@ func FuzzRates(f *testing.F) {
 			return
 		}
 		if known.Adapters == nil {
-			known.Adapters = map[string]*flow.Ladder{}
+			known.Adapters = map[string]*flow.AdapterRates{}
 		}
 		r := &Rates{known: known, path: filepath.Join(t.TempDir(), "ledger.adapters.json")}
 		use(r)

@@ -28,8 +28,8 @@ type Rehearsal struct {
 }
 
 // OpenRehearsal makes the token in tokenDir, with the keys that the job needs,
-// and the ledger at path.
-func OpenRehearsal(ctx context.Context, job *job.Job, tokenDir, path string) (r *Rehearsal, err error) {
+// and the ledger at path, into whose entries software goes.
+func OpenRehearsal(ctx context.Context, job *job.Job, tokenDir, path, software string) (r *Rehearsal, err error) {
 	if err := os.MkdirAll(tokenDir, 0o700); err != nil {
 		return nil, fmt.Errorf("rehearsal: %w", err)
 	}
@@ -59,7 +59,7 @@ func OpenRehearsal(ctx context.Context, job *job.Job, tokenDir, path string) (r 
 			return r, TokenFailure(err)
 		}
 	}
-	if r.Ledger, err = ledger.Open(path, ledger.Options{Create: true, Station: rehearsalID, Simulated: true}); err == nil {
+	if r.Ledger, err = ledger.Open(path, ledger.Options{Create: true, Station: rehearsalID, Software: software, Simulated: true}); err == nil {
 		_ = r.Ledger.OpenDoor() // for who practises other commands beside it
 	}
 	return r, err
@@ -103,10 +103,10 @@ func (r *Rehearsal) makeIdentity(ctx context.Context, want *job.Identity) error 
 }
 
 // Line is the rehearsal's line. It approves its own plan: nothing real is burned.
-func (r *Rehearsal) Line(job *job.Job, fixture *Virtual, software string) (*flow.Line, error) {
+func (r *Rehearsal) Line(job *job.Job, fixture *Virtual) (*flow.Line, error) {
 	line := &flow.Line{
 		Runner: flow.Runner{Job: job, Keys: Keys{Token: r.Token, CA: r.ca}, Ledger: r.Ledger, Station: rehearsalID,
-			Operator: rehearsalID, Batch: rehearsalID, Software: software, Simulated: true, Serials: flow.NewSerials(job, r.Ledger.SerialOwner)},
+			Operator: rehearsalID, Batch: rehearsalID, Simulated: true, Serials: flow.NewSerials(job, r.Ledger.SerialOwner)},
 		Slots: fixture.FlowSlots(),
 	}
 	if err := r.openBatch(); err != nil {

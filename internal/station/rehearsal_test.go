@@ -84,12 +84,12 @@ func TestRehearsalOfOnesOwnProduct(t *testing.T) {
 				model.Crystal != c.model.Crystal || model.Ready != c.model.Ready {
 				t.Errorf("got %+v, want %+v", model, c.model)
 			}
-			r, err := OpenRehearsal(t.Context(), job, t.TempDir(), filepath.Join(t.TempDir(), "ledger.db"))
+			r, err := OpenRehearsal(t.Context(), job, t.TempDir(), filepath.Join(t.TempDir(), "ledger.db"), "test")
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			line, err := r.Line(job, &Virtual{Slots: 2, Count: 3, Model: model}, "test")
+			line, err := r.Line(job, &Virtual{Slots: 2, Count: 3, Model: model})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,12 +112,12 @@ func TestScannedSerialInARehearsal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := OpenRehearsal(t.Context(), job, t.TempDir(), filepath.Join(t.TempDir(), "ledger.db"))
+	r, err := OpenRehearsal(t.Context(), job, t.TempDir(), filepath.Join(t.TempDir(), "ledger.db"), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	line, err := r.Line(job, &Virtual{Slots: 1, Count: 1, Model: ChipFor(job)}, "test")
+	line, err := r.Line(job, &Virtual{Slots: 1, Count: 1, Model: ChipFor(job)})
 	if err == nil {
 		err = line.Serials.Scan("", "SN0007")
 	}

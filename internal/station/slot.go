@@ -90,8 +90,8 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 		}
 		return l, nil
 	}
-	s.hand.look(true)
-	defer s.hand.look(false)
+	s.hand.setLooking(true)
+	defer s.hand.setLooking(false)
 	var changes <-chan struct{}
 	if watch, err := s.Ports.Watch(s.Port); err == nil {
 		defer watch.Close()
@@ -99,7 +99,7 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 	}
 	for {
 		was := s.empty
-		l, err := s.look(ctx)
+		l, err := s.find(ctx)
 		if s.empty && !was && !s.last.IsZero() && (s.absent || !s.dumb) {
 			removed()
 		}
@@ -119,9 +119,9 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 	}
 }
 
-// look returns the next device if it is there now, and nil if not. A device
+// find returns the next device if it is there now, and nil if not. A device
 // that was here before is the next one only after it had been taken out.
-func (s *slot) look(ctx context.Context) (flow.Loader, error) {
+func (s *slot) find(ctx context.Context) (flow.Loader, error) {
 	l, err := s.open()
 	s.absent = errors.Is(err, chip.ErrPortAbsent)
 	switch {

@@ -147,7 +147,7 @@ func (s *soak) more() bool {
 
 func (s *soak) line() *flow.Line {
 	line := &flow.Line{
-		Runner: flow.Runner{Job: s.products[0].job, Keys: Keys{Token: s.lab.token}, Ledger: s.lab.ledger, Station: "soak", Simulated: true, Emit: s.hear},
+		Runner: flow.Runner{Job: s.products[0].job, Keys: Keys{Token: s.lab.token}, Ledger: s.lab.ledger, Station: "test", Simulated: true, Emit: s.hear},
 	}
 	line.Healthy = func(ctx context.Context) error { return Keys{Token: s.lab.token}.Ready(ctx, line.Job) }
 	for i := range 8 {

@@ -39,40 +39,33 @@ func (s *Store) Has(d Digest) bool {
 
 // Put takes an artifact of at most so many bytes. It is there, whole, or not at all.
 func (s *Store) Put(r io.Reader, most int64) (d Digest, size int64, err error) {
-	f, err := os.CreateTemp(filepath.Join(s.dir, "incoming"), ".put-*")
+	err = keyfile.ByContent(filepath.Join(s.dir, "incoming"), artifactMode, func(w io.Writer) (path string, err error) {
+		h := sha256.New()
+		size, err = io.Copy(io.MultiWriter(w, h), io.LimitReader(r, most+1))
+		if err == nil && size > most {
+			err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
+		}
+		if err == nil {
+			d = DigestOf(h.Sum(nil))
+			path, err = s.pathFor(d)
+		}
+		return path, err
+	})
 	if err != nil {
 		return "", 0, fmt.Errorf("artifact: %w", err)
 	}
-	defer func() {
-		f.Close()
-		os.Remove(f.Name())
-	}()
-	h := sha256.New()
-	size, err = io.Copy(io.MultiWriter(f, h), io.LimitReader(r, most+1))
-	if err == nil && size > most {
-		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
-	}
-	if err != nil {
-		return "", 0, fmt.Errorf("artifact: %w", err)
-	}
-	d = DigestOf(h.Sum(nil))
-	return d, size, s.publish(f, d)
+	return d, size, nil
 }
 
-// publish gives a whole file its name.
-func (s *Store) publish(f *os.File, d Digest) error {
-	path := s.artifact(d)
-	err := errors.Join(f.Chmod(0o640), f.Sync(), os.MkdirAll(filepath.Dir(path), 0o750))
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+const artifactMode = 0o640
+
+// pathFor is the path of an artifact, whose folder is there then.
+func (s *Store) pathFor(d Digest) (path string, err error) {
+	path = s.artifact(d)
+	if err = os.MkdirAll(filepath.Dir(path), 0o750); err == nil {
+		err = keyfile.SyncFolder(filepath.Dir(path))
 	}
-	if err == nil {
-		err = errors.Join(keyfile.SyncFolder(path), keyfile.SyncFolder(filepath.Dir(path)))
-	}
-	if err != nil {
-		return fmt.Errorf("artifact %s: %w", d, err)
-	}
-	return nil
+	return path, err
 }
 
 // Incoming is how many bytes of an artifact have come so far.
@@ -130,5 +123,12 @@ func (s *Store) finish(f *os.File, d Digest) error {
 	if DigestOf(h.Sum(nil)) != d {
 		return errors.Join(fmt.Errorf("artifact %s: %w", d, ErrDigest), os.Remove(f.Name()))
 	}
-	return s.publish(f, d)
+	path, err := s.pathFor(d)
+	if err == nil {
+		err = keyfile.Publish(f, artifactMode, path)
+	}
+	if err != nil {
+		return fmt.Errorf("artifact %s: %w", d, err)
+	}
+	return nil
 }

@@ -53,9 +53,9 @@ func (d *detailDialog) load(m *Model) tea.Cmd {
 		return nil
 	}
 	d.busy = true
-	look, mac := m.cfg.Detail, d.mac
+	find, mac := m.cfg.Detail, d.mac
 	return func() tea.Msg {
-		detail, err := look(mac)
+		detail, err := find(mac)
 		return detailMsg{mac, detail, err}
 	}
 }

@@ -35,9 +35,9 @@ func (m *Model) openHistory() tea.Cmd {
 func (d *historyDialog) search(m *Model) tea.Cmd {
 	d.asked++
 	d.busy = true
-	n, query, look := d.asked, strings.TrimSpace(d.text.Value()), m.cfg.History
+	n, query, find := d.asked, strings.TrimSpace(d.text.Value()), m.cfg.History
 	return func() tea.Msg {
-		rows, err := look(query)
+		rows, err := find(query)
 		return rowsMsg{n, rows, err}
 	}
 }

@@ -61,10 +61,10 @@ const (
 	tones
 )
 
-// look is how a tone differs from all others: its sign, its frame and its
+// appearance is how a tone differs from all others: its sign, its frame and its
 // colour. Signs and frames keep to characters that the Linux console and
 // Windows consoles have too.
-type look struct {
+type appearance struct {
 	sign, signASCII   string
 	frame, frameASCII string // corners and edges: ┌─┐││└─┘
 	glyph             string // the sign in block letters
@@ -72,7 +72,7 @@ type look struct {
 	fill              bool   // the whole tile is painted
 }
 
-var looks = [tones]look{
+var looks = [tones]appearance{
 	idle:       {"○", "o", "┌─┐││└─┘", "+-+||+-+", "", grey, black, false},
 	working:    {"►", ">", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
 	scanning:   {"?", "?", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
@@ -87,7 +87,7 @@ var looks = [tones]look{
 // inks16 are the inks that can be read on the 16-colour papers.
 var inks16 = map[string]string{"1": "15", "4": "15", "5": "15"}
 
-func (l look) inkOf() colour {
+func (l appearance) inkOf() colour {
 	ink := l.ink
 	if c, ok := inks16[l.paper.c16]; ok {
 		ink.c16 = c

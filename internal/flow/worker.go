@@ -13,8 +13,8 @@ import (
 // retryPort is how often a slot tries a port that cannot be used.
 const retryPort = time.Second
 
-// place is one slot at work.
-type place struct {
+// worker brings the devices of one slot to their verdicts.
+type worker struct {
 	Slot
 	line    *Line
 	told    Code     // what is wrong with the port, once it has been told
@@ -23,37 +23,37 @@ type place struct {
 
 // work brings one device after the other to a verdict. looking ends with ctx,
 // or before it when no more devices are wanted.
-func (p *place) work(ctx, looking context.Context) {
-	for p.line.await(looking) {
-		loader, err := p.Next(looking, p.removed)
+func (w *worker) work(ctx, looking context.Context) {
+	for w.line.await(looking) {
+		loader, err := w.Next(looking, w.removed)
 		if err != nil {
-			if errors.Is(err, io.EOF) || looking.Err() != nil || !p.noDevice(looking, err) {
+			if errors.Is(err, io.EOF) || looking.Err() != nil || !w.noDevice(looking, err) {
 				return
 			}
 			continue
 		}
-		p.told = ""
-		if !p.begin(looking, loader) {
+		w.told = ""
+		if !w.begin(looking, loader) {
 			continue
 		}
-		out := p.line.Device(ctx, p.Name, p.Port, loader)
-		p.judge(looking, out)
-		p.line.end(out)
-		if p.line.Once {
+		out := w.line.Device(ctx, w.Name, w.Port, loader)
+		w.judge(looking, out)
+		w.line.end(out)
+		if w.line.Once {
 			return
 		}
-		p.line.awaitAck(looking, p.Name)
+		w.line.awaitAck(looking, w.Name)
 	}
 }
 
 // begin takes the right to work on the device behind the loader. A line that
 // was halted or paused while the slot waited for the device lets go of it: by
 // the time the line goes on another one may be there.
-func (p *place) begin(looking context.Context, loader Loader) bool {
-	for !p.line.begin() {
-		if p.Again != nil || !p.line.await(looking) {
+func (w *worker) begin(looking context.Context, loader Loader) bool {
+	for !w.line.begin() {
+		if w.Again != nil || !w.line.await(looking) {
 			loader.Close()
-			p.again()
+			w.again()
 			return false
 		}
 	}
@@ -63,45 +63,45 @@ func (p *place) begin(looking context.Context, loader Loader) bool {
 // judge draws the line's conclusions from a verdict. A device that met a fault
 // of the station need not be put back: it is tried once more when the line
 // goes on.
-func (p *place) judge(looking context.Context, out Outcome) {
-	if alike := p.line.gate.settle(out); alike != nil {
-		p.line.halt(looking, alike)
+func (w *worker) judge(looking context.Context, out Outcome) {
+	if alike := w.line.gate.settle(out); alike != nil {
+		w.line.halt(looking, alike)
 	}
-	was := p.unlucky
-	p.unlucky = chip.MAC{}
+	was := w.unlucky
+	w.unlucky = chip.MAC{}
 	switch {
 	case out.Verdict == record.Station:
-		p.line.halt(looking, out.Failure)
-		if p.unlucky = out.MAC; out.MAC != was {
-			p.again()
+		w.line.halt(looking, out.Failure)
+		if w.unlucky = out.MAC; out.MAC != was {
+			w.again()
 		}
-	case out.Verdict != record.Pass && p.line.NeedAck:
-		p.line.holdForAck(p.Name)
+	case out.Verdict != record.Pass && w.line.NeedAck:
+		w.line.holdForAck(w.Name)
 	}
 }
 
-func (p *place) again() {
-	if p.Again != nil {
-		p.Again()
+func (w *worker) again() {
+	if w.Again != nil {
+		w.Again()
 	}
 }
 
-func (p *place) removed() {
-	p.line.Emit(Event{Time: p.line.now(), Event: DeviceRemoved, Slot: p.Name, Port: p.Port})
+func (w *worker) removed() {
+	w.line.Emit(Event{Time: w.line.now(), Event: DeviceRemoved, Slot: w.Name, Port: w.Port})
 }
 
 // noDevice tells of a port that cannot be used, once. It reports whether the
 // slot shall try it again.
-func (p *place) noDevice(looking context.Context, err error) bool {
+func (w *worker) noDevice(looking context.Context, err error) bool {
 	f := PortFailure(err)
-	if f.Code != p.told {
-		p.told = f.Code
+	if f.Code != w.told {
+		w.told = f.Code
 		kind := f.Kind()
-		p.line.Emit(Event{Time: p.line.now(), Event: DeviceFailed, Slot: p.Name, Port: p.Port, Step: Procedure(p.line.Job)[0].ID, Verdict: kind.Verdict,
+		w.line.Emit(Event{Time: w.line.now(), Event: DeviceFailed, Slot: w.Name, Port: w.Port, Step: Procedure(w.line.Job)[0].ID, Verdict: kind.Verdict,
 			Code: f.Code, Message: kind.Sentence, Action: kind.Action, Detail: f.Err.Error()})
-		p.line.add(kind.Verdict)
+		w.line.add(kind.Verdict)
 	}
-	if p.line.Once {
+	if w.line.Once {
 		return false
 	}
 	select {

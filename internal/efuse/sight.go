@@ -14,11 +14,11 @@ func (s sighting) wipe() {
 	clear(s.any)
 }
 
-// look reads the fuses several times after p was programmed into a chip that
+// sight reads the fuses several times after p was programmed into a chip that
 // read as before, each time from the fuses themselves: first p's block, or
 // everything after a stage's last part; then the words that p touches, and those
 // that are not as they must be. It is an error if anything but bits of p changed.
-func (c *controller) look(p part, before []uint32) (sighting, error) {
+func (c *controller) sight(p part, before []uint32) (sighting, error) {
 	expect := c.expect(p, before)
 	defer clear(expect)
 	s := sighting{slices.Clone(before), slices.Clone(before)}

@@ -10,13 +10,13 @@ import (
 // to fall back to.
 const BaseBaud = 115200
 
-// rungs are the rates that a job's own is left for, the fastest first.
-var rungs = []int{2000000, 1500000, 1000000, 921600, 460800, 230400, BaseBaud}
+// usualRates are the rates that a job's own is left for, the fastest first.
+var usualRates = []int{2000000, 1500000, 1000000, 921600, 460800, 230400, BaseBaud}
 
-// Ladder decides at which rate the devices behind one adapter are spoken to: as
+// AdapterRates decides at which rate the devices behind one adapter are spoken to: as
 // fast as the job allows, one rung lower for a while where that makes errors.
 // It is pure and remembers what an adapter has shown; it is kept as JSON.
-type Ladder struct {
+type AdapterRates struct {
 	// Works reports whether the adapter can do a rate, as far as is known from
 	// its kind; nil: nothing is known against any.
 	Works func(baud int) bool `json:"-"`
@@ -40,7 +40,7 @@ const (
 )
 
 // Check says why a ladder that comes out of a file cannot be one.
-func (l *Ladder) Check() error {
+func (l *AdapterRates) Check() error {
 	if l == nil {
 		return errors.New("it is empty")
 	}
@@ -57,13 +57,13 @@ func (l *Ladder) Check() error {
 
 // Pick is the rate to use next: limit or the first rung below it, but none of
 // not, and why it is not limit.
-func (l *Ladder) Pick(limit int, not ...int) (baud int, why string) {
+func (l *AdapterRates) Pick(limit int, not ...int) (baud int, why string) {
 	blame := func(format string, args ...any) {
 		if why == "" { // the fastest one's reason
 			why = fmt.Sprintf(format, args...)
 		}
 	}
-	for _, baud := range append([]int{limit}, rungs...) {
+	for _, baud := range append([]int{limit}, usualRates...) {
 		switch bar := l.Barred[baud]; {
 		case baud > limit || slices.Contains(not, baud):
 		case baud <= BaseBaud:
@@ -81,7 +81,7 @@ func (l *Ladder) Pick(limit int, not ...int) (baud int, why string) {
 
 // Failed says that at baud the device could not be spoken to or written, and at
 // a lower rate it could.
-func (l *Ladder) Failed(baud int) {
+func (l *AdapterRates) Failed(baud int) {
 	if baud <= BaseBaud {
 		return
 	}
@@ -100,7 +100,7 @@ func (l *Ladder) Failed(baud int) {
 // Done says that so many blocks were written at baud, so many of them more than
 // once. Where that is too many the rate is left for the next device. A device
 // without any brings the rates above a step nearer.
-func (l *Ladder) Done(baud, blocks, again int) {
+func (l *AdapterRates) Done(baud, blocks, again int) {
 	switch {
 	case blocks == 0:
 	case again*tolerated > blocks:

@@ -10,26 +10,26 @@ import (
 func TestPick(t *testing.T) {
 	ch340 := func(baud int) bool { return baud <= 2000000 && baud != 921600 }
 	for _, c := range []struct {
-		ladder Ladder
-		limit  int
-		not    []int
-		want   int
-		why    string
+		rates AdapterRates
+		limit int
+		not   []int
+		want  int
+		why   string
 	}{
-		{Ladder{}, 921600, nil, 921600, ""},
-		{Ladder{}, 750000, nil, 750000, ""}, // a job may ask for any rate
-		{Ladder{}, 115200, nil, 115200, ""},
-		{Ladder{}, 57600, nil, 57600, ""},
-		{Ladder{}, 921600, []int{921600}, 460800, ""},
-		{Ladder{}, 750000, []int{750000, 460800, 230400}, 115200, ""},
-		{Ladder{Works: ch340}, 921600, nil, 460800, "cannot do 921600"},
-		{Ladder{Works: ch340}, 1000000, nil, 1000000, ""},
-		{Ladder{Works: ch340}, 3000000, nil, 2000000, "cannot do 3000000"},
-		{Ladder{Barred: map[int]*Bar{921600: {Times: 1, Wait: 3}}}, 921600, nil, 460800, "after 3 devices"},
-		{Ladder{Barred: map[int]*Bar{921600: {Times: 1}}}, 921600, nil, 921600, ""},
-		{Ladder{Barred: map[int]*Bar{921600: {Times: 1, Wait: 3}, 460800: {Wait: 9}}}, 1500000, nil, 1500000, ""},
+		{AdapterRates{}, 921600, nil, 921600, ""},
+		{AdapterRates{}, 750000, nil, 750000, ""}, // a job may ask for any rate
+		{AdapterRates{}, 115200, nil, 115200, ""},
+		{AdapterRates{}, 57600, nil, 57600, ""},
+		{AdapterRates{}, 921600, []int{921600}, 460800, ""},
+		{AdapterRates{}, 750000, []int{750000, 460800, 230400}, 115200, ""},
+		{AdapterRates{Works: ch340}, 921600, nil, 460800, "cannot do 921600"},
+		{AdapterRates{Works: ch340}, 1000000, nil, 1000000, ""},
+		{AdapterRates{Works: ch340}, 3000000, nil, 2000000, "cannot do 3000000"},
+		{AdapterRates{Barred: map[int]*Bar{921600: {Times: 1, Wait: 3}}}, 921600, nil, 460800, "after 3 devices"},
+		{AdapterRates{Barred: map[int]*Bar{921600: {Times: 1}}}, 921600, nil, 921600, ""},
+		{AdapterRates{Barred: map[int]*Bar{921600: {Times: 1, Wait: 3}, 460800: {Wait: 9}}}, 1500000, nil, 1500000, ""},
 	} {
-		got, why := c.ladder.Pick(c.limit, c.not...)
+		got, why := c.rates.Pick(c.limit, c.not...)
 		if got != c.want || (why == "") != (c.why == "") || !strings.Contains(why, c.why) {
 			t.Errorf("%d, not %v: got %d because %q, want %d because %q", c.limit, c.not, got, why, c.want, c.why)
 		}
@@ -38,7 +38,7 @@ func TestPick(t *testing.T) {
 
 // run puts devices of 200 blocks through, of which the adapter spoils the given
 // share (per mille) at each rate, and returns the rates used.
-func run(l *Ladder, devices int, spoilt func(baud int) int) (used []int) {
+func run(l *AdapterRates, devices int, spoilt func(baud int) int) (used []int) {
 	for range devices {
 		baud, _ := l.Pick(921600)
 		used = append(used, baud)
@@ -60,7 +60,7 @@ func at921600(perMille int) func(int) int {
 // the first device, tried again after twenty, and then ever more seldom.
 func TestLadderStepsDownAndTriesAgain(t *testing.T) {
 	for _, perMille := range []int{15, 30, 1000} {
-		l := &Ladder{}
+		l := &AdapterRates{}
 		fast := 0
 		for n, baud := range run(l, 200, at921600(perMille)) {
 			if baud == 921600 {
@@ -88,7 +88,7 @@ func TestLadderStepsDownAndTriesAgain(t *testing.T) {
 // An adapter that is well again is used at full speed, and after some devices
 // nothing is left of what was.
 func TestLadderRecovers(t *testing.T) {
-	l := &Ladder{}
+	l := &AdapterRates{}
 	run(l, 30, at921600(1000))
 	used := run(l, 60, at921600(0))
 	if used[0] != 460800 || used[len(used)-1] != 921600 || len(l.Barred) != 0 {
@@ -98,7 +98,7 @@ func TestLadderRecovers(t *testing.T) {
 
 // A block now and then is no reason to go slower, nor to go faster again.
 func TestLadderToleratesARareError(t *testing.T) {
-	l := &Ladder{}
+	l := &AdapterRates{}
 	for _, baud := range run(l, 100, at921600(10)) {
 		if baud != 921600 {
 			t.Fatalf("at %d baud", baud)
@@ -116,24 +116,24 @@ func TestLadderToleratesARareError(t *testing.T) {
 }
 
 func TestNothingIsBelowTheLastRung(t *testing.T) {
-	l := &Ladder{}
-	for _, baud := range rungs {
+	l := &AdapterRates{}
+	for _, baud := range usualRates {
 		l.Failed(baud)
 	}
 	l.Failed(0)
-	if baud, _ := l.Pick(2000000); baud != BaseBaud || len(l.Barred) != len(rungs)-1 {
+	if baud, _ := l.Pick(2000000); baud != BaseBaud || len(l.Barred) != len(usualRates)-1 {
 		t.Errorf("got %d, %v", baud, l.Barred)
 	}
 }
 
 func TestLadderAsJSON(t *testing.T) {
-	l := &Ladder{Works: func(int) bool { return true }}
+	l := &AdapterRates{Works: func(int) bool { return true }}
 	run(l, 5, at921600(100))
 	b, err := json.Marshal(l)
 	if err != nil || string(b) != `{"barred":{"921600":{"times":1,"wait":16}}}` {
 		t.Errorf("got %s, %v", b, err)
 	}
-	var back Ladder
+	var back AdapterRates
 	if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(back.Barred, l.Barred) {
 		t.Errorf("got %+v, %v", back, err)
 	}

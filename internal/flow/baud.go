@@ -10,9 +10,9 @@ import (
 	"station/internal/job"
 )
 
-// Speed is what is known of the rates that the adapter in a slot can do. A
-// Ladder is one.
-type Speed interface {
+// BaudRates is what is known of the rates that the adapter in a slot can do. An
+// AdapterRates is one.
+type BaudRates interface {
 	// Pick is the rate to use next: limit or a lower one, but none of not, and
 	// why it is not limit.
 	Pick(limit int, not ...int) (baud int, why string)
@@ -23,9 +23,9 @@ type Speed interface {
 	Done(baud, blocks, again int)
 }
 
-// wire is the rate of one visit.
-type wire struct {
-	speed Speed
+// visitRate is the baud rate of one visit.
+type visitRate struct {
+	rates BaudRates
 	limit int // the job's rate
 	baud  int // in use; 0: the port's own
 	told  int // by the events
@@ -40,8 +40,8 @@ type wire struct {
 	retries int
 }
 
-// tell is what the end of a step says of the wire.
-func (w *wire) tell(e *Event) {
+// tell is what the end of a step says of the rate.
+func (w *visitRate) tell(e *Event) {
 	e.Retries, e.Message = w.retries, w.said
 	if w.baud != w.told {
 		e.Baud, w.told = w.baud, w.baud
@@ -49,12 +49,12 @@ func (w *wire) tell(e *Event) {
 	w.said, w.retries = "", 0
 }
 
-// raise makes the wire as fast as job and adapter allow. A rate at which the
+// raise makes the connection as fast as job and adapter allow. A rate at which the
 // device does not answer is left for a lower one.
 func (s *Session) raise(ctx context.Context) error {
-	w := &s.wire
+	w := &s.rate
 	for {
-		baud, why := w.speed.Pick(w.limit, w.left...)
+		baud, why := w.rates.Pick(w.limit, w.left...)
 		w.baud = baud
 		if w.said == "" && why != "" {
 			w.said = fmt.Sprintf("%d baud: %s", baud, why)
@@ -81,7 +81,7 @@ func (s *Session) raise(ctx context.Context) error {
 		case baud < BaseBaud: // nothing is below
 			return Fail("E-BAUD", fmt.Errorf("baud rate %d: %w", baud, err))
 		}
-		w.speed.Failed(baud)
+		w.rates.Failed(baud)
 		w.left = append(w.left, baud)
 		w.said = fmt.Sprintf("%d baud does not work here", baud)
 	}
@@ -90,7 +90,7 @@ func (s *Session) raise(ctx context.Context) error {
 // slower brings the device back into its loader after an error on the wire, at
 // a lower rate. It reports whether that makes another attempt worth while.
 func (s *Session) slower(ctx context.Context, err error) bool {
-	w := &s.wire
+	w := &s.rate
 	if w.baud <= BaseBaud || ctx.Err() != nil || !errors.Is(err, chip.ErrNoAnswer) && !errors.Is(err, chip.ErrRefused) {
 		return false
 	}
@@ -105,7 +105,7 @@ func (s *Session) slower(ctx context.Context, err error) bool {
 }
 
 // wrote counts what a write has cost.
-func (w *wire) wrote(stats chip.WriteStats) {
+func (w *visitRate) wrote(stats chip.WriteStats) {
 	const block = 0x1000
 	w.sent += (stats.Sent + block - 1) / block
 	w.again += stats.Retries
@@ -113,14 +113,14 @@ func (w *wire) wrote(stats chip.WriteStats) {
 }
 
 // disturbed reports that something went wrong in the step in hand.
-func (w *wire) disturbed() bool { return w.retries > 0 || len(w.doubted) > 0 }
+func (w *visitRate) disturbed() bool { return w.retries > 0 || len(w.doubted) > 0 }
 
 // written ends the writing: now it is known whose fault errors were.
-func (w *wire) written() {
+func (w *visitRate) written() {
 	for _, baud := range w.doubted {
-		w.speed.Failed(baud)
+		w.rates.Failed(baud)
 	}
-	w.speed.Done(w.baud, w.sent, w.again)
+	w.rates.Done(w.baud, w.sent, w.again)
 	w.doubted = nil
 }
 
@@ -145,10 +145,10 @@ func (s *Session) enter(ctx context.Context) error {
 	return nil
 }
 
-// newWire is the wire of a visit; speed may be nil.
-func newWire(job *job.Job, speed Speed) wire {
-	if speed == nil {
-		speed = &Ladder{}
+// newVisitRate is the rate at which a visit begins; rates may be nil.
+func newVisitRate(job *job.Job, rates BaudRates) visitRate {
+	if rates == nil {
+		rates = &AdapterRates{}
 	}
-	return wire{speed: speed, limit: cmp.Or(job.Flash.Baud, BaseBaud), baud: BaseBaud}
+	return visitRate{rates: rates, limit: cmp.Or(job.Flash.Baud, BaseBaud), baud: BaseBaud}
 }
