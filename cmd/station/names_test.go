@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,5 +47,32 @@ func TestFileNames(t *testing.T) {
 		if groups[group] && !commands[file] && !strings.HasSuffix(file, "_test.go") {
 			t.Errorf("%s: %s is a group of commands, and this is none of them", file, group)
 		}
+	}
+}
+
+// The README lists every command, and each verb of a group.
+func TestReadmeHasEveryCommand(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string][]string{}
+	for _, line := range regexp.MustCompile(`(?m)^station ([a-z]+) +(.+)$`).FindAllStringSubmatch(string(readme), -1) {
+		said[line[1]] = regexp.MustCompile(`\([^)]*\)|[^a-z]+`).Split(line[2], -1)
+	}
+	for _, cmd := range rootCommand().Commands() {
+		words, listed := said[cmd.Name()]
+		if delete(said, cmd.Name()); !listed {
+			t.Errorf("the README does not list station %s", cmd.Name())
+			continue
+		}
+		for _, verb := range cmd.Commands() {
+			if !slices.Contains(words, verb.Name()) {
+				t.Errorf("the README lists %q of station %s, not %s", words, cmd.Name(), verb.Name())
+			}
+		}
+	}
+	for name := range said {
+		t.Errorf("the README lists station %s, which there is not", name)
 	}
 }

@@ -1,5 +1,6 @@
-// Package chip is the vocabulary that everything above the wire shares: who a
-// chip is, one register write, and what can be wrong between a chip and us.
+// Package chip describes chips as data, one literal for each family, and has the
+// words that all packages share when they speak of a chip: who it is, one register
+// write, and what can be wrong between it and us.
 package chip
 
 import (

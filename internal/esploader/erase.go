@@ -11,7 +11,7 @@ import (
 // whole sectors. What reads so already costs one MD5. progress hears how many
 // bytes are done; it may be nil.
 //
-// esp32.ErrVerify: the flash does not erase.
+// chip.ErrVerify: the flash does not erase.
 func (l *Loader) EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (stats chip.WriteStats, err error) {
 	if addr%sectorSize != 0 || size%sectorSize != 0 || size < 0 || uint64(addr)+uint64(size) > maxSetSize {
 		return stats, fmt.Errorf("erase %d bytes of flash at %#x: not whole sectors that the ROM reaches", size, addr)

@@ -87,7 +87,7 @@ func crystal(clkdiv uint32, baud int) int {
 
 // Identify reads who the chip is (that it is an ESP32 Connect has seen) and
 // makes its flash ready: pins, chip, size.
-// With esp32.ErrMACCRC or esp32.ErrFlashID the identity holds what is known.
+// With chip.ErrMACCRC or chip.ErrFlashID the identity holds what is known.
 // A flash of unknown size has FlashSize 0, and the ROM takes it for 2 MiB until
 // SetFlashSize.
 func (l *Loader) Identify(ctx context.Context) (chip.Identity, error) {

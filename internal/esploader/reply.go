@@ -77,7 +77,7 @@ const (
 	badChecksum = 0x07
 )
 
-// StatusError is a refusal by the ROM. It is esp32.ErrRefused.
+// StatusError is a refusal by the ROM. It is chip.ErrRefused.
 type StatusError struct {
 	Op   string // the command's name
 	Code byte   // the ROM's error code
@@ -99,7 +99,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s: %v: status %#02x (%s)", e.Op, chip.ErrRefused, e.Code, text)
 }
 
-// Unwrap makes every refusal esp32.ErrRefused.
+// Unwrap makes every refusal chip.ErrRefused.
 func (e *StatusError) Unwrap() error { return chip.ErrRefused }
 
 func refusedWith(err error, codes ...byte) bool {

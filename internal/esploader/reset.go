@@ -115,7 +115,7 @@ func (l *Loader) discard() error {
 // baud. With ResetManual, or through a port without modem lines, it waits until
 // the loader answers or ctx ends.
 //
-// Errors: esp32.ErrBootMode, ErrDeaf, ErrDownloadDisabled, ErrNoAnswer,
+// Errors: chip.ErrBootMode, ErrDeaf, ErrDownloadDisabled, ErrNoAnswer,
 // ErrNotESP32, ErrPortGone.
 func (l *Loader) Connect(ctx context.Context) error {
 	if err := l.connect(ctx); err != nil {

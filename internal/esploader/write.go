@@ -63,8 +63,8 @@ type sector struct {
 // where the sector had to be erased. progress hears how many bytes from the
 // beginning are done; it may be nil.
 //
-// The end is checked by MD5: esp32.ErrVerify where the flash will not take the
-// bytes. A port that goes away is esp32.ErrPortGone.
+// The end is checked by MD5: chip.ErrVerify where the flash will not take the
+// bytes. A port that goes away is chip.ErrPortGone.
 func (l *Loader) WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (chip.WriteStats, error) {
 	if addr%sectorSize != 0 {
 		return chip.WriteStats{}, fmt.Errorf("write flash at %#x: not the beginning of a sector", addr)

@@ -14,7 +14,7 @@ const BaseBaud = 115200
 var usualRates = []int{2000000, 1500000, 1000000, 921600, 460800, 230400, BaseBaud}
 
 // AdapterRates decides at which rate the devices behind one adapter are spoken to: as
-// fast as the job allows, one rung lower for a while where that makes errors.
+// fast as the job allows, at the next lower rate for a while where that makes errors.
 // It is pure and remembers what an adapter has shown; it is kept as JSON.
 type AdapterRates struct {
 	// Works reports whether the adapter can do a rate, as far as is known from
@@ -39,7 +39,7 @@ const (
 	tolerated = 100 // one block in so many may be sent again
 )
 
-// Check says why a ladder that comes out of a file cannot be one.
+// Check says what is wrong with rates that come out of a file.
 func (l *AdapterRates) Check() error {
 	if l == nil {
 		return errors.New("it is empty")
@@ -55,7 +55,7 @@ func (l *AdapterRates) Check() error {
 	return nil
 }
 
-// Pick is the rate to use next: limit or the first rung below it, but none of
+// Pick is the rate to use next: limit or the first of the usual rates below it, but none of
 // not, and why it is not limit.
 func (l *AdapterRates) Pick(limit int, not ...int) (baud int, why string) {
 	blame := func(format string, args ...any) {

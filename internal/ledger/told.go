@@ -14,15 +14,16 @@ import (
 	"station/internal/record"
 )
 
-// Told is what the indexes say of the devices, held against the log while it is
-// read: every entry is decoded once. Whoever has taken all devices asks Rest.
+// Told reads all devices from the indexes and holds each against the log. Hold
+// folds the entries of some devices anew; Rest, called after the last, finds the
+// entries of devices that the indexes do not know. Every entry is decoded once.
 type Told struct {
 	l    *Ledger
 	end  uint64          // entries; what a running line appends from here on is not asked for
 	seen []atomic.Uint64 // a bit for each entry that was met in the chain of a device
 }
 
-// Told begins to tell the devices as they are now.
+// Told begins with the devices as they are now.
 func (l *Ledger) Told() (*Told, error) {
 	end, _, err := l.Head()
 	if err != nil {

@@ -89,7 +89,7 @@ func Open(name string) (*Port, error) { return Host.Open(name) }
 // connects to socket://HOST:PORT or rfc2217://HOST:PORT. The port is held
 // exclusively where the system can do that.
 //
-// Errors: esp32.ErrPortAbsent, esp32.ErrPortBusy, os.ErrPermission.
+// Errors: chip.ErrPortAbsent, chip.ErrPortBusy, os.ErrPermission.
 func (s System) Open(name string) (*Port, error) {
 	p := &Port{name: name}
 	if err := s.open(p); err != nil {
@@ -124,7 +124,7 @@ func (s System) open(p *Port) (err error) {
 func (p *Port) Name() string { return p.name }
 
 // Read reads at least one byte. It returns os.ErrDeadlineExceeded past the
-// deadline and esp32.ErrPortGone when the other end has vanished: a pulled
+// deadline and chip.ErrPortGone when the other end has vanished: a pulled
 // cable is not a timeout.
 func (p *Port) Read(b []byte) (int, error) {
 	n, err := p.wire.Read(b)

@@ -32,7 +32,8 @@ func Decode(raw []byte) (Entry, error) {
 	return decode(raw)
 }
 
-// Read is Decode and Canonical at once, where most of the time of a check goes by.
+// Read decodes an entry and tells whether its bytes are canonical, both in one pass:
+// most of the time of a check goes by here.
 func Read(raw []byte) (e Entry, canonical bool, err error) {
 	if e, ok := scan(raw); ok {
 		return e, CheckForm(&e) == nil, nil
@@ -106,8 +107,8 @@ func Canonical(e *Entry, raw []byte) bool {
 	return err == nil && bytes.Equal(b, raw)
 }
 
-// CheckForm tells what an entry that is written now holds that no entry may
-// hold, whatever its kind.
+// CheckForm says why an entry cannot be written: what no entry may hold, whatever
+// its kind.
 func CheckForm(e *Entry) error {
 	if err := errors.Join(e.Fuses.check(), checkKeys(e.Keys), checkAbout(e.About)); err != nil {
 		return fmt.Errorf("%s: %w", e.Kind, err)

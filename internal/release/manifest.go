@@ -24,8 +24,8 @@ type Manifest struct {
 	Signature  [signedBits / 8]byte // RSA-3072 PKCS #1 v1.5 over SHA-256 of the descriptor
 }
 
-// MakeManifest signs a descriptor and encrypts both for who holds the fleet's
-// manifest key, RSA-4096. No two results are alike.
+// MakeManifest signs a descriptor and encrypts both with the fleet's public manifest
+// key, RSA-4096. The encryption is randomised: each result is another.
 func MakeManifest(descriptor [DescriptorSize]byte, signer crypto.Signer, fleet *rsa.PublicKey) ([]byte, error) {
 	public, ok := signer.Public().(*rsa.PublicKey)
 	if !ok || public.N.BitLen() != signedBits {

@@ -21,13 +21,14 @@ const (
 
 var keyWords = map[string]string{KeyMade: "made in", KeyBrought: "imported into", KeyFound: "found in", keyRemoved: "removed from"}
 
-// KeyNote is the entry that a key of ours is in a token. KeyID is its role,
+// KeyNote is the entry which says that a key of ours is in a token. KeyID is its role,
 // label and check value, Token the identity of the token.
 func KeyNote(token hsm.Info, k hsm.Key, how string) record.Entry {
 	return note(record.KeyImported, token, hsm.Noted{Role: k.Role, Label: k.Label, Check: k.Check}, how)
 }
 
-// KeyGone is the entry that a key that was noted is in its token no longer.
+// KeyGone is the entry which says that a key that was noted is no longer in its
+// token.
 func KeyGone(token hsm.Info, n hsm.Noted) record.Entry {
 	return note(record.KeyRemoved, token, n, keyRemoved)
 }
@@ -77,8 +78,8 @@ func KeysNotedAt(path string, token hsm.Info) ([]hsm.Noted, error) {
 }
 
 // TakesNotes makes sure that the station's ledger takes notes of this token's
-// keys, and makes it where there is none, as a run does. That a line has it
-// open, beside is true, is no fault. Without a station file nothing is noted.
+// keys, and makes it where there is none, as a run does. Where a line has it open
+// beside is true, which is no error. Without a station file nothing is noted.
 func (s *File) TakesNotes(token hsm.Info, software string) (beside bool, err error) {
 	if s == nil {
 		return false, nil

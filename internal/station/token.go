@@ -7,9 +7,9 @@ import (
 	"station/internal/hsm"
 )
 
-// OpenToken logs in to a token; what can be wrong with it is the station's
-// fault. Beside the station's ledger stands which PINs are not given again,
-// and in it which keys are known; file may be nil.
+// OpenToken logs in to a token. The file beside the station's ledger says which
+// PINs are not given again, the ledger which keys are known; file may be nil. Every
+// error is a fault of the station.
 func OpenToken(text string, file *File, ask AskPIN) (*hsm.Token, error) {
 	uri, err := hsm.ParseURI(text)
 	if err != nil {

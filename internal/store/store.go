@@ -56,13 +56,13 @@ func DigestOf(sum []byte) Digest { return Digest(digestPrefix + hex.EncodeToStri
 // Hex are the digits alone.
 func (d Digest) Hex() string { return strings.TrimPrefix(string(d), digestPrefix) }
 
-// Store is a folder.
+// Store is a folder of artifacts and records.
 type Store struct {
 	dir string
 	mu  sync.Mutex // of those that write records
 }
 
-// Open makes the folder where there is none.
+// Open opens the store in a folder, and makes the folder where there is none.
 func Open(dir string) (*Store, error) {
 	for _, sub := range []string{"artifacts", "incoming", "records", "generations"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
