@@ -238,12 +238,12 @@ func TestRehearsalWithIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := OpenRehearsal(t.Context(), j, t.TempDir(), t.TempDir()+"/ledger.db")
+	r, err := OpenRehearsal(t.Context(), j, t.TempDir(), t.TempDir()+"/ledger.db", "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	line, err := r.Line(j, &Virtual{Slots: 1, Count: 2, Model: ChipFor(j)}, "test")
+	line, err := r.Line(j, &Virtual{Slots: 1, Count: 2, Model: ChipFor(j)})
 	if err != nil {
 		t.Fatal(err)
 	}
