@@ -48,6 +48,8 @@ func Refusal(d record.Device, known bool) string {
 		return "it was set aside"
 	case !d.Sealed:
 		return "it was never sealed"
+	case d.Identity.Known() && !d.Identity.Revoked.IsZero():
+		return "it was revoked"
 	}
 	return ""
 }

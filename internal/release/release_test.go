@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"station/internal/chip"
 	"station/internal/record"
@@ -80,7 +81,8 @@ func TestOf(t *testing.T) {
 	if d := Of(record.Device{Keys: record.FlashKey("derived:m:0102030405060708")}); d.Check != "" {
 		t.Errorf("a key of its own has the check value %q", d.Check)
 	}
-	for want, d := range map[string]record.Device{"": {Sealed: true}, "it was set aside": {Sealed: true, SetAside: true}, "it was never sealed": {}} {
+	for want, d := range map[string]record.Device{"": {Sealed: true}, "it was set aside": {Sealed: true, SetAside: true}, "it was never sealed": {},
+		"it was revoked": {Sealed: true, Identity: &record.Identity{ID: "00", Revoked: time.Unix(1, 0)}}} {
 		if got := Refusal(d, true); got != want {
 			t.Errorf("%+v: got %q, want %q", d, got, want)
 		}

@@ -46,6 +46,9 @@ func ReadCertificates(caPaths, crlPaths []string) (*Certificates, error) {
 	return c, nil
 }
 
+// First is the certificate of the first CA.
+func (c *Certificates) First() *x509.Certificate { return c.cas[0] }
+
 // addCRL takes a list that one of the CAs signed, also one that is over: what
 // was revoked in it stays revoked.
 func (c *Certificates) addCRL(der []byte) error {

@@ -25,7 +25,38 @@ type File struct {
 	Approval Approvals  `toml:"approval"`
 	Batch    Batches    `toml:"batch"`
 	Line     LineFile   `toml:"line"`
+	Serve    ServeFile  `toml:"serve"`
 	Path     string     `toml:"-"`
+}
+
+// ServeFile is the update server of "station serve"; its files are relative to the
+// station file.
+type ServeFile struct {
+	Listen    string       `toml:"listen"`
+	Cert      string       `toml:"cert"`
+	Key       string       `toml:"key"`
+	Names     []string     `toml:"names"`        // for which the token's CA certifies it, in place of cert and key
+	Issuer    string       `toml:"issuer"`       // that CA's certificate,
+	Label     string       `toml:"issuer_label"` // and its key's label
+	Authors   string       `toml:"authors"`
+	Tokens    string       `toml:"tokens"`
+	HSMTokens bool         `toml:"hsm_tokens"` // devices' tokens are asked of the HSM
+	ClientCAs []string     `toml:"client_ca"`
+	CRLs      []string     `toml:"crl"`
+	Signers   []string     `toml:"signer"`
+	Store     string       `toml:"store"`
+	Poll      job.Duration `toml:"poll"`
+}
+
+// files are the paths in it.
+func (s *ServeFile) files() (list []*string) {
+	list = []*string{&s.Cert, &s.Key, &s.Issuer, &s.Authors, &s.Tokens, &s.Store}
+	for _, more := range [][]string{s.ClientCAs, s.CRLs, s.Signers} {
+		for i := range more {
+			list = append(list, &more[i])
+		}
+	}
+	return list
 }
 
 // Approvals is what the station demands of an approval.
@@ -128,6 +159,11 @@ func ParseFile(path string, data []byte) (*File, error) {
 	s.Ledger = s.beside(s.Ledger)
 	if s.Label.Printer != "" {
 		s.Label.Printer = s.beside(s.Label.Printer)
+	}
+	for _, path := range s.Serve.files() {
+		if *path != "" {
+			*path = s.beside(*path)
+		}
 	}
 	if s.Label.Format == "" {
 		s.Label.Format = "zpl"

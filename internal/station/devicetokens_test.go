@@ -1,0 +1,84 @@
+package station
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"strings"
+	"testing"
+
+	"station/internal/hsm"
+	"station/internal/record"
+)
+
+// The token that the line wrote into a device is known again by asking the HSM,
+// as long as the identity is not revoked; no other one is.
+func TestDeviceTokens(t *testing.T) {
+	s, _ := identityStation(t, 0, "esp_secure_cert")
+	mac, other := VirtualMAC(7), VirtualMAC(8)
+	wantVerdict(t, s.visit(newChip(t, simFor(s.job, mac))), record.Pass, "")
+	id, token, private := identityOf(mac)
+	_, strange, _ := identityOf(other)
+	tokens := &DeviceTokens{Token: s.token, Ledger: s.ledger}
+	is := func(want bool, name, secret string) {
+		t.Helper()
+		if got, err := tokens.Is(t.Context(), mac, secret); got != want || err != nil {
+			t.Errorf("%s: got %t, %v", name, got, err)
+		}
+	}
+	right := hex.EncodeToString(token)
+	for range 2 { // asked, and remembered
+		is(false, "another device's", hex.EncodeToString(strange))
+		is(true, "its own", right)
+		is(true, "its own in capitals", strings.ToUpper(right))
+		is(false, "its private key", hex.EncodeToString(private))
+		for _, bad := range []string{"", id, right[:62], right + "00", "x" + right[1:]} {
+			is(false, bad, bad)
+		}
+	}
+	if got, err := tokens.Is(t.Context(), other, hex.EncodeToString(strange)); got || err != nil {
+		t.Errorf("a device that nobody made: %t, %v", got, err)
+	}
+	d, _, err := s.ledger.Device(mac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ledger.Append(record.Entry{Kind: record.IdentityRevoked, MAC: mac, Simulated: true, Operator: "eve", Message: "stolen", About: record.NamesIdentity(record.Identity{ID: d.Identity.ID, Certificate: d.Identity.Certificate})}); err != nil {
+		t.Fatal(err)
+	}
+	is(false, "revoked", right)
+}
+
+// The CA in the token certifies the server for its names; the next time it is
+// the same certificate, and after half of its time a new one.
+func TestServerCertificate(t *testing.T) {
+	s, ca := identityStation(t, 0, "esp_secure_cert")
+	c := &ServerCertificate{Token: s.token, Label: hsm.CA.Label(), CA: ca, Names: []string{"updates.example", "10.0.0.5"}}
+	first, err := c.Get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw}))
+	for name, good := range map[string]bool{"updates.example": true, "10.0.0.5": true, "elsewhere.example": false} {
+		_, err := first.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name})
+		if (err == nil) != good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := first.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err == nil {
+		t.Error("it is good for a device, too")
+	}
+	if again, err := c.Get(nil); err != nil || !bytes.Equal(again.Certificate[0], first.Certificate[0]) {
+		t.Errorf("the next time it is another one, %v", err)
+	}
+	c.half = first.Leaf.NotBefore
+	if later, err := c.Get(nil); err != nil || bytes.Equal(later.Certificate[0], first.Certificate[0]) {
+		t.Errorf("after half of its time it is the same, %v", err)
+	}
+	other := &ServerCertificate{Token: s.token, Label: hsm.CA.Label(), CA: first.Leaf, Names: []string{"x"}}
+	if _, err := other.Get(nil); err == nil {
+		t.Error("the certificate of no CA certified it")
+	}
+}
