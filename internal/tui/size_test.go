@@ -182,3 +182,33 @@ func same(drawn, block []string) bool {
 	}
 	return true
 }
+
+// To choose a slot takes its device's MAC from no tile: that of a narrow one has
+// no room to spare.
+func TestAChosenTileKeepsItsMAC(t *testing.T) {
+	for _, cfg := range []Config{{}, {Language: "zh"}, {ASCII: true}} {
+		for kind, name := range slotNames {
+			m := screen(t, cfg, 160, 48)
+			send(m, stateLine(8, name))
+			s := m.status.Slots[7] // at work
+			told := 0
+			for w := framedWidth; w < 70; w++ {
+				shows := func(chosen bool) bool {
+					edge := m.tile(s, box{w: w, h: 6, framed: true, chosen: chosen})[0]
+					if width(edge) != w {
+						t.Errorf("%s, %d wide: %q", kind, w, edge)
+					}
+					return strings.Contains(edge, s.MAC.String())
+				}
+				if shows(false) != shows(true) {
+					t.Errorf("%s, %d wide, ASCII %v: the chosen tile has another edge", kind, w, cfg.ASCII)
+				} else if shows(true) {
+					told++
+				}
+			}
+			if told == 0 {
+				t.Errorf("%s: no tile shows a MAC", kind)
+			}
+		}
+	}
+}

@@ -132,13 +132,16 @@ func (m *Model) top(s *board.SlotStatus, st toneStyle, w int, chosen bool) strin
 	if s.Serial != "" && w >= 60 {
 		right = " " + s.Serial + right
 	}
+	if b := m.style.signs.mark + s.Name + " "; chosen && w-width(name)-width(right) < 4 {
+		name = b // as wide as it is when it is not chosen
+	}
 	if w-width(name)-width(right) < 4 {
 		right = ""
 	}
 	if room := w - width(name) - width(right) - 6; s.Port != "" && room > width(s.Port)+2 {
 		name += st.frame.t + " " + s.Port + " "
 	}
-	name = cut(name, w-3, m.style.signs.ellipsis)
+	name = cut(name, w-4, m.style.signs.ellipsis)
 	fill := strings.Repeat(st.frame.t, max(w-3-width(name)-width(right)-1, 0))
 	return st.edge.s(st.frame.tl+st.frame.t+name+fill+right+st.frame.t) + st.edge.s(st.frame.tr)
 }
