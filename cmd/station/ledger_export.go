@@ -32,8 +32,8 @@ and the proof beside the file are described in docs/export.md.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Rows are made and forgotten by the thousand: a larger heap saves a
 			// third of the time, and a limit keeps it small.
-			defer debug.SetGCPercent(debug.SetGCPercent(400))
-			defer debug.SetMemoryLimit(debug.SetMemoryLimit(64 << 20))
+			defer debug.SetGCPercent(debug.SetGCPercent(300))
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(56 << 20))
 			x := qa.Export{File: filepath.Base(file.out.path), Format: qa.Format(format), Software: version(), Made: time.Now()}
 			if x.Format == "" {
 				x.Format = qa.Format(cmp.Or(strings.TrimPrefix(filepath.Ext(file.out.path), "."), string(qa.CSV)))
