@@ -58,7 +58,7 @@ func (o *output) print(w io.Writer, data []byte) error {
 
 // written are the flags that name what a command writes. What all others name
 // is read.
-var written = map[string]bool{"out": true, "meter": true, "log": true}
+var written = map[string]bool{"out": true, "meter": true, "log": true, "junit": true}
 
 // guardFiles keeps the outputs of a command away from what matters, and refuses
 // an output that could not be written before anything is done.
@@ -161,7 +161,7 @@ func protectLedger(path string) {
 // checkOutputs refuses what the flags of a command name and cannot be written.
 func checkOutputs(cmd *cobra.Command) error {
 	over := cmd.Flags().Lookup("overwrite")
-	for _, name := range []string{"out", "meter"} {
+	for _, name := range []string{"out", "meter", "junit"} {
 		f := cmd.Flags().Lookup(name)
 		if f == nil || f.Value.String() == "" {
 			continue

@@ -23,6 +23,7 @@ type runFlags struct {
 	ports                                           []string
 	count                                           int
 	goOn, once, headless                            bool
+	junit                                           output
 }
 
 func runCommand(o *options) *cobra.Command { return (&runFlags{options: o}).command() }
@@ -46,7 +47,7 @@ station itself failed, also where it went on by itself later.
 
 Where standard output is no terminal, SIGHUP opens the file of --log anew and stops
 nothing.`,
-		Example: `  station run --job job.toml --port /dev/ttyUSB0 --once --headless
+		Example: `  station run --job job.toml --port /dev/ttyUSB0 --once --headless --junit visit.xml
   station run --job job.toml --approve sha256:5f2c... --operator anna --batch 2026-47
   station run --job job.toml --approve sha256:5f2c... --approver eve --operator anna`,
 		Args: cobra.NoArgs,
@@ -64,6 +65,7 @@ nothing.`,
 	f.StringVar(&r.approve, "approve", "", "approve the burn plan with this `DIGEST`")
 	f.StringVar(&r.approver, "approver", "", "`ID` of who approves, where that is not the operator")
 	f.BoolVar(&r.goOn, "go-on", false, "let a line go on that stopped because devices failed alike; needs --operator")
+	r.junit.add(cmd, "junit", "", "write the verdicts to `FILE` when the line ends, as JUnit XML")
 	_ = cmd.MarkFlagRequired("job")
 	cmd.MarkFlagsMutuallyExclusive("count", "once")
 	return cmd
@@ -90,7 +92,7 @@ func (r *runFlags) run(ctx context.Context) error {
 		return err
 	}
 	if r.hasScreen() {
-		return w.screen(ctx)
+		return w.reported(w.screen(ctx))
 	}
 	if err := w.open(ctx, prompt()); err != nil {
 		return err
@@ -101,7 +103,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.scanned(); err != nil {
 		return err
 	}
-	return headless(ctx, w.line(), os.Stdout, form(r.headless), w.labels(), tee(w.log, w.narrate(stderr)))
+	return w.reported(headless(ctx, w.line(), os.Stdout, form(r.headless), w.labels(), tee(w.log, w.narrate(stderr))))
 }
 
 // slotsAt are the ports of the flags, or the station file's slots.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"station/internal/flow"
 	"station/internal/job"
+	"station/internal/keyfile"
 	"station/internal/record"
 	"station/internal/station"
 )
@@ -20,6 +22,8 @@ type works struct {
 	opened *station.Station // nil until the token's PIN is known
 	log    func(flow.Event)
 	ended  func() error // of the log
+	// verdicts are for the file of --junit; nil without it.
+	verdicts *junit
 }
 
 // line is the line, once the station is open.
@@ -51,6 +55,11 @@ func (w *works) loadFiles() (err error) {
 	}
 	if err := w.checkLog(); err != nil {
 		return err
+	}
+	if w.junit.path != "" {
+		if err := keyfile.Check(w.junit.path, w.junit.overwrite); err != nil {
+			return fmt.Errorf("--junit: %w", err)
+		}
 	}
 	if w.slots, err = w.slotsAt(w.job, w.file); err != nil {
 		return err
@@ -95,8 +104,24 @@ func (w *works) open(ctx context.Context, ask station.AskPIN) (err error) {
 	if w.log, w.ended, err = w.openLog(); err != nil { // the PIN may be asked for again
 		w.opened.Close()
 		w.opened = nil
+		return err
 	}
-	return err
+	if w.junit.path != "" {
+		w.verdicts = &junit{name: w.job.Title(), begun: map[string]time.Time{}}
+		w.log = tee(w.log, w.verdicts.told)
+	}
+	return nil
+}
+
+// reported writes the file of --junit when the line has ended, however that was.
+func (w *works) reported(ended error) error {
+	if w.verdicts == nil {
+		return ended
+	}
+	if err := w.junit.write(w.verdicts.write); err != nil {
+		return errors.Join(ended, stationFault(fmt.Errorf("--junit: %w", err)))
+	}
+	return ended
 }
 
 // scanned takes the serial number of --serial for the next device; without a
