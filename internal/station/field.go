@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"station/internal/chip"
 	"station/internal/ledger"
@@ -16,6 +17,7 @@ import (
 type FieldLedger struct {
 	read    *ledger.Ledger
 	options ledger.Options
+	turn    sync.Mutex // of those that write: a burst waits here, not at the file, where waiting has an end
 }
 
 // OpenFieldLedger opens the ledger at path, whichever kind it is.
@@ -24,7 +26,7 @@ func OpenFieldLedger(path, station, software string) (*FieldLedger, error) {
 	if err != nil {
 		return nil, LedgerFailure(err)
 	}
-	return &FieldLedger{read, ledger.Options{Simulated: read.Simulated(), Station: station, Software: software}}, nil
+	return &FieldLedger{read: read, options: ledger.Options{Simulated: read.Simulated(), Station: station, Software: software}}, nil
 }
 
 // Device is what the ledger knows of a MAC.
@@ -33,6 +35,8 @@ func (l *FieldLedger) Device(mac chip.MAC) (record.Device, bool, error) { return
 // Append writes one entry; it is on disk then. A server that is about to end
 // still writes what a device has told it.
 func (l *FieldLedger) Append(e record.Entry) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	book, err := ledger.OpenGuest(context.Background(), l.read.Path(), l.options)
 	if err != nil {
 		return LedgerFailure(err)
