@@ -10,6 +10,10 @@ import (
 // offers no way to erase them; here the schedule is a page that the caller
 // overwrites. The tables are looked up by secret bytes, so this AES must not
 // be used where a hostile program shares the processor and can time it.
+//
+// These functions compute on what their caller owns, and so many times for an
+// image that the race detector, looking at each byte, took longer than all else
+// in a visit: they go without it, their callers do not.
 
 const (
 	rounds       = 14
@@ -71,6 +75,8 @@ func join(a, b, c, d byte) uint32 {
 }
 
 // expandShort fills the schedule of AES-128 from its first four words.
+//
+//go:norace
 func (s *schedule) expandShort() {
 	rcon := uint32(1) << 24
 	for i := 4; i < 4*(shortRounds+1); i += 4 {
@@ -85,6 +91,8 @@ func (s *schedule) expandShort() {
 }
 
 // expand fills the schedule from its first eight words, for encryption.
+//
+//go:norace
 func (s *schedule) expand() {
 	rcon := uint32(1) << 24
 	for i := 8; i < 4*(rounds+1); i += 4 {
@@ -106,6 +114,7 @@ func (s *schedule) expand() {
 // keys still in the order of encryption (the equivalent inverse cipher).
 func (s *schedule) invert() { s.invertRounds(rounds) }
 
+//go:norace
 func (s *schedule) invertRounds(rounds int) {
 	for i := 4; i < 4*rounds; i++ {
 		w := s.word(i)
@@ -153,6 +162,7 @@ func (x block) xor(s *schedule, round int) block {
 // encrypt is the AES cipher over a schedule as expand leaves it.
 func (s *schedule) encrypt(dst, src []byte) { s.encryptRounds(dst, src, rounds) }
 
+//go:norace
 func (s *schedule) encryptRounds(dst, src []byte, rounds int) {
 	x := load(src).xor(s, 0)
 	for r := 1; r < rounds; r++ {
@@ -170,6 +180,7 @@ func (s *schedule) encryptRounds(dst, src []byte, rounds int) {
 // decrypt is the inverse cipher over a schedule as invert leaves it.
 func (s *schedule) decrypt(dst, src []byte) { s.decryptRounds(dst, src, rounds) }
 
+//go:norace
 func (s *schedule) decryptRounds(dst, src []byte, rounds int) {
 	x := load(src).xor(s, rounds)
 	for r := rounds - 1; r > 0; r-- {
