@@ -70,7 +70,10 @@ demo-field: deps build
 # too long tries a sample of them there, and all of them beside it without the
 # detector: so both cores have work to the end. The longest packages begin first.
 FULL := TestPowerCuts|TestSecureBootCuts|TestStops|TestWire|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
-	TestNoCommandSaysForeignTextRaw|TestOutputs|TestHostile|Anywhere$$
+	TestNoCommandSaysForeignTextRaw|TestOutputs|TestHostile|Anywhere$$|$\
+	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
+	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$
+FULL_IN := ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog
 test: deps
 	@$(MAKE) --no-print-directory -j2 test-race test-full
 
@@ -79,7 +82,7 @@ test-race test-full: export GOGC ?= 400# a third of the time went by in the coll
 test-race:
 	$(GO) test -race -timeout 30m ./cmd/station ./internal/station ./...
 test-full:
-	$(GO) test -timeout 30m -run '$(FULL)' ./internal/station ./cmd/station
+	$(GO) test -timeout 30m -run '$(FULL)' $(FULL_IN)
 
 # Tests must not depend on luck: everything that has a socket, a terminal, a
 # process or a clock in it twenty times, then all tests five times, the last two

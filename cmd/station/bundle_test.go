@@ -61,14 +61,7 @@ func (w *workplace) bundle(name, public string) {
 // A bundle is whole, or what is wrong with it is named.
 func TestBundleCheck(t *testing.T) {
 	t.Parallel()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &workplace{t: t, bin: filepath.Join(t.TempDir(), "station"), dir: t.TempDir()}
-	if err := os.Symlink(self, w.bin); err != nil {
-		t.Fatal(err)
-	}
+	w := &workplace{t: t, bin: install(t), dir: t.TempDir()}
 	w.bundle("lamp.bundle", "good.pem")
 	w.bundle("other.bundle", "other.pem")
 	out, _ := w.run(0, "release", "bundle", "check", "--key", "other.pem", "--key", "good.pem", "lamp.bundle")

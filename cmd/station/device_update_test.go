@@ -23,6 +23,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -186,7 +187,7 @@ func (w *workplace) serve(mac string, more ...string) *updateServer {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_, _ = io.Copy(io.Discard, said)
 		if err := cmd.Wait(); err != nil {
 			w.t.Errorf("station serve: %v", err)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"station/internal/flow"
+	"station/internal/racetest"
 	"station/internal/record"
 )
 
@@ -39,13 +40,13 @@ func init() {
 func TestDiskFullAnywhere(t *testing.T) {
 	f := newFloor(t)
 	var m matrix
-	var cases sample
+	var cases racetest.Sample
 	m.publish(t, "station-disk")
 	const class = "the disk takes nothing any more, from an entry of the ledger on"
 	points := momentsOf(f.moments, "before the entry")
 	m.plan(class, len(points))
 	for _, i := range points {
-		if cases.out() {
+		if cases.Out(sampleOf) {
 			continue
 		}
 		t.Run(fmt.Sprintf("%03d %s", i, f.moments[i]), func(t *testing.T) {

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"station/internal/racetest"
 )
 
 const (
@@ -158,19 +156,10 @@ func filePlace(t *testing.T) *workplace {
 }
 
 // within runs a command that has to end by itself, soon.
-func (w *workplace) within(d time.Duration, args ...string) (said string, code int) {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), d)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, w.bin, args...)
-	cmd.Dir = w.dir
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	_ = cmd.Run()
-	if ctx.Err() != nil {
-		w.t.Errorf("station %s: did not end within %v\n%s", strings.Join(args, " "), d, out.String())
-	}
-	return out.String(), cmd.ProcessState.ExitCode()
+func (c *commands) within(d time.Duration, args ...string) (said string, code int) {
+	c.t.Helper()
+	out, errOut, code := c.run(d, args...)
+	return string(out) + string(errOut), code
 }
 
 const soon = 20 * time.Second // on a machine that does a lot else
@@ -178,6 +167,7 @@ const soon = 20 * time.Second // on a machine that does a lot else
 // A state folder in which something else lies is refused before it is opened.
 func TestSimStateIsOfFiles(t *testing.T) {
 	w := newWorkplace(t)
+	station := newCommands(t, w.dir)
 	for _, name := range []string{"efuse.bin", "flash.bin", "chip.json"} {
 		for want, make := range map[string]func(path string) error{
 			"it is a pipe":          func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -189,7 +179,7 @@ func TestSimStateIsOfFiles(t *testing.T) {
 			if err := make(filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
 			}
-			said, code := w.within(soon, "sim", "--listen", "socket://127.0.0.1:0", "--state", dir)
+			said, code := station.within(soon, "sim", "--listen", "socket://127.0.0.1:0", "--state", dir)
 			if code != exitUsage || !strings.Contains(said, want) || !strings.Contains(said, name) {
 				t.Errorf("%s, %s: exit code %d\n%s", name, want, code, said)
 			}
@@ -201,13 +191,14 @@ func TestSimStateIsOfFiles(t *testing.T) {
 // need no station file go on without it.
 func TestFaultyStationFileProtectsItsPIN(t *testing.T) {
 	w := filePlace(t)
+	station := newCommands(t, w.dir)
 	for _, file := range []string{"id = 7\n", "this is no TOML\n"} {
 		text := file + "[hsm]\nuri = \"pkcs11:token=line-1?module-path=/m.so&pin-source=file:my-pin\"\n"
 		if err := errors.Join(os.WriteFile(filepath.Join(w.dir, "station.toml"), []byte(text), 0o600),
 			os.WriteFile(filepath.Join(w.dir, "my-pin"), []byte(testPIN), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		said, code := w.within(soon, "ledger", "export", "--ledger", "ledger.db", "--out", "my-pin", "--overwrite")
+		said, code := station.within(soon, "ledger", "export", "--ledger", "ledger.db", "--out", "my-pin", "--overwrite")
 		if pin, err := os.ReadFile(filepath.Join(w.dir, "my-pin")); code != exitUsage || string(pin) != testPIN || !strings.Contains(said, "is the PIN file") {
 			t.Errorf("exit code %d, the PIN file holds %q (%v)\n%s", code, pin, err, said)
 		}
@@ -217,6 +208,7 @@ func TestFaultyStationFileProtectsItsPIN(t *testing.T) {
 // No command writes over what matters, by whatever name it goes.
 func TestOutputsSpareWhatMatters(t *testing.T) {
 	w := filePlace(t)
+	station := newCommands(t, w.dir)
 	outside := t.TempDir() // the same file system, other names
 	links := map[string]string{"hard.db": "ledger.db"}
 	for link, file := range links {
@@ -237,9 +229,9 @@ func TestOutputsSpareWhatMatters(t *testing.T) {
 	defer held.Close()
 	targets := []string{"ledger.db", filepath.Join(outside, "hard.db"), filepath.Join(outside, "soft.db"), "small/../ledger.db",
 		fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), held.Fd()), "ledger.adapters.json", "ledger.db.door", "station.toml", filepath.Join(w.hsm, "pin")}
-	before := w.sums(outside)
-	var cases sample
-	for command, words := range fileWords {
+	before := w.states(outside)
+	var cases racetest.Sample
+	for command, words := range sorted(fileWords) {
 		if !strings.Contains(words[0], "{out}") {
 			continue
 		}
@@ -253,18 +245,18 @@ func TestOutputsSpareWhatMatters(t *testing.T) {
 			list = append(list, "small/app.bin")
 		}
 		for _, target := range list {
-			if cases.out() {
+			if cases.Out(sampleOf) {
 				continue
 			}
 			args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(words[0], "{out}", target))...)
 			if strings.Contains(words[0], "--out") || strings.Contains(words[0], "--meter") || strings.Contains(words[0], "--junit") {
 				args = append(args, "--overwrite")
 			}
-			said, code := w.within(soon, args...)
+			said, code := station.within(soon, args...)
 			if code != exitUsage || !strings.Contains(said, "no output may touch it") {
 				t.Errorf("station %s: exit code %d\n%s", strings.Join(args, " "), code, said)
 			}
-			if after := w.sums(outside); after != before {
+			if after := w.states(outside); after != before {
 				t.Fatalf("station %s: a file has changed:\n%s\nbefore:\n%s", strings.Join(args, " "), after, before)
 			}
 		}
@@ -274,32 +266,34 @@ func TestOutputsSpareWhatMatters(t *testing.T) {
 // A file that is there is replaced only where that is asked for.
 func TestOutputsReplaceNothing(t *testing.T) {
 	w := filePlace(t)
+	station := newCommands(t, w.dir)
 	there := filepath.Join(w.dir, "there")
-	var cases sample
-	for command, words := range fileWords {
-		if !strings.Contains(words[0], "{out}") || strings.Contains(words[0], "--log") || cases.out() {
+	var cases racetest.Sample
+	for command, words := range sorted(fileWords) {
+		if !strings.Contains(words[0], "{out}") || strings.Contains(words[0], "--log") || cases.Out(sampleOf) {
 			continue
 		}
 		if err := os.WriteFile(there, []byte("mine"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(words[0], "{out}", "there"))...)
-		said, code := w.within(soon, args...)
+		said, code := station.within(soon, args...)
 		if b, err := os.ReadFile(there); string(b) != "mine" || err != nil || code != exitUsage || !strings.Contains(said, "is there already") {
 			t.Errorf("station %s: exit code %d, the file holds %.20q\n%s", strings.Join(args, " "), code, b, said)
 		}
 		if command == "station ledger backup" || command == "station sim" || command == "station run" { // never; the others need a chip
 			continue
 		}
-		said, code = w.within(soon, append(args, "--overwrite")...)
+		said, code = station.within(soon, append(args, "--overwrite")...)
 		if b, err := os.ReadFile(there); string(b) == "mine" || err != nil || code != 0 {
 			t.Errorf("station %s --overwrite: exit code %d, the file holds %.20q\n%s", strings.Join(args, " "), code, b, said)
 		}
 	}
 }
 
-// sums are the digests of all files that matter, with the names of all others.
-func (w *workplace) sums(dirs ...string) string {
+// states tell of all files that matter when the system saw them change last;
+// with the names of all others.
+func (w *workplace) states(dirs ...string) string {
 	var all strings.Builder
 	for _, dir := range append([]string{w.dir, w.hsm}, dirs...) {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -309,8 +303,11 @@ func (w *workplace) sums(dirs ...string) string {
 				}
 				return err
 			}
-			b, err := os.ReadFile(path)
-			fmt.Fprintf(&all, "%s %x\n", path, sha256.Sum256(b))
+			info, err := os.Lstat(path)
+			if err == nil {
+				s := info.Sys().(*syscall.Stat_t)
+				fmt.Fprintf(&all, "%s %d %d %v\n", path, s.Ino, s.Size, s.Ctim)
+			}
 			return err
 		})
 		if err != nil {
@@ -334,15 +331,16 @@ func (w *workplace) hostileFiles() map[string]string {
 // Nothing that is no file of a sensible size stalls a command or eats memory.
 func TestHostileInputs(t *testing.T) {
 	w := filePlace(t)
-	var cases sample
-	for name, want := range w.hostileFiles() {
-		for command, words := range fileWords {
+	station := newCommands(t, w.dir)
+	var cases racetest.Sample
+	for name, want := range sorted(w.hostileFiles()) {
+		for command, words := range sorted(fileWords) {
 			for _, row := range words[1:] {
-				if cases.out() {
+				if cases.Out(sampleOf) {
 					continue
 				}
 				args := append(strings.Fields(command)[1:], strings.Fields(strings.ReplaceAll(row, "{in}", name))...)
-				said, code := w.within(soon, args...)
+				said, code := station.within(soon, args...)
 				if code == 0 || !containsOne(said, strings.Split(want, "|")) {
 					t.Errorf("station %s: exit code %d, want %q\n%s", strings.Join(args, " "), code, want, said)
 				}
@@ -364,13 +362,14 @@ func containsOne(s string, list []string) bool {
 // every command.
 func TestHostileNamedFiles(t *testing.T) {
 	w := filePlace(t)
+	station := newCommands(t, w.dir)
 	hostile := w.hostileFiles()
-	var cases sample
-	station, err := os.ReadFile(filepath.Join(w.dir, "station.toml"))
+	var cases racetest.Sample
+	file, err := os.ReadFile(filepath.Join(w.dir, "station.toml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range hostile {
+	for name, want := range sorted(hostile) {
 		name := name
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(w.dir, name)
@@ -379,7 +378,7 @@ func TestHostileNamedFiles(t *testing.T) {
 			"flasher_args = %q", "partition_table = %q\n[[image]]\nfile = \"small/app.bin\"\naddress = 0x10000", "[[image]]\nfile = %q\naddress = 0x10000",
 			"flasher_args = \"example/build/flasher_args.json\"\n[key]\nlabel=\"x\"\nescrow = %q",
 		} {
-			if cases.out() {
+			if cases.Out(sampleOf) {
 				continue
 			}
 			text = fmt.Sprintf("name = \"a\"\nrevision = \"1\"\n"+text+"\n", name)
@@ -390,29 +389,29 @@ func TestHostileNamedFiles(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(w.dir, "hostile.toml"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if said, code := w.within(soon, "job", "check", "hostile.toml"); code != exitUsage || !containsOne(said, strings.Split(want, "|")) {
+			if said, code := station.within(soon, "job", "check", "hostile.toml"); code != exitUsage || !containsOne(said, strings.Split(want, "|")) {
 				t.Errorf("%s: exit code %d, want %q\n%s", text, code, want, said)
 			}
 		}
-		for old, command := range map[string]string{`"ledger.db"`: "ledger list", filepath.Join(w.hsm, "pin"): "hsm status", "/usr/lib/softhsm/libsofthsm2.so": "hsm status"} {
-			if cases.out() {
+		for old, command := range sorted(map[string]string{`"ledger.db"`: "ledger list", filepath.Join(w.hsm, "pin"): "hsm status", "/usr/lib/softhsm/libsofthsm2.so": "hsm status"}) {
+			if cases.Out(sampleOf) {
 				continue
 			}
-			bad := strings.Replace(string(station), old, strings.ReplaceAll(fmt.Sprintf("%q", name), `"`, quoteOf(old)), 1)
+			bad := strings.Replace(string(file), old, strings.ReplaceAll(fmt.Sprintf("%q", name), `"`, quoteOf(old)), 1)
 			if err := os.WriteFile(filepath.Join(w.dir, "bad.toml"), []byte(bad), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if said, code := w.within(soon, append(strings.Fields(command), "--station", "bad.toml")...); code != exitStation {
+			if said, code := station.within(soon, append(strings.Fields(command), "--station", "bad.toml")...); code != exitStation {
 				t.Errorf("%s: exit code %d\n%s", bad, code, said)
 			}
 		}
 	}
-	for command, words := range fileWords {
+	for command, words := range sorted(fileWords) {
 		args := append(strings.Fields(command)[1:], strings.Fields(strings.NewReplacer("{out}", "new", "{in}", "missing").Replace(words[len(words)-1]))...)
-		if command == "station demo" || command == "station rehearse" || cases.out() { // need no station file, and end
+		if command == "station demo" || command == "station rehearse" || cases.Out(sampleOf) { // need no station file, and end
 			continue
 		}
-		w.within(soon, append(args, "--station", "pipe")...)
+		station.within(soon, append(args, "--station", "pipe")...)
 	}
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"testing"
+
+	"station/internal/racetest"
 )
 
 // lockedMode makes the small job burn something in each kind of stage.
@@ -15,7 +17,7 @@ var lockedMode = []string{"[boot]", "[quota]\ndevices = 1\n\n[boot]", `mode = "r
 func TestKilledAnywhere(t *testing.T) {
 	f := newFloor(t, lockedMode...)
 	var m matrix
-	var cases sample
+	var cases racetest.Sample
 	m.publish(t, "station-killed")
 	for _, c := range []struct{ prefix, class string }{
 		{"before the entry", "kill -9 before an entry of the ledger"},
@@ -27,7 +29,7 @@ func TestKilledAnywhere(t *testing.T) {
 		points := momentsOf(f.moments, c.prefix)
 		m.plan(c.class, len(points))
 		for _, i := range points {
-			if cases.out() {
+			if cases.Out(sampleOf) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%03d %s", i, f.moments[i]), func(t *testing.T) {

@@ -1,10 +1,23 @@
 package main
 
-// sample counts the cases of a test that starts a program for each of them.
-type sample int
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+)
 
-// out tells whether the next case is not in the sample that the race detector takes.
-func (s *sample) out() bool {
-	*s++
-	return int(*s-1)%sampleOf != 0
+// sampleOf: of so many cases, each a program or a command line, one is tried
+// under the race detector.
+const sampleOf = 16
+
+// sorted yields a map in the order of its keys: so a sample is always the same.
+func sorted[K cmp.Ordered, V any](m map[K]V) iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
+	}
 }

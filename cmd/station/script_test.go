@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,15 +19,19 @@ import (
 
 func TestMain(m *testing.M) {
 	asReal = true
-	testscript.Main(m, map[string]func(){"station": main, "interrupted": interrupted, "asbuilt": func() { asReal = false; main() }})
+	testscript.Main(suite{m}, map[string]func(){"station": main, "interrupted": interrupted, "commands": runCommands, "asbuilt": func() { asReal = false; main() }})
 }
 
 // Each script is one feature, as its user meets it. The example job is in
 // example, files of other builds in cases, a SoftHSM2 store of its own in $SOFTHSM2_CONF.
 func TestScripts(t *testing.T) {
+	programs := filepath.Join(install(t), "plain")
 	testscript.Run(t, testscript.Params{
-		Dir:   "testdata",
-		Setup: setup,
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", programs+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			return setup(env)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim":    startedSim,
 			"stop":   stopSim,
@@ -80,14 +85,14 @@ var sims sync.Map
 // sim NAME PROGRAM LISTEN ARGS... serves a virtual chip until the script ends or stops
 // it, and puts the address that it says into $NAME.
 func startedSim(ts *testscript.TestScript, _ bool, args []string) {
-	cmd := exec.Command(args[1], append([]string{"sim", "--listen", args[2]}, args[3:]...)...)
+	cmd := exec.Command(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[1]), append([]string{"sim", "--listen", args[2]}, args[3:]...)...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
 	stop := sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_, _ = io.Copy(io.Discard, out)
 		_ = cmd.Wait()
 	})

@@ -16,17 +16,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"station/internal/flow"
 )
 
 // workplace is a folder with the example job, a SoftHSM2 store and the real
-// binary, which is this test binary under another name.
+// program, which is this test binary under another name.
 type workplace struct {
 	t    *testing.T
 	dir  string
-	bin  string
+	bin  string     // folder of the programs
 	hsm  string     // folder of the token's store, its configuration and PIN
 	args [][]string // of everything that was started
 	out  []byte     // everything that was printed
@@ -36,15 +38,10 @@ const testPIN = "739155"
 
 func newWorkplace(t *testing.T) *workplace {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &workplace{t: t, dir: t.TempDir()}
-	w.bin = filepath.Join(t.TempDir(), "station")
+	w := &workplace{t: t, dir: t.TempDir(), bin: install(t)}
 	w.hsm = t.TempDir() // out of the search
 	for _, err := range []error{
-		os.Symlink(self, w.bin), os.Mkdir(filepath.Join(w.hsm, "tokens"), 0o700),
+		os.Mkdir(filepath.Join(w.hsm, "tokens"), 0o700),
 		os.CopyFS(filepath.Join(w.dir, "example"), os.DirFS("../../fixtures/example")),
 		os.WriteFile(filepath.Join(w.hsm, "pin"), []byte(testPIN), 0o600),
 		furnish(w.dir, w.hsm, "/usr/lib/softhsm/libsofthsm2.so"),
@@ -55,8 +52,51 @@ func newWorkplace(t *testing.T) *workplace {
 	}
 	t.Setenv("SOFTHSM2_CONF", filepath.Join(w.hsm, "softhsm2.conf"))
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // a program of the race detector takes a second to end
-	w.newToken()
+	w.firstToken()
 	return w
+}
+
+// first is what the first token and its ledger are, which all workplaces have:
+// to make a new one for each takes longer than most tests.
+var first struct {
+	sync.Once
+	dir string // "" where it failed
+	out []byte
+}
+
+func (w *workplace) firstToken() {
+	w.t.Helper()
+	mine := false
+	first.Do(func() {
+		mine = true
+		w.newToken()
+		dir, err := common()
+		hsm, place := filepath.Join(dir, "hsm"), filepath.Join(dir, "place")
+		if err := errors.Join(err, os.CopyFS(hsm, os.DirFS(filepath.Join(w.hsm, "tokens"))), os.MkdirAll(place, 0o700), copyFiles(place, w.dir)); err != nil {
+			w.t.Fatal(err)
+		}
+		first.dir, first.out = dir, w.out
+	})
+	if mine {
+		return
+	}
+	if first.dir == "" {
+		w.t.Fatal("the first token could not be made")
+	}
+	w.out = append(w.out, first.out...)
+	if err := errors.Join(os.CopyFS(filepath.Join(w.hsm, "tokens"), os.DirFS(filepath.Join(first.dir, "hsm"))), copyFiles(w.dir, filepath.Join(first.dir, "place"))); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// copyFiles copies the ledger and the files beside it.
+func copyFiles(to, from string) error {
+	names, err := filepath.Glob(filepath.Join(from, "ledger.*"))
+	for _, name := range names {
+		b, err1 := os.ReadFile(name)
+		err = errors.Join(err, err1, os.WriteFile(filepath.Join(to, filepath.Base(name)), b, 0o600))
+	}
+	return err
 }
 
 // newToken makes the token that station.toml names, with a new master.
@@ -78,7 +118,7 @@ func furnish(place, hsm, module string) error {
 }
 
 func (w *workplace) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(w.bin, args...)
+	cmd := program(w.bin, "station", args...)
 	cmd.Dir = w.dir
 	w.args = append(w.args, args)
 	return cmd
@@ -137,7 +177,7 @@ func startSim(t *testing.T, cmd *exec.Cmd) *simChip {
 			return
 		}
 		stopped = true
-		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_, _ = io.Copy(io.Discard, lines)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("station sim: %v", err)

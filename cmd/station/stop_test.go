@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"station/internal/flow"
+	"station/internal/racetest"
 	"station/internal/record"
 )
 
@@ -17,10 +18,10 @@ import (
 func TestStoppedAnywhere(t *testing.T) {
 	f := newFloor(t)
 	var m matrix
-	var cases sample
+	var cases racetest.Sample
 	m.publish(t, "station-stopped")
 	stop := func(class string, at int, signals ...syscall.Signal) {
-		if m.plan(class, 1); cases.out() {
+		if m.plan(class, 1); cases.Out(sampleOf) {
 			return
 		}
 		t.Run(fmt.Sprintf("%03d %v %s", at, signals, f.moments[at]), func(t *testing.T) {

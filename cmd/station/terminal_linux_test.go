@@ -163,7 +163,7 @@ func TestTerminalClosed(t *testing.T) {
 func TestNohup(t *testing.T) {
 	f := newFloor(t)
 	tr := f.trial(t)
-	line := "trap '' HUP; exec " + filepath.Join(filepath.Dir(tr.bin), "station") + " " + strings.Join(tr.runCommand(), " ")
+	line := "trap '' HUP; exec " + filepath.Join(tr.bin, "station") + " " + strings.Join(tr.runCommand(), " ")
 	cmd := tr.program("station")
 	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", line}
 	events, stderr := watchRun(t, cmd, func(e flow.Event) {

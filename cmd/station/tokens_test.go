@@ -24,14 +24,10 @@ func tokenPlace(t *testing.T) *workplace {
 	if os.Getenv("TOKEN_URI") == "" {
 		t.Fatal(`no token: run this with "make tokens"`)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &workplace{t: t, dir: t.TempDir(), bin: filepath.Join(t.TempDir(), "station")}
+	w := &workplace{t: t, dir: t.TempDir(), bin: install(t)}
 	toml := fmt.Sprintf("id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = %q\n", os.Getenv("TOKEN_URI"))
 	for _, err := range []error{
-		os.Symlink(self, w.bin), os.WriteFile(filepath.Join(w.dir, "station.toml"), []byte(toml), 0o600),
+		os.WriteFile(filepath.Join(w.dir, "station.toml"), []byte(toml), 0o600),
 		os.CopyFS(filepath.Join(w.dir, "example"), os.DirFS("../../fixtures/example")),
 	} {
 		if err != nil {

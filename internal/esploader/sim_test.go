@@ -13,6 +13,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/port"
+	"station/internal/racetest"
 	"station/internal/sim"
 )
 
@@ -88,8 +89,12 @@ func TestIdentityThroughAWireThatChangesABit(t *testing.T) {
 	if n < 20 {
 		t.Fatalf("%d registers read", n)
 	}
+	var cases racetest.Sample
 	for at := range n {
 		for bit := range 32 {
+			if cases.Out(17) {
+				continue
+			}
 			virtual(t, sim.Options{MAC: [6]byte{2, 0, 0, 1, 2, 3}}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {
 				if err := l.Connect(ctx); err != nil {
 					t.Fatal(err)

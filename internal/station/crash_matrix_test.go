@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"station/internal/matrixtest"
+	"station/internal/racetest"
 )
 
 // raceStride: of so many points one is tried under the race detector.
@@ -90,7 +91,7 @@ func (m *matrix) publish(t *testing.T, section string) {
 	t.Helper()
 	table := m.table()
 	t.Log("\n" + table)
-	if raceEnabled {
+	if racetest.Enabled {
 		return // fewer points
 	}
 	matrixtest.Publish(t, section, table, "go test ./internal/station")

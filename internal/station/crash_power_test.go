@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"station/internal/esploader"
+	"station/internal/racetest"
 	"station/internal/sim"
 )
 
@@ -33,7 +34,7 @@ func TestPowerCuts(t *testing.T) {
 			if name == "release, random key" { // as any other but for its key
 				stride = 8
 			}
-			if raceEnabled {
+			if racetest.Enabled {
 				stride *= raceStride
 			}
 			for k := 1; k <= n; k += stride {

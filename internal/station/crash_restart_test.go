@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"station/internal/esploader"
+	"station/internal/racetest"
 	"station/internal/sim"
 )
 
@@ -24,7 +25,7 @@ func TestRestarts(t *testing.T) {
 			return
 		}
 		stride := 1
-		if raceEnabled {
+		if racetest.Enabled {
 			stride = raceStride
 		}
 		for _, c := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"station/internal/racetest"
 	"station/internal/record"
 )
 
@@ -20,7 +21,7 @@ func TestStops(t *testing.T) {
 			return
 		}
 		stride := 5
-		if raceEnabled {
+		if racetest.Enabled {
 			stride *= 8
 		}
 		for k := 1; k <= len(ref.sent); k += stride {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"station/internal/flow"
+	"station/internal/racetest"
 	"station/internal/record"
 	"station/internal/sim"
 	"station/internal/slip"
@@ -74,21 +75,21 @@ func TestWire(t *testing.T) {
 		}
 		for i, w := range wireFaults {
 			for n, c := range ref.sent {
-				if raceEnabled && (n-i)%raceStride != 0 || n%12 != i%12 && !c.writes() {
+				if racetest.Enabled && (n-i)%(4*raceStride) != 0 || n%12 != i%12 && !c.writes() {
 					continue
 				}
 				disturb(w.class, n+1, w.fault(n+1, c.size))
 			}
 		}
 		for n, c := range ref.sent {
-			for i := 0; i < 10 && c.op == writeReg && !raceEnabled; i++ {
+			for i := 0; i < 10 && c.op == writeReg && !racetest.Enabled; i++ {
 				disturb("a byte of a register write is changed", n+1,
 					sim.Fault{Kind: sim.ChangeByte, Byte: (53*n + i*c.size/10) % c.size, XOR: 1 << (n % 8)})
 			}
-			for bit := 0; bit < 16*8 && c.op == flashBegin && !raceEnabled; bit++ { // what to erase, and where
+			for bit := 0; bit < 16*8 && c.op == flashBegin && !racetest.Enabled; bit++ { // what to erase, and where
 				disturb("a bit is wrong in what to erase", n+1, sim.Fault{Kind: sim.ChangeByte, Byte: 9 + bit/8, XOR: 1 << (bit % 8)})
 			}
-			for bit := n % 4; bit < 32 && n < aboutTheChip && !raceEnabled; bit += 4 {
+			for bit := n % 4; bit < 32 && n < aboutTheChip && !racetest.Enabled; bit += 4 {
 				disturb("a bit is wrong in what the chip tells of itself", n+1,
 					sim.Fault{Kind: sim.ChangeReply, Byte: 5 + bit/8, XOR: 1 << (bit % 8)})
 			}

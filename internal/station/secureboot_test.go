@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"station/internal/job"
-
+	"station/internal/racetest"
 	"station/internal/sim"
 )
 
@@ -21,7 +21,7 @@ func TestSecureBootCuts(t *testing.T) {
 	var m matrix
 	m.fill(t, func(l *lab, try tryFunc) {
 		stride, torn := 60, 6 // the burns are what is new here, the commands are as in TestPowerCuts
-		if raceEnabled {
+		if racetest.Enabled {
 			stride, torn = 600, 60
 		}
 		for _, name := range []string{"secure boot 2, release", "secure boot 1, release", "secure boot 1, coding 3/4", "secure boot 2, development"} {

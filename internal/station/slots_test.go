@@ -14,6 +14,7 @@ import (
 	"station/internal/chip"
 	"station/internal/esploader"
 	"station/internal/flow"
+	"station/internal/racetest"
 	"station/internal/sim"
 )
 
@@ -88,7 +89,7 @@ func (l *lane) plugIn(context.Context, func()) (loader flow.Loader, err error) {
 func TestSlotsKeepTheirWiresBusy(t *testing.T) {
 	s := newStation(t, exampleJob)
 	slots := 32
-	if raceEnabled {
+	if racetest.Enabled {
 		slots = 4
 	}
 	synctest.Test(t, func(t *testing.T) {

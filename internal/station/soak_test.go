@@ -16,6 +16,7 @@ import (
 	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/hsm/hsmtest"
+	"station/internal/racetest"
 	"station/internal/record"
 )
 
@@ -27,7 +28,7 @@ import (
 // SOAK_SEED and SOAK_DEVICES make it another or a longer one: make soak.
 func TestSoak(t *testing.T) {
 	seed, devices := setting(t, "SOAK_SEED", 1), setting(t, "SOAK_DEVICES", 60)
-	if raceEnabled && os.Getenv("SOAK_DEVICES") == "" {
+	if racetest.Enabled && os.Getenv("SOAK_DEVICES") == "" {
 		devices = 24
 	}
 	all := products(t)

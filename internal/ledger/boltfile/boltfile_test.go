@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"station/internal/racetest"
 )
 
 // seal makes a value that proves itself, as this package asks of its users:
@@ -271,8 +273,13 @@ func TestEveryByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := 0
+	found, tried := 0, 0
+	var cases racetest.Sample
 	for at := int64(0); at < s.Size(); at += 11 {
+		if cases.Out(16) {
+			continue
+		}
+		tried++
 		mask := byte(1) << (at % 8)
 		flip(t, f, at, mask)
 		if damaged(f) {
@@ -282,8 +289,8 @@ func TestEveryByte(t *testing.T) {
 		}
 		flip(t, f, at, mask)
 	}
-	if found < 50 {
-		t.Errorf("only %d changes were found", found)
+	if found < 50 && !racetest.Enabled || found == 0 {
+		t.Errorf("only %d changes of %d were found", found, tried)
 	}
 }
 

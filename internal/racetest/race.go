@@ -1,0 +1,6 @@
+//go:build race
+
+package racetest
+
+// Enabled: everything takes several times as long.
+const Enabled = true
