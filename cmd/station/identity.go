@@ -1,13 +1,52 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
+
+	"station/internal/ledger"
+	"station/internal/record"
 )
 
+// identityFlags are those of the commands about identities: the ledger knows
+// them, the token makes them.
+type identityFlags struct {
+	*tokenFlags
+	ledger *ledgerFlags
+}
+
 func identityCommand(o *options) *cobra.Command {
-	t := &tokenFlags{options: o}
+	f := &identityFlags{&tokenFlags{options: o}, &ledgerFlags{options: o}}
 	cmd := &cobra.Command{Use: "identity", Short: "Certify devices, and what makes them known later"}
-	t.add(cmd)
-	cmd.AddCommand(identityCaCommand(t))
+	f.add(cmd)
+	cmd.PersistentFlags().StringVar(&f.ledger.path, "ledger", "", "ledger `FILE`, in place of the station file's")
+	cmd.AddCommand(identityCaCommand(f.tokenFlags), identityShowCommand(f), identityVerifyCommand(f), identityRevokeCommand(f), identityCrlCommand(f))
 	return cmd
+}
+
+// named is the device that an argument means, which has an identity.
+func (f *identityFlags) named(b *ledger.Ledger, name string) (record.Device, error) {
+	d, err := namedDevice(b, name)
+	if err == nil && !d.Identity.Known() {
+		err = fmt.Errorf("identity: %s has no identity: its job has no [identity]", d.MAC)
+	}
+	return d, err
+}
+
+// namedDevice is the device of a MAC, a serial number, an ID or the serial
+// number of a certificate, held against its entries.
+func namedDevice(b *ledger.Ledger, name string) (record.Device, error) {
+	mac, known, err := b.Named(name)
+	switch {
+	case err != nil:
+		return record.Device{}, stationFault(err)
+	case !known:
+		return record.Device{}, fmt.Errorf("no device %q: want a MAC, a serial number, an ID or the serial number of a certificate; \"station ledger list\" lists them", name)
+	}
+	if err := deviceAgrees(b, mac); err != nil {
+		return record.Device{}, err
+	}
+	d, _, err := b.Device(mac)
+	return d, stationFault(err)
 }

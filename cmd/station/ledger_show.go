@@ -6,32 +6,28 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
 
 func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:     "show MAC",
-		Short:   "Show everything recorded about a device, as JSON lines",
-		Example: `  station ledger show 24:0a:c4:01:02:03`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "show NAME",
+		Short: "Show everything recorded about a device, as JSON lines",
+		Long: `Show every entry about a device. NAME is its MAC, its serial number, its ID or the
+serial number of its certificate.`,
+		Example: `  station ledger show 24:0a:c4:01:02:03
+  station ledger show SN00000042`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := chip.ParseMAC(args[0])
-			if err != nil {
-				return err
-			}
 			return l.read(func(b *ledger.Ledger) error {
-				if err := deviceAgrees(b, mac); err != nil {
-					return err
+				d, err := namedDevice(b, args[0])
+				if err != nil {
+					return fmt.Errorf("ledger show: %w", err)
 				}
-				entries, err := b.History(mac)
+				entries, err := b.History(d.MAC)
 				if err != nil {
 					return stationFault(err)
-				}
-				if len(entries) == 0 {
-					return fmt.Errorf("ledger show: no device %s; \"station ledger list\" lists them", mac)
 				}
 				return stationFault(showEntries(cmd.OutOrStdout(), b, entries))
 			})

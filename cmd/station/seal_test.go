@@ -322,17 +322,30 @@ func wantHands(t *testing.T, events []flow.Event, want ...flow.Hand) {
 	}
 }
 
-// searchFor looks through every byte that was written or printed.
-func (w *workplace) searchFor(block1 []byte) {
+// searchFor looks through every byte that was written or printed for the key
+// in BLOCK1 and for what else must be nowhere.
+func (w *workplace) searchFor(block1 []byte, more ...map[string][]byte) {
 	w.t.Helper()
 	needles := map[string][]byte{"PIN": []byte(testPIN)}
-	for order, key := range keyOrders(block1) {
+	look := func(order string, key []byte) {
 		needles["key, "+order] = key
 		needles["hex, "+order] = []byte(hex.EncodeToString(key))
 		needles["HEX, "+order] = []byte(strings.ToUpper(hex.EncodeToString(key)))
 		needles["base64, "+order] = []byte(base64.RawStdEncoding.EncodeToString(key))
 		needles["base64url, "+order] = []byte(base64.RawURLEncoding.EncodeToString(key))
 		needles["half, "+order] = key[:16]
+	}
+	for order, key := range keyOrders(block1) {
+		look(order, key)
+	}
+	for _, list := range more {
+		for name, secret := range list {
+			look(name, secret)
+			for skip := 1; skip < 3; skip++ { // within a longer text in base64
+				whole := base64.StdEncoding.EncodeToString(append(make([]byte, skip), secret...))
+				needles[fmt.Sprintf("base64, %s, %d behind", name, skip)] = []byte(whole[4 : len(whole)-4])
+			}
+		}
 	}
 	places := map[string][]byte{"output": w.out, "arguments": fmt.Append(nil, w.args)}
 	err := filepath.WalkDir(w.dir, func(path string, d fs.DirEntry, err error) error {

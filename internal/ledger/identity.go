@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"station/internal/chip"
 	"station/internal/record"
@@ -88,9 +89,15 @@ func (t *txn) allowIdentity(e *record.Entry, d record.Device) error {
 
 func (t *txn) allowRevocation(e *record.Entry, d record.Device) error { return identityFits(e, &d) }
 
-// IdentityOwner is the device of an ID, or of the serial number of a certificate.
-func (l *Ledger) IdentityOwner(name string) (mac chip.MAC, known bool, err error) {
-	for _, n := range []string{idName(name), certificateName(name)} {
+// Named is the device that a person means: by its MAC, its serial number, its ID
+// or the serial number of its certificate. known is false where no device that
+// the ledger has is called so.
+func (l *Ledger) Named(name string) (mac chip.MAC, known bool, err error) {
+	if mac, err := chip.ParseMAC(name); err == nil {
+		_, known, err := l.Device(mac)
+		return mac, known, err
+	}
+	for _, n := range []string{serialName(name, l.Simulated()), idName(strings.ToLower(name)), certificateName(strings.ToUpper(name))} {
 		if mac, known, err = l.KeyOwner(n); known || err != nil {
 			return mac, known, err
 		}

@@ -49,12 +49,12 @@ func TestIdentities(t *testing.T) {
 		t.Error("an identity without an ID is taken")
 	}
 	look := func() {
-		for name, want := range map[string]int{"aa": 1, "01": 1, "bb": 2, "02": 2} {
-			if got, known, err := l.IdentityOwner(name); err != nil || !known || got != mac(want) {
+		for name, want := range map[string]int{"aa": 1, "01": 1, "bb": 2, "BB": 2, "02": 2, mac(2).String(): 2} {
+			if got, known, err := l.Named(name); err != nil || !known || got != mac(want) {
 				t.Errorf("%s: got %v, %t, %v", name, got, known, err)
 			}
 		}
-		if _, known, err := l.IdentityOwner("cc"); known || err != nil {
+		if _, known, err := l.Named("cc"); known || err != nil {
 			t.Errorf("cc: %t, %v", known, err)
 		}
 		one, _, _ := l.Device(mac(1))

@@ -84,6 +84,20 @@ func products(t *testing.T) map[string]product {
 		product{name: "secure boot 2, development", job: bootJob(t, 2, `mode = "release"`, `mode = "development"`), chip: sim.Options{FlashSize: 4 << 20},
 			stages: []stage{protect, bootKey, digestBits, developBits, onceOn, signedOn, finalBits}},
 	)
+	known := func(version int) *job.Job {
+		t.Helper()
+		j, err := job.Load(identityJobFile(t, version, "esp_secure_cert", anyCA(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	list = append(list,
+		product{name: "secure boot 2 and identity", job: known(2), chip: sim.Options{FlashSize: 4 << 20, Identity: "identity: {id}"},
+			stages: []stage{protect, bootKey, digestBits, releaseBits, foreverOn, signedOn, finalBits, closeBits}},
+		product{name: "secure boot 1 and identity", job: known(1), chip: sim.Options{Revision: 1, Identity: "identity: {id}"},
+			stages: []stage{protect, bootKey, bootBits, releaseBits, foreverOn, digestOn}},
+	)
 	all := map[string]product{}
 	for _, p := range list {
 		all[p.name] = p

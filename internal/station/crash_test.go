@@ -2,6 +2,7 @@ package station
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,14 +27,16 @@ type lab struct {
 	config hsm.Config
 	token  *hsm.Token
 	ledger *ledger.Ledger
+	ca     *x509.Certificate // stands for that of every job
 	made   atomic.Int32
 }
 
 // inLab opens the station, with the clock of its own, for as long as f runs.
 func inLab(t *testing.T, f func(*lab)) {
 	t.Helper()
-	l := &lab{config: hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master)}
+	l := &lab{config: hsmtest.Known(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master), identityMaster, hsmtest.Master)}
 	l.token = hsmtest.Open(t, l.config)
+	l.ca = tokenCA(t, l.token)
 	if _, err := l.token.Init(t.Context(), hsm.KEK, "kek"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -10,6 +11,8 @@ import (
 
 	"station/internal/chip"
 	"station/internal/esploader"
+	"station/internal/firmware"
+	"station/internal/flashcrypt"
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/record"
@@ -29,6 +32,7 @@ type trial struct {
 	burns   []sim.Words // the bits of each fuse programming
 	factory sim.Words
 	keyID   string // the first that the ledger knew
+	cert    string // serial number of the first certificate that the ledger knew
 	expect  string // how it must end, where that is known
 	wrong   []error
 	outs    []flow.Outcome
@@ -64,7 +68,7 @@ func (tr *trial) visit() flow.Outcome {
 	if tr.wrap != nil {
 		p = tr.wrap(wire)
 	}
-	r := flow.Runner{Job: tr.product.job, Keys: Keys{Token: tr.lab.token}, Ledger: tr.lab.ledger, Station: "test", Simulated: true}
+	r := flow.Runner{Job: tr.product.job, Keys: Keys{Token: tr.lab.token, CA: tr.lab.ca}, Ledger: tr.lab.ledger, Station: "test", Simulated: true}
 	out := r.Device(tr.ctx, "1", "sim://1", esploader.New(p, tr.options))
 	tr.outs = append(tr.outs, out)
 	d, _, err := tr.lab.ledger.Device(tr.mac)
@@ -75,6 +79,12 @@ func (tr *trial) visit() flow.Outcome {
 		tr.keyID = d.FlashKey().ID
 	case tr.keyID != d.FlashKey().ID:
 		tr.fault("the key was %s and is %s", tr.keyID, d.FlashKey().ID)
+	}
+	switch serial := d.Identity.CertificateSerial(); {
+	case tr.cert == "":
+		tr.cert = serial
+	case tr.cert != serial:
+		tr.fault("the certificate was %s and is %s", tr.cert, serial)
 	}
 	if !out.MAC.IsZero() && !stranger(out) && how(out) != strings.TrimSpace(string(d.Verdict)+" "+string(d.Code)) {
 		tr.fault("the visit ends with %s, the ledger says %s %s", how(out), d.Verdict, d.Code)
@@ -284,6 +294,9 @@ func (tr *trial) sealed() {
 	if err != nil || !d.Sealed || d.SetAside || !d.Booted || len(d.Images) != len(tr.product.job.Regions) {
 		tr.fault("ledger: %+v, %w", d, err)
 	}
+	if tr.product.job.Identity != nil {
+		tr.identified(d)
+	}
 	if id, err := hsm.ParseKeyID(d.FlashKey().ID); err != nil || id.Check != tr.checkValue() {
 		tr.fault("the ledger's key is %s, the chip's has check value %s", d.FlashKey().ID, tr.checkValue())
 	}
@@ -323,4 +336,43 @@ func (tr *trial) checkValue() string {
 		return err.Error()
 	}
 	return check
+}
+
+// identified checks that the device has the identity that the ledger bound to it
+// first, and no other: ID, token and private key as they come out of the master,
+// and the certificate of the ledger.
+func (tr *trial) identified(d record.Device) {
+	id, token, private := identityOf(tr.mac)
+	j := tr.product.job
+	at := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.PerDevice && r.Partition == j.Identity.Partition })
+	b, err := flashPlain(tr.chip, tr.key(), j.Regions[at])
+	if err != nil {
+		tr.fault("%w", err)
+		return
+	}
+	if !d.Identity.Known() || d.Identity.ID != id || d.Identity.Certificate == nil || d.Identity.Certificate.Serial != tr.cert {
+		tr.fault("the ledger's identity is %+v, want the ID %s and the certificate %s", d.Identity, id, tr.cert)
+		return
+	}
+	for name, want := range map[string][]byte{"ID": []byte(id), "token": token, "private key": private, "certificate": d.Identity.Certificate.DER} {
+		if !bytes.Contains(b, want) {
+			tr.fault("the flash does not hold the %s", name)
+		}
+	}
+}
+
+// flashPlain is a region of the chip's flash, decrypted with a key.
+func flashPlain(c *sim.Chip, key []byte, r firmware.Region) ([]byte, error) {
+	b := bytes.Clone(c.Flash()[r.Address:][:r.Size])
+	k, err := secret.New(bytes.Clone(key))
+	if err != nil {
+		return nil, err
+	}
+	defer k.Destroy()
+	cipher, err := flashcrypt.New(k, 15)
+	if err != nil {
+		return nil, err
+	}
+	defer cipher.Destroy()
+	return b, cipher.Decrypt(b, b, r.Address)
 }

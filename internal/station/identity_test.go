@@ -18,12 +18,10 @@ import (
 
 	"station/internal/chip"
 	"station/internal/firmware"
-	"station/internal/flashcrypt"
 	"station/internal/flow"
 	"station/internal/identity"
 	"station/internal/job"
 	"station/internal/record"
-	"station/internal/secret"
 	"station/internal/sim"
 )
 
@@ -33,24 +31,14 @@ func identityOf(mac chip.MAC) (id string, token, private []byte) {
 	return id, derivedKey("station device token v1", mac, 32), derivedKey("station device private key v1", mac, 32)
 }
 
-// flashOf is the plain text of a part of the device's flash.
-func flashOf(t testing.TB, c *sim.Chip, at uint32, size int, encrypted bool) []byte {
+// flashOf is the plain text of a region of the device's flash.
+func flashOf(t testing.TB, c *sim.Chip, r firmware.Region) []byte {
 	t.Helper()
-	b := bytes.Clone(c.Flash()[at:][:size])
-	if !encrypted {
-		return b
+	if !r.Encrypted {
+		return bytes.Clone(c.Flash()[r.Address:][:r.Size])
 	}
-	k, err := secret.New(deviceKey(c.MAC(), 32))
+	b, err := flashPlain(c, deviceKey(c.MAC(), 32), r)
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.Destroy()
-	cipher, err := flashcrypt.New(k, 15)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cipher.Destroy()
-	if err := cipher.Decrypt(b, b, at); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -81,14 +69,25 @@ func TestIdentities(t *testing.T) {
 				t.Errorf("the certificate is of another key: %v", err)
 			}
 			checkIdentityFlash(t, s.job, c, id, token, private, cert.Raw)
-			if owner, known, err := s.ledger.IdentityOwner(id); owner != mac || !known || err != nil {
+			if owner, known, err := s.ledger.Named(id); owner != mac || !known || err != nil {
 				t.Errorf("owner of %s: %v, %t, %v", id, owner, known, err)
 			}
+			checkWho(t, s, mac, token, cert)
 			before := bytes.Clone(c.Flash())
 			again := s.visit(c)
 			wantVerdict(t, again, record.Pass, "")
 			if !again.Already || !bytes.Equal(before, c.Flash()) {
 				t.Error("the second visit did something")
+			}
+			if _, err := s.ledger.Append(record.Entry{Kind: record.IdentityRevoked, MAC: mac, Operator: "eve", Message: "stolen", Simulated: true, About: record.NamesIdentity(record.Identity{ID: id, Certificate: d.Identity.Certificate})}); err != nil {
+				t.Fatal(err)
+			}
+			who := Identities{HSM: s.token, Ledger: s.ledger}
+			if right, err := who.Token(t.Context(), mac, hex.EncodeToString(token)); right || err != nil {
+				t.Errorf("a revoked token: %t, %v", right, err)
+			}
+			if _, err := who.Certificate(cert); err == nil {
+				t.Error("a revoked certificate is taken")
 			}
 			everything := everyEntry(t, s)
 			for name, secret := range map[string][]byte{"token": token, "private key": private} {
@@ -97,6 +96,33 @@ func TestIdentities(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// checkWho asks as an update server does: token and certificate are those of this
+// device, until its identity is revoked.
+func checkWho(t *testing.T, s *station, mac chip.MAC, token []byte, cert *x509.Certificate) {
+	t.Helper()
+	who := Identities{HSM: s.token, Ledger: s.ledger}
+	shown := hex.EncodeToString(token)
+	is := func(mac chip.MAC, shown string, want bool) {
+		t.Helper()
+		if got, err := who.Token(t.Context(), mac, shown); got != want || err != nil {
+			t.Errorf("the token %s of %s: %t, %v", shown, mac, got, err)
+		}
+	}
+	is(mac, shown, true)
+	is(mac, strings.ToUpper(shown), true)
+	is(mac, shown[:62], false)
+	is(mac, "no digits", false)
+	is(VirtualMAC(8), shown, false)
+	if got, err := who.Certificate(cert); got != mac || err != nil {
+		t.Errorf("the certificate is of %s, %v", got, err)
+	}
+	other := *cert
+	other.Raw = append(bytes.Clone(cert.Raw), 0)
+	if _, err := who.Certificate(&other); err == nil {
+		t.Error("another certificate of that serial number is taken")
 	}
 }
 
@@ -150,10 +176,10 @@ func checkIdentityFlash(t *testing.T, j *job.Job, c *sim.Chip, id string, token,
 	if raw := c.Flash()[r.Address:][:r.Size]; holdsSecret(raw, token) != "" || holdsSecret(raw, private) != "" || bytes.Contains(raw, []byte(id)) {
 		t.Error("the flash holds the identity in the clear")
 	}
-	b := flashOf(t, c, r.Address, r.Size, r.Encrypted)
+	b := flashOf(t, c, r)
 	if j.Identity.Keys != "" {
 		at := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.Partition == j.Identity.Keys })
-		keys := flashOf(t, c, j.Regions[at].Address, identity.NVSKeySize, true)
+		keys := flashOf(t, c, j.Regions[at])[:identity.NVSKeySize]
 		b = openNVS(t, b, keys)
 	}
 	if !bytes.Contains(b, []byte(id)) || !bytes.Contains(b, token) {

@@ -14,17 +14,21 @@ import (
 )
 
 // The power of a device with secure boot goes at commands of a whole run and
-// inside every fuse programming. Put back, it is sealed with the keys first
-// assigned, and it never starts what is not signed.
+// inside every fuse programming; of one with an identity too, at more of them.
+// Put back, it is sealed with the keys and the identity first assigned, and it
+// never starts what is not signed.
 func TestSecureBootCuts(t *testing.T) {
 	all := products(t)
 	var m matrix
 	m.fill(t, func(l *lab, try tryFunc) {
-		stride, torn := 60, 6 // the burns are what is new here, the commands are as in TestPowerCuts
-		if racetest.Enabled {
-			stride, torn = 600, 60
-		}
-		for _, name := range []string{"secure boot 2, release", "secure boot 1, release", "secure boot 1, coding 3/4", "secure boot 2, development"} {
+		for _, name := range []string{"secure boot 2 and identity", "secure boot 1 and identity", "secure boot 2, release", "secure boot 1, release", "secure boot 1, coding 3/4", "secure boot 2, development"} {
+			stride, torn := 60, 6 // the burns are what is new here, the commands are as in TestPowerCuts
+			if all[name].job.Identity != nil {
+				stride = 12
+			}
+			if racetest.Enabled {
+				stride, torn = 600, 60
+			}
 			p := all[name]
 			ref, err := l.undisturbed(p)
 			if err != nil {

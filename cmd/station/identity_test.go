@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"station/internal/flashcrypt"
+	"station/internal/secret"
+)
+
+// withIdentity gives the small product in a folder an identity.
+func (w *workplace) withIdentity(dir string) {
+	w.t.Helper()
+	w.product(dir, "[boot]\n", `[identity]
+token = true
+prints = "identity: {id}"
+
+[identity.certificate]
+ca = "../line-ca.pem"
+subject = "CN={mac},serialNumber={id},O=Plant"
+
+[boot]
+`)
+	path := filepath.Join(w.dir, dir, "partitions.csv")
+	if err := os.WriteFile(path, append(w.read(dir+"/partitions.csv"), "esp_secure_cert,0x3F,,0x40000,8K,encrypted\n"...), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// openssl runs the program in the workplace.
+func (w *workplace) openssl(good bool, args ...string) string {
+	w.t.Helper()
+	cmd := exec.Command("openssl", args...)
+	cmd.Dir = w.dir
+	out, err := cmd.CombinedOutput()
+	if (err == nil) != good {
+		w.t.Errorf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// ownRoot has a root of the user's own sign the token's CA.
+func (w *workplace) ownRoot() {
+	w.t.Helper()
+	w.run(0, "hsm", "init", "--policy", "derived", "--label", "station-identity", "--operator", "eve")
+	w.run(0, "hsm", "init", "--policy", "none", "--role", "ca", "--operator", "eve")
+	w.run(0, "identity", "ca", "--subject", "CN=Line 1 CA,O=Plant", "--out", "line-ca.csr")
+	key := filepath.Join(w.t.TempDir(), "root.key")
+	w.openssl(true, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", "root.pem", "-subj", "/CN=Root", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-days", "100")
+	w.openssl(true, "x509", "-req", "-in", "line-ca.csr", "-CA", "root.pem", "-CAkey", key, "-CAcreateserial", "-copy_extensions", "copy", "-days", "90", "-out", "line-ca.pem")
+}
+
+// secretsOf are the token and the private key that a sealed chip has in its flash.
+func (w *workplace) secretsOf(s sealed) map[string][]byte {
+	w.t.Helper()
+	k, err := secret.New(bytes.Clone(s.key))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer k.Destroy()
+	cipher, err := flashcrypt.New(k, 15)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer cipher.Destroy()
+	b := bytes.Clone(s.flash[0x40000:0x42000])
+	if err := cipher.Decrypt(b, b, 0x40000); err != nil {
+		w.t.Fatal(err)
+	}
+	found := map[string][]byte{}
+	for at := 0; binary.LittleEndian.Uint32(b[at:]) == 0xba5eba11; {
+		n := int(binary.LittleEndian.Uint16(b[at+10:]))
+		switch data := b[at+12 : at+12+n]; b[at+8] {
+		case 2: // SEC 1: the scalar follows 30 77 02 01 01 04 20
+			found["private key of the device"] = data[7:39]
+		case 52:
+			found["token of the device"] = data
+		}
+		at += 12 + (n+15)/16*16 + 4
+	}
+	if len(found) != 2 {
+		w.t.Fatalf("the flash has %d secrets of the identity", len(found))
+	}
+	return found
+}
+
+// From the keys in the token to a revoked certificate: OpenSSL takes the chain and
+// the list, and nothing of token and private key is anywhere but in the flash.
+func TestIdentityByHand(t *testing.T) {
+	w := newWorkplace(t)
+	w.ownRoot()
+	w.withIdentity("lamp")
+	const mac = "02:00:00:00:00:07"
+	s := w.sealOne("lamp/job.toml", mac, "--job", "lamp/job.toml")
+	shown, _ := w.run(0, "identity", "show", mac, "--certificate", "device.pem")
+	field := func(name string) string {
+		_, after, _ := strings.Cut(shown, "\n"+name+" ")
+		value, _, _ := strings.Cut(after, "\n")
+		return strings.TrimSpace(value)
+	}
+	id, serial := field("id"), field("certificate")
+	if len(id) != 32 || field("token") != "yes, of station-identity" || !strings.Contains(field("issuer"), "CN=Line 1 CA") {
+		t.Fatalf("identity show:\n%s", shown)
+	}
+	text := w.openssl(true, "x509", "-in", "device.pem", "-noout", "-serial", "-subject")
+	if !strings.Contains(text, "serial="+serial) || !strings.Contains(text, "CN = "+mac) || !strings.Contains(text, "serialNumber = "+id) {
+		t.Errorf("the certificate: %s", text)
+	}
+	w.openssl(true, "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", "root.pem", "-untrusted", "line-ca.pem", "device.pem")
+	for _, name := range []string{mac, id, serial, strings.ToLower(serial)} {
+		if again, _ := w.run(0, "identity", "show", name); again != shown {
+			t.Errorf("%s shows\n%s", name, again)
+		}
+		w.run(0, "ledger", "show", name)
+		w.run(0, "identity", "verify", name, "--ca", "line-ca.pem", "--ca", "root.pem")
+	}
+	w.run(0, "identity", "verify", mac, "--json")
+	_, why := w.run(2, "identity", "show", "nobody")
+	if !strings.Contains(why, `no device "nobody"`) {
+		t.Errorf("nobody: %s", why)
+	}
+	w.openssl(true, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", os.DevNull, "-out", "other.pem", "-subj", "/CN=Other")
+	if out, _ := w.run(2, "identity", "verify", mac, "--ca", "other.pem"); !strings.Contains(out, "FAULT        its chain:") {
+		t.Errorf("a chain to nowhere: %s", out)
+	}
+
+	lists := []string{"crl", "-CAfile", "line-ca.pem", "-noout", "-text", "-in"}
+	w.run(0, "identity", "crl", "--ca", "line-ca.pem", "--out", "before.crl")
+	if out := w.openssl(true, append(lists, "before.crl")...); !strings.Contains(out, "verify OK") || !strings.Contains(out, "No Revoked Certificates") {
+		t.Errorf("before: %s", out)
+	}
+	w.run(2, "identity", "revoke", id, "--operator", "eve", "--reason", " ")
+	w.run(0, "identity", "revoke", id, "--operator", "eve", "--reason", "stolen")
+	_, why = w.run(2, "identity", "revoke", serial, "--operator", "eve", "--reason", "stolen")
+	if !strings.Contains(why, "was revoked before") {
+		t.Errorf("revoked twice: %s", why)
+	}
+	w.run(0, "identity", "crl", "--ca", "line-ca.pem", "--out", "line.crl")
+	if out := w.openssl(true, append(lists, "line.crl")...); !strings.Contains(out, "verify OK") || !strings.Contains(out, "Serial Number: "+serial) {
+		t.Errorf("after: %s", out)
+	}
+	check := []string{"verify", "-crl_check", "-CAfile", "root.pem", "-untrusted", "line-ca.pem", "-CRLfile"}
+	w.openssl(true, append(check, "before.crl", "device.pem")...)
+	if out := w.openssl(false, append(check, "line.crl", "device.pem")...); !strings.Contains(out, "certificate revoked") {
+		t.Errorf("a revoked certificate: %s", out)
+	}
+	if out, _ := w.run(2, "identity", "verify", mac); !strings.Contains(out, "FAULT        it was revoked on ") {
+		t.Errorf("verify: %s", out)
+	}
+	w.run(0, "ledger", "verify")
+	w.searchFor(s.keyInFuses, w.secretsOf(s))
+}

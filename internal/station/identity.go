@@ -1,0 +1,161 @@
+package station
+
+import (
+	"context"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/hsm"
+	"station/internal/identity"
+	"station/internal/record"
+	"station/internal/secret"
+)
+
+// identitySecret is what the master of a device's identity makes for a purpose.
+func identitySecret(ctx context.Context, token *hsm.Token, mac chip.MAC, label string, purpose chip.Purpose) (*secret.Bytes, error) {
+	key, err := token.DeviceKey(ctx, hsm.Request{Chip: chip.Known(nil).Name, MAC: mac, Purpose: purpose, Size: 32, Policy: hsm.Derived, Label: label})
+	if err != nil {
+		return nil, TokenFailure(err)
+	}
+	return key.Secret, nil
+}
+
+// IdentityFaults are what is wrong with a device's identity: by the token, of
+// which it must come again, by the chain of its certificate, and by the ledger.
+func IdentityFaults(ctx context.Context, token *hsm.Token, d record.Device, trusted []*x509.Certificate) (faults []string, err error) {
+	i := d.Identity
+	if !i.Known() {
+		return nil, fmt.Errorf("%s has no identity", d.MAC)
+	}
+	id, err := identitySecret(ctx, token, d.MAC, i.Label, chip.DeviceID)
+	if err != nil {
+		return nil, err
+	}
+	defer id.Destroy()
+	if again := identity.ID(id.Reveal()); again != i.ID {
+		faults = append(faults, fmt.Sprintf("the token gives the ID %s", again))
+	}
+	if !i.Revoked.IsZero() {
+		faults = append(faults, "it was revoked on "+i.Revoked.UTC().Format(time.DateOnly))
+	}
+	if i.Certificate == nil {
+		return faults, nil
+	}
+	more, err := certificateFaults(ctx, token, d, trusted)
+	return append(faults, more...), err
+}
+
+// certificateFaults are what is wrong with the recorded certificate of a device.
+func certificateFaults(ctx context.Context, token *hsm.Token, d record.Device, trusted []*x509.Certificate) (faults []string, err error) {
+	had := d.Identity.Certificate
+	cert, err := x509.ParseCertificate(had.DER)
+	if err != nil {
+		return []string{fmt.Sprintf("its certificate: %v", err)}, nil
+	}
+	private, err := identitySecret(ctx, token, d.MAC, d.Identity.Label, chip.DevicePrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	defer private.Destroy()
+	public, err := identity.DeviceKey(private)
+	if err != nil {
+		return nil, err
+	}
+	if !public.Equal(cert.PublicKey) {
+		faults = append(faults, "its certificate is for another key than the token gives")
+	}
+	if identity.Fingerprint(cert.Raw) != had.SHA256 || identity.SerialText(cert.SerialNumber) != had.Serial {
+		faults = append(faults, "its certificate is not the one that the ledger names")
+	}
+	if len(trusted) == 0 {
+		return faults, nil
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	for _, c := range trusted {
+		if c.CheckSignatureFrom(c) == nil {
+			roots.AddCert(c)
+		} else {
+			between.AddCert(c)
+		}
+	}
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		faults = append(faults, fmt.Sprintf("its chain: %v", err))
+	}
+	return faults, nil
+}
+
+// Identities tell who a device in the field is: by the ledger and by the master
+// that its token came of.
+type Identities struct {
+	HSM    *hsm.Token
+	Ledger interface {
+		Device(mac chip.MAC) (record.Device, bool, error)
+		Named(name string) (chip.MAC, bool, error)
+	}
+}
+
+// Token tells whether the secret, in hexadecimal digits, is the token of the
+// device. That of a device that has none, or whose identity was revoked, never is.
+func (i Identities) Token(ctx context.Context, mac chip.MAC, shown string) (bool, error) {
+	d, known, err := i.Ledger.Device(mac)
+	if err != nil || !known || !d.Identity.Known() || !d.Identity.Token || !d.Identity.Revoked.IsZero() {
+		return false, err
+	}
+	got, err := hex.DecodeString(shown)
+	if err != nil {
+		return false, nil
+	}
+	defer clear(got)
+	want, err := identitySecret(ctx, i.HSM, mac, d.Identity.Label, chip.DeviceToken)
+	if err != nil {
+		return false, err
+	}
+	defer want.Destroy()
+	return subtle.ConstantTimeCompare(got, want.Reveal()) == 1, nil
+}
+
+// Certificate is the device of a certificate whose chain was verified: the
+// ledger has it, with these very bytes, and it was not revoked.
+func (i Identities) Certificate(cert *x509.Certificate) (chip.MAC, error) {
+	serial := identity.SerialText(cert.SerialNumber)
+	mac, known, err := i.Ledger.Named(serial)
+	if err != nil {
+		return chip.MAC{}, err
+	}
+	d, _, err := i.Ledger.Device(mac)
+	switch {
+	case err != nil:
+		return chip.MAC{}, err
+	case !known || d.Identity.CertificateSerial() != serial || d.Identity.Certificate.SHA256 != identity.Fingerprint(cert.Raw):
+		return chip.MAC{}, errors.New("the ledger knows no such certificate")
+	case !d.Identity.Revoked.IsZero():
+		return chip.MAC{}, errors.New("the certificate was revoked")
+	}
+	return mac, nil
+}
+
+// CRL is the list of the certificates of a CA that were revoked, in DER.
+func CRL(devices func(func(record.Device, error) bool), number int64, days int, ca *x509.Certificate, key *hsm.SigningKey) ([]byte, error) {
+	var list []identity.Revoked
+	for d, err := range devices {
+		if err != nil {
+			return nil, LedgerFailure(err)
+		}
+		i := d.Identity
+		if i.CertificateSerial() == "" || i.Revoked.IsZero() || i.Certificate.CA != identity.Fingerprint(ca.Raw) {
+			continue
+		}
+		serial, ok := new(big.Int).SetString(i.Certificate.Serial, 16)
+		if !ok {
+			return nil, fmt.Errorf("certificate %s of %s: no serial number", i.Certificate.Serial, d.MAC)
+		}
+		list = append(list, identity.Revoked{Serial: serial, At: i.Revoked})
+	}
+	return identity.RevocationList(number, list, time.Now(), days, ca, key)
+}
