@@ -27,7 +27,7 @@ type Column struct {
 }
 
 // ColumnsVersion is the version of all tables' columns.
-const ColumnsVersion = 2
+const ColumnsVersion = 3
 
 // column says where a Column comes from: a field of a stored JSON object, as
 // value makes it a text. Without a field it is filled by hand.
@@ -83,6 +83,19 @@ var deviceColumns = []column{
 	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2"), 0},
 	{Column{"first", Number, "index of the device's first entry"}, "first", plain, 0},
 	{Column{"last", Number, "index of the device's last entry"}, "last", plain, 0},
+	{Column{"id", Text, "what the device is known by later, 32 hexadecimal digits"}, "identity", member("id"), 3},
+	{Column{"certificate", Text, "serial number of its certificate, upper-case hexadecimal digits"}, "identity", member("certificate.serial"), 3},
+	{Column{"certificateDigest", Text, "SHA-256 of its certificate"}, "identity", member("certificate.sha256"), 3},
+	{Column{"issuer", Text, "CA that signed it"}, "identity", member("certificate.issuer"), 3},
+	{Column{"revokedAt", Time, "when the identity was revoked"}, "identity", revoked, 3},
+}
+
+// revoked is when an identity was revoked; "" for one that was not.
+func revoked(v gjson.Result) string {
+	if at := v.Get("revoked"); at.Exists() {
+		return instant(at)
+	}
+	return ""
 }
 
 // entryColumns are those of the table of entries: fields of record.Entry.

@@ -59,7 +59,7 @@ func TestApprovalsAndUndeclaredNumbersInExports(t *testing.T) {
 			undeclared++
 		}
 	}
-	if approvals != 1 || undeclared != 1 || proof.Columns != 2 {
+	if approvals != 1 || undeclared != 1 || proof.Columns != ColumnsVersion {
 		t.Errorf("%d approvals, %d undeclared, columns %d\n%s", approvals, undeclared, proof.Columns, file)
 	}
 	// An export of the first columns is checked as ever.

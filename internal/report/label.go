@@ -22,6 +22,7 @@ var (
 type Label struct {
 	MAC       chip.MAC
 	Serial    string
+	ID        string // that the device is known by; "" for none
 	KeyID     string
 	Job       string
 	Simulated bool
@@ -43,6 +44,9 @@ func LabelOf(l *ledger.Ledger, mac chip.MAC) (Label, error) {
 		return Label{}, fmt.Errorf("label of %s: %w; this one is %s", mac, ErrNotSealed, strings.TrimSpace(string(verdict)+" "+string(code)))
 	}
 	b := Label{MAC: d.MAC, Serial: d.Serial, KeyID: d.FlashKey().ID, Job: d.Job, Simulated: d.Simulated || l.Simulated()}
+	if d.Identity.Known() {
+		b.ID = d.Identity.ID
+	}
 	plaintext.Value(&b) // what is printed is what is read
 	list, err := l.History(mac)
 	for _, e := range list {
@@ -77,6 +81,9 @@ func (b Label) code() string {
 	if b.Serial != "" {
 		fields = append(fields, "SN="+b.Serial)
 	}
+	if b.ID != "" {
+		fields = append(fields, "ID="+b.ID)
+	}
 	fields = append(fields, "KEY="+b.KeyID)
 	if b.Simulated {
 		fields = append([]string{simulation}, fields...)
@@ -89,6 +96,9 @@ func (b Label) lines() []string {
 	lines := []string{strings.ToUpper(b.MAC.String())}
 	if b.Serial != "" {
 		lines = append(lines, "SN "+b.Serial)
+	}
+	if b.ID != "" {
+		lines = append(lines, "ID "+b.ID)
 	}
 	policy, check := b.KeyID, ""
 	if i := strings.LastIndexByte(b.KeyID, ':'); i >= 0 {

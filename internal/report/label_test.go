@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +77,13 @@ func TestWhatALabelSays(t *testing.T) {
 	if got, want := strings.Join(b.lines(), "|"), "24:0A:9E:37:79:B1|SN AV-000001|lamp|derived:station-master|0000000000000001"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	b.ID = "00112233445566778899aabbccddeeff"
+	if got, want := b.code(), "MAC=240A9E3779B1;SN=AV-000001;ID="+b.ID+";KEY="+keyID(1); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !slices.Contains(b.lines(), "ID "+b.ID) {
+		t.Errorf("no ID in %q", b.lines())
+	}
 	simulated := labelOf(t, recorded(t, true), 1)
 	for name, write := range LabelFormats {
 		var out bytes.Buffer
@@ -114,7 +122,7 @@ func TestZPL(t *testing.T) {
 func TestPNG(t *testing.T) {
 	for _, b := range []Label{
 		{MAC: mac(1), KeyID: keyID(1), Job: "lamp"},
-		{MAC: mac(1), Serial: strings.Repeat("S", 60), KeyID: "derived:" + strings.Repeat("m", 64) + ":0123456789abcdef", Job: strings.Repeat("long name ", 10), Simulated: true},
+		{MAC: mac(1), Serial: strings.Repeat("S", 60), ID: strings.Repeat("0", 32), KeyID: "derived:" + strings.Repeat("m", 64) + ":0123456789abcdef", Job: strings.Repeat("long name ", 10), Simulated: true},
 	} {
 		var out bytes.Buffer
 		if err := b.PNG(&out); err != nil {
