@@ -21,7 +21,7 @@ next "station identity crl" names its certificate; its token counts no more.`,
 		Example: `  station identity revoke 24:0a:c4:01:02:03 --operator eve --reason "stolen from the depot"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.ledger.change(func(b *ledger.Ledger) error {
+			return f.ledger.change(cmd.Context(), func(b *ledger.Ledger) error {
 				d, err := f.named(b, args[0])
 				switch {
 				case err != nil:
