@@ -2,10 +2,7 @@ package station
 
 import (
 	"context"
-	"crypto/subtle"
 	"crypto/x509"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -88,56 +85,6 @@ func certificateFaults(ctx context.Context, token *hsm.Token, d record.Device, t
 		faults = append(faults, fmt.Sprintf("its chain: %v", err))
 	}
 	return faults, nil
-}
-
-// Identities tell who a device in the field is: by the ledger and by the master
-// that its token came of.
-type Identities struct {
-	HSM    *hsm.Token
-	Ledger interface {
-		Device(mac chip.MAC) (record.Device, bool, error)
-		Named(name string) (chip.MAC, bool, error)
-	}
-}
-
-// Token tells whether the secret, in hexadecimal digits, is the token of the
-// device. That of a device that has none, or whose identity was revoked, never is.
-func (i Identities) Token(ctx context.Context, mac chip.MAC, shown string) (bool, error) {
-	d, known, err := i.Ledger.Device(mac)
-	if err != nil || !known || !d.Identity.Known() || !d.Identity.Token || !d.Identity.Revoked.IsZero() {
-		return false, err
-	}
-	got, err := hex.DecodeString(shown)
-	if err != nil {
-		return false, nil
-	}
-	defer clear(got)
-	want, err := identitySecret(ctx, i.HSM, mac, d.Identity.Label, chip.DeviceToken)
-	if err != nil {
-		return false, err
-	}
-	defer want.Destroy()
-	return subtle.ConstantTimeCompare(got, want.Reveal()) == 1, nil
-}
-
-// Certificate is the device of a certificate whose chain was verified: the
-// ledger has it, with these very bytes, and it was not revoked.
-func (i Identities) Certificate(cert *x509.Certificate) (chip.MAC, error) {
-	serial := identity.SerialText(cert.SerialNumber)
-	mac, known, err := i.Ledger.Named(serial)
-	if err != nil {
-		return chip.MAC{}, err
-	}
-	d, _, err := i.Ledger.Device(mac)
-	switch {
-	case err != nil:
-		return chip.MAC{}, err
-	case !known || d.Identity.CertificateSerial() != serial || d.Identity.Certificate.SHA256 != identity.Fingerprint(cert.Raw):
-		return chip.MAC{}, errors.New("the ledger knows no such certificate")
-	case !d.Identity.Revoked.IsZero():
-		return chip.MAC{}, errors.New("the certificate was revoked")
-	}
-	return mac, nil
 }
 
 // CRL is the list of the certificates of a CA that were revoked, in DER.

@@ -72,22 +72,11 @@ func TestIdentities(t *testing.T) {
 			if owner, known, err := s.ledger.Named(id); owner != mac || !known || err != nil {
 				t.Errorf("owner of %s: %v, %t, %v", id, owner, known, err)
 			}
-			checkWho(t, s, mac, token, cert)
 			before := bytes.Clone(c.Flash())
 			again := s.visit(c)
 			wantVerdict(t, again, record.Pass, "")
 			if !again.Already || !bytes.Equal(before, c.Flash()) {
 				t.Error("the second visit did something")
-			}
-			if _, err := s.ledger.Append(record.Entry{Kind: record.IdentityRevoked, MAC: mac, Operator: "eve", Message: "stolen", Simulated: true, About: record.NamesIdentity(record.Identity{ID: id, Certificate: d.Identity.Certificate})}); err != nil {
-				t.Fatal(err)
-			}
-			who := Identities{HSM: s.token, Ledger: s.ledger}
-			if right, err := who.Token(t.Context(), mac, hex.EncodeToString(token)); right || err != nil {
-				t.Errorf("a revoked token: %t, %v", right, err)
-			}
-			if _, err := who.Certificate(cert); err == nil {
-				t.Error("a revoked certificate is taken")
 			}
 			everything := everyEntry(t, s)
 			for name, secret := range map[string][]byte{"token": token, "private key": private} {
@@ -96,33 +85,6 @@ func TestIdentities(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// checkWho asks as an update server does: token and certificate are those of this
-// device, until its identity is revoked.
-func checkWho(t *testing.T, s *station, mac chip.MAC, token []byte, cert *x509.Certificate) {
-	t.Helper()
-	who := Identities{HSM: s.token, Ledger: s.ledger}
-	shown := hex.EncodeToString(token)
-	is := func(mac chip.MAC, shown string, want bool) {
-		t.Helper()
-		if got, err := who.Token(t.Context(), mac, shown); got != want || err != nil {
-			t.Errorf("the token %s of %s: %t, %v", shown, mac, got, err)
-		}
-	}
-	is(mac, shown, true)
-	is(mac, strings.ToUpper(shown), true)
-	is(mac, shown[:62], false)
-	is(mac, "no digits", false)
-	is(VirtualMAC(8), shown, false)
-	if got, err := who.Certificate(cert); got != mac || err != nil {
-		t.Errorf("the certificate is of %s, %v", got, err)
-	}
-	other := *cert
-	other.Raw = append(bytes.Clone(cert.Raw), 0)
-	if _, err := who.Certificate(&other); err == nil {
-		t.Error("another certificate of that serial number is taken")
 	}
 }
 
