@@ -34,7 +34,7 @@ next "station identity crl" names its certificate; its token counts no more.`,
 					names.Certificate = &record.Certificate{Serial: c.Serial, SHA256: c.SHA256, Issuer: c.Issuer, CA: c.CA, Until: c.Until}
 				}
 				_, err = b.Append(record.Entry{Kind: record.IdentityRevoked, MAC: d.MAC, Operator: operator, Message: reason,
-					Software: version(), Simulated: d.Simulated, About: record.NamesIdentity(names)})
+					Simulated: d.Simulated, About: record.NamesIdentity(names)})
 				if err == nil {
 					plain.Fprintf(cmd.OutOrStdout(), "revoked: %s, ID %s\n", d.MAC, d.Identity.ID)
 				}
