@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32s2/esp_efuse_table.csv (Apache-2.0).
 var ESP32S2 = newFamily(later(laterChip{
 	name: "esp32s2", title: "ESP32-S2", imageID: 2, bootloader: 0x1000, crystals: []int{40},
-	clkdiv: 0x3f40_0014, spi: 0x3f40_2000,
+	magic: 0x0000_07c6, clkdiv: 0x3f40_0014, spi: 0x3f40_2000,
 	base: 0x3f41_a000, cmd: 0x3f41_a1d4, dac: 0x3f41_a1e8, timing1: 0x3f41_a1f4, timing2: 0x3f41_a1f8, errors: 0x3f41_a194,
 	xts256: true, xtsInKey5: true, hmac: true,
 	faults: [][]Bits{

@@ -28,6 +28,9 @@ type Loader struct {
 	// Magic is what MagicAddr answers; 0 where the chip tells its ID in the answer
 	// to GET_SECURITY_INFO, and the magic word changes with the mask.
 	Magic uint32
+	// Calibration is the register with the ROM's measurement of the crystal, by
+	// which it computes other speeds; 0 where it knows the crystal.
+	Calibration uint32
 	// BeginWords are those of FLASH_BEGIN, neither more nor fewer. The fifth asks
 	// the chip to encrypt what follows.
 	BeginWords int
@@ -59,6 +62,21 @@ func (f *Family) Revision(value func(field string) uint64) Revision {
 	}
 	return Revision(100*number(f.Loader.Major) + number(f.Loader.Minor))
 }
+
+// Crystal is the one nearest to what the UART's divider says, as the ROM measured
+// the host's speed; a chip with one kind of crystal has that.
+func (f *Family) Crystal(clkdiv uint32, baud int) int {
+	best := f.Crystals[0]
+	hz := uint64(clkdiv&0xfffff) * uint64(baud)
+	for _, mhz := range f.Crystals {
+		if diff(hz, uint64(mhz)*1e6) < diff(hz, uint64(best)*1e6) {
+			best = mhz
+		}
+	}
+	return best
+}
+
+func diff(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 
 // Package is the chip's name by its package.
 func (f *Family) Package(code uint32) string {
@@ -271,6 +289,16 @@ func newFamily(f Family) *Family {
 
 // Families are all that the program knows, the ESP32 first.
 var Families = []*Family{ESP32, ESP32S2, ESP32S3, ESP32C3, ESP32C5, ESP32C6, ESP32C61, ESP32H2, ESP32P4}
+
+// ByMagic finds the family whose ROM has a word at MagicAddr; nil for none.
+func ByMagic(word uint32) *Family {
+	for _, f := range Families {
+		if f.Loader.Magic != 0 && f.Loader.Magic == word {
+			return f
+		}
+	}
+	return nil
+}
 
 // ByImageID finds the family that calls itself by an ID; nil for none.
 func ByImageID(id uint32) *Family {

@@ -15,6 +15,7 @@ type laterChip struct {
 	crystals    []int
 	proved      bool
 
+	magic       uint32 // of a ROM that does not tell its ID
 	clkdiv, spi uint32 // registers: the UART's divider, the first of SPI1
 	packages    map[uint32]string
 
@@ -45,7 +46,7 @@ const (
 // later makes the family of a laterChip.
 func later(c laterChip) Family {
 	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Cipher: XTS128}
-	f.Loader = Loader{BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages,
+	f.Loader = Loader{Magic: c.magic, BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages,
 		SPI:   SPI{Cmd: c.spi, User: c.spi + 0x18, User2: c.spi + 0x20, MISOLen: c.spi + 0x28, W0: c.spi + 0x58},
 		Major: c.has("WAFER_VERSION_MAJOR", "WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI"),
 		Minor: c.has("WAFER_VERSION_MINOR", "WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI")}

@@ -32,11 +32,15 @@ func (l *Loader) SetBaud(ctx context.Context, baud int) error {
 }
 
 func (l *Loader) changeBaud(ctx context.Context, baud int) error {
-	v, err := l.ReadRegs(ctx, regCalRC, regFuses+4*4)
-	if err != nil {
-		return err
+	asked := baud
+	if cal := l.family.Loader.Calibration; cal != 0 {
+		v, err := l.ReadRegs(ctx, cal, regFuses+4*4)
+		if err != nil {
+			return err
+		}
+		asked = romBaud(baud, v[0], v[1])
 	}
-	l.payload = appendChangeBaud(l.payload[:0], romBaud(baud, v[0], v[1]))
+	l.payload = appendChangeBaud(l.payload[:0], asked)
 	if _, err := l.do(ctx, cmdChangeBaud, l.payload, cmdChangeBaud.timeout(0)); err != nil {
 		return err
 	}
@@ -51,8 +55,8 @@ func (l *Loader) changeBaud(ctx context.Context, baud int) error {
 	if err := l.resync(); err != nil {
 		return err
 	}
-	magic, err := l.magic(ctx)
-	if err == nil && magic != chipMagic {
+	magic, err := l.readMagic(ctx)
+	if err == nil && magic != l.magic {
 		err = fmt.Errorf("%w: it answers %#08x", chip.ErrNoAnswer, magic)
 	}
 	return err

@@ -36,6 +36,7 @@ var (
 	cmdReadFlashSlow = &command{0x0e, "READ_FLASH_SLOW", 64, always(3 * time.Second)}
 	cmdChangeBaud    = &command{0x0f, "CHANGE_BAUDRATE", 0, always(3 * time.Second)}
 	cmdFlashMD5      = &command{0x13, "SPI_FLASH_MD5", 32, perMB(8 * time.Second)}
+	cmdSecurityInfo  = &command{0x14, "GET_SECURITY_INFO", 20, always(3 * time.Second)}
 )
 
 func always(d time.Duration) func(int) time.Duration {
@@ -85,9 +86,12 @@ func appendWriteReg(dst []byte, writes []chip.RegWrite) []byte {
 	return dst
 }
 
-// appendFlashBegin has exactly four words: the fifth of later chips is refused.
-func appendFlashBegin(dst []byte, erase, blocks, blockSize int, addr uint32) []byte {
-	return cmdFlashBegin.words(dst, uint32(erase), uint32(blocks), uint32(blockSize), addr)
+// appendFlashBegin has just as many words as the chip's ROM wants. The fifth asks
+// the chip to encrypt, which is never wanted: what is written is verified as it is
+// before any fuse is burned.
+func appendFlashBegin(dst []byte, words, erase, blocks, blockSize int, addr uint32) []byte {
+	all := [5]uint32{uint32(erase), uint32(blocks), uint32(blockSize), addr}
+	return cmdFlashBegin.words(dst, all[:words]...)
 }
 
 func appendFlashData(dst []byte, seq int, block []byte) []byte {

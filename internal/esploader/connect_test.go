@@ -98,9 +98,9 @@ func TestWhyAChipDoesNotAnswer(t *testing.T) {
 func TestNotAnESP32(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newROM(t, 0)
-		r.regs[regMagic] = 0x000007c6
+		r.regs[regMagic] = 0xfff0c101 // an ESP8266
 		err := New(r, Options{}).Connect(t.Context())
-		if !errors.Is(err, chip.ErrNotESP32) || !strings.Contains(err.Error(), "0x000007c6") {
+		if !errors.Is(err, chip.ErrNotESP32) || !strings.Contains(err.Error(), "0xfff0c101") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -1,9 +1,10 @@
-// Package esploader speaks to the serial loader in the ESP32's mask ROM: it
-// resets a chip into it, identifies the chip, reads and writes its registers
+// Package esploader speaks to the serial loader in the mask ROM of the ESP32 and
+// its kin: it resets a chip into it, identifies the chip, reads and writes its registers
 // and its flash, and starts the application. It loads no code into the chip.
 //
-// What it does and does not do follows from traces of the mask ROM
-// (fixtures/rom):
+// What differs between the families is in their tables. What it does and does
+// not do follows from traces of mask ROMs (fixtures/rom, fixtures/rom-c3); where
+// they differ, the ESP32's is the stricter:
 //
 //   - A reply says by its first status byte alone whether a command succeeded.
 //     A rejected command echoes the opcode of the last accepted one.
@@ -20,6 +21,7 @@ import (
 	"maps"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/slip"
 )
 
@@ -110,6 +112,9 @@ type Loader struct {
 	baud  int  // of this end
 	fixed bool // it is not ours to set
 
+	family *chip.Family // of the chip, from Connect on
+	magic  uint32       // as it answered then
+
 	console int // rate of the firmware's console; 0 is InitialBaud
 
 	dec     slip.Decoder
@@ -140,6 +145,7 @@ func New(p Port, opts Options) *Loader {
 	l := &Loader{
 		port: p, opts: opts, baud: InitialBaud,
 		stats:   Stats{Commands: map[string]int{}},
+		family:  chip.Known(nil),
 		dec:     slip.Decoder{Max: maxReply},
 		payload: make([]byte, 0, maxData+64),
 		frame:   make([]byte, 0, 2*(maxData+64)),

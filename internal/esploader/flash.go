@@ -53,7 +53,7 @@ func (l *Loader) ReadFlash(ctx context.Context, addr uint32, p []byte) error {
 // begin is FLASH_BEGIN: it erases so many sectors from addr on, none for 0,
 // and lets blocks be written there.
 func (l *Loader) begin(ctx context.Context, addr uint32, sectors, blocks, blockSize int) error {
-	l.payload = appendFlashBegin(l.payload[:0], sectors*sectorSize, blocks, blockSize, addr)
+	l.payload = appendFlashBegin(l.payload[:0], l.family.Loader.BeginWords, sectors*sectorSize, blocks, blockSize, addr)
 	_, err := l.do(ctx, cmdFlashBegin, l.payload, cmdFlashBegin.timeout(sectors*sectorSize))
 	return err
 }

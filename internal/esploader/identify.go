@@ -8,15 +8,11 @@ import (
 	"station/internal/chip"
 )
 
-// Registers that tell who a chip is (ESP32 Technical Reference Manual;
-// ESP-IDF soc/esp32).
+// Registers that tell who an ESP32 is (Technical Reference Manual; ESP-IDF
+// soc/esp32). Those of the other families are in their tables.
 const (
-	chipMagic  = 0x00f0_1d83
-	regMagic   = 0x4000_1000
 	regFuses   = 0x3ff5_a000 // BLOCK0 word 0
 	regDate    = 0x3ff6_607c // APB_CTRL_DATE: bit 31 belongs to the revision
-	regClkdiv  = 0x3ff4_0014 // UART0 clock divider, as the ROM measured the host's speed
-	regCalRC   = 0x3ff5_f06c // how long the ROM's calibration of its RC oscillator took
 	maxSetSize = 16 << 20    // the ROM addresses flash with 24 bits
 )
 
@@ -85,13 +81,17 @@ func crystal(clkdiv uint32, baud int) int {
 	return 26
 }
 
-// Identify reads who the chip is (that it is an ESP32 Connect has seen) and
-// makes its flash ready: pins, chip, size.
+// Identify reads who the chip is (its family Connect has seen) and makes its
+// flash ready: pins, chip, size.
 // With chip.ErrMACCRC or chip.ErrFlashID the identity holds what is known.
 // A flash of unknown size has FlashSize 0, and the ROM takes it for 2 MiB until
 // SetFlashSize.
 func (l *Loader) Identify(ctx context.Context) (chip.Identity, error) {
-	id, pins, err := l.identity(ctx)
+	identify := l.identity
+	if l.family.Loader.Major != nil {
+		identify = l.identityByFields
+	}
+	id, pins, err := identify(ctx)
 	if err == nil {
 		err = l.attachFlash(ctx, &id, pins)
 	}
@@ -103,7 +103,7 @@ func (l *Loader) Identify(ctx context.Context) (chip.Identity, error) {
 
 // identity reads who the chip is. A wrong crystal or coding scheme would cost it.
 func (l *Loader) identity(ctx context.Context) (id chip.Identity, pins uint32, err error) {
-	addrs := [9]uint32{regDate, regClkdiv, regCalRC}
+	addrs := [9]uint32{regDate, l.family.Loader.Clkdiv, l.family.Loader.Calibration}
 	var w block0
 	for i := range w[1:] {
 		addrs[3+i] = regFuses + 4*uint32(i+1)
@@ -132,6 +132,46 @@ func (l *Loader) identity(ctx context.Context) (id chip.Identity, pins uint32, e
 		return id, 0, err
 	}
 	return id, w.flashPins(), nil
+}
+
+// identityByFields reads who the chip is out of the fields that its table names.
+// Its MAC has no check, so all of them are read twice.
+func (l *Loader) identityByFields(ctx context.Context) (id chip.Identity, pins uint32, err error) {
+	e := &l.family.Efuse
+	mac, _ := e.Field("MAC")
+	block := e.Blocks[mac.Block]
+	addrs := make([]uint32, block.Words, block.Words+1)
+	for w := range addrs {
+		addrs[w] = block.Read + 4*uint32(w)
+	}
+	addrs = append(addrs, l.family.Loader.Clkdiv)
+	type words [9]uint32
+	v, err := agree(func() (v words, err error) {
+		got, err := l.ReadRegs(ctx, addrs...)
+		copy(v[:], got)
+		return v, err
+	})
+	if err != nil {
+		return id, 0, err
+	}
+	value := func(name string) (n uint64) {
+		field, _ := e.Field(name)
+		for i := range field.Width {
+			bit := field.Bit + i
+			n |= uint64(v[field.Word+bit/32]>>(bit%32)&1) << i
+		}
+		return n
+	}
+	id.Family, id.Revision, id.Package = l.family, l.family.Revision(value), l.family.Package(uint32(value("PKG_VERSION")))
+	id.Crystal = l.family.Crystal(v[block.Words], l.baud)
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], value("MAC"))
+	copy(id.MAC[:], b[2:])
+	if id.MAC.IsZero() {
+		return id, 0, fmt.Errorf("%w: it is empty", chip.ErrMACCRC)
+	}
+	id.Simulated, err = l.simulated(ctx, id.MAC)
+	return id, 0, err
 }
 
 // simulated asks the chip whether it is a virtual one. Where the answer does not

@@ -178,7 +178,7 @@ func (l *Loader) frameReads(addrs []uint32) (n int) {
 			break
 		}
 		l.traceSent(l.payload)
-		l.tainted = l.tainted || holdsKey(a)
+		l.tainted = l.tainted || l.holdsKey(a)
 		n++
 	}
 	l.stats.Commands[cmdReadReg.name] += n
@@ -195,7 +195,7 @@ func (l *Loader) takeReads(addrs, values []uint32, timeout time.Duration) error 
 			clear(values)
 			return fmt.Errorf("%#x: %w", a, err)
 		}
-		values[i], l.tainted = r.value, holdsKey(a)
+		values[i], l.tainted = r.value, l.holdsKey(a)
 	}
 	if l.repliesLeft() {
 		l.dirty = true

@@ -2,6 +2,7 @@ package esploader
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -207,20 +208,61 @@ func (l *Loader) greet(ctx context.Context) error {
 		return errStub
 	}
 	l.text.forget() // of the reset into the loader
-	magic, err := l.magic(ctx)
-	if err != nil || magic == chipMagic {
-		return err
-	}
-	if twice, err := l.magic(ctx); err != nil || twice != magic {
-		return fmt.Errorf("%w: its answers differ: check ground and cable", chip.ErrNoAnswer)
-	}
-	return fmt.Errorf("%w: chip magic %#08x, want %#08x", chip.ErrNotESP32, magic, chipMagic)
+	return l.recognise(ctx)
 }
 
-func (l *Loader) magic(ctx context.Context) (uint32, error) {
+// recognise finds the chip's family: by its magic word, or by what it says it is.
+func (l *Loader) recognise(ctx context.Context) error {
+	magic, err := l.readMagic(ctx)
+	if f := chip.ByMagic(magic); err == nil && f != nil {
+		l.family, l.magic = f, magic
+		return nil
+	}
+	closed := errors.Is(err, chip.ErrRefused) // as in secure download mode
+	if err != nil && !closed {
+		return err
+	}
+	if !closed {
+		if twice, err := l.readMagic(ctx); err != nil || twice != magic {
+			return fmt.Errorf("%w: its answers differ: check ground and cable", chip.ErrNoAnswer)
+		}
+	}
+	info, err := l.securityInfo(ctx)
+	switch f := chip.ByImageID(info.chipID); {
+	case errors.Is(err, chip.ErrRefused), err == nil && f == nil:
+		return fmt.Errorf("%w: chip magic %#08x, chip ID %d", chip.ErrNotESP32, magic, info.chipID)
+	case err != nil:
+		return err
+	case closed || info.secure:
+		return fmt.Errorf("%w: secure download mode", chip.ErrDownloadDisabled)
+	default:
+		l.family, l.magic = f, magic
+		return nil
+	}
+}
+
+func (l *Loader) readMagic(ctx context.Context) (uint32, error) {
 	var v [1]uint32
-	_, _, err := l.together(ctx, nil, []uint32{regMagic}, v[:])
+	_, _, err := l.together(ctx, nil, []uint32{chip.MagicAddr}, v[:])
 	return v[0], err
+}
+
+// securityInfo is the answer to GET_SECURITY_INFO, as far as it is used.
+type securityInfo struct {
+	chipID uint32
+	secure bool // secure download mode: the loader reads and writes no registers
+}
+
+func (l *Loader) securityInfo(ctx context.Context) (securityInfo, error) {
+	return agree(func() (info securityInfo, err error) {
+		err = l.again(func() error {
+			l.payload = cmdSecurityInfo.words(l.payload[:0])
+			r, err := l.do(ctx, cmdSecurityInfo, l.payload, cmdSecurityInfo.timeout(0))
+			info = securityInfo{binary.LittleEndian.Uint32(r.data[12:]), binary.LittleEndian.Uint32(r.data[:])>>2&1 != 0}
+			return err
+		})
+		return info, err
+	})
 }
 
 // hostBaud sets this end's speed. Where that is somebody else's, the ROM takes

@@ -12,7 +12,21 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/slip"
+)
+
+// Registers of the ESP32, and what it is known by.
+const (
+	regMagic   = chip.MagicAddr
+	regClkdiv  = 0x3ff4_0014
+	regCalRC   = 0x3ff5_f06c
+	spiCmd     = 0x3ff4_2000
+	spiUser    = 0x3ff4_201c
+	spiUser2   = 0x3ff4_2024
+	spiMISOLen = 0x3ff4_202c
+	spiW0      = 0x3ff4_2080
+	chipMagic  = 0x00f0_1d83
 )
 
 // rom is a chip at the end of a port, as far as these tests need one: its

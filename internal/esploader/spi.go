@@ -7,14 +7,8 @@ import (
 	"station/internal/chip"
 )
 
-// Registers of SPI1, through which the loader reaches the flash.
+// Bits of SPI1, the controller through which the loader reaches the flash.
 const (
-	spiCmd     = 0x3ff4_2000
-	spiUser    = 0x3ff4_201c
-	spiUser2   = 0x3ff4_2024
-	spiMISOLen = 0x3ff4_202c
-	spiW0      = 0x3ff4_2080
-
 	spiCmdUser     = 1 << 18 // runs the command that USER describes; 0 when done
 	spiUserCommand = 1 << 31
 	spiUserMISO    = 1 << 28
@@ -27,7 +21,8 @@ const (
 // flashID reads the flash chip's JEDEC identification, the manufacturer in the
 // low byte. The SPI registers are left as they were.
 func (l *Loader) flashID(ctx context.Context) (uint32, error) {
-	before, err := l.ReadRegs(ctx, spiUser, spiUser2)
+	spi := l.family.Loader.SPI
+	before, err := l.ReadRegs(ctx, spi.User, spi.User2)
 	if err != nil {
 		return 0, err
 	}
@@ -42,24 +37,25 @@ func (l *Loader) flashID(ctx context.Context) (uint32, error) {
 		return 0, err
 	}
 	err = l.again(func() error {
-		return l.WriteReg(ctx, chip.Set(spiUser, before[0]), chip.Set(spiUser2, before[1]))
+		return l.WriteReg(ctx, chip.Set(spi.User, before[0]), chip.Set(spi.User2, before[1]))
 	})
 	return id, err
 }
 
 // runRDID may be repeated: all it changes is set anew each time.
 func (l *Loader) runRDID(ctx context.Context) (uint32, error) {
+	spi := l.family.Loader.SPI
 	err := l.WriteReg(ctx,
-		chip.Set(spiMISOLen, rdidBits-1),
-		chip.Set(spiUser, spiUserCommand|spiUserMISO),
-		chip.Set(spiUser2, 7<<28|rdid), // eight bits of command
-		chip.Set(spiW0, 0),
-		chip.Set(spiCmd, spiCmdUser))
+		chip.Set(spi.MISOLen, rdidBits-1),
+		chip.Set(spi.User, spiUserCommand|spiUserMISO),
+		chip.Set(spi.User2, 7<<28|rdid), // eight bits of command
+		chip.Set(spi.W0, 0),
+		chip.Set(spi.Cmd, spiCmdUser))
 	if err != nil {
 		return 0, err
 	}
 	for range spiPolls {
-		v, err := l.ReadRegs(ctx, spiCmd, spiW0) // in this order: the data are good if the command was done before
+		v, err := l.ReadRegs(ctx, spi.Cmd, spi.W0) // in this order: the data are good if the command was done before
 		if err != nil {
 			return 0, err
 		}

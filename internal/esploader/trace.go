@@ -3,17 +3,31 @@ package esploader
 import (
 	"encoding/binary"
 	"slices"
+
+	"station/internal/chip"
 )
 
-// The key passes over the wire where BLOCK1 is written (WDATA) and where it is
-// read back (RDATA); the range runs from the one to the other.
-const (
-	keyFirst = 0x3ff5_a038
-	keyLast  = 0x3ff5_a0b7
-	redacted = "****"
-)
+const redacted = "****"
 
-func holdsKey(addr uint32) bool { return addr+3 >= keyFirst && addr <= keyLast }
+// holdsKey reports a register by which a key passes: where a block that may hold
+// one is written, with its check words, and where it is read back.
+func (l *Loader) holdsKey(addr uint32) bool {
+	e := &l.family.Efuse
+	if e.Check != 0 && touches(addr, e.Check, 3) {
+		return true
+	}
+	for _, b := range e.Blocks {
+		if b.Holds != chip.Words && (touches(addr, b.Read, b.Words) || touches(addr, b.Write, b.Words)) {
+			return true
+		}
+	}
+	return false
+}
+
+// touches reports that the word at addr has bytes of some words from first on.
+func touches(addr, first uint32, words int) bool {
+	return addr+3 >= first && addr < first+4*uint32(words)
+}
 
 // traceSent shows a request.
 func (l *Loader) traceSent(payload []byte) {
@@ -25,7 +39,7 @@ func (l *Loader) traceSent(payload []byte) {
 		clear(shown[headerSize:])
 		for at := headerSize; at+16 <= len(payload); at += 16 {
 			copy(shown[at:at+16], payload[at:at+16])
-			if holdsKey(binary.LittleEndian.Uint32(payload[at:])) {
+			if l.holdsKey(binary.LittleEndian.Uint32(payload[at:])) {
 				copy(shown[at+4:], redacted)
 			}
 		}
@@ -42,7 +56,7 @@ func (l *Loader) traceReceived(frame []byte, answersRead bool) {
 	}
 	hide := l.tainted
 	if answersRead && len(l.asked) > 0 && !l.dirty {
-		hide = holdsKey(l.asked[0])
+		hide = l.holdsKey(l.asked[0])
 	}
 	shown := slices.Clone(frame)
 	if hide && len(shown) > 4 {

@@ -24,9 +24,13 @@ type exchange struct {
 }
 
 // traces reads what the mask ROM answered, byte for byte.
-func traces(t testing.TB) (all []exchange) {
+func traces(t testing.TB, roms ...string) (all []exchange) {
 	t.Helper()
-	files, _ := filepath.Glob("../../fixtures/rom/*.json")
+	var files []string
+	for _, rom := range append(roms, "rom") {
+		some, _ := filepath.Glob("../../fixtures/" + rom + "/*.json")
+		files = append(files, some...)
+	}
 	if len(files) == 0 {
 		t.Fatal("no traces")
 	}
@@ -105,8 +109,10 @@ func encode(p []byte) []byte {
 		return appendChangeBaud(nil, int(w(0)))
 	case p[1] == 0x13 && n == 4:
 		return appendFlashMD5(nil, w(0), w(1))
-	case p[1] == 0x02 && n == 4:
-		return appendFlashBegin(nil, int(w(0)), int(w(1)), int(w(2)), w(3))
+	case p[1] == 0x02 && (n == 4 || n == 5 && w(4) == 0):
+		return appendFlashBegin(nil, n, int(w(0)), int(w(1)), int(w(2)), w(3))
+	case p[1] == 0x14 && n == 0:
+		return cmdSecurityInfo.words(nil)
 	case p[1] == 0x03 && n > 4:
 		return appendFlashData(nil, int(w(1)), data[16:])
 	}
@@ -114,11 +120,11 @@ func encode(p []byte) []byte {
 }
 
 // Deliberate mistakes of the traces, which this package cannot make.
-var notOurs = []string{"bad checksum", "ignored?", "length field", "direction byte", "wrong body", "with 1024 payload", "bad SLIP escape"}
+var notOurs = []string{"bad checksum", "ignored?", "checksum field", "115200, 115200", "921600, 115200", "length field", "direction byte", "wrong body", "with 1024 payload", "bad SLIP escape"}
 
 func TestFramesOfTheTraces(t *testing.T) {
 	same := map[byte]int{}
-	for _, x := range traces(t) {
+	for _, x := range traces(t, "rom-c3") {
 		for _, p := range unslip(x.tx) {
 			want := encode(p)
 			if want == nil || !bytes.Equal(p, want) {
@@ -137,7 +143,7 @@ func TestFramesOfTheTraces(t *testing.T) {
 			}
 		}
 	}
-	for _, op := range []byte{0x02, 0x08, 0x09, 0x0a, 0x0b, 0x0d, 0x0e, 0x0f, 0x13} {
+	for _, op := range []byte{0x02, 0x08, 0x09, 0x0a, 0x0b, 0x0d, 0x0e, 0x0f, 0x13, 0x14} {
 		if same[op] == 0 {
 			t.Errorf("no trace of command %02x was made", op)
 		}
@@ -192,13 +198,16 @@ func (s *script) Write(p []byte) (int, error) {
 func TestRepliesOfTheTraces(t *testing.T) {
 	done, refused := 0, 0
 	before := byte(0x08)
-	for _, x := range traces(t) {
+	for _, x := range traces(t, "rom-c3") {
 		frames := unslip(x.tx)
 		if len(frames) != 1 || !bytes.Equal(slip.Append(nil, encode(frames[0])), x.tx) || len(x.rx) == 0 || x.rx[1] != 1 {
 			continue
 		}
 		if strings.HasPrefix(x.setup, "fresh") {
 			before = 0x08
+			if strings.Contains(x.setup, "SPI_SET_PARAMS") && frames[0][1] == cmdSecurityInfo.op {
+				before = 0x0b
+			}
 		}
 		p := frames[0]
 		answer := unslip(x.rx)[0]
@@ -244,7 +253,7 @@ func replay(t *testing.T, l *Loader, p []byte) (value []byte, err error) {
 		r, err = l.do(ctx, cmdFlashMD5, bytes.Clone(p), time.Second)
 		value, _ = hex.DecodeString(string(r.data[:r.n]))
 	default:
-		for _, c := range []*command{cmdWriteReg, cmdSPISetParams, cmdSPIAttach, cmdReadFlashSlow, cmdChangeBaud, cmdFlashBegin, cmdFlashData} {
+		for _, c := range []*command{cmdWriteReg, cmdSPISetParams, cmdSPIAttach, cmdReadFlashSlow, cmdChangeBaud, cmdFlashBegin, cmdFlashData, cmdSecurityInfo} {
 			if c.op == p[1] {
 				_, err = l.do(ctx, c, bytes.Clone(p), time.Second)
 			}

@@ -122,7 +122,7 @@ func (o Options) check() error {
 	if err != nil {
 		return err
 	}
-	strap, later := si.data().strap, o.Chip.Loader.Magic == 0
+	strap, later := si.data().strap, o.Chip != chip.ESP32
 	switch {
 	case o.Revision < Rev0 || o.Revision > 3:
 		return fmt.Errorf("virtual chip: there is no revision %d", o.Revision)
@@ -156,7 +156,7 @@ func (o Options) major() int { return max(o.Revision, 0) }
 // recent chips.
 func FactoryWords(o Options) Words {
 	o, _ = o.withDefaults()
-	if o.Chip.Loader.Magic == 0 {
+	if o.Chip != chip.ESP32 {
 		return newerFactory(o)
 	}
 	var w Words
