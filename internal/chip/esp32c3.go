@@ -3,7 +3,7 @@ package chip
 // ESP32C3 is the table of the ESP32-C3: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32c3/esp_efuse_table.csv (Apache-2.0).
 var ESP32C3 = newFamily(later(laterChip{
-	name: "esp32c3", title: "ESP32-C3", imageID: 5, bootloader: 0x0, crystals: []int{40},
+	name: "esp32c3", title: "ESP32-C3", imageID: 5, bootloader: 0x0, crystals: []int{40}, proved: true, revisions: []Revision{4, 3, 101},
 	clkdiv: 0x6000_0014, spi: 0x6000_2000,
 	packages: map[uint32]string{0: "ESP32-C3 (QFN32)", 1: "ESP8685 (QFN28)", 2: "ESP32-C3 AZ (QFN32)", 3: "ESP8686 (QFN24)"},
 	base:     0x6000_8800, cmd: 0x6000_89d4, dac: 0x6000_89e8, timing1: 0x6000_89f0, timing2: 0x6000_89f4, errors: 0x6000_89c0,

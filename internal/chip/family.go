@@ -15,7 +15,8 @@ type Family struct {
 	Proved bool
 	// Bootloader is the flash address from which the ROM starts.
 	Bootloader uint32
-	Crystals   []int // MHz
+	Crystals   []int      // MHz
+	Revisions  []Revision // that are usual, the most usual first
 	Cipher     Cipher
 	Loader     Loader
 	Efuse      Efuse
@@ -245,7 +246,9 @@ type Seal struct {
 // SecureBoot is how one version of secure boot is switched on.
 type SecureBoot struct {
 	Purpose Purpose // of what its block holds
-	On      string  // the field that switches it on
+	// More are the purposes of further digests, where the chip trusts several keys.
+	More []Purpose
+	On   string // the field that switches it on
 	// Always and Release are what a device needs besides, in every mode and in
 	// release.
 	Always, Release []Value

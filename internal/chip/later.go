@@ -14,6 +14,7 @@ type laterChip struct {
 	bootloader  uint32
 	crystals    []int
 	proved      bool
+	revisions   []Revision
 
 	magic       uint32 // of a ROM that does not tell its ID
 	clkdiv, spi uint32 // registers: the UART's divider, the first of SPI1
@@ -45,7 +46,7 @@ const (
 
 // later makes the family of a laterChip.
 func later(c laterChip) Family {
-	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Cipher: XTS128}
+	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Revisions: c.revisions, Cipher: XTS128}
 	f.Loader = Loader{Magic: c.magic, BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages,
 		SPI:   SPI{Cmd: c.spi, User: c.spi + 0x18, User2: c.spi + 0x20, MISOLen: c.spi + 0x28, W0: c.spi + 0x58},
 		Major: c.has("WAFER_VERSION_MAJOR", "WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI"),
@@ -114,9 +115,9 @@ func (c laterChip) seal() Seal {
 	s := Seal{
 		Keys:  c.keys(),
 		Count: "SPI_BOOT_CRYPT_CNT", CountFull: 7,
-		Burnable: map[string]string{"SPI_BOOT_CRYPT_CNT": "count", "ENABLE_SECURITY_DOWNLOAD": "uart", "DIS_DOWNLOAD_MODE": "uart"},
-		LockBits: map[int]string{1: "", 2: "config", 14: ""},
-		Late:     []string{"WR_DIS", "RD_DIS", "SPI_BOOT_CRYPT_CNT", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"},
+		Burnable: map[string]string{"SPI_BOOT_CRYPT_CNT": "count", "SECURE_BOOT_EN": "boot-on", "ENABLE_SECURITY_DOWNLOAD": "uart", "DIS_DOWNLOAD_MODE": "uart"},
+		LockBits: map[int]string{0: "freeze", 1: "", 2: "config", 14: ""},
+		Late:     []string{"WR_DIS", "RD_DIS", "SPI_BOOT_CRYPT_CNT", "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"},
 		Never: map[string]string{
 			"DIS_ICACHE":    "it would stop the chip from running at all",
 			"MAC":           "the MAC address is the factory's",
@@ -125,8 +126,12 @@ func (c laterChip) seal() Seal {
 			"VDD_SPI_FORCE": "a wrong flash voltage destroys the flash",
 		},
 		OpenInDevelopment: []string{"DIS_DOWNLOAD_MANUAL_ENCRYPT"},
-		Loader:            loader,
-		Lock:              2, LockAbout: "DIS_ICACHE stays writable, and burning it destroys the device",
+		SecureBoot: map[int]SecureBoot{
+			2: {Purpose: SecureBootDigest0, More: []Purpose{SecureBootDigest1, SecureBootDigest2}, On: "SECURE_BOOT_EN",
+				Always: []Value{{"WR_DIS", 1 << 0}}}, // nothing more can be hidden: the digests stay readable
+		},
+		Loader: loader,
+		Lock:   2, LockAbout: "DIS_ICACHE stays writable, and burning it destroys the device",
 	}
 	for _, name := range slices.Concat(loader, jtag, boot) {
 		s.Burnable[name] = "config"

@@ -152,7 +152,7 @@ func (s Stage) guarded(set Set) bool {
 	f := known(s.Chip)
 	i := f.Efuse.Block(f.Seal.NeedsDigest[set.Field])
 	if i < 0 {
-		return false
+		return f.Seal.NeedsDigest[set.Field] == "" && s.hasDigest(set)
 	}
 	needs := map[string]uint32{"WR_DIS": 1 << f.Efuse.Blocks[i].WriteDisable}
 	for _, boot := range f.Seal.SecureBoot {
@@ -166,6 +166,22 @@ func (s Stage) guarded(set Set) bool {
 		}
 	}
 	return true
+}
+
+// hasDigest reports that the stage waits until a block says that it holds a
+// digest, on a chip whose blocks say what they are for.
+func (s Stage) hasDigest(set Set) bool {
+	f := known(s.Chip)
+	for _, boot := range f.Seal.SecureBoot {
+		use := f.Seal.Keys[boot.Purpose]
+		for _, name := range use.Blocks {
+			purpose := f.Efuse.Blocks[f.Efuse.Block(name)].Purpose
+			if boot.On == set.Field && slices.Contains(s.Needs, Set{purpose, use.Value}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkOrder finds write protections that come before what they freeze. Within

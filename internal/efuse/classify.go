@@ -1,6 +1,7 @@
 package efuse
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -56,13 +57,7 @@ func (c classifier) is(field string) bool { return c.have.Value(field) != 0 }
 
 // block is the one that holds the flash-encryption key, or should.
 func (c classifier) block() string {
-	uses := c.chip.Seal.Keys[chip.FlashEncryption]
-	for _, name := range uses.Blocks {
-		if use := c.chip.Efuse.Blocks[c.chip.Efuse.Block(name)].Purpose; use != "" && uint32(c.have.Value(use)) == uses.Value {
-			return name
-		}
-	}
-	return (&Key{}).In(c.chip)
+	return cmp.Or(c.have.FlashKeyBlock(), (&Key{}).In(c.chip))
 }
 
 func (c classifier) state() KeyState { return c.have.StateOf(c.block()) }

@@ -83,6 +83,8 @@ func (reedSolomon) match(want, have []uint32, flagged bool) Match {
 		return MatchWhole
 	case any == 0 && !flagged:
 		return MatchEmpty
+	case !flagged:
+		return MatchForeign // it was programmed whole, with something else
 	}
 	return MatchPart // whose it is nobody can tell: it may be a mended or garbled key
 }

@@ -156,9 +156,14 @@ func (have Image) Coding() chip.Coding {
 	return chip.CodingNone
 }
 
-// Revision is the chip's revision, which three bits in three places tell.
+// Revision is the chip's revision: its fields, or the three bits in three places
+// that tell that of an ESP32.
 func (have Image) Revision() chip.Revision {
-	date := have.words[surveyOf(known(have.Family)).extra]
+	f := known(have.Family)
+	if f.Loader.Major != nil {
+		return f.Revision(have.Value)
+	}
+	date := have.words[surveyOf(f).extra]
 	bits := date>>31<<2 | uint32(have.Value("CHIP_VER_REV2"))<<1 | uint32(have.Value("CHIP_VER_REV1"))
 	major := map[uint32]chip.Revision{1: 1, 3: 2, 7: 3}[bits] // anything else counts as 0
 	return 100*major + chip.Revision(have.Value("WAFER_VERSION_MINOR"))
@@ -184,9 +189,22 @@ func (have Image) WriteDisabled(name string) bool {
 // EncryptionOn reports whether the chip decrypts its flash.
 func (have Image) EncryptionOn() bool { return odd(uint32(have.Value(known(have.Family).Seal.Count))) }
 
-// KeyState says what can be seen of the first block that may hold the key for
-// flash encryption.
-func (have Image) KeyState() KeyState { return have.StateOf((&Key{}).In(have.Family)) }
+// FlashKeyBlock is the block that says that it is for the key for flash
+// encryption, where blocks say so, or the one that is; "" for none.
+func (have Image) FlashKeyBlock() string {
+	f := known(have.Family)
+	use := f.Seal.Keys[chip.FlashEncryption]
+	for _, name := range use.Blocks {
+		purpose := f.Efuse.Blocks[f.Efuse.Block(name)].Purpose
+		if purpose == "" || uint32(have.Value(purpose)) == use.Value {
+			return name
+		}
+	}
+	return ""
+}
+
+// KeyState says what can be seen of that block.
+func (have Image) KeyState() KeyState { return have.StateOf(have.FlashKeyBlock()) }
 
 // StateOf says what can be seen of a block.
 func (have Image) StateOf(block string) KeyState {

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"station/internal/chip"
 	"station/internal/secret"
@@ -35,12 +36,45 @@ func (k *Key) In(f *chip.Family) string {
 	return k.Block
 }
 
+// Free is the first block that can take a key for a purpose and is not among
+// those taken; "" for none. A block of the ESP32 is for one purpose, whatever it holds.
+func (have Image) Free(p chip.Purpose, taken ...string) string {
+	f := known(have.Family)
+	for _, name := range f.Seal.Keys[p].Blocks {
+		b := f.Efuse.Blocks[f.Efuse.Block(name)]
+		locked := have.Value("WR_DIS")>>b.WriteDisable&1 == 1
+		switch {
+		case b.Purpose == "":
+			return name
+		case !slices.Contains(taken, name) && have.StateOf(name) == KeyEmpty && have.Value(b.Purpose) == 0 && !locked && !have.WriteDisabled(b.Purpose):
+			return name
+		}
+	}
+	return ""
+}
+
+// Placed is the block that says that it is for a purpose, or holds just this key;
+// "" for none.
+func (have Image) Placed(k *Key) string {
+	f := known(have.Family)
+	use := f.Seal.Keys[k.For()]
+	for _, name := range use.Blocks {
+		own := *k
+		own.Block = name
+		purpose := f.Efuse.Blocks[f.Efuse.Block(name)].Purpose
+		if purpose == "" || uint32(have.Value(purpose)) == use.Value || k.Secret.Len() > 0 && have.Holds(&own) == MatchWhole {
+			return name
+		}
+	}
+	return ""
+}
+
 // title names the key to people.
 func (k *Key) title() string {
 	switch k.For() {
 	case chip.FlashEncryption:
 		return "device key"
-	case chip.SecureBootV2:
+	case chip.SecureBootV2, chip.SecureBootDigest0, chip.SecureBootDigest1, chip.SecureBootDigest2:
 		return "secure boot key digest"
 	}
 	return string(k.For()) + " key"

@@ -329,7 +329,7 @@ func TestTornBlocks(t *testing.T) {
 			other := testKey(t, 32)
 			other.Secret.Reveal()[9] ^= 4
 			other.Block = key.Block
-			if err := c.burn(Plan{{Chip: f, Name: StageKey, Key: other}}); !errors.Is(err, ErrTorn) || c.writes != 1 {
+			if err := c.burn(Plan{{Chip: f, Name: StageKey, Key: other}}); !errors.Is(err, ErrConflict) || c.writes != 1 {
 				t.Errorf("another key: got %v after %d program commands", err, c.writes)
 			}
 		})

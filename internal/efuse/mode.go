@@ -35,6 +35,38 @@ const (
 
 var stageNames = []string{StageKey, StageProtect, StageBootKey, StageBootProtect, StageConfig, StageCount, StageBootOn, StageLock, StageFreeze, StageUART}
 
+// stagesWith are the stages of a plan with so many keys or digests for secure
+// boot: those of the second and third have a number.
+func stagesWith(boot int) []string {
+	list := slices.Clone(stageNames)
+	at := slices.Index(list, StageBootProtect) + 1
+	for n := 1; n < boot; n++ {
+		list = slices.Insert(list, at, numbered(StageBootKey, n), numbered(StageBootProtect, n))
+		at += 2
+	}
+	return list
+}
+
+func numbered(stage string, n int) string { return fmt.Sprintf("%s-%d", stage, n+1) }
+
+// bootStage takes the number off a stage of secure boot: 0 for the first.
+func bootStage(name string) (stem string, n int) {
+	for _, stem := range []string{StageBootKey, StageBootProtect} {
+		for n := 1; n < 3; n++ {
+			if name == numbered(stem, n) {
+				return stem, n
+			}
+		}
+	}
+	return name, 0
+}
+
+// Stem is a stage's name without its number.
+func Stem(stage string) string {
+	stem, _ := bootStage(stage)
+	return stem
+}
+
 // stageOf says in which stage a set, or one bit of a mask, is burned.
 func stageOf(f *chip.Family, set Set) (string, bool) {
 	switch set.Field {
@@ -140,10 +172,13 @@ type BootOptions struct {
 	Policy string
 	// Digest is what the block holds with version 2; nil with version 1.
 	Digest *secret.Bytes
+	// More are the digests of further keys that may sign.
+	More []*secret.Bytes
 }
 
-// bootKey is what goes into the block of secure boot, nil where the job has none.
-func (o Options) bootKey(r *refusal) *Key {
+// bootKeys are what goes into the blocks of secure boot, none where the job has
+// none.
+func (o Options) bootKeys(r *refusal) []*Key {
 	if o.Boot == nil {
 		return nil
 	}
@@ -152,7 +187,28 @@ func (o Options) bootKey(r *refusal) *Key {
 		r.add(ErrPlan, "the %s has no secure boot version %d", o.Chip.Title, o.Boot.Version)
 		return nil
 	}
-	return &Key{Purpose: use.Purpose, Policy: o.Boot.Policy, Secret: o.Boot.Digest}
+	keys := []*Key{{Purpose: use.Purpose, Policy: o.Boot.Policy, Secret: o.Boot.Digest}}
+	for i, digest := range o.Boot.More {
+		if i >= len(use.More) {
+			r.add(ErrPlan, "the %s trusts %d keys, not %d", o.Chip.Title, 1+len(use.More), 1+len(o.Boot.More))
+			break
+		}
+		keys = append(keys, &Key{Purpose: use.More[i], Policy: o.Boot.Policy, Secret: digest})
+	}
+	return keys
+}
+
+// place gives each key the first block that is not another's.
+func place(f *chip.Family, keys ...*Key) {
+	var taken []string
+	for _, k := range keys {
+		for _, name := range f.Seal.Keys[k.For()].Blocks {
+			if !slices.Contains(taken, name) {
+				k.Block, taken = name, append(taken, name)
+				break
+			}
+		}
+	}
 }
 
 // New makes the plan of a job's devices. A *RefusedError has every reason
@@ -161,23 +217,25 @@ func New(o Options) (Plan, error) {
 	var r refusal
 	o.Chip = known(o.Chip)
 	wanted := o.wanted(&r)
-	key, boot := &Key{Policy: o.KeyPolicy}, o.bootKey(&r)
+	key, boot := &Key{Policy: o.KeyPolicy}, o.bootKeys(&r)
+	if len(boot) > 0 {
+		place(o.Chip, append([]*Key{key}, boot...)...)
+	}
 	var p Plan
 	var needs []Set
-	for _, name := range stageNames {
+	for _, name := range stagesWith(len(boot)) {
 		s := Stage{Chip: o.Chip, Name: name, Needs: slices.Clone(needs)}
-		switch name {
-		case StageKey:
+		switch stem, n := bootStage(name); {
+		case name == StageKey:
 			s.Key = key
-		case StageProtect:
+		case name == StageProtect:
 			s.Compare = key
 			s.Sets = protects(o.Chip, key)
-		case StageBootKey:
-			s.Key = boot
-		case StageBootProtect:
-			if s.Compare = boot; boot != nil {
-				s.Sets = protects(o.Chip, boot)
-			}
+		case stem == StageBootKey && n < len(boot):
+			s.Key = boot[n]
+		case stem == StageBootProtect && n < len(boot):
+			s.Compare = boot[n]
+			s.Sets = protects(o.Chip, boot[n])
 		}
 		for _, set := range wanted {
 			if stage, ok := stageOf(o.Chip, set); stage == name || !ok && name == StageConfig {

@@ -140,11 +140,12 @@ type Stage struct {
 // Plan is the stages of one device, in order. It is data; only Burn acts.
 type Plan []Stage
 
-// Only is the plan's stages of these names, in the plan's order.
+// Only is the plan's stages of these names, in the plan's order; a name without
+// a number stands for all that have one.
 func (p Plan) Only(names ...string) Plan {
 	var out Plan
 	for _, s := range p {
-		if slices.Contains(names, s.Name) {
+		if slices.Contains(names, s.Name) || slices.Contains(names, Stem(s.Name)) {
 			out = append(out, s)
 		}
 	}
@@ -152,20 +153,61 @@ func (p Plan) Only(names ...string) Plan {
 }
 
 // WithKey is the plan for one device, whose key for its purpose this is. A key
-// with a block of its own goes there. The digest stays.
+// with a block of its own goes there, and so do its protections. The digest of
+// a plan is that of the plan before.
 func (p Plan) WithKey(k *Key) Plan {
 	out := slices.Clone(p)
+	f := p.family()
+	var was, is []Set
 	for i := range out {
 		for _, slot := range []**Key{&out[i].Key, &out[i].Compare} {
-			if *slot != nil && (*slot).For() == k.For() {
-				own := *k
-				own.Policy, own.Purpose = (*slot).Policy, (*slot).Purpose
-				own.Block = cmp.Or(k.Block, (*slot).Block)
-				*slot = &own
+			if *slot == nil || (*slot).For() != k.For() {
+				continue
+			}
+			own := *k
+			own.Policy, own.Purpose = (*slot).Policy, (*slot).Purpose
+			own.Block = cmp.Or(k.Block, (*slot).Block)
+			was, is = protects(f, *slot), protects(f, &own)
+			*slot = &own
+		}
+	}
+	if slices.Equal(was, is) {
+		return out
+	}
+	for i := range out {
+		if c := out[i].Compare; c != nil && c.For() == k.For() {
+			out[i].Sets = moved(out[i].Sets, was, is)
+		}
+		out[i].Needs = moved(out[i].Needs, was, is)
+	}
+	return out
+}
+
+// moved is sets with the protections of one block in place of another's.
+func moved(sets, was, is []Set) []Set {
+	sets = slices.Clone(sets)
+	for i, s := range sets {
+		for j, old := range was {
+			switch {
+			case s.Field != old.Field || s.Value&old.Value != old.Value:
+			case s.isMask():
+				sets[i].Value = s.Value&^old.Value | is[j].Value
+			default:
+				sets[i] = is[j]
 			}
 		}
 	}
-	return out
+	return sets
+}
+
+// Keys are the keys that the plan burns, in order.
+func (p Plan) Keys() (keys []*Key) {
+	for _, s := range p {
+		if s.Key != nil {
+			keys = append(keys, s.Key)
+		}
+	}
+	return keys
 }
 
 // Digest names the plan: stages, fields, values and the key's policy, in
@@ -253,10 +295,13 @@ func (s Stage) changes(have Image) []change {
 
 // abouts says what keys are for.
 var abouts = map[chip.Purpose]string{
-	chip.FlashEncryption: "the flash encryption key",
-	chip.SecureBootV1:    "the key of the bootloader's digest",
-	chip.SecureBootV2:    "the digest of the public key that signs bootloader and apps",
-	chip.HMAC:            "the key for HMACs",
+	chip.FlashEncryption:   "the flash encryption key",
+	chip.SecureBootV1:      "the key of the bootloader's digest",
+	chip.SecureBootV2:      "the digest of the public key that signs bootloader and apps",
+	chip.SecureBootDigest0: "the digest of a public key that signs bootloader and apps",
+	chip.SecureBootDigest1: "the digest of a public key that signs bootloader and apps",
+	chip.SecureBootDigest2: "the digest of a public key that signs bootloader and apps",
+	chip.HMAC:              "the key for HMACs",
 }
 
 // Changes is what burning the stage changes in this chip, for ledger and
