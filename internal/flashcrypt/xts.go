@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"station/internal/chip"
 	"station/internal/secret"
 )
 
@@ -32,6 +33,14 @@ func NewXTS(key *secret.Bytes) (*Cipher, error) {
 		to[i] = b
 	}
 	return c, nil
+}
+
+// For is the cipher of a chip's flash: New or NewXTS. config is of the ESP32 alone.
+func For(kind chip.Cipher, key *secret.Bytes, config uint8) (*Cipher, error) {
+	if kind == chip.TweakedAES {
+		return New(key, config)
+	}
+	return NewXTS(key)
 }
 
 // xtsMemory is how a Cipher for XTS uses its memory.

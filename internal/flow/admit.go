@@ -74,13 +74,16 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 // decideUnknown admits a chip that has no key of ours.
 func (s *Session) decideUnknown() (decision, why string, err error) {
 	state := efuse.Classify(s.Fuses, nil)
-	if s.Fuses.KeyState() != efuse.KeyEmpty {
-		return "", "", failf("E-FOREIGN-KEY", "BLOCK1 is %s and the ledger knows no key for %s: %s", s.Fuses.KeyState(), s.ID.MAC, state.Words)
+	if s.keyState() != efuse.KeyEmpty {
+		return "", "", failf("E-FOREIGN-KEY", "%s is %s and the ledger knows no key for %s: %s", s.keyBlock(), s.keyState(), s.ID.MAC, state.Words)
 	}
-	if s.Fuses.Value("FLASH_CRYPT_CNT") != 0 {
-		return "", "", failf("E-FOREIGN-FUSES", "FLASH_CRYPT_CNT is %#x and the ledger knows no key for %s", s.Fuses.Value("FLASH_CRYPT_CNT"), s.ID.MAC)
+	if count := s.ID.Of().Seal.Count; s.Fuses.Value(count) != 0 {
+		return "", "", failf("E-FOREIGN-FUSES", "%s is %#x and the ledger knows no key for %s", count, s.Fuses.Value(count), s.ID.MAC)
 	}
-	if _, err := s.Job.Plan.Diff(s.Fuses); err != nil {
+	if err := s.room(); err != nil {
+		return "", "", err
+	}
+	if _, err := s.planFor().Diff(s.Fuses); err != nil {
 		return "", "", Fail("E-FUSE-CONFLICT", err)
 	}
 	return DecisionFresh, state.Words, nil
@@ -93,21 +96,22 @@ func (s *Session) explained() error {
 	disagree := func(format string, args ...any) error {
 		return failf("E-LEDGER-DISAGREES", "%s: %w", s.ID.MAC, fmt.Errorf(format, args...))
 	}
-	switch state := s.Fuses.KeyState(); {
+	block := s.keyBlock()
+	switch state := s.keyState(); {
 	case state != efuse.KeyEmpty && !s.intended(efuse.StageKey):
-		return disagree("BLOCK1 is %s, but no burn of the key was begun", state)
+		return disagree("%s is %s, but no burn of the key was begun", block, state)
 	case state == efuse.KeyHidden && !s.settled(efuse.StageKey):
-		return disagree("BLOCK1 is read-protected, but the key was never verified")
+		return disagree("%s is read-protected, but the key was never verified", block)
 	case state == efuse.KeyHidden && !s.intended(efuse.StageProtect):
-		return disagree("BLOCK1 is read-protected, but the protection was never begun")
+		return disagree("%s is read-protected, but the protection was never begun", block)
 	}
-	if s.Fuses.Value("FLASH_CRYPT_CNT") != 0 && !s.intended(efuse.StageCount) {
-		return disagree("FLASH_CRYPT_CNT is %#x, but its burn was never begun", s.Fuses.Value("FLASH_CRYPT_CNT"))
+	if count := s.ID.Of().Seal.Count; s.Fuses.Value(count) != 0 && !s.intended(efuse.StageCount) {
+		return disagree("%s is %#x, but its burn was never begun", count, s.Fuses.Value(count))
 	}
 	if d.Fuses == nil {
 		return nil
 	}
-	if err := s.Job.Plan.Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
+	if err := s.planFor().Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
 		return disagree("%w", err)
 	}
 	return nil

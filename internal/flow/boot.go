@@ -19,7 +19,7 @@ import (
 // must be on and the job's marker seen. Every known way to fail is named.
 func boot(ctx context.Context, s *Session) error {
 	if s.inLoader && !s.Fuses.EncryptionOn() {
-		return failf("E-FUSE-WRONG", "FLASH_CRYPT_CNT is even: the chip would not decrypt its flash")
+		return failf("E-FUSE-WRONG", "%s is even: the chip would not decrypt its flash", s.ID.Of().Seal.Count)
 	}
 	timeout := time.Duration(s.Job.Boot.Timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)

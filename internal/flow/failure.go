@@ -81,6 +81,7 @@ var Failures = []FailureKind{
 	{"E-FLASH-VERIFY", record.Retry, "The flash does not keep what was written.", "Put it back; if it happens again, set it aside for repair."},
 	{"E-FUSE-WIRE", record.Retry, "The connection was disturbed; no fuse was changed this time.", putBack},
 	{"E-FUSE-PART", record.Retry, "The connection was disturbed while fuses were being changed.", putBack},
+	{"E-KEY-TORN", record.Retry, "The key was not burned whole; another place is taken for it.", putBack},
 	{"E-BROWNOUT", record.Retry, "The device's supply voltage broke down.", "Check the fixture's power contacts, then put it back."},
 	{"E-BOOT-SILENT", record.Retry, "The device printed nothing after the reset.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-MARKER", record.Retry, "The device started but did not say that it is ready.", "Put it back; if it happens again, set it aside for an engineer."},
@@ -95,6 +96,7 @@ var Failures = []FailureKind{
 	{"E-STOPPED", record.Retry, "The station was stopped before this device was finished.", "Put it back when the line runs again."},
 
 	{"E-NOT-ESP32", record.Quarantine, "This is not an ESP32.", "Set the device aside: it does not belong to this job."},
+	{"E-CHIP", record.Quarantine, "This device has another chip than the job is for.", "Set the device aside: it does not belong to this job."},
 	{"E-CHIP-REVISION", record.Quarantine, "This chip's revision does not fit the job.", "Set the device aside: it does not belong to this job."},
 	{"E-FLASH-SIZE", record.Quarantine, "This device's flash is smaller than the job needs.", "Set the device aside: it does not belong to this job."},
 	{"E-CODING", record.Quarantine, "This chip's fuse coding does not fit the job's key.", setAside},
@@ -119,6 +121,7 @@ var Failures = []FailureKind{
 
 	{"E-UNKNOWN", record.Quarantine, "Something happened that this program has no name for.", setAside},
 
+	{"E-KEY-BLOCKS", record.Scrap, "No place for a key is left in this chip.", "Put the device into the scrap box."},
 	{"E-FUSE-BURN", record.Scrap, "A fuse could not be burned.", "Put the device into the scrap box."},
 	{"E-FUSE-WRONG", record.Scrap, "A fuse holds what it must not.", "Put the device into the scrap box."},
 
@@ -169,6 +172,7 @@ var sentinels = []struct {
 	{chip.ErrMACCRC, "E-MAC"},
 	{chip.ErrFlashID, "E-FLASH-ID"},
 	{chip.ErrVerify, "E-FLASH-VERIFY"},
+	{efuse.ErrTorn, "E-KEY-TORN"},
 	{efuse.ErrNotBurned, "E-FUSE-BURN"},
 	{efuse.ErrUnstable, "E-FUSE-UNSTABLE"},
 	{efuse.ErrStray, "E-FUSE-WRONG"},

@@ -21,7 +21,7 @@ import (
 // host for its address, and lets the chip compute the MD5 of each. What is right
 // already is left alone.
 func flash(ctx context.Context, s *Session) error {
-	cipher, err := flashcrypt.New(s.Held.Flash().Secret, s.Job.CryptConfig())
+	cipher, err := flashcrypt.For(s.ID.Of().Cipher, s.Held.Flash().Secret, s.Job.CryptConfig())
 	if err != nil {
 		return fmt.Errorf("flash cipher: %w", err)
 	}

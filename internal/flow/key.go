@@ -5,8 +5,6 @@ import (
 	"crypto/rsa"
 	"fmt"
 
-	"station/internal/chip"
-	"station/internal/efuse"
 	"station/internal/job"
 	"station/internal/record"
 )
@@ -19,7 +17,13 @@ func key(ctx context.Context, s *Session) error {
 			return err
 		}
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	if err := s.assignKeys(ctx); err != nil {
+		return err
+	}
+	if err := s.moveOn(); err != nil {
 		return err
 	}
 	// A key block that somebody else wrote, or that holds other bits than this
@@ -76,11 +80,6 @@ func (s *Session) assigned(want job.WantedKey, k DeviceKey) record.Key {
 		out.EscrowTo = job.Fingerprint(want.EscrowKey())
 	}
 	return out
-}
-
-// blockOf is the fuse block that the key for a purpose goes into.
-func (s *Session) blockOf(p chip.Purpose) string {
-	return (&efuse.Key{Purpose: p}).In(s.ID.Of())
 }
 
 // escrowTo is the officer's key to which this key of the device has still to be

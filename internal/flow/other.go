@@ -38,7 +38,7 @@ func (s *Session) continues() error {
 		return s.begunOther("its fuses are being burned for another product")
 	}
 	if d.Fuses != nil {
-		if err := s.Job.Plan.Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
+		if err := s.planFor().Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
 			return s.begunOther("this job does not want what was burned: " + err.Error())
 		}
 	}
@@ -86,8 +86,8 @@ func (s *Session) simulated() bool { return s.ID.Simulated && s.ID.MAC.Local() }
 // knows: fuses cannot be unburned, so the chip lacks none that it ever had.
 func (s *Session) stranger() error {
 	d := s.Device
-	if s.Fuses.KeyState() == efuse.KeyEmpty && s.settled(efuse.StageKey) {
-		return failf(record.Stranger, "%s: the ledger saw the key burned, but BLOCK1 is empty: this is another chip with the same MAC", d.MAC)
+	if s.keyState() == efuse.KeyEmpty && s.settled(efuse.StageKey) {
+		return failf(record.Stranger, "%s: the ledger saw the key burned, but %s is empty: this is another chip with the same MAC", d.MAC, s.keyBlock())
 	}
 	if d.Fuses == nil || len(d.Keys) == 0 {
 		return nil

@@ -104,6 +104,8 @@ func seal(_ context.Context, s *Session) error {
 // fits checks what the chip is against what the job needs.
 func fits(j *job.Job, id chip.Identity, fuses efuse.Image) error {
 	switch {
+	case id.Of() != j.Chip():
+		return failf("E-CHIP", "the chip is an %s, the job is for the %s", id.Of().Title, j.Chip().Title)
 	case id.Coding == chip.CodingRepeat:
 		return failf("E-CODING", "coding scheme 2 (repeat) leaves no room for a key")
 	case id.FlashSize < uint32(j.Flash.Size):
@@ -115,18 +117,20 @@ func fits(j *job.Job, id chip.Identity, fuses efuse.Image) error {
 	return Fail("E-CHIP-REVISION", j.RunsOn(id.Revision))
 }
 
-// keyStage is the stage that burns the key for a purpose.
-var keyStage = map[chip.Purpose]string{chip.FlashEncryption: efuse.StageKey, chip.SecureBootV1: efuse.StageBootKey, chip.SecureBootV2: efuse.StageBootKey}
-
-// planFor is the plan of one device, whose keys these are.
+// planFor is the plan of one device: its keys, each in its block.
 func (s *Session) planFor() efuse.Plan {
 	plan := s.Job.Plan
-	for _, want := range s.Job.Keys() {
-		k := s.Held[want.Purpose]
-		plan = plan.WithKey(&efuse.Key{
-			Purpose: want.Purpose, Policy: want.Origin(), Check: k.Check, Secret: k.Secret,
-			Compared: s.settled(keyStage[want.Purpose]),
-		})
+	places := s.places()
+	for _, stage := range slices.Backward(plan) { // a key moves up, into a block that the next one has left
+		if stage.Key == nil {
+			continue
+		}
+		k := *stage.Key
+		if held, ours := s.Held[k.For()]; ours {
+			k.Check, k.Secret = held.Check, held.Secret
+		}
+		k.Block, k.Compared = places[k.For()], s.settled(stage.Name)
+		plan = plan.WithKey(&k)
 	}
 	return plan
 }

@@ -1,6 +1,8 @@
 package station
 
 import (
+	"slices"
+
 	"station/internal/chip"
 	"station/internal/job"
 	"station/internal/sim"
@@ -10,21 +12,21 @@ import (
 // and revision as the job needs them, the crystal as the build has it, and an
 // application that says the job's marker.
 func ChipFor(job *job.Job) sim.Options {
-	o := sim.Options{FlashSize: 1 << 20, Crystal: crystal(job), Ready: job.Boot.Marker, Console: job.Boot.Baud, Identity: job.Identity.Line("{id}")}
+	o := sim.Options{Chip: job.Chip(), FlashSize: 1 << 20, Crystal: crystal(job), Ready: job.Boot.Marker, Console: job.Boot.Baud, Identity: job.Identity.Line("{id}")}
 	for o.FlashSize < int(job.Flash.Size) {
 		o.FlashSize *= 2
 	}
 	rev := revisionFor(job)
 	o.Revision, o.Minor = rev.Major(), int(rev)%100
 	if o.Revision == 0 {
-		o.Revision = sim.Rev0
+		o.Revision = sim.Rev0 // and not the usual one
 	}
 	return o
 }
 
 // revisionFor is the revision that is most usual among those that run every image.
 func revisionFor(job *job.Job) chip.Revision {
-	usual := []chip.Revision{300, 301, 100, 200, 0}
+	usual := slices.Clone(job.Chip().Revisions)
 	for _, r := range job.Regions {
 		usual = append(usual, r.MinRevision)
 	}
@@ -38,7 +40,7 @@ func revisionFor(job *job.Job) chip.Revision {
 
 // crystal is one that the virtual chip can have; 0 is its usual one.
 func crystal(job *job.Job) int {
-	if mhz := job.Crystal(); mhz == 26 || mhz == 40 {
+	if mhz := job.Crystal(); slices.Contains(job.Chip().Crystals, mhz) {
 		return mhz
 	}
 	return 0

@@ -24,6 +24,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-FLASH-VERIFY":  {"闪存没有保住写入的内容。", zhRepair},
 	"E-FUSE-WIRE":     {"通信受到干扰，这次没有改动任何熔丝。", zhPutBack},
 	"E-FUSE-PART":     {"烧写熔丝的过程中通信受到干扰。", zhPutBack},
+	"E-KEY-TORN":      {"密钥没有完整烧写；将改用另一个位置。", zhPutBack},
 	"E-BROWNOUT":      {"设备的供电电压跌落。", "请检查治具的电源触点，再放回去。"},
 	"E-BOOT-SILENT":   {"复位后设备没有任何输出。", zhAgain},
 	"E-BOOT-MARKER":   {"设备启动了，但没有报告就绪。", zhAgain},
@@ -39,6 +40,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-STOPPED":       {"设备完成之前工位被停止。", "生产线恢复后请放回去。"},
 
 	"E-NOT-ESP32":         {"这不是 ESP32。", zhForeign},
+	"E-CHIP":              {"设备的芯片不是任务所要的那种。", zhForeign},
 	"E-CHIP-REVISION":     {"芯片版本不符合任务。", zhForeign},
 	"E-FLASH-SIZE":        {"设备的闪存小于任务的要求。", zhForeign},
 	"E-CODING":            {"芯片的熔丝编码不适合任务的密钥。", zhSetAside},
@@ -61,6 +63,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-RETESTS":           {"此设备失败次数太多。", zhSetAside},
 	"E-BOOT-SELFKEY":      {"设备自己生成了密钥。", zhSetAside},
 
+	"E-KEY-BLOCKS": {"芯片里已没有放密钥的位置。", zhScrap},
 	"E-FUSE-BURN":  {"有一个熔丝无法烧写。", zhScrap},
 	"E-FUSE-WRONG": {"有一个熔丝的内容是错误的。", zhScrap},
 
