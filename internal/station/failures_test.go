@@ -69,6 +69,7 @@ var provocations = map[flow.Code]provocation{
 	"E-FLASH-VERIFY":  onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.LieMD5, Times: -1})}),
 	"E-FUSE-WIRE":     disturbedBurn("E-FUSE-WIRE"),
 	"E-FUSE-PART":     disturbedBurn("E-FUSE-PART"),
+	"E-KEY-TORN":      onC3(func(o *sim.Options) { o.Faults = fuses(sim.DeadFuse, "BLOCK_KEY0", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9) }),
 	"E-BROWNOUT":      onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.Brownout, Times: -1})}),
 	"E-BOOT-SILENT":   onWire(func(p *sim.Port) esploader.Port { return &console{Port: p, mute: true} }),
 	"E-BOOT-MARKER":   onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.MuteApp, Times: -1})}),
@@ -83,6 +84,7 @@ var provocations = map[flow.Code]provocation{
 	"E-STOPPED":       stopped,
 
 	"E-NOT-ESP32":         onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.ChangeReply, Op: readReg, Byte: 5, Times: -1})}),
+	"E-CHIP":              onVisit(sim.Options{Chip: chip.ESP32C3, MAC: VirtualMAC(0)}),
 	"E-CHIP-REVISION":     onVisit(sim.Options{Revision: 1}, `mode = "release"`, closes),
 	"E-FLASH-SIZE":        onVisit(sim.Options{FlashSize: 512 << 10}),
 	"E-CODING":            onVisit(sim.Options{Coding: 2}),
@@ -108,6 +110,7 @@ var provocations = map[flow.Code]provocation{
 	}),
 	"E-UNKNOWN": onStrangeLoader,
 
+	"E-KEY-BLOCKS": onC3(func(o *sim.Options) { o.Words = usedUp(*o) }),
 	"E-FUSE-BURN":  onVisit(sim.Options{Faults: fuses(sim.DeadFuse, "JTAG_DISABLE", 0)}),
 	"E-FUSE-WRONG": onVisit(sim.Options{Faults: fuses(sim.StrayFuse, "ABS_DONE_1", 0)}),
 

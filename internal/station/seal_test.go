@@ -105,7 +105,11 @@ func realMAC(o sim.Options) chip.MAC {
 		w := sim.FactoryWords(o)
 		o.Words = &w
 	}
-	m := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, uint16(o.Words[2])), o.Words[1])
+	lo := 1 // word with the low part
+	if o.Chip != nil && o.Chip != chip.ESP32 {
+		lo = 6
+	}
+	m := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, uint16(o.Words[lo+1])), o.Words[lo])
 	return chip.MAC(m)
 }
 
@@ -127,8 +131,13 @@ func deviceKey(mac chip.MAC, size int) []byte {
 
 // derivedKey is the device's key for what the label says.
 func derivedKey(label string, mac chip.MAC, size int) []byte {
+	return keyOf(chip.ESP32, label, mac, size)
+}
+
+// keyOf is that of a device with another chip.
+func keyOf(f *chip.Family, label string, mac chip.MAC, size int) []byte {
 	h := hmac.New(sha256.New, hsmtest.Master)
-	fmt.Fprintf(h, "\x00\x00\x00\x01%s\x00esp32%s", label, mac[:])
+	fmt.Fprintf(h, "\x00\x00\x00\x01%s\x00%s%s", label, f.Name, mac[:])
 	_ = binary.Write(h, binary.BigEndian, uint32(size*8))
 	return h.Sum(nil)[:size]
 }
@@ -162,7 +171,7 @@ func flashError(j *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
 		return err
 	}
 	defer k.Destroy()
-	cipher, err := flashcrypt.New(k, 15)
+	cipher, err := flashcrypt.For(job.Chip().Cipher, k, 15)
 	if err != nil {
 		return err
 	}
