@@ -12,6 +12,7 @@ import (
 	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/job"
+	"station/internal/racetest"
 	"station/internal/record"
 	"station/internal/sim"
 )
@@ -207,7 +208,7 @@ func TestPowerCutsOfC3s(t *testing.T) {
 			device.Close()
 		}
 		step := 1
-		if raceEnabled {
+		if racetest.Enabled {
 			step = raceStride
 		}
 		parallel(func(do func(func())) {
@@ -216,7 +217,7 @@ func TestPowerCutsOfC3s(t *testing.T) {
 				do(func() { check(sim.Fault{Kind: sim.CutAfter, Op: writeReg, At: at}) })
 			}
 			for at := 1; at <= burns; at++ {
-				if raceEnabled && at%3 != 0 {
+				if racetest.Enabled && at%3 != 0 {
 					continue
 				}
 				for _, mask := range []uint32{0, 0x1, 0x0f0f0f0f, 0xfffffffe, 0xffffffff} {

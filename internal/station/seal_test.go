@@ -171,7 +171,7 @@ func flashError(j *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
 		return err
 	}
 	defer k.Destroy()
-	cipher, err := flashcrypt.For(job.Chip().Cipher, k, 15)
+	cipher, err := flashcrypt.For(j.Chip().Cipher, k, 15)
 	if err != nil {
 		return err
 	}
