@@ -68,7 +68,7 @@ var deviceColumns = []column{
 	{Column{"job", Text, "name of the product that it was made as"}, "job", plain, 0},
 	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain, 0},
 	{Column{"batch", Text, "batch in which it was made"}, "batch", plain, 0},
-	{Column{"number", Number, "number taken from the quota of the batch or job"}, "number", plain, 0},
+	{Column{"number", Number, "number taken from the quota of the batch or job"}, "", nil, 0},
 	{Column{"firstSeen", Time, "time of the device's first entry"}, "seen", instant, 0},
 	{Column{"lastEntry", Time, "time of the device's last entry"}, "updated", instant, 0},
 	{Column{"visits", Number, "how often it was put into a slot"}, "runs", plain, 0},

@@ -102,8 +102,8 @@ type device struct {
 	entries   []record.Entry // all up to the last one, where they were needed
 }
 
-// judged are the fields of a device that decide on its verdict.
-var judged = map[string]bool{"first": true, "setAside": true, "setAsideAs": true, "setAsideBy": true,
+// judged are the fields of a device that decide on its verdict and its number.
+var judged = map[string]bool{"first": true, "numbers": true, "batch": true, "job": true, "simulated": true, "setAside": true, "setAsideAs": true, "setAsideBy": true,
 	"sealed": true, "verdict": true, "code": true}
 
 // fill makes the row of the device as it was before index size. It is false
@@ -126,6 +126,8 @@ func (v *device) fill(r *row, size uint64, f Filter) (bool, error) {
 		SetAsideBy: record.Code(r.found["setAsideBy"].Str), Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: record.Code(r.found["code"].Str)}.State()
 	r.set("verdict", string(verdict))
 	r.set("code", string(code))
+	lot := record.Entry{Batch: r.found["batch"].Str, Job: r.found["job"].Str, Simulated: r.found["simulated"].Bool()}.Lot()
+	r.set("number", r.found["numbers"].Map()[lot].Raw)
 	if !f.row(r, "") {
 		return false, nil
 	}
