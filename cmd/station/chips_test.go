@@ -26,11 +26,11 @@ func TestChips(t *testing.T) {
 		return out.String()
 	}
 	text := say()
-	var list []chip.Summary
-	if err := json.Unmarshal([]byte(say("--json")), &list); err != nil || len(list) != len(chip.Families) {
-		t.Fatalf("%d of %d chips, %v", len(list), len(chip.Families), err)
+	var list chipsAnswer
+	if err := json.Unmarshal([]byte(say("--json")), &list); err != nil || len(list.Chips) != len(chip.Families) {
+		t.Fatalf("%d of %d chips, %v", len(list.Chips), len(chip.Families), err)
 	}
-	for _, s := range list {
+	for _, s := range list.Chips {
 		if !strings.Contains(text, s.Title+" ") || !strings.Contains(text, s.Key) {
 			t.Errorf("%s is not in\n%s", s.Title, text)
 		}
