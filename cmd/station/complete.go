@@ -19,7 +19,7 @@ type lister func(cmd *cobra.Command) ([]string, cobra.ShellCompDirective)
 // Completions of arguments, by the word of the command's use, and of flags, by
 // their names.
 var (
-	argumentLists = map[string]lister{"MAC": listMACs, "BATCH": listBatchIDs}
+	argumentLists = map[string]lister{"MAC": listMACs, "NAME": listMACs, "BATCH": listBatchIDs}
 	flagLists     = map[string]lister{"mac": listMACs, "batch": listBatchIDs, "port": listPorts, "job": listTOML, "station": listTOML}
 )
 

@@ -119,7 +119,12 @@ func TestIdentityByHand(t *testing.T) {
 		w.run(0, "ledger", "show", name)
 		w.run(0, "identity", "verify", name, "--ca", "line-ca.pem", "--ca", "root.pem")
 	}
-	w.run(0, "identity", "verify", mac, "--json")
+	for verb, schema := range map[string]string{"show": "identity/1", "verify": "verified-identity/1"} {
+		out, _ := w.run(0, "identity", verb, mac, "--json")
+		if err := fits(schema, out); err != nil {
+			t.Errorf("identity %s --json: %v\n%s", verb, err, out)
+		}
+	}
 	_, why := w.run(2, "identity", "show", "nobody")
 	if !strings.Contains(why, `no device "nobody"`) {
 		t.Errorf("nobody: %s", why)

@@ -54,6 +54,8 @@ func TestRoles(t *testing.T) {
 	w.setAside(aside)
 	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
 	w.run(0, "key", "public", "--out", "signer.pem")
+	w.run(0, "hsm", "init", "--policy", "none", "--role", "ca", "--operator", "eve")
+	w.run(0, "identity", "ca", "--subject", "CN=Plant", "--self-signed", "--out", "ca.pem")
 	_, rsa := w.officer()
 	if err := os.WriteFile(filepath.Join(w.dir, "fleet.bin"), []byte("000102030405060708090a0b0c0d0e0f"), 0o600); err != nil {
 		t.Fatal(err)
@@ -66,8 +68,9 @@ func TestRoles(t *testing.T) {
 
 	const app = "example/build/station-example.bin"
 	needs := rolesOfDocs(t)
-	tried := map[string]bool{ // what only a test of its own can try, because it does not end, or needs a terminal or a token of its own
+	tried := map[string]bool{ // what only a test of its own can try, because it does not end, or needs a terminal, a token of its own or a device with an identity
 		"station sim": true, "station replay": true, "station rehearse": true, "station demo": true, "station ledger recover": true, "station serve": true,
+		"station release listen": true, "station identity show": true, "station identity verify": true, "station identity revoke": true,
 	}
 	for _, c := range []struct{ command, args string }{
 		{"station probe", "--port " + chip.address},
@@ -88,6 +91,7 @@ func TestRoles(t *testing.T) {
 		{"station key note", "station-master --operator eve"},
 		{"station key recover", mac + " --operator eve --reason RMA --job " + job + " --out rma"},
 		{"station identity ca", "--subject CN=Plant --out ca.csr"},
+		{"station identity crl", "--ca ca.pem --out revoked.crl"},
 		{"station image info", app},
 		{"station image sign", "--key " + rsa + " --out signed.bin " + app},
 		{"station image verify", "signed.bin"},
