@@ -41,7 +41,7 @@ func (t *tokenFlags) stationFile() (*station.File, error) {
 // making lets fn make keys, notes them, and shows them. What is wrong with the
 // ledger is found before a key is made, as far as it can be.
 func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) ([]hsm.Key, error)) error {
-	if strings.TrimSpace(n.operator) == "" {
+	if record.Blank(n.operator) {
 		return fmt.Errorf("%s: who does it goes into the ledger: add --operator NAME", strings.TrimPrefix(cmd.CommandPath(), "station "))
 	}
 	file, err := n.stationFile()

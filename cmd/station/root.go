@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"station/internal/record"
 )
 
 // options are the flags that all commands share.
@@ -63,7 +65,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 // saysWho refuses a command whose flags for a person or a reason are blank.
 func saysWho(cmd *cobra.Command) error {
 	for _, name := range []string{"operator", "approver", "reason", "anyway"} {
-		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && strings.TrimSpace(f.Value.String()) == "" {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && record.Blank(f.Value.String()) {
 			return fmt.Errorf("%s: --%s is blank; write who it is, or why", strings.TrimPrefix(cmd.CommandPath(), "station "), name)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +12,7 @@ import (
 	"station/internal/job"
 	"station/internal/plain"
 	"station/internal/port"
+	"station/internal/record"
 	"station/internal/station"
 )
 
@@ -78,7 +78,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if r.approver != "" && r.approve == "" {
 		return fmt.Errorf("run: --approver goes with --approve DIGEST")
 	}
-	if r.goOn && strings.TrimSpace(r.operator) == "" {
+	if r.goOn && record.Blank(r.operator) {
 		return errors.New("run: --go-on: the ledger has to say who let the line go on; add --operator")
 	}
 	ctx, stop := unattended(ctx)

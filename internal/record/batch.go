@@ -16,7 +16,7 @@ const maxBatchName = 100
 func CheckBatch(name string) error {
 	var why string
 	switch {
-	case strings.TrimSpace(name) == "":
+	case Blank(name):
 		why = "it is blank"
 	case strings.TrimSpace(name) != name:
 		why = "it begins or ends with a space"
@@ -59,16 +59,22 @@ func CheckPerson(e Entry) error {
 	return errors.Join(CheckOperator(e), checkReason(e, why))
 }
 
+// Blank tells whether a name or a reason holds nothing that can be seen: only
+// spaces, control characters and marks without a width.
+func Blank(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r != ' ' && unicode.IsPrint(r) })
+}
+
 // CheckOperator tells whether the entry says who did it.
 func CheckOperator(e Entry) error {
-	if strings.TrimSpace(e.Operator) == "" {
+	if Blank(e.Operator) {
 		return fmt.Errorf("%s: who did it is missing", e.Kind)
 	}
 	return nil
 }
 
 func checkReason(e Entry, wanted bool) error {
-	if wanted && strings.TrimSpace(e.Message) == "" {
+	if wanted && Blank(e.Message) {
 		return fmt.Errorf("%s: why it was done is missing", e.Kind)
 	}
 	return nil
