@@ -12,6 +12,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"station/internal/flow"
 	"station/internal/record"
 	"station/internal/secret"
@@ -89,7 +91,21 @@ func run() int {
 	if err := secret.NoCoreDumps(); err != nil {
 		fmt.Fprintf(stderr, "station: core dumps stay on: %v\n", err)
 	}
-	return report(rootCommand().ExecuteContext(context.Background()))
+	root := rootCommand()
+	if err := mistyped(root, os.Args[1:]); err != nil {
+		return report(err)
+	}
+	return report(root.ExecuteContext(context.Background()))
+}
+
+// mistyped finds a word that is no command of a group such as "station ledger",
+// for which cobra would show the help and call it a success.
+func mistyped(root *cobra.Command, args []string) error {
+	group, rest, err := root.Find(args)
+	if err != nil || group.Runnable() || group.ParseFlags(rest) != nil || group.Flags().NArg() == 0 {
+		return nil // cobra says what is wrong, if anything is
+	}
+	return fmt.Errorf("unknown command %q for %q; see \"%[2]s --help\"", group.Flags().Arg(0), group.CommandPath())
 }
 
 // report says what went wrong, once, and turns it into the exit code.
