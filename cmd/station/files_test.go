@@ -42,6 +42,10 @@ var fileWords = map[string][]string{
 	"station key recover":       {fileMAC + " --operator eve --reason RMA --to officer.pem --out {out}", fileMAC + " --operator eve --reason RMA --to {in} --out new", fileMAC + " --operator eve --reason RMA --job {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --officer {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --ledger {in} --out new"},
 	"station key public":        {"--out {out}"},
 	"station identity ca":       {"--subject CN=Plant --label station-ca --out {out}"},
+	"station identity show":     {fileMAC + " --out {out}", fileMAC + " --ledger {in}"},
+	"station identity verify":   {"", fileMAC + " --ledger {in}", fileMAC + " --ca {in}"},
+	"station identity revoke":   {"", fileMAC + " --operator anna --reason lost --ledger {in}"},
+	"station identity crl":      {"--ca ca.pem --out {out}", "--ca {in} --out new", "--ca ca.pem --out new --ledger {in}"},
 	"station image info":        {"", "{in}"},
 	"station image encrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
 	"station image decrypt":     {"--key fleet.bin --address 0x10000 --out {out} " + fileApp, "--key fleet.bin --address 0x10000 --out new {in}", "--key {in} --address 0x10000 --out new " + fileApp},
@@ -143,6 +147,7 @@ func filePlace(t *testing.T) *workplace {
 	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
 	w.run(0, "key", "public", "--out", "signer.pem")
 	w.run(0, "hsm", "init", "--policy", "none", "--role", "ca", "--operator", "eve")
+	w.run(0, "identity", "ca", "--subject", "CN=Plant", "--self-signed", "--out", "ca.pem")
 	w.bundle("lamp.bundle", "bundle.pem")
 	_, private := w.officer()
 	key, err := os.ReadFile(private)
@@ -281,7 +286,7 @@ func TestOutputsReplaceNothing(t *testing.T) {
 		if b, err := os.ReadFile(there); string(b) != "mine" || err != nil || code != exitUsage || !strings.Contains(said, "is there already") {
 			t.Errorf("station %s: exit code %d, the file holds %.20q\n%s", strings.Join(args, " "), code, b, said)
 		}
-		if command == "station ledger backup" || command == "station sim" || command == "station run" { // never; the others need a chip
+		if command == "station ledger backup" || command == "station sim" || command == "station run" || command == "station identity show" { // never; the others need a chip, or one with an identity
 			continue
 		}
 		said, code = station.within(soon, append(args, "--overwrite")...)

@@ -20,8 +20,11 @@ func identityCommand(o *options) *cobra.Command {
 	f := &identityFlags{&tokenFlags{options: o}, &ledgerFlags{options: o}}
 	cmd := &cobra.Command{Use: "identity", Short: "Certify devices, and what makes them known later"}
 	f.add(cmd)
-	cmd.PersistentFlags().StringVar(&f.ledger.path, "ledger", "", "ledger `FILE`, in place of the station file's")
-	cmd.AddCommand(identityCaCommand(f.tokenFlags), identityShowCommand(f), identityVerifyCommand(f), identityRevokeCommand(f), identityCrlCommand(f))
+	ofLedger := []*cobra.Command{identityShowCommand(f), identityVerifyCommand(f), identityRevokeCommand(f), identityCrlCommand(f)}
+	for _, c := range ofLedger {
+		c.Flags().StringVar(&f.ledger.path, "ledger", "", "ledger `FILE`, in place of the station file's")
+	}
+	cmd.AddCommand(append(ofLedger, identityCaCommand(f.tokenFlags))...)
 	return cmd
 }
 

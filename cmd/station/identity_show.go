@@ -50,7 +50,7 @@ func identityShowCommand(f *identityFlags) *cobra.Command {
 		Long: `Show the identity of a device. NAME is its MAC, its serial number, its ID or the
 serial number of its certificate. The token and the private key are never shown.`,
 		Example: `  station identity show 24:0a:c4:01:02:03
-  station identity show SN00000042 --certificate device.pem`,
+  station identity show SN00000042 --out device.pem`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.ledger.read(func(b *ledger.Ledger) error {
@@ -74,7 +74,7 @@ serial number of its certificate. The token and the private key are never shown.
 			})
 		},
 	}
-	out.add(cmd, "certificate", "", "write the certificate to `FILE`, in PEM")
+	out.add(cmd, "out", "", "write the certificate to `FILE`, in PEM")
 	asJSON = jsonFlag(cmd)
 	return cmd
 }

@@ -97,7 +97,7 @@ func TestIdentityByHand(t *testing.T) {
 	w.withIdentity("lamp")
 	const mac = "02:00:00:00:00:07"
 	s := w.sealOne("lamp/job.toml", mac, "--job", "lamp/job.toml")
-	shown, _ := w.run(0, "identity", "show", mac, "--certificate", "device.pem")
+	shown, _ := w.run(0, "identity", "show", mac, "--out", "device.pem")
 	field := func(name string) string {
 		_, after, _ := strings.Cut(shown, "\n"+name+" ")
 		value, _, _ := strings.Cut(after, "\n")

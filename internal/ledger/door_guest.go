@@ -34,12 +34,12 @@ func (g *guest) knockOnce() error {
 
 // knock goes to the door and makes sure that it is this ledger's.
 func (g *guest) knock() (net.Conn, error) {
-	c, err := dialDoor(g.ctx, g.ledger.path)
+	door, err := dialDoor(g.ctx, g.ledger.path)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%v)", errNoDoor, err) // that there is no socket does not mean that there is no ledger
 	}
-	_ = c.SetDeadline(time.Now().Add(hostTime))
-	c = visit{c, context.AfterFunc(g.ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })}
+	_ = door.SetDeadline(time.Now().Add(hostTime))
+	c := visit{door, context.AfterFunc(g.ctx, func() { _ = door.SetDeadline(time.Unix(1, 0)) })}
 	if err := g.meet(c); err != nil {
 		c.Close()
 		return nil, err

@@ -114,11 +114,11 @@ func TestNeverOffered(t *testing.T) {
 	for i, change := range []func(*release.Release){
 		func(r *release.Release) { r.Jobs = []string{"sha256:" + strings.Repeat("5", 64)} },
 		func(r *release.Release) { r.Version = "0.9.0" },
-		func(r *release.Release) { r.App = "sha256:" + strings.Repeat("a", 64) }, // it was sealed with that
 		func(r *release.Release) { r.Withdrawn = "it burns" },
 	} {
 		w.release(int64(i+2), "2.0.0", 100, change, form)
 	}
+	w.sealedWith(9, form)
 	me, id := target(w.devices[0]), w.devices[0].String()
 	if href := w.poll(me, id).Links["deploymentBase"].Href; !strings.HasSuffix(href, "/deploymentBase/1") {
 		t.Errorf("got %q, want release 1", href)

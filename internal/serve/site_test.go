@@ -349,6 +349,17 @@ func (w *site) release(id int64, version string, percent int, change func(*relea
 	return r
 }
 
+// sealedWith is a release of the app that the devices were sealed with. It goes
+// into the store by itself: the author's door holds an app against its digest.
+func (w *site) sealedWith(id int64, form release.Form) {
+	w.t.Helper()
+	r := &release.Release{Format: release.Format, ID: id, Product: "lamp", Name: "lamp-fw", Version: "2.0.0", App: "sha256:" + strings.Repeat("a", 64), Jobs: []string{jobDigest}, Forms: []release.Form{form}}
+	if _, err := w.store.Set(release.Key(r.Product, id), r.JSON(), 0); err != nil {
+		w.t.Fatal(err)
+	}
+	w.hand(release.Rollout{Product: "lamp", Release: id, Percent: 100, State: release.Running, Samples: 4, Failures: 50})
+}
+
 // hand sets a rollout.
 func (w *site) hand(r release.Rollout) {
 	w.t.Helper()

@@ -96,7 +96,7 @@ func TestTwoPeople(t *testing.T) {
 	s := newStation(t, editCopy(t, small, `revision = "1"`, `revision = "2"`)) // not yet approved
 	as := func(operator, approver string) *flow.Runner {
 		r := s.runner()
-		r.Station, r.TwoPeople, r.Operator, r.Approver = "bench-2", true, operator, approver
+		r.TwoPeople, r.Operator, r.Approver = true, operator, approver
 		return r
 	}
 	digest := s.job.PlanDigest()
@@ -107,7 +107,7 @@ func TestTwoPeople(t *testing.T) {
 	if err := as("anna", "eve").Approve(digest); err != nil {
 		t.Fatal(err)
 	}
-	e, _, err := s.ledger.Approval("bench-2", digest)
+	e, _, err := s.ledger.Approval(s.runner().Station, digest)
 	if err != nil || e.Operator != "eve" || e.LineOperator != "anna" {
 		t.Errorf("approved: %+v, %v", e, err)
 	}
