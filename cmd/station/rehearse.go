@@ -115,7 +115,6 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 	defer tail.Flush()
 	person := plain.NewWriter(tail)
 	if !screen {
-		fmt.Fprintln(stderr, "station: "+notRun)
 		v.MakeUpSerials(line)
 	}
 	if screen {
@@ -124,6 +123,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 		err = headless(ctx, line, os.Stdout, form(r.headless), nil, tee(log, r.narrate(stderr)))
 		person = stderr
 	}
+	fmt.Fprintln(person, "station: "+notRun)
 	if err := listLedger(person, v.Ledger, qa.Filter{}); err != nil {
 		return stationFault(err)
 	}

@@ -50,7 +50,7 @@ func TestDemoOnATerminal(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	term.Restored()
-	if text := term.Text(); !strings.Contains(text, "ledger is whole") || !strings.Contains(text, "2 passed (0 of them sealed before), 0 to put back") {
+	if text := term.Text(); !strings.Contains(text, "does not run the firmware") || !strings.Contains(text, "ledger is whole") || !strings.Contains(text, "2 passed (0 of them sealed before), 0 to put back") {
 		t.Errorf("the terminal says at the end:\n%s", text)
 	}
 }
@@ -62,7 +62,7 @@ func TestDumbTerminalGetsPlainLines(t *testing.T) {
 	cmd.Env = append(os.Environ(), "TERM=dumb", "LANG=C.UTF-8")
 	term := ttytest.Start(t, cmd, 100, 60)
 	term.Exit()
-	if text := term.Text(); !strings.Contains(text, "device.passed 1 02:00:00:00:00:00") || strings.Contains(text, `{"time"`) {
+	if text := term.Text(); !strings.Contains(text, "device.passed 1 02:00:00:00:00:00") || !strings.Contains(text, "does not run the firmware") || strings.Contains(text, `{"time"`) {
 		t.Errorf("the terminal says:\n%s", text)
 	}
 }
