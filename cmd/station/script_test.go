@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim":    startedSim,
-			"stop":   stopSim,
+			"endsim": stopSim,
 			"token":  initToken,
 			"edit":   editFile,
 			"exits":  exits,
@@ -104,7 +104,7 @@ func startedSim(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], address)
 }
 
-// stop NAME stops a virtual chip.
+// endsim NAME stops a virtual chip; "stop" would end the script, as testscript has it.
 func stopSim(ts *testscript.TestScript, _ bool, args []string) {
 	stop, ok := sims.LoadAndDelete(ts.Getenv(args[0]))
 	if !ok {
