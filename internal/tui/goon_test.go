@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"strings"
 	"testing"
 
 	"station/internal/flow"
@@ -46,6 +47,16 @@ func TestADeviceThatWaitsSaysSo(t *testing.T) {
 	send(m, started("1"), flow.Event{Time: morning, Event: flow.DeviceWaits, Slot: "1"})
 	mustShow(t, m, "Waits: the devices before this one are burned first.")
 	mustHide(t, m, "UNPLUG")
+	send(m, flow.Event{Time: morning, Event: flow.StepProgress, Slot: "1", Step: "flash", Percent: 100, Bytes: 1e6, Total: 1e6})
+	for h := 2; h < 10; h++ { // of a tile, as low as they come
+		said := ""
+		for _, l := range m.insideWork(m.status.Slots[0], 22, h) {
+			said += l.text + "\n"
+		}
+		if !strings.Contains(said, "Waits") {
+			t.Errorf("a tile of %d lines says\n%s", h, said)
+		}
+	}
 	send(m, burns("1"))
 	mustHide(t, m, "Waits")
 	mustShow(t, m, "DO NOT UNPLUG")

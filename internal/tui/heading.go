@@ -93,8 +93,8 @@ func (m *Model) verdictHead(s *board.SlotStatus, w, h int) heading {
 	return m.head(s, w, h, 2, own, strings.TrimSpace(word+" "+own), glyph+" "+word, word, glyph)
 }
 
-// limit is the most that a device that passed may show of itself: no worse
-// verdict in the frame is smaller.
+// limit is the most that a device that passed, or a free slot, may show of itself:
+// no worse verdict in the frame is smaller.
 type limit struct {
 	scale scale
 	sign  bool // a worse one shows its sign alone in block letters

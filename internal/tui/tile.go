@@ -70,7 +70,7 @@ type box struct {
 	w, h   int
 	framed bool // all tiles of a grid have frames, or none
 	chosen bool
-	most   limit // of a device that passed
+	most   limit // of a device that passed, and of a free slot
 }
 
 // tile draws one slot into its box.
@@ -172,7 +172,7 @@ func (m *Model) bottom(s *board.SlotStatus, st toneStyle, w int) string {
 func (m *Model) inside(s *board.SlotStatus, w, h int, most limit) []line {
 	switch t := toneOf(s); {
 	case t == idle:
-		return m.insideIdle(s, w, h)
+		return m.insideIdle(s, w, h, most)
 	case s.Busy:
 		return m.insideWork(s, w, h)
 	default:
@@ -180,7 +180,7 @@ func (m *Model) inside(s *board.SlotStatus, w, h int, most limit) []line {
 	}
 }
 
-func (m *Model) insideIdle(s *board.SlotStatus, w, h int) []line {
+func (m *Model) insideIdle(s *board.SlotStatus, w, h int, most limit) []line {
 	st := m.style.tone[idle]
 	lines, word, forms := []line{}, m.lang.empty, []string{""}
 	if m.ready() {
@@ -193,8 +193,9 @@ func (m *Model) insideIdle(s *board.SlotStatus, w, h int) []line {
 	if h >= roomy {
 		lines = append([]line{{rank: 2}}, lines...)
 	}
-	head := m.drawHead(m.head(s, w, room, 1, "", "", forms...), st.edge, m.style.bold)
-	return ranked(append(append(head, lines...), m.hintLines(s, w, 2)...), h)
+	head := m.head(s, w, room, 1, "", "", forms...)
+	head.scale = head.scale.atMost(most.scale)
+	return ranked(append(append(m.drawHead(head, st.edge, m.style.bold), lines...), m.hintLines(s, w, 2)...), h)
 }
 
 // hand is what a person has to do at the device, which cannot be reset over its

@@ -15,11 +15,11 @@ func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
 	}
 	lines, hand := m.workHead(s, w, h), m.handLines(s, w)
 	if s.Waits {
-		lines = append(lines, asLines(wrap(m.lang.waits, w, 3, m.style.signs.ellipsis), line{paint: m.style.bold, center: true, rank: 1})...)
+		lines = append(lines, asLines(wrap(m.lang.waits, w, min(max(h-1, 1), 3), m.style.signs.ellipsis), line{paint: m.style.bold, center: true})...)
 	}
 	lines = append(lines, line{rank: 9}, line{text: m.stepLine(s, w), paint: m.style.bold})
 	lines = append(lines, hand...)
-	if s.Total > 0 {
+	if s.Total > 0 && !s.Waits { // else all of it is done
 		lines = append(lines, line{text: m.bar(s, w), rank: 1}, line{text: m.numbers(s, w), rank: 2})
 	}
 	if strip := m.steps(s, w); strip != "" {
