@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,6 +50,25 @@ func TestScripts(t *testing.T) {
 			"schemas-seen": allAnswered,
 		},
 	})
+}
+
+// No script ends before its last line: "stop" and "skip" end one and call it
+// passed.
+func TestScriptsRunToTheirEnd(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal(scripts, err)
+	}
+	ends := regexp.MustCompile(`(?m)^\s*(\[[^]]*\]\s*)*(stop|skip)\b.*$`)
+	for _, script := range scripts {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range ends.FindAllString(string(text), -1) {
+			t.Errorf("%s: %s", script, strings.TrimSpace(line))
+		}
+	}
 }
 
 func setup(env *testscript.Env) error {
