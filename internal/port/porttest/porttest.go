@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -83,12 +84,23 @@ func FreePort(t *testing.T) string {
 // patience is for what only a fault keeps from coming.
 const patience = time.Minute
 
-// Await waits until somebody listens at a TCP address.
+// Await waits until somebody listens at a TCP address of IPv4. It asks the system
+// and connects to nobody: a server of one port may take the next to come for a
+// second user.
 func Await(t *testing.T, place string) {
 	t.Helper()
+	_, port, _ := net.SplitHostPort(place)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listens := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: [0-9A-F]{8}:%04X 00000000:0000 0A `, n))
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", place); err == nil {
-			c.Close()
+		sockets, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if listens.Match(sockets) {
 			return
 		}
 	}
