@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/csv"
 	"io"
 	"net/http"
@@ -114,21 +113,8 @@ func TestReleaseListen(t *testing.T) {
 	manifestKey := copyPEM(t, "../../fixtures/fota/manifest-encryption-private.pem", w.dir)
 	cmd := w.command("release", "listen", "--listen", "127.0.0.1:0", "--dir", "example", "--job", "example/job.toml", "--fleet-key", "officer.pem", "--manifest-key", manifestKey,
 		"--operator", "anna", "--upload", s.url, "--credentials", "anna.txt", "--ca", s.at("ca.pem"))
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said := bufio.NewReader(stderr)
-	line, err := said.ReadString('\n')
-	_, after, ok := strings.Cut(line, "http://")
+	_, after, _ := strings.Cut(firstWords(t, cmd, "http://"), "http://")
 	address, _, _ := strings.Cut(after, ",")
-	if err != nil || !ok {
-		t.Fatalf("it says %q, %v", line, err)
-	}
-	go io.Copy(io.Discard, said)
 	ask := func(method, query string, header ...string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+"/upload?"+query, nil)
