@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,12 +29,15 @@ func ledgerRecoverCommand(l *ledgerFlags) *cobra.Command {
 	m := &mendFlags{ledgerFlags: l}
 	cmd := &cobra.Command{
 		Use:   "recover",
-		Short: "Mend a ledger of whose two header pages one is damaged",
+		Short: "Mend a damaged header of a ledger, or make its indexes anew from its log",
 		Long: `Mend a ledger of whose two header pages one is damaged, as a power cut or a bad
-disk may leave it. What was written last may then be missing, which nothing in
-the file can tell; so a person decides, and who did and why becomes an entry.
-The file as it is is first copied to FILE.damaged-TIME. A ledger that is damaged
-in any other way is left alone: restore a backup (docs/recovery.md).`,
+disk may leave it; or make its indexes anew, where they are not what its log
+says. The log is the truth: only a log that is whole, every entry, every hash and
+every signed checkpoint, has its indexes made from it. With a damaged header what
+was written last may be missing, which nothing in the file can tell; so a person
+decides, and who did and why becomes an entry. The file as it is is first copied
+to FILE.damaged-TIME. A ledger that is damaged in any other way is left alone:
+restore a backup (docs/recovery.md).`,
 		Example: `  station ledger recover --operator anna --reason "power cut on Friday"`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return m.run(cmd.OutOrStdout()) },
@@ -52,12 +56,27 @@ func (m *mendFlags) run(out io.Writer) error {
 	}
 	last, err := lastEntry(path)
 	switch {
+	case errors.Is(err, keyfile.ErrKind):
+		return stationFault(fmt.Errorf("ledger recover: %w", err))
 	case errors.Is(err, ledger.ErrCorrupt), errors.Is(err, ledger.ErrForeign):
 		return beyondMending(err)
 	case err != nil:
 		return stationFault(err)
 	}
-	fault, err := onlyFault(out, path, last.Simulated)
+	book, err := ledger.Open(path, ledger.Options{Simulated: last.Simulated, Station: id, Software: version()})
+	switch {
+	case err == nil:
+		defer book.Close()
+		return m.remake(out, book, last)
+	case !errors.Is(err, ledger.ErrCorrupt):
+		return stationFault(station.LedgerFailure(err))
+	}
+	return m.header(out, path, id, last)
+}
+
+// header goes on from the header that is whole.
+func (m *mendFlags) header(out io.Writer, path, id string, last record.Entry) error {
+	fault, err := onlyFault(out, path)
 	if err != nil {
 		return err
 	}
@@ -68,17 +87,25 @@ func (m *mendFlags) run(out io.Writer) error {
 	if err := m.mend(path, id, kept, last.Simulated); err != nil {
 		return err
 	}
-	for f := range ledger.Check(path, nil) {
-		return beyondMending(fmt.Errorf("%w; the file as it was is %s", f, kept))
+	if err := m.mended(out, path, kept, fault.Error(), last); err != nil {
+		return err
 	}
-	plain.Fprintf(out, "found         %s\nkept          %s, the file as it was\n", fault, kept)
-	plain.Fprintf(out, "entries       %d, the last of %s: %s\n", last.Index+1, last.Time.UTC().Format(time.RFC3339), about(last))
-	plain.Fprintf(out, "mended by     %s: %s\n\n", m.operator, m.reason)
 	plain.Fprintf(out, `What was committed after that may be lost. What to do next:
   station ledger verify                           rereads everything
   station ledger check CHECKPOINT --ledger FILE   with the newest checkpoint or export that was kept elsewhere
   put the last devices back                       chip and ledger are compared again
 `)
+	return nil
+}
+
+// mended makes sure that the ledger is whole now, and tells what was done.
+func (m *mendFlags) mended(out io.Writer, path, kept, found string, last record.Entry) error {
+	for f := range watched(new(ledger.Audit), func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) }) {
+		return beyondMending(fmt.Errorf("%w; the file as it was is %s", f, kept))
+	}
+	plain.Fprintf(out, "found         %s\nkept          %s, the file as it was\n", found, kept)
+	plain.Fprintf(out, "entries       %d, the last of %s: %s\n", last.Index+1, last.Time.UTC().Format(time.RFC3339), about(last))
+	plain.Fprintf(out, "mended by     %s: %s\n\n", m.operator, m.reason)
 	return nil
 }
 
@@ -105,16 +132,8 @@ func lastEntry(path string) (record.Entry, error) {
 }
 
 // onlyFault is the one fault that keeps the ledger from being opened. A ledger
-// that has none is refused, and one that has more.
-func onlyFault(out io.Writer, path string, simulated bool) (ledger.Fault, error) {
-	book, err := ledger.Open(path, ledger.Options{Simulated: simulated})
-	switch {
-	case err == nil:
-		return ledger.Fault{}, errors.Join(book.Close(),
-			fmt.Errorf("ledger recover: both headers of %s are whole, and the station opens it: there is nothing to mend; if \"station ledger verify\" finds faults, restore a backup", path))
-	case !errors.Is(err, ledger.ErrCorrupt):
-		return ledger.Fault{}, station.LedgerFailure(err)
-	}
+// that has more is refused.
+func onlyFault(out io.Writer, path string) (ledger.Fault, error) {
 	var faults []ledger.Fault
 	for f := range ledger.Check(path, nil) {
 		faults = append(faults, f)
@@ -122,16 +141,21 @@ func onlyFault(out io.Writer, path string, simulated bool) (ledger.Fault, error)
 	if len(faults) == 1 {
 		return faults[0], nil
 	}
+	return ledger.Fault{}, tooMany(out, faults)
+}
+
+// tooMany refuses faults that nothing mends.
+func tooMany(out io.Writer, faults []ledger.Fault) error {
 	for _, f := range faults {
 		plain.Fprintf(out, "FAULT %s\n", f)
 	}
-	return ledger.Fault{}, beyondMending(fmt.Errorf("%d faults", len(faults)))
+	return beyondMending(fmt.Errorf("%d faults", len(faults)))
 }
 
-// beyondMending refuses what is more than a damaged header.
+// beyondMending refuses what is more than a damaged header or wrong indexes.
 func beyondMending(err error) error {
 	return stationFault(flow.Fail("E-LEDGER-DAMAGED",
-		fmt.Errorf("ledger recover: this is more than one damaged header: keep the file as it is and restore a backup (docs/recovery.md): %w", err)))
+		fmt.Errorf("ledger recover: this is more than one damaged header, and more than indexes: keep the file as it is and restore a backup (docs/recovery.md): %w", err)))
 }
 
 // keepDamaged copies the file, byte by byte, to a name that says when.
@@ -172,10 +196,16 @@ func (m *mendFlags) mend(path, id, kept string, simulated bool) error {
 	case err != nil:
 		return stationFault(station.LedgerFailure(fmt.Errorf("%w; the file as it was is %s", err, kept)))
 	}
-	_, err = book.Append(record.Entry{Kind: record.Recovered, Operator: m.operator, Simulated: simulated,
-		Message: fmt.Sprintf("%s; the file as it was: %s", m.reason, filepath.Base(kept))})
+	err = m.note(book, "", kept)
 	if err = errors.Join(err, book.Close()); err != nil {
 		return station.LedgerFailure(err)
 	}
 	return nil
+}
+
+// note writes into the ledger who mends it, why, and what is done to it.
+func (m *mendFlags) note(book *ledger.Ledger, what, kept string) error {
+	_, err := book.Append(record.Entry{Kind: record.Recovered, Operator: m.operator, Simulated: book.Simulated(),
+		Message: fmt.Sprintf("%s%s; the file as it was: %s", m.reason, what, filepath.Base(kept))})
+	return err
 }

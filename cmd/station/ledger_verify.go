@@ -69,7 +69,7 @@ func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) it
 		plain.Fprintf(out, "FAULT %s\n", f)
 	}
 	if faults > 0 {
-		return faulty(faults)
+		return faulty(faults, audit, check)
 	}
 	plain.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
 	switch by := len(audit.Trusted); {
@@ -100,8 +100,12 @@ func watched(audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Faul
 	}
 }
 
-func faulty(faults int) error {
-	return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
+// faulty says what to do about faults: the indexes alone can be made anew.
+func faulty(faults int, audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
+	for range watched(&ledger.Audit{Log: true, Trusted: audit.Trusted, Kept: audit.Kept}, check) {
+		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
+	}
+	return stationFault(fmt.Errorf("ledger: %d faults of the indexes, none of the log; \"station ledger recover\" makes the indexes anew from it", faults))
 }
 
 type verifyAnswer struct {
@@ -141,5 +145,5 @@ func verifyAnswered(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit
 	if err := answer(out, a); err != nil || a.Whole {
 		return err
 	}
-	return faulty(len(a.Faults))
+	return faulty(len(a.Faults), audit, check)
 }

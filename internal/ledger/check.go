@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"station/internal/ledger/boltfile"
+	"station/internal/record"
 )
 
 // Fault is one thing that is wrong with a ledger.
@@ -38,6 +39,12 @@ type Audit struct {
 	// the pages of the file, the form of the entries or the checkpoints. It takes
 	// half of the time.
 	Indexes bool
+	// Log checks the log alone, as if its indexes were of another version: whether
+	// they could be made anew from it.
+	Log bool
+	// Each, if not nil, sees every entry that can be read, in order. It keeps no
+	// pointer to it.
+	Each func(*record.Entry)
 	// Progress, if not nil, is told now and then how many entries were read.
 	Progress func(done, total uint64)
 	// Pages is the same for the pages of the file, which are read before.
@@ -50,8 +57,8 @@ type Audit struct {
 	Devices     int
 	Checkpoints int
 	Newer       uint64 // entries of a newer version: hashes checked, meaning not
-	// Stale: the projections are of another version, or were not made to the end.
-	// That is no fault: the log alone counts, and opening the ledger for writing
+	// Stale: the projections are of another version, were not made to the end, or
+	// were not asked for (Log). That is no fault: the log alone counts, and opening the ledger for writing
 	// makes them anew.
 	Stale bool
 }
@@ -184,8 +191,8 @@ func (u *auditor) stale(s *snapshot) error {
 		return err
 	}
 	_, busy, err := lookupNumber(s, inState, stateProjected)
-	u.Stale = busy || version != projection
-	if err == nil && version > projection {
+	u.Stale = u.Log || busy || version != projection
+	if err == nil && version > projection && !u.Log {
 		u.unknown = version
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/ecdsa"
+	"crypto/sha256"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -23,13 +24,14 @@ type indexFold struct {
 	small   map[string]map[string][]byte // approvals, signers and tokens: bucket, key, payload
 	shared  map[string]bool              // shared keys
 	bound   int                          // keys that are not shared
+	owners  map[[16]byte]chip.MAC        // of keys, by the hash of their ID, where their index is not asked
 	signers []*ecdsa.PublicKey
 	off     bool // the projections cannot be judged: being rebuilt, of another version
 }
 
 func (x *indexFold) init() {
 	x.devices, x.broken = map[chip.MAC]*folded{}, map[chip.MAC]bool{}
-	x.lots, x.shared = map[string]*record.Lot{}, map[string]bool{}
+	x.lots, x.shared, x.owners = map[string]*record.Lot{}, map[string]bool{}, map[[16]byte]chip.MAC{}
 	x.small = map[string]map[string][]byte{inApprovals: {}, inSigners: {}, inTokens: {}}
 }
 
@@ -113,12 +115,13 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 		}
 		switch have := c.owners[p.key]; {
 		case u.Stale:
+			u.owned(e, p)
 		case have.err != nil:
 			u.fault(int64(e.Index), "its key's owner: %v", have.err)
 		case have.payload == nil:
 			u.fault(int64(e.Index), "its key %s is not in the index of keys", p.key)
 		case !bytes.Equal(have.payload, p.payload):
-			u.fault(int64(e.Index), "its key %s belongs to another device too", p.key)
+			u.fault(int64(e.Index), takenTwice, p.key)
 		}
 		switch {
 		case e.Kind == record.KeyAssigned && p.payload == nil:
@@ -135,6 +138,19 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 			u.fault(int64(e.Index), "its public key cannot be read")
 		}
 	}
+}
+
+const takenTwice = "its key %s belongs to another device too"
+
+// owned holds a key of the entry against the entries before.
+func (u *auditor) owned(e *record.Entry, p index) {
+	sum := sha256.Sum256([]byte(p.key))
+	id, mac := [16]byte(sum[:]), chip.MAC{}
+	copy(mac[:], p.payload)
+	if had, ok := u.idx.owners[id]; ok && had != mac {
+		u.fault(int64(e.Index), takenTwice, p.key)
+	}
+	u.idx.owners[id] = mac
 }
 
 // conclude checks what is about the whole. c is the last chunk; its snapshot
@@ -156,6 +172,9 @@ func (u *auditor) conclude(c *chunk) {
 
 func (u *auditor) projections(s *snapshot) {
 	u.state(s)
+	if u.Log {
+		u.beyond(s)
+	}
 	if u.unknown > 0 {
 		u.fault(-1, "the indexes say that they are of version %d, which this program does not know: let the newest program verify them, or a command that writes make them anew", u.unknown)
 	}

@@ -201,6 +201,7 @@ func (c *chunk) fetch(bucket, key string) projected {
 type logFold struct {
 	next      uint64
 	last      time.Time // of the entry before; zero if it is lost
+	newest    time.Time // the latest of all
 	simulated bool
 	// peaks are the roots of the full subtrees at the right edge of the tree:
 	// peaks[i] spans 1<<i leaves if bit i of next is set.
@@ -247,6 +248,9 @@ func (u *auditor) fold(c *chunk) {
 			continue
 		}
 		u.order(p)
+		if u.Each != nil {
+			u.Each(&p.e)
+		}
 		u.index(&p.e, c)
 	}
 	if c.to != math.MaxUint64 {
@@ -341,7 +345,9 @@ func (u *auditor) order(p *piece) {
 	if !l.last.IsZero() && p.e.Version <= record.Version && p.e.ClockBack != clockBack(l.last, p.e.Time) {
 		u.fault(n, "its time and what it says of the clock contradict the entry before")
 	}
-	l.last = p.e.Time
+	if l.last = p.e.Time; l.last.After(l.newest) {
+		l.newest = l.last
+	}
 	if p.e.Version > record.Version {
 		u.Newer++
 	}

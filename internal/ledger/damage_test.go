@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -59,8 +60,13 @@ func copyOf(t testing.TB, path string) string {
 	return to
 }
 
-func check(path string) (list []Fault) {
-	for f := range Check(path, nil) {
+func check(path string) []Fault { return checkAs(path, nil) }
+
+// checkLog is what is wrong with the log itself.
+func checkLog(path string) []Fault { return checkAs(path, &Audit{Log: true}) }
+
+func checkAs(path string, a *Audit) (list []Fault) {
+	for f := range Check(path, a) {
 		list = append(list, f)
 	}
 	return list
@@ -132,6 +138,9 @@ func TestEveryEntry(t *testing.T) {
 			ok := named(list, int64(n)) || name == "forged" && named(list, int64(n+1))
 			if len(list) == 0 || !last && !ok {
 				t.Errorf("entry %d %s: got %v", n, name, list)
+			}
+			if len(checkLog(bad)) == 0 {
+				t.Errorf("entry %d %s: indexes would be made from this log", n, name)
 			}
 		}
 	}
@@ -246,6 +255,53 @@ func TestEveryProjection(t *testing.T) {
 		if list := check(bad); len(list) == 0 {
 			t.Errorf("%s: not found", name)
 		}
+		list, ofLog := checkLog(bad), notOfIndexes[name] || strings.HasPrefix(name, "no ")
+		if (len(list) > 0) != ofLog {
+			t.Errorf("%s: of the log %v", name, list)
+		}
+		if ofLog {
+			continue
+		}
+		l := reopen(t, bad, bench)
+		add(t, l, record.Entry{Kind: record.Recovered, Operator: "anna"})
+		if err := errors.Join(l.Rebuild(), l.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		mustBeWhole(t, bad)
+	}
+}
+
+// notOfIndexes is what no making anew of the indexes mends; so is whatever is
+// missing as a whole.
+var notOfIndexes = map[string]bool{"a hash of the tree": true, "a key that is no index": true, "an entry too many": true, "a checkpoint": true,
+	"a checkpoint moved": true, "a state too many": true}
+
+// What the log has lost at its end and the indexes still know is not forgotten by
+// making them anew, whichever of them knows it.
+func TestTheIndexesKnowThatTheEndIsLost(t *testing.T) {
+	for _, last := range []record.Entry{
+		{Kind: record.Sealed, MAC: mac(1)},
+		{Kind: record.DeviceSeen, MAC: mac(1)},
+		{Kind: record.PlanApproved, Plan: "sha256:2", Operator: "anna"},
+		{Kind: record.BatchOpened, Operator: "anna", Batch: "b2"},
+		{Kind: record.BatchClosed, Operator: "anna", Batch: "2026-W47"},
+		{Kind: record.KeyImported, Token: "4711", Keys: []record.Key{{ID: "kek:k:01"}}},
+	} {
+		path, size := damageable(t)
+		o := bench
+		o.Now = func() time.Time { return time.Now().Add(time.Hour) } // after all that is there
+		l, err := Open(path, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(t, l, last)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		tamper(t, path, func(tx *txn) error { return tx.bucket(inEntries).Delete([]byte(number(size))) })
+		if list := checkLog(path); len(list) == 0 {
+			t.Errorf("%s: its loss is not noticed", last.Kind)
+		}
 	}
 }
 
@@ -289,6 +345,9 @@ func TestBrokenPromises(t *testing.T) {
 		list := check(bad)
 		if ok := named(list, 14) || name == "another's key" && named(list, 3); !ok {
 			t.Errorf("%s: got %v", name, list)
+		}
+		if list := checkLog(bad); !named(list, 14) {
+			t.Errorf("%s: in the log alone %v", name, list)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func LedgerFailure(err error) error {
 	case errors.Is(err, ledger.ErrForeign):
 		return flow.Fail("E-LEDGER-DAMAGED", err)
 	case errors.Is(err, ledger.ErrCorrupt):
-		return flow.Fail("E-LEDGER-DAMAGED", fmt.Errorf("%w; \"station ledger verify\" lists the faults, \"station ledger recover\" mends a header that is damaged alone", err))
+		return flow.Fail("E-LEDGER-DAMAGED", fmt.Errorf("%w; \"station ledger verify\" lists the faults, \"station ledger recover\" mends a damaged header, or indexes that are not what the log says", err))
 	}
 	return flow.Fail("E-LEDGER", err)
 }
