@@ -201,7 +201,7 @@ func TestAlikeFailuresAreCountedAcrossRestarts(t *testing.T) {
 		slots := s.line.Slots
 		book := s.line.Ledger.(*ledger.Ledger)
 		run := func(i int, resume bool) flow.Counts {
-			past, err := Past(book, "test", job)
+			past, err := Reread(book, "test", job, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -268,7 +268,7 @@ func TestDevicesAtTheWrongLineDoNotStopIt(t *testing.T) {
 		}
 		book := s.line.Ledger.(*ledger.Ledger)
 		run := func(mac int) {
-			past, err := Past(book, "test", second)
+			past, err := Reread(book, "test", second, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,7 +283,7 @@ func TestDevicesAtTheWrongLineDoNotStopIt(t *testing.T) {
 			}
 		}
 		run(100)
-		if past, err := Past(book, "test", second); err != nil || len(past) != 0 {
+		if past, err := Reread(book, "test", second, nil); err != nil || len(past) != 0 {
 			t.Errorf("what is known of the past: %v, %v", past, err)
 		}
 		for n := range 3 { // none has passed since

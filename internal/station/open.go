@@ -26,6 +26,8 @@ type Setup struct {
 
 	PIN  AskPIN
 	Tell func(text string) // what is not as it should be, and does not stop the line
+	// Progress, if not nil, is told how far the rereading of the ledger has come.
+	Progress func(done, total uint64)
 }
 
 // AskPIN asks a person for the token's PIN; nil where there is nobody.
@@ -58,17 +60,13 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	if err := keys.Ready(ctx, o.Job); err != nil {
 		return s, err
 	}
-	undeclared, err := s.openLedger(o)
+	undeclared, past, err := s.openLedger(o)
 	if err != nil {
 		return s, err
 	}
 	entries, err := s.signed(ctx, o)
 	if err != nil {
 		return s, err
-	}
-	past, err := Past(s.Ledger, o.File.ID, o.Job)
-	if err != nil {
-		return s, LedgerFailure(err)
 	}
 	rates := OpenRates(o.File.Ledger)
 	if rates.Warning != "" {
@@ -86,40 +84,25 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	return s, nil
 }
 
-// reread holds what the indexes say of all devices against the log before any is
-// let in by them: a device may have entries that its index does not know. From
-// here on nobody else writes.
-func (s *Station) reread(o Setup) error {
-	if size, _, err := s.Ledger.Head(); err != nil || size > longReread {
-		o.Tell(fmt.Sprintf("rereading the %d entries of the ledger", size))
-	}
-	for fault := range s.Ledger.Check(&ledger.Audit{Indexes: true}) {
-		return fmt.Errorf("%w: %w", ledger.ErrCorrupt, fault)
-	}
-	return nil
-}
-
-// longReread is how many entries take some seconds.
-const longReread = 500_000
-
-// openLedger opens the ledger, of the same kind as the token, and its door for
-// other commands.
-func (s *Station) openLedger(o Setup) (undeclared bool, err error) {
+// openLedger opens the ledger, of the same kind as the token, rereads it, which is
+// of use because nobody else writes from here on, and opens its door for other
+// commands.
+func (s *Station) openLedger(o Setup) (undeclared bool, past []flow.Outcome, err error) {
 	s.Ledger, err = ledger.Open(o.File.Ledger, ledger.Options{Create: true, Station: o.File.ID, Software: o.Software, Simulated: s.Token.Info().Throwaway()})
 	if err != nil {
-		return false, LedgerFailure(err)
+		return false, nil, LedgerFailure(err)
 	}
 	s.close = append(s.close, s.Ledger.Close)
-	if err := s.reread(o); err != nil {
-		return false, LedgerFailure(err)
+	if past, err = Reread(s.Ledger, o.File.ID, o.Job, o.Progress); err != nil {
+		return false, nil, LedgerFailure(err)
 	}
 	if undeclared, err = o.batchIn(s.Ledger); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	if err := s.Ledger.OpenDoor(); err != nil {
 		o.Tell(fmt.Sprintf("warning: while this line runs no other command can write into the ledger: %v", err))
 	}
-	return undeclared, nil
+	return undeclared, past, nil
 }
 
 // signed is the ledger as the line writes it: its head is signed now and then,
