@@ -64,6 +64,9 @@ as of now; "station ledger prove MAC" proves them to anybody.`,
 				}
 			}
 			return l.read(func(b *ledger.Ledger) error {
+				if err := mustAgree(b); err != nil {
+					return err
+				}
 				list, err := station.FindAffected(b, w)
 				if err != nil {
 					return stationFault(err)

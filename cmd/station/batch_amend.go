@@ -26,6 +26,9 @@ stays in the ledger, and stands in the account and the certificate.`,
 				return fmt.Errorf("batch amend: --quota %d: write how many devices it may have, or 0 for no limit", quota)
 			}
 			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
+				if err := mustAgree(b); err != nil {
+					return err
+				}
 				_, err := b.Append(record.Entry{Kind: record.BatchAmended, Batch: args[0], Quota: quota, Operator: operator, Message: reason, Simulated: b.Simulated()})
 				if errors.Is(err, record.ErrBatch) || errors.Is(err, record.ErrQuota) {
 					return fmt.Errorf("batch amend: %w", err)

@@ -47,9 +47,6 @@ func namedDevice(b *ledger.Ledger, name string) (record.Device, error) {
 	case !known:
 		return record.Device{}, fmt.Errorf("no device %q: want a MAC, a serial number, an ID or the serial number of a certificate; \"station ledger list\" lists them", name)
 	}
-	if err := deviceAgrees(b, mac); err != nil {
-		return record.Device{}, err
-	}
-	d, _, err := b.Device(mac)
-	return d, stationFault(err)
+	d, _, err := heldDevice(b, mac)
+	return d, err
 }

@@ -125,6 +125,9 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) 
 
 // findKey gathers what the ledger says of a device's key.
 func findKey(b *ledger.Ledger, mac chip.MAC) (k sealedKey, err error) {
+	if _, _, err := heldDevice(b, mac); err != nil {
+		return k, err
+	}
 	list, err := b.History(mac)
 	if err != nil {
 		return k, stationFault(err)

@@ -49,7 +49,7 @@ A line prints by itself where the station file has a [label] table.`,
 				return fmt.Errorf("label: format %q is not known; write zpl, png or qr", format)
 			}
 			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
-				if err := deviceAgrees(b, mac); err != nil {
+				if _, _, err := heldDevice(b, mac); err != nil {
 					return err
 				}
 				label, err := qa.LabelOf(b, mac)

@@ -111,9 +111,13 @@ func mustPass(b *ledger.Ledger, a *ledger.Audit) error {
 	return nil
 }
 
-// deviceAgrees is mustAgree for one device, which takes its own entries only.
-func deviceAgrees(b *ledger.Ledger, mac chip.MAC) error {
-	return notTrue(b.Agrees(mac))
+// heldDevice is what the ledger knows of a device, held against the log before
+// anybody tells it or acts by it: mustAgree for one device.
+func heldDevice(b *ledger.Ledger, mac chip.MAC) (d record.Device, known bool, err error) {
+	if err = b.Agrees(mac); err == nil {
+		d, known, err = b.Device(mac)
+	}
+	return d, known, notTrue(err)
 }
 
 // notTrue tells what was found wrong with a ledger from all else that went wrong

@@ -66,11 +66,8 @@ func prove(b *ledger.Ledger, args []string, since string) (data []byte, newer in
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := deviceAgrees(b, mac); err != nil {
+	if d, _, err := heldDevice(b, mac); err != nil {
 		return nil, 0, err
-	}
-	if d, _, err := b.Device(mac); err != nil {
-		return nil, 0, stationFault(err)
 	} else if d.Simulated {
 		return nil, 0, fmt.Errorf("ledger prove: %s is a virtual chip: nothing of it is proved", mac)
 	}

@@ -25,10 +25,10 @@ it and why stays in the ledger. The chip is judged anew when it is put back.`,
 				return err
 			}
 			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
-				d, known, err := b.Device(mac)
+				d, known, err := heldDevice(b, mac)
 				switch {
 				case err != nil:
-					return stationFault(err)
+					return err
 				case !known || !d.SetAside:
 					return fmt.Errorf("ledger release: %s is not set aside", mac)
 				}

@@ -91,8 +91,8 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 		return flow.FailureFrom(err)
 	}
 	defer report.Fuses.Wipe()
-	if book, ok := r.Ledger.(*ledger.Ledger); ok && report.Known {
-		if err := deviceAgrees(book, report.ID.MAC); err != nil {
+	if book, ok := r.Ledger.(*ledger.Ledger); ok {
+		if _, _, err := heldDevice(book, report.ID.MAC); err != nil {
 			return err
 		}
 	}

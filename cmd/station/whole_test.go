@@ -59,7 +59,9 @@ func TestTamperedLedgerTellsNoLie(t *testing.T) {
 	}
 	lie(t, path, `"setAside":true`, `"setAside":null`)
 	for _, args := range []string{"ledger list", "ledger show " + fileMAC, "ledger export", "ledger export --format jsonl", "ledger export --out lie.xlsx",
-		"ledger report", "ledger prove " + fileMAC, "label --operator anna " + fileMAC, "batch show", "batch show b1", "batch close b1 --operator anna"} {
+		"ledger report", "ledger prove " + fileMAC, "label --operator anna " + fileMAC, "batch show", "batch show b1", "batch close b1 --operator anna",
+		"batch amend b1 --quota 9 --operator anna --reason test", "affected --mac " + fileMAC, "ledger release --operator anna --reason test " + fileMAC,
+		"key recover --operator eve --reason test --job example/job.toml --out images " + fileMAC, "identity revoke --operator anna --reason test " + fileMAC} {
 		out, said := w.run(exitStation, strings.Fields(args)...)
 		if strings.Contains(out, "PASS") || !strings.Contains(said, "station ledger verify") {
 			t.Errorf("%s: %s%s", args, out, said)
@@ -76,6 +78,76 @@ func TestTamperedLedgerTellsNoLie(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(w.dir, "lie.xlsx")); err == nil {
 		t.Error("lie.xlsx was written")
+	}
+}
+
+// An entry that the indexes do not know any more: whoever acts by the device's
+// record, or tells it, notices.
+func TestForgottenEntryIsMissed(t *testing.T) {
+	w := filePlace(t)
+	path := filepath.Join(w.dir, "ledger.db")
+	book, err := ledger.Open(path, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac, err := chip.ParseMAC(fileMAC)
+	for range 2 {
+		if err == nil {
+			_, err = book.Append(record.Entry{Kind: record.DeviceSeen, MAC: mac})
+		}
+	}
+	if err = errors.Join(err, book.Close()); err != nil {
+		t.Fatal(err)
+	}
+	w.run(0, "ledger", "show", fileMAC)
+	forget(t, path)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"ledger show", "ledger prove", "ledger release --operator anna --reason test", "label --operator anna --reprint",
+		"key recover --operator eve --reason test --job example/job.toml --out images", "identity show", "identity revoke --operator anna --reason test",
+		"affected --mac", "ledger export --mac"} {
+		if out, said := w.run(exitStation, append(strings.Fields(args), fileMAC)...); !strings.Contains(said, "station ledger verify") {
+			t.Errorf("%s: %s%s", args, out, said)
+		}
+	}
+	c := w.sim("--mac", fileMAC)
+	if out, said := w.run(exitStation, "probe", "--port", c.address); !strings.Contains(said, "station ledger verify") {
+		t.Errorf("probe: %s%s", out, said)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the ledger was written: %v", err)
+	}
+}
+
+// forget takes the last entry of the device out of what the bucket of recent
+// devices says: its index, and how many entries the projection lacks.
+func forget(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := []byte{0x24, 0x0a, 0xc4, 0x01, 0x02, 0x03}
+	table := crc32.MakeTable(crc32.Castagnoli)
+	key := crc32.Update(crc32.Update(0, table, []byte("recent")), table, mac)
+	found := 0
+	for at := range len(b) - 19 { // key, checksum, index, number
+		tail := b[at+10 : at+19]
+		if !bytes.HasPrefix(b[at:], mac) || crc32.Update(key, table, tail) != binary.BigEndian.Uint32(b[at+6:]) || tail[8] < 2 {
+			continue
+		}
+		binary.BigEndian.PutUint64(tail, binary.BigEndian.Uint64(tail)-1)
+		tail[8]--
+		binary.BigEndian.PutUint32(b[at+6:], crc32.Update(key, table, tail))
+		found++
+	}
+	if found == 0 {
+		t.Fatal("the device is no recent one")
+	}
+	if err := os.WriteFile(path, b, 0o640); err != nil {
+		t.Fatal(err)
 	}
 }
 
