@@ -63,13 +63,33 @@ func printInfo(w io.Writer, info firmware.Info) {
 		fmt.Fprintf(w, "%s", t.CSV())
 	}
 	if o := info.OTAData; o != nil {
-		for n, e := range o {
-			plain.Fprintf(w, "entry %d       sequence %d, %s\n", n, e.Seq, e.State)
-		}
+		printOTAData(w, *o)
 	}
 	for _, f := range info.Faults {
 		plain.Fprintf(w, "FAULT         %s\n", f)
 	}
+}
+
+// printOTAData tells of both entries, and what the bootloader makes of them.
+func printOTAData(w io.Writer, o firmware.OTAData) {
+	for n, e := range o {
+		what := fmt.Sprintf("sequence %d, %s", e.Seq, e.State)
+		switch {
+		case e.Damaged:
+			what = "none: its CRC is wrong"
+		case e.Seq == 0:
+			what = "none: erased"
+		}
+		plain.Fprintf(w, "entry %d       %s\n", n, what)
+	}
+	chosen, ok := o.Chosen()
+	if !ok {
+		plain.Fprintf(w, "starts        no slot is chosen: the factory app, or ota_0 where there is none\n")
+		return
+	}
+	two, _ := o.Slot(2)
+	three, _ := o.Slot(3)
+	plain.Fprintf(w, "starts        by entry %d: ota_%d of two slots, ota_%d of three\n", chosen, two, three)
 }
 
 func printImage(w io.Writer, i *firmware.Image) {

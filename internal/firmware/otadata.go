@@ -47,8 +47,9 @@ func (s OTAState) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 // sequence means that there is no entry: erased, or its CRC is wrong, which the
 // bootloader takes alike.
 type OTAEntry struct {
-	Seq   uint32   `json:"seq"`
-	State OTAState `json:"state"`
+	Seq     uint32   `json:"seq"`
+	State   OTAState `json:"state"`
+	Damaged bool     `json:"damaged,omitempty"` // something is there, and its CRC is wrong
 }
 
 // Bytes is the entry in flash.
@@ -88,7 +89,7 @@ func ParseOTAData(b []byte) (OTAData, error) {
 		entry := b[n*SectorSize:][:OTAEntrySize]
 		seq := binary.LittleEndian.Uint32(entry)
 		if seq == 0 || seq == 0xffffffff || binary.LittleEndian.Uint32(entry[otaCRCAt:]) != otaCRC(entry) {
-			d[n].State = OTAUndefined
+			d[n] = OTAEntry{State: OTAUndefined, Damaged: len(bytes.Trim(entry, "\xff")) > 0}
 			continue
 		}
 		d[n] = OTAEntry{Seq: seq, State: OTAState(binary.LittleEndian.Uint32(entry[otaStateAt:]))}
@@ -108,17 +109,23 @@ func (d OTAData) Bytes() []byte {
 	return b
 }
 
+// Chosen is the entry that the bootloader goes by, and whether there is one.
+func (d OTAData) Chosen() (n int, ok bool) {
+	var seq uint32
+	for i, e := range d {
+		if e.State != OTAInvalid && e.State != OTAAborted && e.Seq > seq {
+			seq, n = e.Seq, i
+		}
+	}
+	return n, seq > 0
+}
+
 // Slot is the OTA slot that boots where the table has that many of them, and
 // whether any is chosen.
 func (d OTAData) Slot(slots int) (int, bool) {
-	var seq uint32
-	for _, e := range d {
-		if e.State != OTAInvalid && e.State != OTAAborted {
-			seq = max(seq, e.Seq)
-		}
-	}
-	if seq == 0 || slots == 0 {
+	n, ok := d.Chosen()
+	if !ok || slots == 0 {
 		return 0, false
 	}
-	return int((seq - 1) % uint32(slots)), true
+	return int((d[n].Seq - 1) % uint32(slots)), true
 }

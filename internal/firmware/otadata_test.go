@@ -29,13 +29,13 @@ func TestOTAData(t *testing.T) {
 		slot  int
 		ok    bool
 	}{
-		{"empty", OTAData{{0, OTAUndefined}, {0, OTAUndefined}}, 2, 0, false},
-		{"first", OTAData{{1, OTAUndefined}, {0, OTAUndefined}}, 2, 0, true},
-		{"larger sequence", OTAData{{1, OTAValid}, {2, OTANew}}, 2, 1, true},
-		{"wraps", OTAData{{5, OTAValid}, {4, OTAValid}}, 3, 1, true},
-		{"invalid falls back", OTAData{{3, OTAValid}, {4, OTAInvalid}}, 2, 0, true},
-		{"all aborted", OTAData{{3, OTAAborted}, {4, OTAInvalid}}, 2, 0, false},
-		{"no slots", OTAData{{1, OTAValid}}, 0, 0, false},
+		{"empty", OTAData{{Seq: 0, State: OTAUndefined}, {Seq: 0, State: OTAUndefined}}, 2, 0, false},
+		{"first", OTAData{{Seq: 1, State: OTAUndefined}, {Seq: 0, State: OTAUndefined}}, 2, 0, true},
+		{"larger sequence", OTAData{{Seq: 1, State: OTAValid}, {Seq: 2, State: OTANew}}, 2, 1, true},
+		{"wraps", OTAData{{Seq: 5, State: OTAValid}, {Seq: 4, State: OTAValid}}, 3, 1, true},
+		{"invalid falls back", OTAData{{Seq: 3, State: OTAValid}, {Seq: 4, State: OTAInvalid}}, 2, 0, true},
+		{"all aborted", OTAData{{Seq: 3, State: OTAAborted}, {Seq: 4, State: OTAInvalid}}, 2, 0, false},
+		{"no slots", OTAData{{Seq: 1, State: OTAValid}}, 0, 0, false},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			if slot, ok := v.data.Slot(v.slots); slot != v.slot || ok != v.ok {
@@ -48,22 +48,22 @@ func TestOTAData(t *testing.T) {
 			}
 		})
 	}
-	if got, err := ParseOTAData(EmptyOTAData()); err != nil || got != (OTAData{{0, OTAUndefined}, {0, OTAUndefined}}) {
+	if got, err := ParseOTAData(EmptyOTAData()); err != nil || got != (OTAData{{Seq: 0, State: OTAUndefined}, {Seq: 0, State: OTAUndefined}}) {
 		t.Errorf("empty: got %v, %v", got, err)
 	}
 }
 
 // An entry with a wrong CRC is none, as the bootloader has it.
 func TestOTAEntriesWithAWrongCRC(t *testing.T) {
-	damaged := OTAData{{1, OTAValid}, {2, OTAValid}}.Bytes()
+	damaged := OTAData{{Seq: 1, State: OTAValid}, {Seq: 2, State: OTAValid}}.Bytes()
 	damaged[SectorSize+otaCRCAt]++
 	got, err := ParseOTAData(damaged)
-	if slot, ok := got.Slot(2); err != nil || slot != 0 || !ok {
+	if slot, ok := got.Slot(2); err != nil || slot != 0 || !ok || got[0].Damaged || !got[1].Damaged {
 		t.Errorf("got %v, slot %d, %v, %v", got, slot, ok, err)
 	}
 	arduino := fixture(t, "cases/arduino-boot_app0/boot_app0.bin")
 	got, err = ParseOTAData(arduino)
-	if slot, ok := got.Slot(2); err != nil || got[0].Seq != 1 || got[1].Seq != 0 || slot != 0 || !ok {
+	if slot, ok := got.Slot(2); err != nil || got[0].Seq != 1 || got[1] != (OTAEntry{State: OTAUndefined, Damaged: true}) || slot != 0 || !ok {
 		t.Errorf("boot_app0.bin: got %v, slot %d, %v, %v", got, slot, ok, err)
 	}
 	if info := Describe("boot_app0.bin", arduino); info.Kind != "otadata" || len(info.Faults) > 0 {
@@ -90,6 +90,9 @@ func FuzzOTAData(f *testing.F) {
 		d, err := ParseOTAData(raw)
 		if err != nil {
 			return
+		}
+		for n := range d {
+			d[n].Damaged = false // what is written anew has no entry there
 		}
 		if again, err := ParseOTAData(d.Bytes()); err != nil || again != d {
 			t.Fatalf("%v became %v (%v)", d, again, err)
