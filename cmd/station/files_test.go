@@ -175,10 +175,10 @@ func TestSimStateIsOfFiles(t *testing.T) {
 	station := newCommands(t, w.dir)
 	for _, name := range []string{"efuse.bin", "flash.bin", "chip.json"} {
 		for want, make := range map[string]func(path string) error{
-			"it is a pipe":          func(path string) error { return syscall.Mkfifo(path, 0o600) },
-			"it is a folder":        func(path string) error { return os.Mkdir(path, 0o700) },
-			"the most that a virtu": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 4<<30)) },
-			"it is a device":        func(path string) error { return os.Symlink("/dev/zero", path) },
+			"it is a pipe":                        func(path string) error { return syscall.Mkfifo(path, 0o600) },
+			"it is a folder":                      func(path string) error { return os.Mkdir(path, 0o700) },
+			"of the largest virtual chip's state": func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 4<<30)) },
+			"it is a device":                      func(path string) error { return os.Symlink("/dev/zero", path) },
 		} {
 			dir := t.TempDir()
 			if err := make(filepath.Join(dir, name)); err != nil {

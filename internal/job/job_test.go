@@ -103,6 +103,8 @@ func TestJobFaultsNameFileLineAndFix(t *testing.T) {
 		{"marker too long", []string{`marker = "station-example: ready"`, `marker = "` + strings.Repeat("x", 257) + `"`}, []string{"boot.marker: it has 257 bytes, at most 256"}},
 		{"missing marker", []string{`marker = "station-example: ready"`, ``}, []string{"boot.marker: is missing; write a text that the firmware prints"}},
 		{"missing file", []string{"build/ota_0.bin", "build/ota_9.bin"}, []string{"ota_9.bin: there is no such file; build the project"}},
+		{"no build", []string{"build/flasher_args.json", "build/none.json"}, []string{"job.toml:8: flasher_args: open ", "none.json: no such file"}},
+		{"no build of this product", []string{"build/flasher_args.json", "partitions.csv"}, []string{"partitions.csv:1: not a flasher_args.json"}},
 		{"weak config", []string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 0"}, []string{"FLASH_CRYPT_CONFIG = 0 weakens"}},
 		{"forbidden fuse", []string{`mode = "release"`, "mode = \"release\"\nfuses = { DIS_CACHE = 1 }"}, []string{"DIS_CACHE"}},
 		{"secure boot v1 without signed images", []string{`mode = "release"`, "mode = \"release\"\nfuses = { ABS_DONE_0 = 1 }"}, []string{"job.toml:40: security.fuses.ABS_DONE_0: switches secure boot on"}},

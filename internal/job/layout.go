@@ -38,7 +38,7 @@ func (j *Job) layout(f *tomlfile.File) {
 	if j.FlasherArgs != "" {
 		files, err := j.buildFiles(j.beside(j.FlasherArgs))
 		if err != nil {
-			f.Add(unjoin(err)...)
+			j.ofTheBuild(f, err)
 			l.Lost++
 		}
 		for _, file := range files {
@@ -75,11 +75,23 @@ func (j *Job) onTheirLines(f *tomlfile.File, names map[string]string, err error)
 	}
 }
 
+// ofTheBuild files the faults of the build under the key that names it, but those
+// with a line of their own.
+func (j *Job) ofTheBuild(f *tomlfile.File, err error) {
+	for _, one := range unjoin(err) {
+		if fault, ok := one.(*firmware.Fault); ok && fault.Line > 0 {
+			f.Add(fault)
+			continue
+		}
+		f.At("flasher_args", "%v", one)
+	}
+}
+
 // buildFiles are the images of an ESP-IDF build.
 func (j *Job) buildFiles(path string) ([]firmware.ImageFile, error) {
 	data, err := keyfile.Read(path, keyfile.Build)
 	if err != nil {
-		return nil, fmt.Errorf("flasher_args: %w", err)
+		return nil, err
 	}
 	args, err := firmware.ParseFlasherArgs(path, data)
 	if err != nil {

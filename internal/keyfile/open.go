@@ -77,7 +77,7 @@ func (k Kind) fits(path string, info fs.FileInfo) error {
 	case !info.Mode().IsRegular():
 		err = fmt.Errorf("it is %s, %w", describe(info.Mode()), ErrKind)
 	case info.Size() > k.Most:
-		err = fmt.Errorf("it has %d bytes; the most that a %s may have are %d", info.Size(), k.Name, k.Most)
+		err = fmt.Errorf("it has %d bytes, more than the %d of the largest %s", info.Size(), k.Most, k.Name)
 	}
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}
