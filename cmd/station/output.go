@@ -163,10 +163,17 @@ func inWords(e flow.Event) string {
 	}
 	mac, _ := e.MAC.MarshalText() // nothing for a device that has not told it
 	words := []string{"station:", e.Event}
-	for _, s := range []string{e.Slot, string(mac), string(e.Step), string(e.Hand), string(e.Verdict), string(e.Code), e.Detail} {
+	more := []string{e.Slot, string(mac), string(e.Step), string(e.Hand), string(e.Verdict), string(e.Code), e.Detail}
+	if e.Counts != nil {
+		more = append(more, summary(*e.Counts))
+	}
+	if e.Seconds > 0 {
+		more = append(more, fmt.Sprintf("(%.2f s)", e.Seconds))
+	}
+	for _, s := range more {
 		if s != "" {
 			words = append(words, s)
 		}
 	}
-	return fmt.Sprintf("%s (%.2f s)", strings.Join(words, " "), e.Seconds)
+	return strings.Join(words, " ")
 }

@@ -275,6 +275,9 @@ func TestSealByHandAndLeaveNoSecret(t *testing.T) {
 	if !bytes.Contains(w.out, []byte("station: device.passed 1 02:00:00:00:00:00 seal PASS (")) {
 		t.Error("--verbose does not tell that the device passed")
 	}
+	if !bytes.Contains(w.out, []byte("station: line.done 1 passed (0 of them sealed before), 0 to put back")) {
+		t.Error("--verbose does not tell what the line came to")
+	}
 	// Approved once, a second time it needs no approval, and passes untouched.
 	events = w.seal(0, c.press, "--job", "example/job.toml", "--port", c.address)
 	if !slices.ContainsFunc(events, func(e flow.Event) bool { return e.Event == flow.DevicePassed && e.Already }) {

@@ -20,6 +20,7 @@ type Day struct {
 	Seconds   float64           // spent on sealed devices
 	Timed     int               // how many devices Seconds is of
 	Since     time.Time         // of the first visit
+	Virtual   int               // visits of virtual chips at a real station, which count in nothing else
 
 	Simulated bool // the station has virtual chips only: they are what it counts
 
@@ -33,6 +34,7 @@ type Day struct {
 // chip at a real station not at all.
 func (d *Day) Add(v record.Visit) {
 	if v.Virtual {
+		d.Virtual++
 		return
 	}
 	if d.Since.IsZero() {

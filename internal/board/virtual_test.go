@@ -35,6 +35,9 @@ func TestVirtualChipsCountForNothingReal(t *testing.T) {
 		if c.virtual {
 			want = 0
 		}
+		if s.Day.Virtual != 1-want || day.Virtual != 1-want {
+			t.Errorf("%s: %d virtual chips, from the ledger %d", name, s.Day.Virtual, day.Virtual)
+		}
 		slot := s.Slots[0]
 		if slot.Virtual != c.virtual || slot.Passed != want || slot.Tried != want || s.Day.Counts.Passed != want || s.Day.Devices != want {
 			t.Errorf("%s: virtual %t, slot %d of %d passed, day %+v", name, slot.Virtual, slot.Passed, slot.Tried, s.Day.Counts)

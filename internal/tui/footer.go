@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -65,6 +66,9 @@ func (m *Model) day() string {
 	}
 	if n := d.Counts.Already; n > 0 {
 		parts = append(parts, fmt.Sprintf(m.lang.sealedBefore, n))
+	}
+	if n := d.Virtual; n > 0 {
+		parts = slices.Insert(parts, 1, fmt.Sprintf(m.lang.virtualVisits, n))
 	}
 	return fit(" "+some(parts, m.style.signs.sep, m.style.signs.ellipsis, m.width-2), m.width)
 }

@@ -101,9 +101,14 @@ func (m *Model) stoppingText() string {
 		}
 	}
 	if len(held) > 0 {
-		return fmt.Sprintf(m.lang.stoppingHeld, strings.Join(held, ", "))
+		return fmt.Sprintf(m.lang.stoppingHeld, m.slotNames(held))
 	}
-	return fmt.Sprintf(m.lang.stopping, strings.Join(busy, ", "))
+	return fmt.Sprintf(m.lang.stopping, m.slotNames(busy))
+}
+
+// slotNames are one slot or several in words.
+func (m *Model) slotNames(names []string) string {
+	return fmt.Sprintf(pick(len(names) == 1, m.lang.slot, m.lang.slots), strings.Join(names, ", "))
 }
 
 // owedText names the devices that somebody has to put back, where no tile does.
@@ -128,7 +133,7 @@ func (m *Model) faultText() string {
 	}
 	sentence, action := m.lang.failure(e.Code, e.Message, e.Action)
 	if e.Cause != "" {
-		sentence += " " + string(e.Cause) + "."
+		sentence += " " + fmt.Sprintf(m.lang.cause, e.Cause)
 	}
 	return fmt.Sprintf(m.lang.fault, sentence+" "+action)
 }

@@ -37,6 +37,7 @@ type language struct {
 	simulation, paused, stopping, stoppingHeld, ended  string
 	done, doneOf, firstPass, perHour, perDevice        string
 	sealedBefore, noFailures, failed, setAside         string
+	virtualVisits, cause, slots                        string
 	hsm, ledger, disk, head, fault                     string
 	serialNext, serialFor, bound, boundNext, scanEmpty string
 	serialShape, serialTaken, serialGiven              string

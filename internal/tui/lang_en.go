@@ -51,9 +51,10 @@ var english = language{
 
 	station: "station", job: "job", batch: "batch", operator: "operator",
 	simulation: "SIMULATION: nothing real is touched", paused: "PAUSED: no new device is started",
-	stopping: "STOPPING: waits for slot %[1]s", stoppingHeld: "STOPPING: slot %[1]s burns fuses. DO NOT UNPLUG",
+	stopping: "STOPPING: waits for %[1]s", stoppingHeld: "STOPPING: fuses are burned in %[1]s. DO NOT UNPLUG",
 	ended: "FINISHED: the line has stopped", done: "done %[1]d", doneOf: "done %[1]d of %[2]d",
 	firstPass: "first pass %[1]s", perHour: "%[1]s an hour", perDevice: "%[1]s s each", sealedBefore: "sealed before %[1]d",
+	virtualVisits: "virtual chips %[1]d", cause: "%[1]s.", slots: "slots %[1]s",
 	noFailures: "no failures", failed: "failed %[1]d", setAside: "set aside %[1]d",
 	hsm: "HSM", ledger: "ledger", disk: "disk", head: "head", fault: "NO NEW DEVICE IS STARTED: %[1]s",
 	serialNext: "Serial for the next device:", serialFor: "Serial for slot %[1]s:", bound: "Serial %[1]s belongs to slot %[2]s.",

@@ -64,9 +64,10 @@ var chinese = language{
 
 	station: "工位", job: "任务", batch: "批次", operator: "操作员",
 	simulation: "SIMULATION 模拟：不接触任何真实设备", paused: "已暂停：不开始新设备",
-	stopping: "正在停止：等待槽 %[1]s", stoppingHeld: "正在停止：槽 %[1]s 正在烧写熔丝，请勿拔出",
+	stopping: "正在停止：等待%[1]s", stoppingHeld: "正在停止：%[1]s 正在烧写熔丝，请勿拔出",
 	ended: "已结束：生产线已停止", done: "完成 %[1]d", doneOf: "完成 %[1]d / %[2]d",
 	firstPass: "直通率 %[1]s", perHour: "每小时 %[1]s 台", perDevice: "每台 %[1]s 秒", sealedBefore: "以前已封装 %[1]d",
+	virtualVisits: "虚拟芯片 %[1]d 次", cause: "%[1]s。", slots: "槽 %[1]s",
 	noFailures: "无失败", failed: "失败 %[1]d", setAside: "隔离 %[1]d",
 	hsm: "密钥令牌", ledger: "账本", disk: "磁盘", head: "账本头", fault: "不开始新设备：%[1]s",
 	serialNext: "下一个设备的序列号：", serialFor: "槽 %[1]s 的序列号：", bound: "序列号 %[1]s 已绑定到槽 %[2]s。",

@@ -141,13 +141,16 @@ func TestQuitWhileFusesBurn(t *testing.T) {
 	if quits != 1 {
 		t.Errorf("the line was asked to stop %d times, want once", quits)
 	}
-	mustShow(t, m, "STOPPING: slot 1 burns fuses. DO NOT UNPLUG")
+	mustShow(t, m, "STOPPING: fuses are burned in slot 1. DO NOT UNPLUG")
 	press(m, "q", "ctrl+c", "enter")
 	if quits != 1 || m.dialog != nil && strings.Contains(m.View(), "Stop the line?") {
 		t.Error("a stopping line is asked to stop again")
 	}
 	send(m, passed("1"))
 	mustShow(t, m, "STOPPING: waits for slot 2")
+	send(m, started("3"))
+	mustShow(t, m, "STOPPING: waits for slots 2, 3")
+	send(m, passed("3"))
 	if !quitsWith(m, flow.Event{Time: morning, Event: flow.LineDone}) {
 		t.Error("the screen does not end with the line")
 	}

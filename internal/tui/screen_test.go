@@ -59,7 +59,7 @@ func TestScreenOnATerminal(t *testing.T) {
 	term.Wait("Stop the line?", "finished first")
 	term.Press("enter")
 	<-quit
-	term.Wait("STOPPING: slot 2 burns fuses")
+	term.Wait("STOPPING: fuses are burned in slot 2")
 	s.Emit(passed("2"))
 	s.Emit(flow.Event{Time: morning, Event: flow.LineDone})
 	if err := wait(t, done); err != nil {

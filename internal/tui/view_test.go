@@ -100,6 +100,9 @@ func TestVirtualChipsAreMarked(t *testing.T) {
 		mustShow(t, m, virtualMark)
 		send(m, at(passed("1"), true))
 		mustShow(t, m, virtualMark)
+		if size[0] >= 80 {
+			mustShow(t, m, "done 0", "virtual chips 1")
+		}
 		send(m, at(started("1"), false))
 		mustHide(t, m, virtualMark)
 	}
