@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 )
 
@@ -30,32 +29,19 @@ import (
 //     batch: where it is made, or before it has a key where it was last.
 //  9. Of devices that fail alike in the visit that burns them first there are
 //     never more than the limit, those that are being burned counted, before one
-//     passes or somebody lets the line go on. A line looks 5000 entries back.
+//     passes or somebody lets the line go on, in this run or any before it.
 //  10. Every output tells the same verdict. A run ends with 3 where the station
 //     was at fault, 1 where a device failed or is missing, else 0.
 type model struct {
 	limit   int // of rule 9
 	things  map[string]*thing
 	batches map[string]*lot
-	keys    map[string]string          // key ID to MAC
-	serials map[string]string          // to MAC
-	alike   map[string]map[string]loss // by digest and MAC
+	keys    map[string]string            // key ID to MAC
+	serials map[string]string            // to MAC
+	alike   map[string]map[string]string // the code, by digest and MAC
 	burning map[*visit]bool
 	open    []*visit // of this run
 	faults  []string
-}
-
-// loss is a failure after a burn, and the entry that says so.
-type loss struct {
-	code  string
-	index uint64
-}
-
-// lineBegins forgets what a new line does not look back to.
-func (m *model) lineBegins(size uint64) {
-	for _, macs := range m.alike {
-		maps.DeleteFunc(macs, func(_ string, l loss) bool { return l.index+5000 < size })
-	}
 }
 
 // thing is a device.
@@ -100,7 +86,6 @@ type visit struct {
 // fact is an entry of the ledger.
 type fact struct {
 	Kind, MAC, Run, Slot, Batch, JobDigest, Decision, Code, Verdict, Operator, Message, Serial string
-	Index                                                                                      uint64
 	Quota, Number                                                                              int
 	Keys                                                                                       []struct{ ID, EscrowTo string }
 }

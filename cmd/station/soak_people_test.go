@@ -125,7 +125,8 @@ func (sh *shift) isHere(mac string) bool {
 }
 
 func (s *soak) anyMAC() string {
-	return chip.MAC{0x24, 0x0a, 0xc4, 1, 0, byte(1 + s.IntN(s.made))}.String()
+	n := 1 + s.IntN(s.made)
+	return chip.MAC{0x24, 0x0a, 0xc4, 1, byte(n >> 8), byte(n)}.String()
 }
 
 func (s *soak) anyBatch() string {

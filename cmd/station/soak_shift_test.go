@@ -38,7 +38,7 @@ func (s *soak) shift() {
 	for range 4 + s.IntN(12) {
 		sh.bring()
 	}
-	if !sh.goods.serial && s.IntN(10) == 0 {
+	if !sh.goods.serial && s.IntN(3) == 0 {
 		sh.inAProcess()
 	} else {
 		sh.inHere()
@@ -89,7 +89,6 @@ func (sh *shift) exit(code int, verdicts map[string]int) {
 
 // goOn lets a line go on that devices have stopped, mostly.
 func (sh *shift) goOn() {
-	sh.model.lineBegins(sh.read)
 	sh.resumes = sh.model.worst(sh.goods.digest, "") >= sh.model.limit && sh.IntN(3) > 0
 	if sh.resumes {
 		delete(sh.model.alike, sh.goods.digest)

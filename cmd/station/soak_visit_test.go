@@ -87,10 +87,10 @@ func (m *model) burns(v *visit, d *thing) {
 // worst is how many other devices of the job have failed alike since one passed.
 func (m *model) worst(digest, but string) (most int) {
 	sums := map[string]int{}
-	for mac, l := range m.alike[digest] {
+	for mac, code := range m.alike[digest] {
 		if mac != but {
-			sums[l.code]++
-			most = max(most, sums[l.code])
+			sums[code]++
+			most = max(most, sums[code])
 		}
 	}
 	return most
@@ -112,9 +112,9 @@ func (m *model) failed(e fact, v *visit, d *thing) {
 	}
 	if fresh && e.Verdict != "STATION" && e.Code != "E-STOPPED" {
 		if m.alike[v.digest] == nil {
-			m.alike[v.digest] = map[string]loss{}
+			m.alike[v.digest] = map[string]string{}
 		}
-		m.alike[v.digest][v.mac] = loss{e.Code, e.Index}
+		m.alike[v.digest][v.mac] = e.Code
 	}
 }
 
