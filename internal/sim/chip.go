@@ -20,12 +20,13 @@ var (
 type mode int
 
 const (
-	off     mode = iota
-	inReset      // EN is low
-	running      // the application, or a boot that goes round: hears nothing
-	loading      // the ROM loader
-	hung         // dead until reset
-	inBasic      // the ROM's command interpreter
+	off       mode = iota
+	inReset        // EN is low
+	running        // the application, or a boot that goes round: hears nothing
+	loading        // the ROM loader
+	hung           // dead until reset
+	executing      // code in RAM
+	inBasic        // the ROM's command interpreter
 )
 
 // Chip is a virtual ESP32, or one of its kin, with its flash.
@@ -48,6 +49,10 @@ type Chip struct {
 	dtr    bool
 	rts    bool
 	rising time.Time // when EN's capacitor lets the chip start; zero: it is not waiting
+
+	core      *core        // while code in RAM runs
+	memory    *internalRAM // nil: nothing was loaded into it
+	codeFault error        // why code could not go on
 
 	loader   loader
 	basic    []byte
@@ -202,7 +207,7 @@ func (c *Chip) Replug() {
 
 func (c *Chip) powerOff() {
 	c.hold()
-	c.mode = off
+	c.mode, c.memory = off, nil
 }
 
 func (c *Chip) powerOn() {
@@ -225,6 +230,7 @@ func (c *Chip) vanish() {
 
 // hold is the state of a chip whose EN is low: nothing runs, nothing is remembered.
 func (c *Chip) hold() {
+	c.leaveCode()
 	c.mode = inReset
 	c.app.now = false
 	c.rising, c.again, c.rounds = time.Time{}, nil, 0
@@ -259,6 +265,9 @@ func (c *Chip) settle(now time.Time) {
 	if !c.rising.IsZero() && !now.Before(c.rising) {
 		c.start(resetPowerOn)
 	}
+	if c.core != nil {
+		c.core.settle(now)
+	}
 	if c.again != nil && len(c.wire.out) == 0 && !now.Before(c.againAt) {
 		again := c.again
 		c.again = nil
@@ -274,7 +283,18 @@ func (c *Chip) nextEvent() time.Time {
 	if c.again != nil && len(c.wire.out) == 0 {
 		return c.againAt
 	}
+	if c.core != nil {
+		return c.core.nextLook(time.Now())
+	}
 	return time.Time{}
+}
+
+// CodeFault is why code that was loaded into RAM could not go on: an instruction
+// that is not known, an address where nothing is. Nil: it never happened.
+func (c *Chip) CodeFault() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.codeFault
 }
 
 // Field is a fuse field of BLOCK0 (or the low word of another) as the chip

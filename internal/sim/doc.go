@@ -5,9 +5,9 @@
 //
 // It is written from the chip's facts alone and shares with the code that it
 // tests only SLIP framing and the table of fuse fields, so that one misreading
-// cannot agree with itself. It does not run code: the second-stage bootloader
-// and the application are known by their images and play their consoles.
-// Secure boot and the flasher stub are not modelled.
+// cannot agree with itself. The second-stage bootloader
+// and the application are known by their images and play their consoles. Code
+// that the loader is given for RAM is executed, instruction by instruction.
 //
 //	chip, err := sim.New(sim.Options{MAC: mac})
 //	port, err := chip.Open()   // Read, Write, SetReadDeadline, SetBaud, SetLines, Close

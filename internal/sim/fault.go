@@ -40,6 +40,16 @@ const (
 	TextReply       Kind = "text-reply"    // Text comes in front
 	StubReply       Kind = "stub-reply"    // as the flasher stub would have answered
 
+	DropCodeByte   Kind = "drop-code-byte" // a byte that code in RAM is sent; At counts these
+	DoubleCodeByte Kind = "double-code-byte"
+	ChangeCodeByte Kind = "change-code-byte"  // by XOR
+	ChangeCodeTalk Kind = "change-code-reply" // a byte that it sends, by XOR
+	DropCodeTalk   Kind = "drop-code-reply"
+	CutCode        Kind = "cut-code"     // power goes at the byte that code in RAM is sent
+	UnplugCode     Kind = "unplug-code"  // the cable is pulled
+	HangCode       Kind = "hang-code"    // the code does nothing any more
+	RestartCode    Kind = "restart-code" // the chip restarts with GPIO0 held, into its loader
+
 	LieMD5    Kind = "lie-md5"    // a wrong digest
 	StuckLow  Kind = "stuck-low"  // the bits XOR of the byte at Addr read 0 for ever
 	StuckHigh Kind = "stuck-high" // or 1
@@ -89,7 +99,9 @@ var kinds = map[Kind]func(Fault) bool{
 	LateReply:    func(f Fault) bool { return f.Delay > 0 },
 	ForeignReply: func(f Fault) bool { return len(f.Data) > 0 },
 	TextReply:    func(f Fault) bool { return f.Text != "" },
-	LieMD5:       always, StuckLow: always, StuckHigh: always,
+	DropCodeByte: always, DoubleCodeByte: always, ChangeCodeByte: always, ChangeCodeTalk: always, DropCodeTalk: always,
+	CutCode: always, UnplugCode: always, HangCode: always, RestartCode: always,
+	LieMD5: always, StuckLow: always, StuckHigh: always,
 	NoErase:  func(f Fault) bool { return f.Size > 0 },
 	WeakFuse: hasFuse, DeadFuse: hasFuse, FlickerFuse: hasFuse, StrayFuse: hasFuse, BadMACCRC: always,
 	Brownout: always, BootLoop: always, MuteApp: always,

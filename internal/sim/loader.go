@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"slices"
 
+	"station/internal/chip"
 	"station/internal/slip"
 )
 
@@ -337,7 +338,8 @@ func (c *Chip) hang() answer {
 	return answer{silent: true}
 }
 
-// Commands that load code into RAM: the virtual chip takes it and, told to run it, is gone.
+// Commands that load code into RAM and run it. Of what is loaded where there is no
+// memory nothing stays.
 
 func (c *Chip) memBegin() answer {
 	l := &c.loader
@@ -345,6 +347,9 @@ func (c *Chip) memBegin() answer {
 		return fail(errFormat)
 	}
 	l.mem = writing{begun: true, blocks: l.word(1), block: l.word(2), addr: l.word(3)}
+	if c.memory == nil {
+		c.memory = newInternalRAM(c.ram)
+	}
 	return done
 }
 
@@ -359,14 +364,21 @@ func (c *Chip) memData() answer {
 		return fail(errChecksum)
 	default:
 		m.next++
+		copy(c.memory.at(m.addr), l.data(n))
+		m.addr += n
 		return done
 	}
 }
 
 func (c *Chip) memEnd() answer {
-	if c.loader.word(0) == 0 {
-		c.mode = hung
-	}
 	c.loader.mem = writing{}
-	return done
+	if c.loader.word(0) != 0 {
+		return done
+	}
+	if c.opts.Chip != chip.ESP32 { // another kind of processor
+		c.mode = hung
+		return done
+	}
+	entry := c.loader.word(1)
+	return answer{then: func() { c.execute(entry) }}
 }

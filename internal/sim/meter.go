@@ -21,9 +21,33 @@ type Meter struct {
 	FuseBurns       int            `json:"fuseBurns"` // program operations
 	FuseBits        int            `json:"fuseBits"`  // bits that they set
 
+	Code CodeMeter `json:"code"` // what was loaded into RAM and ran there
+
 	EraseTime time.Duration `json:"-"` // modelled
 	HostTime  time.Duration `json:"-"` // that the chip waited for the host, between its last answer and the next command or reset
 	times     Times
+}
+
+// CodeMeter counts what code in RAM did.
+type CodeMeter struct {
+	Instructions uint64 `json:"instructions"` // executed
+	BytesIn      int    `json:"bytesIn"`      // also in the meter's
+	BytesOut     int    `json:"bytesOut"`
+	Programs     int    `json:"programs"` // commands to the flash that program
+	Baud         int    `json:"baud"`     // at which it was spoken to
+
+	Time      time.Duration `json:"-"` // on the chip's clock, from the entry to the reset
+	FlashTime time.Duration `json:"-"` // for which the flash was busy meanwhile
+}
+
+// seconds is the time at another rate: wire and flash work side by side, and
+// what lies beside the longer of them stays what it is.
+func (m CodeMeter) seconds(t Times, baud float64) time.Duration {
+	if m.Time == 0 {
+		return 0
+	}
+	longer := func(baud float64) time.Duration { return max(t.onWire(m.BytesIn, baud), m.FlashTime) }
+	return longer(baud) + m.Time - longer(float64(m.Baud))
 }
 
 // Seconds is a modelled duration in its parts.
@@ -32,6 +56,7 @@ type Seconds struct {
 	Wire     float64 `json:"wire"`     // bytes both ways
 	Flash    float64 `json:"flash"`    // page programs and erases
 	Overhead float64 `json:"overhead"` // ROM and adapter: blocks, round trips, MD5, fuses
+	Code     float64 `json:"code"`     // while code in RAM ran: wire, flash and all
 	Total    float64 `json:"total"`
 }
 
@@ -45,11 +70,12 @@ func (m Meter) Model() []Seconds {
 	var all []Seconds
 	for _, baud := range ModelBauds {
 		s := Seconds{Baud: baud}
-		s.Wire = (t.onWire(m.BytesIn+m.BytesOut-m.ConsoleBytes, float64(baud)) + t.onWire(m.ConsoleBytes, consoleBaud)).Seconds()
+		s.Wire = (t.onWire(m.BytesIn+m.BytesOut-m.ConsoleBytes-m.Code.BytesIn-m.Code.BytesOut, float64(baud)) + t.onWire(m.ConsoleBytes, consoleBaud)).Seconds()
 		s.Flash = (time.Duration(m.PagesProgrammed)*t.PageProgram + m.EraseTime).Seconds()
 		s.Overhead = (time.Duration(m.FlashBlocks)*t.BlockOverhead + time.Duration(m.RoundTrips-m.FlashBlocks)*t.RoundTrip +
 			md5Time(t, m.MD5Bytes) + time.Duration(m.FuseBurns)*t.FuseProgram).Seconds()
-		s.Total = s.Wire + s.Flash + s.Overhead
+		s.Code = m.Code.seconds(t, float64(baud)).Seconds()
+		s.Total = s.Wire + s.Flash + s.Overhead + s.Code
 		all = append(all, s)
 	}
 	return all
@@ -91,6 +117,12 @@ func (m Meter) Since(earlier Meter) Meter {
 	d.MD5Bytes -= earlier.MD5Bytes
 	d.FuseBurns -= earlier.FuseBurns
 	d.FuseBits -= earlier.FuseBits
+	d.Code.Instructions -= earlier.Code.Instructions
+	d.Code.BytesIn -= earlier.Code.BytesIn
+	d.Code.BytesOut -= earlier.Code.BytesOut
+	d.Code.Programs -= earlier.Code.Programs
+	d.Code.Time -= earlier.Code.Time
+	d.Code.FlashTime -= earlier.Code.FlashTime
 	d.EraseTime -= earlier.EraseTime
 	d.HostTime -= earlier.HostTime
 	return d

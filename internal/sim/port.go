@@ -87,6 +87,9 @@ func (p *Port) Read(b []byte) (int, error) {
 		if !p.deadline.IsZero() && !now.Before(p.deadline) {
 			return 0, fmt.Errorf("read virtual port: %w", os.ErrDeadlineExceeded)
 		}
+		if c.answerOfCode(now) {
+			continue
+		}
 		p.wait(now)
 	}
 }
@@ -142,6 +145,9 @@ func (p *Port) write(b []byte) (pause time.Duration, n int, err error) {
 	}
 	now := time.Now()
 	c.hostActs(now)
+	if c.core != nil {
+		c.core.seen = now
+	}
 	c.meter.BytesIn += len(b)
 	rate := p.rate()
 	if c.autobaud && c.mode == loading && rate != 0 {
@@ -170,7 +176,10 @@ func (p *Port) write(b []byte) (pause time.Duration, n int, err error) {
 // hear passes one byte on to whatever runs on the chip.
 func (c *Chip) hear(b byte) {
 	copies := 1
-	if c.loader.frameFaults {
+	switch {
+	case c.mode == executing:
+		b, copies = c.faultyCodeByte(b)
+	case c.loader.frameFaults:
 		b, copies = c.faultyByte(b)
 	}
 	for range copies {
@@ -183,6 +192,8 @@ func (c *Chip) hear(b byte) {
 			}
 		case inBasic:
 			c.interpret(b)
+		case executing:
+			c.core.hears(b)
 		}
 	}
 }

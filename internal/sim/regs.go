@@ -100,6 +100,9 @@ func (esp32) readWord(c *Chip, addr uint32) uint32 {
 		}
 		return 0x16042000
 	}
+	if v, ok := c.memory.word(addr); ok {
+		return v
+	}
 	return c.ram[addr]
 }
 
@@ -141,6 +144,9 @@ func (esp32) writeWord(c *Chip, addr, value uint32) {
 
 // setRAM keeps a word that has no meaning of its own.
 func (c *Chip) setRAM(addr, value uint32) {
+	if c.memory.setWord(addr, value) {
+		return
+	}
 	if c.ram == nil {
 		c.ram = map[uint32]uint32{}
 	}

@@ -36,6 +36,7 @@ func strapMode(straps byte) string {
 
 // start is the ROM's first step out of a reset: straps, fuses, banner, mode.
 func (c *Chip) start(reason int) {
+	c.leaveCode()
 	c.meter.Resets++
 	c.app.now = false
 	c.rising, c.again = time.Time{}, nil
