@@ -137,6 +137,19 @@ device: deps device-deps
 fuzz-device: deps device-deps
 	$(MAKE) -s -C device/secure_ota fuzz-long FUZZTIME=$(FUZZTIME:s=)
 
+# The loader that runs in the chip's RAM, and the programs that the interpreter of its
+# instructions is tested with: built anew, to the very bytes that are embedded and
+# tested. UPDATE=1 takes other bytes.
+.PHONY: loader
+LOADER_BUILT := internal/esploader/ramloader.bin $(addprefix internal/xtensa/testdata/,every.bin program-Os.bin program-O2.bin) internal/sim/testdata/code/probe.bin
+loader: device-deps
+	$(MAKE) -s -B -C device/loader
+	cp device/loader/loader.bin internal/esploader/ramloader.bin
+	$(MAKE) -s -B -C internal/xtensa/testdata
+	$(MAKE) -s -B -C internal/sim/testdata/code
+	$(if $(UPDATE),sha256sum $(LOADER_BUILT) > device/loader/SHA256SUMS)
+	sha256sum -c --quiet device/loader/SHA256SUMS
+
 device-deps:
 	@command -v clang >/dev/null && command -v xtensa-lx106-elf-gcc >/dev/null && test -e /usr/lib/xtensa-lx106-elf/include/string.h || \
 		{ $(ASROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(ASROOT) apt-get install -y -qq --no-install-recommends $(DEVICE_PACKAGES); }

@@ -28,6 +28,9 @@ type command struct {
 var (
 	cmdFlashBegin    = &command{0x02, "FLASH_BEGIN", 0, perMB(40 * time.Second)} // erases before it answers
 	cmdFlashData     = &command{0x03, "FLASH_DATA", 0, always(3 * time.Second)}
+	cmdMemBegin      = &command{0x05, "MEM_BEGIN", 0, always(3 * time.Second)}
+	cmdMemEnd        = &command{0x06, "MEM_END", 0, always(500 * time.Millisecond)}
+	cmdMemData       = &command{0x07, "MEM_DATA", 0, always(3 * time.Second)}
 	cmdSync          = &command{0x08, "SYNC", 0, always(100 * time.Millisecond)}
 	cmdWriteReg      = &command{0x09, "WRITE_REG", 0, always(3 * time.Second)}
 	cmdReadReg       = &command{0x0a, "READ_REG", 0, always(3 * time.Second)}
@@ -94,8 +97,9 @@ func appendFlashBegin(dst []byte, words, erase, blocks, blockSize int, addr uint
 	return cmdFlashBegin.words(dst, all[:words]...)
 }
 
-func appendFlashData(dst []byte, seq int, block []byte) []byte {
-	dst = cmdFlashData.header(dst, 16+len(block), checksum(block))
+// appendData is FLASH_DATA or MEM_DATA.
+func appendData(dst []byte, c *command, seq int, block []byte) []byte {
+	dst = c.header(dst, 16+len(block), checksum(block))
 	for _, v := range [...]uint32{uint32(len(block)), uint32(seq), 0, 0} {
 		dst = binary.LittleEndian.AppendUint32(dst, v)
 	}

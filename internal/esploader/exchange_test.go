@@ -297,7 +297,7 @@ func BenchmarkEncodeBlock(b *testing.B) {
 	b.SetBytes(maxData)
 	b.ReportAllocs()
 	for b.Loop() {
-		payload = appendFlashData(payload[:0], 1, block)
+		payload = appendData(payload[:0], cmdFlashData, 1, block)
 		frame = slip.Append(frame[:0], payload)
 	}
 }

@@ -62,7 +62,7 @@ func (l *Loader) begin(ctx context.Context, addr uint32, sectors, blocks, blockS
 // not be sent twice: after any error only another begin makes the ROM's place
 // known again. meanwhile runs while the block is on the wire.
 func (l *Loader) data(ctx context.Context, seq int, block []byte, meanwhile func()) error {
-	l.payload = appendFlashData(l.payload[:0], seq, block)
+	l.payload = appendData(l.payload[:0], cmdFlashData, seq, block)
 	if err := l.send(ctx, cmdFlashData, l.payload); err != nil {
 		return err
 	}

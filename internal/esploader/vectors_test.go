@@ -114,7 +114,7 @@ func encode(p []byte) []byte {
 	case p[1] == 0x14 && n == 0:
 		return cmdSecurityInfo.words(nil)
 	case p[1] == 0x03 && n > 4:
-		return appendFlashData(nil, int(w(1)), data[16:])
+		return appendData(nil, cmdFlashData, int(w(1)), data[16:])
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func TestBlocksOfTheTraces(t *testing.T) {
 				block[i] = byte(i)
 			}
 		}
-		f := slip.Append(nil, appendFlashData(nil, int(head[12]), block))
+		f := slip.Append(nil, appendData(nil, cmdFlashData, int(head[12]), block))
 		if strings.Contains(x.entry, "bad checksum") {
 			f[5] = x.txPrefix[5]
 		}

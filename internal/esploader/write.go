@@ -75,15 +75,20 @@ func (l *Loader) WriteFlash(ctx context.Context, addr uint32, size int, src io.R
 	if sectorSize%l.blockSize != 0 {
 		return chip.WriteStats{}, fmt.Errorf("write flash: blocks of %d bytes do not fill a sector", l.blockSize)
 	}
-	w := &writer{
-		l: l, addr: addr, size: size, sectors: (size + sectorSize - 1) / sectorSize, src: src,
-		progress: progress, copying: make([]byte, 8*sectorSize), hash: md5.New(), place: -1,
-		buf: &sector{at: -1}, ahead: &sector{at: -1},
-	}
+	w := l.newWriter(addr, size, src)
+	w.progress = progress
 	if err := w.run(ctx); err != nil {
 		return w.stats, fmt.Errorf("write flash at %#x: %w", addr, err)
 	}
 	return w.stats, nil
+}
+
+func (l *Loader) newWriter(addr uint32, size int, src io.ReaderAt) *writer {
+	return &writer{
+		l: l, addr: addr, size: size, sectors: (size + sectorSize - 1) / sectorSize, src: src,
+		copying: make([]byte, 8*sectorSize), hash: md5.New(), place: -1,
+		buf: &sector{at: -1}, ahead: &sector{at: -1},
+	}
 }
 
 func (w *writer) run(ctx context.Context) error {

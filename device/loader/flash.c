@@ -1,0 +1,52 @@
+// The flash behind SPI1: the commands that every part of the 25 series has.
+#include "loader.h"
+
+#define WRITE_ENABLE 0x06
+#define READ_STATUS 0x05
+#define PAGE_PROGRAM 0x02
+#define ERASE_SECTOR 0x20
+#define ERASE_BLOCK 0xd8
+#define BUSY 1
+#define PATIENCE 200000000 // cycles: 5 s at 40 MHz, more than any part needs
+
+static void command(u32 op, u32 user) {
+	SPI_USER = USER_COMMAND | user;
+	SPI_USER2 = 7u << 28 | op;
+	SPI_CMD = SPI_GO;
+	while (SPI_CMD & SPI_GO) {}
+}
+
+void flash_begin(void) {
+	SPI_CLOCK = CLOCK_HALF;
+	SPI_USER1 = 23u << 26; // bits of an address
+	SPI_MISO_LEN = 7;
+}
+
+void flash_settle(void) {
+	for (u32 from = cycles();;) {
+		command(READ_STATUS, USER_MISO);
+		if (!(SPI_W[0] & BUSY)) return;
+		wire_poll();
+		if (cycles() - from > PATIENCE) fail(FLASH_STUCK);
+	}
+}
+
+void flash_erase(u32 addr, u32 block) {
+	flash_settle();
+	command(WRITE_ENABLE, 0);
+	SPI_ADDR = addr << 8;
+	command(block ? ERASE_BLOCK : ERASE_SECTOR, USER_ADDR);
+}
+
+void flash_program(u32 addr, const u32 *words, u32 bytes) {
+	flash_settle();
+	command(WRITE_ENABLE, 0);
+	for (u32 i = 0; i < bytes / 4; i++) SPI_W[i] = words[i];
+	SPI_ADDR = addr << 8;
+	SPI_MOSI_LEN = 8 * bytes - 1;
+	command(PAGE_PROGRAM, USER_ADDR | USER_MOSI);
+}
+
+void flash_wipe(void) {
+	for (u32 i = 0; i < 16; i++) SPI_W[i] = 0;
+}

@@ -1,0 +1,139 @@
+// Frames from the host and answers to it.
+//
+// Host to loader, in SLIP:   sequence u16, what u8, 0, data, CRC-32 of all before
+// Loader to host, in SLIP:   version u8, status u8, taken u16, held u32, done u32,
+//                            sum u32, CRC-32 of all before
+//
+// taken is how many blocks are done with, held has a bit for each of those that
+// follow and have arrived, done is how many bytes have gone to the flash since the
+// start, and sum the CRC-32 of them, not inverted at its end. A frame that arrived damaged is
+// as if it had not been sent. All numbers are little endian.
+#include "loader.h"
+
+#define VERSION 1
+#define END 0xc0
+#define ESC 0xdb
+#define FRAME (BLOCK + 8)
+
+u32 wire_status, wire_done, wire_sum;
+
+static u32 table[256];
+static u8 memory[WINDOW + 1][FRAME];
+static u8 *slot[WINDOW], *rx; // buffers move between the wire and the slots
+static u16 length[WINDOW];
+static u32 got, escaped, sum; // of the frame being received
+static u32 taken, held, due;
+static u32 heard; // when the last whole frame came
+
+#define RESIDUE 0xdebb20e3 // a CRC-32 over data and its own CRC-32
+#define PATIENCE 400000000 // cycles without a frame: 10 s at 40 MHz
+#define SEND_ROOM 64       // bytes that must not stand before an answer in its FIFO
+
+u32 crc(u32 c, const u8 *p, u32 n) {
+	while (n--) c = c >> 8 ^ table[(c ^ *p++) & 255];
+	return c;
+}
+
+void wire_begin(void) {
+	for (u32 i = 0; i < 256; i++) {
+		u32 c = i;
+		for (u32 k = 0; k < 8; k++) c = c >> 1 ^ (0xedb88320 & -(c & 1));
+		table[i] = c;
+	}
+	for (u32 i = 0; i < WINDOW; i++) slot[i] = memory[i];
+	rx = memory[WINDOW];
+	sum = ~0u;
+	due = 1;
+	heard = cycles();
+}
+
+// accept keeps a whole frame, if it is one of those that are waited for.
+static void accept(void) {
+	u32 seq = rx[0] | rx[1] << 8, ahead = (seq - taken) & 0xffff, i = seq % WINDOW;
+	heard = cycles();
+	due = 1;
+	if (ahead >= WINDOW || held >> ahead & 1) return;
+	held |= 1u << ahead;
+	length[i] = got - 4;
+	u8 *empty = slot[i];
+	slot[i] = rx, rx = empty;
+}
+
+static u32 arrived(void) {
+	u32 count = UART_STATUS & 0xff, s = UART_RX_STATUS; // in this order: else a byte that comes between looks like 128
+	u32 n = ((s >> 13) - (s >> 2)) & 127;
+	return n || !count ? n : 128;
+}
+
+// receive takes what stands in the FIFO.
+static void receive(void) {
+	u32 n = arrived();
+	u32 at = got, c = sum;
+	for (; n; n--) {
+		u32 b = UART_FIFO;
+		if (b == END) {
+			got = at;
+			if (at >= 8 && at <= FRAME && c == RESIDUE && !escaped) accept();
+			at = 0, c = ~0u, escaped = 0;
+			continue;
+		}
+		if (b == ESC) {
+			escaped = 1;
+			continue;
+		}
+		if (escaped) b = b == 0xdc ? END : ESC, escaped = 0;
+		if (at < FRAME) rx[at] = b;
+		c = c >> 8 ^ table[(c ^ b) & 255];
+		at++;
+	}
+	got = at, sum = c;
+}
+
+static void put(u32 b) {
+	if (b == END || b == ESC) {
+		UART_FIFO_SEND = ESC;
+		b = b == END ? 0xdc : 0xdd;
+	}
+	UART_FIFO_SEND = b;
+}
+
+static void answer(void) {
+	u32 w[4] = {VERSION | wire_status << 8 | taken << 16, held, wire_done, wire_sum};
+	u32 c = ~crc(~0u, (const u8 *)w, sizeof w);
+	UART_FIFO_SEND = END;
+	for (u32 i = 0; i < 5; i++) {
+		u32 v = i < 4 ? w[i] : c;
+		for (u32 k = 0; k < 4; k++, v >>= 8) put(v & 255);
+	}
+	UART_FIFO_SEND = END;
+	due = 0;
+}
+
+static u32 unsent(void) { return UART_STATUS >> 16 & 0xff; }
+
+void wire_poll(void) {
+	receive();
+	if (due && unsent() < SEND_ROOM) answer();
+}
+
+u8 *wire_take(u32 *bytes) {
+	while (!(held & 1)) {
+		wire_poll();
+		if (cycles() - heard > PATIENCE) finish(); // nobody is there any more
+	}
+	*bytes = length[taken % WINDOW] - 4;
+	return slot[taken % WINDOW];
+}
+
+void wire_release(void) {
+	taken = (taken + 1) & 0xffff;
+	held >>= 1;
+	due = 1;
+}
+
+void wire_last(void) {
+	while (unsent()) {}
+	answer();
+	while (unsent()) {}
+	for (u32 from = cycles(); cycles() - from < 40000;) {} // the byte on the line
+}

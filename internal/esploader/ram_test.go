@@ -1,0 +1,187 @@
+package esploader
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/flashcrypt"
+	"station/internal/secret"
+	"station/internal/sim"
+)
+
+// What is embedded is what device/loader is built to, as `make loader` checks.
+func TestRAMLoaderIsTheOneThatWasBuilt(t *testing.T) {
+	sums, err := os.ReadFile("../../device/loader/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%x  internal/esploader/ramloader.bin\n", sha256.Sum256(ramLoader))
+	if !strings.Contains(string(sums), want) {
+		t.Errorf("device/loader/SHA256SUMS lacks %s", want)
+	}
+	if len(ramLoader) > 8<<10 || len(ramLoader)%4 != 0 {
+		t.Errorf("%d bytes of code", len(ramLoader))
+	}
+}
+
+// code is n bytes that compress as code does.
+func code(seed string, n int) []byte {
+	var b []byte
+	for i := 0; len(b) < n; i++ {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", seed, i))
+		b = append(b, sum[:24]...)
+		if from := int(sum[24])<<8 | int(sum[25]); from < len(b) {
+			b = append(b, b[from:min(len(b), from+int(sum[26])%64)]...)
+		}
+	}
+	return b[:n]
+}
+
+// ramImages are images of every kind, with what the flash must hold.
+func ramImages(t *testing.T, key *secret.Bytes, config uint8) []chip.PlainImage {
+	t.Helper()
+	cipher, err := flashcrypt.New(key, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cipher.Destroy)
+	var images []chip.PlainImage
+	for _, i := range []struct {
+		addr      uint32
+		plain     []byte
+		encrypted bool
+	}{
+		{0x1000, code("bootloader", 26_768), true},
+		{0x8000, bytes.Repeat([]byte{0xff}, 0xc00), true},
+		{0x10000, code("app", 150_016), true},
+		{0x40000, bytes.Repeat([]byte("the same line again and again\n"), 1000), false},
+		{0x61000, code("odd", 10_001), false},
+	} {
+		image := chip.PlainImage{Addr: i.addr, Plain: i.plain, Encrypted: i.encrypted, Stored: bytes.NewReader(i.plain)}
+		if i.encrypted {
+			stored := make([]byte, len(i.plain))
+			if err := cipher.Encrypt(stored, i.plain, i.addr); err != nil {
+				t.Fatal(err)
+			}
+			image.Stored = bytes.NewReader(stored)
+		}
+		images = append(images, image)
+	}
+	return images
+}
+
+func testKey(t *testing.T, n int) *secret.Bytes {
+	t.Helper()
+	sum := sha256.Sum256([]byte("a key"))
+	key, err := secret.New(sum[:n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(key.Destroy)
+	return key
+}
+
+// byRAM brings a chip to its loader and has the loader in RAM write.
+func byRAM(t *testing.T, ctx context.Context, l *Loader, baud int, job chip.RAMJob) (chip.RAMStats, error) {
+	t.Helper()
+	if err := l.Connect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	id, err := l.Identify(ctx)
+	if err == nil {
+		err = l.SetBaud(ctx, baud)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.WriteByRAM(ctx, id, job)
+}
+
+// checkStored holds the flash against what it is to hold.
+func checkStored(t *testing.T, device *sim.Chip, images []chip.PlainImage) {
+	t.Helper()
+	flash := device.Flash()
+	for _, i := range images {
+		want := make([]byte, len(i.Plain))
+		i.Stored.ReadAt(want, 0)
+		if got := flash[i.Addr:][:len(want)]; !bytes.Equal(got, want) {
+			at := 0
+			for got[at] == want[at] {
+				at++
+			}
+			t.Errorf("image at %#x differs from %#x on: % x, want % x", i.Addr, at, got[at:min(at+16, len(got))], want[at:min(at+16, len(got))])
+		}
+	}
+}
+
+func TestWriteByRAM(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		chip    sim.Options
+		baud    int
+		key     int
+		config  uint8
+		garbage bool
+	}{
+		{"blank", sim.Options{}, 921600, 32, 0xf, false},
+		{"fast, not blank, short key", sim.Options{Coding: 1}, 2_000_000, 24, 0xf, true},
+		{"slow crystal, untweaked", sim.Options{Crystal: 26, Revision: 1}, 460800, 32, 0, false},
+		{"quarters of the key", sim.Options{Revision: sim.Rev0}, 115200, 32, 0x5, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			key := testKey(t, c.key)
+			images := ramImages(t, key, c.config)
+			if c.garbage {
+				c.chip.Flash = code("what was there", 1<<20)
+			}
+			virtual(t, c.chip, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+				began := time.Now()
+				stats, err := byRAM(t, ctx, l, c.baud, chip.RAMJob{Images: images, Key: key, Config: c.config})
+				if err != nil || !stats.Started || !stats.Wiped {
+					t.Fatalf("%+v: %v, %v", stats, err, device.CodeFault())
+				}
+				checkStored(t, device, images)
+				m := device.Meter().Code
+				t.Logf("%+v in %v on its clock, %v on this one", stats, m.Time, time.Since(began))
+				t.Logf("%+v", m)
+				if stats.Retries != 0 {
+					t.Errorf("%d blocks sent again on a good wire", stats.Retries)
+				}
+			})
+		})
+	}
+}
+
+// A chip that the loader in RAM is not for is left to the ROM, untouched.
+func TestRAMIsNotForAll(t *testing.T) {
+	key := testKey(t, 32)
+	images := ramImages(t, key, 0xf)
+	for _, opts := range []Options{{Reset: ResetManual}} {
+		virtual(t, sim.Options{InLoader: true}, opts, func(ctx context.Context, device *sim.Chip, l *Loader) {
+			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf})
+			if !errors.Is(err, chip.ErrRAM) || stats.Started {
+				t.Errorf("%+v %v", stats, err)
+			}
+		})
+	}
+	virtual(t, sim.Options{}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+		l.Connect(ctx)
+		id, _ := l.Identify(ctx)
+		id.Revision = 400
+		if _, err := l.WriteByRAM(ctx, id, chip.RAMJob{}); !errors.Is(err, chip.ErrRAM) {
+			t.Error(err)
+		}
+		id = chip.Identity{Family: chip.ESP32C3}
+		if _, err := l.WriteByRAM(ctx, id, chip.RAMJob{}); !errors.Is(err, chip.ErrRAM) {
+			t.Error(err)
+		}
+	})
+}
