@@ -24,6 +24,11 @@ type Chip interface {
 	SetBaud(ctx context.Context, baud int) error
 	SetFlashSize(ctx context.Context, size uint32) error
 	WriteFlash(ctx context.Context, addr uint32, size int, src io.ReaderAt, progress func(done int)) (chip.WriteStats, error)
+	// WriteByRAM has our own loader write what it can; what it leaves is for WriteFlash.
+	// Once it was started the chip must be brought into its loader again, and its
+	// memory overwritten by WipeRAM if it has not done that itself.
+	WriteByRAM(ctx context.Context, id chip.Identity, job chip.RAMJob) (chip.RAMStats, error)
+	WipeRAM(ctx context.Context) error
 	EraseFlash(ctx context.Context, addr uint32, size int, progress func(done int)) (chip.WriteStats, error)
 	FlashMD5(ctx context.Context, addr, size uint32) ([16]byte, error)
 	ReadRegs(ctx context.Context, addrs ...uint32) ([]uint32, error)

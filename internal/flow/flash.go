@@ -45,15 +45,21 @@ func flash(ctx context.Context, s *Session) error {
 	var written []*content
 	for _, r := range regions.List {
 		src, err := newContent(cipher, r)
-		if err == nil {
-			err = s.write(ctx, src, func(done int) { s.progress(before+int64(done), total) })
-		}
 		if err != nil {
 			return fmt.Errorf("%s at %#x: %w", r.Name, r.Address, err)
 		}
 		written = append(written, src)
-		before += int64(r.Size)
-		s.progress(before, total)
+	}
+	shown := s.ahead(total)
+	if err := s.byRAM(ctx, written, func(done int) { shown(int64(done)) }); err != nil {
+		return fmt.Errorf("loader in RAM: %w", err)
+	}
+	for _, src := range written {
+		if err := s.write(ctx, src, func(done int) { shown(before + int64(done)) }); err != nil {
+			return fmt.Errorf("%s at %#x: %w", src.Name, src.Address, err)
+		}
+		before += int64(src.Size)
+		shown(before)
 	}
 	// A command that the wire has changed may have hit a region that was right
 	// already. It shows as an error in the region that it was meant for.
@@ -73,6 +79,17 @@ func flash(ctx context.Context, s *Session) error {
 		images = append(images, image)
 	}
 	return s.note(record.Entry{Kind: record.FlashVerified, Keys: s.Held.named(), Images: images})
+}
+
+// ahead shows progress that never goes back.
+func (s *Session) ahead(total int64) func(done int64) {
+	most := int64(0)
+	return func(done int64) {
+		if done >= most {
+			most = done
+			s.progress(done, total)
+		}
+	}
 }
 
 // erase empties what the job wants empty, slower where the wire makes errors.

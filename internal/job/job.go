@@ -62,6 +62,9 @@ type Flash struct {
 	// Erase is what is emptied besides the images: images (nothing), nvs
 	// (default), data, chip.
 	Erase FlashErase `toml:"erase"`
+	// Loader is what writes the images: rom (default), the chip's own; ram, ours, which
+	// takes them compressed and encrypts on the chip.
+	Loader FlashLoader `toml:"loader"`
 }
 
 // Image is one file and where it goes: an address or a partition's name.
@@ -188,12 +191,13 @@ func (d *Duration) UnmarshalText(b []byte) error {
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// FlashMode, FlashFreq, FlashErase and Reset are words out of a short list.
+// FlashMode, FlashFreq, FlashErase, FlashLoader and Reset are words out of a short list.
 type (
-	FlashMode  string
-	FlashFreq  string
-	FlashErase string
-	Reset      string
+	FlashMode   string
+	FlashFreq   string
+	FlashErase  string
+	FlashLoader string
+	Reset       string
 )
 
 func Word(b []byte, known ...string) (string, error) {
@@ -228,6 +232,16 @@ func (e *FlashErase) UnmarshalText(b []byte) error {
 	return err
 }
 
+// LoaderRAM is the value of flash.loader for ours.
+const LoaderRAM FlashLoader = "ram"
+
+// UnmarshalText reads a loader.
+func (l *FlashLoader) UnmarshalText(b []byte) error {
+	w, err := Word(b, "rom", string(LoaderRAM))
+	*l = FlashLoader(w)
+	return err
+}
+
 // UnmarshalText reads a way to reset.
 func (r *Reset) UnmarshalText(b []byte) error {
 	w, err := Word(b, "classic", "manual")
@@ -235,7 +249,7 @@ func (r *Reset) UnmarshalText(b []byte) error {
 	return err
 }
 
-var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new(FlashFreq), new(FlashErase), new(Reset)}
+var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new(FlashFreq), new(FlashErase), new(FlashLoader), new(Reset)}
 
 // Load reads a job file and everything it names, and checks all of it. The
 // error lists every fault at once.

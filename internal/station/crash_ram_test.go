@@ -1,0 +1,115 @@
+package station
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"station/internal/job"
+	"station/internal/racetest"
+	"station/internal/sim"
+)
+
+// withRAM is a product whose images our loader in RAM writes.
+func withRAM(p product) product {
+	j := *p.job
+	j.Flash.Loader, j.Flash.Baud = job.LoaderRAM, 921600
+	p.name, p.job = p.name+", loader in RAM", &j
+	return p
+}
+
+// ramFaults are what can go wrong while the loader in RAM runs, by the number of
+// the byte that it hits.
+var ramFaults = []struct {
+	class string
+	fault func(at int) sim.Fault
+}{
+	{"power goes", func(at int) sim.Fault { return sim.Fault{Kind: sim.CutCode, At: at} }},
+	{"the cable is pulled", func(at int) sim.Fault { return sim.Fault{Kind: sim.UnplugCode, At: at} }},
+	{"the code hangs", func(at int) sim.Fault { return sim.Fault{Kind: sim.HangCode, At: at} }},
+	{"the chip restarts into its loader", func(at int) sim.Fault { return sim.Fault{Kind: sim.RestartCode, At: at} }},
+	{"a byte to the chip is lost", func(at int) sim.Fault { return sim.Fault{Kind: sim.DropCodeByte, At: at} }},
+	{"a byte to the chip arrives twice", func(at int) sim.Fault { return sim.Fault{Kind: sim.DoubleCodeByte, At: at} }},
+	{"a byte to the chip is changed", func(at int) sim.Fault { return sim.Fault{Kind: sim.ChangeCodeByte, At: at, XOR: 1 << (at % 8)} }},
+	{"ten thousand bytes to the chip are lost", func(at int) sim.Fault { return sim.Fault{Kind: sim.DropCodeByte, At: at, Times: 10_000} }},
+	{"every byte to the chip is changed", func(at int) sim.Fault { return sim.Fault{Kind: sim.ChangeCodeByte, At: at, Times: -1} }},
+	{"a byte of an answer is changed", func(at int) sim.Fault { return sim.Fault{Kind: sim.ChangeCodeTalk, At: 1 + at/60} }},
+	{"a byte of an answer is lost", func(at int) sim.Fault { return sim.Fault{Kind: sim.DropCodeTalk, At: 1 + at/60} }},
+	{"no answer comes any more", func(at int) sim.Fault { return sim.Fault{Kind: sim.DropCodeTalk, At: 1 + at/60, Times: -1} }},
+}
+
+// Each fault at many bytes of what the loader in RAM is sent: the device passes,
+// through the ROM where it must, or is put back and passes. No key stays in a RAM
+// that kept its power.
+func TestWireRAM(t *testing.T) {
+	all := products(t)
+	var m matrix
+	m.fill(t, func(l *lab, try tryFunc) {
+		for _, p := range []product{withRAM(all["release"]), withRAM(all["release, coding 3/4"])} {
+			ref, bytes, err := l.undisturbedRAM(p)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			points := 24
+			if racetest.Enabled {
+				points = 1
+			}
+			rnd := rand.New(rand.NewPCG(1, uint64(bytes)))
+			for _, w := range ramFaults {
+				for range points {
+					at := 1 + rnd.IntN(bytes)
+					try(w.class, p, func() *trial { return l.disturbRAM(p, w.fault(at), ref) })
+				}
+			}
+			for k := range ref.sent { // what the ROM is asked before and after it
+				if racetest.Enabled && k%raceStride != 0 {
+					continue
+				}
+				try("power goes before a command", p, func() *trial { return l.cut(p, sim.Fault{Kind: sim.CutBefore, At: k + 1}) })
+				if !racetest.Enabled {
+					try("a reply is lost", p, func() *trial { return l.disturb(p, sim.Fault{Kind: sim.DropReply, At: k + 1}, ref) })
+				}
+			}
+		}
+	})
+	m.publish(t, "ram")
+}
+
+// undisturbedRAM seals one device, and tells how many bytes the code was sent.
+func (l *lab) undisturbedRAM(p product) (run, int, error) {
+	ref, err := l.undisturbed(p)
+	if err != nil {
+		return ref, 0, err
+	}
+	tr := l.trial(p)
+	tr.visit()
+	bytes := tr.chip.Meter().Code.BytesIn
+	tr.keyless()
+	tr.finish()
+	return ref, bytes, nil
+}
+
+func (l *lab) disturbRAM(p product, f sim.Fault, ref run) *trial {
+	tr := l.trial(p, f)
+	begin := time.Now()
+	out := tr.visit()
+	if d := time.Since(begin) - ref.took; d > time.Minute {
+		tr.fault("it took %v longer than undisturbed", d)
+	}
+	if !fair(out) {
+		tr.fault("a disturbed wire gives %s: %v", out.Verdict, out.Failure)
+	}
+	if tr.chip.Meter().Code.BytesIn == 0 {
+		tr.fault("the loader in RAM was not used")
+	}
+	tr.keyless()
+	return tr
+}
+
+// keyless looks for the key, and any eight bytes of it, in the chip's RAM.
+func (tr *trial) keyless() {
+	if at, found := tr.chip.FindInRAM(tr.key(), 8); found {
+		tr.fault("bytes of the key are in RAM at %#x", at)
+	}
+}
