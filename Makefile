@@ -69,7 +69,7 @@ demo-field: deps build
 # Everything under the race detector. What has so many cases that this would take
 # too long tries a sample of them there, and all of them beside it without the
 # detector: so both cores have work to the end. The longest packages begin first.
-FULL := TestPowerCuts|TestSecureBootCuts|TestStops|TestWire|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
+FULL := TestPowerCuts|TestSecureBootCuts|TestStops|TestWire|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestOutputs|TestHostile|Anywhere$$|$\
 	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
 	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$

@@ -9,11 +9,16 @@
 #define BUSY 1
 #define PATIENCE 200000000 // cycles: 5 s at 40 MHz, more than any part needs
 
+static void bus_free(void) {
+	while (SPI_CMD & SPI_GO) {}
+}
+
+// command starts one; what it needs beside is set before, while the bus is free.
 static void command(u32 op, u32 user) {
+	bus_free();
 	SPI_USER = USER_COMMAND | user;
 	SPI_USER2 = 7u << 28 | op;
 	SPI_CMD = SPI_GO;
-	while (SPI_CMD & SPI_GO) {}
 }
 
 void flash_begin(void) {
@@ -25,6 +30,7 @@ void flash_begin(void) {
 void flash_settle(void) {
 	for (u32 from = cycles();;) {
 		command(READ_STATUS, USER_MISO);
+		bus_free();
 		if (!(SPI_W[0] & BUSY)) return;
 		wire_poll();
 		if (cycles() - from > PATIENCE) fail(FLASH_STUCK);
@@ -34,6 +40,7 @@ void flash_settle(void) {
 void flash_erase(u32 addr, u32 block) {
 	flash_settle();
 	command(WRITE_ENABLE, 0);
+	bus_free();
 	SPI_ADDR = addr << 8;
 	command(block ? ERASE_BLOCK : ERASE_SECTOR, USER_ADDR);
 }
@@ -41,6 +48,7 @@ void flash_erase(u32 addr, u32 block) {
 void flash_program(u32 addr, const u32 *words, u32 bytes) {
 	flash_settle();
 	command(WRITE_ENABLE, 0);
+	bus_free();
 	for (u32 i = 0; i < bytes / 4; i++) SPI_W[i] = words[i];
 	SPI_ADDR = addr << 8;
 	SPI_MOSI_LEN = 8 * bytes - 1;
@@ -48,5 +56,6 @@ void flash_program(u32 addr, const u32 *words, u32 bytes) {
 }
 
 void flash_wipe(void) {
+	bus_free();
 	for (u32 i = 0; i < 16; i++) SPI_W[i] = 0;
 }

@@ -2,11 +2,12 @@
 // a stream, so that the reader may look ahead.
 #include "loader.h"
 
-#define FAST 9 // bits of a code that are looked up at once
+#define FAST 10 // bits of a code that are looked up at once
 #define WINDOW_MASK 0x7fff
 
 struct code {
-	u16 count[16], symbol[288], fast[1 << FAST]; // symbol << 4 | bits; 0: longer, or none
+	u16 count[16], symbol[288];
+	u16 fast[1 << FAST]; // symbol << 4 | bits; 0: longer, or none
 };
 
 static struct code literals, distances;
@@ -14,23 +15,23 @@ static u8 lengths[320];
 static const u8 *in, *in_end;
 static u32 hold, bits; // of the stream
 
-static void refill(void) {
-	while (bits <= 24) {
-		while (in == in_end) {
-			u32 n;
-			if (in) wire_release();
-			const u8 *block = wire_take(&n);
-			if (block[2] != 'D') fail(BAD_BLOCK);
-			in = block + 4, in_end = in + n;
-		}
-		hold |= (u32)*in++ << bits;
-		bits += 8;
-	}
+// more takes up the next block.
+static void more(void) {
+	do {
+		u32 n;
+		if (in) wire_release();
+		const u8 *block = wire_take(&n);
+		if (block[2] != 'D') fail(BAD_BLOCK);
+		in = block + 4, in_end = in + n;
+	} while (in == in_end);
 }
 
 // take removes up to 16 bits.
 static u32 take(u32 n) {
-	refill();
+	for (; bits < n; bits += 8) {
+		if (in == in_end) more();
+		hold |= (u32)*in++ << bits;
+	}
 	u32 v = hold & ((1u << n) - 1);
 	hold >>= n, bits -= n;
 	return v;
@@ -51,39 +52,72 @@ static void build(struct code *h, const u8 *len, u32 n) {
 	}
 	for (u32 i = 0; i < n; i++)
 		if (len[i]) h->symbol[next[len[i]]++] = i;
+	wire_poll();
 	for (u32 i = 0; i < 1 << FAST; i++) h->fast[i] = 0;
-	u32 code = 0;
+	u32 code = 0; // the next one, its bits mirrored as the stream has them
 	at = 0;
-	for (u32 size = 1; size <= FAST; size++, code <<= 1) {
-		wire_poll(); // what follows takes as long as many bytes on the wire
-		for (u32 k = h->count[size]; k; k--, code++) {
-			u32 mirrored = 0;
-			for (u32 b = 0; b < size; b++) mirrored |= (code >> b & 1) << (size - 1 - b);
-			for (u32 i = mirrored; i < 1 << FAST; i += 1u << size) h->fast[i] = h->symbol[at] << 4 | size;
-			at++;
+	for (u32 size = 1; size <= FAST; size++) {
+		for (u32 k = h->count[size]; k; k--, at++) {
+			for (u32 i = code; i < 1 << FAST; i += 1u << size) h->fast[i] = h->symbol[at] << 4 | size;
+			u32 bit = 1u << (size - 1);
+			for (; code & bit; bit >>= 1) code ^= bit;
+			code |= bit;
+			if (!(k & 15)) wire_poll(); // all of this takes as long as many bytes on the wire
 		}
+		wire_poll();
 	}
 }
 
-static u32 slow(const struct code *h) {
+// A reader has the stream in registers while it decodes.
+struct reader {
+	u32 hold, bits;
+	const u8 *in, *end;
+};
+
+static inline struct reader begin(void) {
+	struct reader r = {hold, bits, in, in_end};
+	return r;
+}
+
+static inline void finished(const struct reader *r) { hold = r->hold, bits = r->bits, in = r->in, in_end = r->end; }
+
+// want makes sure of so many bits, 25 at most.
+static inline void want(struct reader *r, u32 n) {
+	while (r->bits < n) {
+		if (r->in == r->end) {
+			more();
+			r->in = in, r->end = in_end;
+		}
+		r->hold |= (u32)*r->in++ << r->bits;
+		r->bits += 8;
+	}
+}
+
+static inline u32 get(struct reader *r, u32 n) {
+	want(r, n);
+	u32 v = r->hold & ((1u << n) - 1);
+	r->hold >>= n, r->bits -= n;
+	return v;
+}
+
+// slow finds a code bit by bit: symbol << 4 | bits.
+static u32 slow(const struct code *h, u32 hold) __attribute__((noinline));
+static u32 slow(const struct code *h, u32 hold) {
 	u32 code = 0, first = 0, index = 0;
 	for (u32 size = 1; size < 16; size++) {
 		u32 n = h->count[size];
 		code |= hold >> (size - 1) & 1;
-		if (code - first < n) {
-			hold >>= size, bits -= size;
-			return h->symbol[index + code - first];
-		}
+		if (code - first < n) return h->symbol[index + code - first] << 4 | size;
 		index += n, first = (first + n) << 1, code <<= 1;
 	}
 	fail(BAD_STREAM);
 }
 
-static u32 decode(const struct code *h) {
-	refill();
-	u32 e = h->fast[hold & ((1 << FAST) - 1)];
-	if (!e) return slow(h);
-	hold >>= e & 15, bits -= e & 15;
+static inline u32 decode(struct reader *r, const struct code *h) {
+	want(r, 15);
+	u32 e = h->fast[r->hold & ((1 << FAST) - 1)];
+	if (!e) e = slow(h, r->hold);
+	r->hold >>= e & 15, r->bits -= e & 15;
 	return e >> 4;
 }
 
@@ -103,7 +137,9 @@ static void dynamic(void) {
 	build(&literals, lengths, 19);
 	for (u32 i = 0; i < n + d;) {
 		wire_poll();
-		u32 s = decode(&literals), v = 0, repeat;
+		struct reader r = begin();
+		u32 s = decode(&r, &literals), v = 0, repeat;
+		finished(&r);
 		if (s < 16) {
 			lengths[i++] = s;
 			continue;
@@ -126,56 +162,63 @@ static u8 *window;
 static u32 out, size;
 static void (*sink)(const u8 *p, u32 bytes);
 
-// wrote says that the chunk in hand may be whole.
-static void wrote(void) {
-	if ((out & (CHUNK - 1)) == 0) sink(window + ((out - CHUNK) & WINDOW_MASK), CHUNK);
+// wrote gives the chunk that ends at a place to the sink.
+static void wrote(u32 at) {
+	out = at;
+	if (at > size) fail(BAD_STREAM);
+	sink(window + ((at - CHUNK) & WINDOW_MASK), CHUNK);
 }
 
-static void literal(u32 b) {
-	if (out == size) fail(BAD_STREAM);
-	window[out++ & WINDOW_MASK] = b;
-	wrote();
+static inline u32 literal(u32 at, u32 b) {
+	window[at++ & WINDOW_MASK] = b;
+	if ((at & (CHUNK - 1)) == 0) wrote(at);
+	return at;
 }
 
-static void match(u32 length, u32 distance) {
-	if (distance > out || length > size - out) fail(BAD_STREAM);
+static u32 match(u32 at, u32 length, u32 distance) {
+	if (distance > at || length > size - at) fail(BAD_STREAM);
 	while (length) {
-		u32 n = CHUNK - (out & (CHUNK - 1));
+		u32 n = CHUNK - (at & (CHUNK - 1));
 		if (n > length) n = length;
 		length -= n;
-		u8 *to = window + (out & WINDOW_MASK);
-		u32 from = out - distance;
-		out += n;
-		do *to++ = window[from++ & WINDOW_MASK];
+		u8 *to = window + (at & WINDOW_MASK), *w = window;
+		u32 from = at - distance;
+		at += n;
+		do *to++ = w[from++ & WINDOW_MASK];
 		while (--n);
-		wrote();
+		if ((at & (CHUNK - 1)) == 0) wrote(at);
 	}
+	return at;
 }
 
 static void stored(void) {
 	take(bits & 7);
 	u32 n = take(16);
 	if ((take(16) ^ n) != 0xffff) fail(BAD_STREAM);
-	while (n--) literal(take(8));
+	while (n--) out = literal(out, take(8));
 }
 
 static void coded(void) {
+	struct reader r = begin();
+	u32 at = out;
 	for (;;) {
-		u32 s = decode(&literals);
+		u32 s = decode(&r, &literals);
 		if (s < 256) {
-			literal(s);
+			at = literal(at, s);
 			continue;
 		}
-		if (s == 256) return;
+		if (s == 256) break;
 		if (s > 285) fail(BAD_STREAM);
 		u32 length = s - 254, extra;
 		if (s == 285) length = 258;
-		else if (s > 264) extra = (s - 261) >> 2, length = ((4 + ((s - 265) & 3)) << extra) + 3 + take(extra);
-		u32 d = decode(&distances);
+		else if (s > 264) extra = (s - 261) >> 2, length = ((4 + ((s - 265) & 3)) << extra) + 3 + get(&r, extra);
+		u32 d = decode(&r, &distances);
 		if (d > 29) fail(BAD_STREAM);
-		if (d > 3) extra = (d >> 1) - 1, d = ((2 + (d & 1)) << extra) + take(extra);
-		match(length, d + 1);
+		if (d > 3) extra = (d >> 1) - 1, d = ((2 + (d & 1)) << extra) + get(&r, extra);
+		at = match(at, length, d + 1);
 	}
+	out = at;
+	finished(&r);
 }
 
 void inflate(u8 *memory, u32 bytes, void (*chunk)(const u8 *p, u32 bytes)) {

@@ -16,7 +16,6 @@ u8 *wire_take(u32 *length); // waits for the next block in order
 void wire_release(void);   // it is done with
 void wire_last(void);      // the last answer, until it has left
 extern u32 wire_status, wire_done, wire_sum;
-u32 crc(u32 c, const u8 *p, u32 n); // CRC-32 over more bytes; begins and ends with ~0
 
 // crypt.c: the key and the cipher of the flash.
 void crypt_begin(void);

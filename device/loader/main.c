@@ -35,14 +35,15 @@ static void program(const u8 *p, u32 bytes) {
 	const u32 *words = (const u32 *)p;
 	wire_poll();
 	if ((at & 0xfff) == 0) erase_at();
-	u32 blank = ~0u;
+	u32 blank = ~0u, sum = wire_sum;
 	if (encrypted) {
 		crypt_units(at, words, cipher);
 		words = cipher, blank = 0;
 	} else {
 		for (u32 i = 0; i < bytes / 4; i++) blank &= words[i];
 	}
-	wire_sum = crc(wire_sum, (const u8 *)words, bytes);
+	for (u32 i = 0; i < bytes / 4; i++) sum = (sum ^ words[i]) * 0x01000193;
+	wire_sum = sum;
 	if (blank != ~0u) flash_program(at, words, bytes);
 	at += bytes;
 	wire_done += bytes;
@@ -69,7 +70,7 @@ void run(void) {
 	crypt_begin();
 	flash_begin();
 	wire_begin();
-	wire_sum = ~0u;
+	wire_sum = 0x811c9dc5;
 	for (;;) {
 		u32 n;
 		u8 *p = wire_take(&n);

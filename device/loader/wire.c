@@ -6,7 +6,7 @@
 //
 // taken is how many blocks are done with, held has a bit for each of those that
 // follow and have arrived, done is how many bytes have gone to the flash since the
-// start, and sum the CRC-32 of them, not inverted at its end. A frame that arrived damaged is
+// start, and sum the FNV-1a of them, by words. A frame that arrived damaged is
 // as if it had not been sent. All numbers are little endian.
 #include "loader.h"
 
@@ -27,9 +27,10 @@ static u32 heard; // when the last whole frame came
 
 #define RESIDUE 0xdebb20e3 // a CRC-32 over data and its own CRC-32
 #define PATIENCE 400000000 // cycles without a frame: 10 s at 40 MHz
+#define NOTHING 256        // no byte
 #define SEND_ROOM 64       // bytes that must not stand before an answer in its FIFO
 
-u32 crc(u32 c, const u8 *p, u32 n) {
+static u32 crc(u32 c, const u8 *p, u32 n) {
 	while (n--) c = c >> 8 ^ table[(c ^ *p++) & 255];
 	return c;
 }
@@ -65,28 +66,39 @@ static u32 arrived(void) {
 	return n || !count ? n : 128;
 }
 
+// special is a byte from END on: a frame's end, half of an escape, or data.
+static u32 special(u32 b, u8 *to, u32 c) {
+	if (b == END) {
+		got = to - rx;
+		if (got >= 8 && c == RESIDUE && !escaped) accept();
+		escaped = 0;
+		return NOTHING;
+	}
+	if (b == ESC) {
+		escaped = 1;
+		return NOTHING;
+	}
+	if (escaped) b = b == 0xdc ? END : ESC, escaped = 0;
+	return b;
+}
+
 // receive takes what stands in the FIFO.
 static void receive(void) {
-	u32 n = arrived();
-	u32 at = got, c = sum;
-	for (; n; n--) {
+	u8 *to = rx + got, *end = rx + FRAME;
+	u32 c = sum;
+	for (u32 n = arrived(); n; n--) {
 		u32 b = UART_FIFO;
-		if (b == END) {
-			got = at;
-			if (at >= 8 && at <= FRAME && c == RESIDUE && !escaped) accept();
-			at = 0, c = ~0u, escaped = 0;
-			continue;
+		if (b >= END) {
+			u32 is = special(b, to, c);
+			if (b == END) to = rx, end = rx + FRAME, c = ~0u;
+			if (is == NOTHING) continue;
+			b = is;
 		}
-		if (b == ESC) {
-			escaped = 1;
-			continue;
-		}
-		if (escaped) b = b == 0xdc ? END : ESC, escaped = 0;
-		if (at < FRAME) rx[at] = b;
+		if (to < end) *to++ = b;
+		else escaped = 1; // too long: as good as damaged
 		c = c >> 8 ^ table[(c ^ b) & 255];
-		at++;
 	}
-	got = at, sum = c;
+	got = to - rx, sum = c;
 }
 
 static void put(u32 b) {

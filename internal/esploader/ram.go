@@ -54,7 +54,7 @@ func (l *Loader) WriteByRAM(ctx context.Context, id chip.Identity, job chip.RAMJ
 	if err != nil || len(parts) == 0 {
 		return stats, err
 	}
-	r := &ramWire{l: l, stats: &stats, progress: job.Progress}
+	r := &ramWire{sum: fnvBasis, l: l, stats: &stats, progress: job.Progress}
 	defer r.wipe()
 	if err := l.startRAM(ctx, &stats); err != nil {
 		return stats, ramError(err)

@@ -185,3 +185,69 @@ func TestRAMIsNotForAll(t *testing.T) {
 		}
 	})
 }
+
+// Of what the line damages only that is sent again, as soon as something later has
+// arrived; without a silence to wait for. At the end nothing of the key is left.
+func TestRAMSendsAgainWhatIsLost(t *testing.T) {
+	key := testKey(t, 32)
+	images := ramImages(t, key, 0xf)
+	for name, c := range map[string]struct {
+		faults  []sim.Fault
+		retries int
+	}{
+		"a byte lost":        {[]sim.Fault{{Kind: sim.DropCodeByte, At: 50_000}}, 1},
+		"a byte changed":     {[]sim.Fault{{Kind: sim.ChangeCodeByte, At: 30_001, XOR: 0x40}}, 1},
+		"three far apart":    {[]sim.Fault{{Kind: sim.DropCodeByte, At: 9_000}, {Kind: sim.DropCodeByte, At: 60_000}, {Kind: sim.DoubleCodeByte, At: 100_000}}, 3},
+		"answers damaged":    {[]sim.Fault{{Kind: sim.ChangeCodeTalk, At: 300, Times: 200}}, 0},
+		"an end of a frame":  {[]sim.Fault{{Kind: sim.ChangeCodeByte, At: 2, XOR: 0xff}}, 1},
+		"every tenth answer": {[]sim.Fault{{Kind: sim.DropCodeTalk, At: 500, Times: 22}, {Kind: sim.DropCodeTalk, At: 900, Times: 22}}, 0},
+	} {
+		virtual(t, sim.Options{Faults: c.faults}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf})
+			if err != nil || !stats.Wiped || stats.Retries != c.retries {
+				t.Errorf("%s: %+v, %v", name, stats, err)
+			}
+			checkStored(t, device, images)
+			if err := l.Connect(ctx); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if at, found := device.FindInRAM(key.Reveal(), 8); found {
+				t.Errorf("%s: bytes of the key are in RAM at %#x", name, at)
+			}
+		})
+	}
+}
+
+// A loader in RAM that does not come to its end leaves the work to the ROM, and
+// what it held is overwritten through the ROM.
+func TestRAMThatDoesNotComeToItsEnd(t *testing.T) {
+	key := testKey(t, 32)
+	images := ramImages(t, key, 0xf)
+	for name, c := range map[string]struct {
+		fault sim.Fault
+		why   string
+	}{
+		"it hangs":              {sim.Fault{Kind: sim.HangCode, At: 40_000}, "fallen silent"},
+		"it restarts":           {sim.Fault{Kind: sim.RestartCode, At: 40_000}, ""},
+		"nothing gets through":  {sim.Fault{Kind: sim.ChangeCodeByte, Times: -1, XOR: 0x20}, "silent"},
+		"it is never heard":     {sim.Fault{Kind: sim.DropCodeTalk, Times: -1}, "does not start"},
+		"it hangs with the key": {sim.Fault{Kind: sim.HangCode, At: 400}, "silent"},
+	} {
+		virtual(t, sim.Options{Faults: []sim.Fault{c.fault}}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf})
+			if !errors.Is(err, chip.ErrRAM) || !strings.Contains(err.Error(), c.why) || !stats.Started || stats.Wiped {
+				t.Errorf("%s: %+v, %v", name, stats, err)
+			}
+			device.Heal()
+			if err := l.Connect(ctx); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if err := l.WipeRAM(ctx); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if at, found := device.FindInRAM(key.Reveal(), 8); found {
+				t.Errorf("%s: bytes of the key are in RAM at %#x", name, at)
+			}
+		})
+	}
+}

@@ -28,6 +28,8 @@ const (
 	ramErasing   = 6 * time.Second // all has arrived: the flash is at work
 	ramVersion   = 1
 	ramGone      = 0x80
+	fnvBasis     = 0x811c9dc5
+	fnvPrime     = 0x01000193
 	ramLookAhead = 4 // bytes behind a stream that the loader may have read
 )
 
@@ -153,7 +155,9 @@ func (r *ramWire) hash(p part, at, n int) error {
 	for len(stored)%4 != 0 {
 		stored = append(stored, 0xff)
 	}
-	r.sum = crc32.Update(r.sum, crc32.IEEETable, stored)
+	for ; len(stored) > 0; stored = stored[4:] {
+		r.sum = (r.sum ^ binary.LittleEndian.Uint32(stored)) * fnvPrime
+	}
 	return nil
 }
 
@@ -233,7 +237,7 @@ func (r *ramWire) end(ctx context.Context) error {
 		}
 	}
 	r.stats.Wiped = true
-	if r.last.sum != ^r.sum {
+	if r.last.sum != r.sum {
 		return errors.New("it has programmed something else")
 	}
 	return nil

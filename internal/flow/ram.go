@@ -41,13 +41,13 @@ func (s *Session) afterRAM(ctx context.Context, wiped bool) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
+	if err := s.raise(ctx); err != nil {
+		return err
+	}
 	if !wiped {
 		if err := s.Chip.WipeRAM(ctx); err != nil {
 			return err
 		}
-	}
-	if err := s.raise(ctx); err != nil {
-		return err
 	}
 	return s.Chip.SetFlashSize(ctx, s.ID.FlashSize)
 }

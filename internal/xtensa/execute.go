@@ -4,6 +4,8 @@ import "math/bits"
 
 // execute carries out an instruction and answers where to go on. It is one switch,
 // which the compiler makes a table of: this is where all of the time goes.
+//
+//go:norace
 func (c *CPU) execute(in *instruction, next uint32) uint32 {
 	a := &c.A
 	s, t := a[in.s&15], a[in.t&15]

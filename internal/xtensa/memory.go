@@ -3,6 +3,8 @@ package xtensa
 import "encoding/binary"
 
 // span is the memory at an address, nil where there is none, and the offset in it.
+//
+//go:norace
 func (c *CPU) span(addr uint32) (*Span, uint32) {
 	for i := range c.spans {
 		s := &c.spans[i]
@@ -15,6 +17,8 @@ func (c *CPU) span(addr uint32) (*Span, uint32) {
 
 // fits reports whether size bytes may be moved at addr, and fails otherwise as the
 // chip would with an exception.
+//
+//go:norace
 func (c *CPU) fits(s *Span, addr uint32, size int, what string) bool {
 	switch {
 	case addr%uint32(size) != 0:
@@ -27,6 +31,7 @@ func (c *CPU) fits(s *Span, addr uint32, size int, what string) bool {
 	return false
 }
 
+//go:norace
 func (c *CPU) load(addr uint32, size int) uint32 {
 	c.Cycles += loadCycles
 	if off := addr - c.bytes.From; off < uint32(len(c.bytes.Data)) && addr%uint32(size) == 0 {
@@ -42,6 +47,7 @@ func (c *CPU) load(addr uint32, size int) uint32 {
 	return peek(s.Data[off:], size)
 }
 
+//go:norace
 func peek(p []byte, size int) uint32 {
 	switch size {
 	case 4:
@@ -61,6 +67,7 @@ func (c *CPU) loadBus(addr uint32) uint32 {
 	return v
 }
 
+//go:norace
 func (c *CPU) store(addr uint32, size int, v uint32) {
 	if off := addr - c.bytes.From; off < uint32(len(c.bytes.Data)) && addr%uint32(size) == 0 {
 		poke(c.bytes.Data[off:], size, v)
@@ -77,6 +84,7 @@ func (c *CPU) store(addr uint32, size int, v uint32) {
 	}
 }
 
+//go:norace
 func poke(p []byte, size int, v uint32) {
 	switch size {
 	case 4:

@@ -7,6 +7,9 @@
 //
 // It knows no chip: memory is given by spans, and what lies beyond them is the
 // business of a Bus.
+//
+// What is done for each instruction goes without the race detector, which would
+// look at each of a hundred million: it computes on what one CPU owns. Its callers do not.
 package xtensa
 
 import "fmt"
@@ -77,6 +80,8 @@ func (f *Fault) Error() string { return fmt.Sprintf("xtensa: at %#08x: %s", f.PC
 
 // Run executes until so many cycles have passed in all, until the bus stops
 // it, or to a Fault, which stays.
+//
+//go:norace
 func (c *CPU) Run(until uint64) error {
 	c.Stopped = false
 	for c.Cycles < until && !c.Stopped && c.fault == nil {
@@ -93,6 +98,8 @@ func (c *CPU) fail(format string, args ...any) {
 }
 
 // step executes one instruction.
+//
+//go:norace
 func (c *CPU) step() {
 	in := c.fetch()
 	if in == nil {
@@ -112,6 +119,8 @@ type page [pageSize]instruction
 const pageSize = 0x400
 
 // fetch is the instruction at PC, nil after a fault.
+//
+//go:norace
 func (c *CPU) fetch() *instruction {
 	off := c.PC - c.nearAt
 	if c.near == nil || off >= pageSize {
@@ -125,6 +134,8 @@ func (c *CPU) fetch() *instruction {
 }
 
 // turn takes up the page of PC.
+//
+//go:norace
 func (c *CPU) turn() {
 	c.nearAt = c.PC &^ (pageSize - 1)
 	if c.near = c.decoded[c.nearAt]; c.near == nil {
