@@ -90,7 +90,6 @@ func New(o Options) (*Chip, error) {
 		return nil, err
 	}
 	c := &Chip{opts: o, si: si, fuses: fuses{about: si.data()}, meter: Meter{Commands: map[string]int{}, times: o.Times}}
-	c.wire.changed = make(chan struct{})
 	if c.fuses.words = FactoryWords(o); o.Words != nil {
 		c.fuses.words = *o.Words
 	}
@@ -132,6 +131,15 @@ func (c *Chip) Flash() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]byte(nil), c.flash.mem...)
+}
+
+// FlashAt is a copy of n bytes of it.
+func (c *Chip) FlashAt(addr uint32, n int) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := make([]byte, n)
+	c.readFlash(p, addr)
+	return p
 }
 
 // Meter reads the counters.

@@ -1,6 +1,9 @@
 package sim
 
-import "math/bits"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // The NOR flash: programming only clears bits, erasing sets whole sectors.
 
@@ -30,8 +33,8 @@ func sizeOfID(id uint32) int {
 
 // blankFlash is a flash as bought, with content from address 0.
 func blankFlash(size int, id uint32, content []byte) flash {
-	mem := make([]byte, size)
-	fill(mem[copy(mem, content):], 0xff)
+	mem := bytes.Repeat([]byte{0xff}, size)
+	copy(mem, content)
 	return flash{mem: mem, id: id}
 }
 

@@ -107,7 +107,7 @@ func (p *Port) wait(now time.Time) {
 	if len(c.wire.out) > 0 {
 		sooner(c.wire.out[0].at)
 	}
-	changed := c.wire.changed
+	changed := c.wire.change()
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	if until.IsZero() {

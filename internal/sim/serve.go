@@ -58,7 +58,7 @@ func (c *Chip) openWithin(ctx context.Context, d time.Duration) (*Port, error) {
 	defer cancel()
 	for {
 		c.mu.Lock()
-		changed := c.wire.changed
+		changed := c.wire.change()
 		c.mu.Unlock()
 		port, err := c.open(0)
 		if !errors.Is(err, ErrBusy) {

@@ -29,7 +29,7 @@ type chunk struct {
 type wire struct {
 	out     []chunk
 	queued  int
-	changed chan struct{} // closed when there is something new to see
+	changed chan struct{} // closed when there is something new to see; nil: nobody waits for that
 	lineIn  time.Time     // paced: when the line from the host is free
 	lineOut time.Time     // and the line to it
 	cpu     time.Time     // and the chip itself
@@ -42,8 +42,18 @@ type wire struct {
 
 // wake lets a blocked Read look again.
 func (w *wire) wake() {
-	close(w.changed)
-	w.changed = make(chan struct{})
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}
+
+// change is closed when there is something new to see.
+func (w *wire) change() <-chan struct{} {
+	if w.changed == nil {
+		w.changed = make(chan struct{})
+	}
+	return w.changed
 }
 
 // cutOff forgets what has not arrived yet: the chip stopped sending.

@@ -15,6 +15,7 @@ import (
 	"station/internal/flashcrypt"
 	"station/internal/flow"
 	"station/internal/hsm"
+	"station/internal/hsm/hsmtest"
 	"station/internal/record"
 	"station/internal/secret"
 	"station/internal/sim"
@@ -31,9 +32,10 @@ type trial struct {
 	mac     chip.MAC
 	burns   []sim.Words // the bits of each fuse programming
 	factory sim.Words
-	keyID   string // the first that the ledger knew
-	cert    string // serial number of the first certificate that the ledger knew
-	expect  string // how it must end, where that is known
+	read    record.Device // what the ledger knew when a fuse changed
+	keyID   string        // the first that the ledger knew
+	cert    string        // serial number of the first certificate that the ledger knew
+	expect  string        // how it must end, where that is known
 	wrong   []error
 	outs    []flow.Outcome
 	wrap    func(*sim.Port) esploader.Port
@@ -122,13 +124,6 @@ func (tr *trial) key() []byte {
 
 // watch is asked at the instant when fuses change.
 func (tr *trial) watch(before, after sim.Words) {
-	d, _, err := tr.lab.ledger.Device(tr.mac)
-	if err != nil {
-		tr.fault("ledger: %w", err)
-	}
-	if len(d.Images) == 0 {
-		tr.fault("a fuse is burned before the flash was verified")
-	}
 	var fresh sim.Words
 	for i := range fresh {
 		fresh[i] = after[i] &^ before[i]
@@ -138,28 +133,48 @@ func (tr *trial) watch(before, after sim.Words) {
 	if tr.product.job.Key.Policy == "derived" {
 		key = coded(tr.key())
 	}
-	tr.intended(fresh, key, d)
+	tr.intended(fresh, key)
 	tr.ordered(before, fresh, key)
 }
 
-// intended checks that the ledger knows the intent of each bit.
-func (tr *trial) intended(fresh sim.Words, key [8]uint32, d record.Device) {
+// intended checks that the flash was verified and that the ledger knows the intent
+// of each bit. What it once had on disk it has for good: it is read again only
+// for what it did not have then.
+func (tr *trial) intended(fresh sim.Words, key [8]uint32) {
+	if len(tr.read.Images) == 0 || tr.stray(fresh, key) != (sim.Words{}) {
+		d, _, err := tr.lab.ledger.Device(tr.mac)
+		if tr.read = d; err != nil {
+			tr.fault("ledger: %w", err)
+		}
+	}
+	if len(tr.read.Images) == 0 {
+		tr.fault("a fuse is burned before the flash was verified")
+	}
+	for i, w := range tr.stray(fresh, key) {
+		if w != 0 {
+			tr.fault("word %d gets the bits %08x without an intent on disk (%v)", i, w, tr.read.Intended)
+		}
+	}
+}
+
+// stray are the fresh bits of which the ledger was not seen to know the intent.
+func (tr *trial) stray(fresh sim.Words, key [8]uint32) (stray sim.Words) {
 	var may sim.Words
-	if slices.Contains(d.Intended, "key") {
+	if slices.Contains(tr.read.Intended, "key") {
 		copy(may[7:], key[:])
 	}
 	for _, s := range tr.product.stages {
+		if !slices.Contains(tr.read.Intended, s.name) {
+			continue
+		}
 		for i, w := range tr.words(s) {
-			if slices.Contains(d.Intended, s.name) {
-				may[i] |= w
-			}
+			may[i] |= w
 		}
 	}
 	for i, w := range fresh {
-		if stray := w &^ may[i]; stray != 0 {
-			tr.fault("word %d gets the bits %08x without an intent on disk (%v)", i, stray, d.Intended)
-		}
+		stray[i] = w &^ may[i]
 	}
+	return stray
 }
 
 // ordered checks that all stages before are whole: nothing is protected that is
@@ -297,8 +312,8 @@ func (tr *trial) sealed() {
 	if tr.product.job.Identity != nil {
 		tr.identified(d)
 	}
-	if id, err := hsm.ParseKeyID(d.FlashKey().ID); err != nil || id.Check != tr.checkValue() {
-		tr.fault("the ledger's key is %s, the chip's has check value %s", d.FlashKey().ID, tr.checkValue())
+	if id, err := hsm.ParseKeyID(d.FlashKey().ID); err != nil || id.Check != hsmtest.Check(tr.key()) {
+		tr.fault("the ledger's key is %s, the chip's has check value %s", d.FlashKey().ID, hsmtest.Check(tr.key()))
 	}
 	if tr.chip.Field("UART_DOWNLOAD_DIS") == 1 || tr.number%3 != 0 {
 		return // nobody can ask it again; or not worth the time for each
@@ -323,19 +338,6 @@ func (tr *trial) want() sim.Words {
 		}
 	}
 	return want
-}
-
-func (tr *trial) checkValue() string {
-	k, err := secret.New(tr.key())
-	if err != nil {
-		return err.Error()
-	}
-	defer k.Destroy()
-	check, err := hsm.CheckValue(k)
-	if err != nil {
-		return err.Error()
-	}
-	return check
 }
 
 // identified checks that the device has the identity that the ledger bound to it
@@ -363,7 +365,7 @@ func (tr *trial) identified(d record.Device) {
 
 // flashPlain is a region of the chip's flash, decrypted with a key.
 func flashPlain(c *sim.Chip, key []byte, r firmware.Region) ([]byte, error) {
-	b := bytes.Clone(c.Flash()[r.Address:][:r.Size])
+	b := c.FlashAt(r.Address, int(r.Size))
 	k, err := secret.New(bytes.Clone(key))
 	if err != nil {
 		return nil, err
