@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"station/internal/plain"
 )
 
 // Info is a serial port that the system knows.
@@ -42,7 +44,7 @@ func (s System) describe(found []Info) []Info {
 		all = append(all, i)
 	}
 	slices.SortFunc(all, func(a, b Info) int {
-		return cmp.Or(cmp.Compare(min(len(b.VID), 1), min(len(a.VID), 1)), natural(a.Path, b.Path), natural(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(min(len(b.VID), 1), min(len(a.VID), 1)), plain.Natural(a.Path, b.Path), plain.Natural(a.Name, b.Name))
 	})
 	return all
 }
@@ -76,28 +78,4 @@ func usb(sysfs, tty string) (path, driver string) {
 		}
 	}
 	return "", driver
-}
-
-// natural compares names by their numbers: ttyUSB9 before ttyUSB10.
-func natural(a, b string) int {
-	return cmp.Or(cmp.Compare(digits(a), digits(b)), cmp.Compare(a, b))
-}
-
-// digits pads each run of digits to one width.
-func digits(s string) string {
-	var out strings.Builder
-	for i := 0; i < len(s); {
-		j := i
-		for j < len(s) && s[j] >= '0' && s[j] <= '9' {
-			j++
-		}
-		if j == i {
-			out.WriteByte(s[i])
-			i++
-			continue
-		}
-		out.WriteString(strings.Repeat("0", max(0, 8-(j-i))) + s[i:j])
-		i = j
-	}
-	return out.String()
 }

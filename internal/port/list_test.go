@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"station/internal/plain"
 )
 
 // tree builds the part of sysfs that a port stands in: directories and links.
@@ -54,7 +56,7 @@ func TestUSBPathAndDriver(t *testing.T) {
 
 func TestNaturalOrder(t *testing.T) {
 	names := []string{"1-10:1.0", "ttyUSB10", "1-2:1.0", "ttyUSB9", "1-2.3:1.0", "ttyUSB123456789"}
-	slices.SortFunc(names, natural)
+	slices.SortFunc(names, plain.Natural)
 	want := []string{"1-2.3:1.0", "1-2:1.0", "1-10:1.0", "ttyUSB9", "ttyUSB10", "ttyUSB123456789"}
 	if !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)

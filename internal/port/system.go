@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"station/internal/chip"
+	"station/internal/plain"
 )
 
 // System is where the kernel shows adapters and terminals.
@@ -82,7 +83,7 @@ func (s System) at(place string) ([]Info, error) {
 			found = append(found, Info{Name: filepath.Join(s.Dev, t.Name()), Path: path, Driver: driver})
 		}
 	}
-	slices.SortFunc(found, func(a, b Info) int { return cmp.Or(natural(a.Path, b.Path), natural(a.Name, b.Name)) })
+	slices.SortFunc(found, func(a, b Info) int { return cmp.Or(plain.Natural(a.Path, b.Path), plain.Natural(a.Name, b.Name)) })
 	return found, nil
 }
 

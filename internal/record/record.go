@@ -73,6 +73,12 @@ const (
 	Station    Verdict = "STATION"    // not the device's fault
 )
 
+// Sign is the shape of a verdict, the same on the screen, on pages and on paper:
+// colour never speaks alone. Each is a character that every console has.
+func (v Verdict) Sign() string {
+	return map[Verdict]string{Pass: "√", Retry: "◄", Scrap: "×", Quarantine: "▲", Station: "■", Begun: "►"}[v]
+}
+
 // Code is a stable name of one way to fail, E-… in entries, events and tables.
 type Code string
 

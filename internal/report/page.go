@@ -93,7 +93,7 @@ var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"seconds": secondsText,
 	"address": func(a uint32) string { return fmt.Sprintf("0x%x", a) },
 	"digest":  func(s string) string { return strings.TrimPrefix(s, "sha256:") },
-	"mark":    func(v record.Verdict) string { return marks[v] },
+	"mark":    record.Verdict.Sign,
 	"class":   func(v record.Verdict) string { return strings.ToLower(string(v)) },
 	"yield": func(n, of int) string {
 		y, ok := ratio(n, of)
@@ -114,8 +114,6 @@ func secondsText(f float64) string {
 	}
 	return fmt.Sprintf("%.1f", f)
 }
-
-var marks = map[record.Verdict]string{record.Pass: "✓", record.Retry: "↻", record.Scrap: "✗", record.Quarantine: "?", record.Station: "!", record.Begun: "…"}
 
 // Write writes the page and returns its proof, not yet signed.
 func (r Report) Write(w io.Writer, h *Head) (*ExportProof, error) {
@@ -261,7 +259,7 @@ func (p *page) describe(h *Head, macs []chip.MAC, until uint64) error {
 	p.Devices = len(macs)
 	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun} {
 		share, _ := ratio(verdicts[v], p.Devices)
-		p.Verdicts = append(p.Verdicts, VerdictCount{v, marks[v], verdicts[v], share})
+		p.Verdicts = append(p.Verdicts, VerdictCount{v, v.Sign(), verdicts[v], share})
 	}
 	for b, n := range burned {
 		b.N = n

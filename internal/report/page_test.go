@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"station/internal/board"
+	"station/internal/record"
 )
 
 // shift is a day of a line with n devices in four slots, of which the third
@@ -280,6 +281,22 @@ func TestPageOfADay(t *testing.T) {
 		}
 		if day == "2026-11-23" && (proof.Rows != 0 || got.ids["devices"] != "0" || got.ids["yield"] != "–" || len(got.svgs) != 0) {
 			t.Errorf("a day without work: %d rows, %v, %v", proof.Rows, got.ids, got.svgs)
+		}
+	}
+}
+
+// A verdict has the sign that it has on the screen, and no other verdict has it.
+func TestPageHasTheSignsOfTheScreen(t *testing.T) {
+	x := recorded(t, false)
+	page, _ := render(t, Report{Title: "All", Made: begin}, headOf(t, x.l))
+	signs := map[string]bool{}
+	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun} {
+		if v.Sign() == "" || signs[v.Sign()] {
+			t.Errorf("the sign of %s is %q", v, v.Sign())
+		}
+		signs[v.Sign()] = true
+		if !bytes.Contains(page, []byte(v.Sign()+" "+string(v))) {
+			t.Errorf("the page has no %s %s", v.Sign(), v)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/flow"
+	plaintext "station/internal/plain"
 	"station/internal/record"
 )
 
@@ -165,7 +166,7 @@ func (f *statsFold) end(zone *time.Location) Stats {
 		f.Slots = append(f.Slots, *s)
 	}
 	slices.SortFunc(f.Slots, func(a, b SlotStats) int {
-		return cmp.Or(cmp.Compare(a.Station, b.Station), len(a.Slot)-len(b.Slot), cmp.Compare(a.Slot, b.Slot))
+		return cmp.Or(plaintext.Natural(a.Station, b.Station), plaintext.Natural(a.Slot, b.Slot))
 	})
 	f.Buckets, f.Bucket = join(f.times, zone)
 	return f.Stats

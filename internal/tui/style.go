@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
+
+	"station/internal/record"
 )
 
 // paint is a style ready for use: what to write before and after a text. It
@@ -77,11 +79,11 @@ var looks = [tones]appearance{
 	working:    {"►", ">", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
 	scanning:   {"?", "?", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
 	held:       {"!!", "!!", "▄▄▄██▀▀▀", "!!!!!!!!", "", orange, black, false},
-	pass:       {"√", "ok", "╔═╗║║╚═╝", "========", "v", green, black, true},
-	retry:      {"◄", "<", "┌ ┐  └ ┘", "+ +  + +", "r", yellow, black, true},
-	scrap:      {"×", "x", "××××××××", "xxxxxxxx", "x", vermillion, black, true},
-	quarantine: {"▲", "^", "////////", "////////", "q", purple, black, true},
-	station:    {"■", "#", "▒▒▒▒▒▒▒▒", "########", "s", blue, white, true},
+	pass:       {record.Pass.Sign(), "ok", "╔═╗║║╚═╝", "========", "v", green, black, true},
+	retry:      {record.Retry.Sign(), "<", "┌ ┐  └ ┘", "+ +  + +", "r", yellow, black, true},
+	scrap:      {record.Scrap.Sign(), "x", "××××××××", "xxxxxxxx", "x", vermillion, black, true},
+	quarantine: {record.Quarantine.Sign(), "^", "////////", "////////", "q", purple, black, true},
+	station:    {record.Station.Sign(), "#", "▒▒▒▒▒▒▒▒", "########", "s", blue, white, true},
 }
 
 // inks16 are the inks that can be read on the 16-colour papers.
