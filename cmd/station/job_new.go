@@ -11,6 +11,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/firmware"
+	"station/internal/job"
 	"station/internal/keyfile"
 )
 
@@ -21,7 +22,9 @@ func jobNewCommand() *cobra.Command {
 		Use:   "new FLASHER_ARGS",
 		Short: "Write a job file for an ESP-IDF build",
 		Long: `Write a job file for an ESP-IDF build from its flasher_args.json. What the
-build does not say is set to the safe choice and marked to be looked at.`,
+build does not say is set to the safe choice and marked to be looked at. Secure
+boot, identity and what closes a device stand there as comments, with what the
+sdkconfig beside the build says of them.`,
 		Example: `  station job new build/flasher_args.json --name lamp --marker "lamp: ready" --out job.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +43,9 @@ build does not say is set to the safe choice and marked to be looked at.`,
 			if err != nil {
 				return fmt.Errorf("job new: %w", err)
 			}
-			err = out.write(func(w io.Writer) error { return writeJob(w, build, path, name, marker, label) })
+			err = out.write(func(w io.Writer) error {
+				return writeJob(w, build, path, name, marker, label, job.Sections(filepath.Dir(args[0])))
+			})
 			if err != nil {
 				return err
 			}
@@ -99,7 +104,7 @@ func tableOffset(build *firmware.FlasherArgs) string {
 	return ""
 }
 
-func writeJob(w io.Writer, build *firmware.FlasherArgs, path, name, marker, label string) error {
+func writeJob(w io.Writer, build *firmware.FlasherArgs, path, name, marker, label, sections string) error {
 	size, note := build.Size, ""
 	if _, err := firmware.ParseFlashSize(size); err != nil {
 		size, note = "4MB", "   # the build does not say: look at the module"
@@ -128,6 +133,6 @@ mode = "release"     # for good: encryption can never be switched off
 [boot]
 marker = %q
 timeout = "10s"
-`, name, cmp.Or(build.Chip, chip.Known(nil).Name), path, tableOffset(build), size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker)
+%s`, name, cmp.Or(build.Chip, chip.Known(nil).Name), path, tableOffset(build), size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker, sections)
 	return err
 }

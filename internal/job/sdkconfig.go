@@ -129,6 +129,9 @@ func (j *Job) doubts() {
 		for _, text := range config.contradicts(j) {
 			warn("%s: %s", path, text)
 		}
+		if size := buildSize(j.beside(j.FlasherArgs)); config["ESPTOOLPY_FLASHSIZE"] == "" && size != 0 && size != uint32(j.Flash.Size) {
+			warn("flash.size: the job says %v, the build is for %v; see which one the module has", j.Flash.Size, Size(size))
+		}
 	}
 	if !slices.Contains(usualBauds, j.Flash.Baud) {
 		warn("flash.baud: %d is no usual rate; 921600 is one", j.Flash.Baud)
@@ -147,6 +150,24 @@ func (j *Job) doubts() {
 	if !j.prints(j.Boot.Marker) {
 		warn("boot.marker: no image of the job holds the text %q; look whether it is written as the firmware prints it", j.Boot.Marker)
 	}
+}
+
+// buildSize is the flash that a build is for, by its flasher_args.json; 0 where
+// that does not say.
+func buildSize(path string) uint32 {
+	data, err := keyfile.Read(path, keyfile.Build)
+	if err != nil {
+		return 0 // told by whoever reads the images
+	}
+	args, err := firmware.ParseFlasherArgs(path, data)
+	if err != nil {
+		return 0
+	}
+	size, err := firmware.ParseFlashSize(args.Size)
+	if err != nil {
+		return 0
+	}
+	return size
 }
 
 // prints reports that an image holds the marker, or its parts where a log's tag

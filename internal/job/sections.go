@@ -1,0 +1,78 @@
+package job
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Sections are the parts of a job that not every product has, as comments for a
+// new job file, with what the build in the folder says of each.
+func Sections(build string) string {
+	config, path, err := readConfig(build)
+	if config == nil || err != nil {
+		path = ""
+	}
+	var b strings.Builder
+	for _, section := range []struct {
+		says  string
+		lines string
+	}{
+		{config.saysEncryption(), encryptionLines},
+		{config.saysSecureBoot(), strings.Replace(secureBootLines, "N", config.secureBootVersion(), 1)},
+		{"What a device is known by later: ID, token, certificate. Its partition must be encrypted; docs/files.md has all keys.", identityLines},
+	} {
+		b.WriteString("\n# " + section.says + "\n" + section.lines)
+	}
+	if path == "" {
+		return "\n# There is no sdkconfig beside the build: look yourself what it was made for.\n" + b.String()
+	}
+	return fmt.Sprintf("\n# What the build was made for is from %q.\n", path) + b.String()
+}
+
+const (
+	encryptionLines = `# mode = "development" under [security] lets the flash be rewritten over the serial port. These fuses end serial
+# access for good after a good start (chips of revision 3), under [security] too:
+# fuses = { UART_DOWNLOAD_DIS = 1 }
+`
+	secureBootLines = `# Images are signed with "station image sign"; the key is made with "station hsm init --policy none --role secure-boot".
+# [secure_boot]
+# version = N
+# keys = ["release.pub.pem"]
+`
+	identityLines = `# [identity]
+# token = true
+# prints = "identity: {id}"
+# [identity.certificate]
+# ca = "line-ca.pem"
+# subject = "CN={mac}"
+`
+)
+
+func (c sdkconfig) saysEncryption() string {
+	switch {
+	case c == nil:
+		return "Flash encryption: switch it on in the build (CONFIG_SECURE_FLASH_ENC_ENABLED), in the mode of [security]."
+	case !c.on("SECURE_FLASH_ENC_ENABLED", "FLASH_ENCRYPTION_ENABLED"):
+		return "Flash encryption is OFF in the build: set CONFIG_SECURE_FLASH_ENC_ENABLED, or the firmware cannot write its encrypted flash."
+	case c.on("SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT"):
+		return "Flash encryption is on in the build, in development mode: for release set CONFIG_SECURE_FLASH_ENCRYPTION_MODE_RELEASE."
+	}
+	return "Flash encryption is on in the build, in release mode."
+}
+
+func (c sdkconfig) saysSecureBoot() string {
+	switch {
+	case c == nil:
+		return "Secure boot, if the build has it (CONFIG_SECURE_BOOT): take the # away."
+	case c.on("SECURE_BOOT", "SECURE_BOOT_ENABLED"):
+		return "Secure boot is ON in the build: take the # away, or the firmware switches it on by itself at its first start."
+	}
+	return "Secure boot is off in the build (CONFIG_SECURE_BOOT)."
+}
+
+func (c sdkconfig) secureBootVersion() string {
+	if c.on("SECURE_BOOT_V1_ENABLED") || c.on("SECURE_BOOT_ENABLED") && !c.on("SECURE_BOOT_V2_ENABLED") {
+		return "1"
+	}
+	return "2"
+}
