@@ -175,5 +175,9 @@ func inWords(e flow.Event) string {
 			words = append(words, s)
 		}
 	}
-	return strings.Join(words, " ")
+	text := strings.Join(words, " ")
+	if said := strings.TrimSpace(e.Message + " " + e.Action); said != "" {
+		text += ": " + said
+	}
+	return text
 }

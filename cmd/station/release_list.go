@@ -32,11 +32,11 @@ func releaseListCommand(r *releaseFlags) *cobra.Command {
 				for _, doc := range list {
 					state := "not handed out"
 					roll, _, err := all.Rollout(doc)
-					answers.Releases = append(answers.Releases, releaseAnswer{doc, roll})
 					switch {
 					case err != nil:
 						return err
 					case *asJSON:
+						answers.Releases = append(answers.Releases, releaseAnswer{doc, roll})
 						continue
 					case doc.Withdrawn != "":
 						state = "withdrawn"

@@ -42,8 +42,9 @@ func rolloutStatusCommand(o *options) *cobra.Command {
 					if roll == nil || only != 0 && doc.ID != only {
 						continue
 					}
-					answers.Rollouts = append(answers.Rollouts, roll)
-					if !*asJSON {
+					if *asJSON {
+						answers.Rollouts = append(answers.Rollouts, roll)
+					} else {
 						printRelease(cmd.OutOrStdout(), doc, roll)
 					}
 				}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/json"
 	"time"
 
 	"station/internal/chip"
@@ -73,13 +74,22 @@ type Event struct {
 
 // Counts are the results of a line.
 type Counts struct {
-	Passed      int `json:"passed"`
-	Already     int `json:"already"` // of those passed: were sealed before
+	Passed      int `json:"passed"`  // sealed, now or before
+	Already     int `json:"already"` // of those passed: were sealed before, nothing was done
 	Retry       int `json:"retry"`
 	Scrap       int `json:"scrap"`
 	Quarantined int `json:"quarantined"`
 	Station     int `json:"station"`
 	Missing     int `json:"missing,omitempty"` // were asked for and not begun before the line ended
+}
+
+// MarshalJSON tells besides how many of those passed were sealed by this line.
+func (c Counts) MarshalJSON() ([]byte, error) {
+	type told Counts
+	return json.Marshal(struct {
+		Sealed int `json:"sealed"`
+		told
+	}{c.Passed - c.Already, told(c)})
 }
 
 // Done is how many devices had a verdict.
