@@ -97,13 +97,13 @@ func (f functions) numbers(ask func(list, n word) error) ([]uint, error) {
 	return all, nil
 }
 
-// GetSlotInfo is the description of a slot.
-func (f functions) GetSlotInfo(slot uint) (description string, err error) {
+// GetSlotInfo is the description of a slot, and its flags.
+func (f functions) GetSlotInfo(slot uint) (description string, flags uint, err error) {
 	var a arena
 	defer a.free()
 	i := (*C.struct_slot_info)(a.make(C.sizeof_struct_slot_info))
 	err = f.call(cGetSlotInfo, word(slot), address(unsafe.Pointer(i)))
-	return trimmed(i.description[:]), err
+	return trimmed(i.description[:]), uint(i.flags), err
 }
 
 func (f functions) GetTokenInfo(slot uint) (Info, error) {

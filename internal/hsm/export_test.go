@@ -6,6 +6,9 @@ import (
 	"station/internal/secret"
 )
 
+// NatureOf judges a token by its model and by the flags of its slot.
+var NatureOf = natureOf
+
 // Block computes the first block of the KDF over any fixed input, for test
 // vectors that have another label than ours.
 func (t *Token) Block(ctx context.Context, master string, fixed []byte) (*secret.Bytes, error) {

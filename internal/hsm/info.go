@@ -19,6 +19,7 @@ type Info struct {
 	Slot            uint   `json:"slot"`
 	SlotDescription string `json:"slotDescription,omitempty"` // of the slot
 	Flags           uint   `json:"flags"`                     // CKF_…
+	Nature          Nature `json:"nature"`                    // software, hardware or unknown
 	// minPIN and maxPIN are the lengths that a PIN may have, 0 where the token
 	// does not say.
 	minPIN, maxPIN int
@@ -30,6 +31,36 @@ const ThrowawayLabel = "station throwaway"
 
 // Throwaway reports a token made for a rehearsal, a demo or a test.
 func (i Info) Throwaway() bool { return i.Label == ThrowawayLabel }
+
+// Nature is what keeps the keys of a token.
+type Nature string
+
+// The natures. No module says of itself that it is software: those are known by
+// what they call themselves.
+const (
+	Software Nature = "software" // whoever may read the machine's disk or memory may have the keys
+	Hardware Nature = "hardware" // by the token's own word, CKF_HW_SLOT
+	Unknown  Nature = "unknown"  // it does not say that it is hardware
+)
+
+// softwareModels are the models of tokens that are software, as they call
+// themselves: SoftHSM, the soft token of openCryptoki, NSS, a TPM that swtpm
+// plays, Kryoptic.
+var softwareModels = []string{"SoftHSM", "Soft", "NSS", "SW TPM", "Kryoptic"}
+
+// natureOf judges a token by its model and by the flags of its slot.
+func natureOf(model string, slotFlags uint) Nature {
+	model = strings.Join(strings.Fields(model), " ")
+	for _, known := range softwareModels {
+		if model == known || strings.HasPrefix(model, known+" ") {
+			return Software
+		}
+	}
+	if slotFlags&pkcs11.CKF_HW_SLOT != 0 {
+		return Hardware
+	}
+	return Unknown
+}
 
 // URI names this very token, without slot, which changes at every start.
 func (i Info) URI() string {

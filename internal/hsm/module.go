@@ -248,15 +248,25 @@ func (m *module) slots() ([]Info, error) {
 	}
 	var all []Info
 	for _, id := range ids {
-		ti, err := m.fn.GetTokenInfo(id)
+		ti, err := m.tokenIn(id)
 		if err != nil {
 			continue // a slot whose token is just going away
 		}
-		ti.SlotDescription, _ = m.fn.GetSlotInfo(id)
 		all = append(all, ti)
 	}
 	slices.SortStableFunc(all, func(a, b Info) int {
 		return int(b.Flags&pkcs11.CKF_TOKEN_INITIALIZED) - int(a.Flags&pkcs11.CKF_TOKEN_INITIALIZED)
 	})
 	return all, nil
+}
+
+// tokenIn is the token in a slot, with what its slot says of it.
+func (m *module) tokenIn(slot uint) (Info, error) {
+	info, err := m.fn.GetTokenInfo(slot)
+	if err != nil {
+		return info, err
+	}
+	description, flags, _ := m.fn.GetSlotInfo(slot)
+	info.SlotDescription, info.Nature = description, natureOf(info.Model, flags)
+	return info, nil
 }

@@ -32,7 +32,7 @@ func (functions) Finalize() error                                  { return errN
 func (functions) GetInfo() (string, error)                         { return "", errNoCgo }
 func (functions) GetSlotList() ([]uint, error)                     { return nil, errNoCgo }
 func (functions) GetMechanismList(uint) ([]uint, error)            { return nil, errNoCgo }
-func (functions) GetSlotInfo(uint) (string, error)                 { return "", errNoCgo }
+func (functions) GetSlotInfo(uint) (string, uint, error)           { return "", 0, errNoCgo }
 func (functions) GetTokenInfo(uint) (Info, error)                  { return Info{}, errNoCgo }
 func (functions) InitToken(uint, *secret.Bytes, string) error      { return errNoCgo }
 func (functions) InitPIN(session, *secret.Bytes) error             { return errNoCgo }

@@ -124,7 +124,7 @@ func Probe(cfg Config) (Status, error) {
 func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {
 	return call(ctx, t, repeat, func() (Status, error) {
 		t.forget()
-		ti, err := t.mod.fn.GetTokenInfo(t.slot)
+		ti, err := t.mod.tokenIn(t.slot)
 		if err != nil {
 			return Status{}, failure("ask token", err)
 		}
