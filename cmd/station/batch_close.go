@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"time"
@@ -92,14 +93,9 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 				warning("a line has this ledger open; if it makes this batch, it halts at its next device (E-BATCH)")
 			}
 		}
-		_, station, err := c.file()
+		cert, err := c.certify(b, key, batch, token.URI())
 		if err != nil {
 			return err
-		}
-		cert, err := qa.Certify(b, key, batch, qa.Certificate{Issued: time.Now(), Station: station, Operator: c.operator,
-			Reason: c.anyway, Software: version(), Token: token.URI()})
-		if err != nil {
-			return stationFault(err)
 		}
 		data, err := cert.Marshal()
 		if err == nil {
@@ -112,4 +108,15 @@ func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
 		plain.Fprintf(stderr, "wrote %s\n", c.out.path)
 		return nil
 	})
+}
+
+// certify counts the batch and signs what it comes to.
+func (c *closeFlags) certify(b *ledger.Ledger, key crypto.Signer, batch, token string) (*qa.Certificate, error) {
+	_, station, err := c.file()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := qa.Certify(b, key, batch, qa.Certificate{Issued: time.Now(), Station: station, Operator: c.operator,
+		Reason: c.anyway, Software: version(), Token: token})
+	return cert, stationFault(err)
 }

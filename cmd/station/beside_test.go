@@ -76,7 +76,7 @@ func TestCommandsBesideALine(t *testing.T) {
 	beside := func() {
 		mac := floorMAC.String()
 		tr.command(0, "label", mac, "--operator", "anna", "--out", "label.zpl")
-		if said := tr.command(2, "label", mac, "--operator", "bob"); !strings.Contains(said, "printed before") {
+		if said := tr.command(2, "label", mac, "--operator", "bob", "--format", "zpl"); !strings.Contains(said, "printed before") {
 			t.Errorf("a second label: %s", said)
 		}
 		tr.command(0, "batch", "open", "b7", "--devices", "5", "--operator", "anna")

@@ -67,6 +67,7 @@ var fileWords = map[string][]string{
 	"station batch open":        {"", "b7 --devices 1 --operator anna --job {in}", "b7 --devices 1 --operator anna --ledger {in}"},
 	"station batch amend":       {"", "b1 --quota 4 --operator anna --reason more --ledger {in}"},
 	"station batch show":        {"", "--ledger {in}"},
+	"station batch package":     {"b0 --operator anna --out {out}", "b0 --operator anna --ledger {in}"},
 	"station batch close":       {"b1 --operator anna --anyway test --out {out}", "b1 --operator anna --ledger {in}"},
 
 	"station serve": {"", "--listen 127.0.0.1:0 --key officer-private.pem --authors authors --tokens tokens --cert {in}", "--listen 127.0.0.1:0 --cert signer.pem --authors authors --tokens tokens --key {in}",
@@ -142,6 +143,8 @@ func TestEveryFileIsTried(t *testing.T) {
 func filePlace(t *testing.T) *workplace {
 	w := newWorkplace(t)
 	w.product("small")
+	w.run(0, "batch", "open", "b0", "--devices", "1", "--operator", "anna")
+	w.run(0, "batch", "close", "b0", "--operator", "anna", "--anyway", "test", "--out", "b0.certificate")
 	w.run(0, "batch", "open", "b1", "--devices", "3", "--operator", "anna")
 	w.sealOne(filepath.Join("small", "job.toml"), fileMAC)
 	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")

@@ -27,9 +27,9 @@ func ledgerCheckCommand(l *ledgerFlags) *cobra.Command {
 	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "check FILE",
-		Short: "Check an export, a report, a certificate, a proof or a checkpoint",
+		Short: "Check an export, a report, a certificate, a package, a proof or a checkpoint",
 		Long: `Check a file that came out of a ledger: an export or a report (its proof lies
-beside it), a closing certificate, the proof of a device, a proof that one
+beside it), a closing certificate, the package of a batch, the proof of a device, a proof that one
 checkpoint continues another, or a checkpoint.
 
 --key is the public key of the station's token ("station key public"); with it
@@ -85,7 +85,7 @@ type checkAnswer struct {
 
 // provenFile is what a right file tells of.
 type provenFile struct {
-	Kind      string    `json:"kind,omitempty"` // export, certificate, device, consistency, checkpoint
+	Kind      string    `json:"kind,omitempty"` // export, certificate, package, device, consistency, checkpoint
 	Ledger    string    `json:"ledger,omitempty"`
 	Entries   uint64    `json:"entries,omitempty"` // the first ones of the ledger, which it speaks for
 	Since     uint64    `json:"since,omitempty"`   // of a consistency proof: entries of the older checkpoint
@@ -138,6 +138,9 @@ func (c *checker) run() error {
 	if err != nil {
 		return err
 	}
+	if packed, err := c.packed(); err != nil || packed {
+		return err
+	}
 	if info.Size() > keyfile.Proof.Most {
 		return fmt.Errorf("its proof %s is not there", proof)
 	}
@@ -160,6 +163,41 @@ func (c *checker) run() error {
 		return c.checkpoint(data)
 	}
 	return fmt.Errorf("it is no proof, certificate or checkpoint, and there is no %s", proof)
+}
+
+// packed checks the package of a batch; it is false where the file is none.
+func (c *checker) packed() (bool, error) {
+	f, err := keyfile.Open(c.path, keyfile.Export)
+	if err != nil {
+		return false, nil // nor of another kind that could be read: that is told there
+	}
+	defer f.Close()
+	mark := make([]byte, len(qa.PackageMark))
+	if _, err := f.ReadAt(mark, 0); err != nil || string(mark) != qa.PackageMark {
+		return false, nil
+	}
+	if err := c.needKey(); err != nil {
+		return true, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return true, err
+	}
+	p, err := qa.CheckPackage(f, info.Size(), c.trusted...)
+	if err == nil {
+		err = c.against(p.Certificate.CheckLedger)
+	}
+	if err != nil {
+		return true, err
+	}
+	cert := p.Certificate
+	c.found = provenFile{Kind: "package", Ledger: cert.Origin, Batch: cert.Account.Batch, Entries: cert.Size, Root: cert.Root.String(), Made: cert.Issued, Rows: uint64(p.Devices)}
+	fmt.Fprint(c.out, cert.Text())
+	plain.Fprintf(c.out, "%-12s %d, each with its proof; %d passed\n%-12s %d, all as signed\n", "devices", p.Devices, p.Passed, "files", p.Files)
+	for _, bill := range p.Bills {
+		plain.Fprintf(c.out, "%-12s %s %s, release %d: %s\n", "sbom", bill.Product, bill.Version, bill.Release, bill.SBOM)
+	}
+	return true, nil
 }
 
 func (c *checker) export(proof, path string) error {

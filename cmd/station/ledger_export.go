@@ -17,6 +17,7 @@ import (
 
 func ledgerExportCommand(l *ledgerFlags) *cobra.Command {
 	var table, format string
+	var bom bool
 	var filter filterFlags
 	file := &fileFlags{ledgerFlags: l, signerFlags: signerFlags{tokenFlags: tokenFlags{options: l.options}}, held: true}
 	cmd := &cobra.Command{
@@ -34,12 +35,15 @@ and the proof beside the file are described in docs/export.md.`,
 			// third of the time, and a limit keeps it small.
 			defer debug.SetGCPercent(debug.SetGCPercent(300))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(56 << 20))
-			x := qa.Export{File: filepath.Base(file.out.path), Format: qa.Format(format), Software: version(), Made: time.Now()}
+			x := qa.Export{File: filepath.Base(file.out.path), Format: qa.Format(format), BOM: bom, Software: version(), Made: time.Now()}
 			if x.Format == "" {
 				x.Format = qa.Format(cmp.Or(strings.TrimPrefix(filepath.Ext(file.out.path), "."), string(qa.CSV)))
 			}
 			if !slices.Contains(qa.Formats, x.Format) {
 				return fmt.Errorf("export: format %q is not known; write csv, jsonl or xlsx", x.Format)
+			}
+			if bom && x.Format != qa.CSV {
+				return fmt.Errorf("export: --bom is for csv")
 			}
 			var err error
 			if x.Table, err = qa.FindTable(table); err != nil {
@@ -61,6 +65,7 @@ and the proof beside the file are described in docs/export.md.`,
 	f := cmd.Flags()
 	f.StringVar(&table, "table", qa.Tables[0].Name, "devices or entries")
 	f.StringVar(&format, "format", "", "csv, jsonl or xlsx (default: as --out ends, or csv)")
+	f.BoolVar(&bom, "bom", false, "begin a CSV with the mark of UTF-8, without which Excel misreads letters beyond ASCII")
 	f.StringVar(&filter.verdict, "verdict", "", "PASS, RETRY, SCRAP, QUARANTINE, STATION or BEGUN")
 	f.StringVar(&filter.mac, "mac", "", "`MAC`, or a range MAC..MAC")
 	f.StringVar(&filter.key, "key", "", "key `ID`, a range ID..ID, or policy:label for all of its keys")

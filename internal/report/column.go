@@ -27,7 +27,7 @@ type Column struct {
 }
 
 // ColumnsVersion is the version of all tables' columns.
-const ColumnsVersion = 3
+const ColumnsVersion = 4
 
 // column says where a Column comes from: a field of a stored JSON object, as
 // value makes it a text. Without a field it is filled by hand.
@@ -88,6 +88,7 @@ var deviceColumns = []column{
 	{Column{"certificateDigest", Text, "SHA-256 of its certificate"}, "identity", member("certificate.sha256"), 3},
 	{Column{"issuer", Text, "CA that signed it"}, "identity", member("certificate.issuer"), 3},
 	{Column{"revokedAt", Time, "when the identity was revoked"}, "identity", revoked, 3},
+	{Column{"revision", Text, "revision of the job that it was made as"}, "revision", plain, 4},
 }
 
 // revoked is when an identity was revoked; "" for one that was not.
@@ -140,6 +141,7 @@ var entryColumns = []column{
 	{Column{"described", Text, "of an approval: everything that was approved, item after item"}, "described", items, 2},
 	{Column{"lineOperator", Text, "of an approval: who was going to work with it"}, "lineOperator", plain, 2},
 	{Column{"undeclared", Text, "UNDECLARED where nobody had opened the batch and the station allowed that"}, "undeclared", undeclared, 2},
+	{Column{"second", Text, "of a release or a recovered key: the second person, where two did it"}, "about", member("second"), 4},
 }
 
 // plain is a text as it is, and a number as it was written.

@@ -29,9 +29,19 @@ type encoder interface {
 	end() error
 }
 
-func newEncoder(f Format, w io.Writer, t Table, about [][2]string) (encoder, error) {
+// bom says that a CSV is UTF-8 to spreadsheets that else take it for the machine's
+// own encoding.
+const bom = "\ufeff"
+
+func newEncoder(x Export, w io.Writer, about [][2]string) (encoder, error) {
+	f, t := x.Format, x.Table
 	switch f {
 	case CSV:
+		if x.BOM {
+			if _, err := io.WriteString(w, bom); err != nil {
+				return nil, err
+			}
+		}
 		return newCSV(w, t)
 	case JSONL:
 		return newJSONL(w, t), nil

@@ -17,6 +17,7 @@ type Export struct {
 	File     string // name for the proof
 	Table    Table
 	Format   Format
+	BOM      bool // a CSV begins with the mark of UTF-8, for Excel
 	Filter   Filter
 	Software string
 	Made     time.Time
@@ -28,7 +29,7 @@ type Export struct {
 func (x Export) Write(w io.Writer, h *Head) (*ExportProof, error) {
 	p := x.proof(h)
 	sum := sha256.New()
-	enc, err := newEncoder(x.Format, io.MultiWriter(w, sum), x.Table, p.about())
+	enc, err := newEncoder(x, io.MultiWriter(w, sum), p.about())
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -221,7 +223,7 @@ func xlsxRecords(t *testing.T, tb Table, file []byte) (list []map[string]string)
 	}
 	defer f.Close()
 	for _, sheet := range f.GetSheetList()[1:] {
-		rows, err := f.GetRows(sheet)
+		rows, err := f.GetRows(sheet, excelize.Options{RawCellValue: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,11 +233,86 @@ func xlsxRecords(t *testing.T, tb Table, file []byte) (list []map[string]string)
 				if m[c.Name] = ""; i < len(r) {
 					m[c.Name] = r[i]
 				}
+				if c.Type == Time && m[c.Name] != "" {
+					m[c.Name] = dateCell(t, m[c.Name])
+				}
 			}
 			list = append(list, m)
 		}
 	}
 	return list
+}
+
+// dateCell is the time that a cell shows, which must be a true date: a number of days.
+func dateCell(t *testing.T, raw string) string {
+	t.Helper()
+	days, err := strconv.ParseFloat(raw, 64)
+	if err != nil {
+		t.Fatalf("%q is no date: %v", raw, err)
+	}
+	at := time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC).Add(time.Duration(days * float64(24*time.Hour)))
+	return at.Round(time.Millisecond).Format("2006-01-02T15:04:05.000Z")
+}
+
+// A workbook can be worked with as it is: dates that sort and show their time, a
+// header that stays, a filter over all rows, and columns as wide as their cells.
+func TestWorkbook(t *testing.T) {
+	x := recorded(t, false)
+	tb := table(t, "devices")
+	file, _ := export(t, Export{Table: tb, Format: XLSX}, headOf(t, x.l))
+	f, err := excelize.OpenReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at := map[string]string{}
+	for i, c := range tb.Columns {
+		at[c.Name], _ = excelize.ColumnNumberToName(i + 1)
+	}
+	panes, err := f.GetPanes(tb.Name)
+	var shown string
+	for row := 2; row <= 9 && shown == "" && err == nil; row++ {
+		shown, err = f.GetCellValue(tb.Name, at["sealedAt"]+strconv.Itoa(row))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^2026-11-2\d \d\d:\d\d:\d\d\.\d{3}$`).MatchString(shown) {
+		t.Errorf("a date shows as %q", shown)
+	}
+	if !panes.Freeze || panes.YSplit != 1 {
+		t.Errorf("panes %+v", panes)
+	}
+	var filter string
+	for _, n := range f.GetDefinedName() {
+		if n.Name == "_xlnm._FilterDatabase" {
+			filter = n.RefersTo
+		}
+	}
+	last, _ := excelize.ColumnNumberToName(len(tb.Columns))
+	if want := "'devices'!$A$1:$" + last + "$9"; filter != want {
+		t.Errorf("the filter is over %q, want %q", filter, want)
+	}
+	for name, least := range map[string]float64{"mac": 18, "sealedAt": 24, "keyId": 46, "number": 10} {
+		if w, err := f.GetColWidth(tb.Name, at[name]); err != nil || w < least {
+			t.Errorf("column %s is %v wide, %v", name, w, err)
+		}
+	}
+}
+
+// With a mark in front, a CSV says that it is UTF-8; its rows are the same, and its proof
+// speaks of the file as it is.
+func TestByteOrderMark(t *testing.T) {
+	x := recorded(t, false)
+	h := headOf(t, x.l)
+	without, p1 := export(t, Export{Table: table(t, "devices"), Format: CSV}, h)
+	with, p2 := export(t, Export{Table: table(t, "devices"), Format: CSV, BOM: true}, h)
+	if !bytes.Equal(with, append([]byte{0xef, 0xbb, 0xbf}, without...)) {
+		t.Errorf("it begins with %q", with[:8])
+	}
+	if p1.Cells != p2.Cells || p1.SHA256 == p2.SHA256 {
+		t.Errorf("proofs %+v, %+v", p1, p2)
+	}
 }
 
 func TestASheetThatIsFullGoesOnOnTheNext(t *testing.T) {

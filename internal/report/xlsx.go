@@ -3,6 +3,7 @@ package report
 import (
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/xuri/excelize/v2"
 )
@@ -20,7 +21,8 @@ type xlsxEncoder struct {
 	sheet *excelize.StreamWriter
 	n     int // sheets begun
 	rows  int // in this sheet, its header among them
-	bold  int // style
+	bold  int // styles
+	when  int
 	cells []any
 }
 
@@ -30,7 +32,12 @@ func newXLSX(w io.Writer, t Table, about [][2]string) (*xlsxEncoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.bold = bold; err == nil {
+	format := "yyyy-mm-dd hh:mm:ss.000" // in UTC, as the column says
+	when, err := x.file.NewStyle(&excelize.Style{CustomNumFmt: &format})
+	if err != nil {
+		return nil, err
+	}
+	if x.bold, x.when = bold, when; err == nil {
 		err = x.about(about)
 	}
 	if err == nil {
@@ -78,8 +85,10 @@ func (x *xlsxEncoder) next() error {
 	if x.sheet, err = x.file.NewStreamWriter(name); err != nil {
 		return err
 	}
-	if err := x.sheet.SetColWidth(1, len(x.table.Columns), 20); err != nil {
-		return err
+	for i, c := range x.table.Columns {
+		if err := x.sheet.SetColWidth(i+1, i+1, c.width()); err != nil {
+			return err
+		}
 	}
 	if err := x.sheet.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
 		return err
@@ -99,28 +108,53 @@ func (x *xlsxEncoder) row(cells []string) error {
 	}
 	x.cells = x.cells[:0]
 	for i, s := range cells {
-		x.cells = append(x.cells, cellValue(x.table.Columns[i].Type, s))
+		x.cells = append(x.cells, x.cellValue(x.table.Columns[i].Type, s))
 	}
 	x.rows++
 	return x.sheet.SetRow("A"+strconv.Itoa(x.rows), x.cells)
 }
 
-// cellValue makes numbers of numbers. A text stays one, whatever it begins with.
-func cellValue(t Type, s string) any {
+// cellValue makes numbers of numbers and dates of times. A text stays one,
+// whatever it begins with.
+func (x *xlsxEncoder) cellValue(t Type, s string) any {
 	if s == "" {
 		return nil
 	}
-	if t == Number {
+	switch t {
+	case Number:
 		if n, err := strconv.ParseFloat(s, 64); err == nil {
 			return n
+		}
+	case Time:
+		if at, err := time.Parse(time.RFC3339, s); err == nil {
+			return excelize.Cell{StyleID: x.when, Value: at.UTC()}
 		}
 	}
 	return s
 }
 
+// width is how wide a column is shown, in letters: as its cells usually are, and a
+// long list cut.
+func (c Column) width() float64 {
+	usual := map[string]int{"mac": 18, "keyId": 46, "policy": 9, "images": 60, "block0": 64, "block1": 10, "block2": 10, "message": 60, "described": 60,
+		"burns": 40, "bootMarker": 30, "id": 34, "jobDigest": 24, "planDigest": 24, "bootDigest": 24, "certificateDigest": 24}
+	n := map[Type]int{Text: 16, Number: 8, Time: 24}[c.Type]
+	if special, ok := usual[c.Name]; ok {
+		n = special
+	}
+	return float64(max(n, len(c.Name)+4)) // and the arrow of the filter
+}
+
 func (x *xlsxEncoder) finish() error {
 	if x.sheet == nil {
 		return nil
+	}
+	last, err := excelize.CoordinatesToCellName(len(x.table.Columns), x.rows)
+	if err == nil {
+		err = x.file.AutoFilter(x.sheet.Sheet, "A1:"+last, nil)
+	}
+	if err != nil {
+		return err
 	}
 	return x.sheet.Flush()
 }
