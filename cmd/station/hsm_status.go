@@ -55,7 +55,7 @@ is there needs it; in one that cannot sign, the signing key is missed only if
 			if *asJSON {
 				err = answer(cmd.OutOrStdout(), statusAnswer{s, s.Problems()})
 			} else {
-				printStatus(cmd.OutOrStdout(), s, book)
+				printStatus(cmd.OutOrStdout(), s, t.natureOf(s.Info), book)
 			}
 			if n := len(s.Problems()); err == nil && n > 0 {
 				return stationFault(fmt.Errorf("hsm status: %d problems", n))
@@ -91,11 +91,29 @@ func wantedKeys(jobs []string, signer string, ifAble bool) (want []hsm.Want, err
 	return want, nil
 }
 
-// printStatus shows an audit; book is what is said of the ledger that it was
-// compared with.
-func printStatus(w io.Writer, s hsm.Status, book string) {
+// natureOf says what keeps the keys, and what follows from it.
+func (t *tokenFlags) natureOf(token hsm.Info) string {
+	file, err := t.stationFile()
+	if file == nil || err != nil {
+		file = &station.File{Path: t.station}
+	}
+	switch barred := file.VirtualOnly(token); {
+	case barred != nil:
+		return "SOFTWARE, for virtual devices: real ones are refused; allow_software_token = true under [hsm] in " + file.Path + " takes them"
+	case token.Nature == hsm.Software:
+		return "SOFTWARE: whoever reads this machine's disk has every key. " + file.Path + " allows it for real devices"
+	case token.Nature == hsm.Hardware:
+		return "hardware, by its own word"
+	}
+	return "unknown: it does not say that it is hardware (CKF_HW_SLOT)"
+}
+
+// printStatus shows an audit; nature is what keeps the keys, book what is said of
+// the ledger that it was compared with.
+func printStatus(w io.Writer, s hsm.Status, nature, book string) {
 	plain.Fprintf(w, "token         %s\nserial        %s\nmodel         %s, %s\nfirmware      %s\nmodule        %s\nlibrary       %s\n",
 		s.Label, s.Serial, s.Model, s.Manufacturer, s.Firmware, s.Module, s.Library)
+	plain.Fprintf(w, "nature        %s\n", nature)
 	if s.Throwaway {
 		fmt.Fprintln(w, "SIMULATION    a throw-away token; nothing made with it is real")
 	}

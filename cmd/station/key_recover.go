@@ -31,10 +31,10 @@ import (
 // recoverFlags are those of key recover.
 type recoverFlags struct {
 	*tokenFlags
-	ledger           ledgerFlags
-	operator, reason string
-	job, to, officer string
-	dest             output
+	ledger                   ledgerFlags
+	operator, second, reason string
+	job, to, officer         string
+	dest                     output
 }
 
 func keyRecoverCommand(t *tokenFlags) *cobra.Command {
@@ -52,7 +52,8 @@ shown and never a file. What comes out is one of
 The key comes from the token, by its recorded ID. With --officer it is opened
 from its escrow with the officer's private key: token and station may be lost.
 
-Who did it and why is an entry of the ledger before the key leaves the token.`,
+Who did it and why is an entry of the ledger before the key leaves the token;
+where the station file wants two people for it, both names.`,
 		Example: `  station key recover 24:0a:c4:01:02:03 --operator eve --reason "RMA 4711" --job job.toml --out rma-4711
   station key recover 24:0a:c4:01:02:03 --operator eve --reason audit --to auditor.pem --out key.wrapped
   station key recover 24:0a:c4:01:02:03 --operator eve --reason "token lost" --officer officer-private.pem --job job.toml --out images`,
@@ -68,6 +69,7 @@ Who did it and why is an entry of the ledger before the key leaves the token.`,
 	f := cmd.Flags()
 	f.StringVar(&r.ledger.path, "ledger", "", "ledger `FILE`, in place of the station file's")
 	f.StringVar(&r.operator, "operator", "", "who asks for it")
+	f.StringVar(&r.second, "second", "", secondUsage)
 	f.StringVar(&r.reason, "reason", "", "why")
 	f.StringVar(&r.job, "job", "", "job `FILE` whose images are encrypted")
 	f.StringVar(&r.to, "to", "", "RSA public key `FILE` (PEM) to wrap the key to")
@@ -92,6 +94,10 @@ type sealedKey struct {
 }
 
 func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) error {
+	about, err := r.tokenFlags.seconded(station.Recover, r.operator, r.second)
+	if err != nil {
+		return fmt.Errorf("key %w", err)
+	}
 	use, what, err := r.use(person)
 	if err != nil {
 		return err
@@ -110,7 +116,7 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) 
 			return fmt.Errorf("key recover: %w", err)
 		}
 		_, err = b.Append(record.Entry{Kind: record.KeyRecovered, MAC: mac, Keys: record.FlashKey(k.id), Operator: r.operator, Decision: what,
-			Message: r.reason + "; to " + filepath.Base(r.dest.path), Simulated: b.Simulated()})
+			Message: r.reason + "; to " + filepath.Base(r.dest.path), Simulated: b.Simulated(), About: about})
 		if err != nil {
 			return stationFault(err)
 		}

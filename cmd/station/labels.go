@@ -55,6 +55,7 @@ func (p printer) print(book *ledger.Ledger, operator string, mac chip.MAC) error
 	if err != nil || label.Printed() {
 		return err
 	}
+	label.Layout = layoutOf(p.LabelFile)
 	var drawn bytes.Buffer
 	if err := qa.LabelFormats[string(p.Format)](label, &drawn); err != nil {
 		return err

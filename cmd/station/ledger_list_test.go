@@ -42,7 +42,7 @@ func TestAccountsHaveNoForgedLines(t *testing.T) {
 			printReport(w, flow.Report{Known: true, Device: record.Device{Job: bad, Keys: record.FlashKey(bad)}, Decision: "fresh", Why: bad, Plan: []string{bad}})
 		},
 		"hsm status": func(w io.Writer) {
-			printStatus(w, hsm.Status{Info: hsm.Info{Label: bad}, Keys: []hsm.Key{{Label: bad}}, Others: []hsm.Key{{Label: bad}}, Missing: []string{bad}}, bad)
+			printStatus(w, hsm.Status{Info: hsm.Info{Label: bad}, Keys: []hsm.Key{{Label: bad}}, Others: []hsm.Key{{Label: bad}}, Missing: []string{bad}}, bad, bad)
 		},
 		"batch show": func(w io.Writer) { printAccount(w, &qa.Balance{Batch: bad, Job: bad}) },
 	} {

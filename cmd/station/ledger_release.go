@@ -8,21 +8,27 @@ import (
 	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/station"
 )
 
 func ledgerReleaseCommand(l *ledgerFlags) *cobra.Command {
-	var operator, reason string
+	var operator, second, reason string
 	cmd := &cobra.Command{
 		Use:   "release MAC",
 		Short: "Let a device that was set aside go on",
 		Long: `Let a device that was set aside (SCRAP or QUARANTINE) be tried again. Who did
-it and why stays in the ledger. The chip is judged anew when it is put back.`,
+it and why stays in the ledger; where the station file wants two people for it,
+the name of the second too. The chip is judged anew when it is put back.`,
 		Example: `  station ledger release 24:0a:c4:01:02:03 --operator anna --reason "wrong job file"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			mac, err := chip.ParseMAC(args[0])
 			if err != nil {
 				return err
+			}
+			about, err := l.seconded(station.Release, operator, second)
+			if err != nil {
+				return fmt.Errorf("ledger %w", err)
 			}
 			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
 				d, known, err := heldDevice(b, mac)
@@ -32,12 +38,13 @@ it and why stays in the ledger. The chip is judged anew when it is put back.`,
 				case !known || !d.SetAside:
 					return fmt.Errorf("ledger release: %s is not set aside", mac)
 				}
-				_, err = b.Append(record.Entry{Kind: record.Released, MAC: mac, Operator: operator, Message: reason, Simulated: d.Simulated})
+				_, err = b.Append(record.Entry{Kind: record.Released, MAC: mac, Operator: operator, Message: reason, Simulated: d.Simulated, About: about})
 				return stationFault(err)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&operator, "operator", "", "who decides")
+	cmd.Flags().StringVar(&second, "second", "", secondUsage)
 	cmd.Flags().StringVar(&reason, "reason", "", "why")
 	_ = cmd.MarkFlagRequired("operator")
 	_ = cmd.MarkFlagRequired("reason")

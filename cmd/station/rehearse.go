@@ -144,7 +144,7 @@ const swapTime = 3 * time.Second
 func (r *rehearseFlags) screen(ctx context.Context, v *station.Rehearsal, line *flow.Line, log func(flow.Event)) error {
 	s := &lineScreen{line: func() *flow.Line { return line }}
 	cfg := s.config(r.language, line.Job)
-	cfg.Simulation = true
-	watch(&cfg, func() (*hsm.Token, *ledger.Ledger) { return v.Token, v.Ledger })
+	cfg.Simulation, cfg.Retry = true, nil // a virtual device is put back by itself
+	watch(&cfg, station.LineFile{}, line.Job.Name, func() (*hsm.Token, *ledger.Ledger) { return v.Token, v.Ledger })
 	return s.run(ctx, cfg, func() func(flow.Event) { return log })
 }

@@ -38,6 +38,9 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 			if err := saysWho(cmd); err != nil { // who did something, and why, is never blank in the ledger
 				return err
 			}
+			if err := o.mayDo(cmd); err != nil {
+				return err
+			}
 			return o.guardFiles(cmd, args)
 		},
 	}
@@ -64,7 +67,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 
 // saysWho refuses a command whose flags for a person or a reason are blank.
 func saysWho(cmd *cobra.Command) error {
-	for _, name := range []string{"operator", "approver", "reason", "anyway"} {
+	for _, name := range []string{"operator", "approver", "second", "reason", "anyway"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && record.Blank(f.Value.String()) {
 			return fmt.Errorf("%s: --%s is blank; write who it is, or why", strings.TrimPrefix(cmd.CommandPath(), "station "), name)
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,17 +35,16 @@ func (w *works) screen(ctx context.Context) error {
 		}
 	}
 	shift := &tui.Shift{Plan: w.plan, Approve: w.approveAs}
-	if w.file.Approval.TwoPeople && w.approver == "" {
+	if w.file.WantsTwo(station.Approval) && w.approver == "" {
 		shift.Approver = func(id string) error {
-			if strings.EqualFold(strings.TrimSpace(id), strings.TrimSpace(w.operator)) {
+			if station.SamePerson(id, w.operator) {
 				return fmt.Errorf("%s works here: somebody else has to approve", id)
 			}
-			w.approver = id
-			return nil
+			return w.taken(&w.approver, station.Approver, id)
 		}
 	}
 	if w.operator == "" {
-		shift.Operator = func(id string) error { w.operator = id; return nil }
+		shift.Operator = func(id string) error { return w.taken(&w.operator, station.Operator, id) }
 	}
 	if asks {
 		shift.PIN = func(pin *secret.Bytes) error { return w.openWith(ctx, pin) }
@@ -62,7 +60,7 @@ func (w *works) screen(ctx context.Context) error {
 	s := &lineScreen{line: w.line, labels: w.labels}
 	cfg := s.config(string(w.file.Language), w.job)
 	cfg.Shift = shift
-	watch(&cfg, func() (*hsm.Token, *ledger.Ledger) {
+	watch(&cfg, w.file.Line, w.job.Name, func() (*hsm.Token, *ledger.Ledger) {
 		if w.opened == nil {
 			return nil, nil
 		}
@@ -73,6 +71,15 @@ func (w *works) screen(ctx context.Context) error {
 		return nil
 	}
 	return s.run(ctx, cfg, func() func(flow.Event) { return w.log })
+}
+
+// taken keeps the name that a person told, if he may do it.
+func (w *works) taken(name *string, role station.Role, told string) error {
+	err := w.file.May(role, told)
+	if err == nil {
+		*name = told
+	}
+	return err
 }
 
 // asksPIN reports whether a person has to type the token's PIN.
@@ -108,10 +115,10 @@ func (w *works) plan() (tui.Plan, error) {
 
 // watch lets the screen look into the ledger and at what the line depends on.
 // Both may be opened only after the PIN was typed.
-func watch(cfg *tui.Config, opened func() (*hsm.Token, *ledger.Ledger)) {
+func watch(cfg *tui.Config, shifts station.LineFile, job string, opened func() (*hsm.Token, *ledger.Ledger)) {
 	cfg.Today = func() (board.Day, error) {
 		_, book := opened()
-		return station.Day(book, time.Now())
+		return station.Day(book, shifts.ShiftBegan(time.Now()), job)
 	}
 	cfg.History = func(query string) ([]record.Visit, error) {
 		_, book := opened()

@@ -138,7 +138,7 @@ func initToken(ts *testscript.TestScript, _ bool, args []string) {
 	label, pin := args[0], args[1]
 	ts.Check(ts.Exec("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", "12345678", "--pin", pin))
 	ts.Check(os.WriteFile(ts.MkAbs("pin"), []byte(pin), 0o600))
-	toml := fmt.Sprintf("id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=%s?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:pin\"\n", label)
+	toml := fmt.Sprintf("id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=%s?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:pin\"\nallow_software_token = true\n", label)
 	ts.Check(os.WriteFile(ts.MkAbs("station.toml"), []byte(toml), 0o600))
 }
 

@@ -114,7 +114,7 @@ func furnish(place, hsm, module string) error {
 	return errors.Join(
 		os.WriteFile(filepath.Join(hsm, "softhsm2.conf"), fmt.Appendf(nil, "directories.tokendir = %s/tokens\nobjectstore.backend = file\n", hsm), 0o600),
 		os.WriteFile(filepath.Join(place, "station.toml"), fmt.Appendf(nil,
-			"id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=line-1?module-path=%s&pin-source=file:%s/pin\"\n", module, hsm), 0o600))
+			"id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = \"pkcs11:token=line-1?module-path=%s&pin-source=file:%s/pin\"\nallow_software_token = true\n", module, hsm), 0o600))
 }
 
 func (w *workplace) command(args ...string) *exec.Cmd {

@@ -25,7 +25,7 @@ func tokenPlace(t *testing.T) *workplace {
 		t.Fatal(`no token: run this with "make tokens"`)
 	}
 	w := &workplace{t: t, dir: t.TempDir(), bin: install(t)}
-	toml := fmt.Sprintf("id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = %q\n", os.Getenv("TOKEN_URI"))
+	toml := fmt.Sprintf("id = \"bench-1\"\nledger = \"ledger.db\"\n[hsm]\nuri = %q\nallow_software_token = true\n", os.Getenv("TOKEN_URI"))
 	for _, err := range []error{
 		os.WriteFile(filepath.Join(w.dir, "station.toml"), []byte(toml), 0o600),
 		os.CopyFS(filepath.Join(w.dir, "example"), os.DirFS("../../fixtures/example")),

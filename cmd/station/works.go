@@ -53,6 +53,11 @@ func (w *works) loadFiles() (err error) {
 	if w.file, err = station.LoadFile(w.station); err != nil {
 		return err
 	}
+	if !w.hasScreen() && w.operator == "" {
+		if err := w.file.May(station.Operator, "somebody without a name"); err != nil {
+			return fmt.Errorf("run: %w; add --operator", err)
+		}
+	}
 	if err := w.checkLog(); err != nil {
 		return err
 	}

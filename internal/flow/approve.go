@@ -97,6 +97,11 @@ func (r *Runner) approve() error {
 	if who == "" {
 		return fmt.Errorf("%w: who approves it goes into the ledger; add --operator", ErrNotApproved)
 	}
+	if r.MayApprove != nil {
+		if err := r.MayApprove(who); err != nil {
+			return fmt.Errorf("%w: %w; have one of them approve it (--approver NAME --approve %s)", ErrNotApproved, err, r.Job.PlanDigest())
+		}
+	}
 	if err := r.apart(who); err != nil {
 		return err
 	}

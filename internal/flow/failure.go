@@ -130,6 +130,7 @@ var Failures = []FailureKind{
 	{"E-HSM-TOKENS", record.Station, "Several key tokens answer; it is not clear which is meant.", callEng},
 	{"E-HSM-PIN", record.Station, "The key token's PIN is wrong.", callEng},
 	{"E-HSM-NO-PIN", record.Station, "The station has no PIN for the key token.", callEng},
+	{"E-HSM-SOFTWARE", record.Station, "The key token is software, and this device is a real one.", callEng},
 	{"E-HSM-KEY", record.Station, "The key token does not hold the job's key.", callEng},
 	{"E-LEDGER", record.Station, "The station's records cannot be written.", callEng},
 	{"E-LEDGER-LOCKED", record.Station, "Another program has the station's records open.", "Close the other program, then start again."},

@@ -16,7 +16,7 @@ import (
 const retryHealth = time.Second
 
 // untilRestart are faults of the station that cannot pass while the program runs.
-var untilRestart = map[Code]bool{"E-PANIC": true, "E-QUOTA": true, "E-BATCH": true, "E-SERIAL": true}
+var untilRestart = map[Code]bool{"E-PANIC": true, "E-QUOTA": true, "E-BATCH": true, "E-HSM-SOFTWARE": true, "E-SERIAL": true}
 
 // halt lets no device be started any more, and has somebody look after it.
 func (l *Line) halt(ctx context.Context, f *Failure) {

@@ -88,6 +88,9 @@ func connect(ctx context.Context, s *Session) error {
 	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: efuse.Redact(s.Fuses)}); err != nil {
 		return err
 	}
+	if s.virtual != nil && !s.simulated() {
+		return Fail("E-HSM-SOFTWARE", s.virtual)
+	}
 	return fits(s.Job, id, s.Fuses)
 }
 

@@ -39,6 +39,7 @@ type Session struct {
 	progress func(done, total int64)
 	survey   func(ctx context.Context) (efuse.Image, error) // of the fuses: it writes the fuse controller's registers, and burns nothing
 	rate     visitRate
+	virtual  error // why no real device may be made; nil: they may
 	inLoader bool
 	closing  bool // UART_DOWNLOAD_DIS is being burned, or is: the loader may never answer again
 	lastBoot record.Boot
@@ -56,11 +57,15 @@ type Runner struct {
 	Operator  string
 	Approver  string // who approves the plan; empty is the operator
 	TwoPeople bool   // who approves the plan does not work with it
-	Batch     string
+	// MayApprove refuses who may not approve; nil takes everybody.
+	MayApprove func(name string) error
+	Batch      string
 	// Undeclared takes a batch that nobody opened.
 	Undeclared bool
 	Simulated  bool
-	Serials    *Serials // nil: nobody can scan one
+	// VirtualOnly is why no real device may be made here; nil: they may.
+	VirtualOnly error
+	Serials     *Serials // nil: nobody can scan one
 	// Rates is what is known of the adapter at a port; nil: nothing.
 	Rates func(port string) BaudRates
 
@@ -102,6 +107,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, Held: DeviceKeys{}, batch: r.Batch, now: r.now, device: r.Ledger.Device}
 	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
 	v.s.progress, v.s.survey = v.showProgress, surveyor(&v.s, l)
+	v.s.virtual = r.VirtualOnly
 	v.s.rate = newVisitRate(r.Job, r.rates(port))
 	if r.Serials != nil {
 		v.s.serial = func(ctx context.Context) (string, error) { return r.Serials.take(ctx, slot) }

@@ -1,5 +1,10 @@
 package record
 
+import (
+	"encoding/json"
+	"strings"
+)
+
 // What happens to devices and keys besides the line's work. All are remarks:
 // they change nothing that the ledger knows of a device.
 const (
@@ -13,3 +18,21 @@ const (
 	// KeyRemoved: a key that KeyImported told of is no longer in the token.
 	KeyRemoved Kind = "key.removed"
 )
+
+// Seconded is the About of Released and KeyRecovered where two people did it: the
+// first is the Operator.
+type Seconded struct {
+	Second string `json:"second"`
+}
+
+// SecondedBy is the About that names a second person; nil for none.
+func SecondedBy(name string) json.RawMessage {
+	if name = strings.TrimSpace(name); name == "" {
+		return nil
+	}
+	about, err := json.Marshal(Seconded{name})
+	if err != nil {
+		return nil // a text always marshals
+	}
+	return about
+}

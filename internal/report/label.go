@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"rsc.io/qr"
+
 	"station/internal/chip"
 	"station/internal/ledger"
 	plaintext "station/internal/plain"
@@ -25,7 +27,11 @@ type Label struct {
 	ID        string // that the device is known by; "" for none
 	KeyID     string
 	Job       string
+	Revision  string
+	Batch     string
 	Simulated bool
+	Preview   bool // it is shown, and sticks on nothing
+	Layout    Layout
 
 	printed *record.Entry // the print before this one; nil for none
 }
@@ -43,7 +49,7 @@ func LabelOf(l *ledger.Ledger, mac chip.MAC) (Label, error) {
 	case verdict != record.Pass:
 		return Label{}, fmt.Errorf("label of %s: %w; this one is %s", mac, ErrNotSealed, strings.TrimSpace(string(verdict)+" "+string(code)))
 	}
-	b := Label{MAC: d.MAC, Serial: d.Serial, KeyID: d.FlashKey().ID, Job: d.Job, Simulated: d.Simulated || l.Simulated()}
+	b := Label{MAC: d.MAC, Serial: d.Serial, KeyID: d.FlashKey().ID, Job: d.Job, Revision: d.Revision, Batch: d.Batch, Simulated: d.Simulated || l.Simulated()}
 	if d.Identity.Known() {
 		b.ID = d.Identity.ID
 	}
@@ -75,59 +81,39 @@ func (b Label) Record(l *ledger.Ledger, operator, how string, again bool) error 
 	return err
 }
 
-// code is what the QR code holds: fields that a scanner's program can split.
-func (b Label) code() string {
-	fields := []string{"MAC=" + strings.ToUpper(strings.ReplaceAll(b.MAC.String(), ":", ""))}
-	if b.Serial != "" {
-		fields = append(fields, "SN="+b.Serial)
-	}
-	if b.ID != "" {
-		fields = append(fields, "ID="+b.ID)
-	}
-	fields = append(fields, "KEY="+b.KeyID)
-	if b.Simulated {
-		fields = append([]string{simulation}, fields...)
-	}
-	return strings.Join(fields, ";")
-}
-
-// lines are the texts beside the code, the first one large.
-func (b Label) lines() []string {
-	lines := []string{strings.ToUpper(b.MAC.String())}
-	if b.Serial != "" {
-		lines = append(lines, "SN "+b.Serial)
-	}
-	if b.ID != "" {
-		lines = append(lines, "ID "+b.ID)
-	}
-	policy, check := b.KeyID, ""
-	if i := strings.LastIndexByte(b.KeyID, ':'); i >= 0 {
-		policy, check = b.KeyID[:i], b.KeyID[i+1:]
-	}
-	lines = append(lines, b.Job, policy, check)
-	if b.Simulated {
-		lines = append(lines, simulation)
-	}
-	return lines
-}
-
 // LabelFormats are the forms of a label.
 var LabelFormats = map[string]func(Label, io.Writer) error{"zpl": Label.ZPL, "png": Label.PNG, "qr": Label.Terminal}
 
-// ZPL writes the label for a Zebra printer: 50 by 25 mm at 203 dots an inch.
+// ZPL writes the label for a Zebra printer. Its measures were chosen at 50 by 25
+// mm and 203 dots an inch, and follow the layout's size.
 func (b Label) ZPL(w io.Writer) error {
+	layout := b.layout()
+	width, height := layout.size(layout.Dots)
+	dots := func(n int) int { return n * min(width*200, height*400) / (400 * 200) }
 	var z strings.Builder
 	// ^CI28: texts are UTF-8. ^FH: _XX in a text is a byte.
-	z.WriteString("^XA\n^CI28\n^PW400\n^LL200\n^LH0,0\n")
-	fmt.Fprintf(&z, "^FO8,12^BQN,2,3,M^FH^FDMA,%s^FS\n", zplText(b.code()))
-	y := 14
-	for i, line := range b.lines() {
-		height := 20
-		if i == 0 {
-			height = 26
+	fmt.Fprintf(&z, "^XA\n^CI28\n^PW%d\n^LL%d\n^LH0,0\n", width, height)
+	left := dots(8)
+	if layout.Code != NoCode {
+		code, err := qr.Encode(b.code(), qr.M)
+		if err != nil {
+			return fmt.Errorf("label: %w", err)
 		}
-		fmt.Fprintf(&z, "^FO176,%d^A0N,%d,%d^FB220,1^FH^FD%s^FS\n", y, height, height*9/10, zplText(line))
-		y += height + 8
+		magnify := max(dots(3), 2)
+		for magnify > 2 && dots(12)+code.Size*magnify > height {
+			magnify--
+		}
+		fmt.Fprintf(&z, "^FO%d,%d^BQN,2,%d,M^FH^FDMA,%s^FS\n", left, dots(12), magnify, zplText(b.code()))
+		left += max(56, code.Size+2) * magnify
+	}
+	y := dots(14)
+	for i, line := range b.lines() {
+		tall := dots(20)
+		if i == 0 {
+			tall = dots(26)
+		}
+		fmt.Fprintf(&z, "^FO%d,%d^A0N,%d,%d^FB%d,1^FH^FD%s^FS\n", left, y, tall, tall*9/10, max(width-left-dots(4), 1), zplText(line))
+		y += tall + dots(8)
 	}
 	z.WriteString("^XZ\n")
 	_, err := io.WriteString(w, z.String())

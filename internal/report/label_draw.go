@@ -19,32 +19,38 @@ import (
 // quiet is the white border that a code needs, in modules (ISO/IEC 18004).
 const quiet = 4
 
-// The picture: 50 by 25 mm at 300 dots an inch.
-const (
-	labelWidth  = 591
-	labelHeight = 295
-)
+// pictureDots is how many dots an inch the picture has.
+const pictureDots = 300
 
 // PNG writes the label as a picture in black and white.
 func (b Label) PNG(w io.Writer) error {
-	code, err := qr.Encode(b.code(), qr.M)
-	if err != nil {
-		return fmt.Errorf("label: %w", err)
-	}
-	img := image.NewGray(image.Rect(0, 0, labelWidth, labelHeight))
+	layout := b.layout()
+	width, height := layout.size(pictureDots)
+	img := image.NewGray(image.Rect(0, 0, width, height))
 	draw.Draw(img, img.Bounds(), image.White, image.Point{}, draw.Src)
-	side := code.Size + 2*quiet
-	scale := labelHeight / side
-	edge := (labelHeight - scale*side) / 2
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
-				at := image.Pt(edge+(x+quiet)*scale, edge+(y+quiet)*scale)
-				draw.Draw(img, image.Rectangle{at, at.Add(image.Pt(scale, scale))}, image.Black, image.Point{}, draw.Src)
+	left := 12
+	if layout.Code != NoCode {
+		code, err := qr.Encode(b.code(), qr.M)
+		if err != nil {
+			return fmt.Errorf("label: %w", err)
+		}
+		side := code.Size + 2*quiet
+		scale := min(height, width*3/5) / side
+		if scale == 0 {
+			return fmt.Errorf("label: %.4g by %.4g mm are too small for the code", layout.Width, layout.Height)
+		}
+		edge := (min(height, width*3/5) - scale*side) / 2
+		for y := range code.Size {
+			for x := range code.Size {
+				if code.Black(x, y) {
+					at := image.Pt(edge+(x+quiet)*scale, edge+(y+quiet)*scale)
+					draw.Draw(img, image.Rectangle{at, at.Add(image.Pt(scale, scale))}, image.Black, image.Point{}, draw.Src)
+				}
 			}
 		}
+		left = scale*side + edge
 	}
-	if err := b.write(img, scale*side+edge); err != nil {
+	if err := b.write(img, left); err != nil {
 		return fmt.Errorf("label: %w", err)
 	}
 	return png.Encode(w, img)
@@ -56,10 +62,13 @@ func (b Label) write(img draw.Image, left int) error {
 	if err != nil {
 		return err
 	}
-	lines := b.lines()
-	step := (labelHeight - 30) / len(lines)
+	lines, size := b.lines(), img.Bounds().Size()
+	if len(lines) == 0 {
+		return nil
+	}
+	step := (size.Y - 30) / len(lines)
 	for i, line := range lines {
-		face, line, err := fit(parsed, line, labelWidth-left-12, float64(min(step-8, 40)))
+		face, line, err := fit(parsed, line, size.X-left-12, float64(min(step-8, size.Y*40/295)))
 		if err != nil {
 			return err
 		}
@@ -101,23 +110,25 @@ func fit(f *opentype.Font, text string, width int, size float64) (font.Face, str
 // screen, and the texts below it. It is drawn light on dark as most terminals
 // are: the light modules are the blocks.
 func (b Label) Terminal(w io.Writer) error {
-	code, err := qr.Encode(b.code(), qr.L)
-	if err != nil {
-		return fmt.Errorf("label: %w", err)
-	}
 	var out strings.Builder
-	const border = 2
-	for y := -border; y < code.Size+border; y += 2 {
-		for x := -border; x < code.Size+border; x++ {
-			upper, lower := !code.Black(x, y), !code.Black(x, y+1)
-			out.WriteString([]string{" ", "▄", "▀", "█"}[two(upper)<<1|two(lower)])
+	if b.layout().Code != NoCode {
+		code, err := qr.Encode(b.code(), qr.L)
+		if err != nil {
+			return fmt.Errorf("label: %w", err)
 		}
-		out.WriteByte('\n')
+		const border = 2
+		for y := -border; y < code.Size+border; y += 2 {
+			for x := -border; x < code.Size+border; x++ {
+				upper, lower := !code.Black(x, y), !code.Black(x, y+1)
+				out.WriteString([]string{" ", "▄", "▀", "█"}[two(upper)<<1|two(lower)])
+			}
+			out.WriteByte('\n')
+		}
 	}
 	for _, line := range b.lines() {
 		out.WriteString(strings.Map(printable, line) + "\n")
 	}
-	_, err = io.WriteString(w, out.String())
+	_, err := io.WriteString(w, out.String())
 	return err
 }
 

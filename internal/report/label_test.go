@@ -132,15 +132,15 @@ func TestPNG(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if img.Bounds() != image.Rect(0, 0, labelWidth, labelHeight) {
+		if img.Bounds() != image.Rect(0, 0, 591, 295) {
 			t.Errorf("its size is %v", img.Bounds())
 		}
 		code, err := qr.Encode(b.code(), qr.M)
 		if err != nil {
 			t.Fatal(err)
 		}
-		scale := labelHeight / (code.Size + 2*quiet)
-		edge := (labelHeight - scale*(code.Size+2*quiet)) / 2
+		scale := 295 / (code.Size + 2*quiet)
+		edge := (295 - scale*(code.Size+2*quiet)) / 2
 		dark := func(x, y int) bool { r, _, _, _ := img.At(x, y).RGBA(); return r < 0x8000 }
 		for y := -quiet; y < code.Size+quiet; y++ {
 			for x := -quiet; x < code.Size+quiet; x++ {
@@ -149,8 +149,8 @@ func TestPNG(t *testing.T) {
 				}
 			}
 		}
-		for y := range labelHeight {
-			for x := labelWidth - 8; x < labelWidth; x++ {
+		for y := range 295 {
+			for x := 591 - 8; x < 591; x++ {
 				if dark(x, y) {
 					t.Fatalf("a text runs into the edge at %d, %d", x, y)
 				}

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -13,11 +14,15 @@ import (
 	"station/internal/record"
 )
 
-// today is the index of the first entry of now's day. Entries are in the order
-// of their times, but for a clock that ran backwards, which the ledger notes.
-func today(l *ledger.Ledger, now time.Time) (uint64, error) {
+// midnight is when now's day began.
+func midnight(now time.Time) time.Time {
 	y, m, d := now.Date()
-	midnight := time.Date(y, m, d, 0, 0, 0, 0, now.Location())
+	return time.Date(y, m, d, 0, 0, 0, 0, now.Location())
+}
+
+// firstSince is the index of the first entry of a time. Entries are in the order
+// of their times, but for a clock that ran backwards, which the ledger notes.
+func firstSince(l *ledger.Ledger, begin time.Time) (uint64, error) {
 	size, _, err := l.Head()
 	if err != nil {
 		return 0, err
@@ -28,16 +33,16 @@ func today(l *ledger.Ledger, now time.Time) (uint64, error) {
 		if err != nil {
 			failed = err
 		}
-		return err != nil || !e.Time.Before(midnight)
+		return err != nil || !e.Time.Before(begin)
 	})
 	return uint64(first), failed
 }
 
-// Day is what the ledger tells of now's day, so that the screen's counters
-// survive a restart.
-func Day(l *ledger.Ledger, now time.Time) (board.Day, error) {
+// Day is what the ledger tells of a job's shift since it began, so that the
+// screen's counters survive a restart.
+func Day(l *ledger.Ledger, begin time.Time, job string) (board.Day, error) {
 	day := board.Day{Simulated: l.Simulated()}
-	first, err := today(l, now)
+	first, err := firstSince(l, begin)
 	if err != nil {
 		return day, err
 	}
@@ -45,15 +50,21 @@ func Day(l *ledger.Ledger, now time.Time) (board.Day, error) {
 		if err != nil {
 			return day, err
 		}
-		day.Record(e)
+		if e.Job == "" || e.Job == job {
+			day.Record(e)
+		}
 	}
 	return day, nil
 }
 
 // Visits are those of now's day whose MAC or serial number holds the query,
-// the newest first.
+// the newest first. A whole MAC or serial number, an ID too, is a device, of which all
+// visits are told, whatever their day.
 func Visits(l *ledger.Ledger, now time.Time, query string) ([]record.Visit, error) {
-	first, err := today(l, now)
+	if mac, known, err := l.Named(strings.TrimSpace(query)); known || err != nil {
+		return visitsOf(l, mac, err)
+	}
+	first, err := firstSince(l, midnight(now))
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +93,32 @@ func Visits(l *ledger.Ledger, now time.Time, query string) ([]record.Visit, erro
 	}
 	slices.Reverse(kept)
 	return kept, nil
+}
+
+// visitsOf are all visits of a device, the newest first.
+func visitsOf(l *ledger.Ledger, mac chip.MAC, err error) (visits []record.Visit, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	entries, err := l.History(mac)
+	if err != nil {
+		return nil, err
+	}
+	var folded record.Visits
+	serial := ""
+	for _, e := range entries {
+		serial = cmp.Or(e.Serial, serial)
+		for _, v := range folded.Add(&e) {
+			if v.Virtual = v.Virtual && !l.Simulated(); v.Verdict != record.Begun {
+				visits = append(visits, *v)
+			}
+		}
+	}
+	for i := range visits {
+		visits[i].Serial = serial
+	}
+	slices.Reverse(visits)
+	return visits, nil
 }
 
 // Detail is a device's entries in plain lines, and its fuses as first seen and

@@ -119,6 +119,7 @@ var provocations = map[flow.Code]provocation{
 	"E-HSM-PIN":        onToken("C_Sign 0xb3 1 0", "C_Login 0xa0 1 0"),
 	"E-HSM-NO-PIN":     noPIN,
 	"E-HSM-TOKENS":     twoTokens,
+	"E-HSM-SOFTWARE":   realOnSoftware,
 	"E-HSM-KEY":        onVisit(sim.Options{}, `label = "station-master"`, `label = "nobody"`),
 	"E-LEDGER":         readOnlyLedger,
 	"E-LEDGER-LOCKED":  onLedgerFile(func(t *testing.T, path string) { openLedgerFile(t, path) }),
@@ -280,6 +281,24 @@ func stopped(t *testing.T) flow.Code {
 		}
 	}
 	return codeOf(r.Device(ctx, "1", "sim://1", esploader.New(wire, esploader.Options{})))
+}
+
+// realOnSoftware brings a virtual device, which passes, and then a real one.
+func realOnSoftware(t *testing.T) flow.Code {
+	s := stationOf(t)
+	visit := func(o sim.Options) flow.Code {
+		wire, err := newChip(t, o).Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.runner()
+		r.VirtualOnly = (&File{Path: "station.toml"}).VirtualOnly(s.token.Info())
+		return codeOf(r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})))
+	}
+	if code := visit(sim.Options{MAC: VirtualMAC(0)}); code != flow.Code(record.Pass) {
+		return code
+	}
+	return visit(sim.Options{MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Real: true})
 }
 
 func badRate(t *testing.T) flow.Code {

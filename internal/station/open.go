@@ -56,6 +56,10 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 		return s, err
 	}
 	s.close = append(s.close, s.Token.Close)
+	virtualOnly := o.File.VirtualOnly(s.Token.Info())
+	if virtualOnly != nil {
+		o.Tell("warning: " + virtualOnly.Error())
+	}
 	keys := Keys{Token: s.Token}
 	if err := keys.Ready(ctx, o.Job); err != nil {
 		return s, err
@@ -75,7 +79,7 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	s.Line = &flow.Line{
 		Runner: flow.Runner{Job: o.Job, Keys: keys, Ledger: entries, Station: o.File.ID, Operator: o.Operator,
 			Batch: o.Batch, Undeclared: undeclared, Simulated: s.Ledger.Simulated(),
-			Approver: o.Approver, TwoPeople: o.File.Approval.TwoPeople, Rates: rates.At},
+			Approver: o.Approver, TwoPeople: o.File.WantsTwo(Approval), MayApprove: o.File.mayApprove, Rates: rates.At, VirtualOnly: virtualOnly},
 		Slots: o.Slots, Once: o.Once, Count: o.Count,
 		Healthy: func(ctx context.Context) error { return keys.Ready(ctx, o.Job) },
 		Alike:   o.File.Line.AlikeLimit(), Past: past, Resume: o.GoOn,

@@ -23,6 +23,7 @@ type File struct {
 	Slots    []SlotFile `toml:"slot"`
 	Label    LabelFile  `toml:"label"`
 	Approval Approvals  `toml:"approval"`
+	People   People     `toml:"people"`
 	Batch    Batches    `toml:"batch"`
 	Line     LineFile   `toml:"line"`
 	Serve    ServeFile  `toml:"serve"`
@@ -78,6 +79,8 @@ type HSMFile struct {
 	// Origin is whose word counts for a key that the token did not always keep
 	// as a secret of its own: "ledger" (default) or "token", which refuses it.
 	Origin KeyOrigin `toml:"origin"`
+	// AllowSoftware lets real devices get keys of a token that is software.
+	AllowSoftware bool `toml:"allow_software_token"`
 }
 
 // KeyOrigin is whose word counts for the origin of a key: ledger or token.
@@ -101,7 +104,33 @@ type LineFile struct {
 	// Alike is how many devices may fail alike after a burn, without one that
 	// passes, before the line stops.
 	Alike *int `toml:"equal_failures"`
+	// Shifts are when they begin, as "06:00"; absent: a shift is a day.
+	Shifts []string `toml:"shifts"`
 }
+
+// ShiftBegan is when now's shift began: the newest time of a beginning, of today or
+// of the day before.
+func (l LineFile) ShiftBegan(now time.Time) time.Time {
+	began := time.Time{}
+	for _, text := range l.Shifts {
+		at, err := time.Parse(clockForm, text)
+		if err != nil {
+			continue // refused when the file was read
+		}
+		for _, day := range []int{0, -1} {
+			y, m, d := now.AddDate(0, 0, day).Date()
+			if begin := time.Date(y, m, d, at.Hour(), at.Minute(), 0, 0, now.Location()); !begin.After(now) && begin.After(began) {
+				began = begin
+			}
+		}
+	}
+	if began.IsZero() {
+		return midnight(now)
+	}
+	return began
+}
+
+const clockForm = "15:04"
 
 // AlikeLimit is the number that counts.
 func (l LineFile) AlikeLimit() int {
@@ -109,22 +138,6 @@ func (l LineFile) AlikeLimit() int {
 		return flow.AlikeFailures
 	}
 	return *l.Alike
-}
-
-// LabelFile is where a label of each sealed device goes by itself.
-type LabelFile struct {
-	Printer string      `toml:"printer"` // a device, a file or a folder, relative to the station file; empty is none
-	Format  LabelFormat `toml:"format"`
-}
-
-// LabelFormat is a form of a label: zpl (default) or png.
-type LabelFormat string
-
-// UnmarshalText reads a label's format.
-func (l *LabelFormat) UnmarshalText(b []byte) error {
-	w, err := job.Word(b, "zpl", "png")
-	*l = LabelFormat(w)
-	return err
 }
 
 // Language is one of those that the screen speaks.
@@ -192,12 +205,16 @@ func (s *File) check(f *tomlfile.File) {
 	if n := s.Line.AlikeLimit(); n < 1 || n > 100 {
 		f.Fault("line.equal_failures", "%d: write after how many equal failures the line stops, 1 to 100, or leave it out for %d", n, flow.AlikeFailures)
 	}
+	for i, text := range s.Line.Shifts {
+		if _, err := time.Parse(clockForm, text); err != nil {
+			f.Fault("line.shifts", "item %d, %q, is no time of the day; write it like \"06:00\"", i+1, text)
+		}
+	}
 	if d := time.Duration(s.HSM.Answer); d != 0 && (d < time.Second || d > 10*time.Minute) {
 		f.Fault("hsm.answer", "%s is out of range; write a time from 1s to 10m", d)
 	}
-	if f.Has("label") && s.Label.Printer == "" {
-		f.Fault("label.printer", `is missing; write printer = "/dev/usb/lp0", a file or a folder, or leave [label] out`)
-	}
+	s.People.check(f)
+	s.Label.check(f)
 	names, ports := map[string]int{}, map[string]int{}
 	for i, slot := range s.Slots {
 		at := fmt.Sprintf("slot.%d", i)

@@ -30,3 +30,12 @@ func OpenToken(text string, file *File, ask AskPIN) (*hsm.Token, error) {
 	}
 	return token, nil
 }
+
+// VirtualOnly is why a token makes keys of virtual devices alone; nil where it may
+// make real ones.
+func (s *File) VirtualOnly(token hsm.Info) error {
+	if token.Nature != hsm.Software || s.HSM.AllowSoftware {
+		return nil
+	}
+	return fmt.Errorf("the token %s is software (%s): whoever reads this machine's disk has every key; real devices want a hardware token, or allow_software_token = true under [hsm] in %s", token.Label, token.Model, s.Path)
+}

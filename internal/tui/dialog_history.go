@@ -11,7 +11,7 @@ import (
 )
 
 // historyDialog lists the devices of the day. What is typed or scanned is part
-// of a MAC or of a serial number.
+// of a MAC or of a serial number; a whole one finds the device's other days too.
 type historyDialog struct {
 	question
 	text   textinput.Model
@@ -71,12 +71,28 @@ func (d *historyDialog) update(m *Model, msg tea.Msg) tea.Cmd {
 	return cmd
 }
 
-// The widths of time, verdict, MAC, serial, slot, code and seconds.
-var historyColumns = [7]int{8, 14, 17, 14, 4, 20, 6}
+// historyColumns are the widths of time, verdict, MAC, serial, slot, code and
+// seconds: what a narrow window lacks is taken from serial number and code.
+func historyColumns(w int) [7]int {
+	columns := [7]int{11, 12, 17, 14, 4, 20, 6}
+	lacks := len(columns) - 1 - w
+	for _, n := range columns {
+		lacks += n
+	}
+	take := func(column, least int) {
+		less := min(max(lacks, 0), columns[column]-least)
+		columns[column] -= less
+		lacks -= less
+	}
+	take(3, 8)
+	take(6, 4)
+	take(5, 12)
+	return columns
+}
 
 func (d *historyDialog) view(m *Model, w, h int) []string {
 	lines := []string{m.style.title.s(m.lang.historyTitle), m.lang.historyAsk + " " + d.text.View(), ""}
-	lines = append(lines, m.style.dim.s(tabular(m.lang.columns)))
+	lines = append(lines, m.style.dim.s(m.tabular(w, m.lang.columns)))
 	switch {
 	case d.err != nil:
 		return append(lines, d.said(m, w)...)
@@ -86,7 +102,7 @@ func (d *historyDialog) view(m *Model, w, h int) []string {
 	room := max(h-len(lines), 1)
 	first := max(0, d.chosen-room+1)
 	for i := first; i < min(first+room, len(d.rows)); i++ {
-		text := m.row(d.rows[i])
+		text := m.row(d.rows[i], w)
 		if i == d.chosen {
 			text = m.style.selected.s(fit(text, w))
 		}
@@ -95,20 +111,26 @@ func (d *historyDialog) view(m *Model, w, h int) []string {
 	return lines
 }
 
-func (m *Model) row(r record.Visit) string {
+func (m *Model) row(r record.Visit, w int) string {
 	st := m.style.tone[tonesOf[r.Verdict]]
-	virtual := ""
+	end := r.End.In(m.now.Location())
+	virtual, when := "", end.Format("15:04:05")
 	if r.Virtual {
 		virtual = virtualMark
 	}
-	return tabular([7]string{r.End.Format("15:04:05"), st.sign + " " + string(r.Verdict), r.MAC.String(), r.Serial, r.Slot, joined([]string{string(r.Code), virtual}, " ", historyColumns[5]),
+	if y, day := end.Year(), end.YearDay(); !m.now.IsZero() && (y != m.now.Year() || day != m.now.YearDay()) {
+		when = end.Format("01-02 15:04")
+	}
+	return m.tabular(w, [7]string{when, st.sign + " " + string(r.Verdict), r.MAC.String(), r.Serial, r.Slot, joined([]string{string(r.Code), virtual}, " ", historyColumns(w)[5]),
 		fmt.Sprintf("%.1f", r.Seconds)})
 }
 
-func tabular(cells [7]string) string {
+// tabular is a row; what a column has no room for is marked as cut.
+func (m *Model) tabular(w int, cells [7]string) string {
 	var b strings.Builder
+	columns := historyColumns(w)
 	for i, c := range cells {
-		b.WriteString(fit(c, historyColumns[i]) + " ")
+		b.WriteString(fit(cut(c, columns[i], m.style.signs.ellipsis), columns[i]) + " ")
 	}
 	return strings.TrimRight(b.String(), " ")
 }

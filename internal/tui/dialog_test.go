@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/muesli/termenv"
@@ -328,6 +329,19 @@ func TestHistory(t *testing.T) {
 	}
 	press(m, "h", "broken")
 	mustShow(t, m, "ledger: cannot be read")
+}
+
+// A device's other days are told with their date, and what has no room is marked,
+// codes too.
+func TestHistoryOfOtherDays(t *testing.T) {
+	rows := []record.Visit{
+		{End: morning, MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Serial: "SN-000000000042", Slot: "3", Verdict: record.Quarantine, Code: "E-DOWNLOAD-DISABLED"},
+		{End: morning.AddDate(0, 0, -3), MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Slot: "12", Verdict: record.Retry, Code: "E-BOOT-MARKER"},
+	}
+	m := screen(t, Config{History: func(string) ([]record.Visit, error) { return rows, nil }}, 80, 24)
+	send(m, tickMsg(morning.Add(time.Minute)))
+	press(m, "h")
+	mustShow(t, m, morning.Format("15:04:05")+"    ▲ QUARANTINE", morning.AddDate(0, 0, -3).Format("01-02 15:04")+" ◄ RETRY", "SN-0000…", "E-DOWNLOAD-DI… 0.0", "E-BOOT-MARKER")
 }
 
 // An answer that comes late does not replace a newer one.

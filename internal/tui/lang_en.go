@@ -82,7 +82,7 @@ var english = language{
 	planWrong: "%[1]s is not how the digest begins: type %[2]d characters.",
 	planWho:   "Who approves this? Not the operator: scan your badge or type your ID.",
 	planMore:  "More follows. Scroll down to the end first.", planForEver: "Approved once for this revision at this station, with your ID in the ledger.", approve: "approve",
-	historyTitle: "Devices of the day", historyAsk: "MAC or serial:", historyNone: "No device found.",
+	historyTitle: "Devices of the day; a whole MAC or serial number finds its other days", historyAsk: "MAC or serial:", historyNone: "No device found.",
 	columns:     [7]string{"time", "result", "MAC", "serial", "slot", "code", "s"},
 	detailTitle: "Slot %[1]s", tabLog: "Log", tabFuses: "Fuses", tabBoot: "Boot log", nothing: "Nothing is known.",
 	fuseField: "fuse", fuseBefore: "before", fuseAfter: "after",

@@ -95,7 +95,7 @@ var chinese = language{
 	planWrong: "%[1]s 不是摘要的开头。请输入上面摘要的前 %[2]d 个字符。",
 	planWho:   "谁批准？必须是操作员以外的人：请扫描工牌或输入工号，然后按回车。",
 	planMore:  "下面还有内容。请先滚动到末尾。", planForEver: "本工位每个任务版本只批准一次，您的工号将记入账本。", approve: "批准",
-	historyTitle: "今日设备", historyAsk: "MAC 或序列号：", historyNone: "没有找到设备。",
+	historyTitle: "今日设备；输入完整的 MAC 或序列号可查其他日期", historyAsk: "MAC 或序列号：", historyNone: "没有找到设备。",
 	columns:     [7]string{"时间", "结果", "MAC", "序列号", "槽", "代码", "秒"},
 	detailTitle: "槽 %[1]s", tabLog: "日志", tabFuses: "熔丝", tabBoot: "启动日志", nothing: "没有信息。",
 	fuseField: "熔丝", fuseBefore: "之前", fuseAfter: "之后",

@@ -72,6 +72,7 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-HSM-PIN":        {"密钥令牌的 PIN 错误。", zhCall},
 	"E-HSM-NO-PIN":     {"工位没有密钥令牌的 PIN。", zhCall},
 	"E-HSM-TOKENS":     {"有多个密钥令牌符合,不清楚用哪一个。", zhCall},
+	"E-HSM-SOFTWARE":   {"密钥令牌是软件，而此设备是真实设备。", zhCall},
 	"E-HSM-KEY":        {"密钥令牌里没有任务的密钥。", zhCall},
 	"E-LEDGER":         {"工位的记录无法写入。", zhCall},
 	"E-LEDGER-LOCKED":  {"另一个程序打开了工位的记录。", "请关闭那个程序，再重新启动。"},
