@@ -10,6 +10,7 @@ import (
 
 	"station/internal/board"
 	"station/internal/chip"
+	"station/internal/efuse"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -129,8 +130,12 @@ func Detail(l *ledger.Ledger, mac chip.MAC) (d board.Detail, err error) {
 		return d, err
 	}
 	var first, last record.Fuses
+	var family *chip.Family
 	for _, e := range entries {
 		d.Entries = append(d.Entries, describe(e))
+		if e.Identity != nil {
+			family = e.Identity.Of()
+		}
 		if e.Fuses != nil {
 			if first == nil {
 				first = e.Fuses
@@ -142,24 +147,18 @@ func Detail(l *ledger.Ledger, mac chip.MAC) (d board.Detail, err error) {
 		return d, nil
 	}
 	for _, now := range last {
-		d.Fuses = append(d.Fuses, changes(first.Block(now.Name), now)...)
+		d.Fuses = append(d.Fuses, changes(family, first.Block(now.Name), now)...)
 	}
 	return d, nil
 }
 
-// changes are the rows of one block: a row for each word that is or was set, or
+// changes are the rows of one block: a row for each field that is or was set, or
 // one for its state or digest.
-func changes(was, now record.Block) []record.FuseChange {
-	if len(now.Words) == 0 || len(now.Words) != len(was.Words) {
-		return []record.FuseChange{{Field: now.Name, Old: was.String(), New: now.String()}}
+func changes(family *chip.Family, was, now record.Block) []record.FuseChange {
+	if rows := efuse.Named(family, was, now); rows != nil {
+		return rows
 	}
-	var rows []record.FuseChange
-	for i, w := range now.Words {
-		if strings.Trim(was.Words[i]+w, "0") != "" {
-			rows = append(rows, record.FuseChange{Field: fmt.Sprintf("%s word %d", now.Name, i), Old: was.Words[i], New: w})
-		}
-	}
-	return rows
+	return []record.FuseChange{{Field: now.Name, Old: was.String(), New: now.String()}}
 }
 
 func describe(e record.Entry) string {
