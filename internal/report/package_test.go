@@ -123,6 +123,10 @@ func TestPackage(t *testing.T) {
 			t.Errorf("%s beside it: %v", more, err)
 		}
 	}
+	other := repack(t, file, func(_ string, data []byte) []byte { return bytes.ReplaceAll(data, []byte(sha(77)), []byte(sha(78))) })
+	if _, err := checked(other, &key.PublicKey); !errors.Is(err, ErrProof) {
+		t.Errorf("another bill of materials: %v", err)
+	}
 	var names []string
 	repack(t, file, func(name string, data []byte) []byte { names = append(names, name); return data })
 	if len(names) != p.Files || len(names) != 6+rows {
