@@ -99,7 +99,7 @@ func verifyJob(w io.Writer, path string) error {
 		switch {
 		case r.PerDevice:
 			what = "made for each device"
-		case j.Checked(r) && j.SecureBoot.Version == 1 && r.Address == firmware.BootloaderOffset:
+		case j.Checked(r) && j.SecureBoot.Version == 1 && r.Address == j.Chip().Bootloader:
 			what = "has the key built in; known by its digest"
 		case j.Checked(r):
 			what = "signed with the job's key"

@@ -248,11 +248,17 @@ type SecureBoot struct {
 	Purpose Purpose // of what its block holds
 	// More are the purposes of further digests, where the chip trusts several keys.
 	More []Purpose
-	On   string // the field that switches it on
+	// Revoke are the fields that take back the trust in each of the keys, the
+	// first being Purpose's; none on a chip that trusts one.
+	Revoke []string
+	On     string // the field that switches it on
 	// Always and Release are what a device needs besides, in every mode and in
 	// release.
 	Always, Release []Value
 }
+
+// Purposes are those of all digests that the chip can hold, in order.
+func (b SecureBoot) Purposes() []Purpose { return append([]Purpose{b.Purpose}, b.More...) }
 
 // Reason is a field and what follows from it.
 type Reason struct{ Field, About string }

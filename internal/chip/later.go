@@ -112,6 +112,7 @@ func (c laterChip) seal() Seal {
 	loader := c.has("DIS_DOWNLOAD_MANUAL_ENCRYPT", "DIS_DOWNLOAD_ICACHE", "DIS_DOWNLOAD_DCACHE", "SPI_DOWNLOAD_MSPI_DIS")
 	jtag := c.has("DIS_PAD_JTAG", "HARD_DIS_JTAG", "DIS_USB_JTAG", "SOFT_DIS_JTAG")
 	boot := c.has("DIS_DIRECT_BOOT", "DIS_LEGACY_SPI_BOOT")
+	revokes := []string{"SECURE_BOOT_KEY_REVOKE0", "SECURE_BOOT_KEY_REVOKE1", "SECURE_BOOT_KEY_REVOKE2"}
 	s := Seal{
 		Keys:  c.keys(),
 		Count: "SPI_BOOT_CRYPT_CNT", CountFull: 7,
@@ -127,11 +128,15 @@ func (c laterChip) seal() Seal {
 		},
 		OpenInDevelopment: []string{"DIS_DOWNLOAD_MANUAL_ENCRYPT"},
 		SecureBoot: map[int]SecureBoot{
-			2: {Purpose: SecureBootDigest0, More: []Purpose{SecureBootDigest1, SecureBootDigest2}, On: "SECURE_BOOT_EN",
-				Always: []Value{{"WR_DIS", 1 << 0}}}, // nothing more can be hidden: the digests stay readable
+			2: {Purpose: SecureBootDigest0, More: []Purpose{SecureBootDigest1, SecureBootDigest2}, Revoke: revokes, On: "SECURE_BOOT_EN",
+				Always:  []Value{{"WR_DIS", 1 << 0}},               // nothing more can be hidden: the digests stay readable
+				Release: []Value{{"ENABLE_SECURITY_DOWNLOAD", 1}}}, // ESP-IDF's check of release devices
 		},
 		Loader: loader,
 		Lock:   2, LockAbout: "DIS_ICACHE stays writable, and burning it destroys the device",
+	}
+	for _, name := range revokes {
+		s.Burnable[name] = "config"
 	}
 	for _, name := range slices.Concat(loader, jtag, boot) {
 		s.Burnable[name] = "config"
@@ -155,7 +160,7 @@ func (c laterChip) seal() Seal {
 	for _, name := range boot {
 		s.Open = append(s.Open, Reason{name, "the chip can start code from flash without its bootloader"})
 	}
-	s.Untouched = slices.Concat([]string{"RD_DIS", s.Count, "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"}, loader, jtag, boot)
+	s.Untouched = slices.Concat([]string{"RD_DIS", s.Count, "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"}, revokes, loader, jtag, boot)
 	for i := range keyBlocks {
 		s.Untouched = append(s.Untouched, fmt.Sprint("KEY_PURPOSE_", i))
 		s.LockBits[8+i], s.LockBits[23+i] = "key-protect", "key-protect"

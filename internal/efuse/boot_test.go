@@ -13,9 +13,9 @@ import (
 // bootPlan is a release plan with secure boot and both keys.
 func bootPlan(t *testing.T, version int) Plan {
 	t.Helper()
-	o := &BootOptions{Version: version, Policy: "derived boot-master"}
+	o := &BootOptions{Version: version, Keys: []BootKey{{Policy: "derived boot-master"}}}
 	if version == 2 {
-		o.Policy, o.Digest = "digest a0a1", keyOf(t, digestBytes()).Secret
+		o.Keys[0] = BootKey{"digest a0a1", keyOf(t, digestBytes()).Secret}
 	}
 	p := mustNew(t, Options{Mode: Release, KeyPolicy: "derived m", Boot: o}).WithKey(testKey(t, 32))
 	if version == 1 {
@@ -52,7 +52,7 @@ func TestBootPlans(t *testing.T) {
 			t.Errorf("version %d:\ngot  %s\nwant %s", version, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 		}
 	}
-	develop := mustNew(t, Options{Mode: Development, Boot: &BootOptions{Version: 2, Policy: "d", Digest: keyOf(t, digestBytes()).Secret}})
+	develop := mustNew(t, Options{Mode: Development, Boot: &BootOptions{Version: 2, Keys: []BootKey{{"d", keyOf(t, digestBytes()).Secret}}}})
 	if len(develop.Only(StageUART)) > 0 || len(develop.Only(StageLock)) == 0 {
 		t.Errorf("development: got %v", develop)
 	}
@@ -146,7 +146,7 @@ func TestBootRefusals(t *testing.T) {
 		"has no secure boot version 3":            {Mode: Release, Boot: &BootOptions{Version: 3}},
 		"ABS_DONE_1 must be burned alone, after":  {Mode: Release, Fuses: map[string]uint32{"ABS_DONE_1": 1}},
 		"ABS_DONE_0 must be burned alone, after ": {Mode: Release, Fuses: map[string]uint32{"ABS_DONE_0": 1}},
-		"RD_DIS bit 1 (BLOCK2) is never burned":   {Mode: Release, Boot: &BootOptions{Version: 2}, Fuses: map[string]uint32{"RD_DIS.BLOCK2": 1}},
+		"RD_DIS bit 1 (BLOCK2) is never burned":   {Mode: Release, Boot: &BootOptions{Version: 2, Keys: []BootKey{{Policy: "d"}}}, Fuses: map[string]uint32{"RD_DIS.BLOCK2": 1}},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -130,11 +130,23 @@ func (p Plan) checkSet(r *refusal, i int, set Set) {
 		r.add(ErrPlan, "%s must be burned alone, after the block of secure boot is written and protected", set.Field)
 	case set.Field == chip.Seal.Count && !odd(set.Value):
 		r.add(ErrPlan, "%s = %d leaves encryption off: an odd number of bits switches it on", set.Field, set.Value)
+	case p.revokes(set):
+		r.add(ErrPlan, "%s takes back the trust in a key of the job", set.Field)
 	case stage == StageCount && !alone:
 		r.add(ErrPlan, "%s must be burned alone, not with others in stage %s", set.Field, s.Name)
 	case stage == StageUART && (!alone || i != len(p)-1):
 		r.add(ErrPlan, "%s must be burned last and alone: nothing can follow it", set.Field)
 	}
+}
+
+// revokes reports a set that makes a digest worthless which the plan burns.
+func (p Plan) revokes(set Set) bool {
+	for _, boot := range p.family().Seal.SecureBoot {
+		if n := slices.Index(boot.Revoke, set.Field); n >= 0 && set.Value != 0 && p.burns(boot.Purposes()[n]) {
+			return true
+		}
+	}
+	return false
 }
 
 // ofOwnKey reports a set that says what the stage's own key is for, or hides

@@ -51,6 +51,7 @@ func (d *differ) chip(p Plan) {
 		d.add(ErrUnfit, "coding scheme 2 (repeat) is not supported")
 	}
 	d.unseen()
+	d.strangers(p)
 	for _, s := range p {
 		for _, k := range []*Key{s.Compare, s.Key} {
 			if k != nil {
@@ -72,6 +73,42 @@ func (d *differ) unseen() {
 			d.add(ErrConflict, "RD_DIS bit %d hides %s: nobody can check them", f.ReadDisable, strings.Join(covered(d.family, "RD_DIS", f.ReadDisable), ", "))
 		}
 	}
+}
+
+// strangers refuses a chip that would trust somebody else: a block that says it is
+// for what the plan's keys are for, or for a digest of secure boot, and is none of
+// the plan's; and one that trusts a key of the plan no more.
+func (d *differ) strangers(p Plan) {
+	for _, b := range d.family.Efuse.Blocks {
+		says := uint32(d.have.Value(b.Purpose))
+		for purpose, use := range d.family.Seal.Keys {
+			own := slices.ContainsFunc(p.Keys(), func(k *Key) bool { return k.For() == purpose && k.In(d.family) == b.Name })
+			if b.Purpose != "" && says == use.Value && !own && slices.Contains(p.claims(), purpose) {
+				d.add(ErrConflict, "%s says that it is for %s, and is not of this job", b.Name, purpose)
+			}
+		}
+	}
+	for _, boot := range d.family.Seal.SecureBoot {
+		for n, revoke := range boot.Revoke {
+			if p.burns(boot.Purposes()[n]) && d.have.Value(revoke) != 0 {
+				d.add(ErrConflict, "%s is burned: the chip does not trust the key for %s", revoke, boot.Purposes()[n])
+			}
+		}
+	}
+}
+
+// claims are the purposes for which no block may be but the plan's own: those of
+// its keys, and in a whole plan with secure boot all of that.
+func (p Plan) claims() (list []chip.Purpose) {
+	for _, k := range p.Keys() {
+		list = append(list, k.For())
+	}
+	for _, boot := range p.family().Seal.SecureBoot {
+		if p.wants(boot.On) != 0 && p.burns(boot.Purpose) {
+			list = append(list, boot.Purposes()...)
+		}
+	}
+	return list
 }
 
 // meaning refuses fuses that mean nothing or harm in this chip.

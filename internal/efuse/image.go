@@ -226,6 +226,14 @@ func (have Image) stateOf(block int) KeyState {
 	return KeyEmpty
 }
 
+// Torn reports a block that can be programmed once only and is no code word: a
+// burn of it was cut off.
+func (have Image) Torn(block string) bool {
+	f := known(have.Family)
+	b := f.Efuse.Block(block)
+	return b >= 0 && f.Efuse.Blocks[b].Coding == chip.ReedSolomon && have.flagged(b)
+}
+
 // flagged reports that the decoder found the block's bits not to be a code word.
 func (have Image) flagged(block int) bool {
 	f := known(have.Family)

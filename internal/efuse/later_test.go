@@ -409,3 +409,89 @@ func TestFusesOfTheC3(t *testing.T) {
 		t.Errorf("before %+v, after %+v", b, a)
 	}
 }
+
+// Secure boot of every family that has it: up to three digests in blocks of their
+// own, readable; the place of every other one revoked; switched on after
+// encryption; then nothing can be hidden, and the loader is closed last.
+func TestSecureBootOfEveryFamily(t *testing.T) {
+	for _, f := range chip.Families[1:] {
+		boot := f.Seal.SecureBoot[2]
+		for n := 1; n <= len(boot.Purposes()); n++ {
+			t.Run(fmt.Sprint(f.Name, " with ", n), func(t *testing.T) {
+				o := &BootOptions{Version: 2}
+				for i := range n {
+					b := digestBytes()
+					b[0] = byte(i)
+					o.Keys = append(o.Keys, BootKey{fmt.Sprint("digest ", i), keyOf(t, b).Secret})
+				}
+				p := mustNew(t, Options{Chip: f, Mode: Release, KeyPolicy: "derived", Boot: o})
+				if w := p.Warnings(Release); len(w) != 0 {
+					t.Errorf("%q", w)
+				}
+				var order []string
+				for _, s := range p {
+					order = append(order, s.Name)
+				}
+				end := []string{StageConfig, StageCount, StageBootOn, StageFreeze, StageUART}
+				if got := order[2+2*n:]; !slices.Equal(got, end) {
+					t.Errorf("after the keys: %q", got)
+				}
+				for i, revoke := range boot.Revoke {
+					if got := p.wants(revoke); (got == 1) != (i >= n) {
+						t.Errorf("%s = %d", revoke, got)
+					}
+				}
+				if len(f.Efuse.Timing) == 0 {
+					return
+				}
+				c := newLater(t, f)
+				if err := c.burn(p.WithKey(testKey(t, 32))); err != nil {
+					t.Fatal(err)
+				}
+				have := c.image()
+				for i, k := range o.Keys {
+					own := &Key{Purpose: boot.Purposes()[i], Secret: k.Digest}
+					own.Block = have.Placed(own)
+					if have.Holds(own) != MatchWhole || !have.WriteDisabled(own.Block) {
+						t.Errorf("digest %d in %s: %v", i, own.Block, have.Holds(own))
+					}
+				}
+				if left, err := p.WithKey(&Key{Compared: true}).Diff(have); err != nil || len(left) != 0 {
+					t.Errorf("left over %v, %v", left, err)
+				}
+			})
+		}
+		_, err := New(Options{Chip: f, Mode: Release, Boot: &BootOptions{Version: 2, Keys: make([]BootKey, 4)}})
+		if err == nil || !strings.Contains(err.Error(), "secure boot with 4 keys, and the "+f.Title+" trusts 1 to 3") {
+			t.Errorf("%s, four keys: %v", f.Name, err)
+		}
+	}
+}
+
+// Who says how the loader is closed says it alone; a place that is left open is
+// warned of.
+func TestHowALoaderIsClosed(t *testing.T) {
+	boot := &BootOptions{Version: 2, Keys: []BootKey{{"d", keyOf(t, digestBytes()).Secret}}}
+	f := chip.ByName("esp32c3")
+	last := func(fuses map[string]uint32) Stage {
+		p := mustNew(t, Options{Chip: f, Mode: Release, Boot: boot, Fuses: fuses})
+		return p[len(p)-1]
+	}
+	for want, fuses := range map[string]map[string]uint32{
+		"ENABLE_SECURITY_DOWNLOAD = 1": nil,
+		"DIS_DOWNLOAD_MODE = 1":        {"DIS_DOWNLOAD_MODE": 1},
+		"WR_DIS bit 0 (RD_DIS)":        {"ENABLE_SECURITY_DOWNLOAD": 0},
+	} {
+		if got := strings.Join(last(fuses).Wanted(), "; "); got != want {
+			t.Errorf("%v: the last stage is %s, want %s", fuses, got, want)
+		}
+	}
+	_, err := New(Options{Chip: f, Mode: Release, Boot: boot, Fuses: map[string]uint32{"DIS_DOWNLOAD_MODE": 1, "ENABLE_SECURITY_DOWNLOAD": 1}})
+	if !errors.Is(err, ErrPlan) {
+		t.Errorf("both: %v", err)
+	}
+	open := mustNew(t, Options{Chip: f, Mode: Release, Boot: boot, Fuses: map[string]uint32{"SECURE_BOOT_KEY_REVOKE2": 0}})
+	if w := open.Warnings(Release); len(w) != 1 || !strings.Contains(w[0], "SECURE_BOOT_KEY_REVOKE2 is not burned") {
+		t.Errorf("warned of %q", w)
+	}
+}

@@ -167,13 +167,16 @@ type Options struct {
 // BootOptions are what a job says about secure boot.
 type BootOptions struct {
 	Version int
-	// Policy is public and goes into the digest: of version 1 where its key comes
-	// from, of version 2 the digest itself.
+	Keys    []BootKey // that the chip trusts, at least one
+}
+
+// BootKey is what one block of secure boot holds.
+type BootKey struct {
+	// Policy is public and goes into the digest of the plan: of version 1 where the
+	// key comes from, of version 2 the digest itself.
 	Policy string
-	// Digest is what the block holds with version 2; nil with version 1.
+	// Digest is that of a public key with version 2; nil with version 1.
 	Digest *secret.Bytes
-	// More are the digests of further keys that may sign.
-	More []*secret.Bytes
 }
 
 // bootKeys are what goes into the blocks of secure boot, none where the job has
@@ -187,13 +190,14 @@ func (o Options) bootKeys(r *refusal) []*Key {
 		r.add(ErrPlan, "the %s has no secure boot version %d", o.Chip.Title, o.Boot.Version)
 		return nil
 	}
-	keys := []*Key{{Purpose: use.Purpose, Policy: o.Boot.Policy, Secret: o.Boot.Digest}}
-	for i, digest := range o.Boot.More {
-		if i >= len(use.More) {
-			r.add(ErrPlan, "the %s trusts %d keys, not %d", o.Chip.Title, 1+len(use.More), 1+len(o.Boot.More))
-			break
-		}
-		keys = append(keys, &Key{Purpose: use.More[i], Policy: o.Boot.Policy, Secret: digest})
+	trusts := use.Purposes()
+	if n := len(o.Boot.Keys); n == 0 || n > len(trusts) {
+		r.add(ErrPlan, "secure boot with %d keys, and the %s trusts 1 to %d", n, o.Chip.Title, len(trusts))
+		return nil
+	}
+	var keys []*Key
+	for i, k := range o.Boot.Keys {
+		keys = append(keys, &Key{Purpose: trusts[i], Policy: k.Policy, Secret: k.Digest})
 	}
 	return keys
 }
@@ -262,7 +266,11 @@ func (o Options) wanted(r *refusal) []Set {
 		r.add(ErrPlan, "mode %q is neither release nor development", o.Mode)
 	}
 	want := map[string]Set{}
-	for _, v := range slices.Concat(base, o.bootFuses()) {
+	base = slices.Concat(base, o.bootFuses())
+	if o.closesItself() {
+		base = slices.DeleteFunc(base, func(v chip.Value) bool { return o.Chip.Seal.Burnable[v.Field] == StageUART })
+	}
+	for _, v := range base {
 		for _, one := range (Set{v.Field, v.Value}).each() {
 			want[one.name(o.Chip)] = one
 		}
@@ -278,7 +286,19 @@ func (o Options) wanted(r *refusal) []Set {
 	return sets
 }
 
-// bootFuses are those that secure boot needs, besides its key's.
+// closesItself reports a job that says by which fuse the serial loader is closed:
+// one is burned, alone.
+func (o Options) closesItself() bool {
+	for name, value := range o.Fuses {
+		if value != 0 && o.Chip.Seal.Burnable[name] == StageUART {
+			return true
+		}
+	}
+	return false
+}
+
+// bootFuses are those that secure boot needs, besides its keys'. A place for the
+// digest of a key that the job does not fill is closed for ever.
 func (o Options) bootFuses() []chip.Value {
 	if o.Boot == nil {
 		return nil
@@ -288,6 +308,9 @@ func (o Options) bootFuses() []chip.Value {
 		return nil
 	}
 	list := append([]chip.Value{{Field: use.On, Value: 1}}, use.Always...)
+	for n := len(o.Boot.Keys); n < len(use.Revoke); n++ {
+		list = append(list, chip.Value{Field: use.Revoke[n], Value: 1})
+	}
 	if o.Mode == Release {
 		list = append(list, use.Release...)
 	}
@@ -384,6 +407,13 @@ func (p Plan) Warnings(m Mode) []string {
 	for _, o := range f.Seal.Open {
 		if p.wants(o.Field) == 0 && (m == Release || !slices.Contains(f.Seal.OpenInDevelopment, o.Field)) {
 			out = append(out, o.Field+" is not burned: "+o.About)
+		}
+	}
+	for _, boot := range f.Seal.SecureBoot {
+		for n, revoke := range boot.Revoke {
+			if p.wants(boot.On) != 0 && !p.burns(boot.Purposes()[n]) && p.wants(revoke) == 0 {
+				out = append(out, revoke+" is not burned: firmware can add a key that signs")
+			}
 		}
 	}
 	if p.wants("WR_DIS")>>f.Seal.Lock&1 == 0 {

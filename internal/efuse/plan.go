@@ -210,6 +210,11 @@ func (p Plan) Keys() (keys []*Key) {
 	return keys
 }
 
+// burns reports that the plan burns a key for a purpose.
+func (p Plan) burns(purpose chip.Purpose) bool {
+	return slices.ContainsFunc(p.Keys(), func(k *Key) bool { return k.For() == purpose })
+}
+
 // Digest names the plan: stages, fields, values and the key's policy, in
 // order. It is the same for every device and says nothing about a key.
 func (p Plan) Digest() string {

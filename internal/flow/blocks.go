@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"station/internal/chip"
 	"station/internal/efuse"
@@ -81,4 +82,21 @@ func (s *Session) moveOn() error {
 	k.Blocks = []string{next}
 	return s.note(record.Entry{Kind: record.KeyAssigned, Keys: []record.Key{k},
 		Message: fmt.Sprintf("%s is half burned and can be programmed once only, so the key goes into %s: %v", was, next, err)})
+}
+
+// passedOver tells of half-burned blocks which a key does not go into.
+func (s *Session) passedOver(k *efuse.Key) string {
+	if k == nil {
+		return ""
+	}
+	var torn []string
+	for _, block := range s.ID.Of().Seal.Keys[k.For()].Blocks {
+		if block != k.Block && s.Fuses.Torn(block) {
+			torn = append(torn, block)
+		}
+	}
+	if torn == nil {
+		return ""
+	}
+	return fmt.Sprintf("half burned, and programmed once only: %s; the key for %s goes into %s", strings.Join(torn, ", "), k.For(), k.Block)
 }

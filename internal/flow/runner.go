@@ -257,7 +257,7 @@ func (v *visit) burn(ctx context.Context, step Step) error {
 func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
 	begin := v.now()
 	e := record.Entry{Kind: record.BurnIntended, Stage: stage.Name, Burns: stage.Changes(v.s.Fuses),
-		Keys: v.s.Held.named(), Plan: v.Job.PlanDigest(), Fuses: efuse.Redact(v.s.Fuses)}
+		Keys: v.s.Held.named(), Plan: v.Job.PlanDigest(), Fuses: efuse.Redact(v.s.Fuses), Message: v.s.passedOver(stage.Key)}
 	if err := v.append(e); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (j *Job) RegionsFor(own Own) (r Regions, err error) {
 		}
 	}()
 	if j.SecureBoot.Version == 1 {
-		boot := r.List[bootloader(r.List)]
+		boot := r.List[j.bootloader(r.List)]
 		digest, err := secureboot.BootloaderDigest(boot.Data, own.BootKey, secureboot.IVOf(own.MAC[:], boot.Data))
 		if err != nil {
 			return r, fmt.Errorf("bootloader digest: %w", err)

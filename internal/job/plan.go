@@ -2,22 +2,29 @@ package job
 
 import (
 	"errors"
-	"slices"
 
 	"station/internal/efuse"
 	"station/internal/tomlfile"
 )
 
-// secureBootFuses are burned only where [secure_boot] names the key that the
-// images are signed with: over unsigned firmware they end the device.
-var secureBootFuses = []string{"ABS_DONE_0", "ABS_DONE_1"}
+// isSecureBoot reports a fuse that switches secure boot on. It is burned only
+// where [secure_boot] names the key that the images are signed with: over unsigned
+// firmware it ends the device.
+func (j *Job) isSecureBoot(fuse string) bool {
+	for _, boot := range j.Chip().Seal.SecureBoot {
+		if boot.On == fuse {
+			return true
+		}
+	}
+	return false
+}
 
 // plan makes the job's burn plan and puts every reason against it on the line
 // of the job file that asks for it.
 func (j *Job) plan(f *tomlfile.File) {
 	fuses := map[string]uint32{}
 	for name, value := range j.Security.Fuses {
-		if value != 0 && slices.Contains(secureBootFuses, name) {
+		if value != 0 && j.isSecureBoot(name) {
 			f.Fault("security.fuses."+name, "switches secure boot on, which [secure_boot] does, with images that are checked before: without it a device would refuse every image that is not signed; leave it out")
 			continue
 		}

@@ -23,17 +23,19 @@ import (
 
 // SecureBoot says that devices start only what is signed.
 type SecureBoot struct {
-	Version int      `toml:"version"` // 1 for revisions 0 to 2, 2 for revision 3; absent: no secure boot
-	Keys    []string `toml:"keys"`    // files of the public keys that sign: RSA-3072 for version 2, P-256 for version 1
+	Version int `toml:"version"` // of the ESP32 1 for revisions 0 to 2, 2 for revision 3; of later chips 2; absent: no secure boot
+	// Keys are the files of the public keys that may sign: RSA-3072 for version 2,
+	// P-256 for version 1. The ESP32 trusts one, later chips up to three.
+	Keys []string `toml:"keys"`
 	// Policy, Label and PRF say where the key of a device comes from that version
 	// 1 makes the digest of the bootloader with; empty: as the flash key does.
 	Policy string `toml:"policy"` // derived, shared
 	Label  string `toml:"label"`
 	PRF    string `toml:"prf"`
 
-	public crypto.PublicKey
-	digest *secret.Bytes // version 2: what BLOCK2 holds
-	names  []string      // of the public keys, for descriptions
+	public []crypto.PublicKey
+	keys   []efuse.BootKey // version 2: what the fuses hold
+	names  []string        // of the public keys, for descriptions
 }
 
 // Key is the key of version 1 as the token makes it.
@@ -53,20 +55,20 @@ func (j *Job) secureBoot(f *tomlfile.File) {
 	switch {
 	case s.Version == 0:
 		if len(s.Keys) > 0 || s.Policy != "" || s.Label != "" || s.PRF != "" {
-			f.Fault("secure_boot.version", "is missing; write version = 2 for chips of revision 3, 1 for older ones")
+			f.Fault("secure_boot.version", "is missing; write version = 2%s", j.olderVersion())
 		}
 		return
 	case j.Chip() == nil: // told already
 		return
 	case s.Version != 1 && s.Version != 2 || j.Chip().Seal.SecureBoot[s.Version].On == "":
-		f.Fault("secure_boot.version", "%d: the %s has versions 1 (revisions 0 to 2) and 2 (revision 3)", s.Version, j.Chip().Title)
+		f.Fault("secure_boot.version", "%d: the %s has version 2%s", s.Version, j.Chip().Title, j.olderVersion())
 		s.Version = 0
 		return
 	}
-	if len(s.Keys) != 1 {
-		f.Fault("secure_boot.keys", "%d keys; the %s trusts one: write the file of its public half, as \"station key public\" writes it", len(s.Keys), j.Chip().Title)
-	} else if err := s.read(j.beside(s.Keys[0])); err != nil {
-		f.Fault("secure_boot.keys", "%v", err)
+	if most := j.trusts(); len(s.Keys) == 0 || len(s.Keys) > most {
+		f.Fault("secure_boot.keys", "%d keys; the %s trusts %s: write the files of their public halves, as \"station key public\" writes them", len(s.Keys), j.Chip().Title, upTo(most))
+	} else {
+		j.readBootKeys(f)
 	}
 	if s.Version == 1 {
 		s.Policy, s.Label = cmp.Or(s.Policy, j.Key.Policy), cmp.Or(s.Label, j.Key.Label)
@@ -91,31 +93,66 @@ func (j *Job) secureBoot(f *tomlfile.File) {
 	}
 }
 
-// read reads the public key that signs.
+// trusts is how many keys the chip can trust.
+func (j *Job) trusts() int { return len(j.Chip().Seal.SecureBoot[j.SecureBoot.Version].Purposes()) }
+
+func upTo(n int) string {
+	if n == 1 {
+		return "one"
+	}
+	return fmt.Sprintf("up to %d", n)
+}
+
+// olderVersion tells for which chips of the family version 1 is.
+func (j *Job) olderVersion() string {
+	if chip := j.Chip(); chip != nil && chip.Seal.SecureBoot[1].On != "" {
+		return fmt.Sprintf(" for chips from revision %v on, and 1 for older ones", chip.Seal.Until[chip.Seal.SecureBoot[1].On])
+	}
+	return ""
+}
+
+// readBootKeys reads the public keys that may sign: all of them, or none is used.
+func (j *Job) readBootKeys(f *tomlfile.File) {
+	s := &j.SecureBoot
+	for _, name := range s.Keys {
+		if err := s.read(j.beside(name)); err != nil {
+			f.At("secure_boot.keys", "%v", err)
+		}
+	}
+	if len(s.public) < len(s.Keys) {
+		s.public = nil
+	}
+}
+
+// read reads one of them.
 func (s *SecureBoot) read(path string) error {
 	key, err := keyfile.ReadPublic(path)
 	if err != nil {
 		return err
 	}
+	same := func(k crypto.PublicKey) bool { return k.(interface{ Equal(crypto.PublicKey) bool }).Equal(key) }
 	version, err := secureboot.VersionOf(key)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", path, err)
 	case int(version) != s.Version:
 		return fmt.Errorf("%s: the key is for version %d of secure boot, the job says version %d", path, version, s.Version)
+	case slices.ContainsFunc(s.public, same):
+		return fmt.Errorf("%s: the same key twice; name each once", path)
 	}
-	s.public = key
+	s.public = append(s.public, key)
 	if rsa, ok := key.(*rsa.PublicKey); ok {
 		digest, err := secureboot.KeyDigest(rsa)
 		if err != nil {
 			return err
 		}
-		s.names = []string{fmt.Sprintf("RSA-3072, digest %x", digest)}
-		s.digest, err = secret.New(digest[:]) // no secret, but fuses take only such
+		name := fmt.Sprintf("RSA-3072, digest %x", digest)
+		burned, err := secret.New(digest[:]) // no secret, but fuses take only such
+		s.names, s.keys = append(s.names, name), append(s.keys, efuse.BootKey{Policy: name, Digest: burned})
 		return err
 	}
 	der, err := x509.MarshalPKIXPublicKey(key)
-	s.names = []string{fmt.Sprintf("P-256, sha256:%x", sha256.Sum256(der))}
+	s.names = append(s.names, fmt.Sprintf("P-256, sha256:%x", sha256.Sum256(der)))
 	return err
 }
 
@@ -126,12 +163,12 @@ func (j *Job) bootOptions() *efuse.BootOptions {
 	case s.Version == 0 || s.public == nil:
 		return nil
 	case s.Version == 1:
-		return &efuse.BootOptions{Version: 1, Policy: s.Key().Origin()}
+		return &efuse.BootOptions{Version: 1, Keys: []efuse.BootKey{{Policy: s.Key().Origin()}}}
 	}
-	return &efuse.BootOptions{Version: 2, Policy: s.names[0], Digest: s.digest}
+	return &efuse.BootOptions{Version: 2, Keys: s.keys}
 }
 
-// signed checks every image that the chip will check, against the very key,
+// signed checks every image that the chip will check, against the very keys,
 // and adds what version 1 needs beside the bootloader.
 func (j *Job) signed(f *tomlfile.File) {
 	s := j.SecureBoot
@@ -158,16 +195,12 @@ func (j *Job) SignatureFaults() (faults []string) {
 	for _, r := range j.Regions {
 		switch {
 		case !j.Checked(r):
-		case r.Address == firmware.BootloaderOffset && s.Version == 1:
-			if key := s.public.(*ecdsa.PublicKey); !builtIn(r.Data, key) {
+		case r.Address == j.Chip().Bootloader && s.Version == 1:
+			if key := s.public[0].(*ecdsa.PublicKey); !builtIn(r.Data, key) {
 				faults = append(faults, r.Name+": the public key of the job is not built into this bootloader, so it would refuse every app; build it with that key (CONFIG_SECURE_BOOT_VERIFICATION_KEY)")
 			}
 		default:
-			_, err := secureboot.Verify(r.Data, s.public)
-			if err == nil {
-				continue
-			}
-			for _, one := range unjoin(err) {
+			for _, one := range j.signatureFaults(r.Data) {
 				faults = append(faults, fmt.Sprintf("%s: %v; sign it with \"station image sign\"", r.Name, one))
 			}
 		}
@@ -175,9 +208,27 @@ func (j *Job) SignatureFaults() (faults []string) {
 	return faults
 }
 
+// signatureFaults is what is wrong with the signature of an image: nothing where
+// one of the job's keys made one that the chip looks at.
+func (j *Job) signatureFaults(image []byte) (faults []error) {
+	for _, key := range j.SecureBoot.public {
+		_, err := secureboot.VerifyFor(j.trusts(), image, key)
+		if err == nil {
+			return nil
+		}
+		if faults == nil {
+			faults = unjoin(err)
+		}
+	}
+	if n := len(j.SecureBoot.public); n > 1 {
+		faults = append(faults, fmt.Errorf("none of the job's %d keys does better", n))
+	}
+	return faults
+}
+
 // Checked reports that the chip checks what is in the region before it uses it.
 func (j *Job) Checked(r firmware.Region) bool {
-	return r.Address == firmware.BootloaderOffset || r.Slot != "" ||
+	return r.Address == j.Chip().Bootloader || r.Slot != "" ||
 		j.SecureBoot.Version == 1 && r.Address == cmp.Or(j.TableOffset, firmware.DefaultTableOffset)
 }
 
@@ -187,15 +238,16 @@ func builtIn(bootloader []byte, key *ecdsa.PublicKey) bool {
 	return err == nil && bytes.Contains(bootloader, point[1:])
 }
 
-// bootloader is the index of the bootloader among regions, -1 for none.
-func bootloader(regions []firmware.Region) int {
-	return slices.IndexFunc(regions, func(r firmware.Region) bool { return r.Address == firmware.BootloaderOffset })
+// bootloader is the index of the bootloader among the regions of the job or of one
+// of its devices, -1 for none.
+func (j *Job) bootloader(regions []firmware.Region) int {
+	return slices.IndexFunc(regions, func(r firmware.Region) bool { return r.Address == j.Chip().Bootloader })
 }
 
 // signedHeader refuses a bootloader whose header says another flash than the
 // job's: it is signed, so the station cannot write the right size into it.
 func (j *Job) signedHeader(f *tomlfile.File) {
-	at := bootloader(j.Regions)
+	at := j.bootloader(j.Regions)
 	if at < 0 {
 		return
 	}
@@ -208,7 +260,7 @@ func (j *Job) signedHeader(f *tomlfile.File) {
 // warnUnsure warns of a bootloader that says nothing of secure boot: built
 // without it, it checks no app.
 func (j *Job) warnUnsure() {
-	i := bootloader(j.Regions)
+	i := j.bootloader(j.Regions)
 	if i >= 0 && !strings.Contains(string(j.Regions[i].Data), "secure_boot") {
 		j.Warnings = append(j.Warnings, "the bootloader does not speak of secure boot: if it was built without CONFIG_SECURE_BOOT, it is checked itself but starts any app")
 	}
@@ -217,11 +269,11 @@ func (j *Job) warnUnsure() {
 // addDigest adds the region of the bootloader's digest, and the padding that
 // the digest covers.
 func (j *Job) addDigest() error {
-	i := bootloader(j.Regions)
+	i := j.bootloader(j.Regions)
 	if i < 0 {
 		return errors.New("there is no bootloader")
 	}
-	if first := j.Regions[0]; first.Address < firmware.BootloaderOffset {
+	if first := j.Regions[0]; first.Address < j.Chip().Bootloader {
 		return fmt.Errorf("%s is at %#x, where the digest of the bootloader goes, which is made for each device; leave it out", first.Name, first.Address)
 	}
 	boot := &j.Regions[i]

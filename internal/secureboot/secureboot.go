@@ -51,8 +51,8 @@ type Signature struct {
 	Signed  int               // bytes that it covers, with their padding
 	Digest  [sha256.Size]byte // SHA-256 that was signed; version 1 does not keep it, so it is computed
 	// KeyDigests are, with version 2, those of the keys that signed, in the
-	// order of their blocks. BLOCK2 must hold the first, in this order of
-	// bytes: burned as secure_boot_v2 it is not reversed.
+	// order of their blocks. BLOCK2 of an ESP32 must hold the first, in this order of
+	// bytes: burned as secure_boot_v2 it is not reversed. A later chip must hold any.
 	KeyDigests [][sha256.Size]byte
 }
 
@@ -148,11 +148,15 @@ func versionOf(keys []crypto.Signer) (version Version, err error) {
 	return version, nil
 }
 
-// Verify verifies a file's signature as the chip would. key is the one that
+// Verify verifies a file's signature as the ESP32 would. key is the one that
 // must have signed, nil for whatever key a version 2 signature brings along
 // (ErrKeyNeeded with version 1). The error has every fault; the signature is
 // what could be read nevertheless, nil where there is none.
-func Verify(file []byte, key crypto.PublicKey) (*Signature, error) {
+func Verify(file []byte, key crypto.PublicKey) (*Signature, error) { return VerifyFor(1, file, key) }
+
+// VerifyFor is Verify for a chip that looks at so many signatures, one of which
+// must be of the key, and all of which must be good.
+func VerifyFor(blocks int, file []byte, key crypto.PublicKey) (*Signature, error) {
 	version := V2
 	if key != nil {
 		var err error
@@ -170,7 +174,7 @@ func Verify(file []byte, key crypto.PublicKey) (*Signature, error) {
 		return f.verifyV1(file, at, key.(*ecdsa.PublicKey)), f.err()
 	}
 	want, _ := key.(*rsa.PublicKey)
-	return f.verifyV2(file, at, want), f.err()
+	return f.verifyV2(file, at, want, blocks), f.err()
 }
 
 // end is where the chip looks for the signature behind an image of n bytes.

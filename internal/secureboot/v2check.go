@@ -23,7 +23,7 @@ func isBlock(b []byte) bool { return b[0] == magicV2 && (b[1] == byte(V2) || b[1
 // other than the ESP32 take.
 const versionEC = 3
 
-func (f *faults) verifyV2(file []byte, at int, want *rsa.PublicKey) *Signature {
+func (f *faults) verifyV2(file []byte, at int, want *rsa.PublicKey, blocks int) *Signature {
 	if !hasV2(file, at) {
 		f.add("no version 2 signature: no block begins at %#x, where the chip looks for it", at)
 		return nil
@@ -45,14 +45,14 @@ func (f *faults) verifyV2(file []byte, at int, want *rsa.PublicKey) *Signature {
 	if digest != s.Digest {
 		f.add("the image was changed after it was signed: its SHA-256 is %x…, the signature is over %x…", digest[:4], s.Digest[:4])
 	}
-	f.checkBlocks(s, sector, want)
+	f.checkBlocks(s, sector, want, blocks)
 	f.after(file[at+len(sector):])
 	return s
 }
 
-// checkBlocks checks each block of a sector, and whether the first, which is
-// the one that the ESP32 reads, is of the key wanted.
-func (f *faults) checkBlocks(s *Signature, sector []byte, want *rsa.PublicKey) {
+// checkBlocks checks each block of a sector, and whether one of those that the
+// chip looks at is of the key wanted.
+func (f *faults) checkBlocks(s *Signature, sector []byte, want *rsa.PublicKey, blocks int) {
 	keys := []*rsa.PublicKey{}
 	for len(keys) < maxBlocks && len(sector) >= blockSize && isBlock(sector) {
 		block := sector[:blockSize]
@@ -69,11 +69,14 @@ func (f *faults) checkBlocks(s *Signature, sector []byte, want *rsa.PublicKey) {
 	if !erased(sector) {
 		f.add("the sector holds something behind its signature blocks")
 	}
-	if want == nil || want.Equal(keys[0]) {
+	if want == nil {
 		return
 	}
 	wanted := sha256.Sum256(keyFields(want))
-	if n := slices.IndexFunc(keys, func(k *rsa.PublicKey) bool { return want.Equal(k) }); n > 0 {
+	switch n := slices.IndexFunc(keys, func(k *rsa.PublicKey) bool { return want.Equal(k) }); {
+	case n >= 0 && n < blocks:
+		return
+	case n > 0:
 		f.add("signed with the wanted key in block %d, and the ESP32 reads the first block alone: sign with that key first", n+1)
 		return
 	}

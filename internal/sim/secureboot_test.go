@@ -2,16 +2,23 @@ package sim
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/pem"
+	"fmt"
 	"hash/crc32"
+	"math/big"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
 )
 
 // espsecure is a file that espsecure made, or was given.
@@ -198,6 +205,100 @@ func TestSecureBoot1(t *testing.T) {
 			o.Words = secured(o, v.block2, "ABS_DONE_0")
 			o.Flash = lay(2<<20, map[uint32][]byte{0: v.flash, 0x8000: bootTable(), 0x10000: v.app})
 			wantConsole(t, bootText(t, newChip(t, o)), v.want, v.not)
+		})
+	}
+}
+
+// signedBy is an image with a signature block of each key, made here by the
+// format's description.
+func signedBy(t testing.TB, image []byte, keys ...*rsa.PrivateKey) []byte {
+	t.Helper()
+	for len(image)%4096 != 0 {
+		image = append(image, 0xff)
+	}
+	digest := sha256.Sum256(image)
+	number := func(n *big.Int) []byte { return reversedBytes(n.FillBytes(make([]byte, 384))) }
+	for _, key := range keys {
+		r := new(big.Int).Lsh(big.NewInt(1), 6144)
+		word := new(big.Int).Lsh(big.NewInt(1), 32)
+		m := new(big.Int).Sub(word, new(big.Int).ModInverse(key.N, word))
+		sig, err := rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: 32})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := append([]byte{0xe7, 2, 0, 0}, digest[:]...)
+		b = binary.LittleEndian.AppendUint32(append(b, number(key.N)...), uint32(key.E))
+		b = binary.LittleEndian.AppendUint32(append(b, number(r.Mod(r, key.N))...), uint32(m.Uint64()))
+		b = append(b, reversedBytes(sig)...)
+		b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
+		image = append(append(image, b...), make([]byte, 16)...)
+	}
+	for len(image)%4096 != 0 {
+		image = append(image, 0xff)
+	}
+	return image
+}
+
+func rsaKey(t testing.TB, name string) *rsa.PrivateKey {
+	t.Helper()
+	block, _ := pem.Decode(espsecure(t, name))
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if old, oldErr := x509.ParsePKCS1PrivateKey(block.Bytes); oldErr == nil {
+		return old
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.(*rsa.PrivateKey)
+}
+
+// The later chips trust up to three keys, by purposes and in any blocks, and look
+// at up to three signatures; a key that is revoked counts no more.
+func TestSecureBootOfTheC3(t *testing.T) {
+	a, b := rsaKey(t, "v2a.pem"), rsaKey(t, "v2b.pem")
+	images := recordedC3Images()
+	sign := func(keys ...*rsa.PrivateKey) map[uint32][]byte {
+		return map[uint32][]byte{0: signedBy(t, images[0], keys...), 0x8000: images[0x8000], 0x10000: signedBy(t, images[0x10000], keys...)}
+	}
+	byA, byB, both, none := sign(a), sign(b), sign(b, a), sign()
+	type blocks map[int]uint32 // purpose by number of the block, which holds the digest of A, or of B from 3 on
+	const bad = "secure boot verification failed"
+	for _, v := range []struct {
+		name   string
+		images map[uint32][]byte
+		blocks blocks
+		revoke []int
+		boots  bool
+	}{
+		{"one", byA, blocks{1: 9}, nil, true},
+		{"the second digest", byB, blocks{1: 9, 5: 10}, nil, true},
+		{"the third alone", byA, blocks{0: 11}, nil, true},
+		{"two signatures, the second is trusted", both, blocks{2: 9}, nil, true},
+		{"revoked", byA, blocks{1: 9, 5: 10}, []int{0}, false},
+		{"another is revoked", byB, blocks{1: 9, 5: 10}, []int{0, 2}, true},
+		{"another key", byB, blocks{1: 9}, nil, false},
+		{"unsigned", none, blocks{1: 9}, nil, false},
+		{"a key for flash encryption is no digest", byA, blocks{1: 4}, nil, false},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			w := FactoryWords(Options{Chip: chip.ESP32C3})
+			start, _ := wordsOf(chip.ESP32C3)
+			for n, purpose := range v.blocks {
+				digest := blockWords(espsecure(t, map[bool]string{false: "v2a.digest", true: "v2b.digest"}[n >= 3]))
+				copy(w[start[4+n]:], digest[:])
+				SetFieldOf(chip.ESP32C3, &w, fmt.Sprint("KEY_PURPOSE_", n), purpose)
+			}
+			for _, n := range v.revoke {
+				SetFieldOf(chip.ESP32C3, &w, fmt.Sprint("SECURE_BOOT_KEY_REVOKE", n), 1)
+			}
+			SetFieldOf(chip.ESP32C3, &w, "SECURE_BOOT_EN", 1)
+			console := bootText(t, newChip(t, Options{Chip: chip.ESP32C3, Words: &w, Flash: lay(2<<20, v.images), FlashSize: 2 << 20}))
+			if v.boots {
+				wantConsole(t, console, []string{"secure boot verification succeeded", "Signature verified successfully!", "Unicore app"}, bad)
+			} else {
+				wantConsole(t, console, []string{bad, "RTCWDT_RTC_RST"}, "Unicore app")
+			}
 		})
 	}
 }

@@ -1,9 +1,18 @@
 package station
 
 import (
+	"bytes"
+	"cmp"
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/binary"
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +23,7 @@ import (
 	"station/internal/job"
 	"station/internal/racetest"
 	"station/internal/record"
+	"station/internal/secureboot"
 	"station/internal/sim"
 )
 
@@ -24,7 +34,7 @@ const c3Job = "../../fixtures/c3/job.toml"
 
 // c3 is a virtual one whose MAC says that it is virtual.
 func c3(o sim.Options) sim.Options {
-	o.Chip, o.FlashSize = chip.ESP32C3, 1<<20
+	o.Chip, o.FlashSize = chip.ESP32C3, cmp.Or(o.FlashSize, 1<<20)
 	if o.MAC == ([6]byte{}) {
 		o.MAC = VirtualMAC(0)
 	}
@@ -80,7 +90,87 @@ func checkC3(s *station, device *sim.Chip, block int) error {
 	if lock := device.Field("WR_DIS"); lock>>(23+block)&1 == 0 || lock>>(8+block)&1 == 0 || lock>>2&1 == 0 {
 		return fmt.Errorf("WR_DIS is %08x", lock)
 	}
+	if err := signedOnly(s.job, device); err != nil {
+		return err
+	}
 	return flashError(s.job, device, key)
+}
+
+// signedOnly says in what a device does not start just what the job's keys signed:
+// each digest in a block of its own, readable and frozen; every other one revoked;
+// nothing that can be hidden any more; the loader closed.
+func signedOnly(j *job.Job, device *sim.Chip) error {
+	digests := j.Plan.Keys()[1:]
+	for n := range 3 {
+		block := slices.IndexFunc([]int{0, 1, 2, 3, 4, 5}, func(b int) bool { return device.Field(fmt.Sprint("KEY_PURPOSE_", b)) == uint32(9+n) })
+		revoked := device.Field(fmt.Sprint("SECURE_BOOT_KEY_REVOKE", n))
+		switch {
+		case len(digests) == 0 && block < 0 && revoked == 0:
+		case n >= len(digests) && block < 0 && revoked == 1:
+		case n < len(digests) && block >= 0 && revoked == 0 && bytes.Equal(digests[n].Secret.Reveal(), littleEndian(keyBlockOf(device.Fuses(), block))) &&
+			device.Field("WR_DIS")>>(23+block)&1 == 1 && device.Field("WR_DIS")>>(8+block)&1 == 1 && device.Field("RD_DIS")>>block&1 == 0:
+		default:
+			return fmt.Errorf("digest %d is in block %d, revoked %d, WR_DIS %08x", n, block, revoked, device.Field("WR_DIS"))
+		}
+	}
+	for field, want := range map[string]uint32{"SECURE_BOOT_EN": 1, "ENABLE_SECURITY_DOWNLOAD": 1} {
+		if got := device.Field(field); got != want && len(digests) > 0 {
+			return fmt.Errorf("%s is %d", field, got)
+		}
+	}
+	if device.Field("WR_DIS")&1 == 0 && len(digests) > 0 {
+		return fmt.Errorf("RD_DIS can still be written: a digest can be hidden")
+	}
+	return nil
+}
+
+func littleEndian(words [8]uint32) (b []byte) {
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint32(b, w)
+	}
+	return b
+}
+
+// signedC3 is the C3's job with secure boot: its images signed with some keys of
+// the vectors, its fuses for others.
+func signedC3(t testing.TB, signers, trusted []string, pairs ...string) string {
+	t.Helper()
+	table := "[secure_boot]\nversion = 2\nkeys = [\"" + strings.Join(trusted, "\", \"") + "\"]\n\n[boot]\n"
+	path := editCopy(t, filepath.Dir(c3Job), append([]string{"[boot]\n", table, `size = "1MB"`, `size = "4MB"`}, pairs...)...)
+	dir := filepath.Dir(path)
+	var keys []crypto.Signer
+	for _, name := range signers {
+		keys = append(keys, bootKeyOf(t, name))
+	}
+	for _, name := range trusted {
+		write(t, filepath.Join(dir, name), thirdKey(t))
+		if !strings.HasPrefix(name, "third") {
+			write(t, filepath.Join(dir, name), publicOf(t, name))
+		}
+	}
+	for _, name := range []string{"bootloader.bin", "app.bin"} {
+		plain, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := secureboot.Sign(plain, keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), signed)
+	}
+	return path
+}
+
+// thirdKey is a public key that nobody has the private half of.
+func thirdKey(t testing.TB) []byte {
+	t.Helper()
+	n := new(big.Int).Add(bootKeyOf(t, "v2a.pem").Public().(*rsa.PublicKey).N, big.NewInt(2))
+	der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n, E: 65537})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
 // A C3 goes through the whole procedure, and is known when it comes again.
@@ -99,6 +189,77 @@ func TestSealC3(t *testing.T) {
 	d, _, err := s.ledger.Device(device.MAC())
 	if k := d.FlashKey(); err != nil || !slices.Equal(k.Blocks, []string{"BLOCK_KEY0"}) || !d.Sealed {
 		t.Errorf("the ledger has %+v, sealed %t, %v", k, d.Sealed, err)
+	}
+}
+
+// A C3 trusts up to three keys, of which one has signed; the places of the others
+// are closed. What it does not trust it does not start, and the station does not
+// write.
+func TestSecureBootOfAC3(t *testing.T) {
+	for _, v := range []struct {
+		name             string
+		signers, trusted []string
+		edit             []string
+		wrong            string
+	}{
+		{name: "one key", signers: []string{"v2a.pem"}, trusted: []string{"v2a.pem"}},
+		{name: "three keys, the second signs", signers: []string{"v2b.pem"}, trusted: []string{"v2a.pem", "v2b.pem", "third.pem"}},
+		{name: "two signatures, the second is trusted", signers: []string{"v2a.pem", "v2b.pem"}, trusted: []string{"v2b.pem"}},
+		{name: "a key that is not trusted", signers: []string{"v2a.pem"}, trusted: []string{"v2b.pem", "third.pem"}, wrong: "none of the job's 2 keys does better"},
+		{name: "no key", signers: []string{"v2a.pem"}, edit: []string{`keys = [""]`, "keys = []"}, wrong: "0 keys; the ESP32-C3 trusts up to 3"},
+		{name: "four keys", signers: []string{"v2a.pem"}, trusted: []string{"v2a.pem", "v2b.pem", "third.pem", "third2.pem"}, wrong: "4 keys; the ESP32-C3 trusts up to 3"},
+		{name: "a key twice", signers: []string{"v2a.pem"}, trusted: []string{"v2a.pem", "v2a.pem"}, wrong: "the same key twice"},
+		{name: "version 1", signers: []string{"v2a.pem"}, trusted: []string{"v2a.pem"}, edit: []string{"version = 2", "version = 1"}, wrong: "1: the ESP32-C3 has version 2"},
+		{name: "by hand", signers: []string{"v2a.pem"}, trusted: []string{"v2a.pem"}, edit: []string{`mode = "release"`, "mode = \"release\"\nfuses = { SECURE_BOOT_EN = 1 }"}, wrong: "switches secure boot on, which [secure_boot] does"},
+		{name: "its own key revoked", signers: []string{"v2a.pem"}, trusted: []string{"v2a.pem"}, edit: []string{`mode = "release"`, "mode = \"release\"\nfuses = { SECURE_BOOT_KEY_REVOKE0 = 1 }"}, wrong: "SECURE_BOOT_KEY_REVOKE0 takes back the trust in a key of the job"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			path := signedC3(t, v.signers, v.trusted, v.edit...)
+			if v.wrong != "" {
+				if _, err := job.Load(path); err == nil || !strings.Contains(err.Error(), v.wrong) || !strings.Contains(err.Error(), "job.toml:") {
+					t.Errorf("got %v, want %q", err, v.wrong)
+				}
+				return
+			}
+			s := newStation(t, path)
+			device := newChip(t, c3(sim.Options{FlashSize: 4 << 20}))
+			wantVerdict(t, s.visit(device), record.Pass, "")
+			if err := checkC3(s, device, 0); err != nil {
+				t.Error(err)
+			}
+			if out := s.visit(device); out.Failure == nil || out.Failure.Code != "E-DOWNLOAD-DISABLED" {
+				t.Errorf("a closed one, again: %s %v", out.Verdict, out.Failure)
+			}
+		})
+	}
+}
+
+// A chip that somebody has made trust a key of his own, or trust one of ours no
+// more, is not sealed.
+func TestStrangeTrustOfAC3(t *testing.T) {
+	path := signedC3(t, []string{"v2a.pem"}, []string{"v2a.pem"})
+	for name, change := range map[string]func(w *sim.Words){
+		"a digest 0 of his own": func(w *sim.Words) {
+			sim.SetFieldOf(chip.ESP32C3, w, "BLOCK_KEY5", 7)
+			sim.SetFieldOf(chip.ESP32C3, w, "KEY_PURPOSE_5", 9)
+		},
+		"a digest 2 of his own": func(w *sim.Words) {
+			sim.SetFieldOf(chip.ESP32C3, w, "BLOCK_KEY5", 7)
+			sim.SetFieldOf(chip.ESP32C3, w, "KEY_PURPOSE_5", 11)
+		},
+		"ours revoked": func(w *sim.Words) { sim.SetFieldOf(chip.ESP32C3, w, "SECURE_BOOT_KEY_REVOKE0", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := c3(sim.Options{FlashSize: 4 << 20})
+			words := sim.FactoryWords(o)
+			change(&words)
+			o.Words = &words
+			device := newChip(t, o)
+			out := newStation(t, path).visit(device)
+			if out.Failure == nil || out.Failure.Code != "E-FUSE-CONFLICT" || device.Fuses() != words {
+				t.Errorf("got %s %v, burned %t", out.Verdict, out.Failure, device.Fuses() != words)
+			}
+		})
 	}
 }
 
@@ -151,20 +312,26 @@ func TestTornKeyOfAC3(t *testing.T) {
 // back, each goes on and is sealed, with no block programmed twice.
 func TestPowerCutsOfC3s(t *testing.T) {
 	inMemory(t)
-	j, err := job.Load(c3Job)
+	for name, path := range map[string]string{
+		"plain": c3Job, "secure boot": signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}),
+	} {
+		t.Run(name, func(t *testing.T) { cutC3s(t, path) })
+	}
+}
+
+func cutC3s(t *testing.T, path string) {
+	j, err := job.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, commands := &station{t: t, job: j}, 0
 	inLab(t, func(l *lab) {
 		trial := func(f ...sim.Fault) (*sim.Chip, error) {
-			o := c3(sim.Options{MAC: VirtualMAC(int(l.made.Add(1))), Faults: f})
-			var twice error
+			o := c3(sim.Options{MAC: VirtualMAC(int(l.made.Add(1))), FlashSize: int(j.Flash.Size), Faults: f})
+			var wrong error
 			o.OnBurn = func(before, after sim.Words) {
-				for n := range 6 {
-					if was := keyBlockOf(before, n); was != [8]uint32{} && was != keyBlockOf(after, n) {
-						twice = fmt.Errorf("BLOCK_KEY%d was programmed twice", n)
-					}
+				if err := orderOfC3(before, after); err != nil {
+					wrong = err
 				}
 			}
 			device, err := sim.New(o)
@@ -178,12 +345,13 @@ func TestPowerCutsOfC3s(t *testing.T) {
 				}
 				r := flow.Runner{Job: s.job, Keys: Keys{Token: l.token}, Ledger: l.ledger, Station: "test", Simulated: true}
 				out := r.Device(l.ctx, "1", "sim://1", esploader.New(wire, esploader.Options{}))
+				closed := out.Failure != nil && (out.Failure.Code == "E-DOWNLOAD-DISABLED" || out.Failure.Code == "E-CLOSED")
 				switch {
-				case twice != nil:
-					return device, twice
-				case out.Verdict == record.Pass:
+				case wrong != nil:
+					return device, wrong
+				case out.Verdict == record.Pass, closed && device.Field("ENABLE_SECURITY_DOWNLOAD") == 1:
 					return device, sealedSomewhere(s, device)
-				case out.Verdict != record.Retry:
+				case out.Verdict != record.Retry && !closed:
 					return device, fmt.Errorf("%s %v", out.Verdict, out.Failure)
 				}
 				device.Heal()
@@ -234,6 +402,36 @@ func TestPowerCutsOfC3s(t *testing.T) {
 	if commands < 100 {
 		t.Errorf("only %d commands", commands)
 	}
+}
+
+// orderOfC3 says what is burned too early: a key block twice, encryption before its
+// key is hidden, secure boot before encryption and a digest that is frozen, the end
+// of the loader before all of that.
+func orderOfC3(before, after sim.Words) error {
+	field := func(w sim.Words, name string) uint32 { return sim.FieldOf(chip.ESP32C3, &w, name) }
+	fresh := func(name string) bool { return field(before, name) != field(after, name) }
+	for n := range 6 {
+		if was := keyBlockOf(before, n); was != [8]uint32{} && was != keyBlockOf(after, n) {
+			return fmt.Errorf("BLOCK_KEY%d was programmed twice", n)
+		}
+	}
+	frozen := func(purpose uint32) bool {
+		for n := range 6 {
+			if field(before, fmt.Sprint("KEY_PURPOSE_", n)) == purpose {
+				return field(before, "WR_DIS")>>(23+n)&field(before, "WR_DIS")>>(8+n)&1 == 1
+			}
+		}
+		return false
+	}
+	switch {
+	case fresh("SPI_BOOT_CRYPT_CNT") && (!frozen(4) || field(before, "RD_DIS") == 0):
+		return fmt.Errorf("encryption is on before its key is hidden and frozen")
+	case fresh("SECURE_BOOT_EN") && (!frozen(9) || field(before, "SPI_BOOT_CRYPT_CNT") != 7):
+		return fmt.Errorf("secure boot is on before encryption and a digest that is frozen")
+	case fresh("ENABLE_SECURITY_DOWNLOAD") && (field(before, "SECURE_BOOT_EN") == 0 || field(before, "WR_DIS")&1 == 0):
+		return fmt.Errorf("the loader is closed before all else is burned")
+	}
+	return nil
 }
 
 // sealedSomewhere finds the block that says it holds the key.
