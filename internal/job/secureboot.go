@@ -55,13 +55,13 @@ func (j *Job) secureBoot(f *tomlfile.File) {
 	switch {
 	case s.Version == 0:
 		if len(s.Keys) > 0 || s.Policy != "" || s.Label != "" || s.PRF != "" {
-			f.Fault("secure_boot.version", "is missing; write version = 2%s", j.olderVersion())
+			f.Fault("secure_boot.version", "is missing; write version = 2%s", j.older(" for chips from revision %v on, 1 for older ones"))
 		}
 		return
 	case j.Chip() == nil: // told already
 		return
 	case s.Version != 1 && s.Version != 2 || j.Chip().Seal.SecureBoot[s.Version].On == "":
-		f.Fault("secure_boot.version", "%d: the %s has version 2%s", s.Version, j.Chip().Title, j.olderVersion())
+		f.Fault("secure_boot.version", "%d: the %s has version%s 2", s.Version, j.Chip().Title, j.older("s 1 (before revision %v) and"))
 		s.Version = 0
 		return
 	}
@@ -103,10 +103,11 @@ func upTo(n int) string {
 	return fmt.Sprintf("up to %d", n)
 }
 
-// olderVersion tells for which chips of the family version 1 is.
-func (j *Job) olderVersion() string {
+// older puts the revision from which on chips have version 2 into a text; "" for
+// a family whose chips all have it.
+func (j *Job) older(text string) string {
 	if chip := j.Chip(); chip != nil && chip.Seal.SecureBoot[1].On != "" {
-		return fmt.Sprintf(" for chips from revision %v on, and 1 for older ones", chip.Seal.Until[chip.Seal.SecureBoot[1].On])
+		return fmt.Sprintf(text, chip.Seal.Until[chip.Seal.SecureBoot[1].On])
 	}
 	return ""
 }

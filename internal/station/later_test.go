@@ -136,8 +136,13 @@ func littleEndian(words [8]uint32) (b []byte) {
 func signedC3(t testing.TB, signers, trusted []string, pairs ...string) string {
 	t.Helper()
 	table := "[secure_boot]\nversion = 2\nkeys = [\"" + strings.Join(trusted, "\", \"") + "\"]\n\n[boot]\n"
-	path := editCopy(t, filepath.Dir(c3Job), append([]string{"[boot]\n", table, `size = "1MB"`, `size = "4MB"`}, pairs...)...)
+	path := editCopy(t, filepath.Dir(c3Job), "[boot]\n", table, `size = "1MB"`, `size = "4MB"`)
 	dir := filepath.Dir(path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, []byte(strings.NewReplacer(pairs...).Replace(string(text))))
 	var keys []crypto.Signer
 	for _, name := range signers {
 		keys = append(keys, bootKeyOf(t, name))
@@ -418,7 +423,7 @@ func orderOfC3(before, after sim.Words) error {
 	frozen := func(purpose uint32) bool {
 		for n := range 6 {
 			if field(before, fmt.Sprint("KEY_PURPOSE_", n)) == purpose {
-				return field(before, "WR_DIS")>>(23+n)&field(before, "WR_DIS")>>(8+n)&1 == 1
+				return field(before, "WR_DIS")>>(23+n)&(field(before, "WR_DIS")>>(8+n))&1 == 1
 			}
 		}
 		return false
