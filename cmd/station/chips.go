@@ -18,11 +18,12 @@ func chipsCommand() *cobra.Command {
 	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "chips",
-		Short: "List the chips that the station knows, and which of them it seals",
-		Long: `List the families of chips that the station knows: what a job calls them, where
+		Short: "List the chips that the station seals, and which of them were held against a ROM",
+		Long: `List the families of chips that the station seals: what a job calls them, where
 their bootloader lies, how their flash is encrypted and where the key goes. A
-chip that is "tabled" is known by its numbers alone: no device of it is touched,
-and a job that names it is refused.`,
+chip that is "proved" was held against its own ROM; one that is "tabled" against
+known answers alone, and a real device of it is burned only where the job says
+allow_tabled = true beside the chip's name.`,
 		Example: `  station chips
   station chips --json`,
 		Args: cobra.NoArgs,

@@ -80,7 +80,7 @@ func relative(out, build string) (string, error) {
 // and by the images of builds that are too old to name one.
 func forKnownChip(path string, build *firmware.FlasherArgs) error {
 	names := strings.Join(chip.Names(), ", ")
-	family := chip.Known(chip.ForJob(build.Chip))
+	family := chip.Known(chip.ByName(build.Chip))
 	if build.Chip != "" && build.Chip != family.Name {
 		return fmt.Errorf("job new: %s is a build for the %s; this station seals the %s: idf.py set-target %s, then build again", path, build.Chip, names, family.Name)
 	}
@@ -90,7 +90,7 @@ func forKnownChip(path string, build *firmware.FlasherArgs) error {
 			continue // job check names every file that is missing
 		}
 		if info := firmware.Describe(image.File, data); info.Image != nil && info.Image.ChipID != family.ImageID {
-			return fmt.Errorf("job new: %s is built for %s; this station seals the %s: idf.py set-target %s, then build again", image.File, info.Image.Chip(), names, family.Name)
+			return fmt.Errorf("job new: %s is built for %s; the build is for the %s: idf.py set-target %s, then build again", image.File, info.Image.Chip(), family.Name, family.Name)
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{"example", "cases"} {
+	for _, dir := range []string{"example", "cases", "chips"} {
 		if err := os.CopyFS(filepath.Join(env.WorkDir, dir), os.DirFS(filepath.Join(root, "fixtures", dir))); err != nil {
 			return err
 		}

@@ -50,6 +50,9 @@ func (w *works) loadFiles() (err error) {
 	if w.job, err = job.Load(w.runFlags.job); err != nil {
 		return err
 	}
+	if err := w.job.TabledFault(); err != nil {
+		return err
+	}
 	if w.file, err = station.LoadFile(w.station); err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 type Summary struct {
 	Name       string `json:"name"`
 	Title      string `json:"title"`
-	State      string `json:"state"`      // sealed, or tabled: its numbers are known, and no device is touched
+	State      string `json:"state"`      // proved against the chip's own ROM, or tabled: held against known answers alone
 	Bootloader string `json:"bootloader"` // flash address
 	Crystals   string `json:"crystals"`   // MHz
 	Cipher     Cipher `json:"cipher"`
@@ -22,7 +22,7 @@ type Summary struct {
 
 // The states of a family.
 const (
-	StateSealed = "sealed"
+	StateProved = "proved"
 	StateTabled = "tabled"
 )
 
@@ -31,7 +31,7 @@ func (f *Family) Summary() Summary {
 	s := Summary{Name: f.Name, Title: f.Title, State: StateTabled, Bootloader: fmt.Sprintf("%#x", f.Bootloader), Crystals: numbers(f.Crystals),
 		Cipher: f.Cipher, Count: f.Seal.Count, Coding: "none or 3/4", Burns: "none"}
 	if f.Proved {
-		s.State = StateSealed
+		s.State = StateProved
 	}
 	blocks := f.Seal.Keys[FlashEncryption].Blocks
 	s.Key = blocks[0]

@@ -6,8 +6,8 @@ var ESP32C3 = newFamily(later(laterChip{
 	name: "esp32c3", title: "ESP32-C3", imageID: 5, bootloader: 0x0, crystals: []int{40}, proved: true, revisions: []Revision{4, 3, 101},
 	clkdiv: 0x6000_0014, spi: 0x6000_2000,
 	packages: map[uint32]string{0: "ESP32-C3 (QFN32)", 1: "ESP8685 (QFN28)", 2: "ESP32-C3 AZ (QFN32)", 3: "ESP8686 (QFN24)"},
-	base:     0x6000_8800, cmd: 0x6000_89d4, dac: 0x6000_89e8, timing1: 0x6000_89f0, timing2: 0x6000_89f4, errors: 0x6000_89c0,
-	timed:  []int{40},
+	base:     0x6000_8800, cmd: 0x6000_89d4, errors: 0x6000_89c0,
+	burns:  map[int][]RegWrite{40: usualBurn(0x6000_89e8, 0x6000_89f0, 0x6000_89f4)},
 	xts256: false, xtsInKey5: false, hmac: true,
 	faults: [][]Bits{
 		{{0, 0x87}},

@@ -3,9 +3,10 @@ package chip
 // ESP32C5 is the table of the ESP32-C5: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32c5/esp_efuse_table.csv (Apache-2.0).
 var ESP32C5 = newFamily(later(laterChip{
-	name: "esp32c5", title: "ESP32-C5", imageID: 23, bootloader: 0x2000, crystals: []int{40, 48},
+	name: "esp32c5", title: "ESP32-C5", imageID: 23, bootloader: 0x2000, crystals: []int{40, 48}, revisions: []Revision{100, 1},
 	clkdiv: 0x6000_0014, spi: 0x6000_3000,
-	base: 0x600b_4800, cmd: 0x600b_49d8, dac: 0x600b_49ec, timing1: 0x600b_49f4, timing2: 0x600b_49f8, errors: 0x600b_4990,
+	base: 0x600b_4800, cmd: 0x600b_49d8, errors: 0x600b_4990,
+	burns:  map[int][]RegWrite{40: nil, 48: nil}, // as reset leaves them (ESP-IDF efuse_hal.c)
 	xts256: false, xtsInKey5: true, hmac: true,
 	faults: [][]Bits{
 		{{0, 0xf}},

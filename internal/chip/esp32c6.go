@@ -3,10 +3,10 @@ package chip
 // ESP32C6 is the table of the ESP32-C6: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32c6/esp_efuse_table.csv (Apache-2.0).
 var ESP32C6 = newFamily(later(laterChip{
-	name: "esp32c6", title: "ESP32-C6", imageID: 13, bootloader: 0x0, crystals: []int{40},
+	name: "esp32c6", title: "ESP32-C6", imageID: 13, bootloader: 0x0, crystals: []int{40}, revisions: []Revision{1, 2, 0},
 	clkdiv: 0x6000_0014, spi: 0x6000_3000,
-	base: 0x600b_0800, cmd: 0x600b_09d4, dac: 0x600b_09e8, timing1: 0x600b_09f0, timing2: 0x600b_09f4, errors: 0x600b_09c0,
-	timed:  []int{40},
+	base: 0x600b_0800, cmd: 0x600b_09d4, errors: 0x600b_09c0,
+	burns:  map[int][]RegWrite{40: usualBurn(0x600b_09e8, 0x600b_09f0, 0x600b_09f4)},
 	xts256: false, xtsInKey5: false, hmac: true,
 	faults: [][]Bits{
 		{{0, 0xf}},

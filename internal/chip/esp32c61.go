@@ -3,9 +3,10 @@ package chip
 // ESP32C61 is the table of the ESP32-C61: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32c61/esp_efuse_table.csv (Apache-2.0).
 var ESP32C61 = newFamily(later(laterChip{
-	name: "esp32c61", title: "ESP32-C61", imageID: 20, bootloader: 0x0, crystals: []int{40},
+	name: "esp32c61", title: "ESP32-C61", imageID: 20, bootloader: 0x0, crystals: []int{40}, revisions: []Revision{100, 0},
 	clkdiv: 0x6000_0014, spi: 0x6000_3000,
-	base: 0x600b_4800, cmd: 0x600b_49d4, dac: 0x600b_49e8, timing1: 0x600b_49f0, timing2: 0x600b_49f4, errors: 0x600b_49c0,
+	base: 0x600b_4800, cmd: 0x600b_49d4, errors: 0x600b_49c0,
+	burns:  map[int][]RegWrite{40: usualBurn(0x600b_49e8, 0x600b_49f0, 0x600b_49f4)},
 	xts256: false, xtsInKey5: true, hmac: false,
 	faults: [][]Bits{
 		{{0, 0xf}},

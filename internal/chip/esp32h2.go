@@ -3,10 +3,10 @@ package chip
 // ESP32H2 is the table of the ESP32-H2: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32h2/esp_efuse_table.csv (Apache-2.0).
 var ESP32H2 = newFamily(later(laterChip{
-	name: "esp32h2", title: "ESP32-H2", imageID: 16, bootloader: 0x0, crystals: []int{32},
+	name: "esp32h2", title: "ESP32-H2", imageID: 16, bootloader: 0x0, crystals: []int{32}, revisions: []Revision{2, 1, 0},
 	clkdiv: 0x6000_0014, spi: 0x6000_3000,
-	base: 0x600b_0800, cmd: 0x600b_09d4, dac: 0x600b_09e8, timing1: 0x600b_09f0, timing2: 0x600b_09f4, errors: 0x600b_09c0,
-	timed:  []int{32},
+	base: 0x600b_0800, cmd: 0x600b_09d4, errors: 0x600b_09c0,
+	burns:  map[int][]RegWrite{32: usualBurn(0x600b_09e8, 0x600b_09f0, 0x600b_09f4)},
 	xts256: false, xtsInKey5: false, hmac: true,
 	faults: [][]Bits{
 		{{0, 0xf}},

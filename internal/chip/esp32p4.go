@@ -3,9 +3,10 @@ package chip
 // ESP32P4 is the table of the ESP32-P4: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32p4/esp_efuse_table.csv (Apache-2.0).
 var ESP32P4 = newFamily(later(laterChip{
-	name: "esp32p4", title: "ESP32-P4", imageID: 18, bootloader: 0x2000, crystals: []int{40},
+	name: "esp32p4", title: "ESP32-P4", imageID: 18, bootloader: 0x2000, crystals: []int{40}, revisions: []Revision{103, 1},
 	clkdiv: 0x500c_a014, spi: 0x5008_d000,
-	base: 0x5012_d000, cmd: 0x5012_d1d4, dac: 0x5012_d1e8, timing1: 0x5012_d1f0, timing2: 0x5012_d1f4, errors: 0x5012_d1c0,
+	base: 0x5012_d000, cmd: 0x5012_d1d4, errors: 0x5012_d1c0,
+	burns:  map[int][]RegWrite{40: nil}, // as reset leaves them (ESP-IDF efuse_hal.c)
 	xts256: true, xtsInKey5: true, hmac: true,
 	faults: [][]Bits{
 		{{0, 0xf}},

@@ -3,9 +3,16 @@ package chip
 // ESP32S2 is the table of the ESP32-S2: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32s2/esp_efuse_table.csv (Apache-2.0).
 var ESP32S2 = newFamily(later(laterChip{
-	name: "esp32s2", title: "ESP32-S2", imageID: 2, bootloader: 0x1000, crystals: []int{40},
+	name: "esp32s2", title: "ESP32-S2", imageID: 2, bootloader: 0x1000, crystals: []int{40}, revisions: []Revision{100, 0},
 	magic: 0x0000_07c6, clkdiv: 0x3f40_0014, spi: 0x3f40_2000,
-	base: 0x3f41_a000, cmd: 0x3f41_a1d4, dac: 0x3f41_a1e8, timing1: 0x3f41_a1f4, timing2: 0x3f41_a1f8, errors: 0x3f41_a194,
+	base: 0x3f41_a000, cmd: 0x3f41_a1d4, errors: 0x3f41_a194,
+	burns: map[int][]RegWrite{40: {
+		{Addr: 0x3f41_a1e8, Value: 0x50, Mask: 0xff},                       // DAC_CLK_DIV
+		{Addr: 0x3f41_a1ec, Value: 1<<16 | 2<<8 | 1, Mask: 0xffffff},       // TSUR_A, TRD, THR_A
+		{Addr: 0x3f41_a1f0, Value: 0x190<<16 | 2<<8 | 1, Mask: 0xffffffff}, // TPGM, TPGM_INACTIVE, THP_A
+		{Addr: 0x3f41_a1f4, Value: 0x5100<<8 | 1, Mask: 0xffffff},          // PWR_ON_NUM, TSUP_A
+		{Addr: 0x3f41_a1f8, Value: 0x80, Mask: 0xffff},                     // PWR_OFF_NUM
+	}},
 	xts256: true, xtsInKey5: true, hmac: true,
 	faults: [][]Bits{
 		{{0, 0xf}},

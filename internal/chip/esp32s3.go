@@ -3,10 +3,10 @@ package chip
 // ESP32S3 is the table of the ESP32-S3: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32s3/esp_efuse_table.csv (Apache-2.0).
 var ESP32S3 = newFamily(later(laterChip{
-	name: "esp32s3", title: "ESP32-S3", imageID: 9, bootloader: 0x0, crystals: []int{40},
+	name: "esp32s3", title: "ESP32-S3", imageID: 9, bootloader: 0x0, crystals: []int{40}, revisions: []Revision{2, 1},
 	clkdiv: 0x6000_0014, spi: 0x6000_2000,
-	base: 0x6000_7000, cmd: 0x6000_71d4, dac: 0x6000_71e8, timing1: 0x6000_71f4, timing2: 0x6000_71f8, errors: 0x6000_71c0,
-	timed:  []int{40},
+	base: 0x6000_7000, cmd: 0x6000_71d4, errors: 0x6000_71c0,
+	burns:  map[int][]RegWrite{40: usualBurn(0x6000_71e8, 0x6000_71f4, 0x6000_71f8)},
 	xts256: true, xtsInKey5: false, hmac: true,
 	faults: [][]Bits{
 		{{0, 0xf}},

@@ -9,9 +9,9 @@ type Family struct {
 	Name    string // as job files and key derivation name it: "esp32c3"
 	Title   string // as people name it: "ESP32-C3"
 	ImageID uint16 // chip ID in image headers and in the loader's security info
-	// Proved: the loader was held against traces of the chip's own ROM, the fuses
-	// against what another program burned, and devices can be sealed. Others are
-	// tabled: their numbers are known, and no device is touched.
+	// Proved: the loader was held against traces of the chip's own ROM, and the fuses
+	// against what another program burned. Others are tabled: they were held against
+	// known answers alone, and a real device is touched only where its job allows it.
 	Proved bool
 	// Bootloader is the flash address from which the ROM starts.
 	Bootloader uint32
@@ -329,14 +329,6 @@ func ByName(name string) *Family {
 	return nil
 }
 
-// ForJob is a family whose devices can be sealed; nil for none of that name.
-func ForJob(name string) *Family {
-	if f := ByName(name); f != nil && f.Proved {
-		return f
-	}
-	return nil
-}
-
 // Known is the family; the ESP32 where none is named: a job file that names no
 // chip means it, and so does every entry of a ledger that tells of none.
 func Known(f *Family) *Family {
@@ -346,13 +338,11 @@ func Known(f *Family) *Family {
 	return f
 }
 
-// Names are the names of the families whose devices can be sealed.
+// Names are the names of all families.
 func Names() []string {
 	var out []string
 	for _, f := range Families {
-		if f.Proved {
-			out = append(out, f.Name)
-		}
+		out = append(out, f.Name)
 	}
 	return out
 }

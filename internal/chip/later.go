@@ -20,11 +20,11 @@ type laterChip struct {
 	clkdiv, spi uint32 // registers: the UART's divider, the first of SPI1
 	packages    map[uint32]string
 
-	base, cmd, dac, timing1, timing2 uint32
-	errors                           uint32 // the first of two registers that tell of coding faults
-	// timed are the crystals at which the burn timing is known; without one,
-	// nothing is burned.
-	timed     []int
+	base, cmd uint32
+	errors    uint32 // the first of two registers that tell of coding faults
+	// burns is what the controller is told before it programs, by crystal in MHz;
+	// without the chip's, nothing is burned.
+	burns     map[int][]RegWrite
 	xts256    bool // two key blocks may hold one key of 512 bits
 	xtsInKey5 bool // the last key block may hold a key for flash encryption
 	hmac      bool
@@ -52,16 +52,19 @@ func later(c laterChip) Family {
 		Major: c.has("WAFER_VERSION_MAJOR", "WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI"),
 		Minor: c.has("WAFER_VERSION_MINOR", "WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI")}
 	f.Efuse = Efuse{Blocks: c.blocks(), Fields: c.fields, Conf: c.base + 0x1cc, Cmd: c.cmd, Check: c.base + 0x20, Named: true,
-		Timing: map[int][]RegWrite{}, Status: []uint32{c.errors, c.errors + 4}}
-	for _, mhz := range c.timed {
-		f.Efuse.Timing[mhz] = []RegWrite{
-			{Addr: c.dac, Value: 0xff<<9 | 0x28, Mask: 0x1feff},   // DAC_NUM, DAC_CLK_DIV
-			{Addr: c.timing1, Value: 0x3000 << 8, Mask: 0xffff00}, // PWR_ON_NUM
-			{Addr: c.timing2, Value: 0x190, Mask: 0xffff},         // PWR_OFF_NUM
-		}
-	}
+		Timing: c.burns, Status: []uint32{c.errors, c.errors + 4}}
 	f.Seal = c.seal()
 	return f
+}
+
+// usualBurn is the timing of most of them, by the registers DAC_CONF, WR_TIM_CONF1
+// and WR_TIM_CONF2 (ESP-IDF efuse_hal.c of each chip).
+func usualBurn(dac, timing1, timing2 uint32) []RegWrite {
+	return []RegWrite{
+		{Addr: dac, Value: 0xff<<9 | 0x28, Mask: 0x1feff},   // DAC_NUM, DAC_CLK_DIV
+		{Addr: timing1, Value: 0x3000 << 8, Mask: 0xffff00}, // PWR_ON_NUM
+		{Addr: timing2, Value: 0x190, Mask: 0xffff},         // PWR_OFF_NUM
+	}
 }
 
 // blocks are eleven: two of the maker, one of the user, six of keys, one more of

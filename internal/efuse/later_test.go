@@ -245,11 +245,6 @@ func TestKnownBurns(t *testing.T) {
 					t.Errorf("got %v after %d program commands", err, c.writes)
 				}
 				return
-			case len(f.Efuse.Timing) == 0:
-				if !errors.Is(err, ErrUnfit) || c.writes > 0 {
-					t.Errorf("burned without a known timing: %v", err)
-				}
-				return
 			case err != nil:
 				t.Fatal(err)
 			}
@@ -290,9 +285,6 @@ func TestKnownBurns(t *testing.T) {
 // completed, and what another burn left is never written over.
 func TestTornBlocks(t *testing.T) {
 	for _, f := range chip.Families[1:] {
-		if len(f.Efuse.Timing) == 0 {
-			continue
-		}
 		t.Run(f.Name, func(t *testing.T) {
 			key := testKey(t, 32)
 			key.Block = "BLOCK_KEY0"
@@ -346,9 +338,6 @@ func TestModesOfEveryFamily(t *testing.T) {
 			}
 			if w := p.Warnings(mode); len(w) != 0 {
 				t.Errorf("%s, %s: %q", f.Name, mode, w)
-			}
-			if len(f.Efuse.Timing) == 0 {
-				continue
 			}
 			c := newLater(t, f)
 			if got := Classify(c.image(), nil); got.Name != Virgin {
@@ -441,9 +430,6 @@ func TestSecureBootOfEveryFamily(t *testing.T) {
 						t.Errorf("%s = %d", revoke, got)
 					}
 				}
-				if len(f.Efuse.Timing) == 0 {
-					return
-				}
 				c := newLater(t, f)
 				if err := c.burn(p.WithKey(testKey(t, 32))); err != nil {
 					t.Fatal(err)
@@ -493,5 +479,31 @@ func TestHowALoaderIsClosed(t *testing.T) {
 	open := mustNew(t, Options{Chip: f, Mode: Release, Boot: boot, Fuses: map[string]uint32{"SECURE_BOOT_KEY_REVOKE2": 0}})
 	if w := open.Warnings(Release); len(w) != 1 || !strings.Contains(w[0], "SECURE_BOOT_KEY_REVOKE2 is not burned") {
 		t.Errorf("warned of %q", w)
+	}
+}
+
+// Another crystal than those whose timing is known is an error, and burns nothing.
+func TestUnknownCrystals(t *testing.T) {
+	for _, f := range chip.Families[1:] {
+		c := newLater(t, f)
+		key := testKey(t, 32)
+		_, err := Burn(t.Context(), c, 52, c.image(), Stage{Chip: f, Name: StageKey, Key: key})
+		if !errors.Is(err, ErrUnfit) || c.writes > 0 || !strings.Contains(err.Error(), "52 MHz") {
+			t.Errorf("%s: %v after %d program commands", f.Name, err, c.writes)
+		}
+		for _, mhz := range f.Crystals {
+			if _, known := f.Efuse.Timing[mhz]; !known {
+				t.Errorf("%s: no timing for its crystal of %d MHz", f.Name, mhz)
+			}
+		}
+	}
+}
+
+// A stage is taken by its whole name: the first digest's is not the second's.
+func TestStagesWithNumbers(t *testing.T) {
+	boot := &BootOptions{Version: 2, Keys: []BootKey{{"a", keyOf(t, digestBytes()).Secret}, {"b", testKey(t, 32).Secret}}}
+	p := mustNew(t, Options{Chip: chip.ByName("esp32c3"), Mode: Release, Boot: boot})
+	if one, all := p.Only(StageBootKey), p.Of(StageBootKey); len(one) != 1 || len(all) != 2 || one[0].Name != StageBootKey {
+		t.Errorf("%d and %d stages", len(one), len(all))
 	}
 }

@@ -140,16 +140,14 @@ type Stage struct {
 // Plan is the stages of one device, in order. It is data; only Burn acts.
 type Plan []Stage
 
-// Only is the plan's stages of these names, in the plan's order; a name without
-// a number stands for all that have one.
+// Only is the plan's stages of just these names, in the plan's order.
 func (p Plan) Only(names ...string) Plan {
-	var out Plan
-	for _, s := range p {
-		if slices.Contains(names, s.Name) || slices.Contains(names, Stem(s.Name)) {
-			out = append(out, s)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(p), func(s Stage) bool { return !slices.Contains(names, s.Name) })
+}
+
+// Of is Only by the names without their numbers: each stands for all that have one.
+func (p Plan) Of(stems ...string) Plan {
+	return slices.DeleteFunc(slices.Clone(p), func(s Stage) bool { return !slices.Contains(stems, Stem(s.Name)) })
 }
 
 // WithKey is the plan for one device, whose key for its purpose this is. A key

@@ -122,7 +122,7 @@ func (l Layout) Plan() (*Plan, error) {
 	if p.Env == nil {
 		p.Env = os.LookupEnv
 	}
-	if p.chip = chip.Known(chip.ForJob(l.Chip)); l.Chip != "" && l.Chip != p.chip.Name {
+	if p.chip = chip.Known(chip.ByName(l.Chip)); l.Chip != "" && l.Chip != p.chip.Name {
 		p.add("chip %q is not supported; this station seals the %s", l.Chip, strings.Join(chip.Names(), ", "))
 	}
 	p.load()

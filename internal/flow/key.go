@@ -28,7 +28,7 @@ func key(ctx context.Context, s *Session) error {
 	}
 	// A key block that somebody else wrote, or that holds other bits than this
 	// key, is found here, before anything is written.
-	if _, err := s.planFor().Only(job.KeyStages...).Diff(s.Fuses); err != nil {
+	if _, err := s.planFor().Of(job.KeyStages...).Diff(s.Fuses); err != nil {
 		return Fail("E-KEY-CONFLICT", err)
 	}
 	return s.identify(ctx)

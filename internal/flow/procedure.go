@@ -85,7 +85,7 @@ func connect(ctx context.Context, s *Session) error {
 		return err
 	}
 	id := s.ID
-	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: efuse.Redact(s.Fuses)}); err != nil {
+	if err := s.note(record.Entry{Kind: record.DeviceSeen, Identity: &id, Fuses: efuse.Redact(s.Fuses), Message: unproved(id)}); err != nil {
 		return err
 	}
 	if s.virtual != nil && !s.simulated() {
@@ -94,14 +94,22 @@ func connect(ctx context.Context, s *Session) error {
 	return fits(s.Job, id, s.Fuses)
 }
 
-func burnKey(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.KeyStages...), nil }
+func burnKey(s *Session) (efuse.Plan, error) { return s.planFor().Of(job.KeyStages...), nil }
 
-func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.CryptStages...), nil }
+func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Of(job.CryptStages...), nil }
 
-func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Only(job.LockStages...), nil }
+func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Of(job.LockStages...), nil }
 
 func seal(_ context.Context, s *Session) error {
-	return s.note(record.Entry{Kind: record.Sealed, Keys: s.Held.named(), Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot})
+	return s.note(record.Entry{Kind: record.Sealed, Keys: s.Held.named(), Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot, Message: unproved(s.ID)})
+}
+
+// unproved marks what was done with a chip that was never held against a ROM.
+func unproved(id chip.Identity) string {
+	if id.Of().Proved {
+		return ""
+	}
+	return "the " + id.Of().Title + " is tabled: it was held against known answers alone"
 }
 
 // fits checks what the chip is against what the job needs.
@@ -109,6 +117,8 @@ func fits(j *job.Job, id chip.Identity, fuses efuse.Image) error {
 	switch {
 	case id.Of() != j.Chip():
 		return failf("E-CHIP", "the chip is an %s, the job is for the %s", id.Of().Title, j.Chip().Title)
+	case !j.Target.AllowTabled && !j.Chip().Proved && !id.Simulated:
+		return Fail("E-CHIP", j.TabledFault())
 	case id.Coding == chip.CodingRepeat:
 		return failf("E-CODING", "coding scheme 2 (repeat) leaves no room for a key")
 	case id.FlashSize < uint32(j.Flash.Size):

@@ -82,6 +82,10 @@ func settings(prefix string, v reflect.Value) (list []Setting) {
 		for field.Kind() == reflect.Pointer {
 			field = field.Elem()
 		}
+		if own, ok := field.Interface().(interface{ told(path string) []Setting }); ok {
+			list = append(list, own.told(path)...)
+			continue
+		}
 		if field.Kind() == reflect.Struct {
 			list = append(list, settings(path+".", field)...)
 			continue

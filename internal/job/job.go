@@ -24,7 +24,7 @@ import (
 type Job struct {
 	Name           string     `toml:"name"`
 	Revision       string     `toml:"revision"`
-	ChipName       string     `toml:"chip"`
+	Target         Target     `toml:"chip"`
 	FlasherArgs    string     `toml:"flasher_args"`
 	PartitionTable string     `toml:"partition_table"`
 	TableOffset    uint32     `toml:"partition_table_offset"` // 0 is 0x8000
@@ -40,6 +40,7 @@ type Job struct {
 	Line           Line       `toml:"line"`
 	Quota          Quota      `toml:"quota"`
 
+	ChipName string            `toml:"-"` // the target's
 	Path     string            `toml:"-"`
 	Regions  []firmware.Region `toml:"-"` // what is written, by address
 	Erased   []firmware.Span   `toml:"-"` // what is emptied before
@@ -48,9 +49,44 @@ type Job struct {
 	Plan efuse.Plan `toml:"-"` // what is burned
 
 	cryptConfig uint8
+	chipLine    int
 	described   []Setting
 	digest      string
 	planDigest  string
+}
+
+// Target is the chip that the job is for: a name, or a table with more.
+type Target struct {
+	Name string `toml:"name"`
+	// AllowTabled lets a real device be touched that is of a family which was held
+	// against known answers alone.
+	AllowTabled bool `toml:"allow_tabled"`
+}
+
+// UnmarshalText reads the short form.
+func (t *Target) UnmarshalText(b []byte) error {
+	t.Name = string(b)
+	return nil
+}
+
+// told is how a description names it: with the short form alone where that says all.
+func (t Target) told(path string) []Setting {
+	list := []Setting{{path, fmt.Sprintf("%q", t.Name)}}
+	if t.AllowTabled {
+		list = append(list, Setting{path + ".allow_tabled", "true"})
+	}
+	return list
+}
+
+// TabledFault says why the job's real devices are not touched; nil where they are.
+// The job file that it names says nothing of it.
+func (j *Job) TabledFault() error {
+	f := j.Chip()
+	if f.Proved || j.Target.AllowTabled {
+		return nil
+	}
+	return fmt.Errorf("%s:%d: chip: the %s is tabled: nothing of it was held against its own ROM, and a fuse that is burned wrong stays wrong. To burn real devices all the same, write [chip] with name = %q and allow_tabled = true",
+		j.Path, j.chipLine, f.Title, f.Name)
 }
 
 // Flash is the flash chip and the wire to it.
@@ -102,7 +138,7 @@ func (j *Job) Keys() []WantedKey {
 }
 
 // Chip is the family that the job is for.
-func (j *Job) Chip() *chip.Family { return chip.ForJob(j.ChipName) }
+func (j *Job) Chip() *chip.Family { return chip.ByName(j.ChipName) }
 
 // Origin names what a device's key comes from, as the burn plan says it.
 func (k Key) Origin() string {
@@ -291,7 +327,8 @@ func (j *Job) defaults() {
 			*s = v
 		}
 	}
-	set(&j.ChipName, chip.Known(nil).Name)
+	set(&j.Target.Name, chip.Known(nil).Name)
+	j.ChipName = j.Target.Name
 	set((*string)(&j.Flash.Mode), "keep")
 	set((*string)(&j.Flash.Freq), "keep")
 	set((*string)(&j.Flash.Erase), string(firmware.EraseNVS))
@@ -323,6 +360,12 @@ func (j *Job) check(f *tomlfile.File) {
 	oneOf("chip", j.ChipName, chip.Names()...)
 	if f.Bad("chip") {
 		j.ChipName = chip.Names()[0] // for the checks that follow
+	}
+	if j.chipLine = f.Line("chip"); j.Chip().Proved && j.Target.AllowTabled {
+		f.Fault("chip.allow_tabled", "the %s is proved; leave it out", j.Chip().Title)
+	}
+	if !j.Chip().Proved {
+		j.Warnings = append(j.Warnings, "the "+j.Chip().Title+" is tabled: nothing of it was held against its own ROM (docs/chips.md)")
 	}
 	oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
 	if j.Key.PRF != "" {

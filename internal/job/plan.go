@@ -46,11 +46,11 @@ func (j *Job) plan(f *tomlfile.File) {
 		f.Fault("security", "%v", err)
 	}
 	j.Plan = plan
-	j.Warnings = plan.Warnings(mode)
+	j.Warnings = append(j.Warnings, plan.Warnings(mode)...)
 }
 
 // locks reports whether the job burns anything after the first good boot.
-func (j *Job) Locks() bool { return len(j.Plan.Only(LockStages...)) > 0 }
+func (j *Job) Locks() bool { return len(j.Plan.Of(LockStages...)) > 0 }
 
 // The stages of each burn step.
 var (

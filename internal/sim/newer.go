@@ -25,6 +25,7 @@ type newerROM struct {
 	rom          []span
 	memory       []span
 	cached       []span
+	mapped       []span          // a load elsewhere kills the loader
 	straps       map[byte]string // boot modes
 	strap        byte
 	inLoader     byte
@@ -41,6 +42,7 @@ var c3 = newerROM{
 	rom:    []span{{0x3ff00000, 0x3ff20000}, {0x40000000, 0x40060000}},
 	memory: []span{{0x3fc80000, 0x3fce0000}, {0x4037c000, 0x403e0000}, {0x50000000, 0x50002000}},
 	cached: []span{{0x3c000000, 0x3c800000}, {0x42000000, 0x42800000}},
+	mapped: []span{{0x3c000000, 0x44000000}, {0x50000000, 0x50200000}, {0x60000000, 0x60100000}},
 	straps: map[byte]string{0x2: "UART0_BOOT", 0x8: "SPI_FAST_FLASH_BOOT"}, strap: 1 << 3, inLoader: 0x2, inFlash: 0x8,
 }
 
@@ -59,7 +61,7 @@ func newNewer(f *chip.Family, rom newerROM) newer {
 		},
 		spi: spiRegisters{base: at.Cmd, user: at.User - at.Cmd, user1: at.User - at.Cmd + 4, user2: at.User2 - at.Cmd, mosi: at.MISOLen - at.Cmd - 4,
 			miso: at.MISOLen - at.Cmd, w0: at.W0 - at.Cmd, addrLow: true, userReset: 1 << 31},
-		mapped: []span{{0x3c000000, 0x44000000}, {0x50000000, 0x50200000}, {0x60000000, 0x60100000}},
+		mapped: rom.mapped,
 	}}
 }
 
@@ -71,7 +73,7 @@ func (l newer) readWord(c *Chip, addr uint32) uint32 {
 		return l.words[addr]
 	case addr >= l.controlsFrom && addr < l.controlsFrom+fuseEnd-fuseBase:
 		return l.readFuseReg(c, addr)
-	case addr == l.strapReg:
+	case addr == l.strapReg && addr != 0:
 		return uint32(c.straps)
 	case addr == l.family.Loader.Clkdiv:
 		return c.uartDivider() &^ 0xf00000
@@ -199,5 +201,8 @@ func (c *Chip) securityInfo() answer {
 	b[11] = 0x0c
 	binary.LittleEndian.PutUint32(b[12:], uint32(c.opts.Chip.ImageID))
 	binary.LittleEndian.PutUint32(b[16:], 3)
+	if c.opts.Chip.Loader.Magic != 0 { // it is known by that, and does not tell its ID
+		return answer{size: 12}
+	}
 	return answer{size: 20}
 }

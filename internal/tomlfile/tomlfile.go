@@ -1,7 +1,8 @@
 // Package tomlfile reads a TOML file into a struct and reports everything that
 // is wrong with it at once: each error names file, line and what to write
 // instead. Fields carry their key in a `toml` tag; what a field may hold is
-// said by its type, which may implement encoding.TextUnmarshaler.
+// said by its type, which may implement encoding.TextUnmarshaler; a struct that does
+// may be written as a table too.
 package tomlfile
 
 import (
@@ -229,6 +230,11 @@ func (f *File) value(path string, have any, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
+	tree, isTable := have.(map[string]any)
+	if isTable && v.Kind() == reflect.Struct { // also where its type has a short form
+		f.table(path, tree, v)
+		return
+	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		text, isText := have.(string)
 		if n, isInt := have.(int64); isInt {
@@ -242,11 +248,6 @@ func (f *File) value(path string, have any, v reflect.Value) {
 		return
 	}
 	switch v.Kind() {
-	case reflect.Struct:
-		if tree, ok := have.(map[string]any); ok {
-			f.table(path, tree, v)
-			return
-		}
 	case reflect.Slice:
 		if list, ok := have.([]any); ok {
 			v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
@@ -256,7 +257,7 @@ func (f *File) value(path string, have any, v reflect.Value) {
 			return
 		}
 	case reflect.Map:
-		if tree, ok := have.(map[string]any); ok {
+		if isTable {
 			f.freeTable(path, tree, v)
 			return
 		}
