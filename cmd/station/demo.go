@@ -8,15 +8,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/fixtures"
+	"station/internal/chip"
 	"station/internal/job"
+	"station/internal/sim"
 )
 
 func demoCommand(o *options) *cobra.Command {
-	r := &rehearseFlags{options: o}
+	r, name := &rehearseFlags{options: o}, ""
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Seal virtual devices with the bundled example job, set up from nothing",
+		Short: "Seal virtual devices with a bundled example job, set up from nothing",
 		Example: `  station demo
+  station demo --chip ` + sim.Families()[1].Name + `
   station demo --slots 8 --count 24 --headless`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -25,7 +28,7 @@ func demoCommand(o *options) *cobra.Command {
 				return err
 			}
 			defer os.RemoveAll(dir)
-			job, err := exampleJob(dir)
+			job, err := exampleOf(dir, name)
 			if err != nil {
 				return err
 			}
@@ -34,7 +37,22 @@ func demoCommand(o *options) *cobra.Command {
 		},
 	}
 	r.add(cmd)
+	cmd.Flags().StringVar(&name, "chip", chip.Known(nil).Name, "the example for this chip: "+chipNames())
 	return cmd
+}
+
+// exampleOf unpacks the bundled example for a chip into dir and loads its job.
+func exampleOf(dir, name string) (*job.Job, error) {
+	switch f := chip.ByName(name); f {
+	case nil:
+		return nil, fmt.Errorf("demo: --chip %q: write one of %s", name, chipNames())
+	case chip.Known(nil):
+		return exampleJob(dir)
+	}
+	if err := os.CopyFS(dir, fixtures.Chips); err != nil {
+		return nil, fmt.Errorf("unpack the example: %w", err)
+	}
+	return job.Load(filepath.Join(dir, "chips", name, "job.toml"))
 }
 
 // exampleJob unpacks the bundled example into dir and loads its job.

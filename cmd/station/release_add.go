@@ -212,7 +212,7 @@ func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token
 	if n.Bundler, err = token.Bundler(ctx, a.signBundle); err != nil {
 		return token, station.TokenFailure(err)
 	}
-	key, err := station.SharedKey(ctx, token, n.Jobs[0].ChipName, label)
+	key, err := station.SharedKey(ctx, token, n.Jobs[0].ChipName(), label)
 	n.Key = key
 	return token, err
 }

@@ -42,9 +42,19 @@ func classic(hold time.Duration) []step {
 	return []step{{false, false, 0}, {false, true, holdReset}, {true, true, 0}, {true, false, hold}, {false, false, 0}}
 }
 
+// usbJTAG is for the chip's own USB-Serial-JTAG, which reads the lines as words:
+// DTR alone sets a flag that the reset by RTS alone takes into the loader, none
+// clears it, and both together say nothing.
+func usbJTAG() []step {
+	return []step{{false, false, holdReset}, {true, false, holdReset}, {true, true, 0}, {false, true, holdReset}, {false, false, 0}}
+}
+
 // strategies are the ways to reset into the loader, in the order in which they
 // are tried.
 func (l *Loader) strategies() [][]step {
+	if p, says := l.port.(interface{ USBJTAG() bool }); says && p.USBJTAG() {
+		return [][]step{usbJTAG()}
+	}
 	ways := [][]step{tight(shortHold), tight(longHold), classic(shortHold), classic(longHold)}
 	p, says := l.port.(interface{ LinesTogether() bool })
 	if says && !p.LinesTogether() || !says && runtime.GOOS == "windows" {

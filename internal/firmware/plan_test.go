@@ -192,7 +192,7 @@ func TestPlanFaults(t *testing.T) {
 		change func(l *Layout, files map[string][]byte)
 		want   []string
 	}{
-		{"chip", func(l *Layout, _ map[string][]byte) { l.Chip = "esp32s3" }, []string{`chip "esp32s3" is not supported`}},
+		{"chip", func(l *Layout, _ map[string][]byte) { l.Chip = "esp32x9" }, []string{`chip "esp32x9" is not supported`}},
 		{"no files", func(l *Layout, f map[string][]byte) { delete(f, "build/ota_0.bin"); f["data/sys.bin"] = nil },
 			[]string{"build/ota_0.bin: there is no such file; build the project", "data/sys.bin: the file is empty"}},
 		{"no table", func(l *Layout, f map[string][]byte) { l.Table, l.Images = "", l.Images[:1] }, []string{"there is no partition table"}},

@@ -76,7 +76,7 @@ func (s *Session) identityKey(ctx context.Context, want *job.Identity, purpose c
 	if purpose == chip.NVSKeys {
 		size = identity.NVSKeySize
 	}
-	k, err := s.Keys.DeviceKey(ctx, KeyRequest{Chip: s.Job.ChipName, MAC: s.ID.MAC, Purpose: purpose, Size: size, Policy: key.Policy, Label: key.Label, PRF: key.PRF})
+	k, err := s.Keys.DeviceKey(ctx, KeyRequest{Chip: s.Job.ChipName(), MAC: s.ID.MAC, Purpose: purpose, Size: size, Policy: key.Policy, Label: key.Label, PRF: key.PRF})
 	if err != nil {
 		return nil, Fail("E-HSM", fmt.Errorf("%s: %w", purpose, err))
 	}

@@ -60,7 +60,7 @@ func (s *Session) assignKeys(ctx context.Context) error {
 func (s *Session) deviceKey(ctx context.Context, want job.WantedKey) (DeviceKey, error) {
 	had := s.Device.KeyFor(want.Purpose)
 	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
-		Chip: s.Job.ChipName, MAC: s.ID.MAC, Purpose: want.Purpose, Size: s.ID.Of().KeyBytes(want.Purpose, s.ID.Coding), Policy: want.Policy, Label: want.Label, PRF: want.PRF,
+		Chip: s.Job.ChipName(), MAC: s.ID.MAC, Purpose: want.Purpose, Size: s.ID.Of().KeyBytes(want.Purpose, s.ID.Coding), Policy: want.Policy, Label: want.Label, PRF: want.PRF,
 		ID: had.ID, Wrapped: had.Wrapped, Escrow: s.escrowTo(want),
 	})
 	if err != nil {

@@ -138,7 +138,7 @@ var inFirst = []string{"name", "revision", "chip", "partition_table_offset", "fl
 
 func (j *Job) hash() string {
 	var first strings.Builder
-	fmt.Fprintf(&first, "station job v1\nname %q\nrevision %q\nchip %s\nplan %s\n", j.Name, j.Revision, j.ChipName, j.burnDigest())
+	fmt.Fprintf(&first, "station job v1\nname %q\nrevision %q\nchip %s\nplan %s\n", j.Name, j.Revision, j.ChipName(), j.burnDigest())
 	fmt.Fprintf(&first, "flash %s %s %s\nmarker %q", j.Flash.Size, j.Flash.Mode, j.Flash.Freq, j.Boot.Marker)
 	for _, r := range j.Regions {
 		fmt.Fprintf(&first, "\nregion %#x %d encrypted=%t %s", r.Address, r.Size, r.Encrypted, r.SHA256)

@@ -58,10 +58,11 @@ var untold = map[string]string{
 	"Regions.MinRevision":   "in Data",
 	"Regions.MaxRevision":   "in Data",
 	"cryptConfig":           "told as what is burned",
+	"chipLine":              "where the file names the chip",
 	"described":             "the description itself", "digest": "of the description", "planDigest": "of the description",
 	"Regions.PerDevice": "follows from secure_boot.version and identity.partition",
 	"Identity.Template": "elsewhere", "Identity.template": "looked at below", "Identity.Certificate.CA": "elsewhere", "Identity.Certificate.ca": "looked at below",
-	"SecureBoot.Keys": "elsewhere", "SecureBoot.public": "told by its name", "SecureBoot.digest": "told as what is burned", "SecureBoot.names": "looked at below",
+	"SecureBoot.Keys": "elsewhere", "SecureBoot.public": "told by its name", "SecureBoot.keys": "told as what is burned", "SecureBoot.names": "looked at below",
 	"FlasherArgs": "elsewhere", "PartitionTable": "elsewhere", "Images": "elsewhere", "Key.Escrow": "elsewhere",
 	"Security.Fuses": "elsewhere", "Line.Target": "elsewhere",
 }

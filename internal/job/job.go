@@ -40,7 +40,6 @@ type Job struct {
 	Line           Line       `toml:"line"`
 	Quota          Quota      `toml:"quota"`
 
-	ChipName string            `toml:"-"` // the target's
 	Path     string            `toml:"-"`
 	Regions  []firmware.Region `toml:"-"` // what is written, by address
 	Erased   []firmware.Span   `toml:"-"` // what is emptied before
@@ -137,8 +136,11 @@ func (j *Job) Keys() []WantedKey {
 	return keys
 }
 
+// ChipName is that of the family, as the job names it.
+func (j *Job) ChipName() string { return j.Target.Name }
+
 // Chip is the family that the job is for.
-func (j *Job) Chip() *chip.Family { return chip.ByName(j.ChipName) }
+func (j *Job) Chip() *chip.Family { return chip.ByName(j.ChipName()) }
 
 // Origin names what a device's key comes from, as the burn plan says it.
 func (k Key) Origin() string {
@@ -328,7 +330,6 @@ func (j *Job) defaults() {
 		}
 	}
 	set(&j.Target.Name, chip.Known(nil).Name)
-	j.ChipName = j.Target.Name
 	set((*string)(&j.Flash.Mode), "keep")
 	set((*string)(&j.Flash.Freq), "keep")
 	set((*string)(&j.Flash.Erase), string(firmware.EraseNVS))
@@ -357,9 +358,9 @@ func (j *Job) check(f *tomlfile.File) {
 			f.Fault(path, "%v", err)
 		}
 	}
-	oneOf("chip", j.ChipName, chip.Names()...)
+	oneOf("chip", j.ChipName(), chip.Names()...)
 	if f.Bad("chip") {
-		j.ChipName = chip.Names()[0] // for the checks that follow
+		j.Target.Name = chip.Names()[0] // for the checks that follow
 	}
 	if j.chipLine = f.Line("chip"); j.Chip().Proved && j.Target.AllowTabled {
 		f.Fault("chip.allow_tabled", "the %s is proved; leave it out", j.Chip().Title)

@@ -15,7 +15,7 @@ import (
 // An [[image]] wins over the flasher_args.json at the same place.
 func (j *Job) layout(f *tomlfile.File) {
 	l := firmware.Layout{
-		Chip: j.ChipName, FlashSize: uint32(j.Flash.Size), Mode: string(j.Flash.Mode), Freq: string(j.Flash.Freq),
+		Chip: j.ChipName(), FlashSize: uint32(j.Flash.Size), Mode: string(j.Flash.Mode), Freq: string(j.Flash.Freq),
 		Encrypted: true, TableOffset: j.TableOffset, KeepSize: j.SecureBoot.Version == 2,
 	}
 	if j.PartitionTable != "" {
@@ -97,8 +97,8 @@ func (j *Job) buildFiles(path string) ([]firmware.ImageFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if chip := cmp.Or(args.Chip, j.ChipName); chip != j.ChipName {
-		return nil, fmt.Errorf("%s: the build is for the %s, the job for the %s", path, chip, j.ChipName)
+	if chip := cmp.Or(args.Chip, j.ChipName()); chip != j.ChipName() {
+		return nil, fmt.Errorf("%s: the build is for the %s, the job for the %s", path, chip, j.ChipName())
 	}
 	return args.ImageFiles(filepath.Dir(path)), nil
 }

@@ -70,8 +70,8 @@ func (c sdkconfig) number(names ...string) (uint64, bool) {
 // names are those of ESP-IDF 3.3 to 6.1.
 func (c sdkconfig) contradicts(j *Job) (list []string) {
 	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	if target := c["IDF_TARGET"]; target != "" && target != j.ChipName {
-		say("it is for the %s, the job for the %s; build for the chip of the job", target, j.ChipName)
+	if target := c["IDF_TARGET"]; target != "" && target != j.ChipName() {
+		say("it is for the %s, the job for the %s; build for the chip of the job", target, j.ChipName())
 	}
 	if c.on("SECURE_BOOT", "SECURE_BOOT_ENABLED") {
 		say("secure boot is on, and the job has none: the firmware switches it on by itself at its first start; switch CONFIG_SECURE_BOOT off")

@@ -11,6 +11,7 @@ type Adapter struct {
 	MaxBaud int   // 0: not known
 	Bad     []int // rates below it that do not work
 	KeepDTR bool  // its flow control cannot be switched off: DTR stays asserted
+	Chip    bool  // it is the chip's own USB-Serial-JTAG: the lines mean something else
 }
 
 // adapters by vendor and product, and by what the product is called where
@@ -41,7 +42,7 @@ var adapters = []struct {
 	{"0403", "6014", "", Adapter{Name: "FT232H", MaxBaud: 12000000}},
 	{"0403", "6015", "", Adapter{Name: "FT230X", MaxBaud: 3000000}},
 	{"067B", "2303", "", Adapter{Name: "PL2303", MaxBaud: 6000000}},
-	{"303A", "1001", "", Adapter{Name: "USB port of an ESP32-S3, C3 or later"}}, // no ESP32 has one
+	{"303A", "1001", "", Adapter{Name: "USB port of an ESP32-S3, C3 or later", Chip: true}}, // no ESP32 has one
 }
 
 // Adapter is what is known of the adapter; nothing where it is not in the table.

@@ -156,6 +156,9 @@ func (p *Port) LinesTogether() bool {
 	return ok && w.LinesTogether()
 }
 
+// USBJTAG reports a port that is the chip's own.
+func (p *Port) USBJTAG() bool { return p.adapter.Chip }
+
 // KeepDTR reports whether the adapter needs DTR asserted for as long as it is
 // in use.
 func (p *Port) KeepDTR() bool { return p.adapter.KeepDTR }

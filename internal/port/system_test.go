@@ -94,11 +94,19 @@ func TestAdapterOfAPort(t *testing.T) {
 	_, name := terminal(t)
 	u.Plug("1-1:1.0", "ttyUSB0", name, map[string]string{"idVendor": "10c4", "idProduct": "ea64", "serial": "17", "product": "CP2102C USB to UART"})
 	u.Plug("1-2:1.0", "ttyUSB1", name, map[string]string{"idVendor": "0403", "idProduct": "6001", "/latency_timer": "16"})
-	p, err := s.Open("usb:1-1")
+	u.Plug("1-3:1.0", "ttyACM0", name, map[string]string{"idVendor": "303a", "idProduct": "1001"})
+	p, err := s.Open("usb:1-3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !p.KeepDTR() {
+	if !p.USBJTAG() || p.KeepDTR() {
+		t.Error("the USB port of a C3 is not known")
+	}
+	p.Close()
+	if p, err = s.Open("usb:1-1"); err != nil {
+		t.Fatal(err)
+	}
+	if !p.KeepDTR() || p.USBJTAG() {
 		t.Error("a CP2102C does not keep DTR")
 	}
 	p.Close()

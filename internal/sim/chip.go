@@ -48,6 +48,7 @@ type Chip struct {
 	jumper bool // GPIO0 held low by hand or fixture
 	dtr    bool
 	rts    bool
+	toLoad bool      // the flag of USB-Serial-JTAG that sends a reset into the loader
 	rising time.Time // when EN's capacitor lets the chip start; zero: it is not waiting
 
 	core      *core        // while code in RAM runs
@@ -246,8 +247,14 @@ func (c *Chip) hold() {
 	c.wire.cutOff(time.Now())
 }
 
-func (c *Chip) enLow() bool    { return c.rts && !c.dtr }
-func (c *Chip) gpio0Low() bool { return c.jumper || c.dtr && !c.rts }
+func (c *Chip) enLow() bool { return c.rts && !c.dtr }
+
+func (c *Chip) gpio0Low() bool {
+	if c.opts.USBJTAG {
+		return c.jumper || c.toLoad
+	}
+	return c.jumper || c.dtr && !c.rts
+}
 
 // setLines moves DTR and RTS at once. The two transistors pull EN down by RTS
 // alone and GPIO0 by DTR alone: both together, or none, do nothing.
@@ -256,6 +263,9 @@ func (c *Chip) setLines(dtr, rts bool) {
 	c.settle(now) // with the straps as they were
 	wasLow := c.enLow()
 	c.dtr, c.rts = dtr, rts
+	if c.opts.USBJTAG && !rts && (dtr || !wasLow) { // the end of a reset does not clear what it acts on
+		c.toLoad = dtr
+	}
 	switch {
 	case c.mode == off:
 	case c.enLow():

@@ -31,6 +31,7 @@ type Options struct {
 	Flash []byte // content from address 0; the rest is erased
 
 	NoLines      bool          // DTR and RTS are not wired: reset is a person's or a fixture's
+	USBJTAG      bool          // the port is the chip's own USB-Serial-JTAG
 	InLoader     bool          // GPIO0 is held low at power-on
 	LoaderStraps byte          // GPIO_STRAP in the loader; 0 means the usual ones
 	BootStraps   byte          // GPIO_STRAP when booting; 0 means the usual ones

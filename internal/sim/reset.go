@@ -46,6 +46,7 @@ func (c *Chip) start(reason int) {
 		if c.gpio0Low() {
 			c.straps = c.opts.LoaderStraps
 		}
+		c.toLoad = false // the lines are released by now
 	}
 	c.baud, c.divider, c.autobaud = consoleBaud, 0, false
 	c.spi, c.ram, c.basic = [64]uint32{}, nil, nil

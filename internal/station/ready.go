@@ -21,7 +21,7 @@ var nobody = chip.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 // open for more than its work.
 func (k Keys) Ready(ctx context.Context, job *job.Job) error {
 	for _, want := range job.Keys() {
-		key, err := k.DeviceKey(ctx, flow.KeyRequest{Chip: job.ChipName, MAC: nobody, Purpose: want.Purpose, Size: 32,
+		key, err := k.DeviceKey(ctx, flow.KeyRequest{Chip: job.ChipName(), MAC: nobody, Purpose: want.Purpose, Size: 32,
 			Policy: want.Policy, Label: want.Label, PRF: want.PRF})
 		key.Secret.Destroy()
 		if err != nil && !errors.Is(err, hsm.ErrSize) { // a shared key for chips of coding scheme 3/4
@@ -37,7 +37,7 @@ func (k Keys) readyForIdentity(ctx context.Context, job *job.Job) error {
 	if want == nil {
 		return nil
 	}
-	key, err := k.DeviceKey(ctx, flow.KeyRequest{Chip: job.ChipName, MAC: nobody, Purpose: chip.DeviceID, Size: 32, Policy: want.Key().Policy, Label: want.Label, PRF: want.PRF})
+	key, err := k.DeviceKey(ctx, flow.KeyRequest{Chip: job.ChipName(), MAC: nobody, Purpose: chip.DeviceID, Size: 32, Policy: want.Key().Policy, Label: want.Label, PRF: want.PRF})
 	key.Secret.Destroy()
 	if err == nil && want.Certificate != nil {
 		_, err = k.Issuer(ctx, want.Certificate)

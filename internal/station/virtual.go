@@ -118,17 +118,23 @@ func (l *virtualLoader) Close() error {
 // Instructive makes some chips of a demonstration fail, each in a way that an
 // operator will meet.
 func Instructive(n int, o *sim.Options) {
+	f := chip.Known(o.Chip)
 	switch n % 11 {
 	case 2: // started before the supply was steady: put it back
 		o.Faults = []sim.Fault{{Kind: sim.Brownout}}
 	case 4: // somebody else's device: for an engineer
 		words := sim.FactoryWords(*o)
-		sim.SetField(&words, "RD_DIS", 1)
-		sim.SetField(&words, "WR_DIS", 1<<7)
+		use := f.Seal.Keys[chip.FlashEncryption]
+		block := f.Efuse.Blocks[f.Efuse.Block(use.Blocks[0])]
+		sim.SetFieldOf(f, &words, "RD_DIS", 1<<block.ReadDisable)
+		sim.SetFieldOf(f, &words, "WR_DIS", 1<<block.WriteDisable)
+		if block.Purpose != "" {
+			sim.SetFieldOf(f, &words, block.Purpose, use.Value)
+		}
 		o.Words = &words
 	case 7: // a bad contact
 		o.Faults = []sim.Fault{{Kind: sim.Vanish, Op: 0x03, At: 40}}
 	case 9: // a fuse that does not burn: scrap
-		o.Faults = []sim.Fault{{Kind: sim.DeadFuse, Field: "FLASH_CRYPT_CNT", Bit: 2}}
+		o.Faults = []sim.Fault{{Kind: sim.DeadFuse, Field: f.Seal.Count, Bit: 2}}
 	}
 }

@@ -248,6 +248,7 @@ func (f *File) value(path string, have any, v reflect.Value) {
 		return
 	}
 	switch v.Kind() {
+	case reflect.Struct: // it wants a table
 	case reflect.Slice:
 		if list, ok := have.([]any); ok {
 			v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
