@@ -90,10 +90,10 @@ func TestJobFaultsNameFileLineAndFix(t *testing.T) {
 		want  []string
 	}{
 		{"unknown key", []string{"baud = 921600", "boud = 921600"}, []string{`job.toml:16: flash.boud: unknown key; did you mean "baud"?`}},
-		{"several at once", []string{`chip = "esp32"`, `chip = "esp32s3"`, `size = "4MB"`, `size = "4 melons"`},
+		{"several at once", []string{`chip = "esp32"`, `chip = "esp32x9"`, `size = "4MB"`, `size = "4 melons"`},
 			[]string{`job.toml:13: flash.size: "4 melons" is not a size; write it like 4MB`}},
-		{"chip and policy", []string{`chip = "esp32"`, `chip = "esp32s3"`, `policy = "derived" `, `policy = "guessed" `},
-			[]string{`job.toml:5: chip: "esp32s3" is not known; write one of esp32`, `key.policy: "guessed" is not known`}},
+		{"chip and policy", []string{`chip = "esp32"`, `chip = "esp32x9"`, `policy = "derived" `, `policy = "guessed" `},
+			[]string{`job.toml:5: chip: "esp32x9" is not known; write one of esp32`, `key.policy: "guessed" is not known`}},
 		{"all at once", []string{`name = "station-example"`, `nme = "station-example"`, `size = "4MB"`, `size = "banana"`, `mode = "dio"`, `mode = "dip"`,
 			`policy = "derived" `, `policy = "derivd" `, `timeout = "10s"`, `timeout = "xx"`, `partition = "users"`, `partition = 7`, "data/rules.bin", "data/rulez.bin", `mode = "release"`, `mode = "relase"`},
 			[]string{`job.toml:3: nme: unknown key; did you mean "name"?`, `job.toml:13: flash.size: "banana" is not a size`, `job.toml:14: flash.mode: "dip" is not known`, `did you mean "dio"?`,
