@@ -344,9 +344,10 @@ func TestTornKeyOfAC3(t *testing.T) {
 func TestPowerCutsOfC3s(t *testing.T) {
 	inMemory(t)
 	var m matrix
-	m.cutC3s(t, "ESP32-C3, release", c3Job, 1)
-	// Before the first burn it is as the plain one.
-	m.cutC3s(t, "ESP32-C3, secure boot", signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}), 10)
+	t.Run("release", func(t *testing.T) { m.cutC3s(t, "ESP32-C3, release", c3Job, 1) })
+	t.Run("secure boot", func(t *testing.T) { // before the first burn it is as the plain one
+		m.cutC3s(t, "ESP32-C3, secure boot", signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}), 10)
+	})
 	t.Log("\n" + m.table())
 }
 
