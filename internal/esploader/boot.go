@@ -15,7 +15,7 @@ const (
 	// more, and what it says then is known.
 	maxLog = 1 << 20
 	// How long a read waits before the end of ctx is seen.
-	bootPoll = 100 * time.Millisecond
+	look = 100 * time.Millisecond
 )
 
 // Boot resets the chip into its application and returns its console from the
@@ -72,7 +72,7 @@ func (l *Loader) listen(ctx context.Context) error {
 			return err
 		}
 		now := time.Now()
-		deadline := now.Add(bootPoll)
+		deadline := now.Add(look)
 		if end, ok := ctx.Deadline(); ok {
 			if !now.Before(end) {
 				return context.DeadlineExceeded

@@ -18,19 +18,21 @@ const (
 	// silence no more will come.
 	syncGap     = 50 * time.Millisecond
 	settleTries = 5
+	// An answer that is on its way when ctx ends is taken: what a stop waits for.
+	parting = time.Second
 	// A reply that arrived damaged will not arrive again.
 	afterDamage = 100 * time.Millisecond
 	attempts    = 3 // of a command that may be sent again
 )
 
 // do carries out one command: one frame out, one reply in. The reply is a
-// refusal or an answer to this command; older ones are left behind. The end of
-// ctx is seen before the command, not during it.
+// refusal or an answer to this command; older ones are left behind. No command is
+// sent after the end of ctx; the answer to one before it is awaited for parting.
 func (l *Loader) do(ctx context.Context, c *command, payload []byte, timeout time.Duration) (reply, error) {
 	if err := l.send(ctx, c, payload); err != nil {
 		return reply{}, err
 	}
-	return l.receive(c, timeout)
+	return l.receive(ctx, c, timeout)
 }
 
 func (l *Loader) send(ctx context.Context, c *command, payload []byte) error {
@@ -48,8 +50,8 @@ func (l *Loader) send(ctx context.Context, c *command, payload []byte) error {
 }
 
 // receive takes the answer to what was sent last.
-func (l *Loader) receive(c *command, timeout time.Duration) (reply, error) {
-	r, err := l.await(c, timeout+l.wireTime(len(l.frame)+maxReply))
+func (l *Loader) receive(ctx context.Context, c *command, timeout time.Duration) (reply, error) {
+	r, err := l.await(ctx, c, timeout+l.wireTime(len(l.frame)+maxReply))
 	l.wipe()
 	return r, err
 }
@@ -120,13 +122,16 @@ func (l *Loader) wireTime(bytes int) time.Duration {
 }
 
 // await reads until the answer to c.
-func (l *Loader) await(c *command, timeout time.Duration) (reply, error) {
-	deadline, late := time.Now().Add(timeout), 0
+func (l *Loader) await(ctx context.Context, c *command, timeout time.Duration) (reply, error) {
+	wait := patience{deadline: time.Now().Add(timeout), stopped: ctx.Done()}
 	var damage error
 	for {
-		frame, err := l.next(deadline, &late)
+		frame, err := l.next(&wait)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			l.dirty = true
+			if ctx.Err() != nil {
+				return reply{}, fmt.Errorf("%s: %w", c.name, ctx.Err())
+			}
 			return reply{}, l.unanswered(c, damage)
 		}
 		if err != nil {
@@ -148,7 +153,7 @@ func (l *Loader) await(c *command, timeout time.Duration) (reply, error) {
 			return r, err
 		case err == errDamaged && r.op == c.op:
 			damage = err
-			deadline = sooner(deadline, time.Now().Add(afterDamage))
+			wait.deadline = sooner(wait.deadline, time.Now().Add(afterDamage))
 		}
 	}
 }
@@ -177,22 +182,49 @@ func restarted(why string) error {
 	return fmt.Errorf("%w: the chip restarted (%s)", chip.ErrNoAnswer, why)
 }
 
+// patience is how long an answer is awaited.
+type patience struct {
+	deadline time.Time
+	late     int             // reads past it
+	stopped  <-chan struct{} // nobody wants the answer any more; nil once that was seen
+}
+
+// until is when the next read has to end.
+func (p *patience) until() time.Time {
+	now := time.Now()
+	select {
+	case <-p.stopped:
+		p.stopped, p.deadline = nil, sooner(p.deadline, now.Add(parting))
+	default:
+	}
+	if now.After(p.deadline) {
+		p.late++
+	}
+	if p.stopped == nil {
+		return p.deadline
+	}
+	return sooner(p.deadline, now.Add(look))
+}
+
 // lateReads is how often a port that still has bytes past a deadline is read:
 // they may hold the reply. One that floods is not listened to for ever.
 const lateReads = 32
 
-// next returns the next frame. late counts the reads past the deadline.
-func (l *Loader) next(deadline time.Time, late *int) ([]byte, error) {
+// next returns the next frame.
+func (l *Loader) next(wait *patience) ([]byte, error) {
 	for {
 		if frame := l.buffered(); frame != nil {
 			return frame, nil
 		}
-		if time.Now().After(deadline) {
-			if *late++; *late > lateReads {
-				return nil, os.ErrDeadlineExceeded
-			}
+		until := wait.until()
+		if wait.late > lateReads {
+			return nil, os.ErrDeadlineExceeded
 		}
-		if err := l.fill(deadline); err != nil {
+		err := l.fill(until)
+		if errors.Is(err, os.ErrDeadlineExceeded) && until.Before(wait.deadline) {
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -281,18 +313,18 @@ func (l *Loader) sync(sent int) (reply, error) {
 		return reply{}, fmt.Errorf("%s: %w", cmdSync.name, err)
 	}
 	timeout := cmdSync.timeout(0) + l.wireTime(len(syncFrame)+maxReply)
-	first, err := l.await(cmdSync, timeout)
+	first, err := l.await(context.Background(), cmdSync, timeout)
 	for range syncReplies {
 		if !refusedWith(err) { // refusals are of something older; the SYNC's own answer follows
 			break
 		}
-		first, err = l.await(cmdSync, timeout)
+		first, err = l.await(context.Background(), cmdSync, timeout)
 	}
 	if err != nil {
 		return reply{}, err
 	}
 	for range sent*syncReplies - 1 {
-		if _, err := l.await(cmdSync, syncGap+l.wireTime(maxReply)); errors.Is(err, chip.ErrPortGone) {
+		if _, err := l.await(context.Background(), cmdSync, syncGap+l.wireTime(maxReply)); errors.Is(err, chip.ErrPortGone) {
 			return reply{}, err
 		} else if errors.Is(err, chip.ErrNoAnswer) {
 			break

@@ -215,6 +215,46 @@ func TestContextEndsBetweenCommands(t *testing.T) {
 	})
 }
 
+// Whatever a chip is doing that says nothing any more, a stop does not wait for
+// the end of its time-out; an answer that comes at once is taken.
+func TestStopWhileTheChipIsSilent(t *testing.T) {
+	for name, op := range map[string]func(ctx context.Context, l *Loader) error{
+		"MD5": func(ctx context.Context, l *Loader) error {
+			_, err := l.FlashMD5(ctx, 0, 4<<20)
+			return err
+		},
+		"erase": func(ctx context.Context, l *Loader) error { return l.begin(ctx, 0, eraseChunk, 0, smallBlock) },
+		"data":  func(ctx context.Context, l *Loader) error { return l.data(ctx, 0, make([]byte, smallBlock), func() {}) },
+		"read registers": func(ctx context.Context, l *Loader) error {
+			_, err := l.ReadRegs(ctx, 4, 8)
+			return err
+		},
+		"write registers": func(ctx context.Context, l *Loader) error { return l.WriteReg(ctx, chip.Set(4, 4)) },
+	} {
+		for _, after := range []time.Duration{0, 50 * time.Millisecond, 2 * time.Second} {
+			r := newROM(t, 0x10000)
+			connected(t, r, Options{}, func(ctx context.Context, l *Loader) {
+				ctx, cancel := context.WithCancel(ctx)
+				var stopped time.Time
+				r.fault = func(int, byte, []byte) [][]byte {
+					if stopped.IsZero() {
+						stopped = time.Now().Add(after)
+						time.AfterFunc(after, cancel)
+					}
+					return nil
+				}
+				err := op(ctx, l)
+				if !errors.Is(err, context.Canceled) || errors.Is(err, chip.ErrNoAnswer) {
+					t.Errorf("%s, stopped after %v: got %v", name, after, err)
+				}
+				if took := time.Since(stopped); took > 2*time.Second {
+					t.Errorf("%s, stopped after %v: it took another %v", name, after, took)
+				}
+			})
+		}
+	}
+}
+
 func TestStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newROM(t, 0x1000)

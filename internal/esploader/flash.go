@@ -67,6 +67,6 @@ func (l *Loader) data(ctx context.Context, seq int, block []byte, meanwhile func
 		return err
 	}
 	meanwhile()
-	_, err := l.receive(cmdFlashData, cmdFlashData.timeout(0))
+	_, err := l.receive(ctx, cmdFlashData, cmdFlashData.timeout(0))
 	return err
 }

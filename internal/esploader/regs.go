@@ -145,7 +145,7 @@ func (l *Loader) together(ctx context.Context, writes []chip.RegWrite, addrs, va
 	}
 	timeout := cmdReadReg.timeout(0) + delay + l.wireTime(len(l.frame)+maxReply)
 	if len(writes) > 0 {
-		_, err := l.await(cmdWriteReg, timeout)
+		_, err := l.await(ctx, cmdWriteReg, timeout)
 		l.wipe()
 		if err != nil {
 			l.dirty = l.dirty || n > 0
@@ -155,7 +155,7 @@ func (l *Loader) together(ctx context.Context, writes []chip.RegWrite, addrs, va
 	if n == 0 {
 		return 0, true, nil
 	}
-	return n, true, l.takeReads(addrs[:n], values[:n], timeout)
+	return n, true, l.takeReads(ctx, addrs[:n], values[:n], timeout)
 }
 
 // unsure says of writes without an answer what is not known of them.
@@ -185,11 +185,11 @@ func (l *Loader) frameReads(addrs []uint32) (n int) {
 	return n
 }
 
-func (l *Loader) takeReads(addrs, values []uint32, timeout time.Duration) error {
+func (l *Loader) takeReads(ctx context.Context, addrs, values []uint32, timeout time.Duration) error {
 	defer l.afterRead()
 	for i, a := range addrs {
 		l.asked = addrs[i:]
-		r, err := l.await(cmdReadReg, timeout)
+		r, err := l.await(ctx, cmdReadReg, timeout)
 		if err != nil {
 			l.dirty = true
 			clear(values)
