@@ -73,8 +73,17 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 	if target := c["IDF_TARGET"]; target != "" && target != j.ChipName() {
 		say("it is for the %s, the job for the %s; build for the chip of the job", target, j.ChipName())
 	}
-	if c.on("SECURE_BOOT", "SECURE_BOOT_ENABLED") {
+	built, version := c.on("SECURE_BOOT", "SECURE_BOOT_ENABLED"), 1
+	if c.on("SECURE_BOOT_V2_ENABLED") {
+		version = 2
+	}
+	switch {
+	case built && j.SecureBoot.Version == 0:
 		say("secure boot is on, and the job has none: the firmware switches it on by itself at its first start; switch CONFIG_SECURE_BOOT off")
+	case built && j.SecureBoot.Version != version:
+		say("secure boot is version %d, the job's is version %d; build for that of the job", version, j.SecureBoot.Version)
+	case !built && len(c) > 0 && j.SecureBoot.Version != 0:
+		say("secure boot is off: the bootloader does not look at the application's signature; switch CONFIG_SECURE_BOOT on")
 	}
 	if c.on("SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT") && j.Security.Mode == "release" {
 		say("flash encryption is in development mode, the job seals for release; set CONFIG_SECURE_FLASH_ENCRYPTION_MODE_RELEASE")

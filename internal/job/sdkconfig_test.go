@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"station/internal/firmware"
 )
 
 // What the build beside the job says against it is a warning; a build that
@@ -38,6 +40,35 @@ func TestSdkconfigThatContradicts(t *testing.T) {
 	}
 }
 
+// What depends on the job: a build that fits one contradicts another.
+func TestSdkconfigForJobsOfOtherKinds(t *testing.T) {
+	v1, v2 := SecureBoot{Version: 1}, SecureBoot{Version: 2}
+	for _, c := range []struct {
+		boot       SecureBoot
+		mode, text string
+		want       string
+	}{
+		{SecureBoot{}, "release", "", ""},
+		{SecureBoot{}, "release", "CONFIG_SECURE_BOOT=y", "the job has none"},
+		{v1, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V1_ENABLED=y", ""},
+		{v1, "release", "CONFIG_SECURE_BOOT_ENABLED=y", ""},
+		{v1, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y", "secure boot is version 2, the job's is version 1"},
+		{v2, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y", ""},
+		{v2, "release", "CONFIG_SECURE_BOOT_ENABLED=y", "secure boot is version 1, the job's is version 2"},
+		{v2, "release", "CONFIG_A=y", "secure boot is off"},
+		{v2, "release", "", ""}, // there is no sdkconfig
+		{SecureBoot{}, "development", "CONFIG_SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT=y", ""},
+		{SecureBoot{}, "development", "CONFIG_SECURE_FLASH_ENCRYPTION_MODE_RELEASE=y", "the firmware burns the fuses that a development job leaves open"},
+	} {
+		job := &Job{SecureBoot: c.boot}
+		job.Security.Mode = c.mode
+		got := strings.Join(parseConfig(c.text).contradicts(job), "\n")
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%q for secure boot %d, mode %s: got %q, want %q", c.text, c.boot.Version, c.mode, got, c.want)
+		}
+	}
+}
+
 func TestDoubts(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{"baud = 921600", "baud = 12345", "flash.baud: 12345 is no usual rate"},
@@ -54,6 +85,14 @@ func TestDoubts(t *testing.T) {
 		if got := strings.Join(job.Warnings, "\n"); c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s: got %q", c.new, got)
 		}
+	}
+}
+
+func TestVersionThatNoCommitHolds(t *testing.T) {
+	job := &Job{Regions: []firmware.Region{{Name: "app", Version: "v1.2-3-gabcdef0-dirty"}, {Name: "other", Version: "v1.2"}}}
+	job.doubts()
+	if got := strings.Join(job.Warnings, "\n"); !strings.Contains(got, "app: version v1.2-3-gabcdef0-dirty was built from files that no commit holds") || strings.Contains(got, "other") {
+		t.Errorf("got %q", got)
 	}
 }
 
