@@ -52,10 +52,11 @@ type slot struct {
 	options esploader.Options
 	last    chip.MAC // of the device that was here before
 	empty   bool     // it has been taken out since, or there was none
+	here    bool     // nobody was told that it has been taken out
 	again   atomic.Bool
 	absent  bool      // the port itself is not there
 	dumb    bool      // without modem lines: a device that runs looks like none
-	came    time.Time // when it was last absent
+	came    time.Time // when it was first seen after that
 	warned  bool
 
 	hand hand
@@ -98,9 +99,9 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 		changes = watch.C
 	}
 	for {
-		was := s.empty
 		l, err := s.find(ctx)
-		if s.empty && !was && !s.last.IsZero() && (s.absent || !s.dumb) {
+		if s.here && s.empty && (s.absent || !s.dumb) {
+			s.here = false
 			removed()
 		}
 		if l != nil || err != nil {
@@ -122,11 +123,14 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 // find returns the next device if it is there now, and nil if not. A device
 // that was here before is the next one only after it had been taken out.
 func (s *slot) find(ctx context.Context) (flow.Loader, error) {
+	was := s.absent
 	l, err := s.open()
-	s.absent = errors.Is(err, chip.ErrPortAbsent)
+	if s.absent = errors.Is(err, chip.ErrPortAbsent); was && !s.absent {
+		s.came = time.Now()
+	}
 	switch {
 	case s.absent:
-		s.empty, s.came = true, time.Now()
+		s.empty = true
 		return nil, nil
 	case s.settling(err):
 		return nil, nil
@@ -138,12 +142,12 @@ func (s *slot) find(ctx context.Context) (flow.Loader, error) {
 	id, err := identify(ctx, l)
 	switch {
 	case err == nil && (s.again.Swap(false) || s.empty || id.MAC != s.last):
-		s.last, s.empty = id.MAC, false
+		s.last, s.empty, s.here = id.MAC, false, true
 		return &connected{Loader: l, id: &id}, nil
 	case errors.Is(err, chip.ErrNoAnswer), errors.Is(err, chip.ErrPortGone), errors.Is(err, context.DeadlineExceeded):
 		s.empty = true
 	case err != nil && s.empty: // something is there that does not work: let the procedure name it
-		s.empty = false
+		s.empty, s.here = false, true
 		return l, nil
 	}
 	l.Close()

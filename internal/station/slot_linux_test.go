@@ -2,6 +2,7 @@ package station
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"station/internal/chip"
 	"station/internal/flow"
@@ -39,14 +42,65 @@ type arrival struct {
 	err    error
 }
 
+type arrivals <-chan arrival
+
 // await runs Next aside.
-func await(ctx context.Context, s flow.Slot, removed func()) <-chan arrival {
+func await(ctx context.Context, s flow.Slot, removed func()) arrivals {
 	c := make(chan arrival, 1)
 	go func() {
 		l, err := s.Next(ctx, removed)
 		c <- arrival{l, err}
 	}()
 	return c
+}
+
+// looks tells when a terminal is opened (true) and let go of (false). What comes
+// twice in a row may come once.
+func looks(t *testing.T, terminal string) <-chan bool {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err == nil {
+		_, err = unix.InotifyAddWatch(fd, terminal, unix.IN_OPEN|unix.IN_CLOSE_WRITE)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, told := os.NewFile(uintptr(fd), "inotify"), make(chan bool)
+	ended := make(chan struct{})
+	t.Cleanup(func() { events.Close(); close(ended) })
+	go func() {
+		for buf := make([]byte, 4096); ; {
+			n, err := events.Read(buf)
+			if err != nil {
+				return
+			}
+			for at := 0; at < n; at += unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(buf[at+12:])) {
+				select {
+				case told <- binary.NativeEndian.Uint32(buf[at+4:])&unix.IN_OPEN != 0:
+				case <-ended:
+					return
+				}
+			}
+		}
+	}()
+	return told
+}
+
+// await waits until these have been told, one after the other.
+func (a arrivals) await(t *testing.T, told <-chan bool, want ...bool) {
+	t.Helper()
+	for len(want) > 0 {
+		select {
+		case got := <-told:
+			if got == want[0] {
+				want = want[1:]
+			}
+		case came := <-a:
+			t.Fatalf("nobody was to come yet, got %+v", came)
+		case <-time.After(time.Minute):
+			t.Fatal("nobody looks at the port")
+		}
+	}
 }
 
 func (a arrival) is(t *testing.T, mac chip.MAC) {
@@ -120,14 +174,23 @@ func TestNobodySaysTakenOutWhereThePortCannotTell(t *testing.T) {
 		removed := func() { t.Errorf("reset %q: the device was said to be taken out", reset) }
 		(<-await(ctx, s, removed)).is(t, VirtualMAC(1))
 		coming := await(ctx, s, removed)
+		told := looks(t, quiet.Path)
 		wire(quiet.Path)
-		select {
-		case a := <-coming:
-			t.Fatalf("reset %q: nobody came, got %+v", reset, a)
-		case <-time.After(answerIn + 2*lookEvery):
-		}
+		coming.await(t, told, true, false, true) // a look, to its end
 		wire(second)
 		(<-coming).is(t, VirtualMAC(2))
+	}
+}
+
+// Once the port itself is gone, so is the device that had fallen silent behind it.
+func TestTakenOutWithItsPort(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	s := &slot{RealSlot: RealSlot{Port: filepath.Join(t.TempDir(), "none"), Ports: port.Host}, last: VirtualMAC(1), here: true, empty: true, dumb: true}
+	told := 0
+	_, _ = s.next(ctx, func() { told++; stop() })
+	if told != 1 {
+		t.Errorf("told %d times", told)
 	}
 }
 
@@ -143,9 +206,11 @@ func TestSlotWithAStrangerFromTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	counted := &countedListener{Listener: l, clients: make(chan struct{})}
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	counted.ctx = ctx
 	served := make(chan error, 1)
-	go func() { served <- device.ServeRFC2217(ctx, l) }()
+	go func() { served <- device.ServeRFC2217(ctx, counted) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
@@ -153,7 +218,9 @@ func TestSlotWithAStrangerFromTheStart(t *testing.T) {
 		}
 	})
 	s := RealSlot{Name: "1", Port: "rfc2217://" + l.Addr().String()}.Slot()
-	a := <-await(ctx, s, func() {})
+	coming := await(ctx, s, func() {})
+	<-counted.clients
+	a := <-coming
 	if a.err != nil || a.loader == nil {
 		t.Fatalf("got %+v, want the device as it is", a)
 	}
@@ -161,11 +228,38 @@ func TestSlotWithAStrangerFromTheStart(t *testing.T) {
 		t.Errorf("got %v, want ErrDownloadDisabled", err)
 	}
 	a.loader.Close()
-	looking, enough := context.WithTimeout(ctx, 3*lookEvery)
+	looking, enough := context.WithCancel(ctx)
 	defer enough()
-	if a := <-await(looking, s, func() { t.Error("it was not taken out") }); a.loader != nil || !errors.Is(a.err, context.DeadlineExceeded) {
+	coming = await(looking, s, func() { t.Error("it was not taken out") })
+	for range 2 { // when the second look begins, the first has told nobody
+		select {
+		case <-counted.clients:
+		case a := <-coming:
+			t.Fatalf("told twice: %+v", a)
+		}
+	}
+	enough()
+	if a := <-coming; a.loader != nil || !errors.Is(a.err, context.Canceled) {
 		t.Errorf("told twice: %+v", a)
 	}
+}
+
+// countedListener tells of each client before it is served.
+type countedListener struct {
+	net.Listener
+	ctx     context.Context
+	clients chan struct{}
+}
+
+func (l *countedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		select {
+		case l.clients <- struct{}{}:
+		case <-l.ctx.Done():
+		}
+	}
+	return conn, err
 }
 
 // Another program that looks at a new port first is given its moment; one that
@@ -181,8 +275,10 @@ func TestSlotOfAPortThatIsTaken(t *testing.T) {
 	real := RealSlot{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}
 	waiting := real.Slot()
 	coming := await(t.Context(), waiting, func() {})
-	time.AfterFunc(100*time.Millisecond, func() { u.Plug("1-2.3:1.0", "ttyUSB0", path, nil) })
-	time.AfterFunc(time.Second, func() { other.Close() })
+	told := looks(t, path)
+	u.Plug("1-2.3:1.0", "ttyUSB0", path, nil)
+	coming.await(t, told, true, false) // it has tried
+	other.Close()
 	(<-coming).is(t, VirtualMAC(1))
 
 	holder, err := port.Open(path)
@@ -215,6 +311,20 @@ func TestSettling(t *testing.T) {
 	}
 	if (&slot{}).settling(denied) {
 		t.Error("a port that was always there settles")
+	}
+}
+
+// A port that nobody has seen for long settles from when it has come.
+func TestSettlingAfterALongAbsence(t *testing.T) {
+	path := terminalOf(t, VirtualMAC(1))
+	other, err := port.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	s := &slot{RealSlot: RealSlot{Port: path, Ports: port.Host}, absent: true, came: time.Now().Add(-time.Hour)}
+	if l, err := s.find(t.Context()); l != nil || err != nil {
+		t.Errorf("got %v, %v; it is to be waited for", l, err)
 	}
 }
 
