@@ -142,12 +142,12 @@ func (p *Port) SetReadDeadline(t time.Time) error { return p.wire.SetReadDeadlin
 
 // SetBaud changes the speed of this end. It wraps errors.ErrUnsupported where
 // the speed is not this end's to set.
-func (p *Port) SetBaud(baud int) error { return p.named(p.wire.SetBaud(baud)) }
+func (p *Port) SetBaud(baud int) error { return p.set(p.wire.SetBaud(baud)) }
 
 // SetLines drives DTR (asserted pulls GPIO0 low on most boards) and RTS
 // (asserted pulls EN low). It wraps errors.ErrUnsupported where the port has
 // no modem lines.
-func (p *Port) SetLines(dtr, rts bool) error { return p.named(p.wire.SetLines(dtr, rts)) }
+func (p *Port) SetLines(dtr, rts bool) error { return p.set(p.wire.SetLines(dtr, rts)) }
 
 // LinesTogether reports whether SetLines changes both lines at the same
 // instant.
@@ -183,6 +183,14 @@ func (p *Port) lost(err error) error {
 		return p.named(err)
 	}
 	return fmt.Errorf("port %s: %w: %w", p.name, chip.ErrPortGone, err)
+}
+
+// set tells a port that is not there any more from one that cannot do something.
+func (p *Port) set(err error) error {
+	if isGone(err) {
+		return p.lost(err)
+	}
+	return p.named(err)
 }
 
 func (p *Port) named(err error) error {

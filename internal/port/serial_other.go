@@ -60,3 +60,5 @@ func (c *com) Close() error { return c.port.Close() }
 func isBusy(error) bool { return false }
 
 func isAbsent(error) bool { return false }
+
+func isGone(error) bool { return false }

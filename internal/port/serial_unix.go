@@ -125,3 +125,9 @@ func isBusy(err error) bool { return errors.Is(err, unix.EBUSY) || errors.Is(err
 func isAbsent(err error) bool {
 	return errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOTDIR)
 }
+
+// isGone reports what the system says of a terminal that was hung up: its adapter
+// was pulled, or the other end of a pseudo terminal is gone.
+func isGone(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV)
+}

@@ -80,6 +80,12 @@ func TestPulledCable(t *testing.T) {
 	if _, err := p.Write([]byte{0xc0}); !errors.Is(err, chip.ErrPortGone) {
 		t.Errorf("write: got %v, want ErrPortGone", err)
 	}
+	if err := p.SetBaud(921600); !errors.Is(err, chip.ErrPortGone) {
+		t.Errorf("speed: got %v, want ErrPortGone", err)
+	}
+	if err := p.SetLines(true, false); !errors.Is(err, chip.ErrPortGone) {
+		t.Errorf("lines: got %v, want ErrPortGone", err)
+	}
 }
 
 func TestTwoStationsAtOnePort(t *testing.T) {
