@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/job"
 )
 
@@ -24,5 +25,12 @@ func TestAbsurdPatterns(t *testing.T) {
 	}
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("it took %v", took)
+	}
+	s = NewSerials(&job.Job{Serial: &job.Serial{Pattern: "a+"}}, func(string) (chip.MAC, bool, error) { return chip.MAC{}, false, nil })
+	if err := s.Scan("", strings.Repeat("a", maxSerial+1)); err == nil {
+		t.Errorf("a serial number of %d bytes was taken", maxSerial+1)
+	}
+	if err := s.Scan("", strings.Repeat("a", maxSerial)); err != nil {
+		t.Errorf("a serial number of %d bytes: %v", maxSerial, err)
 	}
 }

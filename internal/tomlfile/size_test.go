@@ -23,6 +23,7 @@ func TestAbsurdFiles(t *testing.T) {
 		"images":      strings.Repeat("[[image]]\nsize='x'\n", n/19),
 		"deep image":  strings.Repeat("[image.a]\n", n/10),
 		"too long":    strings.Repeat("#", 300<<10),
+		"too much":    strings.Repeat("#\n", 150<<10),
 		"many tables": "[image]\n" + strings.Repeat("[image.x]\na=1\n", n/14),
 	} {
 		var c config
