@@ -21,7 +21,7 @@ func TestOnlyFilesOfASensibleSizeAreRead(t *testing.T) {
 	small := Kind{"export", 10}
 	for path, want := range map[string]string{
 		pipe: "it is a pipe, not a regular file", dir: "it is a folder", "/dev/zero": "it is a device",
-		sparse:            "it has 4294967296 bytes; the most that an export may have are 10",
+		sparse:            "it has 4294967296 bytes, more than the 10 of the largest export",
 		"/proc/self/maps": "it grows while it is read", // has no size before
 	} {
 		if b, err := Read(path, small); err == nil || !strings.Contains(err.Error(), want) {
