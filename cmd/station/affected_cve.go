@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 
 	"station/internal/keyfile"
+	"station/internal/plain"
 	field "station/internal/release"
 	"station/internal/station"
 	"station/internal/store"
@@ -55,7 +55,10 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 		}
 	}
 	if unknown != nil {
-		fmt.Fprintf(stderr, "station: nothing can be said of %d of %d releases:\n%s\n", len(unknown), len(all), strings.Join(unknown, "\n"))
+		plain.Fprintf(stderr, "station: nothing can be said of %d of %d releases:\n", len(unknown), len(all))
+		for _, why := range unknown {
+			plain.Fprintf(stderr, "%s\n", why)
+		}
 	}
 	return hits, nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -108,15 +107,7 @@ func secretOf(t *testing.T, key []byte) *secret.Bytes {
 // secureVersion writes an app with another secure version, whole.
 func (w *workplace) secureVersion(app []byte, name string, version byte) {
 	w.t.Helper()
-	image, err := firmware.ParseImage(app)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	b := bytes.Clone(app[:image.Length])
-	b[image.Length-33] ^= b[firmware.FirstData+4] ^ version // the checksum is an XOR over all data
-	b[firmware.FirstData+4] = version
-	sum := sha256.Sum256(b[:image.Length-32])
-	copy(b[image.Length-32:], sum[:])
+	b := []byte(rewritten(w.t, app, firmware.FirstData+4, string([]byte{version})))
 	if err := os.WriteFile(filepath.Join(w.dir, name), b, 0o644); err != nil {
 		w.t.Fatal(err)
 	}

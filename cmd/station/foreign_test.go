@@ -17,6 +17,7 @@ import (
 	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/racetest"
+	"station/internal/record"
 )
 
 // hostile clears the screen, hides what follows and turns the text around, in
@@ -43,28 +44,42 @@ func mustBePlain(t *testing.T, what string, out []byte) {
 	}
 }
 
+// hostileLedger has the text in every field in which somebody can have written.
+func hostileLedger(t *testing.T, path string) {
+	t.Helper()
+	book, err := ledger.Open(path, ledger.Options{Create: true, Station: "bench " + hostile, Software: hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := []record.Entry{
+		{Kind: record.PlanApproved, Plan: "sha256:" + strings.Repeat("7", 64), Described: []string{hostile + " = " + hostile}, LineOperator: hostile},
+		{Kind: record.LineHalted}, {Kind: record.LineResumed}, {Kind: record.KeyImported, Token: hostile},
+		{Kind: record.BatchOpened, Batch: "b1", Quota: 9},
+	}
+	for i, end := range []string{"", "RETRY E-BOOT-MARKER"} {
+		list = append(list, visitEntries(chip.MAC{0x24, 0x0a, 0xc4, 1, 2, byte(3 + i)}, "", end)...)
+	}
+	for k := range list {
+		e := &list[k]
+		e.Job, e.Revision, e.Operator, e.Slot, e.Message = "lamp "+hostile, hostile, "anna "+hostile, hostile, hostile
+		for n := range e.Images {
+			e.Images[n].Name, e.Images[n].Version = hostile, hostile
+		}
+	}
+	if _, err := book.AppendAll(list); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // hostilePlace has a ledger, a job, a station file and other files that hold
 // the hostile text wherever they can, under a name that is hostile too.
 func hostilePlace(t *testing.T) (dir string, files []string) {
 	t.Helper()
 	dir = t.TempDir()
-	book, err := ledger.Open(filepath.Join(dir, "ledger.db"), ledger.Options{Create: true, Station: "bench " + hostile, Software: hostile})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, end := range []string{"", "RETRY E-BOOT-MARKER"} {
-		list := visitEntries(chip.MAC{0x24, 0x0a, 0xc4, 1, 2, byte(3 + i)}, "", end)
-		for k := range list {
-			e := &list[k]
-			e.Job, e.Revision, e.Operator, e.Slot, e.Message = "lamp "+hostile, hostile, "anna "+hostile, hostile, hostile
-		}
-		if _, err := book.AppendAll(list); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := book.Close(); err != nil {
-		t.Fatal(err)
-	}
+	hostileLedger(t, filepath.Join(dir, "ledger.db"))
 	quoted := strings.NewReplacer("\x1b", `\u001b`, "\x07", `\u0007`, "\x7f", `\u007f`, "\n", `\n`, "\t", `\t`).Replace(hostile)
 	write := func(name, text string) {
 		files = append(files, name)
@@ -124,6 +139,16 @@ func TestNoCommandSaysForeignTextRaw(t *testing.T) {
 		}
 		for _, f := range files {
 			with(f)
+		}
+		if cmd.Flags().Lookup("json") != nil {
+			with("--json")
+			with("24:0a:c4:01:02:03", "--json")
+		}
+		try(append(append([]string{"__complete"}, path...), "")...) // what a shell is told to complete
+		for _, flag := range []string{"job", "batch", "mac"} {
+			if cmd.Flags().Lookup(flag) != nil {
+				try(append(append([]string{"__complete"}, path...), "--"+flag, "")...)
+			}
 		}
 		with("24:0a:c4:01:02:03", "--operator", hostile)
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {

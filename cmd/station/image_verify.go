@@ -104,7 +104,7 @@ func verifyJob(w io.Writer, path string) error {
 		case j.Checked(r):
 			what = "signed with the job's key"
 		}
-		fmt.Fprintf(w, "%#08x %-20s %s\n", r.Address, r.Name, what)
+		plain.Fprintf(w, "%#08x %-20s %s\n", r.Address, r.Name, what)
 	}
 	return nil
 }

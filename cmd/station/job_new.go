@@ -13,6 +13,7 @@ import (
 	"station/internal/firmware"
 	"station/internal/job"
 	"station/internal/keyfile"
+	"station/internal/plain"
 )
 
 func jobNewCommand() *cobra.Command {
@@ -49,7 +50,7 @@ sdkconfig beside the build says of them.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s; look through it, then: station job check %s\n", out.path, out.path)
+			plain.Fprintf(cmd.ErrOrStderr(), "wrote %s; look through it, then: station job check %s\n", out.path, out.path)
 			return nil
 		},
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/flow"
+	"station/internal/plain"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -86,10 +87,13 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	modules.listen(os.Args[1:])
-	defer modules.end()
-	defer messages.Flush()
+	defer func() {
+		messages.Flush()
+		modules.end(stderr)
+		messages.Flush()
+	}()
 	if err := secret.NoCoreDumps(); err != nil {
-		fmt.Fprintf(stderr, "station: core dumps stay on: %v\n", err)
+		plain.Fprintf(stderr, "station: core dumps stay on: %v\n", err)
 	}
 	root := rootCommand()
 	if err := mistyped(root, os.Args[1:]); err != nil {

@@ -2,15 +2,14 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"station/internal/flow"
+	"station/internal/plain"
 )
 
 // A PKCS#11 module writes to standard error what it likes, in the middle of the
@@ -28,7 +27,11 @@ type moduleVoice struct {
 	kept []string
 }
 
-const mostKept = 256 // lines
+// A module may say what it likes, and as much: a longer line is several.
+const (
+	mostKept    = 256 // lines
+	longestSaid = 4096
+)
 
 // listen begins the diversion if the command line has a log.
 func (m *moduleVoice) listen(args []string) {
@@ -46,10 +49,10 @@ func (m *moduleVoice) listen(args []string) {
 func (m *moduleVoice) hear(r io.ReadCloser) {
 	defer close(m.ended)
 	defer r.Close()
-	for lines := bufio.NewReader(r); ; {
-		line, err := lines.ReadString('\n')
-		if line = strings.TrimRight(line, "\r\n"); line != "" {
-			m.said(line)
+	for lines := bufio.NewReaderSize(r, longestSaid); ; {
+		line, _, err := lines.ReadLine()
+		if len(line) > 0 {
+			m.said(string(line))
 		}
 		if err != nil {
 			return
@@ -85,14 +88,14 @@ func (m *moduleVoice) to(log func(flow.Event)) {
 	}
 }
 
-// end gives standard error back, with what no log took.
-func (m *moduleVoice) end() {
+// end gives standard error back, and tells a person what no log took.
+func (m *moduleVoice) end(person io.Writer) {
 	if m.restore == nil {
 		return
 	}
 	m.restore()
 	<-m.ended
 	for _, line := range m.kept {
-		fmt.Fprintln(os.Stderr, line)
+		plain.Fprintf(person, "station: the module says: %s\n", line)
 	}
 }

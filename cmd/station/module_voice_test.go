@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,4 +39,29 @@ func TestWhatAModuleSays(t *testing.T) {
 	if strings.Contains(stderr, "module: C_Sign") {
 		t.Errorf("standard error holds it\n%s", stderr)
 	}
+}
+
+// A module that never ends a line, or says what acts on a terminal, costs little
+// and does nothing.
+func TestAModuleThatSaysFarTooMuch(t *testing.T) {
+	m := moduleVoice{ended: make(chan struct{}), restore: func() {}}
+	m.hear(io.NopCloser(io.MultiReader(strings.NewReader(hostile+"\r\n"), io.LimitReader(endless{}, 4<<20))))
+	if len(m.kept) != mostKept {
+		t.Errorf("%d lines are kept, want %d", len(m.kept), mostKept)
+	}
+	for _, line := range m.kept {
+		if len(line) > longestSaid {
+			t.Errorf("a line of %d bytes is kept", len(line))
+		}
+	}
+	var person bytes.Buffer
+	m.end(&person)
+	mustBePlain(t, "the module", person.Bytes()[:500])
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	copy(p, bytes.Repeat([]byte{'x'}, len(p)))
+	return len(p), nil
 }

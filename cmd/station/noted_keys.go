@@ -77,7 +77,7 @@ func (n *noteFlags) making(cmd *cobra.Command, how string, fn func(*hsm.Token) (
 	if err == nil {
 		return noted
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "station: %s\n", indented(explain(noted)))
+	report(noted)
 	return stationFault(err) // as the ledger's is
 }
 

@@ -51,7 +51,7 @@ func plainLines(w io.Writer, lost func(error)) func(flow.Event) {
 		if dead || text == "" {
 			return
 		}
-		if _, err := fmt.Fprintln(w, text); err != nil {
+		if _, err := plain.Fprintf(w, "%s\n", text); err != nil {
 			dead = true
 			lost(err)
 		}
@@ -151,7 +151,7 @@ func (o *options) narrate(w io.Writer) func(flow.Event) {
 	}
 	return func(e flow.Event) {
 		if text := inWords(e); text != "" {
-			fmt.Fprintln(w, text)
+			plain.Fprintf(w, "%s\n", text)
 		}
 	}
 }

@@ -43,7 +43,7 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 				plain.Fprintf(cmd.ErrOrStderr(), "station: the ports are shown without slots: %v\n", err)
 			}
 			if port.Blind != "" {
-				fmt.Fprintln(cmd.ErrOrStderr(), "station:", port.Blind)
+				plain.Fprintf(cmd.ErrOrStderr(), "station: %s\n", port.Blind)
 			}
 			if len(list) == 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), "no serial ports; plug in an adapter, or use --port rfc2217://HOST:PORT or socket://HOST:PORT")

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"station/internal/plain"
 )
 
 // progress tells a person at a terminal how far something has come that takes
@@ -19,7 +21,7 @@ type progress struct {
 }
 
 func newProgress(what, unit string) *progress {
-	p := &progress{what: what, unit: unit, now: time.Now}
+	p := &progress{what: plain.Line(what), unit: unit, now: time.Now}
 	if isTerminal(os.Stderr) {
 		p.w = os.Stderr
 	}

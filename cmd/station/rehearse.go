@@ -123,7 +123,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 		err = headless(ctx, line, os.Stdout, form(r.headless), nil, tee(log, r.narrate(stderr)))
 		person = stderr
 	}
-	fmt.Fprintln(person, "station: "+notRun)
+	plain.Fprintf(person, "station: %s\n", notRun)
 	if err := listLedger(person, v.Ledger, qa.Filter{}); err != nil {
 		return stationFault(err)
 	}

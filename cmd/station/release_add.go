@@ -219,18 +219,18 @@ func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token
 
 // printRelease says what a release is, and how far its rollout has come.
 func printRelease(w io.Writer, r *field.Release, roll *field.Rollout) {
-	fmt.Fprintf(w, "release       %d\nproduct       %s\nfirmware      %s %s, secure version %d\n", r.ID, r.Product, r.Name, plain.Line(r.Version), r.SecureVersion)
+	plain.Fprintf(w, "release       %d\nproduct       %s\nfirmware      %s %s, secure version %d\n", r.ID, r.Product, r.Name, r.Version, r.SecureVersion)
 	if r.App != "" {
-		fmt.Fprintf(w, "app           %d bytes, %s\n", r.AppSize, r.App)
+		plain.Fprintf(w, "app           %d bytes, %s\n", r.AppSize, r.App)
 	}
 	for _, j := range r.Jobs {
-		fmt.Fprintf(w, "for job       %s\n", j)
+		plain.Fprintf(w, "for job       %s\n", j)
 	}
 	for _, f := range r.Forms {
-		fmt.Fprintf(w, "%-13s %d bytes, %s\n", f.Kind, f.Size, f.SHA256)
+		plain.Fprintf(w, "%-13s %d bytes, %s\n", f.Kind, f.Size, f.SHA256)
 	}
 	if r.Withdrawn != "" {
-		fmt.Fprintf(w, "WITHDRAWN     %s\n", plain.Line(r.Withdrawn))
+		plain.Fprintf(w, "WITHDRAWN     %s\n", r.Withdrawn)
 	}
 	if roll != nil {
 		printRollout(w, roll)
@@ -238,9 +238,9 @@ func printRelease(w io.Writer, r *field.Release, roll *field.Rollout) {
 }
 
 func printRollout(w io.Writer, r *field.Rollout) {
-	fmt.Fprintf(w, "rollout       %s at %d %%: %d offered, %d succeeded, %d failed; stops above %d %% of %d or more\n",
+	plain.Fprintf(w, "rollout       %s at %d %%: %d offered, %d succeeded, %d failed; stops above %d %% of %d or more\n",
 		r.State, r.Percent, r.Offered, r.Succeeded, r.Failed, r.Failures, r.Samples)
 	if r.Reason != "" {
-		fmt.Fprintf(w, "because       %s\n", plain.Line(r.Reason))
+		plain.Fprintf(w, "because       %s\n", r.Reason)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/keyfile"
+	"station/internal/plain"
 	field "station/internal/release"
 	"station/internal/station"
 	"station/internal/store"
@@ -56,7 +57,7 @@ func exportRelease(w io.Writer, all *station.Releases, doc *field.Release, dir s
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "wrote %s\n", path)
+		plain.Fprintf(w, "wrote %s\n", path)
 	}
 	path := filepath.Join(dir, "release.json")
 	err := keyfile.Write(path, false, func(w io.Writer) error {
@@ -64,7 +65,7 @@ func exportRelease(w io.Writer, all *station.Releases, doc *field.Release, dir s
 		return err
 	})
 	if err == nil {
-		fmt.Fprintf(w, "wrote %s\n", path)
+		plain.Fprintf(w, "wrote %s\n", path)
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func releaseListCommand(r *releaseFlags) *cobra.Command {
 					case roll != nil:
 						state = fmt.Sprintf("%s at %d %%", roll.State, roll.Percent)
 					}
-					fmt.Fprintf(cmd.OutOrStdout(), "%-6d %-24s %-16s %s\n", doc.ID, doc.Product, plain.Line(doc.Version), state)
+					plain.Fprintf(cmd.OutOrStdout(), "%-6d %-24s %-16s %s\n", doc.ID, doc.Product, doc.Version, state)
 				}
 				if *asJSON {
 					return answer(cmd.OutOrStdout(), answers)

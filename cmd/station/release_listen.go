@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/plain"
 	field "station/internal/release"
 	"station/internal/station"
 )
@@ -79,7 +80,7 @@ func (l *releaseListener) run(ctx context.Context, address string) error {
 	if err != nil {
 		return stationFault(err)
 	}
-	fmt.Fprintf(stderr, "station: listening at http://%s, firmware in %s\n", at.Addr(), l.dir)
+	plain.Fprintf(stderr, "station: listening at http://%s, firmware in %s\n", at.Addr(), l.dir)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /upload", l.upload)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: answerTime, BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
@@ -115,11 +116,11 @@ func (l *releaseListener) upload(w http.ResponseWriter, r *http.Request) {
 	a := *l.flags
 	a.product, a.name, a.id = q.Get("deviceType"), q.Get("fwName"), id
 	if err := a.make(r.Context(), path, l.handOut(r.Context())); err != nil {
-		fmt.Fprintf(stderr, "station: release %d: %v\n", id, err)
+		plain.Fprintf(stderr, "station: release %d: %v\n", id, err)
 		http.Error(w, err.Error(), listenCode(err))
 		return
 	}
-	fmt.Fprintf(stderr, "station: release %d of %s is made and handed out\n", id, a.product)
+	plain.Fprintf(stderr, "station: release %d of %s is made and handed out\n", id, a.product)
 	w.WriteHeader(http.StatusOK)
 }
 

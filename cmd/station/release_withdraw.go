@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/plain"
 	"station/internal/station"
 )
 
@@ -35,7 +36,7 @@ were offered it are told to cancel. Devices that run it keep it: make a newer on
 						return uploadFault(fmt.Errorf("withdraw: %s: %w", door.URL, err), "it is withdrawn here; the same command once more tells the server")
 					}
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "release %d of %s is withdrawn\n", doc.ID, doc.Product)
+				plain.Fprintf(cmd.OutOrStdout(), "release %d of %s is withdrawn\n", doc.ID, doc.Product)
 				return nil
 			})
 		},

@@ -16,6 +16,7 @@ import (
 	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/outlet"
+	"station/internal/plain"
 	"station/internal/record"
 	"station/internal/secret"
 	"station/internal/station"
@@ -225,7 +226,7 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 	}
 	counts := <-s.done
 	last := outlet.New(os.Stdout, nil) // a terminal that nobody reads holds up no stop
-	fmt.Fprintln(last, summary(counts))
+	plain.Fprintf(last, "%s\n", summary(counts))
 	_, _ = last.Flush()
 	return lineExit(counts)
 }

@@ -144,6 +144,7 @@ type simChip struct {
 	buttons io.Writer
 	answers *bufio.Reader
 	stop    func()
+	kill    func() // -9
 }
 
 // sim starts station sim and waits for its address.
@@ -182,6 +183,11 @@ func startSim(t *testing.T, cmd *exec.Cmd) *simChip {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("station sim: %v", err)
 		}
+	}
+	c.kill = func() {
+		stopped = true
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 	}
 	t.Cleanup(c.stop)
 	return c

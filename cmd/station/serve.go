@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/keyfile"
+	"station/internal/plain"
 	"station/internal/serve"
 	"station/internal/station"
 )
@@ -153,7 +153,7 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File)
 	if err != nil {
 		return stationFault(err)
 	}
-	fmt.Fprintf(stderr, "station: serving at https://%s, releases in %s\n", l.Addr(), releases.Dir())
+	plain.Fprintf(stderr, "station: serving at https://%s, releases in %s\n", l.Addr(), releases.Dir())
 	server.Access = slog.New(slog.NewJSONHandler(out, nil))
 	var cas *x509.CertPool
 	if who.certs != nil {

@@ -20,6 +20,7 @@ import (
 	"station/internal/chip"
 	"station/internal/job"
 	"station/internal/keyfile"
+	"station/internal/plain"
 	"station/internal/sim"
 	"station/internal/station"
 )
@@ -236,7 +237,7 @@ func (s *simFlags) serve(ctx context.Context, out io.Writer, chips []*sim.Chip) 
 		if err != nil {
 			return fmt.Errorf("sim: %w", err)
 		}
-		fmt.Fprintln(out, address)
+		plain.Fprintf(out, "%s\n", address)
 		wg.Go(wait)
 	}
 	<-ctx.Done()

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"station/internal/hsm"
+	"station/internal/plain"
 	"station/internal/secret"
 	"station/internal/station"
 )
@@ -68,7 +69,7 @@ func prompt() station.AskPIN {
 		return nil
 	}
 	return func(question string) (*secret.Bytes, error) {
-		fmt.Fprint(stderr, question+" ")
+		plain.Fprintf(stderr, "%s ", question)
 		defer fmt.Fprintln(stderr)
 		pin, err := readHidden(int(os.Stdin.Fd()))
 		if err != nil {

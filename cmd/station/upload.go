@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/keyfile"
+	"station/internal/plain"
 	field "station/internal/release"
 	"station/internal/station"
 )
@@ -79,7 +80,7 @@ func upload(ctx context.Context, door *field.Door, all *station.Releases, doc *f
 	if err := door.Upload(ctx, doc, all.Store.Artifact); err != nil {
 		return uploadFault(err, "the release is made; the same command once more brings it there")
 	}
-	fmt.Fprintf(stderr, "station: release %d is at %s\n", doc.ID, door.URL)
+	plain.Fprintf(stderr, "station: release %d is at %s\n", doc.ID, door.URL)
 	return nil
 }
 

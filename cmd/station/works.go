@@ -9,6 +9,7 @@ import (
 	"station/internal/flow"
 	"station/internal/job"
 	"station/internal/keyfile"
+	"station/internal/plain"
 	"station/internal/record"
 	"station/internal/station"
 )
@@ -84,7 +85,7 @@ func (w *works) loadFiles() (err error) {
 // setup is what the station is opened with.
 func (w *works) setup(ask station.AskPIN) station.Setup {
 	return station.Setup{File: w.file, Job: w.job, Slots: w.slots, Software: version(), Batch: w.batch, Operator: w.operator, Approver: w.approver,
-		Once: w.once, Count: w.count, GoOn: w.goOn, PIN: ask, Tell: func(text string) { fmt.Fprintf(stderr, "station: %s\n", text) }}
+		Once: w.once, Count: w.count, GoOn: w.goOn, PIN: ask, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
 }
 
 // batchTakes refuses a batch that does not take the job, before a PIN is asked for.
@@ -115,7 +116,7 @@ func (w *works) open(ctx context.Context, ask station.AskPIN) (err error) {
 		return err
 	}
 	if w.junit.path != "" {
-		w.verdicts = &junit{name: w.job.Title(), begun: map[string]time.Time{}}
+		w.verdicts = &junit{name: plain.Line(w.job.Title()), begun: map[string]time.Time{}}
 		w.log = tee(w.log, w.verdicts.told)
 	}
 	return nil
