@@ -70,7 +70,7 @@ demo-field: deps build
 # too long tries a sample of them there, and all of them beside it without the
 # detector: so both cores have work to the end. The longest packages begin first.
 FULL := TestPowerCuts|TestSecureBootCuts|TestStops|TestWire|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
-	TestNoCommandSaysForeignTextRaw|TestOutputs|TestHostile|Anywhere$$|$\
+	TestNoCommandSaysForeignTextRaw|TestForeignFiles|TestOutputs|TestHostile|Anywhere$$|$\
 	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
 	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$
 FULL_IN := ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog
