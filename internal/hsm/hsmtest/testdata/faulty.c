@@ -1,5 +1,6 @@
-// A PKCS#11 module that hands every call on to a real one (REAL) and fails the
-// ones that the file FAULTS names, line by line:
+// A PKCS#11 module that hands every call on to a real one and fails the ones that
+// a file names, line by line. Beside the module FILE stand the real one, FILE.real,
+// and FILE.faults:
 //
 //	C_Sign 0xb3 2 0        the next 2 calls of C_Sign return CKR_SESSION_HANDLE_INVALID
 //	C_Sign 0 1 500         the next call of C_Sign takes 500 ms longer
@@ -20,7 +21,8 @@
 // Two threads inside at once are noted as a call of TWO, a template of an object
 // that stays in the token as one of FOR_GOOD.
 //
-// -1 is for ever. The calls made are listed in FAULTS.calls.
+// -1 is for ever. The calls made are listed in FILE.calls.
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +36,15 @@ struct list {
 };
 static struct list *real, mine;
 
+// beside is the name of a file beside this module.
+static const char *beside(const char *suffix) {
+	static _Thread_local char path[4096];
+	Dl_info self;
+	dladdr((void *)beside, &self);
+	snprintf(path, sizeof path, "%s%s", self.dli_fname, suffix);
+	return path;
+}
+
 struct fault {
 	char name[64];
 	long code, count, ms;
@@ -43,7 +54,7 @@ struct fault {
 static int take(const char *name, long any, struct fault *hit) {
 	struct fault all[64];
 	int n = 0, found = -1;
-	FILE *f = fopen(FAULTS, "r");
+	FILE *f = fopen(beside(".faults"), "r");
 	if (f == NULL)
 		return 0;
 	while (n < 64 && fscanf(f, "%63s %li %li %li", all[n].name, &all[n].code, &all[n].count, &all[n].ms) == 4) {
@@ -57,7 +68,7 @@ static int take(const char *name, long any, struct fault *hit) {
 	*hit = all[found];
 	if (all[found].count > 0) {
 		all[found].count--;
-		f = fopen(FAULTS, "w");
+		f = fopen(beside(".faults"), "w");
 		for (int i = 0; i < n; i++)
 			fprintf(f, "%s %ld %ld %ld\n", all[i].name, all[i].code, all[i].count, all[i].ms);
 		fclose(f);
@@ -73,7 +84,7 @@ struct attribute {
 
 // note adds a line to the list of calls.
 static void note(const char *what) {
-	FILE *log = fopen(FAULTS ".calls", "a");
+	FILE *log = fopen(beside(".calls"), "a");
 	fprintf(log, "%s\n", what);
 	fclose(log);
 }
@@ -217,7 +228,7 @@ static ul C_GetAttributeValue(ul s, ul o, ul list, ul n, ul e, ul f, ul g, ul h)
 
 ul C_GetFunctionList(struct list **out) {
 	if (real == NULL) {
-		void *lib = dlopen(REAL, RTLD_NOW);
+		void *lib = dlopen(beside(".real"), RTLD_NOW);
 		ul (*get)(struct list **) = lib == NULL ? NULL : (ul (*)(struct list **))dlsym(lib, "C_GetFunctionList");
 		if (get == NULL || get(&real) != 0)
 			return 5;
