@@ -184,19 +184,16 @@ func TestSer2netOverPTY(t *testing.T) {
 }
 
 // A device that is gone is an absent port, each time, and with the server's own
-// words where they arrive: ser2net writes them and resets the connection, and a
-// reset may overtake them.
+// words where they come: ser2net lets the system hold them back until what it sent
+// before is acknowledged, and then resets the connection, which drops them.
 func TestSer2netWithoutDevice(t *testing.T) {
 	name := porttest.Ser2net(t, "/dev/pts/no-such")
 	said := false
-	for range 20 {
+	for n := 0; n < 20 || !said; n++ {
 		_, err := Open(name)
 		if !errors.Is(err, chip.ErrPortAbsent) {
 			t.Fatalf("got %v", err)
 		}
 		said = said || strings.Contains(err.Error(), "open failure")
-	}
-	if !said {
-		t.Error("the server's words are never told")
 	}
 }
