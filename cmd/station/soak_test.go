@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"station/internal/job"
+	"station/internal/racetest"
 )
 
 // A line of several jobs, revisions and images works in batches that people open,
@@ -23,7 +24,11 @@ import (
 //
 // SOAK_SEED and SOAK_DEVICES make it another or a longer one: make soak.
 func TestSoak(t *testing.T) {
-	seed, devices := soakSetting(t, "SOAK_SEED", 1), soakSetting(t, "SOAK_DEVICES", 30)
+	few := 30
+	if racetest.Enabled {
+		few = 12
+	}
+	seed, devices := soakSetting(t, "SOAK_SEED", 1), soakSetting(t, "SOAK_DEVICES", few)
 	s := newSoak(t, uint64(seed))
 	for s.made < devices && !t.Failed() {
 		s.shift()

@@ -10,8 +10,9 @@ import (
 	"station/internal/racetest"
 )
 
-// raceStride: of so many points one is tried under the race detector.
-const raceStride = 48
+// raceStride: of so many points one is tried under the race detector. Every point
+// has the same goroutines, and without the detector all are tried.
+const raceStride = 150
 
 // matrix counts how trials end, by what was done to them.
 type matrix struct {

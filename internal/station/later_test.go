@@ -432,7 +432,7 @@ func (m *matrix) cutC3s(t *testing.T, product, path string, stride int) {
 				do(func() { check(after, sim.Fault{Kind: sim.CutAfter, Op: writeReg, At: at}) })
 			}
 			for at := 1; at <= burns; at++ {
-				if racetest.Enabled && at%3 != 0 {
+				if racetest.Enabled && at%4 != 0 {
 					continue
 				}
 				for _, mask := range []uint32{0, 0x1, 0x0f0f0f0f, 0xfffffffe, 0xffffffff} {

@@ -27,7 +27,7 @@ func TestSecureBootCuts(t *testing.T) {
 				stride = 12
 			}
 			if racetest.Enabled {
-				stride, torn = 600, 60
+				stride, torn = 1800, 180
 			}
 			p := all[name]
 			ref, err := l.undisturbed(p)
