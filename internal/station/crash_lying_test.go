@@ -123,7 +123,7 @@ func (l *lab) twin(p product, set map[string]uint32) *trial {
 		o.Words = words(*o, set)
 	}
 	tr := l.trial(p)
-	tr.mac, tr.expect = first.mac, "QUARANTINE E-STRANGER"
+	tr.mac, tr.ledger, tr.expect = first.mac, first.ledger, "QUARANTINE E-STRANGER"
 	tr.wrong = append(tr.wrong, first.wrong...)
 	tr.visit()
 	return tr

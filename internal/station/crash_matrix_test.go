@@ -34,6 +34,9 @@ type tryFunc func(class string, p product, run func() *trial)
 func (m *matrix) fill(t *testing.T, feed func(l *lab, try tryFunc)) {
 	t.Helper()
 	inLab(t, func(l *lab) {
+		if err := l.newWays(); err != nil {
+			t.Fatal(err)
+		}
 		parallel(func(do func(func())) {
 			feed(l, func(class string, p product, run func() *trial) {
 				ends := m.row(class, p.name)

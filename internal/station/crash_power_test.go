@@ -79,6 +79,7 @@ func (l *lab) dip(p product, k int) *trial {
 	tr := l.trial(p, sim.Fault{Kind: sim.CutBefore, At: k})
 	tr.wrap = func(port *sim.Port) esploader.Port { return recovering{port, tr.chip} }
 	tr.visit()
+	tr.wrap = nil
 	return tr
 }
 

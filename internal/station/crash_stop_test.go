@@ -22,7 +22,7 @@ func TestStops(t *testing.T) {
 		}
 		stride := 5
 		if racetest.Enabled {
-			stride *= 8
+			stride *= 24
 		}
 		for k := 1; k <= len(ref.sent); k += stride {
 			try("the station is stopped at a command", p, func() *trial { return l.stop(p, k) })
@@ -48,7 +48,7 @@ func (l *lab) stop(p product, k int) *trial {
 	}
 	out := tr.visit()
 	tr.ctx, tr.options.Trace = l.ctx, nil
-	d, _, err := l.ledger.Device(tr.mac)
+	d, _, err := tr.ledger.Device(tr.mac)
 	if err != nil || len(d.Intended) != len(d.Settled) {
 		tr.fault("stopped with intents %v, settled %v, %w", d.Intended, d.Settled, err)
 	}

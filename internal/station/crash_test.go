@@ -3,6 +3,7 @@ package station
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,9 +27,11 @@ type lab struct {
 	ctx    context.Context
 	config hsm.Config
 	token  *hsm.Token
+	dir    string
 	ledger *ledger.Ledger
 	ca     *x509.Certificate // stands for that of every job
 	made   atomic.Int32
+	alike  *ways // each device is the same one, in a ledger of its own; nil: all are others, in one ledger
 }
 
 // inLab opens the station, with the clock of its own, for as long as f runs.
@@ -40,21 +43,30 @@ func inLab(t *testing.T, f func(*lab)) {
 	if _, err := l.token.Init(t.Context(), hsm.KEK, "kek"); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "ledger.db")
+	l.dir = t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l.ctx = t.Context()
 		var err error
-		if l.ledger, err = ledger.Open(path, ledger.Options{Create: true, Simulated: true, Station: "test"}); err != nil {
+		if l.ledger, err = l.openLedger("ledger.db"); err != nil {
 			t.Fatal(err)
 		}
 		f(l)
-		for f := range l.ledger.Check(nil) {
-			t.Errorf("ledger: %v", f)
-		}
-		if err := l.ledger.Close(); err != nil {
+		if err := closeLedger(l.ledger); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func (l *lab) openLedger(name string) (*ledger.Ledger, error) {
+	return ledger.Open(filepath.Join(l.dir, name), ledger.Options{Create: true, Simulated: true, Station: "test"})
+}
+
+// closeLedger says what is wrong with it.
+func closeLedger(l *ledger.Ledger) (err error) {
+	for f := range l.Check(nil) {
+		err = errors.Join(err, fmt.Errorf("ledger: %v", f))
+	}
+	return errors.Join(err, l.Close())
 }
 
 // parallel runs what feed gives it in a few goroutines, and waits for all.

@@ -16,6 +16,7 @@ import (
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
+	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/secret"
 	"station/internal/sim"
@@ -25,6 +26,7 @@ import (
 // set aside.
 type trial struct {
 	lab     *lab
+	ledger  *ledger.Ledger
 	product product
 	number  int
 	faults  []sim.Fault
@@ -37,6 +39,7 @@ type trial struct {
 	cert    string        // serial number of the first certificate that the ledger knew
 	expect  string        // how it must end, where that is known
 	wrong   []error
+	states  []string // in which it was put back
 	outs    []flow.Outcome
 	wrap    func(*sim.Port) esploader.Port
 	options esploader.Options
@@ -46,7 +49,10 @@ type trial struct {
 // trial makes a device with faults. It panics where those are none.
 func (l *lab) trial(p product, faults ...sim.Fault) *trial {
 	n := int(l.made.Add(1))
-	tr := &trial{lab: l, product: p, number: n, ctx: l.ctx, faults: faults, mac: VirtualMAC(n)}
+	tr := &trial{lab: l, ledger: l.ledger, product: p, number: n, ctx: l.ctx, faults: faults, mac: VirtualMAC(n)}
+	if l.alike != nil {
+		tr.mac, tr.ledger = VirtualMAC(1), l.ownLedger(n)
+	}
 	o := p.chip
 	o.MAC, o.FlashSize, o.OnBurn, o.Faults = tr.mac, cmp.Or(o.FlashSize, 1<<20), tr.watch, faults
 	if p.before != nil {
@@ -70,10 +76,10 @@ func (tr *trial) visit() flow.Outcome {
 	if tr.wrap != nil {
 		p = tr.wrap(wire)
 	}
-	r := flow.Runner{Job: tr.product.job, Keys: Keys{Token: tr.lab.token, CA: tr.lab.ca}, Ledger: tr.lab.ledger, Station: "test", Simulated: true}
+	r := flow.Runner{Job: tr.product.job, Keys: Keys{Token: tr.lab.token, CA: tr.lab.ca}, Ledger: tr.ledger, Station: "test", Simulated: true}
 	out := r.Device(tr.ctx, "1", "sim://1", esploader.New(p, tr.options))
 	tr.outs = append(tr.outs, out)
-	d, _, err := tr.lab.ledger.Device(tr.mac)
+	d, _, err := tr.ledger.Device(tr.mac)
 	switch {
 	case err != nil:
 		tr.fault("ledger: %w", err)
@@ -142,7 +148,7 @@ func (tr *trial) watch(before, after sim.Words) {
 // for what it did not have then.
 func (tr *trial) intended(fresh sim.Words, key [8]uint32) {
 	if len(tr.read.Images) == 0 || tr.stray(fresh, key) != (sim.Words{}) {
-		d, _, err := tr.lab.ledger.Device(tr.mac)
+		d, _, err := tr.ledger.Device(tr.mac)
 		if tr.read = d; err != nil {
 			tr.fault("ledger: %w", err)
 		}
@@ -201,13 +207,23 @@ func (tr *trial) ordered(before, fresh sim.Words, key [8]uint32) {
 // finish puts the device back until it is sealed or set aside, and tells how
 // it ended.
 func (tr *trial) finish() string {
-	defer tr.chip.Close()
+	defer tr.close()
+	end := tr.follow()
+	tr.remember(end)
+	return end
+}
+
+// follow does so, unless it is known from another device.
+func (tr *trial) follow() string {
 	for range 4 {
 		if !tr.retried() {
 			break
 		}
 		if !tr.product.lasting {
 			tr.putBack()
+		}
+		if end := tr.knownEnd(); end != "" {
+			return end
 		}
 		tr.visit()
 	}
@@ -242,7 +258,7 @@ func how(out flow.Outcome) string {
 // ledger says why, and put back it is turned away untouched.
 func (tr *trial) setAside() {
 	why := tr.last()
-	d, known, err := tr.lab.ledger.Device(tr.mac)
+	d, known, err := tr.ledger.Device(tr.mac)
 	if err != nil || !known || !d.SetAside || d.SetAsideBy != why.Failure.Code || d.SetAsideAs != why.Verdict {
 		tr.fault("ledger of a device set aside: %+v, %w", d, err)
 	}
@@ -268,7 +284,7 @@ func (tr *trial) turnedAway() {
 	if after := tr.chip.Meter().Since(before); !stranger(again) || after.PagesProgrammed+after.SectorsErased+after.FuseBurns != 0 {
 		tr.fault("a stranger, and again: %s, meter %+v", how(again), after)
 	}
-	d, _, err := tr.lab.ledger.Device(tr.mac)
+	d, _, err := tr.ledger.Device(tr.mac)
 	if verdict, code := d.State(); err != nil || verdict != record.Pass || code != "" {
 		tr.fault("ledger of the genuine one: %+v, %w", d, err)
 	}
@@ -290,7 +306,7 @@ func (tr *trial) closed() {
 	if got := tr.chip.Fuses(); got != tr.want() {
 		tr.fault("fuses of a closed device\n%08x, want\n%08x", got, tr.want())
 	}
-	d, _, err := tr.lab.ledger.Device(tr.mac)
+	d, _, err := tr.ledger.Device(tr.mac)
 	if err != nil || !d.Booted || !d.SetAside || d.SetAsideBy != "E-CLOSED" {
 		tr.fault("ledger of a closed device: %+v, %w", d, err)
 	}
@@ -305,7 +321,7 @@ func (tr *trial) sealed() {
 	if err := flashError(tr.product.job, tr.chip, tr.key(), tr.bootSecret()...); err != nil {
 		tr.fault("%w", err)
 	}
-	d, _, err := tr.lab.ledger.Device(tr.mac)
+	d, _, err := tr.ledger.Device(tr.mac)
 	if err != nil || !d.Sealed || d.SetAside || !d.Booted || len(d.Images) != len(tr.product.job.Regions) {
 		tr.fault("ledger: %+v, %w", d, err)
 	}

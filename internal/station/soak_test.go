@@ -277,7 +277,7 @@ func (s *soak) leave(slot string, p *patient) {
 func (s *soak) end(p *patient) {
 	p.outs = p.outs[len(p.outs)-1:]
 	end := p.finish()
-	d, _, err := s.lab.ledger.Device(p.mac)
+	d, _, err := p.ledger.Device(p.mac)
 	if err != nil {
 		p.fault("ledger: %w", err)
 	}
