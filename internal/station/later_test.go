@@ -348,7 +348,7 @@ func TestPowerCutsOfC3s(t *testing.T) {
 	t.Run("secure boot", func(t *testing.T) { // before the first burn it is as the plain one
 		m.cutC3s(t, "ESP32-C3, secure boot", signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}), 10)
 	})
-	t.Log("\n" + m.table())
+	m.publish(t, "c3")
 }
 
 // cutC3s cuts every command that writes registers, and of all others one of stride.
