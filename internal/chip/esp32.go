@@ -111,6 +111,22 @@ var ESP32 = newFamily(Family{
 			"XPD_SDIO_TIEH":   "a wrong flash voltage destroys the flash",
 			"XPD_SDIO_FORCE":  "a wrong flash voltage destroys the flash",
 		},
+		Why: map[string]string{
+			"RD_DIS.0":              wantsHidden,
+			"WR_DIS.7":              wantsHidden,
+			"RD_DIS.1":              "whoever reads the key can make digests for bootloaders of his own",
+			"WR_DIS.8":              checkBoot,
+			"WR_DIS.0":              "a digest that somebody hides would end the device; " + checkBoot2,
+			"WR_DIS.3":              "DIS_CACHE would destroy the device; " + checkCrypt,
+			"JTAG_DISABLE":          checkBoth,
+			"CONSOLE_DEBUG_DISABLE": checkBoth,
+			"FLASH_CRYPT_CONFIG":    checkCrypt,
+			"FLASH_CRYPT_CNT":       "a release has all of its bits, so that no other one can switch encryption off",
+			"DISABLE_DL_ENCRYPT":    checkCrypt,
+			"DISABLE_DL_DECRYPT":    checkCrypt,
+			"DISABLE_DL_CACHE":      checkCrypt,
+			"UART_DOWNLOAD_DIS":     checkBoot2,
+		},
 		Open: []Reason{
 			{"DISABLE_DL_ENCRYPT", "the serial loader can encrypt and write flash with the device's key"},
 			{"DISABLE_DL_DECRYPT", "the serial loader can read the flash decrypted"},
@@ -136,3 +152,12 @@ var ESP32 = newFamily(Family{
 		},
 	},
 })
+
+// Why fuses are burned: what ESP-IDF looks at.
+const (
+	wantsHidden = "ESP-IDF's bootloader stops at a key that can be read or written"
+	checkCrypt  = "ESP-IDF's release check of flash encryption wants it"
+	checkBoot   = "ESP-IDF's release check of secure boot wants it"
+	checkBoot2  = "ESP-IDF's release check of secure boot 2 wants it"
+	checkBoth   = "ESP-IDF's release checks of flash encryption and of secure boot want it"
+)

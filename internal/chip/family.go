@@ -219,6 +219,9 @@ type Seal struct {
 	// Never says why a field is not for this program, where there is more to say
 	// than that.
 	Never map[string]string
+	// Why says of fuses, a bit of a mask as "WR_DIS.8", why a plan burns them,
+	// where that does not follow from what they do.
+	Why map[string]string
 	// Open are the fuses that a release must have, and what a device without them
 	// leaves open; those of OpenInDevelopment are left open by that mode.
 	Open              []Reason

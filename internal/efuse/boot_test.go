@@ -13,17 +13,21 @@ import (
 // bootPlan is a release plan with secure boot and both keys.
 func bootPlan(t *testing.T, version int) Plan {
 	t.Helper()
-	o := &BootOptions{Version: version, Keys: []BootKey{{Policy: "derived boot-master"}}}
-	if version == 2 {
-		o.Keys[0] = BootKey{"digest a0a1", keyOf(t, digestBytes()).Secret}
-	}
-	p := mustNew(t, Options{Mode: Release, KeyPolicy: "derived m", Boot: o}).WithKey(testKey(t, 32))
+	p := mustNew(t, Options{Mode: Release, KeyPolicy: "derived m", Boot: bootOptions(t, version)}).WithKey(testKey(t, 32))
 	if version == 1 {
 		k := keyOf(t, bytes.Repeat([]byte{1, 2, 3, 4}, 8))
 		k.Purpose = chip.SecureBootV1
 		p = p.WithKey(k)
 	}
 	return p
+}
+
+func bootOptions(t *testing.T, version int) *BootOptions {
+	t.Helper()
+	if version == 2 {
+		return &BootOptions{Version: 2, Keys: []BootKey{{"digest a0a1", keyOf(t, digestBytes()).Secret}}}
+	}
+	return &BootOptions{Version: version, Keys: []BootKey{{Policy: "derived boot-master"}}}
 }
 
 // digestBytes are A0 to BF, as in espefuse's example.
@@ -51,10 +55,69 @@ func TestBootPlans(t *testing.T) {
 		if !slices.EqualFunc(got, want, strings.HasPrefix) {
 			t.Errorf("version %d:\ngot  %s\nwant %s", version, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 		}
+		for _, line := range got[1:] { // what protects and closes is burned for a reason
+			if strings.Contains(line, "_DIS") && !strings.Contains(line, "; ") {
+				t.Errorf("version %d: no reason in %q", version, line)
+			}
+		}
 	}
 	develop := mustNew(t, Options{Mode: Development, Boot: &BootOptions{Version: 2, Keys: []BootKey{{"d", keyOf(t, digestBytes()).Secret}}}})
 	if len(develop.Only(StageUART)) > 0 || len(develop.Only(StageLock)) == 0 {
 		t.Errorf("development: got %v", develop)
+	}
+}
+
+// Without flash encryption nothing of it is burned.
+func TestBootPlansAlone(t *testing.T) {
+	for version, want := range map[int][]string{
+		1: {"boot-key: BLOCK2", "boot-key-protect: RD_DIS bit 1 (BLOCK2)", "boot-key-protect: WR_DIS bit 8 (BLOCK2)",
+			"config: CONSOLE_DEBUG_DISABLE", "config: JTAG_DISABLE", "config: WR_DIS bit 3", "boot-on: ABS_DONE_0"},
+		2: {"boot-key: BLOCK2", "boot-key-protect: WR_DIS bit 8 (BLOCK2)",
+			"config: CONSOLE_DEBUG_DISABLE", "config: JTAG_DISABLE", "config: WR_DIS bit 3", "boot-on: ABS_DONE_1", "lock: WR_DIS bit 0 (RD_DIS)", "uart: UART_DOWNLOAD_DIS"},
+	} {
+		p := mustNew(t, Options{Mode: Release, Plain: true, Boot: bootOptions(t, version)})
+		if got := p.Lines(Image{}); !slices.EqualFunc(got, want, strings.HasPrefix) {
+			t.Errorf("version %d:\ngot  %s\nwant %s", version, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+		}
+		if w := p.Warnings(Release); len(w) != 1 || !strings.Contains(w[0], "the flash is not encrypted") {
+			t.Errorf("version %d: warnings %q", version, w)
+		}
+	}
+	for name := range map[string]bool{"FLASH_CRYPT_CNT": true, "FLASH_CRYPT_CONFIG": true, "DISABLE_DL_CACHE": true} {
+		_, err := New(Options{Mode: Release, Plain: true, Boot: bootOptions(t, 2), Fuses: map[string]uint32{name: 1}})
+		if err == nil || !strings.Contains(err.Error(), name+" is a fuse of flash encryption") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// ESP-IDF's own checks of a release device (esp_secure_boot_cfg_verify_release_mode,
+// esp_flash_encryption_cfg_verify_release_mode) pass what release plans burn, by
+// the bits of BLOCK0 as its manual numbers them.
+func TestReleasePassesTheChecksOfIDF(t *testing.T) {
+	type bit struct{ word, at int }
+	encryption := []bit{{0, 16}, {0, 7}, {0, 3}, {6, 2}, {6, 6}, {6, 7}, {6, 8}, {6, 9}, {5, 28}, {5, 29}, {5, 30}, {5, 31},
+		{0, 20}, {0, 21}, {0, 22}, {0, 23}, {0, 24}, {0, 25}, {0, 26}}
+	boot := map[int][]bit{
+		1: {{6, 4}, {0, 8}, {0, 17}, {6, 6}, {6, 2}},
+		2: {{6, 5}, {0, 8}, {6, 6}, {6, 2}, {0, 27}, {0, 0}},
+	}
+	for version, bits := range boot {
+		for _, alone := range []bool{false, true} {
+			want := bits
+			if !alone {
+				want = slices.Concat(bits, encryption)
+			}
+			got := mustNew(t, Options{Mode: Release, Plain: alone, Boot: bootOptions(t, version)}).block0()
+			for _, b := range want {
+				if got[b.word]>>b.at&1 == 0 {
+					t.Errorf("version %d, alone %t: bit %d of word %d is missing", version, alone, b.at, b.word)
+				}
+			}
+			if version == 2 && got[0]>>17&1 == 1 || alone && (got[0]>>20&0x7f != 0 || got[0]>>16&1 == 1) {
+				t.Errorf("version %d, alone %t: word 0 is %08x", version, alone, got[0])
+			}
+		}
 	}
 }
 

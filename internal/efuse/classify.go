@@ -20,6 +20,8 @@ const (
 	InDevelop   StateName = "development"
 	InRelease   StateName = "release"
 	HalfDone    StateName = "half-done"
+	BootLoaded  StateName = "boot-loaded" // what secure boot needs is burned, and it is off
+	BootOnly    StateName = "secure-boot" // it is on, and the flash is plain
 	Unsupported StateName = "unsupported"
 )
 
@@ -35,14 +37,19 @@ type State struct {
 // has assigned to this chip.
 func Classify(have Image, k *Key) State {
 	f := known(have.Family)
-	c := classifier{have, f, k, uint32(have.Value("WR_DIS")), uint32(have.Value(f.Seal.Count))}
+	c := classifier{have, f, k, uint32(have.Value("WR_DIS")), uint32(have.Value(f.Seal.Count)), bootOf(have)}
+	state := State{HalfDone, "some protections of this chip are burned and some are not",
+		"only the ledger can tell whether a seal was interrupted; if it does not know this chip, set it aside"}
 	for _, rule := range rules {
 		if rule.test(c) {
-			return rule.state(c)
+			state = rule.state(c)
+			break
 		}
 	}
-	return State{HalfDone, "some protections of this chip are burned and some are not",
-		"only the ledger can tell whether a seal was interrupted; if it does not know this chip, set it aside"}
+	if words := c.boot.words(); words != "" && state.Name != BootOnly && state.Name != BootLoaded {
+		state.Words += "; " + words
+	}
+	return state
 }
 
 type classifier struct {
@@ -51,6 +58,7 @@ type classifier struct {
 	key   *Key
 	wrDis uint32
 	count uint32
+	boot  bootState
 }
 
 func (c classifier) is(field string) bool { return c.have.Value(field) != 0 }
@@ -94,6 +102,9 @@ func (c classifier) virgin() bool {
 	return true
 }
 
+// plain reports a chip of which nobody began to encrypt the flash.
+func (c classifier) plain() bool { return c.count == 0 && c.state() == KeyEmpty }
+
 // closed reports that the loader can do nothing with the key.
 func (c classifier) closed() bool {
 	return !slices.ContainsFunc(c.chip.Seal.Loader, func(field string) bool { return !c.is(field) })
@@ -130,6 +141,14 @@ var rules = []struct {
 		func(c classifier) State {
 			return State{KeyOpen, c.block() + " holds a key or part of one, and anybody can read it",
 				"goes on if it is the key that the ledger has assigned to this chip; otherwise set it aside"}
+		}},
+	{func(c classifier) bool { return c.plain() && c.boot.on != 0 && c.boot.lacks == "" },
+		func(c classifier) State {
+			return State{BootOnly, c.boot.words() + "; the flash is not encrypted", "sealed without flash encryption: it starts only what is signed"}
+		}},
+	{func(c classifier) bool { return c.plain() && c.boot.on == 0 && c.boot.holds != "" },
+		func(c classifier) State {
+			return State{BootLoaded, c.boot.words(), "goes on if the ledger knows this chip; otherwise set it aside"}
 		}},
 	{func(c classifier) bool { return c.count != 0 && c.state() == KeyEmpty },
 		func(c classifier) State {

@@ -171,8 +171,8 @@ func TestClassify(t *testing.T) {
 		{"calibrated", func(c *virtual) { c.raw[0][3] |= 1 << 14; c.raw[3][3] = 0x12345678 }, Virgin},
 		{"3/4", words(0, 0, 5), Virgin},
 		{"flash voltage and custom MAC", func(c *virtual) { c.raw[0][4] |= 7 << 14; c.raw[3][0] = 0x38; c.raw[0][0] = 1<<5 | 1<<9 }, Virgin},
-		{"secure boot key", func(c *virtual) { c.raw[2][0] = 1 }, HalfDone},
-		{"hidden secure boot key", words(2<<16, 0, 4), HalfDone},
+		{"secure boot key", func(c *virtual) { c.raw[2][0] = 1 }, BootLoaded},
+		{"hidden secure boot key", words(2<<16, 0, 4), BootLoaded},
 		{"loader bit", words(0, 0, 0x84), HalfDone},
 		{"CONFIG alone", words(0, 15<<28, 4), HalfDone},
 		{"counter alone", words(1<<20, 0, 4), HalfDone},
@@ -201,6 +201,36 @@ func TestClassify(t *testing.T) {
 		c.latchAll()
 		if got := Classify(c.image(), key); got.Name != tc.want || got.Words == "" || got.Next == "" {
 			t.Errorf("%s: got %+v, want %s", tc.name, got, tc.want)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		word0  uint32
+		word6  uint32
+		block2 uint32
+		want   StateName
+		words  string
+	}{
+		{"digest, off", 1 << 8, 4, 1, BootLoaded, "BLOCK2 holds a key or digest of secure boot, which is off"},
+		{"version 2 alone", 1 << 8, 0x64, 1, BootOnly, "secure boot version 2 is on, with the digest in BLOCK2; the flash is not encrypted"},
+		{"version 1 alone", 1<<8 | 2<<16, 0x54, 0, BootOnly, "secure boot version 1 is on, with the key in BLOCK2; the flash is not encrypted"},
+		{"both on", 1 << 8, 0x74, 1, BootOnly, "secure boot version 2 is on"},
+		{"version 1, readable", 1 << 8, 0x54, 1, HalfDone, "secure boot version 1 is on, but RD_DIS bit 1 (BLOCK2) is missing"},
+		{"version 2, not frozen", 0, 0x64, 1, HalfDone, "secure boot version 2 is on, but WR_DIS bit 8 (BLOCK2) is missing"},
+		{"version 2, hidden", 1<<8 | 2<<16, 0x64, 0, HalfDone, "BLOCK2 is hidden, so that nothing can be checked with it: the chip starts nothing"},
+		{"version 2, empty", 1 << 8, 0x64, 0, HalfDone, "no block holds what it checks with: the chip starts nothing"},
+		{"version 2 and release", 0x0ff10189, 0x3e4, 1, InRelease, "flash encryption is on for ever (release mode); secure boot version 2 is on, with the digest in BLOCK2"},
+		{"version 2 and development", 0x00110189, 0x364, 1, InDevelop, "(development mode); secure boot version 2 is on"},
+		{"release, digest, off", 0x07f10188, 0x3c4, 1, InRelease, "; BLOCK2 holds a key or digest of secure boot, which is off"},
+	} {
+		c := newChip(t)
+		c.raw[0][0], c.raw[0][6], c.raw[2][0] = tc.word0, tc.word6, tc.block2
+		if tc.word0>>20&0x7f != 0 {
+			c.raw[0][5] |= 15 << 28
+		}
+		c.latchAll()
+		if got := Classify(c.image(), nil); got.Name != tc.want || !strings.Contains(got.Words, tc.words) {
+			t.Errorf("%s: got %+v, want %s, %q", tc.name, got, tc.want, tc.words)
 		}
 	}
 	c := newChip(t)

@@ -160,6 +160,8 @@ type Options struct {
 	Fuses map[string]uint32
 	// Weak accepts a FLASH_CRYPT_CONFIG other than 15.
 	Weak bool
+	// Plain leaves the flash as it is: no key for it, and none of its fuses.
+	Plain bool
 	// Boot is what secure boot needs; nil for none.
 	Boot *BootOptions
 }
@@ -222,7 +224,10 @@ func New(o Options) (Plan, error) {
 	o.Chip = known(o.Chip)
 	wanted := o.wanted(&r)
 	key, boot := &Key{Policy: o.KeyPolicy}, o.bootKeys(&r)
-	if len(boot) > 0 {
+	switch {
+	case o.Plain:
+		place(o.Chip, boot...)
+	case len(boot) > 0:
 		place(o.Chip, append([]*Key{key}, boot...)...)
 	}
 	var p Plan
@@ -230,6 +235,7 @@ func New(o Options) (Plan, error) {
 	for _, name := range stagesWith(len(boot)) {
 		s := Stage{Chip: o.Chip, Name: name, Needs: slices.Clone(needs)}
 		switch stem, n := bootStage(name); {
+		case o.Plain && (name == StageKey || name == StageProtect):
 		case name == StageKey:
 			s.Key = key
 		case name == StageProtect:
@@ -265,6 +271,9 @@ func (o Options) wanted(r *refusal) []Set {
 	if !ok {
 		r.add(ErrPlan, "mode %q is neither release nor development", o.Mode)
 	}
+	if o.Plain {
+		base = slices.DeleteFunc(slices.Clone(base), func(v chip.Value) bool { return ofEncryption(o.Chip, v.Field) })
+	}
 	want := map[string]Set{}
 	base = slices.Concat(base, o.bootFuses())
 	if o.closesItself() {
@@ -295,6 +304,12 @@ func (o Options) closesItself() bool {
 		}
 	}
 	return false
+}
+
+// ofEncryption reports a field that means something for flash encryption alone.
+func ofEncryption(f *chip.Family, field string) bool {
+	return field == f.Seal.Count || slices.Contains(f.Seal.Loader, field) ||
+		slices.ContainsFunc(f.Seal.Right, func(v chip.Value) bool { return v.Field == field })
 }
 
 // bootFuses are those that secure boot needs, besides its keys'. A place for the
@@ -337,6 +352,10 @@ func (o Options) override(r *refusal, want map[string]Set, name string, value ui
 			r.add(ErrPlan, "%s: the key's protections are not optional", off.text(o.Chip))
 		}
 		delete(want, off.name(o.Chip))
+		return
+	}
+	if o.Plain && ofEncryption(o.Chip, set.Field) {
+		r.add(ErrPlan, "%s is a fuse of flash encryption, which this job leaves off", set.Field)
 		return
 	}
 	right := slices.IndexFunc(o.Chip.Seal.Right, func(v chip.Value) bool { return v.Field == set.Field })
@@ -397,7 +416,14 @@ func (p Plan) wants(field string) uint32 {
 func (p Plan) Warnings(m Mode) []string {
 	var out []string
 	f := p.family()
+	plain := p.wants(f.Seal.Count) == 0
+	if plain {
+		out = append(out, "the flash is not encrypted: whoever has the device can read all that is in it")
+	}
 	for _, right := range f.Seal.Right {
+		if plain {
+			break
+		}
 		if c := p.wants(right.Field); c == 0 {
 			out = append(out, right.Field+" = 0: the key does not change with the flash address, so equal blocks look equal everywhere and can be moved unnoticed")
 		} else if c != right.Value {
@@ -405,7 +431,7 @@ func (p Plan) Warnings(m Mode) []string {
 		}
 	}
 	for _, o := range f.Seal.Open {
-		if p.wants(o.Field) == 0 && (m == Release || !slices.Contains(f.Seal.OpenInDevelopment, o.Field)) {
+		if !(plain && ofEncryption(f, o.Field)) && p.wants(o.Field) == 0 && (m == Release || !slices.Contains(f.Seal.OpenInDevelopment, o.Field)) {
 			out = append(out, o.Field+" is not burned: "+o.About)
 		}
 	}
@@ -420,7 +446,7 @@ func (p Plan) Warnings(m Mode) []string {
 		out = append(out, fmt.Sprintf("WR_DIS bit %d is not burned: %s", f.Seal.Lock, f.Seal.LockAbout))
 	}
 	count, _ := f.Efuse.Field(f.Seal.Count)
-	if m == Release && p.wants(f.Seal.Count) != f.Seal.CountFull && p.wants("WR_DIS")>>count.WriteDisable&1 == 0 {
+	if m == Release && !plain && p.wants(f.Seal.Count) != f.Seal.CountFull && p.wants("WR_DIS")>>count.WriteDisable&1 == 0 {
 		out = append(out, f.Seal.Count+" has free bits and is not write-protected: encryption can be switched off again")
 	}
 	return out

@@ -116,6 +116,28 @@ func (s Set) about(f *chip.Family) string {
 	return field.About
 }
 
+// Why says why a plan has a fuse, named as a change names it; "" where that
+// follows from what the fuse does.
+func (p Plan) Why(field string) string {
+	for _, s := range p {
+		for _, set := range s.Sets {
+			for _, one := range set.each() {
+				if one.name(p.family()) == field {
+					return one.why(p.family())
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func (s Set) why(f *chip.Family) string {
+	if s.isMask() {
+		return f.Seal.Why[fmt.Sprintf("%s.%d", s.Field, bits.TrailingZeros32(s.Value))]
+	}
+	return f.Seal.Why[s.Field]
+}
+
 // in returns the bits of the set that the words of BLOCK0 hold, and those they lack.
 func (s Set) in(f *chip.Family, block0 []uint32) (held, missing uint32) {
 	field, _ := f.Efuse.Field(s.Field)
@@ -286,6 +308,9 @@ func (s Stage) changes(have Image) []change {
 				continue
 			}
 			c := change{record.FuseChange{Field: one.name(f), Old: "0", New: "1"}, one.about(f)}
+			if why := one.why(f); why != "" {
+				c.about += "; " + why
+			}
 			if !one.isMask() {
 				c.Old = fmt.Sprint(have.Value(one.Field))
 				c.New = fmt.Sprint(one.Value)

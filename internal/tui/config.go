@@ -68,6 +68,7 @@ type Plan struct {
 type PlanLine struct {
 	Stage string
 	record.FuseChange
+	Why string // besides what the fuse does; "" where nothing is to be said
 }
 
 // PlanOf is the plan of a job, for a blank chip.
@@ -76,7 +77,7 @@ func PlanOf(job *job.Job, approved bool) Plan {
 		Digest: job.PlanDigest(), Approved: approved, Warnings: job.Warnings}
 	for _, stage := range job.Plan {
 		for _, change := range stage.Changes(efuse.Image{}) {
-			p.Lines = append(p.Lines, PlanLine{stage.Name, change})
+			p.Lines = append(p.Lines, PlanLine{stage.Name, change, job.Plan.Why(change.Field)})
 		}
 	}
 	return p

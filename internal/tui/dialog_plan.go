@@ -225,7 +225,7 @@ func (d *planDialog) fuses(m *Model, w int) []string {
 			out = append(out, name)
 			beside, indent = w-3, 3
 		}
-		for i, words := range wrap(m.lang.fuse(l.Field), beside, 4, m.style.signs.ellipsis) {
+		for i, words := range wrap(m.lang.planned(l), beside, 4, m.style.signs.ellipsis) {
 			if i == 0 && indent > 3 {
 				out = append(out, name+"  "+words)
 				continue

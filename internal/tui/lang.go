@@ -18,6 +18,7 @@ type language struct {
 	steps    map[flow.StepID]string
 	failures map[flow.Code][2]string   // sentence, action
 	fuses    map[string]string         // what burning the field does
+	reasons  map[string]string         // why a plan burns a fuse, by the words of the table of fuses
 	values   [][2]string               // words among the values of fuses, as the flow and here
 	hints    map[board.HintKind]string // slot, bad visits, all visits
 
@@ -118,6 +119,18 @@ func (l *language) value(v string) string {
 		v = strings.ReplaceAll(v, pair[0], pair[1])
 	}
 	return v
+}
+
+// planned tells what burning a fuse of a plan does, and why it is burned.
+func (l *language) planned(line PlanLine) string {
+	words, why := l.fuse(line.Field), line.Why
+	if own := l.reasons[why]; own != "" {
+		why = own
+	}
+	if why == "" {
+		return words
+	}
+	return words + "; " + why
 }
 
 // fuse tells what burning a field does. A bit of a mask is named after what it

@@ -10,13 +10,16 @@ import (
 var english = language{
 	steps: map[flow.StepID]string{
 		"connect": "Connect", "admit": "Check", "key": "Make key", "flash": "Write flash",
-		"burn-key": "Burn key", "burn-crypt": "Burn encryption", "boot": "Start firmware",
+		"burn-key": "Burn key", "burn-crypt": "Burn encryption", "burn-boot": "Burn secure boot", "boot": "Start firmware",
 		"lock": "Lock", "last-boot": "Last start", "seal": "Seal", "bind": "Scan serial",
 	},
 	fuses: map[string]string{
 		"WR_DIS":                "%[1]s can never be written again",
 		"RD_DIS":                "%[1]s can never be read again, only used by the chip",
 		"BLOCK1":                "the device's own flash encryption key",
+		"BLOCK2":                "what secure boot checks the bootloader with",
+		"ABS_DONE_0":            "the chip starts no bootloader but the one whose digest it has",
+		"ABS_DONE_1":            "the chip starts only what is signed",
 		"FLASH_CRYPT_CNT":       "the flash is encrypted from here on; all bits: for ever",
 		"FLASH_CRYPT_CONFIG":    "the key differs from flash address to flash address",
 		"UART_DOWNLOAD_DIS":     "the serial loader is closed for ever",

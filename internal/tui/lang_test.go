@@ -130,6 +130,17 @@ func TestFusesInWords(t *testing.T) {
 			t.Errorf("%s is no fuse of any chip", name)
 		}
 	}
+	for _, family := range chip.Families {
+		for name, why := range family.Seal.Why {
+			if chinese.reasons[why] == "" {
+				t.Errorf("%s: %q is not told in Chinese", name, why)
+			}
+		}
+	}
+	line := PlanLine{FuseChange: record.FuseChange{Field: "WR_DIS bit 8 (BLOCK2)"}, Why: chip.ESP32.Seal.Why["WR_DIS.8"]}
+	if got := english.planned(line); got != "BLOCK2 can never be written again; ESP-IDF's release check of secure boot wants it" {
+		t.Errorf("got %q", got)
+	}
 	if got := chinese.value("device key (derived)"); got != "设备密钥 (derived)" {
 		t.Errorf("got %q", got)
 	}

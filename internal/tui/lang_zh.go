@@ -14,7 +14,7 @@ var chinese = language{
 	},
 	steps: map[flow.StepID]string{
 		"connect": "连接", "admit": "检查", "key": "生成密钥", "flash": "写入闪存",
-		"burn-key": "烧写密钥", "burn-crypt": "烧写加密熔丝", "boot": "启动固件",
+		"burn-key": "烧写密钥", "burn-crypt": "烧写加密熔丝", "burn-boot": "烧写安全启动", "boot": "启动固件",
 		"lock": "锁定", "last-boot": "最后启动", "seal": "封装", "bind": "扫描序列号",
 	},
 	failures: chineseFailures,
@@ -38,7 +38,18 @@ var chinese = language{
 		"DISABLE_APP_CPU":       "只用一个内核",
 		"DISABLE_BT":            "关闭蓝牙",
 	},
-	values: [][2]string{{"partly written", "部分写入"}, {"empty", "空"}, {"device key", "设备密钥"}},
+	reasons: map[string]string{
+		"ESP-IDF's bootloader stops at a key that can be read or written":                                      "密钥若可读或可写，ESP-IDF 引导程序会停止",
+		"whoever reads the key can make digests for bootloaders of his own":                                    "读出密钥的人可以为自己的引导程序制作摘要",
+		"ESP-IDF's release check of secure boot wants it":                                                      "ESP-IDF 的安全启动发布检查要求如此",
+		"ESP-IDF's release check of secure boot 2 wants it":                                                    "ESP-IDF 的安全启动 V2 发布检查要求如此",
+		"ESP-IDF's release check of flash encryption wants it":                                                 "ESP-IDF 的闪存加密发布检查要求如此",
+		"ESP-IDF's release checks of flash encryption and of secure boot want it":                              "ESP-IDF 的闪存加密和安全启动发布检查要求如此",
+		"a digest that somebody hides would end the device; ESP-IDF's release check of secure boot 2 wants it": "摘要若被隐藏，设备将无法启动；ESP-IDF 的安全启动 V2 发布检查要求如此",
+		"DIS_CACHE would destroy the device; ESP-IDF's release check of flash encryption wants it":             "DIS_CACHE 会毁坏设备；ESP-IDF 的闪存加密发布检查要求如此",
+		"a release has all of its bits, so that no other one can switch encryption off":                        "发布模式烧写全部位，使加密无法再被关闭",
+	},
+	values: [][2]string{{"secure boot key digest", "安全启动公钥摘要"}, {"secure-boot-v1 key", "安全启动 V1 密钥"}, {"partly written", "部分写入"}, {"empty", "空"}, {"device key", "设备密钥"}},
 	hints: map[board.HintKind]string{
 		board.CheckContacts: "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次失败：请检查触点",
 		board.CheckCable:    "工位槽 %[1]s 最近 %[3]d 次中有 %[2]d 次数据出错：请检查线缆",
