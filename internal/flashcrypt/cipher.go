@@ -72,6 +72,9 @@ func New(key *secret.Bytes, config uint8) (*Cipher, error) {
 
 // Destroy overwrites the key and the schedule. It may be called more than once.
 func (c *Cipher) Destroy() {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.memory.Destroy()

@@ -131,7 +131,9 @@ func (s *Session) resumePoint() string {
 		return "started before; goes on at lock"
 	case s.settled(efuse.StageCount):
 		return "encryption is burned; goes on at boot"
-	case s.intended(efuse.StageKey):
+	case s.settled(efuse.StageBootOn):
+		return "secure boot is burned; goes on at boot"
+	case s.intended(efuse.StageKey), s.intended(efuse.StageBootKey):
 		return "the key's burn was begun; goes on with the same key"
 	}
 	return "a key was assigned; goes on with the same key"

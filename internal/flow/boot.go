@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -18,7 +19,7 @@ import (
 // boot resets the chip into its firmware and reads the console: encryption
 // must be on and the job's marker seen. Every known way to fail is named.
 func boot(ctx context.Context, s *Session) error {
-	if s.inLoader && !s.Fuses.EncryptionOn() {
+	if s.inLoader && s.Job.Encrypts() && !s.Fuses.EncryptionOn() {
 		return failf("E-FUSE-WRONG", "%s is even: the chip would not decrypt its flash", s.ID.Of().Seal.Count)
 	}
 	timeout := time.Duration(s.Job.Boot.Timeout)
@@ -53,6 +54,9 @@ func boot(ctx context.Context, s *Session) error {
 		return err
 	}
 	if err := runs(s.Job, report.Version); err != nil {
+		return err
+	}
+	if err := checksSignatures(s.Job, report); err != nil {
 		return err
 	}
 	if _, known := id.Marker(); s.idLine() != "" && !known {
@@ -146,6 +150,29 @@ var appFailures = map[string]Code{
 	"heap-corrupt": "E-BOOT-HEAP", "stack-overflow": "E-BOOT-STACK", "app-assert": "E-BOOT-ASSERT",
 }
 
+// refusals are the faults by which secure boot ends a start.
+var refusals = map[string]Code{
+	"secure-boot-v1": "E-SIGNATURE-BOOT", "secure-boot-v2": "E-SIGNATURE-BOOT",
+	"app-signature": "E-SIGNATURE-APP", "app-unsigned": "E-SIGNATURE-APP",
+}
+
+// verified are the lines of a good start by which ROM or bootloader say that
+// secure boot of a version is on.
+var verified = map[int][]string{
+	1: {"secure-boot-v1-on"},
+	2: {"secure-boot-accepted", "secure-boot-v2-on"},
+}
+
+// checksSignatures reports that the device itself said that it checks what it
+// starts. The fuses were read back; this is what they do.
+func checksSignatures(j *job.Job, r bootlog.Report) error {
+	said, wanted := verified[j.SecureBoot.Version]
+	if !wanted || slices.ContainsFunc(said, r.Found) {
+		return nil
+	}
+	return failf("E-SIGNATURE-UNSEEN", "neither ROM nor bootloader said that secure boot version %d is on; the bootloader says so where it was built with CONFIG_SECURE_BOOT and the log level Info", j.SecureBoot.Version)
+}
+
 // ofApp is the first of them in a start without an earlier fault: what follows
 // it is mostly its consequence.
 func ofApp(r bootlog.Report) *bootlog.Finding {
@@ -173,7 +200,7 @@ func judge(r bootlog.Report, size int, found bool, marker string, timeout time.D
 		f := ofApp(r)
 		return failf(appFailures[f.Code], "%s: %s; %s", f.Line, f.Meaning, f.Cause)
 	case bad:
-		return failf("E-BOOT-FAILED", "%s: %s; %s", f.Line, f.Meaning, f.Cause)
+		return failf(cmp.Or(refusals[f.Code], "E-BOOT-FAILED"), "%s: %s; %s", f.Line, f.Meaning, f.Cause)
 	case r.Loop:
 		return failf("E-BOOT-FAILED", "the chip resets again and again")
 	case r.Found("app-watchdog"):

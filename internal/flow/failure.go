@@ -93,6 +93,9 @@ var Failures = []FailureKind{
 	{"E-BOOT-HEAP", record.Retry, "The device's program damaged its own memory.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-VERSION", record.Retry, "The device started another program than the job's.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-BOOT-IDENTITY", record.Retry, "The device started but does not know who it is.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-SIGNATURE-BOOT", record.Retry, "The device refuses its bootloader: it is not signed as the device demands.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-SIGNATURE-APP", record.Retry, "The device refuses its program: it is not signed as the device demands.", "Put it back; if it happens again, set it aside for an engineer."},
+	{"E-SIGNATURE-UNSEEN", record.Retry, "The device started but did not say that it checks signatures.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-STOPPED", record.Retry, "The station was stopped before this device was finished.", "Put it back when the line runs again."},
 
 	{"E-NOT-ESP32", record.Quarantine, "This is not an ESP32.", "Set the device aside: it does not belong to this job."},

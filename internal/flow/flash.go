@@ -21,7 +21,7 @@ import (
 // host for its address, and lets the chip compute the MD5 of each. What is right
 // already is left alone.
 func flash(ctx context.Context, s *Session) error {
-	cipher, err := flashcrypt.For(s.ID.Of().Cipher, s.Held.Flash().Secret, s.Job.CryptConfig())
+	cipher, err := s.cipher()
 	if err != nil {
 		return fmt.Errorf("flash cipher: %w", err)
 	}
@@ -90,6 +90,14 @@ func (s *Session) ahead(total int64) func(done int64) {
 			s.progress(done, total)
 		}
 	}
+}
+
+// cipher is that of the device's flash; nil where the flash stays plain.
+func (s *Session) cipher() (*flashcrypt.Cipher, error) {
+	if !s.Job.Encrypts() {
+		return nil, nil
+	}
+	return flashcrypt.For(s.ID.Of().Cipher, s.Held.Flash().Secret, s.Job.CryptConfig())
 }
 
 // erase empties what the job wants empty, slower where the wire makes errors.

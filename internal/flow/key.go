@@ -50,10 +50,25 @@ func (s *Session) assignKeys(ctx context.Context) error {
 			e.Keys, e.Token = append(e.Keys, s.assigned(want, k)), k.Token
 		}
 	}
+	for _, k := range s.trusted() {
+		if s.Device.KeyFor(k.Purpose).ID == "" || s.otherJob() {
+			e.Keys = append(e.Keys, k)
+		}
+	}
 	if e.Keys == nil {
 		return nil
 	}
 	return s.note(e)
+}
+
+// trusted are the public keys whose digests the device gets, as the ledger names
+// them; none without version 2 of secure boot. They are those of many devices.
+func (s *Session) trusted() (keys []record.Key) {
+	purposes := s.Job.Chip().Seal.SecureBoot[s.Job.SecureBoot.Version].Purposes()
+	for i, id := range s.Job.SecureBoot.TrustedKeys() {
+		keys = append(keys, record.Key{Purpose: purposes[i], ID: id, Policy: "shared"})
+	}
+	return keys
 }
 
 // deviceKey is the device's key for one purpose.

@@ -28,6 +28,14 @@ func (s *Session) continues() error {
 			return s.begunOther("its key is " + had + ", this job's begin with " + want)
 		}
 	}
+	if d.FlashKey().ID != "" && !s.Job.Encrypts() {
+		return s.begunOther("its key is " + d.FlashKey().ID + ", this job's devices have none for their flash")
+	}
+	for _, k := range s.trusted() {
+		if had := d.KeyFor(k.Purpose).ID; had != "" && had != k.ID {
+			return s.begunOther("it trusts the key " + had + ", this job's trust " + k.ID)
+		}
+	}
 	if want := s.Job.Identity; want != nil && d.Identity.Known() && d.Identity.Label != want.Label {
 		return s.begunOther(fmt.Sprintf("its identity comes of %s, this job's of %s", d.Identity.Label, want.Label))
 	}
@@ -42,7 +50,7 @@ func (s *Session) continues() error {
 			return s.begunOther("this job does not want what was burned: " + err.Error())
 		}
 	}
-	if !s.settled(efuse.StageKey) {
+	if !s.settled(efuse.StageKey) && !s.settled(efuse.StageBootKey) {
 		return nil // nothing else was begun; the step key holds its bits against the key
 	}
 	if _, err := s.planFor().Diff(s.Fuses); err != nil {

@@ -23,7 +23,8 @@ var steps = []Step{
 	{ID: "key", Title: "Key", Run: key},
 	{ID: "flash", Title: "Write flash", Run: flash},
 	{ID: "burn-key", Title: "Burn key", Burn: burnKey, LastUseOfKey: true},
-	{ID: "burn-crypt", Title: "Burn encryption", Burn: burnCrypt},
+	{ID: "burn-crypt", Title: "Burn encryption", Burn: burnCrypt, For: (*job.Job).Encrypts},
+	{ID: "burn-boot", Title: "Burn secure boot", Burn: burnCrypt, For: plain},
 	{ID: "boot", Title: "Start firmware", Run: boot},
 	{ID: "lock", Title: "Lock", Burn: burnLock, For: (*job.Job).Locks},
 	{ID: "last-boot", Title: "Last start", Run: lastBoot, For: (*job.Job).Locks},
@@ -36,6 +37,8 @@ func Procedure(job *job.Job) []Step {
 }
 
 func wantsSerial(job *job.Job) bool { return job.Serial != nil }
+
+func plain(job *job.Job) bool { return !job.Encrypts() }
 
 // connectAndRead resets the chip into the loader, identifies it and reads its fuses.
 func connectAndRead(ctx context.Context, s *Session) error {

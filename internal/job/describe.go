@@ -21,6 +21,7 @@ var elsewhere = map[string]string{
 	"partition_table":         "what it decides is told as images",
 	"image":                   "where the bytes came from does not matter; they are told as images",
 	"key.escrow":              "told as the key that the file holds",
+	"secure_boot.escrow":      "told as the key that the file holds",
 	"security.fuses":          "told as what is burned",
 	"secure_boot.keys":        "told as the keys that the files hold",
 	"identity.template":       "told as what the file holds",
@@ -39,6 +40,9 @@ func (j *Job) describe() []Setting {
 	list := settings("", reflect.ValueOf(*j))
 	if j.Key.escrowKey != nil {
 		list = append(list, Setting{"key.escrow", Fingerprint(j.Key.escrowKey)})
+	}
+	if j.SecureBoot.escrowKey != nil {
+		list = append(list, Setting{"secure_boot.escrow", Fingerprint(j.SecureBoot.escrowKey)})
 	}
 	for _, name := range j.SecureBoot.names {
 		list = append(list, Setting{"secure_boot.keys", name})

@@ -62,7 +62,7 @@ var untold = map[string]string{
 	"described":             "the description itself", "digest": "of the description", "planDigest": "of the description",
 	"Regions.PerDevice": "follows from secure_boot.version and identity.partition",
 	"Identity.Template": "elsewhere", "Identity.template": "looked at below", "Identity.Certificate.CA": "elsewhere", "Identity.Certificate.ca": "looked at below",
-	"SecureBoot.Keys": "elsewhere", "SecureBoot.public": "told by its name", "SecureBoot.keys": "told as what is burned", "SecureBoot.names": "looked at below",
+	"SecureBoot.Keys": "elsewhere", "SecureBoot.Escrow": "elsewhere", "SecureBoot.token": "how keys that a URI names are read", "SecureBoot.public": "told by its name", "SecureBoot.keys": "told as what is burned", "SecureBoot.names": "looked at below",
 	"FlasherArgs": "elsewhere", "PartitionTable": "elsewhere", "Images": "elsewhere", "Key.Escrow": "elsewhere",
 	"Security.Fuses": "elsewhere", "Line.Target": "elsewhere",
 }
@@ -110,6 +110,11 @@ func TestEveryFieldOfAJobIsApproved(t *testing.T) {
 	job.Key.escrowKey = &other
 	if digest() == before {
 		t.Error("another officer's key has the same digest")
+	}
+	was := digest()
+	job.SecureBoot.escrowKey = &other
+	if digest() == was {
+		t.Error("another officer for the keys of secure boot has the same digest")
 	}
 }
 

@@ -14,19 +14,25 @@ import (
 // minEscrowBits keeps escrow as strong as what it guards for years.
 const minEscrowBits = 3072
 
-// escrow reads the public key of the officer who may open the devices' keys
-// one day. Whoever approves the plan is told, and approves that key with it.
+// escrow reads the public keys of the officers who may open the devices' keys
+// one day. Whoever approves the plan is told, and approves those keys with it.
 func (j *Job) escrow(f *tomlfile.File) {
-	if j.Key.Escrow == "" {
-		return
+	j.Key.escrowKey = j.officer(f, "key.escrow", j.Key.Escrow, "every key is also wrapped to %s (%s): whoever has its private key can open the devices")
+	j.SecureBoot.escrowKey = j.officer(f, "secure_boot.escrow", j.SecureBoot.Escrow, "the keys of secure boot are also wrapped to %s (%s): whoever has its private key can make digests for bootloaders of his own")
+}
+
+// officer reads one of them, and warns who approves; nil for none.
+func (j *Job) officer(f *tomlfile.File, at, name, warning string) *rsa.PublicKey {
+	if name == "" {
+		return nil
 	}
-	key, err := readPublicKey(j.beside(j.Key.Escrow))
+	key, err := readPublicKey(j.beside(name))
 	if err != nil {
-		f.Fault("key.escrow", "%v; write the PEM file of an RSA public key of %d bits or more", err, minEscrowBits)
-		return
+		f.Fault(at, "%v; write the PEM file of an RSA public key of %d bits or more", err, minEscrowBits)
+		return nil
 	}
-	j.Key.escrowKey = key
-	j.Warnings = append(j.Warnings, fmt.Sprintf("every key is also wrapped to %s (%s): whoever has its private key can open the devices", j.Key.Escrow, Fingerprint(key)))
+	j.Warnings = append(j.Warnings, fmt.Sprintf(warning, name, Fingerprint(key)))
+	return key
 }
 
 func readPublicKey(path string) (*rsa.PublicKey, error) {

@@ -1,6 +1,8 @@
 package job
 
 import (
+	"cmp"
+	"crypto"
 	"crypto/rsa"
 	"encoding"
 	"errors"
@@ -129,15 +131,24 @@ type WantedKey struct {
 
 // Keys are the keys of the job's devices, one for each purpose.
 func (j *Job) Keys() []WantedKey {
-	keys := []WantedKey{{chip.FlashEncryption, j.Key}}
+	var keys []WantedKey
+	if j.Encrypts() {
+		keys = append(keys, WantedKey{chip.FlashEncryption, j.Key})
+	}
 	if j.SecureBoot.Version == 1 {
-		keys = append(keys, WantedKey{chip.SecureBootV1, j.SecureBoot.Key()})
+		boot := j.SecureBoot.Key()
+		boot.escrowKey = cmp.Or(boot.escrowKey, j.Key.escrowKey)
+		keys = append(keys, WantedKey{chip.SecureBootV1, boot})
 	}
 	return keys
 }
 
 // ChipName is that of the family, as the job names it.
 func (j *Job) ChipName() string { return j.Target.Name }
+
+// Encrypts reports whether the devices' flash is encrypted; otherwise they have
+// secure boot alone.
+func (j *Job) Encrypts() bool { return j.Security.Encryption == nil || *j.Security.Encryption }
 
 // Chip is the family that the job is for.
 func (j *Job) Chip() *chip.Family { return chip.ByName(j.ChipName()) }
@@ -158,7 +169,8 @@ type Quota struct {
 
 // Fuses is what is burned besides the key.
 type Fuses struct {
-	Mode        string            `toml:"mode"` // release (default) or development
+	Mode        string            `toml:"mode"`             // release (default) or development
+	Encryption  *bool             `toml:"flash_encryption"` // absent: true
 	CryptConfig *uint8            `toml:"flash_crypt_config"`
 	AllowWeak   bool              `toml:"allow_weak_flash_crypt_config"`
 	Fuses       map[string]uint32 `toml:"fuses"` // by name, where the job differs from its mode
@@ -289,20 +301,27 @@ func (r *Reset) UnmarshalText(b []byte) error {
 
 var _ = []encoding.TextUnmarshaler{new(Size), new(Duration), new(FlashMode), new(FlashFreq), new(FlashErase), new(FlashLoader), new(Reset)}
 
+// TokenKey reads the public half of a key in a token, by its PKCS#11 URI.
+type TokenKey func(uri string) (crypto.PublicKey, error)
+
 // Load reads a job file and everything it names, and checks all of it. The
-// error lists every fault at once.
-func Load(path string) (*Job, error) {
+// error lists every fault at once. Keys that the job names by URI are asked of
+// the first token; without one they are faults.
+func Load(path string, tokens ...TokenKey) (*Job, error) {
 	data, err := keyfile.Read(path, keyfile.TOML)
 	if err != nil {
 		return nil, fmt.Errorf("job: %w", err)
 	}
-	return Parse(path, data)
+	return Parse(path, data, tokens...)
 }
 
 // Parse is Load for the contents of a job file; the files that it names
 // are looked for beside path.
-func Parse(path string, data []byte) (*Job, error) {
+func Parse(path string, data []byte, tokens ...TokenKey) (*Job, error) {
 	j := &Job{Path: path}
+	if len(tokens) > 0 {
+		j.SecureBoot.token = tokens[0]
+	}
 	f := tomlfile.Decode(path, data, j)
 	if !f.Broken() {
 		j.defaults()
@@ -333,7 +352,9 @@ func (j *Job) defaults() {
 	set((*string)(&j.Flash.Mode), "keep")
 	set((*string)(&j.Flash.Freq), "keep")
 	set((*string)(&j.Flash.Erase), string(firmware.EraseNVS))
-	set(&j.Key.Policy, "derived")
+	if j.Encrypts() {
+		set(&j.Key.Policy, "derived")
+	}
 	set(&j.Security.Mode, "release")
 	if j.Boot.Timeout == 0 {
 		j.Boot.Timeout = Duration(10 * time.Second)
@@ -348,7 +369,6 @@ func (j *Job) check(f *tomlfile.File) {
 	}
 	missing("name", j.Name, `write name = "product"`)
 	missing("revision", j.Revision, `write revision = "1" and count it up with every change`)
-	missing("key.label", j.Key.Label, `write the label of the token's key, as "station hsm init" made it`)
 	missing("boot.marker", j.Boot.Marker, "write a text that the firmware prints when it is ready")
 	if why := bootlog.Unseen(j.Boot.Marker); why != "" {
 		f.Fault("boot.marker", "%s, so that it would never be seen; write a line of text that the firmware prints when it is ready", why)
@@ -368,12 +388,17 @@ func (j *Job) check(f *tomlfile.File) {
 	if !j.Chip().Proved {
 		j.Warnings = append(j.Warnings, "the "+j.Chip().Title+" is tabled: nothing of it was held against its own ROM (docs/chips.md)")
 	}
-	oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
-	if j.Key.PRF != "" {
-		oneOf("key.prf", j.Key.PRF, "hmac-sha256", "aes-cmac")
-		if j.Key.Policy != "derived" {
-			f.Fault("key.prf", "belongs to policy = \"derived\" alone; leave it out")
+	if j.Encrypts() {
+		missing("key.label", j.Key.Label, `write the label of the token's key, as "station hsm init" made it`)
+		oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
+		if j.Key.PRF != "" {
+			oneOf("key.prf", j.Key.PRF, "hmac-sha256", "aes-cmac")
+			if j.Key.Policy != "derived" {
+				f.Fault("key.prf", "belongs to policy = \"derived\" alone; leave it out")
+			}
 		}
+	} else {
+		j.plain(f)
 	}
 	oneOf("security.mode", j.Security.Mode, "release", "development")
 	if f.Bad("security.mode") {

@@ -16,7 +16,7 @@ import (
 func (j *Job) layout(f *tomlfile.File) {
 	l := firmware.Layout{
 		Chip: j.ChipName(), FlashSize: uint32(j.Flash.Size), Mode: string(j.Flash.Mode), Freq: string(j.Flash.Freq),
-		Encrypted: true, TableOffset: j.TableOffset, KeepSize: j.SecureBoot.Version == 2,
+		Encrypted: j.Encrypts(), TableOffset: j.TableOffset, KeepSize: j.SecureBoot.Version == 2,
 	}
 	if j.PartitionTable != "" {
 		l.Table = j.beside(j.PartitionTable)
@@ -59,6 +59,7 @@ func (j *Job) layout(f *tomlfile.File) {
 	}
 	j.placeIdentity(f, plan)
 	j.Regions = plan.Regions
+	j.encryptsItself(f)
 	j.Erased = plan.Erased(firmware.Erase(j.Flash.Erase), uint32(j.Flash.Size))
 	j.Warnings = append(j.Warnings, plan.Warnings...)
 }

@@ -33,9 +33,11 @@ func (j *Job) plan(f *tomlfile.File) {
 	if c := j.Security.CryptConfig; c != nil {
 		fuses["FLASH_CRYPT_CONFIG"] = uint32(*c)
 	}
-	j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
+	if j.Encrypts() {
+		j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
+	}
 	mode := efuse.Mode(j.Security.Mode)
-	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak, Boot: j.bootOptions()})
+	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak, Plain: !j.Encrypts(), Boot: j.bootOptions()})
 	var refused *efuse.RefusedError
 	switch {
 	case errors.As(err, &refused):
@@ -66,5 +68,5 @@ func fuseOr(fuses map[string]uint32, name string, otherwise uint32) uint32 {
 	return otherwise
 }
 
-// CryptConfig is FLASH_CRYPT_CONFIG as the plan burns it.
+// CryptConfig is FLASH_CRYPT_CONFIG as the plan burns it; 0 for a plain flash.
 func (j *Job) CryptConfig() uint8 { return j.cryptConfig }

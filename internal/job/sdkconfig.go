@@ -85,6 +85,9 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 	case !built && len(c) > 0 && j.SecureBoot.Version != 0:
 		say("secure boot is off: the bootloader does not look at the application's signature; switch CONFIG_SECURE_BOOT on")
 	}
+	if c.on("SECURE_FLASH_ENC_ENABLED", "FLASH_ENCRYPTION_ENABLED") && !j.Encrypts() {
+		say("flash encryption is on, and the job leaves it off: the firmware switches it on by itself, with a key that nobody has; switch CONFIG_SECURE_FLASH_ENC_ENABLED off")
+	}
 	if c.on("SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT") && j.Security.Mode == "release" {
 		say("flash encryption is in development mode, the job seals for release; set CONFIG_SECURE_FLASH_ENCRYPTION_MODE_RELEASE")
 	}

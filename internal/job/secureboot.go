@@ -24,7 +24,7 @@ import (
 // SecureBoot says that devices start only what is signed.
 type SecureBoot struct {
 	Version int `toml:"version"` // of the ESP32 1 for revisions 0 to 2, 2 for revision 3; of later chips 2; absent: no secure boot
-	// Keys are the files of the public keys that may sign: RSA-3072 for version 2,
+	// Keys are the files of the public keys that may sign, or their PKCS#11 URIs: RSA-3072 for version 2,
 	// P-256 for version 1. The ESP32 trusts one, later chips up to three.
 	Keys []string `toml:"keys"`
 	// Policy, Label and PRF say where the key of a device comes from that version
@@ -32,14 +32,28 @@ type SecureBoot struct {
 	Policy string `toml:"policy"` // derived, shared
 	Label  string `toml:"label"`
 	PRF    string `toml:"prf"`
+	Escrow string `toml:"escrow"` // as of [key]; absent: key.escrow
 
-	public []crypto.PublicKey
-	keys   []efuse.BootKey // version 2: what the fuses hold
-	names  []string        // of the public keys, for descriptions
+	escrowKey *rsa.PublicKey
+	token     TokenKey // nil: no token is at hand
+	public    []crypto.PublicKey
+	keys      []efuse.BootKey // version 2: what the fuses hold
+	names     []string        // of the public keys, for descriptions
 }
 
 // Key is the key of version 1 as the token makes it.
-func (s SecureBoot) Key() Key { return Key{Policy: s.Policy, Label: s.Label, PRF: s.PRF} }
+func (s SecureBoot) Key() Key {
+	return Key{Policy: s.Policy, Label: s.Label, PRF: s.PRF, escrowKey: s.escrowKey}
+}
+
+// TrustedKeys name the public keys whose digests devices get with version 2, in
+// their order.
+func (s SecureBoot) TrustedKeys() (names []string) {
+	for _, key := range s.keys {
+		names = append(names, fmt.Sprintf("public:secure-boot:%x", key.Digest.Reveal()))
+	}
+	return names
+}
 
 // DigestName and DigestAddress are the region that holds the digest of the
 // bootloader with version 1.
@@ -54,7 +68,7 @@ func (j *Job) secureBoot(f *tomlfile.File) {
 	s := &j.SecureBoot
 	switch {
 	case s.Version == 0:
-		if len(s.Keys) > 0 || s.Policy != "" || s.Label != "" || s.PRF != "" {
+		if len(s.Keys) > 0 || s.Policy != "" || s.Label != "" || s.PRF != "" || s.Escrow != "" {
 			f.Fault("secure_boot.version", "is missing; write version = 2%s", j.older(" for chips from revision %v on, 1 for older ones"))
 		}
 		return
@@ -66,25 +80,27 @@ func (j *Job) secureBoot(f *tomlfile.File) {
 		return
 	}
 	if most := j.trusts(); len(s.Keys) == 0 || len(s.Keys) > most {
-		f.Fault("secure_boot.keys", "%d keys; the %s trusts %s: write the files of their public halves, as \"station key public\" writes them", len(s.Keys), j.Chip().Title, upTo(most))
+		f.Fault("secure_boot.keys", "%d keys; the %s trusts %s: write the files of their public halves, as \"station key public\" writes them, or their PKCS#11 URIs", len(s.Keys), j.Chip().Title, upTo(most))
 	} else {
 		j.readBootKeys(f)
 	}
 	if s.Version == 1 {
-		s.Policy, s.Label = cmp.Or(s.Policy, j.Key.Policy), cmp.Or(s.Label, j.Key.Label)
+		s.Policy, s.Label = cmp.Or(s.Policy, j.Key.Policy, "derived"), cmp.Or(s.Label, j.Key.Label)
 		if s.Policy == "derived" {
 			s.PRF = cmp.Or(s.PRF, j.Key.PRF)
 		}
 		switch {
 		case s.Policy != "derived" && s.Policy != "shared":
 			f.Fault("secure_boot.policy", "%q: write derived, where each device has a key of its own that the token can make again, or shared", s.Policy)
+		case s.Label == "":
+			f.Fault("secure_boot.label", `is missing; write the label of the token's key, as "station hsm init" made it`)
 		case s.Policy == "shared" && j.Key.Policy == "shared" && s.Label == j.Key.Label:
 			f.Fault("secure_boot.label", "is that of the key for flash encryption; one key has one purpose: write another")
 		}
 		return
 	}
-	if s.Policy != "" || s.Label != "" || s.PRF != "" {
-		f.Fault("secure_boot", "policy, label and prf are for version 1; version 2 has no secret key in the device: leave them out")
+	if s.Policy != "" || s.Label != "" || s.PRF != "" || s.Escrow != "" {
+		f.Fault("secure_boot", "policy, label, prf and escrow are for version 1; version 2 has no secret key in the device: leave them out")
 	}
 	for _, name := range []struct{ key, value string }{{"flash.mode", string(j.Flash.Mode)}, {"flash.freq", string(j.Flash.Freq)}} {
 		if name.value != "keep" {
@@ -116,7 +132,7 @@ func (j *Job) older(text string) string {
 func (j *Job) readBootKeys(f *tomlfile.File) {
 	s := &j.SecureBoot
 	for _, name := range s.Keys {
-		if err := s.read(j.beside(name)); err != nil {
+		if err := s.read(j, name); err != nil {
 			f.At("secure_boot.keys", "%v", err)
 		}
 	}
@@ -125,9 +141,25 @@ func (j *Job) readBootKeys(f *tomlfile.File) {
 	}
 }
 
+// key is one of them, and how errors name it: a URI may hold what nobody should
+// read in a log.
+func (s *SecureBoot) key(j *Job, name string) (key crypto.PublicKey, path string, err error) {
+	switch {
+	case !strings.HasPrefix(name, "pkcs11:"):
+		path = j.beside(name)
+		key, err = keyfile.ReadPublic(path)
+	case s.token == nil:
+		err = errors.New("is a PKCS#11 URI, and no token is asked here; write the file of the public half, as \"station key public\" writes it")
+	default:
+		path = "the key in the token"
+		key, err = s.token(name)
+	}
+	return key, path, err
+}
+
 // read reads one of them.
-func (s *SecureBoot) read(path string) error {
-	key, err := keyfile.ReadPublic(path)
+func (s *SecureBoot) read(j *Job, name string) error {
+	key, path, err := s.key(j, name)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const exampleApp = "station-example"
 
 func (c *Chip) startApp(t *console, image []byte, flashSize int) {
 	const tag = "cpu_start"
-	t.ms += 6
+	t.ms, t.quiet = t.ms+6, false
 	cores := c.si.data().cores
 	if cores == 1 {
 		t.info(tag, "Unicore app")

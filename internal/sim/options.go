@@ -47,6 +47,7 @@ type Options struct {
 
 	Bootloader Bootloader // which features the second-stage bootloader was built with
 	Rollback   bool       // it was built with CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE
+	Quiet      bool       // it was built with the log level None
 
 	// Real leaves out the mark by which a station knows a virtual chip: for what
 	// is held against real chips.

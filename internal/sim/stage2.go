@@ -14,7 +14,7 @@ const startMillis = 29 // since reset, when the bootloader speaks first
 
 // secondStage boots the app that table and otadata choose, or resets.
 func (c *Chip) secondStage(h header, image []byte) {
-	t := &console{c: c, ms: startMillis}
+	t := &console{c: c, ms: startMillis, quiet: c.opts.Quiet}
 	if c.opts.Console != 0 {
 		c.baud = float64(c.opts.Console)
 	}

@@ -58,6 +58,17 @@ func bootJobFile(t testing.TB, version int, pairs ...string) string {
 	return path
 }
 
+// aloneJobFile is the small product with secure boot and without flash encryption.
+func aloneJobFile(t testing.TB, version int, pairs ...string) string {
+	t.Helper()
+	path := bootJobFile(t, version, append([]string{"[key]\npolicy = \"derived\"\nlabel = \"station-master\"\n", "",
+		"mode = \"release\"", "mode = \"release\"\nflash_encryption = false"}, pairs...)...)
+	if version == 2 {
+		return path
+	}
+	return editCopy(t, filepath.Dir(path), "version = 1\n", "version = 1\nlabel = \"station-master\"\n")
+}
+
 // signTable makes the signed partition table that version 1 wants.
 func signTable(t testing.TB, dir string, key crypto.Signer) {
 	t.Helper()
@@ -124,6 +135,24 @@ func write(t testing.TB, path string, data []byte) {
 func bootJob(t testing.TB, version int, pairs ...string) *job.Job {
 	t.Helper()
 	j, err := job.Load(bootJobFile(t, version, pairs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func aloneJob(t testing.TB, version int, pairs ...string) *job.Job {
+	t.Helper()
+	j, err := job.Load(aloneJobFile(t, version, pairs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func aloneInDevelopment(t testing.TB) *job.Job {
+	t.Helper()
+	j, err := job.Load(editCopy(t, filepath.Dir(aloneJobFile(t, 2)), `mode = "release"`, `mode = "development"`))
 	if err != nil {
 		t.Fatal(err)
 	}

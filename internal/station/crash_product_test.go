@@ -41,6 +41,7 @@ var (
 	digestOn    = stage{"boot-on", [7]uint32{6: 1 << 4}, false}
 	finalBits   = stage{"lock", [7]uint32{0: 1 << 0}, false}
 	releaseBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x3c0}, false}
+	aloneBits   = stage{"config", [7]uint32{0: 1 << 3, 6: 0x40}, false}
 	developBits = stage{"config", [7]uint32{0: 1 << 3, 5: 0xf0000000, 6: 0x340}, false}
 	foreverOn   = stage{"count", [7]uint32{0: 0x7f << 20}, false}
 	onceOn      = stage{"count", [7]uint32{0: 1 << 20}, false}
@@ -83,6 +84,14 @@ func products(t *testing.T) map[string]product {
 			stages: []stage{protect, bootKey, bootBits, releaseBits, foreverOn, digestOn}},
 		product{name: "secure boot 2, development", job: bootJob(t, 2, `mode = "release"`, `mode = "development"`), chip: sim.Options{FlashSize: 4 << 20},
 			stages: []stage{protect, bootKey, digestBits, developBits, onceOn, signedOn, finalBits}},
+	)
+	list = append(list,
+		product{name: "secure boot 2 alone, release", job: aloneJob(t, 2), chip: sim.Options{FlashSize: 4 << 20},
+			stages: []stage{bootKey, digestBits, aloneBits, signedOn, finalBits, closeBits}},
+		product{name: "secure boot 1 alone, release", job: aloneJob(t, 1), chip: sim.Options{Revision: 1},
+			stages: []stage{bootKey, bootBits, aloneBits, digestOn}},
+		product{name: "secure boot 2 alone, development", job: aloneInDevelopment(t), chip: sim.Options{FlashSize: 4 << 20},
+			stages: []stage{bootKey, digestBits, aloneBits, signedOn, finalBits}},
 	)
 	known := func(version int) *job.Job {
 		t.Helper()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,9 +16,11 @@ import (
 
 	"station/internal/chip"
 	"station/internal/esploader"
+	"station/internal/firmware"
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
+	"station/internal/job"
 	"station/internal/ledger"
 	"station/internal/port"
 	"station/internal/record"
@@ -82,6 +85,10 @@ var provocations = map[flow.Code]provocation{
 	"E-BOOT-VERSION":  onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.OldApp, Text: "0.9.0", Times: -1})}),
 	"E-BOOT-IDENTITY": onIdentity(func(o *sim.Options) { o.Identity = "somebody else" }, `timeout = "10s"`, `timeout = "1s"`),
 	"E-STOPPED":       stopped,
+
+	"E-SIGNATURE-BOOT":   onSigned(2, sim.Options{FlashSize: 4 << 20}, unsigned("bootloader", "bootloader.bin")),
+	"E-SIGNATURE-APP":    onSigned(2, sim.Options{FlashSize: 4 << 20}, unsigned("app", "app.bin")),
+	"E-SIGNATURE-UNSEEN": onSigned(1, sim.Options{Revision: 1, Quiet: true}, nil),
 
 	"E-NOT-ESP32":         onVisit(sim.Options{Faults: faults(sim.Fault{Kind: sim.ChangeReply, Op: readReg, Byte: 5, Times: -1})}),
 	"E-CHIP":              onVisit(sim.Options{Chip: chip.ESP32C3, MAC: VirtualMAC(0)}),
@@ -157,6 +164,26 @@ func onIdentity(change func(*sim.Options), pairs ...string) provocation {
 		o := simFor(s.job, VirtualMAC(0))
 		change(&o)
 		return codeOf(s.visit(newChip(t, o)))
+	}
+}
+
+// onSigned is a visit of a chip whose job has secure boot, after what was done to
+// the images that the job has checked.
+func onSigned(version int, o sim.Options, change func(*testing.T, *job.Job)) provocation {
+	return func(t *testing.T) flow.Code {
+		s := newStation(t, bootJobFile(t, version, `timeout = "10s"`, `timeout = "1s"`))
+		if change != nil {
+			change(t, s.job)
+		}
+		return codeOf(s.visit(newChip(t, o)))
+	}
+}
+
+// unsigned puts an image without a signature in the place of a signed one.
+func unsigned(name, file string) func(*testing.T, *job.Job) {
+	return func(t *testing.T, j *job.Job) {
+		at := slices.IndexFunc(j.Regions, func(r firmware.Region) bool { return r.Name == name })
+		j.Regions[at].Hold(bootFile(t, file))
 	}
 }
 

@@ -188,6 +188,9 @@ func flashError(j *job.Job, chip *sim.Chip, key []byte, boot ...byte) error {
 	}
 	for _, r := range regions.List {
 		got := chip.FlashAt(r.Address, int(r.Size))
+		if r.Encrypted != j.Encrypts() && r.Address <= 0x1000 {
+			return fmt.Errorf("%s: encrypted %t in a job that encrypts %t", r.Name, r.Encrypted, j.Encrypts())
+		}
 		if r.Encrypted {
 			if bytes.Equal(got, r.Data) {
 				return fmt.Errorf("%s is in the flash unencrypted", r.Name)

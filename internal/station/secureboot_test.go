@@ -21,7 +21,8 @@ func TestSecureBootCuts(t *testing.T) {
 	all := products(t)
 	var m matrix
 	m.fill(t, func(l *lab, try tryFunc) {
-		for _, name := range []string{"secure boot 2 and identity", "secure boot 1 and identity", "secure boot 2, release", "secure boot 1, release", "secure boot 1, coding 3/4", "secure boot 2, development"} {
+		for _, name := range []string{"secure boot 2 and identity", "secure boot 1 and identity", "secure boot 2, release", "secure boot 1, release", "secure boot 1, coding 3/4", "secure boot 2, development",
+			"secure boot 2 alone, release", "secure boot 1 alone, release", "secure boot 2 alone, development"} {
 			stride, torn := 60, 6 // the burns are what is new here, the commands are as in TestPowerCuts
 			if all[name].job.Identity != nil {
 				stride = 12
@@ -56,6 +57,9 @@ func TestSecureBootCuts(t *testing.T) {
 	})
 	t.Log("\n" + m.table())
 }
+
+// alone makes a job with secure boot one without flash encryption.
+var alone = []string{"[key]\npolicy = \"derived\"\nlabel = \"station-master\"\n", "", "mode = \"release\"", "mode = \"release\"\nflash_encryption = false"}
 
 // What the chip would refuse is refused before a port is opened: by the name of
 // the image, against the very key.
@@ -95,6 +99,12 @@ func TestSecureBootJobs(t *testing.T) {
 		}, nil, []string{"table: no version 1 signature"}},
 		{"something at 0", 1, nil, []string{"[key]", "[[image]]\nfile = \"tiny.bin\"\nname = \"mine\"\naddress = 0\nencrypt = true\n\n[key]"}, []string{"mine is at 0x0, where the digest of the bootloader goes"}},
 		{"the flash key", 1, nil, []string{`policy = "derived"`, `policy = "shared"`}, []string{"one key has one purpose"}},
+		{"alone", 2, nil, alone, nil},
+		{"alone, with a key for the flash", 2, nil, []string{`mode = "release"`, "mode = \"release\"\nflash_encryption = false"}, []string{"key: names a key for flash encryption, which is off"}},
+		{"alone, without secure boot", 2, nil, append([]string{"[secure_boot]\nversion = 2\nkeys = [\"key.pub.pem\"]\n", ""}, alone...), []string{"security.flash_encryption: is off, and there is no [secure_boot]"}},
+		{"alone, and a fuse of encryption", 2, nil, append([]string{"[flash]\n", "[security.fuses]\nFLASH_CRYPT_CNT = 127\n\n[flash]\n"}, alone...), []string{"FLASH_CRYPT_CNT is a fuse of flash encryption, which this job leaves off"}},
+		{"alone, without a label", 1, nil, alone, []string{"secure_boot.label: is missing"}},
+		{"alone, and an image to encrypt", 2, nil, append([]string{"partition = \"sys\"\n", "partition = \"sys\"\nencrypt = true\n"}, alone...), []string{"the chip will not have flash encryption"}},
 		{"the fuse by hand", 2, nil, []string{`mode = "release"`, "mode = \"release\"\nfuses = { ABS_DONE_1 = 1 }"}, []string{"switches secure boot on, which [secure_boot] does"}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
