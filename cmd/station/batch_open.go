@@ -33,7 +33,7 @@ now; a run with others is refused.`,
 			}
 			e := record.Entry{Kind: record.BatchOpened, Batch: args[0], Quota: devices, Operator: operator}
 			if jobPath != "" {
-				j, err := job.Load(jobPath)
+				j, err := job.Load(jobPath, l.tokenKey)
 				if err != nil {
 					return err
 				}

@@ -41,7 +41,7 @@ Exit code 0 if a line would work, 3 if it would not.`,
 			if err != nil {
 				return err
 			}
-			bauds, err := bauds(jobs)
+			bauds, err := o.bauds(jobs)
 			if err != nil {
 				return err
 			}
@@ -72,9 +72,9 @@ func verdict(found []station.Finding) error {
 }
 
 // bauds are the rates that jobs ask for.
-func bauds(jobs []string) (list []int, err error) {
+func (o *options) bauds(jobs []string) (list []int, err error) {
 	for _, path := range jobs {
-		j, err := job.Load(path)
+		j, err := job.Load(path, o.tokenKey)
 		if err != nil {
 			return nil, err
 		}

@@ -38,7 +38,7 @@ is there needs it; in one that cannot sign, the signing key is missed only if
   station hsm status --job lamp.toml --job bell.toml --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			want, err := wantedKeys(jobs, signer, !cmd.Flags().Changed("signer"))
+			want, err := t.wantedKeys(jobs, signer, !cmd.Flags().Changed("signer"))
 			if err != nil {
 				return err
 			}
@@ -71,9 +71,9 @@ is there needs it; in one that cannot sign, the signing key is missed only if
 
 // wantedKeys are the keys that jobs and ledger count on. A signing key that
 // nobody asked for by name is not missed in a token that cannot sign.
-func wantedKeys(jobs []string, signer string, ifAble bool) (want []hsm.Want, err error) {
+func (t *tokenFlags) wantedKeys(jobs []string, signer string, ifAble bool) (want []hsm.Want, err error) {
 	for _, path := range jobs {
-		job, err := job.Load(path)
+		job, err := job.Load(path, t.tokenKey)
 		if err != nil {
 			return nil, err
 		}

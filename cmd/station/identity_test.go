@@ -55,6 +55,45 @@ func (w *workplace) ownRoot() {
 	w.openssl(true, "x509", "-req", "-in", "line-ca.csr", "-CA", "root.pem", "-CAkey", key, "-CAcreateserial", "-copy_extensions", "copy", "-days", "90", "-out", "line-ca.pem")
 }
 
+// listed looks for a device's ID among those of each kind of identity.
+func (w *workplace) listed(id string, want map[string]bool) {
+	w.t.Helper()
+	for kind, there := range want {
+		out, _ := w.run(0, "ledger", "list", "--identity", kind)
+		object, _ := w.run(0, "ledger", "list", "--identity", kind, "--json")
+		if strings.Contains(out, id) != there || strings.Contains(object, `"id":"`+id+`"`) != there {
+			w.t.Errorf("--identity %s lists\n%s%s", kind, out, object)
+		}
+		if err := fits("devices/1", object); err != nil {
+			w.t.Errorf("--identity %s: %v\n%s", kind, err, object)
+		}
+	}
+	w.run(2, "ledger", "list", "--identity", "some")
+}
+
+// proved makes the proof of a device, which tells its identity and that it was
+// revoked, and has it checked.
+func (w *workplace) proved(mac, id, serial string) {
+	w.t.Helper()
+	w.run(0, "key", "public", "--out", "signer.pem")
+	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
+	w.run(0, "ledger", "prove", mac, "--out", "device.proof")
+	out, _ := w.run(0, "ledger", "check", "device.proof", "--key", "signer.pem")
+	proof := string(w.read("device.proof"))
+	for _, want := range []string{" identity.made ", " identity.revoked ", id, serial} {
+		if !strings.Contains(out+proof, want) {
+			w.t.Errorf("the proof has no %s:\n%s", want, out)
+		}
+	}
+	bent := strings.Replace(proof, id, strings.Repeat("0", len(id)), 1)
+	if err := os.WriteFile(filepath.Join(w.dir, "bent.proof"), []byte(bent), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, why := w.run(2, "ledger", "check", "bent.proof", "--key", "signer.pem"); why == "" {
+		w.t.Error("a proof of another ID passes")
+	}
+}
+
 // secretsOf are the token and the private key that a sealed chip has in its flash.
 func (w *workplace) secretsOf(s sealed) map[string][]byte {
 	w.t.Helper()
@@ -95,7 +134,7 @@ func TestIdentityByHand(t *testing.T) {
 	w := newWorkplace(t)
 	w.ownRoot()
 	w.withIdentity("lamp")
-	const mac = "02:00:00:00:00:07"
+	const mac = "24:0a:c4:01:02:07"
 	s := w.sealOne("lamp/job.toml", mac, "--job", "lamp/job.toml")
 	shown, _ := w.run(0, "identity", "show", mac, "--out", "device.pem")
 	field := func(name string) string {
@@ -134,6 +173,7 @@ func TestIdentityByHand(t *testing.T) {
 		t.Errorf("a chain to nowhere: %s", out)
 	}
 
+	w.listed(id, map[string]bool{"with": true, "without": false, "certified": true, "revoked": false})
 	lists := []string{"crl", "-CAfile", "line-ca.pem", "-noout", "-text", "-in"}
 	w.run(0, "identity", "crl", "--ca", "line-ca.pem", "--out", "before.crl")
 	if out := w.openssl(true, append(lists, "before.crl")...); !strings.Contains(out, "verify OK") || !strings.Contains(out, "No Revoked Certificates") {
@@ -157,6 +197,8 @@ func TestIdentityByHand(t *testing.T) {
 	if out, _ := w.run(2, "identity", "verify", mac); !strings.Contains(out, "FAULT        it was revoked on ") {
 		t.Errorf("verify: %s", out)
 	}
+	w.listed(id, map[string]bool{"with": true, "without": false, "certified": true, "revoked": true})
+	w.proved(mac, id, serial)
 	w.run(0, "ledger", "verify")
 	w.searchFor(s.keyInFuses, w.secretsOf(s))
 }

@@ -6,6 +6,6 @@ import (
 
 func imageCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Examine, encrypt, decrypt, sign and verify flash images"}
-	cmd.AddCommand(imageInfoCommand(), imageEncryptCommand(o), imageDecryptCommand(o), imageSignCommand(o), imageDigestCommand(), imageVerifyCommand())
+	cmd.AddCommand(imageInfoCommand(), imageEncryptCommand(o), imageDecryptCommand(o), imageSignCommand(o), imageDigestCommand(), imageVerifyCommand(o))
 	return cmd
 }

@@ -37,7 +37,8 @@ bootloader is no signature but a digest: station image digest.
 
 --key is a private key in PEM, without a passphrase, in a file that nobody else
 can read; or a PKCS#11 URI whose object=LABEL names a key that may sign, as
-"station hsm init --role secure-boot" makes it.
+"station hsm init --role secure-boot" makes it. A URI without a module means the
+station's own token.
 
 With version 2 an image can have up to three signatures: give --key again, or
 have the second person --append theirs to the signed file. The ESP32 reads the
@@ -145,6 +146,11 @@ func (o *options) openSigner(ctx context.Context, name string) (crypto.Signer, f
 	}
 	if uri.Object == "" {
 		return nil, nil, fmt.Errorf("--key: the URI names no key; add object=LABEL")
+	}
+	if uri.ModulePath+uri.ModuleName == "" {
+		if name, err = o.ownToken(uri); err != nil {
+			return nil, nil, fmt.Errorf("--key: %w", err)
+		}
 	}
 	token, err := o.openNamed(name)
 	if err != nil {

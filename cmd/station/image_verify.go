@@ -18,7 +18,7 @@ import (
 	"station/internal/secureboot"
 )
 
-func imageVerifyCommand() *cobra.Command {
+func imageVerifyCommand(o *options) *cobra.Command {
 	var key, jobFile string
 	cmd := &cobra.Command{
 		Use:   "verify [FILE]",
@@ -47,7 +47,7 @@ the job names under [secure_boot].`,
 			case jobFile != "" && key != "":
 				return errors.New("image verify: --key is for a FILE; a job names its own key")
 			case jobFile != "":
-				return verifyJob(cmd.OutOrStdout(), jobFile)
+				return o.verifyJob(cmd.OutOrStdout(), jobFile)
 			}
 			return verifyImage(cmd.OutOrStdout(), args[0], key)
 		},
@@ -86,8 +86,8 @@ func verifyImage(w io.Writer, path, keyPath string) error {
 
 // verifyJob tells of every image that the devices check. Whatever is wrong with
 // one is a fault of the job, which is not loaded then.
-func verifyJob(w io.Writer, path string) error {
-	j, err := job.Load(path)
+func (o *options) verifyJob(w io.Writer, path string) error {
+	j, err := job.Load(path, o.tokenKey)
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func jobCommand(*options) *cobra.Command {
+func jobCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{Use: "job", Short: "Make and check job files"}
-	cmd.AddCommand(jobCheckCommand(), jobNewCommand())
+	cmd.AddCommand(jobCheckCommand(o), jobNewCommand())
 	return cmd
 }

@@ -15,7 +15,7 @@ import (
 	"station/internal/tomlfile"
 )
 
-func jobCheckCommand() *cobra.Command {
+func jobCheckCommand(o *options) *cobra.Command {
 	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "check FILE",
@@ -27,7 +27,7 @@ plan, fuse by fuse, with the digest of all of it that a person approves.`,
   station job check job.toml --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := job.Load(args[0])
+			job, err := job.Load(args[0], o.tokenKey)
 			if *asJSON {
 				return errors.Join(answer(cmd.OutOrStdout(), jobOf(args[0], job, err)), err)
 			}

@@ -14,8 +14,10 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 	"station/internal/hsm"
+	"station/internal/ledger"
 )
 
 // product puts the small product into a folder of the workplace, with a job
@@ -254,12 +256,92 @@ func TestNewMasterForANewBatch(t *testing.T) {
 }
 
 // A sealed device with secure boot version 1 gets its bootloader's digest
-// again, as it is in its flash, from the token alone.
+// again, as it is in its flash: from the token, and from the escrow of its keys.
 func TestRecoverBootloaderDigest(t *testing.T) {
 	w := newWorkplace(t)
-	w.product("small", "[boot]\n", "[secure_boot]\nversion = 1\nkeys = [\"key.pub.pem\"]\n\n[boot]\n",
-		"[key]\n", "[[image]]\nfile = \"table.bin\"\naddress = 0x8000\n\n[key]\n")
-	for name, from := range map[string]string{"small/bootloader.bin": "bootloader.v1.bin", "small/app.bin": "app.v1.bin", "v1.pem": "v1.pem"} {
+	officer, private := w.officer()
+	w.signedProduct("small", "", "[key]\n", "[[image]]\nfile = \"table.bin\"\naddress = 0x8000\n\n[key]\nescrow = \"../officer.pem\"\n")
+	out, _ := w.run(0, "image", "verify", "--job", "small/job.toml")
+	for _, want := range []string{"bootloader-digest    made for each device", "bootloader           has the key built in", "table                signed with the job's key", "app                  signed with the job's key", "sys                  not checked"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("image verify --job lacks %q:\n%s", want, out)
+		}
+	}
+	s := w.sealOne(filepath.Join("small", "job.toml"), fileMAC, "--revision", "1")
+	args := []string{"key", "recover", fileMAC, "--operator", "eve", "--reason", "RMA"}
+	w.run(0, append(args, "--job", filepath.Join("small", "job.toml"), "--out", "images")...)
+	w.checkImages("images", s)
+	if found, err := filepath.Glob(filepath.Join(w.dir, "images", "*-bootloader-digest.bin")); err != nil || len(found) != 1 {
+		t.Errorf("the digest is in %v, %v", found, err)
+	}
+	w.run(exitUsage, "image", "verify", "--job", filepath.Join("small", "job.toml"), "app.bin")
+	w.run(0, append(args, "--to", "officer.pem", "--out", "wrapped", "--purpose", "secure-boot-v1")...)
+	if _, why := w.run(2, append(args, "--to", "officer.pem", "--out", "none", "--purpose", "hmac")...); !strings.Contains(why, "knows no key of "+fileMAC+` for --purpose "hmac"`) {
+		t.Errorf("a purpose without a key: %s", why)
+	}
+	fuses, err := os.ReadFile(filepath.Join(s.stateFolder, "efuse.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot := slices.Clone(fuses[60:92])
+	slices.Reverse(boot)
+	if got := w.unwrapped("wrapped", officer, chip.SecureBootV1); !bytes.Equal(got, boot) {
+		t.Error("the wrapped key is not that of BLOCK2")
+	}
+
+	// Secure boot alone: its one key is that of the digest.
+	w.signedProduct("alone", "label = \"station-master\"\nescrow = \"../officer.pem\"\n", "[key]\npolicy = \"derived\"\nlabel = \"station-master\"\n", "[[image]]\nfile = \"table.bin\"\naddress = 0x8000\n",
+		"revision = \"1\"", "revision = \"2\"", "mode = \"release\"", "mode = \"release\"\nflash_encryption = false")
+	alone := w.sealOne(filepath.Join("alone", "job.toml"), "24:0a:c4:01:02:05", "--revision", "1")
+	ofAlone := slices.Clone(args)
+	ofAlone[2] = alone.mac
+	w.run(0, append(ofAlone, "--job", filepath.Join("alone", "job.toml"), "--out", "alone-images")...)
+	w.checkImages("alone-images", alone)
+	if _, why := w.run(2, append(ofAlone, "--job", filepath.Join("small", "job.toml"), "--out", "none")...); !strings.Contains(why, "has no key for flash encryption") {
+		t.Errorf("images of another kind of job: %s", why)
+	}
+
+	w.loseToken()
+	w.run(0, append(args, "--officer", private, "--job", filepath.Join("small", "job.toml"), "--out", "again")...)
+	w.checkImages("again", s)
+	w.run(0, append(ofAlone, "--officer", private, "--job", filepath.Join("alone", "job.toml"), "--out", "alone-again")...)
+	w.checkImages("alone-again", alone)
+	w.run(0, "ledger", "verify")
+	w.searchFor(s.keyInFuses, map[string][]byte{"key of secure boot": boot})
+}
+
+// unwrapped opens a key that was wrapped to an officer.
+func (w *workplace) unwrapped(name string, officer *rsa.PrivateKey, purpose chip.Purpose) []byte {
+	w.t.Helper()
+	book, err := ledger.Open(filepath.Join(w.dir, "ledger.db"), ledger.Options{ReadOnly: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer book.Close()
+	mac, err := chip.ParseMAC(fileMAC)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d, _, err := book.Device(mac)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	key, err := hsm.OpenEscrow(officer, d.KeyFor(purpose).ID, w.read(name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer key.Destroy()
+	return bytes.Clone(key.Reveal())
+}
+
+// signedProduct is the small product with secure boot version 1 in a folder,
+// with more in its table.
+func (w *workplace) signedProduct(dir, more string, pairs ...string) {
+	t := w.t
+	t.Helper()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	w.product(dir, append([]string{"[boot]\n", "[secure_boot]\nversion = 1\nkeys = [\"key.pub.pem\"]\n" + more + "\n[boot]\n"}, pairs...)...)
+	for name, from := range map[string]string{in("bootloader.bin"): "bootloader.v1.bin", in("app.bin"): "app.v1.bin", "v1.pem": "v1.pem"} {
 		b, err := os.ReadFile(filepath.Join("../../fixtures/secureboot", from))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(w.dir, name), b, 0o600)
@@ -268,10 +350,10 @@ func TestRecoverBootloaderDigest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("openssl", "ec", "-in", filepath.Join(w.dir, "v1.pem"), "-pubout", "-out", filepath.Join(w.dir, "small/key.pub.pem")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("openssl", "ec", "-in", filepath.Join(w.dir, "v1.pem"), "-pubout", "-out", filepath.Join(w.dir, in("key.pub.pem"))).CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	csv, err := os.ReadFile(filepath.Join(w.dir, "small/partitions.csv"))
+	csv, err := os.ReadFile(filepath.Join(w.dir, in("partitions.csv")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,18 +364,5 @@ func TestRecoverBootloaderDigest(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(w.dir, "table.bin"), table.Binary(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.run(0, "image", "sign", "--key", "v1.pem", "--out", "small/table.bin", "table.bin")
-	out, _ := w.run(0, "image", "verify", "--job", "small/job.toml")
-	for _, want := range []string{"bootloader-digest    made for each device", "bootloader           has the key built in", "table                signed with the job's key", "app                  signed with the job's key", "sys                  not checked"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("image verify --job lacks %q:\n%s", want, out)
-		}
-	}
-	s := w.sealOne(filepath.Join("small", "job.toml"), fileMAC, "--revision", "1")
-	w.run(0, "key", "recover", fileMAC, "--operator", "eve", "--reason", "RMA", "--job", filepath.Join("small", "job.toml"), "--out", "images")
-	w.checkImages("images", s)
-	if found, err := filepath.Glob(filepath.Join(w.dir, "images", "*-bootloader-digest.bin")); err != nil || len(found) != 1 {
-		t.Errorf("the digest is in %v, %v", found, err)
-	}
-	w.run(exitUsage, "image", "verify", "--job", filepath.Join("small", "job.toml"), "app.bin")
+	w.run(0, "image", "sign", "--key", "v1.pem", "--out", in("table.bin"), "table.bin")
 }

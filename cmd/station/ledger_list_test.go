@@ -26,7 +26,7 @@ func TestListHasNoForgedLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := listLedger(&out, b, qa.Filter{}); err != nil {
+	if err := listLedger(&out, b, identityFilters[""]); err != nil {
 		t.Fatal(err)
 	}
 	if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 2 || !strings.Contains(lines[1], "lamp 24:0a:c4:99:99:99 PASS") {

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -50,7 +52,47 @@ func TestNoKeyInMemoryAfterBurnKey(t *testing.T) {
 	}
 
 	c = w.sim("--boot", "--state", t.TempDir())
-	cmd := w.command("run", "--headless", "--once", "--job", "example/job.toml", "--port", c.address, "--approve", approval, "--operator", "anna")
+	w.searchedRun(c, "example/job.toml", approval, needles)
+}
+
+// After the flash is written nothing of the identity's secrets is in memory
+// either: neither the token nor the private key, as bytes, in hexadecimal digits
+// or in base64.
+func TestNoIdentityInMemoryAfterFlash(t *testing.T) {
+	w := newWorkplace(t)
+	w.ownRoot()
+	w.withIdentity("lamp")
+	path := filepath.Join(w.dir, "lamp", "job.toml")
+	if err := os.WriteFile(path, []byte(strings.Replace(readFile(t, path), `timeout = "10s"`, `timeout = "10m"`, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	first := w.sealOne("lamp/job.toml", fileMAC, "--job", "lamp/job.toml")
+	needles := map[string][]byte{}
+	for name, secret := range w.secretsOf(first) {
+		needles[name] = secret
+		needles[name+", first half"], needles[name+", second half"] = secret[:16], secret[16:]
+		back := slices.Clone(secret)
+		slices.Reverse(back)
+		needles[name+", reversed"] = back
+		needles[name+" in hexadecimal digits"] = []byte(hex.EncodeToString(secret))
+		needles[name+" in base64"] = []byte(base64.RawStdEncoding.EncodeToString(secret)[:40])
+	}
+	if err := os.Remove(filepath.Join(w.dir, "ledger.db")); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := w.run(0, "job", "check", "lamp/job.toml")
+	_, after, _ := strings.Cut(out, "plan digest  ")
+	c := w.sim("--boot", "--state", t.TempDir(), "--job", "lamp/job.toml", "--mac", fileMAC)
+	w.searchedRun(c, "lamp/job.toml", strings.Fields(after)[0], needles)
+}
+
+// searchedRun seals a device and searches the station's memory: while the flash is
+// written, when something of the needles must be there, and before the device
+// starts, when nothing may be.
+func (w *workplace) searchedRun(c *simChip, job, approval string, needles map[string][]byte) {
+	t := w.t
+	t.Helper()
+	cmd := w.command("run", "--headless", "--once", "--job", job, "--port", c.address, "--approve", approval, "--operator", "anna")
 	cmd.Path = filepath.Join(w.bin, "plain", "station") // the detector's own memory is many times as large
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -72,7 +114,7 @@ func TestNoKeyInMemoryAfterBurnKey(t *testing.T) {
 			}
 		case e.Event == flow.StepProgress && e.Step == "flash" && e.Percent == 50:
 			if len(search(t, cmd.Process.Pid, needles)) == 0 {
-				t.Error("the search does not find the key while the images are encrypted")
+				t.Error("the search finds nothing while the images are encrypted")
 			}
 		case e.Event == flow.StepStarted && e.Step == "boot":
 			for _, found := range search(t, cmd.Process.Pid, needles) {

@@ -50,6 +50,31 @@ func TestFileNames(t *testing.T) {
 	}
 }
 
+// The commands of the README's first device with secure boot are tried by a
+// script, word for word.
+func TestReadmeOfSecureBootIsTried(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("testdata/secureboot.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "## The first device with secure boot")
+	section, _, _ = strings.Cut(section, "\n## ")
+	tried := strings.NewReplacer("/dev/ttyUSB0", "$SIM", "sha256:…", "$DIGEST")
+	commands := regexp.MustCompile("`(station [^`]+)`").FindAllStringSubmatch(section, -1)
+	if len(commands) < 7 {
+		t.Errorf("the section has %d commands", len(commands))
+	}
+	for _, c := range commands {
+		if line := "\nexec " + tried.Replace(c[1]) + "\n"; !strings.Contains(string(script), line) {
+			t.Errorf("no script does %q", c[1])
+		}
+	}
+}
+
 // The README lists every command, and each verb of a group.
 func TestReadmeHasEveryCommand(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")

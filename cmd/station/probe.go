@@ -56,7 +56,7 @@ func (o *options) probe(ctx context.Context, w io.Writer, portName, jobPath stri
 	var r flow.Runner
 	reset := job.Reset("")
 	if jobPath != "" {
-		job, err := job.Load(jobPath)
+		job, err := job.Load(jobPath, o.tokenKey)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,6 @@ import (
 	"station/internal/ledger"
 	"station/internal/outlet"
 	"station/internal/plain"
-	qa "station/internal/report"
 	"station/internal/station"
 )
 
@@ -43,7 +42,7 @@ what is recorded is marked as simulated.`,
 		Example: `  station rehearse --job job.toml --slots 4 --count 20`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			job, err := job.Load(r.job)
+			job, err := job.Load(r.job, o.tokenKey)
 			if err != nil {
 				return err
 			}
@@ -124,7 +123,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 		person = stderr
 	}
 	plain.Fprintf(person, "station: %s\n", notRun)
-	if err := listLedger(person, v.Ledger, qa.Filter{}); err != nil {
+	if err := listLedger(person, v.Ledger, identityFilters[""]); err != nil {
 		return stationFault(err)
 	}
 	if err := verifyLedger(person, v.Ledger.Check); err != nil {

@@ -132,7 +132,7 @@ func (a *addFlags) readAround() (*station.NewRelease, error) {
 	n := &station.NewRelease{Product: a.product, Name: a.name, ID: a.id}
 	var err error
 	for _, path := range a.jobs {
-		j, err := job.Load(path)
+		j, err := job.Load(path, a.tokenKey)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -15,6 +16,8 @@ type options struct {
 	station string
 	log     string
 	verbose bool
+
+	publicKeys map[string]crypto.PublicKey // read from tokens, by their URIs
 }
 
 // moreCommands are those of builds with a tag: see man.go.

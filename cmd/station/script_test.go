@@ -76,7 +76,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{"example", "cases", "chips"} {
+	for _, dir := range []string{"example", "small", "cases", "chips"} {
 		if err := os.CopyFS(filepath.Join(env.WorkDir, dir), os.DirFS(filepath.Join(root, "fixtures", dir))); err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ var sims sync.Map
 func startedSim(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := exec.Command(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[1]), append([]string{"sim", "--listen", args[2]}, args[3:]...)...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "SOFTHSM2_CONF="+ts.Getenv("SOFTHSM2_CONF"))
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
@@ -177,7 +177,7 @@ func digest(ts *testscript.TestScript, _ bool, args []string) {
 // secureBootVectors puts espsecure's bootloader digest into sb, its key and the
 // file that it is made of; $IV is the IV.
 func secureBootVectors(env *testscript.Env) error {
-	for to, from := range map[string]string{"sbkey32.bin": "sbkey32.bin", "bootloader.bin": "bootloader.bin", "want": "digest32.bin"} {
+	for to, from := range map[string]string{"sbkey32.bin": "sbkey32.bin", "bootloader.bin": "bootloader.bin", "app.bin": "app.bin", "want": "digest32.bin"} {
 		data, err := os.ReadFile(filepath.Join("../../fixtures/secureboot", from))
 		if err != nil {
 			return err

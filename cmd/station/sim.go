@@ -31,6 +31,7 @@ var asReal bool
 
 // simFlags are those of station sim.
 type simFlags struct {
+	tokenKey               job.TokenKey
 	listen, state, mac     string
 	chip                   string
 	app                    string
@@ -41,8 +42,8 @@ type simFlags struct {
 	model                  sim.Options // what all chips have in common
 }
 
-func simCommand(*options) *cobra.Command {
-	s := &simFlags{}
+func simCommand(o *options) *cobra.Command {
+	s := &simFlags{tokenKey: o.tokenKey}
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "Serve virtual ESP32s to this or any other client",
@@ -133,7 +134,7 @@ func (s *simFlags) run(ctx context.Context, in io.Reader, out io.Writer) error {
 // prepare is what the job and the other flags say of all chips; flags win.
 func (s *simFlags) prepare() error {
 	if s.job != "" {
-		job, err := job.Load(s.job)
+		job, err := job.Load(s.job, s.tokenKey)
 		if err != nil {
 			return err
 		}

@@ -143,7 +143,7 @@ func stateOf(d record.Device) string {
 
 func listed(t *testing.T, b *ledger.Ledger) map[string]string {
 	var out bytes.Buffer
-	if err := listLedger(&out, b, qa.Filter{}); err != nil {
+	if err := listLedger(&out, b, identityFilters[""]); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}

@@ -48,7 +48,7 @@ func (w *works) Close() {
 
 // loadFiles reads job and station file and finds the slots.
 func (w *works) loadFiles() (err error) {
-	if w.job, err = job.Load(w.runFlags.job); err != nil {
+	if w.job, err = job.Load(w.runFlags.job, w.tokenKey); err != nil {
 		return err
 	}
 	if err := w.job.TabledFault(); err != nil {
