@@ -14,7 +14,7 @@ void wire_begin(void);
 void wire_poll(void);      // takes what has arrived; answers if an answer is due
 u8 *wire_take(u32 *length); // waits for the next block in order
 void wire_release(void);   // it is done with
-void wire_last(void);      // the last answer, until it has left
+void wire_last(void) __attribute__((noreturn)); // the last answer, once all is overwritten
 extern u32 wire_status, wire_done, wire_sum;
 
 // crypt.c: the key and the cipher of the flash.
@@ -38,3 +38,4 @@ void inflate(u8 *window, u32 size, void (*chunk)(const u8 *p, u32 bytes));
 void fail(u32 status) __attribute__((noreturn));
 void leave(void) __attribute__((noreturn));
 void finish(void) __attribute__((noreturn)); // start.S
+void farewell(u32, u32, u32, u32, u32) __attribute__((noreturn));

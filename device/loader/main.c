@@ -101,5 +101,4 @@ void leave(void) {
 	wire_status |= GONE;
 	wire_release();
 	wire_last();
-	finish();
 }

@@ -109,9 +109,15 @@ static void put(u32 b) {
 	UART_FIFO_SEND = b;
 }
 
+// compose makes an answer of four words and their CRC.
+static u32 compose(u32 w[4]) {
+	w[0] = VERSION | wire_status << 8 | taken << 16;
+	w[1] = held, w[2] = wire_done, w[3] = wire_sum;
+	return ~crc(~0u, (const u8 *)w, 16);
+}
+
 static void answer(void) {
-	u32 w[4] = {VERSION | wire_status << 8 | taken << 16, held, wire_done, wire_sum};
-	u32 c = ~crc(~0u, (const u8 *)w, sizeof w);
+	u32 w[4], c = compose(w);
 	UART_FIFO_SEND = END;
 	for (u32 i = 0; i < 5; i++) {
 		u32 v = i < 4 ? w[i] : c;
@@ -144,8 +150,6 @@ void wire_release(void) {
 }
 
 void wire_last(void) {
-	while (unsent()) {}
-	answer();
-	while (unsent()) {}
-	for (u32 from = cycles(); cycles() - from < 40000;) {} // the byte on the line
+	u32 w[4], c = compose(w);
+	farewell(w[0], w[1], w[2], w[3], c);
 }

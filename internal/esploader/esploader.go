@@ -59,6 +59,10 @@ type Options struct {
 	// whatever the flash holds: the way of other tools, to compare with.
 	AlwaysErase bool
 
+	// LeastRAM is how many bytes must be missing in the flash for the loader in RAM
+	// to be worth its way there and back. Where 0: 64 KiB.
+	LeastRAM int
+
 	// ByHand hears what a person or the fixture has to do now, ToLoader or ToApp,
 	// and until when somebody waits for it (zero: as long as it takes); "" when it
 	// has been done or nobody waits for it any more.

@@ -23,11 +23,11 @@ var ramLoader []byte
 const (
 	ramEntry    = 0x4009_0000 // where it lies, and where it begins
 	ramData     = 0x3ffb_0000 // what it holds: its key first
-	ramDataSize = 0x1b000     // to the end of its stack
+	ramDataSize = 0x1c000     // to beyond its stack, as loader.ld asserts
 	ramBlock    = 0x1800      // bytes of a MEM_DATA
 
 	ramHello = 500 * time.Millisecond // from the jump to its first answer
-	leastRAM = 8 * sectorSize         // less than that is written sooner through the ROM
+	leastRAM = 64 << 10               // bytes; less is written sooner through the ROM
 )
 
 // ramFits says why a chip or its wire is not one for the loader in RAM.

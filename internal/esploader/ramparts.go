@@ -1,6 +1,7 @@
 package esploader
 
 import (
+	"cmp"
 	"context"
 	"io"
 
@@ -42,7 +43,7 @@ func (l *Loader) partsToWrite(ctx context.Context, images []chip.PlainImage) (pa
 			from = end
 		}
 	}
-	if total < leastRAM {
+	if total < cmp.Or(l.opts.LeastRAM, leastRAM) {
 		return nil, nil
 	}
 	return parts, nil

@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // The memory into which the loader puts code: data RAM, and the RAM that code runs
 // from, which takes only whole words. That the upper part of the one is the upper
@@ -61,22 +58,12 @@ func (m *internalRAM) setWord(addr, v uint32) bool {
 	return true
 }
 
-// FindInRAM looks for any n bytes on end of p in what the chip's RAM holds.
-func (c *Chip) FindInRAM(p []byte, n int) (addr uint32, found bool) {
+// RAM is a copy of n bytes of the chip's RAM, zeros where nothing was ever loaded
+// or the power has gone since.
+func (c *Chip) RAM(addr uint32, n int) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.memory == nil {
-		return 0, false
-	}
-	for from := 0; from+n <= len(p); from++ {
-		for _, mem := range []struct {
-			at   uint32
-			data []byte
-		}{{dataRAM, c.memory.data}, {codeRAM, c.memory.code}} {
-			if i := bytes.Index(mem.data, p[from:from+n]); i >= 0 {
-				return mem.at + uint32(i), true
-			}
-		}
-	}
-	return 0, false
+	p := make([]byte, n)
+	copy(p, c.memory.at(addr))
+	return p
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"station/internal/esploader"
 	"station/internal/job"
 	"station/internal/sim"
 )
@@ -23,6 +24,7 @@ type product struct {
 	stages  []stage            // in the order in which they may be burned
 	before  func(*sim.Options) // what was done to it before it came to us
 	lasting bool               // its faults stay when it is put back
+	options esploader.Options
 }
 
 // stage is the bits of BLOCK0 that one stage of a plan burns.

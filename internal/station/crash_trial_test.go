@@ -49,7 +49,7 @@ type trial struct {
 // trial makes a device with faults. It panics where those are none.
 func (l *lab) trial(p product, faults ...sim.Fault) *trial {
 	n := int(l.made.Add(1))
-	tr := &trial{lab: l, ledger: l.ledger, product: p, number: n, ctx: l.ctx, faults: faults, mac: VirtualMAC(n)}
+	tr := &trial{lab: l, ledger: l.ledger, product: p, number: n, ctx: l.ctx, faults: faults, mac: VirtualMAC(n), options: p.options}
 	if l.alike != nil {
 		tr.mac, tr.ledger = VirtualMAC(1), l.ownLedger(n)
 	}
