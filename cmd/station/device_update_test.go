@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +33,6 @@ import (
 	"station/internal/chip"
 	field "station/internal/release"
 	"station/internal/sim"
-	"station/internal/station"
 	"station/internal/store"
 )
 
@@ -391,7 +391,7 @@ func TestVirtualChipUpdates(t *testing.T) {
 	)
 	w := newWorkplace(t)
 	approval := w.fieldProduct()
-	d := newFieldDevice(t, w, sim.Options{MAC: station.VirtualMAC(0), FlashSize: 1 << 20, Rollback: true})
+	d := newFieldDevice(t, w, sim.Options{MAC: [6]byte{0x24, 0x0a, 0xc4, 1, 2, 3}, Real: true, FlashSize: 1 << 20, Rollback: true}) // of a virtual one nothing is proved
 	w.seal(0, nil, "--job", "field/job.toml", "--port", d.port, "--approve", approval, "--operator", "anna")
 	mac := chip.MAC(d.chip.MAC()).String()
 	server := w.serveUpdates(d, mac)
@@ -444,7 +444,9 @@ func TestVirtualChipUpdates(t *testing.T) {
 	if got := d.runs(); got != "1.1.0 at 0x20000" {
 		t.Fatalf("after firmware that dies it runs %s", got)
 	}
-	d.does("update", failedBefore)
+	d.does("update", nothing) // it told the server, which does not offer it again
+	server.release("1.2.0", "third", "third.bundle")
+	d.does("update", failedBefore) // under another number it knows it again
 
 	// The second update.
 	server.release("1.3.0", "fourth", "fourth.bundle")
@@ -458,18 +460,29 @@ func TestVirtualChipUpdates(t *testing.T) {
 	if flash := string(d.chip.Flash()); strings.Contains(flash, "station-example") {
 		t.Error("something in the flash is not encrypted")
 	}
-	server.proves(w, mac)
+	server.proves(w, mac, "1 success, 2 success, 3 failure, 4 failure, 5 failure, 6 failure, 7 failure, 8 failure, 9 success")
 }
 
 // proves holds the ledger against what was done: all of it is in there, from
-// the blank chip to each offer, and the log is whole.
-func (s *updateServer) proves(w *workplace, mac string) {
+// the blank chip to each offer and its end, and the log is whole.
+func (s *updateServer) proves(w *workplace, mac string, ends string) {
 	s.t.Helper()
 	out, _ := w.run(0, "ledger", "show", mac)
 	if got := strings.Count(out, "update.offered"); got != int(s.id) || !strings.Contains(out, "device.sealed") {
 		s.t.Errorf("%d of %d offers are in\n%s", got, s.id, out)
 	}
+	var got []string
+	for _, m := range regexp.MustCompile(`"kind":"update.result".*"release":(\d+).*"state":"(\w+)"`).FindAllStringSubmatch(out, -1) {
+		got = append(got, m[1]+" "+m[2])
+	}
+	if got := strings.Join(got, ", "); got != ends {
+		s.t.Errorf("the ledger has the ends %s, want %s, in\n%s", got, ends, out)
+	}
 	w.run(0, "ledger", "verify")
+	proof := filepath.Join(w.dir, "proof.json")
+	w.run(0, "ledger", "prove", "--out", proof, mac)
+	w.run(0, "key", "public", "--out", "proof-signer.pem")
+	w.run(0, "ledger", "check", proof, "--key", "proof-signer.pem")
 }
 
 func inject(t *testing.T, chip *sim.Chip, f sim.Fault) {

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"station/internal/chip"
 )
 
 // The form of a slot bundle, version 1 (docs/bundle.md).
@@ -58,6 +60,11 @@ const (
 	CipherXTS128 CipherOf = 2
 	CipherXTS256 CipherOf = 3
 )
+
+// CipherFor is how a bundle names the cipher of a chip.
+func CipherFor(c chip.Cipher) CipherOf {
+	return map[chip.Cipher]CipherOf{chip.TweakedAES: CipherESP32, chip.XTS128: CipherXTS128, chip.XTS256: CipherXTS256}[c]
+}
 
 // Bundle is the header of a slot bundle.
 type Bundle struct {

@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -45,16 +46,17 @@ func (s *Server) giveForm(v *visit, r *release.Release, kind release.Kind) {
 	}
 	for _, f := range forms {
 		if kind == "" || f.Kind == kind {
-			s.send(v, f)
+			s.send(v, r.ID, f)
 			return
 		}
 	}
 	nothing(v)
 }
 
-// send sends a file, or the part of it that was asked for, or that it is still
-// the same: HEAD, Range, If-Range, If-None-Match are ServeContent's.
-func (s *Server) send(v *visit, f release.Form) {
+// send sends a file of a release, or the part of it that was asked for, or that it
+// is still the same: HEAD, Range, If-Range, If-None-Match are ServeContent's. The
+// release's number goes with it: a device tells by it how the update ended.
+func (s *Server) send(v *visit, id int64, f release.Form) {
 	content, err := s.Store.Artifact(store.Digest(f.SHA256))
 	if err != nil {
 		s.fail(v, v.ask, err)
@@ -65,6 +67,7 @@ func (s *Server) send(v *visit, f release.Form) {
 	h.Set("ETag", `"`+store.Digest(f.SHA256).Hex()+`"`)
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Station-Release", strconv.FormatInt(id, 10))
 	if ranges(v.ask.Header.Get("Range")) > maxRanges {
 		http.Error(v, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
 		return

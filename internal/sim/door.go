@@ -30,7 +30,8 @@ import (
 //	   application runs, or no longer the one that ran when the client came
 //	1  size u32
 //	5  the bytes: of r those asked for; of i the app's address u32, the secure version of
-//	   the fuses u32, whether the flash is encrypted u8, FLASH_CRYPT_CONFIG u8, MAC 6
+//	   the fuses u32, whether the flash is encrypted u8, FLASH_CRYPT_CONFIG u8, MAC 6,
+//	   the chip's ID as image headers have it u16
 const (
 	doorHead  = 9
 	doorLimit = 64 << 10
@@ -173,5 +174,5 @@ func (c *Chip) appInfo() []byte {
 	}
 	b = append(b, encrypted, byte(c.fuses.fieldOr("FLASH_CRYPT_CONFIG", 0)))
 	mac := c.fuses.mac()
-	return append(b, mac[:]...)
+	return binary.LittleEndian.AppendUint16(append(b, mac[:]...), c.opts.Chip.ImageID)
 }

@@ -63,7 +63,7 @@ func TestAppFlash(t *testing.T) {
 	c := encryptedChip(t, 0x7f, Options{})
 	d := openDoor(t, c)()
 	status, info := d.ask('i', 0, 0, nil)
-	if want := []byte{0, 0, 1, 0, 0, 0, 0, 0, 1, 0xf, 0x24, 0x0a, 0xc4, 1, 2, 3}; status != doorDone || !bytes.Equal(info, want) {
+	if want := []byte{0, 0, 1, 0, 0, 0, 0, 0, 1, 0xf, 0x24, 0x0a, 0xc4, 1, 2, 3, 0, 0}; status != doorDone || !bytes.Equal(info, want) {
 		t.Errorf("info: status %d, %x, want %x", status, info, want)
 	}
 	text := []byte("thirty-two bytes of an update...")
@@ -144,13 +144,17 @@ func TestAppPowerCut(t *testing.T) {
 }
 
 // A bootloader with rollback starts a new app once: if it has not said by the
-// next start that it works, the app before comes back for good.
+// next start that it works, the app before comes back for good. The label of the
+// entry is the app's own, whatever becomes of it.
 func TestRollback(t *testing.T) {
+	const label = "twenty bytes of ours"
+	second := entry(2, stateNew, seqCRC(2))
+	copy(second[4:24], label)
 	newer := stationApp(appHead(exampleApp, "2"))
 	images := map[uint32][]byte{
 		0x1000: bootloaderWith(""),
 		0x8000: tableOf(row(1, 0, 0xd000, 0x2000, "otadata", 0), row(0, 0x10, 0x10000, 0x10000, "ota_0", 0), row(0, 0x11, 0x20000, 0x10000, "ota_1", 0)),
-		0xd000: entry(1, stateValid, seqCRC(1)), 0xe000: entry(2, stateNew, seqCRC(2)),
+		0xd000: entry(1, stateValid, seqCRC(1)), 0xe000: second,
 		0x10000: stationApp(appHead(exampleApp, "1")), 0x20000: newer,
 	}
 	starts := func(c *Chip) (list []string) {
@@ -171,6 +175,9 @@ func TestRollback(t *testing.T) {
 		}
 		if got := binary.LittleEndian.Uint32(c.Flash()[0xe018:]); got != v.state {
 			t.Errorf("rollback %t: state %d, want %d", v.rollback, got, v.state)
+		}
+		if got := string(c.Flash()[0xe004:0xe018]); got != label {
+			t.Errorf("rollback %t: the label is %q", v.rollback, got)
 		}
 	}
 	c := newChip(t, Options{InLoader: true, Flash: lay(4<<20, images), Rollback: true})

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -107,7 +108,7 @@ func (b *booting) choose() int {
 		e[i] = choiceOf(b.chip.plainFlash(l.otadata.offset+uint32(i)*sectorSize, 32))
 		if b.chip.opts.Rollback && e[i].state == statePending { // it was started once and never said that it works
 			e[i].state = stateAborted
-			b.writeEntry(i, e[i].seq, stateAborted)
+			b.markEntry(i, stateAborted)
 		}
 	}
 	switch active := newest(e); {
@@ -121,7 +122,7 @@ func (b *booting) choose() int {
 		return 0
 	case active >= 0:
 		if b.chip.opts.Rollback && e[active].state == stateNew {
-			b.writeEntry(active, e[active].seq, statePending)
+			b.markEntry(active, statePending)
 		}
 		return int((e[active].seq - 1) % uint32(l.slots))
 	case l.factory != nil:
@@ -171,7 +172,7 @@ func (b *booting) try(index int) bool {
 	}
 	if image := b.load(p); image != nil {
 		if b.initial && index > factoryIndex {
-			b.writeEntry(0, uint32(index+1), stateValid)
+			b.firstEntry(uint32(index + 1))
 			b.console.info("boot", "Set actual ota_seq=%d in otadata[0]", index+1)
 		}
 		if b.enter(image) {
@@ -186,13 +187,25 @@ func (b *booting) try(index int) bool {
 	return false
 }
 
-// writeEntry writes one of the two entries of otadata.
-func (b *booting) writeEntry(which int, seq, state uint32) {
+// firstEntry is the one that the bootloader makes itself.
+func (b *booting) firstEntry(seq uint32) {
 	e := make([]byte, 32)
 	fill(e, 0xff)
 	binary.LittleEndian.PutUint32(e, seq)
-	binary.LittleEndian.PutUint32(e[24:], state)
+	binary.LittleEndian.PutUint32(e[24:], stateValid)
 	binary.LittleEndian.PutUint32(e[28:], seqCRC(seq))
+	b.writeEntry(0, e)
+}
+
+// markEntry changes the state of an entry and nothing else: its label is the application's.
+func (b *booting) markEntry(which int, state uint32) {
+	e := bytes.Clone(b.chip.plainFlash(b.layout.otadata.offset+uint32(which)*sectorSize, 32))
+	binary.LittleEndian.PutUint32(e[24:], state)
+	b.writeEntry(which, e)
+}
+
+// writeEntry writes one of the two entries of otadata.
+func (b *booting) writeEntry(which int, e []byte) {
 	at := b.layout.otadata.offset + uint32(which)*sectorSize
 	if b.chip.crypt != nil {
 		b.chip.crypt.encrypt(e, at)

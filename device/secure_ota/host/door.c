@@ -8,7 +8,7 @@
 
 #include "bytes.h"
 
-enum { HEAD = 9, REPLY = 5, INFO = 16 };
+enum { HEAD = 9, REPLY = 5, INFO = 18 };
 
 static int send_all(int fd, const uint8_t *data, size_t size)
 {
@@ -81,6 +81,7 @@ int door_open(door *d, const char *path)
     d->encrypted = info[8] != 0;
     d->crypt_config = info[9];
     memcpy(d->mac, info + 10, sizeof d->mac);
+    d->chip_id = so_le16(info + 16);
     return 0;
 }
 

@@ -10,6 +10,7 @@ typedef struct {
     uint32_t running, secure_version;
     bool encrypted;
     uint8_t crypt_config, mac[6];
+    uint16_t chip_id;
 } door;
 
 /* Becomes the application of the chip; -1 if it cannot be reached or no application runs. */

@@ -100,16 +100,30 @@ static int connect_tls(https *h)
     return r != 0 ? r : mbedtls_ssl_handshake(&h->ssl);
 }
 
+/* head begins a request; the bytes used, or more than size. */
+static size_t head(const https *h, char *text, size_t size, const char *method, const char *path)
+{
+    int n = snprintf(text, size, "%s %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: secure_ota\r\nConnection: close\r\n%s%s%s", method, path, h->host, h->port,
+                     h->authorization[0] != 0 ? "Authorization: " : "", h->authorization, h->authorization[0] != 0 ? "\r\n" : "");
+    return n < 0 ? size : (size_t)n;
+}
+
+static int send_text(https *h, const char *text, size_t size)
+{
+    size_t sent = 0;
+    while (sent < size) {
+        int n = mbedtls_ssl_write(&h->ssl, (const unsigned char *)text + sent, size - sent);
+        if (n <= 0)
+            return -1;
+        sent += (size_t)n;
+    }
+    return 0;
+}
+
 static int request(https *h, const char *path, uint32_t first, uint32_t count, const char *etag)
 {
     char text[REQUEST];
-    size_t at = 0, sent = 0;
-    int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: secure_ota\r\nConnection: close\r\n", path, h->host, h->port);
-    at = (size_t)n;
-    if (n < 0 || at >= sizeof text)
-        return -1;
-    if (h->authorization[0] != 0)
-        at += (size_t)snprintf(text + at, sizeof text - at, "Authorization: %s\r\n", h->authorization);
+    size_t at = head(h, text, sizeof text, "GET", path);
     if (at < sizeof text && (first != 0 || count != 0)) {
         at += (size_t)snprintf(text + at, sizeof text - at, count != 0 ? "Range: bytes=%lu-%lu\r\n" : "Range: bytes=%lu-\r\n", (unsigned long)first,
                                (unsigned long)first + count - 1);
@@ -119,13 +133,7 @@ static int request(https *h, const char *path, uint32_t first, uint32_t count, c
     if (at + 2 >= sizeof text)
         return -1;
     memcpy(text + at, "\r\n", 2);
-    for (at += 2; sent < at;) {
-        n = mbedtls_ssl_write(&h->ssl, (const unsigned char *)text + sent, at - sent);
-        if (n <= 0)
-            return -1;
-        sent += (size_t)n;
-    }
-    return 0;
+    return send_text(h, text, at + 2);
 }
 
 /* byte reads one byte; negative at the end. */
@@ -184,6 +192,9 @@ static bool understand(https *h, const char *text, secure_ota_answer *a)
     } else if (header(text, "ETag", &value)) {
         if (strlen(value) < sizeof a->etag)
             strcpy(a->etag, value);
+    } else if (header(text, "Station-Release", &value)) {
+        if (strlen(value) < sizeof a->release)
+            strcpy(a->release, value);
     } else if (header(text, "Transfer-Encoding", &value)) {
         return strcasecmp(value, "identity") == 0; /* this port knows no chunks */
     }
@@ -232,9 +243,22 @@ static int https_read(void *context, void *data, size_t size)
     return got;
 }
 
+static int https_post(void *context, const char *path, const char *json, int *status)
+{
+    https *h = context;
+    char text[REQUEST];
+    size_t at = head(h, text, sizeof text, "POST", path);
+    int ok = connect_tls(h) == 0;
+    if (at < sizeof text)
+        at += (size_t)snprintf(text + at, sizeof text - at, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(json), json);
+    ok = ok && at < sizeof text && send_text(h, text, at) == 0 && line(h, text, sizeof text) && sscanf(text, "HTTP/1.%*d %d", status) == 1;
+    https_close(h);
+    return ok ? 0 : -1;
+}
+
 secure_ota_http https_port(https *h)
 {
-    secure_ota_http p = {h, https_open, https_read, https_close};
+    secure_ota_http p = {h, https_open, https_read, https_close, https_post};
     return p;
 }
 

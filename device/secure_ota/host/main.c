@@ -17,7 +17,7 @@ static const char usage[] =
     "\n"
     "  check     is there newer firmware?\n"
     "  update    take it, and restart the chip\n"
-    "  confirm   the firmware that runs works\n"
+    "  confirm   the firmware that runs works; tells the server\n"
     "  reject    it does not: back to the one before, and restart the chip\n"
     "  state     whether what runs is to be confirmed yet\n"
     "\n"
@@ -122,7 +122,7 @@ static int act(const options *o, secure_ota *ota, door *chip)
     else if (update)
         r = perform_update(ota);
     else if (strcmp(o->what, "confirm") == 0)
-        r = secure_ota_confirm(ota);
+        r = secure_ota_confirm(ota) == SECURE_OTA_OK ? secure_ota_report(ota) : SECURE_OTA_E_FLASH;
     else if (reject)
         r = secure_ota_reject(ota);
     else if (strcmp(o->what, "state") == 0) {
@@ -182,6 +182,7 @@ int main(int argc, char **argv)
     c.ports.clock.sleep = nap;
     c.ports.log.say = say;
     c.device_type = o.type;
+    c.chip_id = chip.chip_id;
     c.rollback = o.rollback;
     if (secure_ota_init(&ota, &c) != SECURE_OTA_OK)
         return end(SECURE_OTA_E_CONFIG, &ota);

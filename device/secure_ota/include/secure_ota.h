@@ -88,6 +88,7 @@ typedef struct {
     const char *device_type;      /* as the server knows it: letters, digits and -_.~, at most 63 */
     const char *manifest_path;    /* null: /update/newest/manifest */
     const char *binary_path;      /* null: /update/newest/binary */
+    const char *result_path;      /* null: /files/DEVICE_TYPE/result */
     uint16_t chip_id;             /* of the image header: 0 ESP32, 2 ESP32-S2, 9 ESP32-S3, 5 ESP32-C3 … */
     uint32_t table_address;       /* of the partition table in the flash; 0: 0x8000 */
     bool rollback;                /* the bootloader was built with CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE */
@@ -110,6 +111,8 @@ typedef struct {
     secure_ota_app app; /* what was offered, after check_for_update gave SECURE_OTA_OK */
     const secure_ota_config *config;
     bool offered;
+    bool told;        /* how the last update ended: this has been done since the start */
+    uint64_t release; /* by which the server knows what it offers; 0: it did not say */
     uint8_t descriptor[SECURE_OTA_DESCRIPTOR];
     uint8_t sector[SECURE_OTA_SECTOR];
     uint8_t input[1024];
@@ -125,7 +128,10 @@ secure_ota_result secure_ota_init(secure_ota *ota, const secure_ota_config *conf
  * for each half of the manifest, a few seconds on an ESP32 in all.
  *
  * SECURE_OTA_OK: there is, and ota->app tells which. SECURE_OTA_NO_UPDATE: the
- * server has none, or has what runs already. */
+ * server has none, or has what runs already.
+ *
+ * The first time after a start it tells the server how the last update ended, if
+ * the server gave that a number (see secure_ota_report). */
 secure_ota_result check_for_update(secure_ota *ota);
 
 /* Downloads the newest firmware into the slot that does not run, checks it and
@@ -147,6 +153,13 @@ secure_ota_result secure_ota_confirm(secure_ota *ota);
  * the caller's, the bootloader boots the one before. SECURE_OTA_E_NO_SLOT if
  * there is none to go back to. */
 secure_ota_result secure_ota_reject(secure_ota *ota);
+
+/* Tells the server how the update that was chosen last ended: well, if its
+ * firmware runs and is confirmed; badly, if it runs no longer. check_for_update
+ * does this by itself; a firmware that does not ask again for hours may call it
+ * once it has confirmed itself. What ends in check_for_update or perform_update is
+ * told there. SECURE_OTA_OK also if there is nothing to tell. */
+secure_ota_result secure_ota_report(secure_ota *ota);
 
 /* Whether the firmware that runs waits for secure_ota_confirm. */
 bool secure_ota_unconfirmed(secure_ota *ota);

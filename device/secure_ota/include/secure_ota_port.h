@@ -17,7 +17,7 @@ typedef struct {
     int (*write)(void *context, uint32_t address, const void *data, size_t size);
     int (*write_raw)(void *context, uint32_t address, const void *data, size_t size);
     int (*erase)(void *context, uint32_t address, size_t size);
-    /* Whether flash encryption is on, and FLASH_CRYPT_CONFIG of an ESP32 (0xF
+    /* Whether flash encryption is on, and FLASH_CRYPT_CONFIG of an ESP32 (0
      * everywhere else). Null: it is off. */
     bool (*encrypted)(void *context, uint8_t *crypt_config);
     /* Address of the app partition that runs. */
@@ -32,6 +32,7 @@ typedef struct {
     uint32_t first;     /* offset of the body's first byte in the file: 0 for 200, of Content-Range for 206 */
     uint32_t total;     /* bytes of the whole file; 0: the server did not say */
     char etag[72];      /* with its quotes; empty: none, or too long to keep */
+    char release[20];   /* of the header Station-Release: digits; empty: none, or too long */
 } secure_ota_answer;
 
 enum { SECURE_OTA_TO_END = 0 };
@@ -48,6 +49,10 @@ typedef struct {
     /* Up to size bytes of the body. 0: it has ended. Negative: the connection is lost. */
     int (*read)(void *context, void *data, size_t size);
     void (*close)(void *context);
+    /* Connects, POSTs a text to path as application/json and closes. 0 if there was
+     * an answer, of whatever status. Null: the server is never told how an update
+     * ended. Never called between open and close. */
+    int (*post)(void *context, const char *path, const char *json, int *status);
 } secure_ota_http;
 
 typedef struct {

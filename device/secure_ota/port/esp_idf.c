@@ -98,6 +98,8 @@ static esp_err_t on_event(esp_http_client_event_t *event)
         return ESP_OK;
     if (strcasecmp(event->header_key, "ETag") == 0 && strlen(event->header_value) < sizeof a->etag) {
         strcpy(a->etag, event->header_value);
+    } else if (strcasecmp(event->header_key, "Station-Release") == 0 && strlen(event->header_value) < sizeof a->release) {
+        strcpy(a->release, event->header_value);
     } else if (strcasecmp(event->header_key, "Content-Range") == 0) {
         uint32_t first, last, total;
         if (sscanf(event->header_value, "bytes %" SCNu32 "-%" SCNu32 "/%" SCNu32, &first, &last, &total) == 3) {
@@ -184,6 +186,22 @@ static int http_read(void *context, void *data, size_t size)
     return n;
 }
 
+static int http_post(void *context, const char *path, const char *json, int *status)
+{
+    esp_err_t err;
+    (void)context;
+    http.client = client_for(path);
+    if (http.client == NULL)
+        return -1;
+    esp_http_client_set_method(http.client, HTTP_METHOD_POST);
+    esp_http_client_set_header(http.client, "Content-Type", "application/json");
+    esp_http_client_set_post_field(http.client, json, (int)strlen(json));
+    err = esp_http_client_perform(http.client);
+    *status = esp_http_client_get_status_code(http.client);
+    http_close(NULL);
+    return err == ESP_OK ? 0 : -1;
+}
+
 /* Clock, log, random numbers. */
 
 static void nap(void *context, uint32_t milliseconds)
@@ -211,7 +229,7 @@ static int fill(void *context, unsigned char *data, size_t size)
 secure_ota_result secure_ota_esp_idf(secure_ota_config *config, const secure_ota_server *server)
 {
     const secure_ota_flash flash = {NULL, flash_read, flash_write, flash_write_raw, flash_erase, flash_encrypted, flash_running, flash_secure_version};
-    const secure_ota_http port = {NULL, http_open, http_read, http_close};
+    const secure_ota_http port = {NULL, http_open, http_read, http_close, http_post};
     if (server->url == NULL || strncmp(server->url, "https://", 8) != 0 || server->server_ca == NULL)
         return SECURE_OTA_E_CONFIG;
     http.server = server;

@@ -22,11 +22,15 @@ enum {
     MAX_SLOTS = 48,
     SLOT_OFFSET_AT = 4,
     SLOT_SIZE_AT = 8,
+    SLOT_CIPHER_AT = 12,
     SLOT_CONFIG_AT = 13,
     SLOT_SHA_AT = 16,
     ALIGN = 4096,
     PAD = 32,
-    MAX_APP = 16 << 20
+    MAX_APP = 16 << 20,
+    ESP32 = 0, /* chip ID of the one that has a cipher of its own */
+    CIPHER_ESP32 = 1,
+    CIPHER_LAST = 3
 };
 
 static const uint32_t any_address = 0xffffffffu;
@@ -71,9 +75,9 @@ static const uint8_t *slot_for(const uint8_t *h, uint32_t target, uint8_t config
 }
 
 /* sound holds the numbers of a slot against the form, whoever signed them. */
-static bool sound(const so_bundle *b)
+static bool sound(const so_bundle *b, uint8_t cipher)
 {
-    return b->plain_size >= 1 && b->plain_size <= MAX_APP && b->size % PAD == 0 && b->size >= b->plain_size && b->size - b->plain_size < PAD &&
+    return (cipher == CIPHER_ESP32) == (b->chip_id == ESP32) && cipher >= CIPHER_ESP32 && cipher <= CIPHER_LAST && b->plain_size >= 1 && b->plain_size <= MAX_APP && b->size % PAD == 0 && b->size >= b->plain_size && b->size - b->plain_size < PAD &&
            b->offset % ALIGN == 0 && b->offset >= SO_BUNDLE_HEADER && b->offset <= UINT32_MAX - b->size;
 }
 
@@ -96,5 +100,5 @@ secure_ota_result so_bundle_parse(const uint8_t header[SO_BUNDLE_HEADER], secure
     b->offset = so_le32(slot + SLOT_OFFSET_AT);
     b->size = so_le32(slot + SLOT_SIZE_AT);
     memcpy(b->sha256, slot + SLOT_SHA_AT, sizeof b->sha256);
-    return sound(b) ? SECURE_OTA_OK : SECURE_OTA_E_FORMAT;
+    return sound(b, slot[SLOT_CIPHER_AT]) ? SECURE_OTA_OK : SECURE_OTA_E_FORMAT;
 }

@@ -66,10 +66,24 @@ static secure_ota_result refusal(so_fetch *f, int status)
     return SECURE_OTA_E_SERVER;
 }
 
-/* same says whether the answer is about the file of which there is a part already. */
-static bool same(const so_fetch *f, const secure_ota_answer *a)
+/* number is what the server calls a release; 0 for none. */
+static uint64_t number(const char *text, size_t size)
 {
-    return (f->etag[0] == 0 || a->etag[0] == 0 || strcmp(f->etag, a->etag) == 0) && (f->total == 0 || a->total == 0 || f->total == a->total);
+    uint64_t n = 0;
+    size_t i;
+    for (i = 0; i < size && text[i] >= '0' && text[i] <= '9'; i++)
+        n = n * 10 + (uint64_t)(text[i] - '0');
+    return i < size && text[i] == 0 ? n : 0;
+}
+
+/* same says whether the answer is about the file of which there is a part already,
+ * and of the release that was asked about before. */
+static bool same(so_fetch *f, const secure_ota_answer *a)
+{
+    uint64_t release = number(a->release, sizeof a->release);
+    if (f->release == 0)
+        f->release = release;
+    return (release == 0 || release == f->release) && (f->etag[0] == 0 || a->etag[0] == 0 || strcmp(f->etag, a->etag) == 0) && (f->total == 0 || a->total == 0 || f->total == a->total);
 }
 
 /* skip reads away what a server that knows no ranges sends once more. */

@@ -14,6 +14,7 @@ typedef struct {
     unsigned failed; /* connections in a row that brought nothing */
     bool open;
     char etag[72];
+    uint64_t release; /* by which the server knows the file's release; 0: not known */
 } so_fetch;
 
 /* Nothing is asked before the first read. count bytes are going to be wanted at

@@ -19,6 +19,23 @@ bool so_device_type_ok(const char *type)
     return n > 0 && n <= SO_DEVICE_TYPE && type[n] == 0;
 }
 
+bool so_result_path(char out[SO_PATH], const secure_ota_config *config)
+{
+    const char *const parts[] = {"/files/", config->device_type, "/result"};
+    size_t i, at = 0;
+    if (config->result_path != NULL && strlen(config->result_path) >= SO_PATH)
+        return false;
+    if (config->result_path != NULL) {
+        strcpy(out, config->result_path);
+        return true;
+    }
+    for (i = 0; i < sizeof parts / sizeof parts[0]; i++) { /* a device type is short: all of it has room */
+        strcpy(out + at, parts[i]);
+        at += strlen(parts[i]);
+    }
+    return true;
+}
+
 secure_ota_result so_path(char out[SO_PATH], const secure_ota_config *config, const char *path, const char *fallback)
 {
     const char *p = path != NULL ? path : fallback;

@@ -5,6 +5,7 @@
 #include "encrypted_image.h"
 #include "fetch.h"
 #include "paths.h"
+#include "result.h"
 #include "say.h"
 #include "slots.h"
 #include "verify.h"
@@ -174,37 +175,55 @@ static secure_ota_result download(update *u)
     if (r != SECURE_OTA_OK)
         return r;
     so_fetch_init(&u->fetch, u->ota->config, path, SO_BUNDLE_HEADER);
+    u->fetch.release = u->ota->release;
     r = take(u);
     so_fetch_close(&u->fetch);
+    return r;
+}
+
+/* place finds the slot to write to. */
+static secure_ota_result place(update *u)
+{
+    int running;
+    secure_ota_result r = so_layout_read(u->ota, &u->layout, u->entry);
+    if (r != SECURE_OTA_OK)
+        return r;
+    if (u->layout.target < 0)
+        return SECURE_OTA_E_NO_SLOT;
+    running = so_entry_of_running(&u->layout, u->entry);
+    return running >= 0 && so_waits(u->entry[running]) ? SECURE_OTA_E_UNCONFIRMED : SECURE_OTA_OK;
+}
+
+static secure_ota_result fill(update *u)
+{
+    secure_ota_result r = place(u);
+    if (r != SECURE_OTA_OK)
+        return r;
+    so_say(u->ota->config, "the update goes to the slot at address", target(u)->address);
+    r = download(u);
+    if (r == SECURE_OTA_OK)
+        r = so_choose_target(u->ota, &u->layout, u->entry);
+    if (r != SECURE_OTA_OK && u->writer.ota != NULL)
+        so_writer_spoil(&u->writer);
+    u->ota->offered = false;
     return r;
 }
 
 secure_ota_result perform_update(secure_ota *ota)
 {
     update u;
-    int running;
     secure_ota_result r = ota->offered ? SECURE_OTA_OK : check_for_update(ota);
     if (r != SECURE_OTA_OK)
         return r;
     memset(&u, 0, sizeof u);
     u.ota = ota;
-    if ((r = so_layout_read(ota, &u.layout, u.entry)) != SECURE_OTA_OK)
-        return r;
-    if (u.layout.target < 0)
-        return SECURE_OTA_E_NO_SLOT;
-    running = so_entry_of_running(&u.layout, u.entry);
-    if (running >= 0 && so_waits(u.entry[running]))
-        return SECURE_OTA_E_UNCONFIRMED;
-    so_say(ota->config, "the update goes to the slot at address", target(&u)->address);
-    r = download(&u);
-    if (r == SECURE_OTA_OK)
-        r = so_choose_target(ota, &u.layout, u.entry);
-    if (r != SECURE_OTA_OK && u.writer.ota != NULL)
-        so_writer_spoil(&u.writer);
-    ota->offered = false;
-    if (r == SECURE_OTA_OK)
+    r = fill(&u);
+    ota->told = ota->told || r == SECURE_OTA_OK; /* what was chosen now has not been tried */
+    if (r == SECURE_OTA_OK) {
         so_say(ota->config, "the update is complete; it starts at the next reset; bytes", u.writer.at);
-    else
+    } else {
         so_complain(ota->config, secure_ota_text(r), (uint32_t)r);
+        so_result_failed(ota, r);
+    }
     return r;
 }

@@ -7,6 +7,7 @@
 #include "fetch.h"
 #include "manifest.h"
 #include "paths.h"
+#include "result.h"
 #include "say.h"
 #include "slots.h"
 
@@ -106,6 +107,7 @@ static secure_ota_result manifest(secure_ota *ota)
     r = so_fetch_read(&f, ota->sector, SO_MANIFEST);
     if (r == SECURE_OTA_E_DAMAGED || (r == SECURE_OTA_OK && !so_fetch_ended(&f)))
         r = SECURE_OTA_E_MANIFEST; /* not of 1024 bytes */
+    ota->release = f.release;
     so_fetch_close(&f);
     return r;
 }
@@ -115,6 +117,8 @@ secure_ota_result check_for_update(secure_ota *ota)
     secure_ota_app next;
     secure_ota_result r;
     ota->offered = false;
+    ota->release = 0;
+    (void)so_result_of_last(ota); /* else it is told the next time */
     if ((r = manifest(ota)) == SECURE_OTA_OK)
         r = so_manifest_open(&ota->config->keys, ota->sector, ota->descriptor);
     if (r == SECURE_OTA_OK && !so_descriptor_parse(ota->descriptor, &next))
@@ -124,11 +128,16 @@ secure_ota_result check_for_update(secure_ota *ota)
     if (r == SECURE_OTA_OK) {
         ota->app = next;
         ota->offered = true;
-    } else if (r != SECURE_OTA_NO_UPDATE) {
+    } else if (r == SECURE_OTA_NO_UPDATE) {
+        so_result_runs(ota);
+    } else {
         so_complain(ota->config, secure_ota_text(r), (uint32_t)r);
+        so_result_failed(ota, r);
     }
     return r;
 }
+
+secure_ota_result secure_ota_report(secure_ota *ota) { return so_result_of_last(ota); }
 
 bool secure_ota_unconfirmed(secure_ota *ota)
 {

@@ -18,6 +18,7 @@ enum {
     SUBTYPE_OTA_0 = 0x10,
     SUBTYPE_OTADATA = 0,
     ENTRY = 32,
+    NOTE_AT = 4, /* a label that no bootloader looks at, and that each keeps */
     STATE_AT = 24,
     CRC_AT = 28
 };
@@ -71,14 +72,35 @@ bool so_table_parse(const uint8_t *table, size_t size, so_layout *l)
 /* The bootloader's checksum of an entry covers the sequence alone. */
 static uint32_t entry_crc(const uint8_t *bytes) { return so_crc32(0xffffffffu, bytes, 4); }
 
+/* The note in an entry: which release was chosen. Whoever else writes an entry may
+ * leave the note of an older one: it is good with its own sequence only. */
+enum { NOTE_MAGIC = 0x41544f53, NOTE_RELEASE = 4, NOTE_SEQ = 12, NOTE_CRC = 16 };
+
+static uint64_t note_parse(const uint8_t *note, uint32_t seq)
+{
+    if (so_le32(note) != NOTE_MAGIC || so_le32(note + NOTE_SEQ) != seq || so_le32(note + NOTE_CRC) != so_crc32(0, note, NOTE_CRC))
+        return 0;
+    return so_le32(note + NOTE_RELEASE) | (uint64_t)so_le32(note + NOTE_RELEASE + 4) << 32;
+}
+
+static void note_put(uint8_t *note, so_entry e)
+{
+    so_put_le32(note, NOTE_MAGIC);
+    so_put_le32(note + NOTE_RELEASE, (uint32_t)e.release);
+    so_put_le32(note + NOTE_RELEASE + 4, (uint32_t)(e.release >> 32));
+    so_put_le32(note + NOTE_SEQ, e.seq);
+    so_put_le32(note + NOTE_CRC, so_crc32(0, note, NOTE_CRC));
+}
+
 so_entry so_entry_parse(const uint8_t bytes[ENTRY])
 {
-    so_entry e = {0, SO_UNDEFINED};
+    so_entry e = {0, SO_UNDEFINED, 0};
     uint32_t seq = so_le32(bytes), state = so_le32(bytes + STATE_AT);
     if (seq == 0 || seq == UINT32_MAX || so_le32(bytes + CRC_AT) != entry_crc(bytes))
         return e;
     e.seq = seq;
     e.state = state <= SO_ABORTED ? (so_state)state : SO_UNDEFINED;
+    e.release = note_parse(bytes + NOTE_AT, seq);
     return e;
 }
 
@@ -139,6 +161,12 @@ int so_entry_of_running(const so_layout *l, const so_entry entry[2])
     return best;
 }
 
+int so_newest(const so_entry entry[2])
+{
+    int last = entry[1].seq > entry[0].seq ? 1 : 0;
+    return entry[last].seq != 0 ? last : -1;
+}
+
 secure_ota_result so_mark(secure_ota *ota, const so_layout *l, int which, so_entry e)
 {
     const secure_ota_flash *flash = &ota->config->ports.flash;
@@ -146,6 +174,8 @@ secure_ota_result so_mark(secure_ota *ota, const so_layout *l, int which, so_ent
     uint8_t bytes[ENTRY];
     memset(bytes, 0xff, sizeof bytes);
     so_put_le32(bytes, e.seq);
+    if (e.release != 0)
+        note_put(bytes + NOTE_AT, e);
     so_put_le32(bytes + STATE_AT, e.state == SO_UNDEFINED ? UINT32_MAX : (uint32_t)e.state);
     so_put_le32(bytes + CRC_AT, entry_crc(bytes));
     if (flash->erase(flash->context, at, SECURE_OTA_SECTOR) != 0 || flash->write(flash->context, at, bytes, sizeof bytes) != 0 ||
@@ -165,5 +195,6 @@ secure_ota_result so_choose_target(secure_ota *ota, const so_layout *l, const so
     while (so_slot_of(l, next) != l->target)
         next.seq++;
     next.state = ota->config->rollback ? SO_NEW : SO_UNDEFINED;
+    next.release = ota->release;
     return so_mark(ota, l, which, next);
 }

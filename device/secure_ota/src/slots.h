@@ -34,6 +34,7 @@ typedef enum {
 typedef struct {
     uint32_t seq; /* 0: there is no entry */
     so_state state;
+    uint64_t release; /* by which the server knows what was chosen; 0: it did not say */
 } so_entry;
 
 /* Reads the rows of a partition table; false if they make no sense. running and target are not set. */
@@ -47,6 +48,9 @@ secure_ota_result so_layout_read(secure_ota *ota, so_layout *layout, so_entry en
 
 /* The entry that chose the slot that runs, -1 for none. */
 int so_entry_of_running(const so_layout *layout, const so_entry entry[2]);
+
+/* The entry that was written last, -1 for none. */
+int so_newest(const so_entry entry[2]);
 
 /* Makes the bootloader choose the target. The entry of what runs stays. */
 secure_ota_result so_choose_target(secure_ota *ota, const so_layout *layout, const so_entry entry[2]);

@@ -35,5 +35,6 @@ void test_slots(void);
 void test_fetch(void);
 void test_update(void);
 void test_power(void);
+void test_result(void);
 
 #endif

@@ -30,10 +30,69 @@ static void mirror(uint8_t *out, const uint8_t *in)
         out[i] = in[15 - i];
 }
 
+/* The flash encryption of the later chips: XTS-AES over units of 128 bytes that
+ * stand in reverse; the number of a unit is its address. */
+enum { UNIT = 128 };
+
+static void reverse(uint8_t *unit)
+{
+    int i;
+    for (i = 0; i < UNIT / 2; i++) {
+        uint8_t b = unit[i];
+        unit[i] = unit[UNIT - 1 - i];
+        unit[UNIT - 1 - i] = b;
+    }
+}
+
+static void crypt_xts(const nor *n, uint32_t address, uint8_t *data, size_t size, bool encrypt)
+{
+    mbedtls_aes_context aes, aes_tweak;
+    uint8_t unit[UNIT], tweak_of[16], block[16];
+    unsigned half = (unsigned)n->xts / 2, i, k;
+    size_t from, some;
+    mbedtls_aes_init(&aes);
+    mbedtls_aes_init(&aes_tweak);
+    if (encrypt)
+        mbedtls_aes_setkey_enc(&aes, n->key, half * 8);
+    else
+        mbedtls_aes_setkey_dec(&aes, n->key, half * 8);
+    mbedtls_aes_setkey_enc(&aes_tweak, n->key + half, half * 8);
+    for (; size > 0; data += some, size -= some, address += (uint32_t)some) {
+        from = address % UNIT;
+        some = size < UNIT - from ? size : UNIT - from;
+        memset(unit, 0, sizeof unit);
+        memcpy(unit + from, data, some);
+        memset(tweak_of, 0, sizeof tweak_of);
+        for (i = 0; i < 4; i++)
+            tweak_of[i] = (uint8_t)((address - from) >> 8 * i);
+        mbedtls_aes_crypt_ecb(&aes_tweak, MBEDTLS_AES_ENCRYPT, tweak_of, tweak_of);
+        reverse(unit);
+        for (k = 0; k < UNIT; k += 16) {
+            uint8_t carry = tweak_of[15] >> 7;
+            for (i = 0; i < 16; i++)
+                block[i] = unit[k + i] ^ tweak_of[i];
+            mbedtls_aes_crypt_ecb(&aes, encrypt ? MBEDTLS_AES_ENCRYPT : MBEDTLS_AES_DECRYPT, block, block);
+            for (i = 0; i < 16; i++)
+                unit[k + i] = block[i] ^ tweak_of[i];
+            for (i = 15; i > 0; i--) /* times the generator of the field, little endian */
+                tweak_of[i] = (uint8_t)(tweak_of[i] << 1 | tweak_of[i - 1] >> 7);
+            tweak_of[0] = (uint8_t)(tweak_of[0] << 1 ^ (carry ? 0x87 : 0));
+        }
+        reverse(unit);
+        memcpy(data, unit + from, some);
+    }
+    mbedtls_aes_free(&aes_tweak);
+    mbedtls_aes_free(&aes);
+}
+
 static void crypt(const nor *n, uint32_t address, uint8_t *data, size_t size, bool encrypt)
 {
     mbedtls_aes_context aes;
     uint8_t key[32], block[16];
+    if (n->xts != 0) {
+        crypt_xts(n, address, data, size, encrypt);
+        return;
+    }
     mbedtls_aes_init(&aes);
     for (; size >= 16; data += 16, size -= 16, address += 16) {
         memcpy(key, n->key, sizeof key);
@@ -58,6 +117,13 @@ void nor_init(nor *n, bool encrypts, const uint8_t key[32])
     n->power = -1;
     if (key != NULL)
         memcpy(n->key, key, 32);
+}
+
+void nor_xts(nor *n, const uint8_t *key, size_t size)
+{
+    n->xts = size;
+    n->crypt_config = 0;
+    memcpy(n->key, key, size);
 }
 
 static bool inside(uint32_t address, size_t size, uint32_t align)

@@ -32,6 +32,8 @@ static int site_open(void *context, const char *path, uint32_t first, uint32_t c
     s->at = s->end = 0;
     if (answer->status != 200)
         return 0;
+    if (s->release != NULL)
+        snprintf(answer->release, sizeof answer->release, "%s", s->release);
     if (s->etag != NULL)
         snprintf(answer->etag, sizeof answer->etag, "%s", s->etag);
     if (s->etag != NULL && *etag != 0 && strcmp(s->etag, etag) != 0)
@@ -81,11 +83,22 @@ static void site_close(void *context)
     s->open = false;
 }
 
+static int site_post(void *context, const char *path, const char *json, int *status)
+{
+    site *s = context;
+    CHECK(!s->open, "a connection was left open");
+    s->posts++;
+    snprintf(s->posted_to, sizeof s->posted_to, "%s", path);
+    snprintf(s->posted, sizeof s->posted, "%s", json);
+    *status = s->post_status != 0 ? s->post_status : 200;
+    return s->post_status < 0 ? -1 : 0;
+}
+
 static void site_sleep(void *context, uint32_t milliseconds) { ((site *)context)->slept += milliseconds; }
 
 secure_ota_http site_port(site *s)
 {
-    secure_ota_http h = {s, site_open, site_read, site_close};
+    secure_ota_http h = {s, site_open, site_read, site_close, site_post};
     return h;
 }
 

@@ -14,6 +14,8 @@ typedef struct {
     int refuse;            /* connections that fail before one works */
     size_t cut;            /* bytes after which a connection is lost; 0: never */
     int cuts;              /* how many connections; negative: all */
+    const char *release;   /* null: the server gives its releases no numbers */
+    int post_status;       /* of answers to what is posted; 0: 200, negative: no answer */
     const char *next_etag; /* after the first connection that was cut, it is another file */
     size_t most;           /* bytes in one read; 0: as many as wanted */
 
@@ -22,6 +24,8 @@ typedef struct {
     uint32_t slept; /* milliseconds */
     uint32_t first, count;
     char path[256], asked_etag[80];
+    int posts;
+    char posted_to[256], posted[256]; /* the last one */
     size_t sent;
     bool open;
 

@@ -21,12 +21,15 @@ static void known(void)
 {
     blob good = load("../../../../fixtures/fota/man.manifest"), bad = load("../../../../fixtures/fota/bad.manifest");
     blob d = load("../../../../fixtures/fota/desc.bin"), sig = load("../../../../fixtures/fota/desc.sig");
+    blob author = load("../../../../fixtures/fota/manifest-signing-public.der");
     secure_ota_blob key = {key_manifest.data, key_manifest.size};
     uint8_t out[512];
     size_t n = 0;
     CHECK(so_rsa_decrypt(key, good.data, 512, out, sizeof out, &n) && n == d.size && memcmp(out, d.data, n) == 0);
     CHECK(so_rsa_decrypt(key, good.data + 512, 512, out, sizeof out, &n) && n == sig.size && memcmp(out, sig.data, n) == 0);
     CHECK(open(bad.data, key_author, out) == SECURE_OTA_E_MANIFEST && open(good.data, key_author, out) == SECURE_OTA_E_MANIFEST, "signed by somebody else");
+    CHECK(open(bad.data, author, out) == SECURE_OTA_E_MANIFEST && open(good.data, author, out) == SECURE_OTA_E_MANIFEST, "nor by that one");
+    unload(author);
     unload(good);
     unload(bad);
     unload(d);

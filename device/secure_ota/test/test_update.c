@@ -99,6 +99,43 @@ static void good(void)
     bench_free(&b);
 }
 
+/* Chips with XTS-AES take bundles too: each its own, for its own slot, and signed for secure boot 2. */
+static void later(void)
+{
+    static const struct {
+        const char *binary, *key;
+        uint16_t chip;
+        secure_ota_result want;
+    } cases[] = {{"c3.bundle", "flash.key", 5, SECURE_OTA_OK},
+                 {"s3.bundle", "flash64.key", 9, SECURE_OTA_OK},
+                 {"s3.bundle", "flash.key", 5, SECURE_OTA_E_PRODUCT},
+                 {"s3.bundle", "flash.key", 9, SECURE_OTA_E_DAMAGED}, /* another key */
+                 {"next.bundle", "flash.key", 5, SECURE_OTA_E_PRODUCT}, /* of the ESP32, with a slot for every address */
+                 {"c3-cipher.bundle", "flash.key", 5, SECURE_OTA_E_FORMAT},
+                 {"c3-elsewhere.bundle", "flash.key", 5, SECURE_OTA_E_SIZE}};
+    blob digest = load("later.digest"), table = load("table.bin"), running = load("running.bin");
+    size_t i;
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        blob key = load(cases[i].key);
+        secure_ota_result got;
+        start(true, "next", cases[i].binary);
+        b.config.chip_id = cases[i].chip;
+        b.config.keys.app_v1.data = NULL;
+        b.config.keys.app_v2_digest = digest.data;
+        nor_xts(&b.flash, key.data, key.size);
+        nor_put(&b.flash, 0x8000, table.data, table.size);
+        nor_put(&b.flash, 0x10000, running.data, running.size);
+        got = perform_update(&b.ota);
+        CHECK(got == cases[i].want, "%s for chip %u: %s", cases[i].binary, cases[i].chip, secure_ota_text(got));
+        CHECK(boots(got == SECURE_OTA_OK ? "1.1.0" : "1.0.0"));
+        unload(key);
+        bench_free(&b);
+    }
+    unload(digest);
+    unload(table);
+    unload(running);
+}
+
 /* What ends badly: the right reason, and the old app boots, also when its own
  * slot is the only one that is looked at after the damage. */
 static void bad(void)
@@ -318,6 +355,7 @@ void test_update(void)
 {
     checks_only();
     good();
+    later();
     bad();
     changed();
     signature_v2();

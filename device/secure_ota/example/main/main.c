@@ -49,7 +49,7 @@ static void update(void *unused)
     ESP_ERROR_CHECK(secure_ota_esp_idf(&config, &server) == SECURE_OTA_OK ? ESP_OK : ESP_FAIL);
     ESP_ERROR_CHECK(secure_ota_init(&ota, &config) == SECURE_OTA_OK ? ESP_OK : ESP_FAIL);
     if (works())
-        secure_ota_confirm(&ota);
+        secure_ota_confirm(&ota); /* the server is told by check_for_update */
     else if (secure_ota_reject(&ota) == SECURE_OTA_OK)
         esp_restart();
     for (;;) {

@@ -1,6 +1,7 @@
 // Command gen makes what the tests of secure_ota are fed with: apps, manifests,
-// encrypted images and bundles, good and bad, with throw-away keys. It makes
-// other keys at each run; its output is committed.
+// encrypted images and bundles, good and bad, with throw-away keys. What is there
+// already stays as it is: remove a file, or all of them, to have it anew. Its
+// output is committed.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 	"station/internal/flashcrypt"
 	"station/internal/otaimage"
@@ -51,6 +53,7 @@ type generator struct {
 	v1, bundle, stranger      *ecdsa.PrivateKey
 	strangeAuthor             *rsa.PrivateKey
 	flashKey, strangeFlashKey []byte
+	longKey                   []byte // of XTS-AES-256
 	plain, next               []byte
 }
 
@@ -61,7 +64,15 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func (g *generator) has(name string) bool {
+	_, err := os.Stat(filepath.Join(g.out, name))
+	return err == nil
+}
+
 func (g *generator) write(name string, b []byte) {
+	if g.has(name) {
+		return
+	}
 	if err := os.WriteFile(filepath.Join(g.out, name), b, 0o644); err != nil {
 		log.Fatal(err)
 	}
@@ -72,26 +83,46 @@ func (g *generator) read(name string) []byte { return must(os.ReadFile(filepath.
 func (g *generator) keys() {
 	block, _ := pem.Decode(g.read("fixtures/fota/manifest-encryption-private.pem"))
 	g.fleet = must(x509.ParsePKCS8PrivateKey(block.Bytes)).(*rsa.PrivateKey)
-	for _, k := range []**rsa.PrivateKey{&g.author, &g.image, &g.v2, &g.strangeAuthor} {
+	for _, k := range []**rsa.PrivateKey{&g.v2, &g.strangeAuthor} {
 		*k = must(rsa.GenerateKey(rand.Reader, 3072))
 	}
-	for _, k := range []**ecdsa.PrivateKey{&g.v1, &g.bundle, &g.stranger} {
-		*k = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	g.stranger, g.strangeFlashKey = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), random(32)
+	g.author, g.image = kept(g, "author-private.der", rsa3072), kept(g, "image.der", rsa3072)
+	g.v1, g.bundle = kept(g, "v1-private.der", p256), kept(g, "bundle-private.der", p256)
+	for name, key := range map[string]*[]byte{"flash.key": &g.flashKey, "flash64.key": &g.longKey} {
+		if g.has(name) {
+			*key = must(os.ReadFile(filepath.Join(g.out, name)))
+		} else {
+			*key = random(map[string]int{"flash.key": 32, "flash64.key": 64}[name])
+		}
+		g.write(name, *key)
 	}
-	g.flashKey, g.strangeFlashKey = make([]byte, 32), make([]byte, 32)
-	rand.Read(g.flashKey)
-	rand.Read(g.strangeFlashKey)
-	g.write("flash.key", g.flashKey)
 	g.write("manifest.der", must(x509.MarshalPKCS8PrivateKey(g.fleet)))
 	g.write("manifest-pkcs1.der", x509.MarshalPKCS1PrivateKey(g.fleet))
-	g.write("image.der", must(x509.MarshalPKCS8PrivateKey(g.image)))
 	for name, key := range map[string]crypto.PublicKey{"author.der": g.author.Public(), "bundle.der": g.bundle.Public(), "v1.der": g.v1.Public()} {
 		g.write(name, must(x509.MarshalPKIXPublicKey(key)))
 	}
-	for name, key := range map[string]any{"author": g.author, "v1": g.v1, "bundle": g.bundle} {
-		g.write(name+"-private.der", must(x509.MarshalPKCS8PrivateKey(key)))
-	}
 	g.write("author-pkcs1.der", x509.MarshalPKCS1PublicKey(&g.author.PublicKey))
+}
+
+func rsa3072() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 3072) }
+
+func p256() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// kept is the private key in a file, which is made where there is none.
+func kept[K any](g *generator, name string, generate func() (K, error)) K {
+	if g.has(name) {
+		return must(x509.ParsePKCS8PrivateKey(must(os.ReadFile(filepath.Join(g.out, name))))).(K)
+	}
+	key := must(generate())
+	g.write(name, must(x509.MarshalPKCS8PrivateKey(key)))
+	return key
 }
 
 // app is the small app of the fixtures with other words in its descriptor.
@@ -133,6 +164,7 @@ func (g *generator) firmware() {
 	g.plain = g.app(named("1.1.0", product, 1))
 	g.next = must(secureboot.Sign(g.plain, g.v1))
 	g.write("next.bin", g.next)
+	g.write("third.bin", must(secureboot.Sign(g.app(named("1.2.0", product, 2)), g.v1)))
 }
 
 func (g *generator) manifest(name, version, project string, secure uint32, author *rsa.PrivateKey) {
@@ -178,7 +210,36 @@ func (g *generator) images() {
 	g.seal("large", large)
 }
 
+// later is an app for a chip after the ESP32, whose ID that is, signed for its secure boot.
+func (g *generator) later(id byte, app []byte) []byte {
+	b := append([]byte(nil), app...)
+	b[12] = id
+	body := b[:len(b)-sha256.Size]
+	sum := sha256.Sum256(body)
+	return must(secureboot.Sign(append(body, sum[:]...), g.v2))
+}
+
+// laterBundles are for chips with XTS-AES: an ESP32-C3, and an ESP32-S3 with the long key.
+func (g *generator) laterBundles() {
+	c3 := g.later(5, g.plain)
+	g.bundleFor("c3-cipher", c3, g.flashKey, g.bundle, product, release.CipherESP32, 0x20000) // of which a C3 knows nothing
+	if g.has("c3.bundle") {
+		return
+	}
+	g.write("later.digest", must(secureboot.Verify(c3, &g.v2.PublicKey)).KeyDigests[0][:])
+	g.bundleFor("c3", c3, g.flashKey, g.bundle, product, release.CipherXTS128, 0x10000, 0x20000)
+	g.bundleFor("c3-elsewhere", c3, g.flashKey, g.bundle, product, release.CipherXTS128, 0x60000)
+	g.bundleFor("s3", g.later(9, g.plain), g.longKey, g.bundle, product, release.CipherXTS256, 0x10000, 0x20000)
+}
+
 func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.Signer, what string, at ...uint32) {
+	g.bundleFor(name, app, key, signer, what, release.CipherESP32, at...)
+}
+
+func (g *generator) bundleFor(name string, app []byte, key []byte, signer crypto.Signer, what string, kind release.CipherOf, at ...uint32) {
+	if g.has(name + ".bundle") {
+		return
+	}
 	path := filepath.Join(g.out, name+".bundle")
 	f := must(os.Create(path))
 	defer f.Close()
@@ -187,7 +248,11 @@ func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.S
 	of := release.BundleOf{App: app, Product: what, Check: [8]byte(check.Sum(nil)[:8]), Signer: signer, Encrypt: func(t release.Target, plain []byte) ([]byte, error) {
 		k := must(secret.New(append([]byte(nil), key...)))
 		defer k.Destroy()
-		c := must(flashcrypt.New(k, t.Config))
+		cipher := chip.TweakedAES
+		if t.Cipher != release.CipherESP32 {
+			cipher = chip.XTS128 // or the other, by the size of the key
+		}
+		c := must(flashcrypt.For(cipher, k, t.Config))
 		defer c.Destroy()
 		address := t.Address
 		if address == release.AnyAddress {
@@ -196,9 +261,15 @@ func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.S
 		return plain, c.Encrypt(plain, plain, address)
 	}}
 	for _, a := range at {
-		of.Targets = append(of.Targets, release.Target{Address: a, Cipher: release.CipherESP32, Config: 0xf})
+		t := release.Target{Address: a, Cipher: kind}
+		if kind == release.CipherESP32 {
+			t.Config = 0xf
+		}
+		of.Targets = append(of.Targets, t)
 	}
-	of.Targets = append(of.Targets, release.Target{Cipher: release.CipherESP32})
+	if kind == release.CipherESP32 {
+		of.Targets = append(of.Targets, release.Target{Cipher: kind})
+	}
 	must(of.Write(f))
 }
 
@@ -227,5 +298,6 @@ func (g *generator) bundles() {
 	g.bundle1("otherkey", g.next, g.strangeFlashKey, g.bundle, product, 0x20000)
 	g.bundle1("kettle", g.next, g.flashKey, g.bundle, "kettle", 0x20000)
 	g.bundle1("elsewhere", g.next, g.flashKey, g.bundle, product, 0x60000)
+	g.laterBundles()
 	g.bundle1("another", must(secureboot.Sign(g.app(named("1.1.0", product, 300)), g.v1)), g.flashKey, g.bundle, product, 0x20000)
 }
