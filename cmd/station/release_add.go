@@ -219,7 +219,11 @@ func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token
 
 // printRelease says what a release is, and how far its rollout has come.
 func printRelease(w io.Writer, r *field.Release, roll *field.Rollout) {
-	plain.Fprintf(w, "release       %d\nproduct       %s\nfirmware      %s %s, secure version %d\n", r.ID, r.Product, r.Name, r.Version, r.SecureVersion)
+	plain.Fprintf(w, "release       %d\nproduct       %s\nfirmware      %s", r.ID, r.Product, r.Name)
+	if r.App != "" { // else only its maker knows what it is
+		plain.Fprintf(w, " %s, secure version %d", r.Version, r.SecureVersion)
+	}
+	plain.Fprintf(w, "\n")
 	if r.App != "" {
 		plain.Fprintf(w, "app           %d bytes, %s\n", r.AppSize, r.App)
 	}

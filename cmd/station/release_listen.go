@@ -110,13 +110,13 @@ func (l *releaseListener) upload(w http.ResponseWriter, r *http.Request) {
 	}
 	path, err := l.firmware(q.Get("firmwarePath"))
 	if err != nil {
-		http.Error(w, "there is no such firmware: "+err.Error(), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("there is no firmware %q below %s", q.Get("firmwarePath"), l.dir), http.StatusNotFound)
 		return
 	}
 	a := *l.flags
 	a.product, a.name, a.id = q.Get("deviceType"), q.Get("fwName"), id
 	if err := a.make(r.Context(), path, l.handOut(r.Context())); err != nil {
-		plain.Fprintf(stderr, "station: release %d: %v\n", id, err)
+		plain.Fprintf(stderr, "station: %v\n", err)
 		http.Error(w, err.Error(), listenCode(err))
 		return
 	}

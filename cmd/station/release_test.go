@@ -149,6 +149,42 @@ func TestRelease(t *testing.T) {
 	if _, said := w.run(exitUsage, "release", "add", "newer.bin", "--product", "kettle", "--job", "example/job.toml", "--operator", "anna"); !strings.Contains(said, "is of the product station-example") {
 		t.Errorf("got %s", said)
 	}
+	w.releaseForXTS(key)
+}
+
+// releaseForXTS makes a release for a chip with XTS-AES: its bundle has what the
+// flash of such a chip holds under that key, once for each slot; an app for another chip is refused.
+func (w *workplace) releaseForXTS(key []byte) {
+	w.t.Helper()
+	if err := os.CopyFS(filepath.Join(w.dir, "c3"), os.DirFS("../../fixtures/c3")); err != nil {
+		w.t.Fatal(err)
+	}
+	for name, pairs := range map[string][]string{
+		"job.toml":       {`name = "station-example"`, `name = "lamp-c3"`, `policy = "derived"`, `policy = "shared"`, `label = "station-master"`, `label = "fleet"`, `partition = "factory"`, `partition = "ota_0"`},
+		"partitions.csv": {"sys,data", "otadata,data,ota,0xd000,8K,\nsys,data", "factory,app,factory,0x30000,64K,", "ota_0,app,ota_0,0x30000,64K,\nota_1,app,ota_1,0x40000,64K,"},
+	} {
+		w.write("c3/"+name, strings.NewReplacer(pairs...).Replace(string(w.read("c3/"+name))))
+	}
+	if _, said := w.run(exitUsage, "release", "add", "newer.bin", "--product", "lamp-c3", "--job", "c3/job.toml", "--operator", "anna"); !strings.Contains(said, "is for the chip with ID 0, c3/job.toml for the ESP32-C3, which has ID 5") {
+		w.t.Errorf("got %s", said)
+	}
+	w.run(0, "release", "add", "c3/app.bin", "--product", "lamp-c3", "--job", "c3/job.toml", "--operator", "anna", "--id", "30")
+	w.run(0, "release", "export", "30", "c3-card")
+	app, bundle := w.read("c3-card/app.bin"), w.read("c3-card/slots.bundle")
+	b, err := field.ParseBundle(bundle)
+	if err != nil || len(b.Slots) != 2 || b.Slots[0].Address != 0x30000 || b.Slots[1].Address != 0x40000 {
+		w.t.Fatalf("%v: %+v", err, b)
+	}
+	for _, s := range b.Slots {
+		plain := bytes.Clone(bundle[s.Offset : s.Offset+s.Size])
+		c, err := flashcrypt.NewXTS(secretOf(w.t, key))
+		if err == nil {
+			err = c.Decrypt(plain, plain, s.Address)
+		}
+		if err != nil || s.Cipher != field.CipherXTS128 || s.Config != 0 || !bytes.Equal(plain[:len(app)], app) {
+			w.t.Errorf("%s: the flash would hold something else: %v, %+v", s.Where(), err, s)
+		}
+	}
 }
 
 func (w *workplace) read(path string) []byte {

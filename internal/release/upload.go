@@ -28,6 +28,9 @@ type Answer struct {
 }
 
 func (a *Answer) Error() string {
+	if a.Status == http.StatusUnauthorized {
+		return "the server answers 401: it knows no author of that name with that password"
+	}
 	return fmt.Sprintf("the server answers %d %s: %s", a.Status, http.StatusText(a.Status), a.Said)
 }
 

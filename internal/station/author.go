@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 	"station/internal/flashcrypt"
 	"station/internal/hsm"
@@ -61,7 +62,7 @@ type NewRelease struct {
 }
 
 // ErrNumberTaken: another release has the number.
-var ErrNumberTaken = errors.New("the number is taken")
+var ErrNumberTaken = errors.New("the number is taken by other content; \"station release list\" shows by what")
 
 // Make checks an app, makes the forms that the product's devices need and
 // records them. The same app once more is the same release, with the same files.
@@ -94,8 +95,11 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 			return nil, err
 		}
 	}
-	if _, err := r.Store.Set(release.ClaimKey(doc.ID), []byte(doc.Product), 0); err != nil {
-		return nil, fmt.Errorf("release %d: %w: %w", doc.ID, ErrNumberTaken, err)
+	switch _, err := r.Store.Set(release.ClaimKey(doc.ID), []byte(doc.Product), 0); {
+	case errors.Is(err, store.ErrConflict):
+		return nil, fmt.Errorf("release %d: %w", doc.ID, ErrNumberTaken)
+	case err != nil:
+		return nil, fmt.Errorf("release %d: %w", doc.ID, err)
 	}
 	field := doc.Field()
 	field.Input = input
@@ -118,6 +122,9 @@ func (n *NewRelease) check() (*firmware.Image, error) {
 	for _, j := range n.Jobs {
 		if j.Name != n.Product {
 			faults = append(faults, fmt.Errorf("release: %s is of the product %s", j.Path, j.Name))
+		}
+		if j.Chip().ImageID != image.ChipID {
+			faults = append(faults, fmt.Errorf("release: the app is for the chip with ID %d, %s for the %s, which has ID %d", image.ChipID, j.Path, j.Chip().Title, j.Chip().ImageID))
 		}
 	}
 	if n.Manifest != nil && n.Author == nil || n.Key != nil && n.Bundler == nil {
@@ -247,7 +254,7 @@ func appSlots(j *job.Job) (slots []firmware.Partition, err error) {
 
 // bundle makes the slot bundle for every slot of every job.
 func (r *Releases) bundle(n *NewRelease, doc *release.Release, app []byte) error {
-	of := release.BundleOf{App: app, Product: n.Product, Signer: n.Bundler, Encrypt: encryptUnder(n.Key)}
+	of := release.BundleOf{App: app, Product: n.Product, Signer: n.Bundler, Encrypt: encryptUnder(n.Key, n.Jobs[0].Chip().Cipher)}
 	check, err := hsm.CheckValue(n.Key)
 	if err != nil {
 		return err
@@ -261,7 +268,7 @@ func (r *Releases) bundle(n *NewRelease, doc *release.Release, app []byte) error
 			return err
 		}
 		for _, p := range slots {
-			of.Targets = append(of.Targets, release.Target{Address: p.Offset, Cipher: release.CipherESP32, Config: j.CryptConfig()})
+			of.Targets = append(of.Targets, target(j, p.Offset))
 		}
 	}
 	f, err := os.CreateTemp("", "station-bundle-*")
@@ -279,10 +286,19 @@ func (r *Releases) bundle(n *NewRelease, doc *release.Release, app []byte) error
 	return err
 }
 
+// target is a slot of a job's devices.
+func target(j *job.Job, address uint32) release.Target {
+	t := release.Target{Address: address, Cipher: release.CipherFor(j.Chip().Cipher)}
+	if t.Cipher == release.CipherESP32 {
+		t.Config = j.CryptConfig()
+	}
+	return t
+}
+
 // encryptUnder encrypts as the flash of devices with the key holds it.
-func encryptUnder(key *secret.Bytes) func(release.Target, []byte) ([]byte, error) {
+func encryptUnder(key *secret.Bytes, cipher chip.Cipher) func(release.Target, []byte) ([]byte, error) {
 	return func(t release.Target, plain []byte) ([]byte, error) {
-		c, err := flashcrypt.New(key, t.Config)
+		c, err := flashcrypt.For(cipher, key, t.Config)
 		if err != nil {
 			return nil, err
 		}
