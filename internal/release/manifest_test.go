@@ -47,6 +47,10 @@ func TestManifestVectors(t *testing.T) {
 	if !bytes.Equal(m.Descriptor[:], read(t, "../../fixtures/fota/desc.bin")) || !bytes.Equal(m.Signature[:], read(t, "../../fixtures/fota/desc.sig")) {
 		t.Error("it opened to something else")
 	}
+	author := parsePEM[*rsa.PublicKey](t, "../../fixtures/fota/manifest-signing-public.pem", func(b []byte) (any, error) { return x509.ParsePKIXPublicKey(b) })
+	if m.Verify(author) == nil {
+		t.Error("a key that did not sign it is taken for its author's")
+	}
 	if m, err := OpenManifest(read(t, "../../fixtures/fota/bad.manifest"), fleetKey(t)); err == nil {
 		t.Errorf("the bad one opened to %x", m.Descriptor)
 	}
