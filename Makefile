@@ -109,7 +109,7 @@ again:
 # What a device costs on the wire and in time: the tables of docs/performance.md.
 bench: deps
 	@test -x /usr/sbin/nginx || { $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq nginx-light; }
-	PATH=$$PATH:/usr/sbin $(GO) test -run '^$$' -bench '^BenchmarkServe$$' -benchtime 1x ./internal/serve
+	PATH=$$PATH:/usr/sbin $(GO) test -run '^$$' -bench '^Benchmark(Serve|Idle)$$' -benchtime 1x ./internal/serve
 	$(GO) test -run '^$$' -bench '^Benchmark(Wire|Visit)$$' -benchtime 20x ./internal/station
 	$(GO) test -run '^$$' -bench '^BenchmarkSlots$$' -benchtime 1x ./internal/station
 

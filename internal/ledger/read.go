@@ -235,6 +235,13 @@ func (l *Ledger) project(fn func(*snapshot) error) error {
 	})
 }
 
+// Commit is the number of the last change of the file: while it is the same, all
+// that the ledger tells is.
+func (l *Ledger) Commit() (n uint64, err error) {
+	err = l.view(func(s *snapshot) error { n = s.TxID(); return nil })
+	return n, err
+}
+
 // Device returns what the ledger knows of a MAC, held against the device's entries;
 // found is false if it was never seen.
 func (l *Ledger) Device(mac chip.MAC) (d record.Device, found bool, err error) {

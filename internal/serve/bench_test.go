@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,19 +33,13 @@ const (
 
 // BenchmarkServe holds the server against nginx: the same bytes, a certificate of
 // the same kind, the same clients, each over a connection of its own that stands
-// already; in turns, and the best of each counts. The server shares its process,
-// and so its processors, with the clients, nginx does not: on a machine that has
-// other work that is unfair to the server.
+// already; in turns, and the best of each counts. The clients are a process of
+// their own, so each server has its processors for itself.
 func BenchmarkServe(b *testing.B) {
 	w := newSite(b, benchClients)
 	w.server.Access = nil // nginx writes none either
 	image := bytes.Repeat([]byte("0123456789abcdef"), benchImage/16)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, image))
-	own := func(i int) http.Header {
-		r := &http.Request{Header: http.Header{}}
-		device(w.devices[i])(r)
-		return r.Header
-	}
 	poll := func(i int) string { return w.url + "/default/controller/v1/" + w.devices[i].String() }
 	other := w.nginx(b, image)
 	all := func(path string) func(int) string { return func(int) string { return path } }
@@ -59,8 +54,7 @@ func BenchmarkServe(b *testing.B) {
 		var best [2]float64
 		for range benchRounds {
 			for i, url := range []func(int) string{v.ours, v.theirs} {
-				requests, took := w.load(b, url, own)
-				n := requests / took.Seconds()
+				n := w.load(b, url)
 				if v.bytes {
 					n *= benchImage / 1e6
 				}
@@ -69,58 +63,93 @@ func BenchmarkServe(b *testing.B) {
 		}
 		fmt.Printf("| %s | %.0f | %.0f | %.2f |\n", v.what, best[0], best[1], best[0]/best[1])
 	}
-	idle(b, w)
 }
 
-// load has all clients ask for benchTime, and tells how many answers came.
-func (w *site) load(b *testing.B, url func(int) string, header func(int) http.Header) (requests float64, took time.Duration) {
-	var wg sync.WaitGroup
-	var counts [benchClients]int
-	start := make(chan struct{})
-	var ready sync.WaitGroup
+// The environment by which load starts the test program once more: as the clients.
+const (
+	benchURLs = "STATION_BENCH_URLS" // one a client
+	benchAuth = "STATION_BENCH_AUTH" // the same
+	benchCA   = "STATION_BENCH_CA"
+)
+
+// load has a process of clients ask for benchTime, and tells how many answers came a second.
+func (w *site) load(b *testing.B, url func(int) string) (perSecond float64) {
+	var urls, auth []string
 	for i := range benchClients {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.roots}, ReadBufferSize: 64 << 10}
-		ask := func() error {
-			r, err := http.NewRequest("GET", url(i), nil)
-			if err != nil {
-				return err
-			}
-			r.Header = header(i)
-			resp, err := transport.RoundTrip(r)
-			if err != nil {
-				return err
-			}
-			defer resp.Body.Close()
-			if resp.StatusCode != 200 {
-				return fmt.Errorf("%s: %s", url(i), resp.Status)
-			}
-			_, err = io.Copy(io.Discard, resp.Body)
-			return err
-		}
+		urls, auth = append(urls, url(i)), append(auth, basicOf(device(w.devices[i])))
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestBenchClients$", "-test.v")
+	cmd.Env = append(os.Environ(), benchURLs+"="+strings.Join(urls, "\n"), benchAuth+"="+strings.Join(auth, "\n"), benchCA+"="+w.ca.write(filepath.Join(w.dir, "bench-ca.pem")))
+	out, err := cmd.CombinedOutput()
+	_, said, ok := strings.Cut(string(out), "answers a second: ")
+	if err != nil || !ok {
+		b.Fatalf("clients: %v\n%s", err, out)
+	}
+	if _, err := fmt.Sscan(said, &perSecond); err != nil {
+		b.Fatal(err)
+	}
+	return perSecond
+}
+
+// TestBenchClients is the process of clients, where BenchmarkServe starts it.
+// Otherwise it asks a server of its own once.
+func TestBenchClients(t *testing.T) {
+	urls, auth, ca, rounds := os.Getenv(benchURLs), os.Getenv(benchAuth), os.Getenv(benchCA), benchTime
+	if urls == "" {
+		w := newSite(t, 1)
+		w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
+		urls, auth, ca, rounds = w.url+"/files/lamp/app.bin", basicOf(device(w.devices[0])), filepath.Join(w.dir, "ca.pem"), 0
+	}
+	roots := x509.NewCertPool()
+	data, err := os.ReadFile(ca)
+	if err != nil || !roots.AppendCertsFromPEM(data) {
+		t.Fatal(err)
+	}
+	credentials := strings.Split(auth, "\n")
+	var ready, wg sync.WaitGroup
+	var answers atomic.Int64
+	start := make(chan struct{})
+	for i, url := range strings.Split(urls, "\n") {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ReadBufferSize: 64 << 10}
 		ready.Add(1)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			defer transport.CloseIdleConnections()
-			err := ask() // the connection stands
+			buffer := make([]byte, 64<<10)
+			err := ask(transport, url, credentials[i], buffer) // the connection stands
 			ready.Done()
 			<-start
-			for end := time.Now().Add(benchTime); err == nil && time.Now().Before(end); counts[i]++ {
-				err = ask()
+			for end := time.Now().Add(rounds); err == nil && time.Now().Before(end); answers.Add(1) {
+				err = ask(transport, url, credentials[i], buffer)
 			}
 			if err != nil {
-				b.Error(err)
+				t.Error(err)
 			}
-		}()
+		})
 	}
 	ready.Wait()
 	begun := time.Now()
 	close(start)
 	wg.Wait()
-	for _, n := range counts {
-		requests += float64(n)
+	t.Logf("answers a second: %f", float64(answers.Load())/time.Since(begun).Seconds())
+}
+
+// ask gets a file and throws it away.
+func ask(transport *http.Transport, url, credential string, buffer []byte) error {
+	r, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		return err
 	}
-	return requests, time.Since(begun)
+	r.Header.Set("Authorization", credential)
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, buffer)
+	return err
 }
 
 // nginx gives the image, and something as long as an answer to a poll.
@@ -178,9 +207,11 @@ http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; c
 	return ""
 }
 
-// idle holds connections of devices that have asked and say no more, and tells
-// what they cost the server: the clients keep no more than the socket.
-func idle(b *testing.B, w *site) {
+// BenchmarkIdle holds connections of devices that have asked and say no more, and
+// tells what they cost the server: the clients keep no more than the socket.
+func BenchmarkIdle(b *testing.B) {
+	w := newSite(b, 1)
+	w.server.Access = nil
 	used := func() float64 {
 		var m runtime.MemStats
 		runtime.GC()

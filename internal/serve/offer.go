@@ -22,7 +22,7 @@ func (s *Server) choose(v *visit) (*release.Release, error) {
 		if r.Misfit(v.device) != "" {
 			continue
 		}
-		roll, _, err := release.LoadRollout(s.Store, r.Product, r.ID)
+		roll, err := s.rollout(r)
 		switch {
 		case err != nil:
 			return nil, err

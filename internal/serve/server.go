@@ -16,6 +16,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/record"
+	"station/internal/release"
 	"station/internal/store"
 )
 
@@ -67,9 +68,10 @@ type Server struct {
 	Poll     time.Duration // how often a hawkBit client shall ask; 0 is DefaultPoll
 	Operator string        // in whose name entries are written
 
-	counts counts
-	shelf  shelf
-	turns  [256]sync.Mutex // of devices, by the last byte of the MAC
+	counts   counts
+	shelf    shelf[[]*release.Release] // by product, of those that devices have
+	rollouts shelf[*release.Rollout]
+	turns    [256]sync.Mutex // of devices, by the last byte of the MAC
 }
 
 // What a server has unless told otherwise.

@@ -6,48 +6,61 @@ import (
 	"station/internal/release"
 )
 
-// shelf are the releases of the products that devices asked for, as they were at
-// a generation of the store: a poll does not read them all again.
-type shelf struct {
+// shelf keeps what was read of records of one kind, by name, as it was at a
+// generation of the store: a poll does not read it again. What is on it is
+// everybody's: who gets it changes nothing in it.
+type shelf[T any] struct {
 	mu         sync.Mutex
 	generation uint64
-	products   map[string][]*release.Release
+	kept       map[string]T
 }
 
-// releases are those of a product, the newest first. They are everybody's: who
-// gets them changes nothing in them.
+// read gives what is kept under a name, or loads it.
+func (s *shelf[T]) read(from Store, kind, name string, load func() (T, error)) (v T, err error) {
+	generation, settled, err := from.Generation(kind)
+	if err != nil {
+		return v, err
+	}
+	if v, ok := s.at(generation, name); settled && ok {
+		return v, nil
+	}
+	if v, err = load(); err == nil && settled {
+		s.put(generation, name, v)
+	}
+	return v, err
+}
+
+func (s *shelf[T]) at(generation uint64, name string) (v T, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation != generation {
+		return v, false
+	}
+	v, ok = s.kept[name]
+	return v, ok
+}
+
+func (s *shelf[T]) put(generation uint64, name string, v T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation != generation || s.kept == nil {
+		s.generation, s.kept = generation, map[string]T{}
+	}
+	s.kept[name] = v
+}
+
+// releases are those of a product, the newest first.
 func (s *Server) releases(product string) ([]*release.Release, error) {
 	if release.CheckProduct(product) != nil {
 		return nil, nil
 	}
-	generation, settled, err := s.Store.Generation("release")
-	if err != nil {
-		return nil, err
-	}
-	if list := s.shelf.at(generation, product); settled && list != nil {
-		return list, nil
-	}
-	list, err := release.LoadAll(s.Store, product)
-	if err == nil && settled && list != nil {
-		s.shelf.put(generation, product, list)
-	}
-	return list, err
+	return s.shelf.read(s.Store, "release", product, func() ([]*release.Release, error) { return release.LoadAll(s.Store, product) })
 }
 
-func (s *shelf) at(generation uint64, product string) []*release.Release {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.generation != generation {
-		return nil
-	}
-	return s.products[product]
-}
-
-func (s *shelf) put(generation uint64, product string, list []*release.Release) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.generation != generation || s.products == nil {
-		s.generation, s.products = generation, map[string][]*release.Release{}
-	}
-	s.products[product] = list
+// rollout is that of a release, nil where there is none.
+func (s *Server) rollout(r *release.Release) (*release.Rollout, error) {
+	return s.rollouts.read(s.Store, "rollout", release.RolloutKey(r.Product, r.ID), func() (*release.Rollout, error) {
+		roll, _, err := release.LoadRollout(s.Store, r.Product, r.ID)
+		return roll, err
+	})
 }

@@ -21,7 +21,7 @@ func (c *counting) Get(key string) ([]byte, uint64, error) {
 	return c.Store.Get(key)
 }
 
-// A poll reads no release that it knows, however many there are; what another
+// A poll reads no release and no rollout that it knows, however many there are; what another
 // process changes it knows at once.
 func TestPollReadsNoReleases(t *testing.T) {
 	w := newSite(t, 1)
@@ -38,9 +38,10 @@ func TestPollReadsNoReleases(t *testing.T) {
 		}
 	}
 	get(20)
+	get(20) // that it was offered is in the rollout now
 	clear(reads.reads)
 	get(20)
-	if reads.reads["release"] != 0 || reads.reads["rollout"] > 1 || reads.reads["device"] > 1 {
+	if reads.reads["release"] != 0 || reads.reads["rollout"] != 0 || reads.reads["device"] > 1 {
 		t.Errorf("a poll reads %v", reads.reads)
 	}
 	other, err := store.Open(w.store.Dir())
@@ -56,6 +57,15 @@ func TestPollReadsNoReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	get(19)
+	stopped := release.Rollout{Product: "lamp", Release: 19, Percent: 100, State: release.Stopped, Samples: 4, Failures: 50}
+	_, revision, err = release.LoadRollout(other, "lamp", 19)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Set(release.RolloutKey("lamp", 19), stopped.JSON(), revision); err != nil {
+		t.Fatal(err)
+	}
+	get(18)
 }
 
 func TestShort(t *testing.T) {

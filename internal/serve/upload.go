@@ -121,7 +121,11 @@ func (s *Server) write(doc *release.Release) error {
 }
 
 func (s *Server) listReleases(w http.ResponseWriter, r *http.Request) {
-	list, err := s.releases(r.PathValue("product"))
+	var list []*release.Release
+	var err error
+	if product := r.PathValue("product"); release.CheckProduct(product) == nil {
+		list, err = release.LoadAll(s.Store, product)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -18,7 +18,21 @@ type FieldLedger struct {
 	read    *ledger.Ledger
 	options ledger.Options
 	turn    sync.Mutex // of those that write: a burst waits here, not at the file, where waiting has an end
+
+	mu      sync.Mutex
+	commit  uint64 // of which the devices are
+	devices map[chip.MAC]fieldDevice
 }
+
+// fieldDevice is what the ledger knows of a device.
+type fieldDevice struct {
+	record.Device
+	found bool
+}
+
+// fieldDevices is how many are kept: those that download something just now, with
+// several requests each. All others are in the ledger.
+const fieldDevices = 256
 
 // OpenFieldLedger opens the ledger at path, whichever kind it is.
 func OpenFieldLedger(path, station, software string) (*FieldLedger, error) {
@@ -29,8 +43,41 @@ func OpenFieldLedger(path, station, software string) (*FieldLedger, error) {
 	return &FieldLedger{read: read, options: ledger.Options{Simulated: read.Simulated(), Station: station, Software: software}}, nil
 }
 
-// Device is what the ledger knows of a MAC.
-func (l *FieldLedger) Device(mac chip.MAC) (record.Device, bool, error) { return l.read.Device(mac) }
+// Device is what the ledger knows of a MAC. It is read, and held against the log,
+// once for each change of the ledger.
+func (l *FieldLedger) Device(mac chip.MAC) (record.Device, bool, error) {
+	commit, err := l.read.Commit()
+	if err != nil {
+		return record.Device{}, false, LedgerFailure(err)
+	}
+	if d, ok := l.known(commit, mac); ok {
+		return d.Device, d.found, nil
+	}
+	d, found, err := l.read.Device(mac)
+	if err == nil {
+		l.keep(commit, mac, fieldDevice{d, found})
+	}
+	return d, found, err
+}
+
+func (l *FieldLedger) known(commit uint64, mac chip.MAC) (d fieldDevice, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.commit == commit {
+		d, ok = l.devices[mac]
+	}
+	return d, ok
+}
+
+// keep keeps a device as it was at a commit, or later: then it is read once more than need be.
+func (l *FieldLedger) keep(commit uint64, mac chip.MAC, d fieldDevice) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.commit != commit || len(l.devices) >= fieldDevices {
+		l.commit, l.devices = commit, map[chip.MAC]fieldDevice{}
+	}
+	l.devices[mac] = d
+}
 
 // Append writes one entry; it is on disk then. A server that is about to end
 // still writes what a device has told it.
