@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,6 +60,61 @@ func (w *site) cms(description string) string {
 	return string(sig)
 }
 
+// swupdate runs SWUpdate as the first device until something is so, or too much time has gone by, and gives what it says.
+func (w *site) swupdate(program, token string, args []string, more string, until func() bool) string {
+	w.t.Helper()
+	ca := w.ca.write(filepath.Join(w.dir, "root.pem"))
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, append(append([]string{"-v", "-H", "lamp:1.0"}, args...), "-u",
+		fmt.Sprintf("-t default -u %s -i %s -k %s -p 1 -x %s", w.url, w.devices[0], token, more))...)
+	cmd.Dir = w.dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+w.dir, "RUNTIME_DIRECTORY="+w.dir, "CURL_CA_BUNDLE="+ca, "SSL_CERT_FILE="+ca)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	for ctx.Err() == nil && !until() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	return said.String()
+}
+
+// SWUpdate tells what it is when it is asked to, and gives up what it was
+// offered when that is taken back.
+func TestSWUpdateIsToldToCancel(t *testing.T) {
+	program, err := exec.LookPath("swupdate")
+	if err != nil {
+		t.Fatal("SWUpdate is not installed; make deps")
+	}
+	w := newSite(t, 1)
+	w.server.Poll = time.Second // SWUpdate tells of itself at the next poll after it gave up
+	w.cms("")                   // the key that SWUpdate wants, though nothing is installed here
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindOther, []byte("an update")))
+	config := "globals : { loglevel = 5; };\nidentify : ( { name = \"board\"; value = \"lamp-3\"; }, { name = \"batch\"; value = \"b1\"; } );\n"
+	if err := os.WriteFile(filepath.Join(w.dir, "swupdate.cfg"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.do(device(w.devices[0]), 200, "GET", "/default/controller/v1/"+w.devices[0].String(), nil) // it is offered 7,
+	w.hand(release.Rollout{Product: "lamp", Release: 7, Percent: 100, State: release.Stopped, Samples: 4, Failures: 50})
+	var st state // which comes to nothing
+	said := w.swupdate(program, secretOf(w.devices[0]), []string{"-f", "swupdate.cfg", "-k", "signer.pem"}, "", func() bool {
+		if err := w.server.load(w.devices[0], &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Offered == 0 && st.Attributes != nil
+	})
+	if _, fields := w.entries(record.UpdateResult); len(fields) != 1 || fields[0].State != cancelled || fields[0].Release != 7 {
+		t.Errorf("results %+v\n%s", fields, said)
+	}
+	if st.Attributes["board"] != "lamp-3" || st.Attributes["batch"] != "b1" {
+		t.Errorf("it said that it is %v\n%s", st.Attributes, said)
+	}
+}
+
 // SWUpdate, a client of hawkBit that we did not write, polls, downloads,
 // installs and reports, with the device's token; with another one it gets nothing.
 func TestSWUpdate(t *testing.T) {
@@ -74,28 +128,8 @@ func TestSWUpdate(t *testing.T) {
 	description := fmt.Sprintf("software = { version = \"1.2.0\"; hardware-compatibility: [ \"1.0\" ]; files: ( { filename = \"app.bin\"; path = \"%s\"; sha256 = \"%x\"; } ); }\n", target, sha256.Sum256([]byte(app)))
 	image := cpio([2]string{"sw-description", description}, [2]string{"sw-description.sig", w.cms(description)}, [2]string{"app.bin", app})
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindOther, image))
-	ca := filepath.Join(w.dir, "root.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.cert.Raw}), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	run := func(token, more string, until func() bool) string {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, program, "-v", "-H", "lamp:1.0", "-M", "-m", "-k", "signer.pem", "-u",
-			fmt.Sprintf("-t default -u %s -i %s -k %s -p 1 -x %s", w.url, w.devices[0], token, more))
-		cmd.Dir = w.dir
-		cmd.Env = append(os.Environ(), "TMPDIR="+w.dir, "RUNTIME_DIRECTORY="+w.dir, "CURL_CA_BUNDLE="+ca, "SSL_CERT_FILE="+ca)
-		var said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &said, &said
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		for ctx.Err() == nil && !until() {
-			time.Sleep(50 * time.Millisecond)
-		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		return said.String()
+		return w.swupdate(program, token, []string{"-M", "-m", "-k", "signer.pem"}, more, until)
 	}
 	said := run("guessed", "", func() bool { return w.server.counts.unknown.Load() > 0 })
 	if w.server.counts.unknown.Load() == 0 || w.server.counts.offers.Load() != 0 {
