@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"station/internal/keyfile"
 	"station/internal/plain"
@@ -35,7 +34,7 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(cmp.Or(dir, filepath.Join(filepath.Dir(file.Ledger), "releases")))
+	s, err := store.Open(cmp.Or(dir, releasesBeside(file.Ledger)))
 	if err != nil {
 		return nil, stationFault(err)
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +12,7 @@ import (
 	"station/internal/ledger"
 	"station/internal/port"
 	"station/internal/station"
+	"station/internal/store"
 )
 
 // A lister lists what may stand at a place of the command line. What it cannot
@@ -19,8 +22,8 @@ type lister func(cmd *cobra.Command) ([]string, cobra.ShellCompDirective)
 // Completions of arguments, by the word of the command's use, and of flags, by
 // their names.
 var (
-	argumentLists = map[string]lister{"MAC": listMACs, "NAME": listMACs, "BATCH": listBatchIDs}
-	flagLists     = map[string]lister{"mac": listMACs, "batch": listBatchIDs, "port": listPorts, "job": listTOML, "station": listTOML}
+	argumentLists = map[string]lister{"MAC": listMACs, "NAME": listMACs, "BATCH": listBatchIDs, "NUMBER": listReleases, "NUMBER DIR": listReleases}
+	flagLists     = map[string]lister{"mac": listMACs, "batch": listBatchIDs, "port": listPorts, "job": listTOML, "station": listTOML, "product": listProducts, "release": listReleases}
 )
 
 // complete teaches a command and those below it to complete what they name.
@@ -109,6 +112,36 @@ func listProducts(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
 			}
 		}
 	})
+}
+
+// listReleases lists the numbers in the store of --store, or in that beside the
+// ledger of the station file.
+func listReleases(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
+	const no = cobra.ShellCompDirectiveNoFileComp
+	dir := ""
+	if f := cmd.Flag("store"); f != nil {
+		dir = f.Value.String()
+	}
+	if dir == "" {
+		file, err := station.LoadFile(cmd.Flag("station").Value.String())
+		if err != nil {
+			return nil, no
+		}
+		dir = releasesBeside(file.Ledger)
+	}
+	if _, err := os.Stat(dir); err != nil { // opening it would make it
+		return nil, no
+	}
+	s, err := store.Open(dir)
+	if err != nil {
+		return nil, no
+	}
+	numbers, err := s.Keys("id")
+	if err != nil {
+		return nil, no
+	}
+	numbers = slices.DeleteFunc(numbers, func(n string) bool { return !shellSafe.MatchString(n) })
+	return numbers[:min(len(numbers), enough)], no
 }
 
 // shellSafe is what a shell may be given: a name out of a ledger is foreign.

@@ -66,6 +66,9 @@ func releaseNumber(text string) (int64, error) {
 	return id, nil
 }
 
+// releasesBeside is the store of releases where no flag names one.
+func releasesBeside(ledger string) string { return filepath.Join(filepath.Dir(ledger), "releases") }
+
 // openField opens the ledger beside the line and the store of releases: dir, or
 // the folder beside the ledger.
 func openField(file *station.File, dir string) (*station.FieldLedger, *store.Store, error) {
@@ -73,7 +76,7 @@ func openField(file *station.File, dir string) (*station.FieldLedger, *store.Sto
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := store.Open(cmp.Or(dir, filepath.Join(filepath.Dir(file.Ledger), "releases")))
+	s, err := store.Open(cmp.Or(dir, releasesBeside(file.Ledger)))
 	if err != nil {
 		book.Close()
 		return nil, nil, stationFault(err)
