@@ -33,7 +33,7 @@ const (
 // ramFits says why a chip or its wire is not one for the loader in RAM.
 func (l *Loader) ramFits(id chip.Identity) error {
 	switch {
-	case id.Of() != chip.ESP32:
+	case !id.Of().Loader.InRAM:
 		return fmt.Errorf("%w: there is none for the %s", chip.ErrRAM, id.Of().Title)
 	case id.Revision.Major() > 3:
 		return fmt.Errorf("%w: revision %s is not known", chip.ErrRAM, id.Revision)
