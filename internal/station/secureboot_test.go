@@ -25,7 +25,7 @@ func TestSecureBootCuts(t *testing.T) {
 			"secure boot 2 alone, release", "secure boot 1 alone, release", "secure boot 2 alone, development"} {
 			stride, torn := 60, 6 // the burns are what is new here, the commands are as in TestPowerCuts
 			if all[name].job.Identity != nil {
-				stride = 12
+				stride = 4
 			}
 			if racetest.Enabled {
 				stride, torn = 1800, 180
@@ -55,7 +55,7 @@ func TestSecureBootCuts(t *testing.T) {
 			}
 		}
 	})
-	t.Log("\n" + m.table())
+	m.publish(t, "secure-boot")
 }
 
 // alone makes a job with secure boot one without flash encryption.
