@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/creack/pty"
 )
 
 // stranger is an account that is in no group of its own: that of nobody.
@@ -17,6 +19,34 @@ const stranger = 65534
 // where Debian's SoftHSM is the one of the system. Who runs this as root runs
 // the program as nobody.
 func TestAUserWhoIsNotInTheGroup(t *testing.T) {
+	out, err := asStranger(t, "hsm", "status", "--hsm", "pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so")
+	if want := "this user is not in the group softhsm (sudo adduser USER softhsm, then log in again)"; !strings.Contains(out, want) {
+		t.Errorf("got %v, %s\nwant %s", err, out, want)
+	}
+}
+
+// A port that the user has no right to is one that cannot be used, with its code.
+func TestAPortWithoutARightToIt(t *testing.T) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer slave.Close()
+	if err := os.Chmod(slave.Name(), 0); err != nil {
+		t.Fatal(err)
+	}
+	out, err := asStranger(t, "probe", "--port", slave.Name())
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) || ended.ExitCode() != exitStation || !strings.Contains(out, "E-PORT: The port cannot be used.") || !strings.Contains(out, "permission denied") {
+		t.Errorf("got %v, %s", err, out)
+	}
+}
+
+// asStranger runs the program as a user who may do nothing; who is one already
+// stays what he is.
+func asStranger(t *testing.T, args ...string) (string, error) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +63,7 @@ func TestAUserWhoIsNotInTheGroup(t *testing.T) {
 	if err := os.WriteFile(bin, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, "hsm", "status", "--hsm", "pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so")
+	cmd := exec.Command(bin, args...)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "STATION_PIN=1234")
 	for i, e := range cmd.Env {
@@ -45,7 +75,5 @@ func TestAUserWhoIsNotInTheGroup(t *testing.T) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
 	}
 	out, err := cmd.CombinedOutput()
-	if want := "this user is not in the group softhsm (sudo adduser USER softhsm, then log in again)"; !strings.Contains(string(out), want) {
-		t.Errorf("got %v, %s\nwant %s", err, out, want)
-	}
+	return string(out), err
 }

@@ -82,6 +82,9 @@ type goods struct {
 }
 
 func newSoak(t *testing.T, seed uint64) *soak {
+	if _, err := common(); err != nil { // other tests use it too: not in the folder that goes away
+		t.Fatal(err)
+	}
 	if dir, err := os.MkdirTemp("/dev/shm", "station"); err == nil { // each entry is synced, and a disk is not what is asked here
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		t.Setenv("TMPDIR", dir)
