@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"station/internal/board"
@@ -49,6 +50,9 @@ func (w *works) screen(ctx context.Context) error {
 	}
 	if asks {
 		shift.PIN = func(pin *secret.Bytes) error { return w.openWith(ctx, pin) }
+		var percent atomic.Uint32
+		w.reread = func(done, total uint64) { percent.Store(uint32(100 * done / max(total, 1))) }
+		shift.Reread = func() int { return int(percent.Load()) }
 	}
 	if w.approve != "" {
 		if w.opened == nil {

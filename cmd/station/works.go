@@ -25,6 +25,8 @@ type works struct {
 	ended  func() error // of the log
 	// verdicts are for the file of --junit; nil without it.
 	verdicts *junit
+	// reread tells how far the rereading of the ledger is, where the screen asks.
+	reread func(done, total uint64)
 }
 
 // line is the line, once the station is open.
@@ -101,7 +103,13 @@ func (w *works) batchTakes() error {
 // open opens station and log.
 func (w *works) open(ctx context.Context, ask station.AskPIN) (err error) {
 	var failure *flow.Failure
-	w.opened, err = station.Open(ctx, w.setup(ask))
+	setup := w.setup(ask)
+	told := newProgress("rereading the ledger", "entries")
+	if setup.Progress = told.tell; w.reread != nil {
+		setup.Progress = w.reread
+	}
+	w.opened, err = station.Open(ctx, setup)
+	told.end()
 	switch {
 	case errors.As(err, &failure):
 		return stationFault(err)

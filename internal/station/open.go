@@ -97,6 +97,9 @@ func (s *Station) openLedger(o Setup) (undeclared bool, past []flow.Outcome, err
 		return false, nil, LedgerFailure(err)
 	}
 	s.close = append(s.close, s.Ledger.Close)
+	if size, _, err := s.Ledger.Head(); err != nil || size > longReread {
+		o.Tell(fmt.Sprintf("rereading the %d entries of the ledger", size))
+	}
 	if past, err = Reread(s.Ledger, o.File.ID, o.Job, o.Progress); err != nil {
 		return false, nil, LedgerFailure(err)
 	}
@@ -108,6 +111,9 @@ func (s *Station) openLedger(o Setup) (undeclared bool, past []flow.Outcome, err
 	}
 	return undeclared, past, nil
 }
+
+// longReread is how many entries take some seconds.
+const longReread = 500_000
 
 // signed is the ledger as the line writes it: its head is signed now and then,
 // where the token has a key for that.

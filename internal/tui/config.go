@@ -42,6 +42,7 @@ type Shift struct {
 	Choose   func(job string) error        // the path of the job chosen
 	Operator func(id string) error         // nil where the operator is known
 	PIN      func(pin *secret.Bytes) error // nil where no PIN is wanted; the screen destroys pin
+	Reread   func() int                    // how far the ledger is reread with the PIN, in percent; may be nil
 	Approver func(id string) error         // who approves the plan, where that must not be the operator; nil where it is
 	Plan     func() (Plan, error)          // of the job
 	Approve  func(digest string) error

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/charmbracelet/bubbles/cursor"
 	"github.com/charmbracelet/bubbles/textinput"
@@ -94,7 +95,7 @@ func (q *question) answered(msg tea.Msg) (good, mine bool) {
 func (q *question) said(m *Model, w int) []string {
 	switch {
 	case q.busy:
-		return []string{"", m.style.dim.s(m.lang.wait)}
+		return []string{"", m.style.dim.s(m.pleaseWait())}
 	case q.err != nil:
 		lines, text := []string{""}, q.err.Error()
 		var f *flow.Failure
@@ -112,6 +113,18 @@ func (q *question) said(m *Model, w int) []string {
 		return lines
 	}
 	return nil
+}
+
+// pleaseWait also tells how far the ledger is reread, which with very many devices
+// takes a while.
+func (m *Model) pleaseWait() string {
+	if m.cfg.Shift == nil || m.cfg.Shift.Reread == nil {
+		return m.lang.wait
+	}
+	if far := m.cfg.Shift.Reread(); far > 0 && far < 100 {
+		return fmt.Sprintf("%s %s: %d %%", m.lang.wait, m.lang.ledger, far)
+	}
+	return m.lang.wait
 }
 
 // moved is the index after an arrow key, within n.

@@ -269,6 +269,24 @@ func TestRefusalInPlainWords(t *testing.T) {
 	}
 }
 
+// With the PIN the ledger is opened and reread: how far that is is told.
+func TestRereadingIsTold(t *testing.T) {
+	for language, want := range map[string]string{"en": "Please wait. ledger: 42 %", "zh": "请稍候。 账本: 42 %"} {
+		asked := false
+		var m *Model
+		m = begin(t, Config{Language: language, Start: func() error { return nil }, Shift: &Shift{Reread: func() int { return 42 }, PIN: func(*secret.Bytes) error {
+			asked = true
+			mustShow(t, m, want)
+			return nil
+		}}}, 80, 24)
+		press(m, "1", "2", "3", "4", "enter")
+		mustHide(t, m, want)
+		if !asked {
+			t.Error("nobody asked for the PIN")
+		}
+	}
+}
+
 func TestPINIsLimited(t *testing.T) {
 	d := &pinDialog{}
 	for range 70 {
