@@ -74,6 +74,7 @@ type visit struct {
 	unfit, ends   string // the failure that its own defect makes, before admission and after; "" none
 	spoiled       bool   // its flash is not what it was, or seems so
 	troubled      bool   // anything may break the connection at any time
+	hurried       bool   // the line's clock is the machine's, which may do a lot else
 	overlapped    bool   // another chip of its MAC was in a slot
 	batchMoved    bool   // its batch was changed meanwhile
 	halted        bool   // the line was, for failures alike

@@ -29,6 +29,7 @@ func (sh *shift) inAProcess() {
 	}
 	sh.oneEach()
 	for i, v := range sh.all {
+		v.hurried = true
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err == nil {
 			err = sh.put(v, fmt.Sprint(i+1))

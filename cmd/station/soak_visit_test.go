@@ -121,7 +121,7 @@ func (m *model) failed(e fact, v *visit, d *thing) {
 // may tells whether a visit may end with a failure.
 func (m *model) may(v *visit, d *thing, e fact) bool {
 	switch {
-	case v.troubled && e.Verdict == "RETRY":
+	case v.troubled && e.Verdict == "RETRY", v.hurried && (e.Code == "E-NO-ANSWER" || e.Code == "E-BOOT-SILENT"):
 		return true
 	case e.Code == "E-SAME-MAC":
 		return v.overlapped && !v.admitted
