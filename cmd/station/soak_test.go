@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"station/internal/job"
@@ -41,6 +42,18 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("seed %d: %d devices, %d visits in %d shifts, %d commands beside them (%d refused), %d pulled, %d lines killed, %d serial numbers; ends %v, exit codes %v",
 		seed, s.made, s.visits, s.shifts, s.commands, s.refused, s.pulled, s.killed, s.scanned, s.ends, s.exits)
+}
+
+// dice is a source of random numbers for several goroutines.
+type dice struct {
+	mu  sync.Mutex
+	src rand.Source
+}
+
+func (d *dice) Uint64() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.src.Uint64()
 }
 
 func soakSetting(t *testing.T, name string, otherwise int) int {
@@ -89,7 +102,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		t.Setenv("TMPDIR", dir)
 	}
-	s := &soak{workplace: newWorkplace(t), Rand: rand.New(rand.NewPCG(seed, 10)), runs: map[string]*visit{}, queue: map[string][]*visit{},
+	s := &soak{workplace: newWorkplace(t), Rand: rand.New(&dice{src: rand.NewPCG(seed, 10)}), runs: map[string]*visit{}, queue: map[string][]*visit{},
 		labelled: map[string]bool{}, ends: map[string]int{}, exits: map[string]int{}}
 	s.model = &model{limit: 2, things: map[string]*thing{}, batches: map[string]*lot{}, keys: map[string]string{}, serials: map[string]string{},
 		alike: map[string]map[string]string{}, burning: map[*visit]bool{}}

@@ -46,15 +46,13 @@ func TestAChipOfWhichNobodyCanTell(t *testing.T) {
 		t.Errorf("ledger show: %s", out)
 	}
 	account, _ := w.run(0, "batch", "show", "b1", "--json")
-	for _, name := range []string{"numbers", "refused", "started", "passed", "quarantined"} {
-		if !strings.Contains(account, `"`+name+`": 0`) {
-			t.Errorf("the batch counts it as %s: %s", name, account)
+	for _, name := range []string{"numbers", "started", "passed", "quarantined"} {
+		if !strings.Contains(account, `"`+name+`": 0`) || strings.Contains(account, `"refused"`) { // which is left out where it is none
+			t.Errorf("the batch counts it as %s or refused: %s", name, account)
 		}
 	}
-	for _, args := range []string{"ledger export --verdict PASS", "ledger report --batch b1"} {
-		if out, _ := w.run(0, strings.Fields(args)...); strings.Contains(out, mac) {
-			t.Errorf("%s tells it: %s", args, out)
-		}
+	if out, _ := w.run(0, "ledger", "export", "--verdict", "PASS"); strings.Contains(out, mac) {
+		t.Errorf("ledger export tells it: %s", out)
 	}
 	w.run(exitFailed, "label", mac, "--operator", "anna", "--out", filepath.Join(w.dir, "label.zpl"))
 	w.run(0, "ledger", "verify")
