@@ -156,7 +156,7 @@ func TestRelease(t *testing.T) {
 // flash of such a chip holds under that key, once for each slot; an app for another chip is refused.
 func (w *workplace) releaseForXTS(key []byte) {
 	w.t.Helper()
-	if err := os.CopyFS(filepath.Join(w.dir, "c3"), os.DirFS("../../fixtures/c3")); err != nil {
+	if err := os.CopyFS(filepath.Join(w.dir, "c3"), os.DirFS("../../fixtures/chips/esp32c3")); err != nil {
 		w.t.Fatal(err)
 	}
 	for name, pairs := range map[string][]string{
