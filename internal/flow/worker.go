@@ -22,9 +22,10 @@ type worker struct {
 }
 
 // work brings one device after the other to a verdict. looking ends with ctx,
-// or before it when no more devices are wanted.
+// or before it when no more devices are wanted. It ends a moment after ctx, in
+// which no device may be begun.
 func (w *worker) work(ctx, looking context.Context) {
-	for w.line.await(looking) {
+	for w.line.await(looking) && ctx.Err() == nil {
 		loader, err := w.Next(looking, w.removed)
 		if err != nil {
 			if errors.Is(err, io.EOF) || looking.Err() != nil || !w.noDevice(looking, err) {
