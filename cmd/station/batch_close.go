@@ -38,13 +38,7 @@ closed. Closing a closed batch writes its certificate again.
 		Example: `  station batch close 2026-47 --operator anna --out 2026-47.certificate`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if c.out.path == "" {
-				if err := record.CheckBatch(args[0]); err != nil { // of an older time
-					return fmt.Errorf("batch close: %w for a file; name one with --out", err)
-				}
-				c.out.path = args[0] + ".certificate"
-			}
-			if err := keyfile.Check(c.out.path, c.out.overwrite); err != nil {
+			if err := c.fileFor(args[0], ".certificate"); err != nil {
 				return fmt.Errorf("batch close: %w", err)
 			}
 			return c.run(cmd, args[0])
@@ -57,6 +51,17 @@ closed. Closing a closed batch writes its certificate again.
 	c.out.add(cmd, "out", "", "`FILE` of the certificate (default: BATCH.certificate)")
 	_ = cmd.MarkFlagRequired("operator")
 	return cmd
+}
+
+// fileFor is the file to write, named after the batch where --out names none.
+func (c *closeFlags) fileFor(batch, ending string) error {
+	if c.out.path == "" {
+		if err := record.CheckBatch(batch); err != nil { // of an older time
+			return fmt.Errorf("%w for a file; name one with --out", err)
+		}
+		c.out.path = batch + ending
+	}
+	return keyfile.Check(c.out.path, c.out.overwrite)
 }
 
 func (c *closeFlags) run(cmd *cobra.Command, batch string) error {

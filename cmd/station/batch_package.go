@@ -7,10 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/plain"
-	"station/internal/record"
 	qa "station/internal/report"
 )
 
@@ -30,13 +28,7 @@ neither ledger nor token.`,
   station ledger check 2026-47.zip --key station-signer.pem`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if c.out.path == "" {
-				if err := record.CheckBatch(args[0]); err != nil { // of an older time
-					return fmt.Errorf("batch package: %w for a file; name one with --out", err)
-				}
-				c.out.path = args[0] + ".zip"
-			}
-			if err := keyfile.Check(c.out.path, c.out.overwrite); err != nil {
+			if err := c.fileFor(args[0], ".zip"); err != nil {
 				return fmt.Errorf("batch package: %w", err)
 			}
 			return c.pack(cmd, args[0])

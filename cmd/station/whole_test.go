@@ -43,17 +43,7 @@ func TestTamperedLedgerIsNotSigned(t *testing.T) {
 func TestTamperedLedgerTellsNoLie(t *testing.T) {
 	w := filePlace(t)
 	path := filepath.Join(w.dir, "ledger.db")
-	book, err := ledger.Open(path, ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mac, err := chip.ParseMAC(fileMAC)
-	if err == nil {
-		_, err = book.Append(record.Entry{Kind: record.Failed, MAC: mac, Verdict: record.Quarantine, Code: "E-FOREIGN-KEY"})
-	}
-	if err = errors.Join(err, book.Close()); err != nil {
-		t.Fatal(err)
-	}
+	appended(t, path, record.Entry{Kind: record.Failed, Verdict: record.Quarantine, Code: "E-FOREIGN-KEY"})
 	if out, _ := w.run(0, "ledger", "list"); !strings.Contains(out, "QUARANTINE") || strings.Contains(out, "PASS") {
 		t.Fatalf("ledger list:\n%s", out)
 	}
@@ -86,19 +76,8 @@ func TestTamperedLedgerTellsNoLie(t *testing.T) {
 func TestForgottenEntryIsMissed(t *testing.T) {
 	w := filePlace(t)
 	path := filepath.Join(w.dir, "ledger.db")
-	book, err := ledger.Open(path, ledger.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mac, err := chip.ParseMAC(fileMAC)
-	for range 2 {
-		if err == nil {
-			_, err = book.Append(record.Entry{Kind: record.DeviceSeen, MAC: mac})
-		}
-	}
-	if err = errors.Join(err, book.Close()); err != nil {
-		t.Fatal(err)
-	}
+	seen := record.Entry{Kind: record.DeviceSeen}
+	appended(t, path, seen, seen)
 	w.run(0, "ledger", "show", fileMAC)
 	forget(t, path)
 	before, err := os.ReadFile(path)
@@ -189,6 +168,24 @@ func lie(t *testing.T, path, old, new string) {
 		t.Fatal("no projection was found")
 	}
 	if err := os.WriteFile(path, b, 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// appended writes entries about the device of filePlace.
+func appended(t *testing.T, path string, list ...record.Entry) {
+	t.Helper()
+	book, err := ledger.Open(path, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac, err := chip.ParseMAC(fileMAC)
+	for _, e := range list {
+		if e.MAC = mac; err == nil {
+			_, err = book.Append(e)
+		}
+	}
+	if err = errors.Join(err, book.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
