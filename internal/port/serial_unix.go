@@ -115,8 +115,11 @@ func (t *tty) waitWritable(d time.Duration) error {
 	return nil
 }
 
+// Close gives the lock back by itself: it belongs to the open file, which a
+// program that is being started holds too until it runs, and the next one to open
+// the port would be told that it is taken.
 func (t *tty) Close() error {
-	err := t.port.Close()
+	err := errors.Join(t.port.Close(), unix.Flock(t.fd, unix.LOCK_UN))
 	return errors.Join(err, unix.Close(t.fd))
 }
 

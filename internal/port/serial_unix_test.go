@@ -49,6 +49,19 @@ func TestPseudoTerminal(t *testing.T) {
 	}
 }
 
+// A program that is being started holds what is open here until it runs.
+func TestPortIsFreeOnceItIsClosed(t *testing.T) {
+	_, name := terminal(t)
+	p := mustOpen(t, name)
+	held, err := unix.Dup(p.wire.(*tty).fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(held)
+	p.Close()
+	mustOpen(t, name)
+}
+
 // The library alone refuses a pseudo terminal with an initial line state: the
 // reason why Open looks for lines first.
 func TestLibraryRefusesLinesOfAPseudoTerminal(t *testing.T) {

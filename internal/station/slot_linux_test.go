@@ -274,6 +274,11 @@ func TestSlotOfAPortThatIsTaken(t *testing.T) {
 	defer other.Close()
 	real := RealSlot{Name: "1", Port: "usb:1-2.3:1.0", Reset: "manual", Ports: port.System{Sys: u.Sys, Dev: u.Dev}}
 	waiting := real.Slot()
+	once, enough := context.WithCancel(t.Context())
+	enough()
+	if a := <-await(once, waiting, func() {}); !errors.Is(a.err, context.Canceled) {
+		t.Fatalf("got %+v, want one look at a port that is not there yet", a)
+	}
 	coming := await(t.Context(), waiting, func() {})
 	told := looks(t, path)
 	u.Plug("1-2.3:1.0", "ttyUSB0", path, nil)
