@@ -20,6 +20,7 @@ import (
 type cipherFlags struct {
 	*options
 	key, mac string
+	chip     string
 	out      output
 	address  uint32
 	config   uint8
@@ -34,6 +35,9 @@ func cipherCommand(o *options, use, short string, encrypt bool) *cobra.Command {
 		Short: short,
 		Long: short + `.
 
+--chip says whose cipher it is: the ESP32 has its own, the chips after it have
+XTS-AES, with a key of 32 bytes or of 64.
+
 --key is a key file as espsecure writes it, or a PKCS#11 URI. A URI names a
 shared key with object=LABEL; with --mac it names the master from which that
 device's key is derived.`,
@@ -46,9 +50,10 @@ device's key is derived.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.key, "key", "", "key `FILE` or PKCS#11 URI")
+	f.StringVar(&c.chip, "chip", chip.Known(nil).Name, "`NAME` of the device's chip: "+chipNames())
 	f.StringVar(&c.mac, "mac", "", "device whose key is derived from the master in --key")
 	f.Uint32Var(&c.address, "address", 0, "flash address of the first byte, a multiple of 16")
-	f.Uint8Var(&c.config, "crypt-config", 0xf, "FLASH_CRYPT_CONFIG of the device, 0 to 15")
+	f.Uint8Var(&c.config, "crypt-config", 0xf, "FLASH_CRYPT_CONFIG of an ESP32, 0 to 15")
 	f.IntVar(&c.size, "key-size", 32, "bytes of a derived key: 32, or 24 for coding scheme 3/4")
 	c.out.add(cmd, "out", "", "`FILE` to write")
 	for _, name := range []string{"key", "address", "out"} {
@@ -58,6 +63,10 @@ device's key is derived.`,
 }
 
 func (c *cipherFlags) run(ctx context.Context, path string, encrypt bool) error {
+	family := chip.ByName(c.chip)
+	if family == nil {
+		return fmt.Errorf("--chip %q: want one of %s", c.chip, chipNames())
+	}
 	in, err := keyfile.Open(path, keyfile.Image)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
@@ -68,7 +77,7 @@ func (c *cipherFlags) run(ctx context.Context, path string, encrypt bool) error 
 		return err
 	}
 	defer key.Destroy()
-	cipher, err := flashcrypt.New(key, c.config)
+	cipher, err := flashcrypt.For(family.Cipher, key, c.config)
 	if err != nil {
 		return err
 	}
@@ -94,7 +103,7 @@ func (c *cipherFlags) load(ctx context.Context) (*secret.Bytes, error) {
 	if uri.Object == "" {
 		return nil, fmt.Errorf("--key: the URI names no key; add object=LABEL")
 	}
-	req := hsm.Request{Chip: chip.Known(nil).Name, Purpose: chip.FlashEncryption, Policy: hsm.Shared, Label: uri.Object, Size: c.size}
+	req := hsm.Request{Chip: c.chip, Purpose: chip.FlashEncryption, Policy: hsm.Shared, Label: uri.Object, Size: c.size}
 	if c.mac != "" {
 		req.Policy = hsm.Derived
 		if req.MAC, err = chip.ParseMAC(c.mac); err != nil {

@@ -161,12 +161,15 @@ func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedDevice, seale
 			return fmt.Errorf("key recover: %w", err)
 		}
 		defer regions.Destroy()
-		if err := writeImages(r.dest.path, regions.List, d.config, keys[chip.FlashEncryption]); err != nil {
+		if err := writeImages(r.dest.path, regions.List, d, keys[chip.FlashEncryption]); err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		how := fmt.Sprintf("flash-encryption config %d", d.config)
-		if !job.Encrypts() {
+		how := "encrypted with " + string(d.chip.Cipher)
+		switch {
+		case !job.Encrypts():
 			how = "not encrypted"
+		case d.chip.Cipher == chip.TweakedAES:
+			how = fmt.Sprintf("flash-encryption config %d", d.config)
 		}
 		plain.Fprintf(person, "wrote %d images of %s and flash_args to %s; %s\n", len(regions.List), job.Name, r.dest.path, how)
 		for _, region := range job.Regions {
@@ -180,11 +183,11 @@ func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedDevice, seale
 
 // writeImages writes every region as the device's flash must hold
 // it, and flash_args, which names them as ESP-IDF's tools take them.
-func writeImages(dir string, regions []firmware.Region, config uint8, key *secret.Bytes) error {
+func writeImages(dir string, regions []firmware.Region, d sealedDevice, key *secret.Bytes) error {
 	var cipher *flashcrypt.Cipher
 	if key != nil {
 		var err error
-		if cipher, err = flashcrypt.New(key, config); err != nil {
+		if cipher, err = flashcrypt.For(d.chip.Cipher, key, d.config); err != nil {
 			return err
 		}
 		defer cipher.Destroy()

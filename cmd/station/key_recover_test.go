@@ -24,8 +24,17 @@ import (
 // for a fixture without lines, changed by pairs.
 func (w *workplace) product(dir string, pairs ...string) {
 	w.t.Helper()
-	at := filepath.Join(w.dir, dir)
-	if err := os.CopyFS(at, os.DirFS("../../fixtures/small")); err != nil {
+	w.productFor(chip.ESP32, dir, pairs...)
+}
+
+// productFor is that of a chip.
+func (w *workplace) productFor(f *chip.Family, dir string, pairs ...string) {
+	w.t.Helper()
+	at, from := filepath.Join(w.dir, dir), "../../fixtures/small"
+	if f != chip.ESP32 {
+		from = filepath.Join("../../fixtures/chips", f.Name)
+	}
+	if err := os.CopyFS(at, os.DirFS(from)); err != nil {
 		w.t.Fatal(err)
 	}
 	path := filepath.Join(at, "job.toml")
@@ -88,6 +97,9 @@ func (w *workplace) sealOne(job, mac string, more ...string) sealed {
 		w.t.Fatal(err1, err2)
 	}
 	s.flash, s.keyInFuses = flash, fuses[28:60]
+	if len(fuses) > 124 { // of a later chip: BLOCK_KEY0
+		s.keyInFuses = fuses[112:144]
+	}
 	s.key = slices.Clone(s.keyInFuses)
 	slices.Reverse(s.key)
 	return s

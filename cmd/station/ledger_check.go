@@ -19,6 +19,7 @@ import (
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/plain"
+	"station/internal/record"
 	qa "station/internal/report"
 )
 
@@ -94,6 +95,7 @@ type provenFile struct {
 	Rows      uint64    `json:"rows,omitempty"`
 	Made      time.Time `json:"made,omitzero"`
 	MAC       string    `json:"mac,omitempty"`
+	Chip      string    `json:"chip,omitempty"` // of the device
 	Batch     string    `json:"batch,omitempty"`
 	Simulated bool      `json:"simulated,omitempty"`
 }
@@ -287,8 +289,12 @@ func (c *checker) device(data []byte) error {
 	if err != nil {
 		return err
 	}
-	c.found = provenFile{Kind: "device", MAC: p.MAC.String(), Rows: uint64(len(entries))}
-	plain.Fprintf(c.out, "device       %s, %d entries\n", p.MAC, len(entries))
+	var d record.Device
+	for _, e := range entries {
+		d.Apply(e)
+	}
+	c.found = provenFile{Kind: "device", MAC: p.MAC.String(), Chip: d.Chip, Rows: uint64(len(entries))}
+	plain.Fprintf(c.out, "device       %s, %d entries\n", strings.TrimSpace(p.MAC.String()+" "+d.Chip), len(entries))
 	for _, e := range entries {
 		plain.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyIDs(), e.Verdict)
 	}

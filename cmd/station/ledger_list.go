@@ -85,6 +85,7 @@ type devicesAnswer struct {
 // deviceRow is a device as it is now; seen is when it was there last.
 type deviceRow struct {
 	MAC         chip.MAC       `json:"mac"`
+	Chip        string         `json:"chip,omitempty"` // family, such as esp32c3
 	Verdict     record.Verdict `json:"verdict"`
 	Code        record.Code    `json:"code,omitempty"`
 	Key         string         `json:"key,omitempty"` // ID of the key for flash encryption
@@ -111,7 +112,7 @@ func deviceRows(b *ledger.Ledger, wanted func(deviceRow) bool) iter.Seq2[deviceR
 				return
 			}
 			verdict, code := d.State()
-			row := deviceRow{MAC: d.MAC, Verdict: verdict, Code: code, Key: d.FlashKey().ID, Serial: d.Serial, Job: d.Job, Revision: d.Revision, JobDigest: d.JobHash,
+			row := deviceRow{MAC: d.MAC, Chip: d.Chip, Verdict: verdict, Code: code, Key: d.FlashKey().ID, Serial: d.Serial, Job: d.Job, Revision: d.Revision, JobDigest: d.JobHash,
 				Batch: d.Batch, Runs: d.Runs, Sealed: d.Sealed, Seen: d.Updated.UTC(), Simulated: d.Simulated}
 			if i := d.Identity; i.Known() {
 				row.ID, row.Certificate, row.Revoked = i.ID, i.CertificateSerial(), i.Revoked.UTC()
@@ -130,13 +131,13 @@ func (d deviceRow) wanted(f qa.Filter) bool {
 
 func listLedger(out io.Writer, b *ledger.Ledger, wanted func(deviceRow) bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "MAC\tVERDICT\tCODE\tKEY ID\tSERIAL\tID\tJOB\tBATCH\tRUNS\tLAST SEEN")
+	fmt.Fprintln(w, "MAC\tCHIP\tVERDICT\tCODE\tKEY ID\tSERIAL\tID\tJOB\tBATCH\tRUNS\tLAST SEEN")
 	rows := 0
 	for d, err := range deviceRows(b, wanted) {
 		if err != nil {
 			return err
 		}
-		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s%s\n", d.MAC, d.Verdict, d.Code, d.Key, d.Serial, revoked(d), d.Job, d.Batch, d.Runs, d.Seen.Format(time.RFC3339), mark(d.Simulated))
+		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s%s\n", d.MAC, d.Chip, d.Verdict, d.Code, d.Key, d.Serial, revoked(d), d.Job, d.Batch, d.Runs, d.Seen.Format(time.RFC3339), mark(d.Simulated))
 		if rows++; rows%1000 == 0 { // not all of a large ledger in memory
 			if err := w.Flush(); err != nil {
 				return err

@@ -5,10 +5,11 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
-	"strconv"
 
 	"station/internal/chip"
+	"station/internal/efuse"
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/job"
@@ -21,10 +22,12 @@ import (
 
 // sealedDevice is what the ledger knows of a device's keys.
 type sealedDevice struct {
-	mac    chip.MAC
-	keys   []record.Key // secret ones, with what opens them
-	size   int          // of a key, in bytes
-	config uint8        // FLASH_CRYPT_CONFIG; 0: its flash is plain
+	mac     chip.MAC
+	chip    *chip.Family
+	coding  *chip.Coding // of its key blocks; nil is not known
+	keys    []record.Key // secret ones, with what opens them
+	encrypt bool         // the chip decrypts its flash
+	config  uint8        // FLASH_CRYPT_CONFIG of an ESP32
 }
 
 // secretPurposes are those of keys that nobody can read out of the fuses.
@@ -32,7 +35,8 @@ var secretPurposes = []chip.Purpose{chip.FlashEncryption, chip.SecureBootV1}
 
 // findKeys gathers what the ledger says of a device's keys.
 func findKeys(b *ledger.Ledger, mac chip.MAC) (d sealedDevice, err error) {
-	if _, _, err := heldDevice(b, mac); err != nil {
+	device, _, err := heldDevice(b, mac)
+	if err != nil {
 		return d, err
 	}
 	list, err := b.History(mac)
@@ -40,28 +44,39 @@ func findKeys(b *ledger.Ledger, mac chip.MAC) (d sealedDevice, err error) {
 		return d, stationFault(err)
 	}
 	d.mac = mac
+	if d.chip, err = device.Family(); err != nil {
+		return d, err
+	}
 	for _, e := range list {
 		if e.Identity != nil {
-			d.size = e.Identity.Coding.KeyBytes()
+			d.coding = &e.Identity.Coding
 		}
 		if e.Kind == record.KeyAssigned {
 			d.assigned(e.Keys)
 		}
-		if words := e.Fuses.Block("BLOCK0").Words; len(words) > 5 {
-			word, err := strconv.ParseUint(words[5], 16, 32)
-			if err != nil {
-				return d, fmt.Errorf("fuses of entry %d: %w", e.Index, err)
-			}
-			d.config = uint8(word >> 28) // FLASH_CRYPT_CONFIG
-		}
+		d.burned(e.Fuses)
 	}
 	switch {
 	case len(d.keys) == 0:
 		return d, fmt.Errorf("the ledger knows no secret key of %s", mac)
-	case d.size == 0:
+	case d.coding == nil:
 		return d, fmt.Errorf("the ledger does not know the coding scheme of %s", mac)
 	}
 	return d, nil
+}
+
+// burned takes from the fuses how the chip decrypts its flash, as far as an entry
+// has them.
+func (d *sealedDevice) burned(fuses record.Fuses) {
+	if d.chip.Cipher == chip.TweakedAES {
+		if v, known := efuse.FieldOf(d.chip, fuses, d.chip.Seal.Right[0].Field); known {
+			d.config, d.encrypt = uint8(v), v != 0
+		}
+		return
+	}
+	if v, known := efuse.FieldOf(d.chip, fuses, d.chip.Seal.Count); known {
+		d.encrypt = bits.OnesCount64(v)%2 != 0
+	}
 }
 
 // assigned takes keys as an entry assigns them: what opens one may stand in an
@@ -109,11 +124,13 @@ func (d *sealedDevice) named() (list []record.Key) {
 // fits refuses images of a job that the keys are not for.
 func (d *sealedDevice) fits(j *job.Job, keys sealedKeys) error {
 	switch {
+	case j.Chip() != d.chip:
+		return fmt.Errorf("%s is an %s, and %s is for the %s", d.mac, d.chip.Title, j.Path, j.Chip().Title)
 	case j.Encrypts() && keys[chip.FlashEncryption].Len() == 0:
 		return fmt.Errorf("%s has no key for flash encryption, and %s encrypts the flash", d.mac, j.Path)
-	case j.Encrypts() && d.config == 0:
-		return errors.New("the device's FLASH_CRYPT_CONFIG was never burned; it needs no encrypted images")
-	case !j.Encrypts() && d.config != 0:
+	case j.Encrypts() && !d.encrypt:
+		return errors.New("the fuses by which the device decrypts its flash were never burned; it needs no encrypted images")
+	case !j.Encrypts() && d.encrypt:
 		return fmt.Errorf("the flash of %s is encrypted, and %s leaves it plain", d.mac, j.Path)
 	case j.SecureBoot.Version == 1 && keys[chip.SecureBootV1].Len() == 0:
 		return fmt.Errorf("the digest of the bootloader needs the key for secure boot, and the ledger knows none of %s", d.mac)
@@ -185,7 +202,7 @@ func fromToken(ctx context.Context, token *hsm.Token, d sealedDevice, k record.K
 	if err != nil {
 		return nil, err
 	}
-	got, err := token.DeviceKey(ctx, hsm.Request{Chip: chip.Known(nil).Name, MAC: d.mac, Purpose: k.Purpose, Size: d.size, Policy: id.Policy, Label: id.Label, Wrapped: k.Wrapped})
+	got, err := token.DeviceKey(ctx, hsm.Request{Chip: d.chip.Name, MAC: d.mac, Purpose: k.Purpose, Size: d.chip.KeyBytes(k.Purpose, *d.coding), Policy: id.Policy, Label: id.Label, Wrapped: k.Wrapped})
 	if err != nil {
 		return nil, station.TokenFailure(err)
 	}

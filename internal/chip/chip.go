@@ -130,6 +130,7 @@ func (c Coding) KeyBytes() int {
 // Identity is what the loader can tell about a chip without changing it.
 type Identity struct {
 	MAC       MAC      `json:"mac"`
+	Chip      string   `json:"chip,omitempty"` // name of its family; entries of old have none, see Recorded
 	Revision  Revision `json:"revision"`
 	Package   string   `json:"package"`    // "ESP32-D0WD-V3"
 	Crystal   int      `json:"crystalMHz"` // 26 or 40
@@ -137,12 +138,10 @@ type Identity struct {
 	FlashID   uint32   `json:"flashId"`             // RDID: manufacturer in the low byte
 	FlashSize uint32   `json:"flashSize"`           // bytes; 0 where the ID is not known
 	Simulated bool     `json:"simulated,omitempty"` // it says that it is a virtual chip
-
-	Family *Family `json:"-"` // nil is the ESP32, as in entries
 }
 
-// Of is the chip's family.
-func (id Identity) Of() *Family { return Known(id.Family) }
+// Of is the family of a chip that was identified.
+func (id Identity) Of() *Family { return Known(ByName(id.Chip)) }
 
 // RegWrite is one group of a WRITE_REG command: the masked bits of Value are
 // written to Addr, then the ROM waits Delay (microseconds).

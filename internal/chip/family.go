@@ -342,6 +342,16 @@ func Known(f *Family) *Family {
 	return f
 }
 
+// Recorded finds the family that the ledger names for a device. Entries of old name
+// none: they are of ESP32s.
+func Recorded(name string) (*Family, error) {
+	f := ByName(name)
+	if f == nil && name != "" {
+		return nil, fmt.Errorf("the ledger names the chip %q, which this program does not know", name)
+	}
+	return Known(f), nil
+}
+
 // Names are the names of all families.
 func Names() []string {
 	var out []string

@@ -41,6 +41,17 @@ func Named(family *chip.Family, was, now record.Block) (list []record.FuseChange
 	return list
 }
 
+// FieldOf is the value of a field as entries keep its block; it is not known where
+// they keep no words of it.
+func FieldOf(family *chip.Family, fuses record.Fuses, name string) (v uint64, known bool) {
+	f, ok := family.Efuse.Field(name)
+	words := numbers(fuses.Block(family.Efuse.Blocks[f.Block].Name).Words)
+	if !ok || f.Word+(f.Bit+f.Width-1)/32 >= len(words) {
+		return 0, false
+	}
+	return value(f, words), true
+}
+
 // shown is a number as people count it, and a long field as bits.
 func shown(f chip.Field, v uint64) string {
 	if f.Width > 8 {

@@ -92,6 +92,7 @@ func (l *Loader) Identify(ctx context.Context) (chip.Identity, error) {
 		identify = l.identityByFields
 	}
 	id, pins, err := identify(ctx)
+	id.Chip = l.family.Name
 	if err == nil {
 		err = l.attachFlash(ctx, &id, pins)
 	}
@@ -162,7 +163,7 @@ func (l *Loader) identityByFields(ctx context.Context) (id chip.Identity, pins u
 		}
 		return n
 	}
-	id.Family, id.Revision, id.Package = l.family, l.family.Revision(value), l.family.Package(uint32(value("PKG_VERSION")))
+	id.Revision, id.Package = l.family.Revision(value), l.family.Package(uint32(value("PKG_VERSION")))
 	id.Crystal = l.family.Crystal(v[block.Words], l.baud)
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], value("MAC"))

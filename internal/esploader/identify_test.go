@@ -18,7 +18,7 @@ func TestIdentify(t *testing.T) {
 			t.Fatal(err)
 		}
 		mac, _ := chip.ParseMAC("24:0a:c4:01:02:03")
-		want := chip.Identity{MAC: mac, Revision: 300, Package: "ESP32-D0WDQ6-V3", Crystal: 40, FlashID: 0x1640ef, FlashSize: 4 << 20}
+		want := chip.Identity{Chip: "esp32", MAC: mac, Revision: 300, Package: "ESP32-D0WDQ6-V3", Crystal: 40, FlashID: 0x1640ef, FlashSize: 4 << 20}
 		if id != want {
 			t.Errorf("got %+v, want %+v", id, want)
 		}

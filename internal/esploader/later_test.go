@@ -27,8 +27,8 @@ func TestVirtualC3(t *testing.T) {
 			}
 		}
 		id, err := l.Identify(ctx)
-		want := chip.Identity{MAC: chip.MAC{0x60, 0x55, 0xf9, 1, 2, 3}, Revision: 4, Package: "ESP8685 (QFN28)", Crystal: 40,
-			FlashID: 0x1640ef, FlashSize: 4 << 20, Simulated: true, Family: chip.ESP32C3}
+		want := chip.Identity{Chip: "esp32c3", MAC: chip.MAC{0x60, 0x55, 0xf9, 1, 2, 3}, Revision: 4, Package: "ESP8685 (QFN28)", Crystal: 40,
+			FlashID: 0x1640ef, FlashSize: 4 << 20, Simulated: true}
 		if err != nil || id != want {
 			t.Fatalf("got %+v, %v\nwant %+v", id, err, want)
 		}

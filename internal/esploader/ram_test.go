@@ -179,7 +179,7 @@ func TestRAMIsNotForAll(t *testing.T) {
 		if _, err := l.WriteByRAM(ctx, id, chip.RAMJob{}); !errors.Is(err, chip.ErrRAM) {
 			t.Error(err)
 		}
-		id = chip.Identity{Family: chip.ESP32C3}
+		id = chip.Identity{Chip: chip.ESP32C3.Name}
 		if _, err := l.WriteByRAM(ctx, id, chip.RAMJob{}); !errors.Is(err, chip.ErrRAM) {
 			t.Error(err)
 		}

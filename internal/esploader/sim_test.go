@@ -63,7 +63,7 @@ func TestVirtualChips(t *testing.T) {
 				t.Fatalf("%+v: %v", c.o, err)
 			}
 			want := chip.Identity{
-				MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Revision: c.revision, Package: c.pkg, Crystal: max(c.o.Crystal, 40*(1-c.o.Crystal/26)),
+				Chip: "esp32", MAC: chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, Revision: c.revision, Package: c.pkg, Crystal: max(c.o.Crystal, 40*(1-c.o.Crystal/26)),
 				Coding: c.coding, FlashID: id.FlashID, FlashSize: uint32(max(c.o.FlashSize, 4<<20*bit(c.o.FlashSize == 0))), Simulated: true,
 			}
 			if id != want {

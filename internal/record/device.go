@@ -16,7 +16,8 @@ import (
 // that it was seen.
 type Device struct {
 	MAC       chip.MAC  `json:"mac"`
-	First     uint64    `json:"first"` // index of the first and the last entry
+	Chip      string    `json:"chip,omitempty"` // name of its family: as seen last before it had a key or an identity; "" was never seen
+	First     uint64    `json:"first"`          // index of the first and the last entry
 	Last      uint64    `json:"last"`
 	Seen      time.Time `json:"seen"`
 	Updated   time.Time `json:"updated"`
@@ -70,6 +71,9 @@ func (d *Device) Apply(e Entry) {
 	if len(d.Keys) == 0 && e.Lot() != "" && e.Code != Doubtful { // which is of no lot
 		d.Visited = e.Lot()
 	}
+	if e.Identity != nil && len(d.Keys) == 0 && d.Identity == nil {
+		d.Chip = cmp.Or(e.Identity.Chip, chip.Known(nil).Name)
+	}
 	switch e.Kind {
 	case DeviceSeen:
 		d.Runs++
@@ -113,6 +117,9 @@ func (d *Device) Apply(e Entry) {
 // A serial number alone moves none from its batch: the next one may have no place.
 var makes = map[Kind]bool{NumberTaken: true, KeyAssigned: true, IdentityMade: true, FlashVerified: true,
 	BurnIntended: true, BurnSettled: true, Sealed: true}
+
+// Family is that of its chip.
+func (d Device) Family() (*chip.Family, error) { return chip.Recorded(d.Chip) }
 
 // begun tells whether the device was ever given anything. Until then it is only
 // what was seen last.

@@ -95,6 +95,7 @@ func (l *line) burned(e *Entry) {
 func (l *line) identity(i *chip.Identity) {
 	l.needs("mac")
 	i.MAC = l.mac()
+	l.optString("chip", &i.Chip)
 	l.needs("revision")
 	i.Revision = chip.Revision(l.uint(math.MaxUint16))
 	l.needs("package")

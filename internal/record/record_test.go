@@ -40,6 +40,32 @@ func TestDeviceFold(t *testing.T) {
 	}
 }
 
+// A device is of the chip that was seen when it was given keys or an identity: those
+// are derived by its name. Entries of old name none, and are of ESP32s.
+func TestChipOfADevice(t *testing.T) {
+	seen := func(name string) Entry { return Entry{Kind: DeviceSeen, Identity: &chip.Identity{Chip: name}} }
+	key := Entry{Kind: KeyAssigned, Keys: []Key{{Purpose: chip.FlashEncryption, ID: "k1"}}}
+	identity := Entry{Kind: IdentityMade, About: NamesIdentity(Identity{ID: "00"})}
+	for _, v := range []struct {
+		want    string
+		entries []Entry
+	}{
+		{"", []Entry{key}},
+		{"esp32", []Entry{seen("")}},
+		{"esp32c3", []Entry{seen("esp32c6"), seen("esp32c3")}},
+		{"esp32c3", []Entry{seen("esp32c3"), key, seen("esp32c6")}},
+		{"esp32c3", []Entry{seen("esp32c3"), identity, seen("esp32c6"), seen("")}},
+		{"esp32", []Entry{seen(""), key, seen("esp32c3")}},
+		{"esp99", []Entry{seen("esp99"), key}},
+	} {
+		d := fold(v.entries...)
+		family, err := d.Family()
+		if d.Chip != v.want || (err == nil) != (v.want != "esp99") || err == nil && family != chip.Known(chip.ByName(v.want)) {
+			t.Errorf("got %q, %v, want %q", d.Chip, err, v.want)
+		}
+	}
+}
+
 func TestSetAsideUntilReleased(t *testing.T) {
 	scrap := Entry{Kind: Failed, Verdict: Scrap, Code: "E-FUSE"}
 	later := Entry{Kind: Failed, Verdict: Station, Code: "E-DISK"}

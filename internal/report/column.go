@@ -27,7 +27,7 @@ type Column struct {
 }
 
 // ColumnsVersion is the version of all tables' columns.
-const ColumnsVersion = 4
+const ColumnsVersion = 5
 
 // column says where a Column comes from: a field of a stored JSON object, as
 // value makes it a text. Without a field it is filled by hand.
@@ -47,6 +47,7 @@ const simulation = "SIMULATION"
 
 const (
 	aboutSimulation = "SIMULATION where the ledger is of virtual devices or a throw-away token; otherwise empty"
+	aboutChip       = "family of the chip as jobs name it, such as esp32c3"
 	aboutKeyID      = "public name of each of the device's keys: policy, token object, check value"
 	aboutDigest     = "SHA-256 of the job: settings, fuses and every image"
 	aboutImages     = "name@address, version, SHA-256 of the plain image and, where encrypted, of the flash"
@@ -89,6 +90,7 @@ var deviceColumns = []column{
 	{Column{"issuer", Text, "CA that signed it"}, "identity", member("certificate.issuer"), 3},
 	{Column{"revokedAt", Time, "when the identity was revoked"}, "identity", revoked, 3},
 	{Column{"revision", Text, "revision of the job that it was made as"}, "revision", plain, 4},
+	{Column{"chip", Text, aboutChip}, "chip", plain, 5},
 }
 
 // revoked is when an identity was revoked; "" for one that was not.
@@ -142,6 +144,7 @@ var entryColumns = []column{
 	{Column{"lineOperator", Text, "of an approval: who was going to work with it"}, "lineOperator", plain, 2},
 	{Column{"undeclared", Text, "UNDECLARED where nobody had opened the batch and the station allowed that"}, "undeclared", undeclared, 2},
 	{Column{"second", Text, "of a release or a recovered key: the second person, where two did it"}, "about", member("second"), 4},
+	{Column{"chip", Text, aboutChip + "; entries of old have none, and are of an esp32"}, "identity", member("chip"), 5},
 }
 
 // plain is a text as it is, and a number as it was written.

@@ -43,8 +43,8 @@ func TestColumnsDocument(t *testing.T) {
 // What a reader may rely on: these columns, in this order.
 func TestColumnsStay(t *testing.T) {
 	for name, want := range map[string]string{
-		"devices": "simulation mac serial verdict code keyId policy job jobDigest batch number firstSeen lastEntry visits sealedAt station slot operator software images block0 block1 block2 first last id certificate certificateDigest issuer revokedAt revision",
-		"entries": "simulation index time kind mac serial station slot operator software job revision jobDigest batch quota number run step stage decision keyId policy token planDigest burns block0 block1 block2 images bootDigest bootMarker bootSeconds verdict code message seconds clockBack described lineOperator undeclared second",
+		"devices": "simulation mac serial verdict code keyId policy job jobDigest batch number firstSeen lastEntry visits sealedAt station slot operator software images block0 block1 block2 first last id certificate certificateDigest issuer revokedAt revision chip",
+		"entries": "simulation index time kind mac serial station slot operator software job revision jobDigest batch quota number run step stage decision keyId policy token planDigest burns block0 block1 block2 images bootDigest bootMarker bootSeconds verdict code message seconds clockBack described lineOperator undeclared second chip",
 	} {
 		var got []string
 		for _, c := range table(t, name).Columns {

@@ -134,7 +134,9 @@ func Detail(l *ledger.Ledger, mac chip.MAC) (d board.Detail, err error) {
 	for _, e := range entries {
 		d.Entries = append(d.Entries, describe(e))
 		if e.Identity != nil {
-			family = e.Identity.Of()
+			if family, err = chip.Recorded(e.Identity.Chip); err != nil {
+				return d, err
+			}
 		}
 		if e.Fuses != nil {
 			if first == nil {

@@ -42,7 +42,11 @@ func (t *DeviceTokens) Is(ctx context.Context, mac chip.MAC, secret string) (boo
 	if err != nil || !known || !d.Identity.Known() || !d.Identity.Token || !d.Identity.Revoked.IsZero() {
 		return false, err
 	}
-	want, err := t.digest(ctx, mac, d.Identity.Label)
+	family, err := d.Family()
+	if err != nil {
+		return false, err
+	}
+	want, err := t.digest(ctx, family, mac, d.Identity.Label)
 	if err != nil {
 		return false, err
 	}
@@ -51,13 +55,13 @@ func (t *DeviceTokens) Is(ctx context.Context, mac chip.MAC, secret string) (boo
 }
 
 // digest is that of the device's token.
-func (t *DeviceTokens) digest(ctx context.Context, mac chip.MAC, label string) ([sha256.Size]byte, error) {
+func (t *DeviceTokens) digest(ctx context.Context, family *chip.Family, mac chip.MAC, label string) ([sha256.Size]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock() // one at a time asks the HSM
 	if sum, ok := t.known[mac]; ok {
 		return sum, nil
 	}
-	key, err := t.Token.DeviceKey(ctx, hsm.Request{Chip: chip.Known(nil).Name, MAC: mac, Purpose: chip.DeviceToken, Size: 32, Policy: hsm.Derived, Label: label})
+	key, err := t.Token.DeviceKey(ctx, hsm.Request{Chip: family.Name, MAC: mac, Purpose: chip.DeviceToken, Size: 32, Policy: hsm.Derived, Label: label})
 	if err != nil {
 		return [sha256.Size]byte{}, TokenFailure(err)
 	}

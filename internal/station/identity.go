@@ -15,8 +15,12 @@ import (
 )
 
 // identitySecret is what the master of a device's identity makes for a purpose.
-func identitySecret(ctx context.Context, token *hsm.Token, mac chip.MAC, label string, purpose chip.Purpose) (*secret.Bytes, error) {
-	key, err := token.DeviceKey(ctx, hsm.Request{Chip: chip.Known(nil).Name, MAC: mac, Purpose: purpose, Size: 32, Policy: hsm.Derived, Label: label})
+func identitySecret(ctx context.Context, token *hsm.Token, d record.Device, purpose chip.Purpose) (*secret.Bytes, error) {
+	family, err := d.Family()
+	if err != nil {
+		return nil, err
+	}
+	key, err := token.DeviceKey(ctx, hsm.Request{Chip: family.Name, MAC: d.MAC, Purpose: purpose, Size: 32, Policy: hsm.Derived, Label: d.Identity.Label})
 	if err != nil {
 		return nil, TokenFailure(err)
 	}
@@ -30,7 +34,7 @@ func IdentityFaults(ctx context.Context, token *hsm.Token, d record.Device, trus
 	if !i.Known() {
 		return nil, fmt.Errorf("%s has no identity", d.MAC)
 	}
-	id, err := identitySecret(ctx, token, d.MAC, i.Label, chip.DeviceID)
+	id, err := identitySecret(ctx, token, d, chip.DeviceID)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +59,7 @@ func certificateFaults(ctx context.Context, token *hsm.Token, d record.Device, t
 	if err != nil {
 		return []string{fmt.Sprintf("its certificate: %v", err)}, nil
 	}
-	private, err := identitySecret(ctx, token, d.MAC, d.Identity.Label, chip.DevicePrivateKey)
+	private, err := identitySecret(ctx, token, d, chip.DevicePrivateKey)
 	if err != nil {
 		return nil, err
 	}

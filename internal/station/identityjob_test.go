@@ -77,7 +77,16 @@ func identityJobFile(t testing.TB, version int, form string, ca []byte, pairs ..
 	} else {
 		path = bootJobFile(t, version)
 	}
-	dir := filepath.Dir(path)
+	dir := identified(t, filepath.Dir(path), form, ca)
+	if version == 1 {
+		signTable(t, dir, bootKeyOf(t, "v1.pem"))
+	}
+	return editCopy(t, dir, pairs...)
+}
+
+// identified gives the product in a folder an identity.
+func identified(t testing.TB, dir, form string, ca []byte) string {
+	t.Helper()
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -86,13 +95,10 @@ func identityJobFile(t testing.TB, version int, form string, ca []byte, pairs ..
 		return b
 	}
 	write(t, filepath.Join(dir, "partitions.csv"), append(read("partitions.csv"), identityForms[form].row...))
-	write(t, path, append(read("job.toml"), identityForms[form].table...))
+	write(t, filepath.Join(dir, "job.toml"), append(read("job.toml"), identityForms[form].table...))
 	write(t, filepath.Join(dir, "identity.csv"), []byte(identityCSV))
 	write(t, filepath.Join(dir, "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca}))
-	if version == 1 {
-		signTable(t, dir, bootKeyOf(t, "v1.pem"))
-	}
-	return editCopy(t, dir, pairs...)
+	return dir
 }
 
 // anyCA is a CA whose key nobody has.
