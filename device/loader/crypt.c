@@ -38,8 +38,10 @@ void crypt_key(const u8 *key, u32 length, u32 config) {
 	u8 *to = (u8 *)held.key;
 	for (u32 i = 0; i < 32; i++) to[i] = key[i < length ? i : i - 16]; // of 24 bytes, 8 to 15 follow once more
 	if (config & 1) quarter(0, 67);
+	wire_poll();
 	if (config & 2) quarter(67, 132);
 	if (config & 4) quarter(132, 195);
+	wire_poll();
 	if (config & 8) quarter(195, 256);
 	held.ready = 1;
 	AES_MODE = AES_DECRYPT_256;
@@ -51,25 +53,34 @@ u32 crypt_ready(void) { return held.ready; }
 static void turn(u32 addr) {
 	u32 changed = (addr ^ held.addr) >> LOW;
 	held.addr = addr;
-	for (u32 *flips = held.flips[0]; changed; changed >>= 1, flips += 8)
-		if (changed & 1)
-			for (u32 i = 0; i < 8; i++) held.key[i] ^= flips[i];
+	for (const u32 *f = held.flips[0]; changed; changed >>= 1, f += 8)
+		if (changed & 1) {
+			held.key[0] ^= f[0], held.key[1] ^= f[1], held.key[2] ^= f[2], held.key[3] ^= f[3];
+			held.key[4] ^= f[4], held.key[5] ^= f[5], held.key[6] ^= f[6], held.key[7] ^= f[7];
+		}
 	for (u32 i = 0; i < 8; i++) AES_KEY[i] = held.key[i];
 }
 
-static void block(const u32 *plain, u32 *stored) {
-	for (u32 i = 0; i < 4; i++) AES_TEXT[i] = swap(plain[3 - i]);
+// feed has the unit decrypt 16 bytes; collect waits for what becomes of them.
+static inline void feed(u32 a, u32 b, u32 c, u32 d) {
+	AES_TEXT[0] = d, AES_TEXT[1] = c, AES_TEXT[2] = b, AES_TEXT[3] = a;
 	AES_START = 1;
+}
+
+static inline void collect(u32 *stored) {
 	for (u32 n = 0; !AES_IDLE;)
 		if (++n > 1000) fail(AES_STUCK);
-	for (u32 i = 0; i < 4; i++) stored[i] = swap(AES_TEXT[3 - i]);
+	stored[0] = swap(AES_TEXT[3]), stored[1] = swap(AES_TEXT[2]), stored[2] = swap(AES_TEXT[1]), stored[3] = swap(AES_TEXT[0]);
 }
 
 void crypt_units(u32 addr, const u32 *plain, u32 *stored) {
-	for (u32 i = 0; i < CHUNK / 4; i += 8) {
+	for (u32 i = 0; i < CHUNK / 4; i += 8, plain += 8, stored += 8) {
 		turn(addr + 4 * i);
-		block(plain + i, stored + i);
-		block(plain + i + 4, stored + i + 4);
+		feed(swap(plain[0]), swap(plain[1]), swap(plain[2]), swap(plain[3]));
+		u32 a = swap(plain[4]), b = swap(plain[5]), c = swap(plain[6]), d = swap(plain[7]); // while it works
+		collect(stored);
+		feed(a, b, c, d);
+		collect(stored + 4);
 	}
 }
 

@@ -27,6 +27,7 @@ void flash_begin(void) {
 	SPI_MISO_LEN = 7;
 }
 
+// flash_settle waits until the flash is not busy. What it says of itself lies in W[0] then.
 void flash_settle(void) {
 	for (u32 from = cycles();;) {
 		command(READ_STATUS, USER_MISO);
@@ -45,13 +46,16 @@ void flash_erase(u32 addr, u32 block) {
 	command(block ? ERASE_BLOCK : ERASE_SECTOR, USER_ADDR);
 }
 
+// The registers are filled while the flash is busy with what came before: it is to
+// stand still for as short as can be.
 void flash_program(u32 addr, const u32 *words, u32 bytes) {
-	flash_settle();
-	command(WRITE_ENABLE, 0);
 	bus_free();
-	for (u32 i = 0; i < bytes / 4; i++) SPI_W[i] = words[i];
+	for (u32 i = 1; i < bytes / 4; i++) SPI_W[i] = words[i];
 	SPI_ADDR = addr << 8;
 	SPI_MOSI_LEN = 8 * bytes - 1;
+	flash_settle();
+	SPI_W[0] = words[0];
+	command(WRITE_ENABLE, 0);
 	command(PAGE_PROGRAM, USER_ADDR | USER_MOSI);
 }
 

@@ -1,39 +1,55 @@
-// Deflate (RFC 1951), from blocks as they come. The host sends four bytes behind
-// a stream, so that the reader may look ahead.
+// Deflate (RFC 1951), from blocks as they come, two bytes at a time. The host sends
+// four bytes behind a stream, or five, so that the reader may look ahead.
 #include "loader.h"
 
-#define FAST 10 // bits of a code that are looked up at once
-#define WINDOW_MASK 0x7fff
+#define FAST 10    // bits of a code that are looked up at once
+#define MORE (~0u) // no entry: the block in hand is at its end
 
+// An entry of a code is symbol << 5 | bits: a shift takes the low five of its amount.
 struct code {
 	u16 count[16], symbol[288];
-	u16 fast[1 << FAST]; // symbol << 4 | bits; 0: longer, or none
+	u16 fast[1 << FAST]; // 0: longer, or none
+};
+
+// A reader has the stream, and where its data goes, in registers while it decodes.
+struct reader {
+	u32 hold, bits;
+	const u16 *in, *end; // of the block in hand
+	u8 *to, *limit;      // of the chunk in hand
 };
 
 static struct code literals, distances;
 static u8 lengths[320];
-static const u8 *in, *in_end;
-static u32 hold, bits; // of the stream
+static struct reader r;
+static u32 holding; // a block
 
-// more takes up the next block.
+// more takes up the next block: an even number of bytes.
 static void more(void) {
 	do {
 		u32 n;
-		if (in) wire_release();
+		if (holding) wire_release();
 		const u8 *block = wire_take(&n);
-		if (block[2] != 'D') fail(BAD_BLOCK);
-		in = block + 4, in_end = in + n;
-	} while (in == in_end);
+		if (block[2] != 'D' || n & 1) fail(BAD_BLOCK);
+		r.in = (const u16 *)(block + 4), r.end = r.in + n / 2;
+		holding = 1;
+	} while (r.in == r.end);
 }
+
+// want makes sure of 16 bits.
+static void want(void) {
+	if (r.bits >= 16) return;
+	if (r.in == r.end) more();
+	r.hold |= (u32)*r.in++ << r.bits;
+	r.bits += 16;
+}
+
+static void drop(u32 n) { r.hold >>= n, r.bits -= n; }
 
 // take removes up to 16 bits.
 static u32 take(u32 n) {
-	for (; bits < n; bits += 8) {
-		if (in == in_end) more();
-		hold |= (u32)*in++ << bits;
-	}
-	u32 v = hold & ((1u << n) - 1);
-	hold >>= n, bits -= n;
+	want();
+	u32 v = r.hold & ((1u << n) - 1);
+	drop(n);
 	return v;
 }
 
@@ -53,72 +69,39 @@ static void build(struct code *h, const u8 *len, u32 n) {
 	for (u32 i = 0; i < n; i++)
 		if (len[i]) h->symbol[next[len[i]]++] = i;
 	wire_poll();
-	for (u32 i = 0; i < 1 << FAST; i++) h->fast[i] = 0;
+	u32 *pair = (u32 *)h->fast;
+	for (u32 i = 0; i < 1 << FAST; i += 2) *pair++ = 0;
 	u32 code = 0; // the next one, its bits mirrored as the stream has them
 	at = 0;
 	for (u32 size = 1; size <= FAST; size++) {
 		for (u32 k = h->count[size]; k; k--, at++) {
-			for (u32 i = code; i < 1 << FAST; i += 1u << size) h->fast[i] = h->symbol[at] << 4 | size;
+			for (u32 i = code; i < 1 << FAST; i += 1u << size) h->fast[i] = h->symbol[at] << 5 | size;
 			u32 bit = 1u << (size - 1);
 			for (; code & bit; bit >>= 1) code ^= bit;
 			code |= bit;
-			if (!(k & 15)) wire_poll(); // all of this takes as long as many bytes on the wire
+			wire_poll(); // all of this takes as long as many bytes on the wire
 		}
-		wire_poll();
 	}
 }
 
-// A reader has the stream in registers while it decodes.
-struct reader {
-	u32 hold, bits;
-	const u8 *in, *end;
-};
-
-static inline struct reader begin(void) {
-	struct reader r = {hold, bits, in, in_end};
-	return r;
-}
-
-static inline void finished(const struct reader *r) { hold = r->hold, bits = r->bits, in = r->in, in_end = r->end; }
-
-// want makes sure of so many bits, 25 at most.
-static inline void want(struct reader *r, u32 n) {
-	while (r->bits < n) {
-		if (r->in == r->end) {
-			more();
-			r->in = in, r->end = in_end;
-		}
-		r->hold |= (u32)*r->in++ << r->bits;
-		r->bits += 8;
-	}
-}
-
-static inline u32 get(struct reader *r, u32 n) {
-	want(r, n);
-	u32 v = r->hold & ((1u << n) - 1);
-	r->hold >>= n, r->bits -= n;
-	return v;
-}
-
-// slow finds a code bit by bit: symbol << 4 | bits.
-static u32 slow(const struct code *h, u32 hold) __attribute__((noinline));
+// slow finds a code bit by bit: an entry.
 static u32 slow(const struct code *h, u32 hold) {
 	u32 code = 0, first = 0, index = 0;
 	for (u32 size = 1; size < 16; size++) {
 		u32 n = h->count[size];
 		code |= hold >> (size - 1) & 1;
-		if (code - first < n) return h->symbol[index + code - first] << 4 | size;
+		if (code - first < n) return h->symbol[index + code - first] << 5 | size;
 		index += n, first = (first + n) << 1, code <<= 1;
 	}
 	fail(BAD_STREAM);
 }
 
-static inline u32 decode(struct reader *r, const struct code *h) {
-	want(r, 15);
-	u32 e = h->fast[r->hold & ((1 << FAST) - 1)];
-	if (!e) e = slow(h, r->hold);
-	r->hold >>= e & 15, r->bits -= e & 15;
-	return e >> 4;
+static u32 decode(const struct code *h) {
+	want();
+	u32 e = h->fast[r.hold & ((1 << FAST) - 1)];
+	if (!e) e = slow(h, r.hold);
+	drop(e & 31);
+	return e >> 5;
 }
 
 static void fixed(void) {
@@ -135,11 +118,9 @@ static void dynamic(void) {
 	for (u32 i = 0; i < 19; i++) lengths[i] = 0;
 	for (u32 i = 0; i < k; i++) lengths[order[i >> 2] >> ((i & 3) << 3) & 255] = take(3);
 	build(&literals, lengths, 19);
-	for (u32 i = 0, turn = 0; i < n + d;) {
-		if (!(++turn & 7)) wire_poll();
-		struct reader r = begin();
-		u32 s = decode(&r, &literals), v = 0, repeat;
-		finished(&r);
+	for (u32 i = 0; i < n + d;) {
+		u32 s = decode(&literals), v = 0, repeat;
+		wire_poll();
 		if (s < 16) {
 			lengths[i++] = s;
 			continue;
@@ -157,73 +138,120 @@ static void dynamic(void) {
 	build(&distances, lengths + n, d);
 }
 
-// Where the data goes.
+// Where the data goes: a window that goes round, in chunks.
+#define WINDOW_SIZE 0x8000
 static u8 *window;
-static u32 out, size;
+static u32 out, size; // bytes before the chunk in hand, and in all
 static void (*sink)(const u8 *p, u32 bytes);
 
-// wrote gives the chunk that ends at a place to the sink.
-static void wrote(u32 at) {
-	out = at;
-	if (at > size) fail(BAD_STREAM);
-	sink(window + ((at - CHUNK) & WINDOW_MASK), CHUNK);
+// wrote gives the chunk that is full to the sink.
+static void wrote(void) {
+	out += CHUNK;
+	if (out > size) fail(BAD_STREAM);
+	sink(r.limit - CHUNK, CHUNK);
+	if (r.to == window + WINDOW_SIZE) r.to = window;
+	r.limit = r.to + CHUNK;
 }
 
-static inline u32 literal(u32 at, u32 b) {
-	window[at++ & WINDOW_MASK] = b;
-	if ((at & (CHUNK - 1)) == 0) wrote(at);
-	return at;
+static u32 written(void) { return out + CHUNK - (r.limit - r.to); }
+
+// copied copies n bytes that lie a distance behind, and answers where it ended.
+static const u8 *copied(const u8 *from, u32 n, u32 distance) {
+	u8 *to = r.to;
+	if (distance >= 4)
+		for (; n >= 4; n -= 4, from += 4, to += 4) {
+			u32 a = from[0], b = from[1], c = from[2], d = from[3];
+			to[0] = a, to[1] = b, to[2] = c, to[3] = d;
+		}
+	for (; n; n--) *to++ = *from++;
+	r.to = to;
+	return from;
 }
 
-static u32 match(u32 at, u32 length, u32 distance) {
+static void match(u32 length, u32 distance) {
+	u32 at = written();
 	if (distance > at || length > size - at) fail(BAD_STREAM);
+	const u8 *end = window + WINDOW_SIZE, *from = r.to - distance;
+	if (from < window) from += WINDOW_SIZE;
 	while (length) {
-		u32 n = CHUNK - (at & (CHUNK - 1));
+		u32 n = r.limit - r.to;
 		if (n > length) n = length;
+		if (n > (u32)(end - from)) n = end - from;
 		length -= n;
-		u8 *to = window + (at & WINDOW_MASK), *w = window;
-		u32 from = at - distance;
-		at += n;
-		do *to++ = w[from++ & WINDOW_MASK];
-		while (--n);
-		if ((at & (CHUNK - 1)) == 0) wrote(at);
+		from = copied(from, n, distance);
+		if (from == end) from = window;
+		if (r.to == r.limit) wrote();
 	}
-	return at;
 }
 
 static void stored(void) {
-	take(bits & 7);
+	drop(r.bits & 7);
 	u32 n = take(16);
 	if ((take(16) ^ n) != 0xffff) fail(BAD_STREAM);
-	while (n--) out = literal(out, take(8));
+	while (n--) {
+		*r.to++ = take(8);
+		if (r.to == r.limit) wrote();
+	}
+}
+
+// run decodes literals up to something else, which stays in the stream, or to the
+// chunk's end, or to that of the block in hand.
+static u32 run(const u16 *fast) {
+	u32 hold = r.hold, bits = r.bits, e;
+	const u16 *in = r.in, *end = r.end;
+	u8 *to = r.to, *limit = r.limit;
+	for (;;) {
+		if (bits < 16) {
+			if (in == end) {
+				e = MORE;
+				break;
+			}
+			hold |= (u32)*in++ << bits;
+			bits += 16;
+		}
+		e = fast[hold & ((1 << FAST) - 1)];
+		if (e - 1 >= (256 << 5) - 1) break; // none, or no literal
+		hold >>= e & 31, bits -= e & 31;
+		*to++ = e >> 5;
+		if (to == limit) break;
+	}
+	r.hold = hold, r.bits = bits, r.in = in, r.to = to;
+	return e;
 }
 
 static void coded(void) {
-	struct reader r = begin();
-	u32 at = out;
 	for (;;) {
-		u32 s = decode(&r, &literals);
-		if (s < 256) {
-			at = literal(at, s);
+		u32 e = run(literals.fast);
+		if (r.to == r.limit) {
+			wrote();
 			continue;
 		}
-		if (s == 256) break;
+		if (e == MORE) {
+			more();
+			continue;
+		}
+		u32 s = decode(&literals);
+		if (s < 256) { // of a long code
+			*r.to++ = s;
+			if (r.to == r.limit) wrote();
+			continue;
+		}
+		if (s == 256) return;
 		if (s > 285) fail(BAD_STREAM);
 		u32 length = s - 254, extra;
 		if (s == 285) length = 258;
-		else if (s > 264) extra = (s - 261) >> 2, length = ((4 + ((s - 265) & 3)) << extra) + 3 + get(&r, extra);
-		u32 d = decode(&r, &distances);
+		else if (s > 264) extra = (s - 261) >> 2, length = ((4 + ((s - 265) & 3)) << extra) + 3 + take(extra);
+		u32 d = decode(&distances);
 		if (d > 29) fail(BAD_STREAM);
-		if (d > 3) extra = (d >> 1) - 1, d = ((2 + (d & 1)) << extra) + get(&r, extra);
-		at = match(at, length, d + 1);
+		if (d > 3) extra = (d >> 1) - 1, d = ((2 + (d & 1)) << extra) + take(extra);
+		match(length, d + 1);
 	}
-	out = at;
-	finished(&r);
 }
 
 void inflate(u8 *memory, u32 bytes, void (*chunk)(const u8 *p, u32 bytes)) {
 	window = memory, size = bytes, sink = chunk;
-	in = in_end = 0, hold = bits = out = 0;
+	r = (struct reader){.to = window, .limit = window + CHUNK};
+	holding = out = 0;
 	for (u32 last = 0; !last;) {
 		last = take(1);
 		switch (take(2)) {
@@ -233,11 +261,11 @@ void inflate(u8 *memory, u32 bytes, void (*chunk)(const u8 *p, u32 bytes)) {
 		default: fail(BAD_STREAM);
 		}
 	}
-	if (out != size) fail(BAD_STREAM);
-	u32 rest = out & (CHUNK - 1);
-	if (rest) {
-		for (u32 i = rest; i & 3; i++) window[(out + i - rest) & WINDOW_MASK] = 0xff;
-		sink(window + ((out - rest) & WINDOW_MASK), (rest + 3) & ~3u);
+	if (written() != size) fail(BAD_STREAM);
+	u8 *from = r.limit - CHUNK;
+	if (r.to != from) {
+		while ((u32)r.to & 3) *r.to++ = 0xff;
+		sink(from, r.to - from);
 	}
 	wire_release();
 }

@@ -17,33 +17,39 @@
 
 u32 wire_status, wire_done, wire_sum;
 
-static u32 table[256];
-static u8 memory[WINDOW + 1][FRAME];
+static u32 table[4][256]; // of a byte, and of it before one, two and three others
+static u8 memory[WINDOW + 1][FRAME] __attribute__((aligned(4)));
 static u8 *slot[WINDOW], *rx; // buffers move between the wire and the slots
 static u16 length[WINDOW];
-static u32 got, escaped, sum; // of the frame being received
+static u8 *to, *summed; // of the frame being received: its end, and how far it is in the sum
+static u32 escaped, sum;
 static u32 taken, held, due;
-static u32 heard; // when the last whole frame came
+static u32 heard, polled; // when the last whole frame came, and when the FIFO was emptied
 
 #define RESIDUE 0xdebb20e3 // a CRC-32 over data and its own CRC-32
 #define PATIENCE 400000000 // cycles without a frame: 10 s at 40 MHz
-#define NOTHING 256        // no byte
+#define OFTEN 4000         // cycles in which the FIFO does not fill: 20 bytes at 2 Mbaud and 40 MHz
 #define SEND_ROOM 64       // bytes that must not stand before an answer in its FIFO
 
 static u32 crc(u32 c, const u8 *p, u32 n) {
-	while (n--) c = c >> 8 ^ table[(c ^ *p++) & 255];
+	while (n--) c = c >> 8 ^ table[0][(c ^ *p++) & 255];
 	return c;
 }
+
+// fresh begins a frame.
+static void fresh(void) { to = summed = rx, sum = ~0u, escaped = 0; }
 
 void wire_begin(void) {
 	for (u32 i = 0; i < 256; i++) {
 		u32 c = i;
 		for (u32 k = 0; k < 8; k++) c = c >> 1 ^ (0xedb88320 & -(c & 1));
-		table[i] = c;
+		table[0][i] = c;
 	}
+	for (u32 k = 0; k < 3; k++)
+		for (u32 i = 0; i < 256; i++) table[k + 1][i] = table[k][i] >> 8 ^ table[0][table[k][i] & 255];
 	for (u32 i = 0; i < WINDOW; i++) slot[i] = memory[i];
 	rx = memory[WINDOW];
-	sum = ~0u;
+	fresh();
 	due = 1;
 	heard = cycles();
 }
@@ -55,7 +61,7 @@ static void accept(void) {
 	due = 1;
 	if (ahead >= WINDOW || held >> ahead & 1) return;
 	held |= 1u << ahead;
-	length[i] = got - 4;
+	length[i] = to - rx - 4;
 	u8 *empty = slot[i];
 	slot[i] = rx, rx = empty;
 }
@@ -66,39 +72,64 @@ static u32 arrived(void) {
 	return n || !count ? n : 128;
 }
 
-// special is a byte from END on: a frame's end, half of an escape, or data.
-static u32 special(u32 b, u8 *to, u32 c) {
+// add takes whole words of the frame into its sum.
+static void add(void) {
+	const u32 *p = (const u32 *)summed, *end = (const u32 *)((u32)to & ~3u);
+	u32 c = sum;
+	while (p != end) {
+		c ^= *p++;
+		c = table[3][c & 255] ^ table[2][c >> 8 & 255] ^ table[1][c >> 16 & 255] ^ table[0][c >> 24];
+	}
+	sum = c, summed = (u8 *)p;
+}
+
+// ended is the end of a frame.
+static void ended(void) {
+	add();
+	if (to - rx >= 8 && !escaped && crc(sum, summed, to - summed) == RESIDUE) accept();
+	fresh();
+}
+
+// special takes the bytes that are not only data: a frame's end, both halves of an
+// escape, and what is too long.
+static void special(u32 b) {
 	if (b == END) {
-		got = to - rx;
-		if (got >= 8 && c == RESIDUE && !escaped) accept();
-		escaped = 0;
-		return NOTHING;
+		ended();
+		return;
 	}
 	if (b == ESC) {
 		escaped = 1;
-		return NOTHING;
+		return;
 	}
 	if (escaped) b = b == 0xdc ? END : ESC, escaped = 0;
-	return b;
+	if (to < rx + FRAME) *to++ = b;
+	else escaped = 1; // as good as damaged
 }
 
 // receive takes what stands in the FIFO.
 static void receive(void) {
-	u8 *to = rx + got, *end = rx + FRAME;
-	u32 c = sum;
-	for (u32 n = arrived(); n; n--) {
-		u32 b = UART_FIFO;
-		if (b >= END) {
-			u32 is = special(b, to, c);
-			if (b == END) to = rx, end = rx + FRAME, c = ~0u;
-			if (is == NOTHING) continue;
-			b = is;
+	u32 n = arrived();
+	polled = cycles();
+	while (n) {
+		u32 b, k = escaped ? 0 : rx + FRAME - to;
+		if (k > n) k = n;
+		n -= k;
+		u8 *p = to;
+		for (b = 0; k; k--) { // nearly all of them
+			b = UART_FIFO;
+			if (b == END || b == ESC) break;
+			*p++ = b;
 		}
-		if (to < end) *to++ = b;
-		else escaped = 1; // too long: as good as damaged
-		c = c >> 8 ^ table[(c ^ b) & 255];
+		to = p;
+		if (k) {
+			n += k - 1;
+			special(b);
+		} else if (n) {
+			n--;
+			special(UART_FIFO);
+		}
 	}
-	got = to - rx, sum = c;
+	add();
 }
 
 static void put(u32 b) {
@@ -129,14 +160,18 @@ static void answer(void) {
 
 static u32 unsent(void) { return UART_STATUS >> 16 & 0xff; }
 
-void wire_poll(void) {
+static void look(void) {
 	receive();
 	if (due && unsent() < SEND_ROOM) answer();
 }
 
+void wire_poll(void) {
+	if (cycles() - polled > OFTEN) look();
+}
+
 u8 *wire_take(u32 *bytes) {
 	while (!(held & 1)) {
-		wire_poll();
+		look();
 		if (cycles() - heard > PATIENCE) finish(); // nobody is there any more
 	}
 	*bytes = length[taken % WINDOW] - 4;

@@ -133,7 +133,7 @@ func TestWriteByRAM(t *testing.T) {
 	}{
 		{"blank", sim.Options{}, 921600, 32, 0xf, false},
 		{"fast, not blank, short key", sim.Options{Coding: 1}, 2_000_000, 24, 0xf, true},
-		{"slow crystal, untweaked", sim.Options{Crystal: 26, Revision: 1}, 460800, 32, 0, false},
+		{"slow crystal, untweaked", sim.Options{Crystal: 26, Revision: 1}, 2_000_000, 32, 0, false},
 		{"quarters of the key", sim.Options{Revision: sim.Rev0}, 115200, 32, 0x5, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -158,6 +158,31 @@ func TestWriteByRAM(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the samples of a region do not show is mended by the ROM: that region alone.
+func TestRAMSamples(t *testing.T) {
+	key := testKey(t, 32)
+	images := ramImages(t, key, 0xf)
+	app := images[2]
+	flash := bytes.Repeat([]byte{0xff}, 1<<20)
+	flash[app.Addr+2*sectorSize] = 0 // between the samples
+	virtual(t, sim.Options{Flash: flash}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+		stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf})
+		if err != nil || !stats.Wiped {
+			t.Fatalf("%+v, %v", stats, err)
+		}
+		if err := l.Connect(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range images {
+			stats, err := l.WriteFlash(ctx, i.Addr, len(i.Plain), i.Stored, nil)
+			if err != nil || (stats.Sent > 0) != (i.Addr == app.Addr) {
+				t.Errorf("image at %#x: %+v, %v", i.Addr, stats, err)
+			}
+		}
+		checkStored(t, device, images)
+	})
 }
 
 // A chip that the loader in RAM is not for is left to the ROM, untouched.

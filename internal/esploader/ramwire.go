@@ -139,7 +139,7 @@ func (r *ramWire) part(ctx context.Context, packer *flate.Writer, p part) error 
 	if err := packer.Close(); err != nil {
 		return err
 	}
-	if err := r.fill(ctx, make([]byte, ramLookAhead)); err != nil {
+	if err := r.fill(ctx, make([]byte, ramLookAhead+r.filled%2)); err != nil { // an even number
 		return err
 	}
 	r.stats.Plain += len(p.plain)

@@ -65,11 +65,17 @@ func (p *probe) poke(addr, v uint32) {
 func (p *probe) peek(addr uint32) uint32 {
 	p.t.Helper()
 	p.send(append([]byte{'r'}, words(addr)...)...)
+	return p.answer()
+}
+
+// answer is a word of the program's.
+func (p *probe) answer() uint32 {
+	p.t.Helper()
 	p.p.SetReadDeadline(time.Now().Add(time.Second))
 	defer p.p.SetReadDeadline(time.Time{})
 	var b [4]byte
 	if _, err := io.ReadFull(p.p, b[:]); err != nil {
-		p.t.Fatalf("reading %#x: %v, %v", addr, err, p.c.CodeFault())
+		p.t.Fatalf("no answer: %v, %v", err, p.c.CodeFault())
 	}
 	return binary.LittleEndian.Uint32(b[:])
 }
@@ -221,6 +227,21 @@ func checkUARTLosesWhatItHasNoRoomFor(t *testing.T) {
 	p.poke(uartBase+uartClear, uartOverflow)
 	if got := p.peek(uartBase+uartRaw) & uartOverflow; got != 0 {
 		t.Error("the note cannot be cleared")
+	}
+}
+
+// Code that looks for a byte while it counts is at work: its clock does not run on to
+// the next byte, or to when somebody looks.
+func TestCodeThatLooksAndCountsDoesNotWait(t *testing.T) {
+	synctest.Test(t, checkCodeThatLooksAndCountsDoesNotWait)
+}
+
+func checkCodeThatLooksAndCountsDoesNotWait(t *testing.T) {
+	const looks, most = 1000, 100 // cycles of one
+	p := newProbe(t, Options{}, false)
+	p.send(append([]byte{'l'}, words(looks)...)...)
+	if got := p.answer(); got < looks || got > looks*most {
+		t.Errorf("%d looks took %d cycles", looks, got)
 	}
 }
 

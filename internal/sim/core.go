@@ -29,7 +29,8 @@ type core struct {
 	epoch  time.Time
 	seen   time.Time // when somebody last looked
 	polls  int       // for a byte that is not there, one after the other, and nothing done between them
-	polled uint64    // instructions at the last of them
+	polled uint64    // instructions at the last of them,
+	kept   [6]uint32 // and what a function keeps for its caller
 	reset  bool      // the code asks for one
 }
 
@@ -40,7 +41,7 @@ const (
 	entryStack  = 0x3ffe3eb0
 
 	idlePolls     = 3  // so many empty polls,
-	idlePollSteps = 64 // with fewer instructions between them, are a processor that waits
+	idlePollSteps = 64 // with fewer instructions between them and the same in its registers, are a processor that waits
 	settleSlice   = 2000
 	longestWait   = 2 * time.Second // on the chip's clock, for an answer
 	idleLook      = 100 * time.Millisecond
@@ -121,10 +122,12 @@ func (m *core) waits() bool { return m.polls >= idlePolls && !m.uart.sending(m.n
 
 // poll counts a look at an empty FIFO.
 func (m *core) poll() {
-	if m.cpu.Instructions-m.polled > idlePollSteps {
+	a := &m.cpu.A
+	kept := [6]uint32{a[0], a[1], a[12], a[13], a[14], a[15]}
+	if m.cpu.Instructions-m.polled > idlePollSteps || kept != m.kept {
 		m.polls = 0
 	}
-	m.polls, m.polled = m.polls+1, m.cpu.Instructions
+	m.polls, m.polled, m.kept = m.polls+1, m.cpu.Instructions, kept
 	m.cpu.Stopped = m.waits()
 }
 
