@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"station/internal/efuse"
@@ -50,13 +51,22 @@ func (s *Session) continues() error {
 			return s.begunOther("this job does not want what was burned: " + err.Error())
 		}
 	}
-	if !s.settled(efuse.StageKey) && !s.settled(efuse.StageBootKey) {
-		return nil // nothing else was begun; the step key holds its bits against the key
+	if s.readsAKey() {
+		return nil // the step key holds its bits against the key
 	}
 	if _, err := s.planFor().Diff(s.Fuses); err != nil {
 		return s.begunOther("this job does not want what was burned: " + err.Error())
 	}
 	return nil
+}
+
+// readsAKey tells whether a secret key of the chip can still be read. Nothing is
+// burned behind one that is not protected.
+func (s *Session) readsAKey() bool {
+	return slices.ContainsFunc(s.planFor(), func(stage efuse.Stage) bool {
+		k := stage.Key
+		return k != nil && k.Secret == nil && s.Fuses.StateOf(k.In(stage.Chip)) == efuse.KeyWritten
+	})
 }
 
 func (s *Session) begunOther(why string) error {

@@ -82,6 +82,7 @@ func TestBegunUnderAnotherJob(t *testing.T) {
 		half[i] = 0x55555555
 	}
 	cut := sim.Options{Faults: []sim.Fault{{Kind: sim.CutBurn, At: 1, Words: &half}}}
+	bare := sim.Options{Faults: []sim.Fault{{Kind: sim.CutBurn, At: 2, Words: &sim.Words{}}}} // the key is whole, and not protected
 	rename, revise := []string{`name = "station-example"`, `name = "other"`}, []string{`revision = "1"`, `revision = "2"`}
 	for _, c := range []struct {
 		name    string
@@ -99,6 +100,8 @@ func TestBegunUnderAnotherJob(t *testing.T) {
 		{"burned, another revision", sim.Options{}, unmarked, "E-BOOT-MARKER", revise, record.Pass, ""},
 		{"half a key burned, another revision", cut, nil, "E-NO-ANSWER", revise, record.Pass, ""},
 		{"half a key burned, another product", cut, nil, "E-NO-ANSWER", rename, record.Quarantine, record.OtherJob},
+		{"key burned and not protected, another revision", bare, nil, "E-NO-ANSWER", revise, record.Pass, ""},
+		{"key burned and not protected, another product", bare, nil, "E-NO-ANSWER", rename, record.Quarantine, record.OtherJob},
 		{"burned, other fuses", sim.Options{}, unmarked, "E-BOOT-MARKER", append([]string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 12\nallow_weak_flash_crypt_config = true"}, revise...), record.Quarantine, record.OtherJob},
 	} {
 		t.Run(c.name, func(t *testing.T) {
