@@ -31,7 +31,7 @@ func (w *told) add(e record.Entry) {
 		w.sealed, w.last = true, ""
 	case e.Kind == record.Released, e.Kind == record.Admitted && e.Decision != "quarantine":
 		w.aside = ""
-	case e.Kind == record.Failed && (e.Code == "E-STRANGER" || e.Code == "E-SAME-MAC" || e.Code == "E-SEALED-OTHER" || e.Code == "E-OTHER-JOB"):
+	case e.Kind == record.Failed && (e.Code == "E-STRANGER" || e.Code == "E-SAME-MAC" || e.Code == "E-SEALED-OTHER" || e.Code == "E-OTHER-JOB" || e.Code == "E-VIRTUAL"):
 	case e.Kind == record.Failed:
 		w.last = string(e.Verdict) + " " + string(e.Code)
 		if w.aside == "" && (e.Verdict == record.Scrap || e.Verdict == record.Quarantine) {
@@ -56,7 +56,7 @@ func randomEntry(rnd *rand.Rand) record.Entry {
 	failures := []record.Entry{
 		{Verdict: record.Retry, Code: "E-DEAF"}, {Verdict: record.Scrap, Code: "E-FUSE-BURN"}, {Verdict: record.Station, Code: "E-HSM"},
 		{Verdict: record.Quarantine, Code: "E-MAC"}, {Verdict: record.Quarantine, Code: "E-STRANGER"}, {Verdict: record.Quarantine, Code: "E-SEALED-OTHER"},
-		{Verdict: record.Quarantine, Code: "E-SAME-MAC"}, {Verdict: record.Quarantine, Code: "E-OTHER-JOB"},
+		{Verdict: record.Quarantine, Code: "E-SAME-MAC"}, {Verdict: record.Quarantine, Code: "E-OTHER-JOB"}, {Verdict: record.Quarantine, Code: "E-VIRTUAL"},
 	}
 	switch rnd.IntN(8) {
 	case 0:

@@ -51,8 +51,15 @@ func TestAChipOfWhichNobodyCanTell(t *testing.T) {
 			t.Errorf("the batch counts it as %s or refused: %s", name, account)
 		}
 	}
-	if out, _ := w.run(0, "ledger", "export", "--verdict", "PASS"); strings.Contains(out, mac) {
-		t.Errorf("ledger export tells it: %s", out)
+	for _, args := range []string{"ledger export --verdict PASS", "ledger export --batch b1", "ledger report --batch b1"} {
+		if out, _ := w.run(0, strings.Fields(args)...); strings.Contains(out, mac) {
+			t.Errorf("%s tells it: %s", args, out)
+		}
+	}
+	for _, args := range []string{"ledger list", "ledger export", "ledger report"} {
+		if out, _ := w.run(0, strings.Fields(args)...); !strings.Contains(out, "QUARANTINE") || !strings.Contains(out, "E-VIRTUAL") || !strings.Contains(out, mac) {
+			t.Errorf("%s: %s", args, out)
+		}
 	}
 	w.run(exitFailed, "label", mac, "--operator", "anna", "--out", filepath.Join(w.dir, "label.zpl"))
 	w.run(0, "ledger", "verify")

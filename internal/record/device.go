@@ -62,7 +62,7 @@ func (d *Device) Apply(e Entry) {
 	}
 	d.Last, d.Updated = e.Index, e.Time
 	d.Simulated = d.Simulated || e.Simulated
-	if makes[e.Kind] || !d.begun() {
+	if makes[e.Kind] || !d.begun() && e.Code != Doubtful {
 		d.made(e)
 	}
 	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
@@ -121,6 +121,9 @@ var makes = map[Kind]bool{NumberTaken: true, KeyAssigned: true, IdentityMade: tr
 // Family is that of its chip.
 func (d Device) Family() (*chip.Family, error) { return chip.Recorded(d.Chip) }
 
+// neverSeen tells that whatever had this MAC was no device beyond doubt.
+func (d *Device) neverSeen() bool { return d.Runs == 0 && !d.begun() }
+
 // begun tells whether the device was ever given anything. Until then it is only
 // what was seen last.
 func (d *Device) begun() bool {
@@ -169,14 +172,14 @@ func (d *Device) keyed(e Entry) {
 }
 
 func (d *Device) failed(e Entry) {
-	if onlyVisits[e.Code] {
+	if onlyVisits[e.Code] && !(e.Code == Doubtful && d.neverSeen()) {
 		return
 	}
 	d.Verdict, d.Code = e.Verdict, e.Code
 	if e.Verdict == Retry {
 		d.Failures++
 	}
-	if !d.SetAside && (e.Verdict == Scrap || e.Verdict == Quarantine) {
+	if !d.SetAside && e.Code != Doubtful && (e.Verdict == Scrap || e.Verdict == Quarantine) {
 		d.SetAside, d.SetAsideBy, d.SetAsideAs = true, e.Code, e.Verdict
 	}
 }
@@ -207,7 +210,7 @@ func (d Device) State() (Verdict, Code) {
 		return d.SetAsideAs, d.SetAsideBy
 	case d.Sealed:
 		return Pass, ""
-	case d.Verdict == Retry, d.Verdict == Station:
+	case d.Verdict == Retry, d.Verdict == Station, d.Code == Doubtful && d.neverSeen():
 		return d.Verdict, d.Code
 	}
 	return Begun, "" // also what was set aside and released

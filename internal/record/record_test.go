@@ -180,6 +180,15 @@ func TestVisitsOnlySee(t *testing.T) {
 			t.Errorf("%s: got %s %s", code, v, c)
 		}
 	}
+	// What was never a device beyond doubt is in no batch, and is what was said of it.
+	doubtful := Entry{Kind: Failed, Job: "a", JobHash: "sha256:a", Batch: "b1", Verdict: Quarantine, Code: Doubtful}
+	d = fold(doubtful, doubtful)
+	if v, c := d.State(); v != Quarantine || c != Doubtful || d.SetAside || d.Batch != "" || d.JobHash != "" || d.InLot() != "" {
+		t.Errorf("a doubtful chip: got %s %s, %+v", v, c, d)
+	}
+	if v, _ := fold(doubtful, b(DeviceSeen)).State(); v != Begun {
+		t.Errorf("beyond doubt later: got %s", v)
+	}
 }
 
 // What version 1 did not have is damage in its entries, though Entry has it.

@@ -104,7 +104,7 @@ type device struct {
 
 // judged are the fields of a device that decide on its verdict and its number.
 var judged = map[string]bool{"first": true, "numbers": true, "batch": true, "job": true, "simulated": true, "setAside": true, "setAsideAs": true, "setAsideBy": true,
-	"sealed": true, "verdict": true, "code": true}
+	"sealed": true, "verdict": true, "code": true, "runs": true}
 
 // fill makes the row of the device as it was before index size. It is false
 // where the device is not wanted.
@@ -123,7 +123,7 @@ func (v *device) fill(r *row, size uint64, f Filter) (bool, error) {
 	}
 	sealed := r.found["sealed"].Bool()
 	verdict, code := record.Device{SetAside: r.found["setAside"].Bool(), SetAsideAs: record.Verdict(r.found["setAsideAs"].Str),
-		SetAsideBy: record.Code(r.found["setAsideBy"].Str), Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: record.Code(r.found["code"].Str)}.State()
+		SetAsideBy: record.Code(r.found["setAsideBy"].Str), Sealed: sealed, Verdict: record.Verdict(r.found["verdict"].Str), Code: record.Code(r.found["code"].Str), Runs: int(r.found["runs"].Int())}.State()
 	r.set("verdict", string(verdict))
 	r.set("code", string(code))
 	lot := record.Entry{Batch: r.found["batch"].Str, Job: r.found["job"].Str, Simulated: r.found["simulated"].Bool()}.Lot()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,8 @@ type Report struct {
 	Zone     *time.Location              // of the times on the page
 	Limit    int                         // devices in the list at most; 0 is all
 	Progress func(entries, total uint64) // told of every entry that was read, if not nil
+
+	closed uint64 // index of the entry that closed its batch
 }
 
 // page is what the template shows.
@@ -140,7 +143,7 @@ func (r Report) page(h *Head) (*page, error) {
 	x := Export{File: r.File, Table: Table{Name: reportTable}, Format: "html", Filter: r.Filter, Software: r.Software, Made: r.Made}
 	p := &page{Report: r, Proof: x.proof(h)}
 	p.Proof.Columns = 0
-	stats, macs, until, err := r.scan(h)
+	stats, macs, until, err := p.Report.scan(h)
 	if err != nil {
 		return nil, err
 	}
@@ -178,8 +181,9 @@ const longest = 24 * time.Hour
 
 // scan folds the visits that ended in the report's time. It returns their
 // devices in the order of their first visit, and where in the log the time ends.
-func (r Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
+func (r *Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 	stats, until, index := newStatsFold(), uint64(0), uint64(0)
+	r.closed = math.MaxUint64
 	var macs []chip.MAC
 	known := map[chip.MAC]bool{}
 	var visits record.Visits
@@ -232,6 +236,9 @@ func (r Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 		if e.Simulated != h.Ledger.Simulated() {
 			continue // a virtual chip among real ones
 		}
+		if e.Kind == record.BatchClosed && e.Batch == r.Filter.Batch {
+			r.closed = index
+		}
 		if (r.Filter.Batch == "" || e.Batch == r.Filter.Batch) && (r.Filter.Job == "" || e.Job == r.Filter.Job) {
 			count(visits.Add(&record.Entry{Time: e.Time, Kind: e.Kind, MAC: e.MAC, Run: e.Run, Station: e.Station, Slot: e.Slot,
 				Operator: e.Operator, Step: e.Step, Decision: e.Decision, Verdict: e.Verdict, Code: e.Code}))
@@ -249,14 +256,17 @@ func (p *page) describe(h *Head, macs []chip.MAC, until uint64) error {
 		if err != nil {
 			return err
 		}
+		if !p.Report.counts(history, until, h.Ledger.Simulated()) {
+			continue
+		}
 		line, d := newDeviceLine(history, until, burned)
+		p.Devices++
 		verdicts[line.Verdict]++
 		line.Firmware = p.firmware(d, history)
 		if p.Report.Limit == 0 || len(p.List) < p.Report.Limit {
 			p.List = append(p.List, line)
 		}
 	}
-	p.Devices = len(macs)
 	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun} {
 		share, _ := ratio(verdicts[v], p.Devices)
 		p.Verdicts = append(p.Verdicts, VerdictCount{v, v.Sign(), verdicts[v], share})
@@ -269,6 +279,22 @@ func (p *page) describe(h *Head, macs []chip.MAC, until uint64) error {
 		return strings.Compare(a.Field+" "+a.Old+" "+a.New, b.Field+" "+b.Old+" "+b.New)
 	})
 	return nil
+}
+
+// counts tells whether the account of the report's batch counts a device: it may
+// have only visited it. A closed batch is what it was when it was closed.
+func (r Report) counts(history []record.Entry, until uint64, simulated bool) bool {
+	if r.Filter.Batch == "" {
+		return true
+	}
+	var d record.Device
+	for _, e := range history {
+		if e.Index >= min(until, r.closed) {
+			break
+		}
+		d.Apply(e)
+	}
+	return d.InLot() == record.BatchLot(r.Filter.Batch, simulated)
 }
 
 // Left is how many devices the list leaves out.

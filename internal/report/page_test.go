@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"station/internal/board"
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -238,7 +239,7 @@ func TestPageAgreesWithTheDay(t *testing.T) {
 		}
 		day.Record(e)
 	}
-	s, _, _, err := Report{Zone: time.UTC}.scan(headOf(t, x.l))
+	s, _, _, err := (&Report{Zone: time.UTC}).scan(headOf(t, x.l))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,6 +253,43 @@ func TestPageAgreesWithTheDay(t *testing.T) {
 		if day.Codes[c.Code] != c.N {
 			t.Errorf("%s: got %d, the day has %d", c.Code, c.N, day.Codes[c.Code])
 		}
+	}
+}
+
+// The page of a batch lists and counts the devices that its account counts, also
+// where they left it, where others only visited it, and once it was closed.
+func TestPageOfABatchCountsAsItsAccount(t *testing.T) {
+	x := newLine(t, false)
+	x.add(record.Entry{Kind: record.BatchOpened, Batch: "b", Operator: "anna"})
+	x.do(visit{n: 1, slot: "1", batch: "a"})
+	x.do(visit{n: 2, slot: "1", batch: "a", end: "RETRY E-DEAF"})
+	x.do(visit{n: 2, slot: "1", batch: "b", again: true})
+	x.add(record.Entry{Kind: record.DeviceSeen, MAC: mac(1), Batch: "b", Job: "lamp", Run: "visitor", Slot: "1"},
+		record.Entry{Kind: record.Failed, MAC: chip.MAC{2, 5: 1}, Batch: "b", Job: "lamp", Run: "doubtful", Slot: "1", Verdict: record.Quarantine, Code: record.Doubtful})
+	of := func(batch string) map[record.Verdict]int {
+		p, err := (Report{Filter: Filter{Batch: batch}}).page(headOf(t, x.l))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums := map[record.Verdict]int{}
+		for _, v := range p.Verdicts {
+			sums[v.Verdict] += v.N
+		}
+		account := balanceOf(t, x, batch)
+		if p.Devices != len(p.List) || p.Devices != account.Started+account.Refused || sums[record.Pass] != account.Passed && account.Closed.IsZero() {
+			t.Errorf("%s: %d devices, %v; the account: %+v", batch, p.Devices, sums, account)
+		}
+		return sums
+	}
+	if got := of("b"); got[record.Pass] != 1 || got[record.Begun] != 0 || got[record.Quarantine] != 0 {
+		t.Errorf("b: %v", got)
+	}
+	x.do(visit{n: 3, slot: "1", batch: "b", end: "RETRY E-DEAF"})
+	x.add(record.Entry{Kind: record.BatchClosed, Batch: "b", Operator: "anna"})
+	x.do(visit{n: 3, slot: "1", batch: "a", again: true})
+	of("a")
+	if got := of("b"); got[record.Pass] != 2 {
+		t.Errorf("closed: %v", got)
 	}
 }
 
