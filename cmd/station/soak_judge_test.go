@@ -145,13 +145,16 @@ func (s *soak) compare() {
 	delete(listed, "MAC")
 	exported := map[string]string{}
 	for line := range strings.Lines(s.do(always(0), "ledger", "export", "--format", "jsonl")) {
-		var row struct{ MAC, Verdict, Code, KeyID, Job, JobDigest, Batch, Serial string }
+		var row struct {
+			MAC, Verdict, Code, KeyID, Job, JobDigest, Batch, Serial string
+			Number                                                   int
+		}
 		if err := json.Unmarshal([]byte(line), &row); err != nil {
 			s.model.wrong("export: %q: %v", line, err)
 		}
 		exported[row.MAC] = strings.TrimSpace(row.Verdict + " " + row.Code)
 		d := s.model.thing(row.MAC)
-		s.model.must(d.key == "" || row.KeyID == d.key && row.Job == d.job && row.JobDigest == d.digest && row.Batch == d.batch && row.Serial == d.serial, "export: %+v, want %+v", row, d)
+		s.model.must(d.key == "" || row.KeyID == d.key && row.Job == d.job && row.JobDigest == d.digest && row.Batch == d.batch && row.Serial == d.serial && row.Number == d.numbers[d.batch], "export: %+v, want %+v", row, d)
 	}
 	for mac, d := range s.model.things {
 		if d.seen {

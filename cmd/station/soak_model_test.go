@@ -50,8 +50,8 @@ type thing struct {
 	key, sealed, aside, last      string // sealed: the digest of the job
 	seen, escrow, burned          bool
 	serial                        string
-	numbers                       map[string]bool // by batch: it has one
-	entries                       int             // of the ledger
+	numbers                       map[string]int // by batch: the one that it has taken
+	entries                       int            // of the ledger
 	fuses                         [84]uint32
 }
 
@@ -103,7 +103,7 @@ func (m *model) must(ok bool, format string, args ...any) {
 
 func (m *model) thing(mac string) *thing {
 	if m.things[mac] == nil {
-		m.things[mac] = &thing{numbers: map[string]bool{}}
+		m.things[mac] = &thing{numbers: map[string]int{}}
 	}
 	return m.things[mac]
 }
@@ -139,9 +139,9 @@ func (m *model) takes(d *thing, v *visit) string {
 	switch {
 	case v.batch == "" || d.sealed != "":
 		return ""
-	case b == nil || b.frozen != nil || b.digest != "" && b.digest != v.digest && !d.numbers[v.batch]:
+	case b == nil || b.frozen != nil || b.digest != "" && b.digest != v.digest && d.numbers[v.batch] == 0:
 		return "E-BATCH"
-	case b.quota > 0 && b.numbers >= b.quota && !d.numbers[v.batch]:
+	case b.quota > 0 && b.numbers >= b.quota && d.numbers[v.batch] == 0:
 		return "E-QUOTA"
 	}
 	return ""

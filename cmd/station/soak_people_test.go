@@ -51,7 +51,8 @@ func (sh *shift) something() {
 		}
 	case 7:
 		sh.do(func() int {
-			return pick(sh.model.thing(mac).verdict() != "PASS", 1, pick(sh.labelled[mac], 2, 0))
+			d := sh.model.thing(mac)
+			return pick(d.entries == 0 || sh.labelled[mac] && d.verdict() == "PASS", 2, pick(d.verdict() != "PASS", 1, 0))
 		}, "label", mac, "--operator", "dan", "--out", sh.file(fmt.Sprint("label", n, ".zpl")))
 	case 8:
 		sh.do(always(0), "ledger", "checkpoint", "--out", sh.file(fmt.Sprint("head", n)))

@@ -47,10 +47,10 @@ func (m *model) told(e fact, v *visit) {
 	}
 	switch e.Kind {
 	case "number.taken":
-		m.must(m.takes(d, v) == "" && !d.numbers[v.batch], "%s takes number %d of %q: %s", v.mac, e.Number, v.batch, m.takes(d, v))
+		m.must(m.takes(d, v) == "" && d.numbers[v.batch] == 0, "%s takes number %d of %q: %s", v.mac, e.Number, v.batch, m.takes(d, v))
 		m.batches[v.batch].numbers++
 		m.must(e.Number == m.batches[v.batch].numbers, "number %d of %q, want %d", e.Number, v.batch, m.batches[v.batch].numbers)
-		d.numbers[v.batch] = true
+		d.numbers[v.batch] = e.Number
 	case "key.assigned":
 		k := e.Keys[0]
 		m.must(!v.serial || d.serial != "", "%s gets a key before its number", v.mac)
@@ -68,7 +68,7 @@ func (m *model) told(e fact, v *visit) {
 		delete(m.alike, v.digest)
 		delete(m.burning, v)
 	}
-	m.must(v.batch == "" || d.sealed != "" || d.numbers[v.batch], "%s is made in %q without a number", v.mac, v.batch)
+	m.must(v.batch == "" || d.sealed != "" || d.numbers[v.batch] > 0, "%s is made in %q without a number", v.mac, v.batch)
 	if d.key != "" && d.sealed == "" {
 		d.lot = d.batch
 	}

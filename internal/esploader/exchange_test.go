@@ -279,6 +279,15 @@ func TestStats(t *testing.T) {
 	})
 }
 
+// A frame without end keeps no more than the longest reply has.
+func TestFrameWithoutEnd(t *testing.T) {
+	l := New(nil, Options{})
+	l.have = append(append([]byte{0xc0}, make([]byte, 1<<20)...), 0xc0)
+	if frame := l.buffered(); len(frame) != maxReply || cap(frame) > 4*maxReply || !l.dec.Damaged() {
+		t.Errorf("a frame of %d bytes in %d", len(frame), cap(frame))
+	}
+}
+
 func FuzzReply(f *testing.F) {
 	for _, x := range traces(f) {
 		for _, frame := range unslip(x.rx) {

@@ -394,6 +394,12 @@ func TestTheJobsImageWins(t *testing.T) {
 			t.Errorf("%+v: got\n%s", own, summary(plan))
 		}
 	}
+	// Wherever in the partition the build's image lies.
+	l := exampleLayout(exampleFiles(t))
+	l.Images = append(l.Images, ImageFile{File: "build/none.bin", Address: 0x2a1000, Build: true})
+	if plan, err := l.Plan(); err != nil || !strings.Contains(summary(plan), "users 0x2a0000") {
+		t.Errorf("got %v, %v", plan, err)
+	}
 }
 
 // A table signed for secure boot V1 has 68 bytes behind its 0xC00.

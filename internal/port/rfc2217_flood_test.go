@@ -3,11 +3,14 @@ package port
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"station/internal/esploader"
@@ -144,6 +147,26 @@ func TestFloodingServers(t *testing.T) {
 			t.Logf("%d KiB, %v, open: %v", used>>10, time.Since(begin).Round(time.Millisecond), err)
 		})
 	}
+}
+
+// A server that talks and does not listen is hung up on: it costs one wait, and not
+// one for each of its commands.
+func TestDeafServerIsHungUpOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		s, begin := &rfc2217{conn: here}, time.Now()
+		s.options.request()
+		for option := range byte(200) {
+			s.obey(command{verb: telDo, option: 50 + option})
+		}
+		if took := time.Since(begin); took != replyTimeout {
+			t.Errorf("it took %v", took)
+		}
+		if _, err := here.Read(make([]byte, 1)); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("the connection: %v", err)
+		}
+	})
 }
 
 const com = "\xff\xfa\x2c"

@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/md5"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +116,14 @@ func TestRFC2217Lines(t *testing.T) {
 	conn = dial(t, addr)
 	say(t, conn, "", string(greeting))
 	readUntil(t, conn, "POWERON_RESET")
+}
+
+// A request without end keeps no more than any request has.
+func TestRFC2217RequestWithoutEnd(t *testing.T) {
+	s := comServer{r: bufio.NewReader(strings.NewReader(strings.Repeat("z", 1<<20) + end))}
+	if params, err := s.params(); err != nil || len(params) != maxComValue {
+		t.Errorf("%d bytes are kept, %v", len(params), err)
+	}
 }
 
 // readUntil reads until the text has come, whatever stands before and behind

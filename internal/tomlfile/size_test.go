@@ -46,6 +46,29 @@ func TestAbsurdFiles(t *testing.T) {
 	}
 }
 
+// Of many faults the first are told, and how many more there are; of a long text
+// its beginning.
+func TestFewFaultsInShort(t *testing.T) {
+	var c config
+	err := Decode("job.toml", []byte(strings.Repeat("k", maxText+1)+" = 1\n"+manyKeys(maxFaults+6)), &c).Err()
+	if err == nil {
+		t.Fatal("no fault")
+	}
+	said := strings.Split(err.Error(), "\n")
+	if len(said) != maxFaults+1 || said[maxFaults] != "and 7 faults more" {
+		t.Errorf("%d lines, the last %q", len(said), said[len(said)-1])
+	}
+	if want := "job.toml:1: " + strings.Repeat("k", maxText) + " ...: unknown key"; !strings.HasPrefix(said[0], want) {
+		t.Errorf("got %d bytes: %.50s", len(said[0]), said[0])
+	}
+	text := "name = '" + strings.Repeat("v", 2*maxText) + "'\ncolour = '" + strings.Repeat("v", 2*maxText) + "'"
+	for line := range strings.Lines(Decode("job.toml", []byte(text), &c).Err().Error()) {
+		if len(line) > maxText+100 {
+			t.Errorf("%d bytes of one fault", len(line))
+		}
+	}
+}
+
 func manyKeys(n int) string {
 	var b strings.Builder
 	for i := range n {
