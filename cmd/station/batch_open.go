@@ -40,6 +40,9 @@ now; a run with others is refused.`,
 				e.Job, e.Revision, e.JobHash = j.Name, j.Revision, j.Digest()
 			}
 			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
+				if err := mustAgree(b); err != nil {
+					return err
+				}
 				e.Simulated = b.Simulated()
 				_, err := b.Append(e)
 				if errors.Is(err, record.ErrBatch) {

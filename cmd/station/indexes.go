@@ -27,7 +27,7 @@ func (m *mendFlags) remake(out io.Writer, book *ledger.Ledger, last record.Entry
 		return stationFault(err)
 	}
 	// The entry comes first: whatever happens from here on, it says who began.
-	if err := m.note(book, fmt.Sprintf("; the indexes are made anew from the log, %d entries", last.Index+1), kept); err != nil {
+	if err := m.note(book, anew(last), kept); err != nil {
 		return stationFault(station.LedgerFailure(err))
 	}
 	if err := errors.Join(book.Rebuild(), book.Close()); err != nil {
@@ -42,6 +42,10 @@ func (m *mendFlags) remake(out io.Writer, book *ledger.Ledger, last record.Entry
   look for the cause                              this program writes indexes and log together; a disk, or somebody, changed the file
 `)
 	return nil
+}
+
+func anew(last record.Entry) string {
+	return fmt.Sprintf("; the indexes are made anew from the log, %d entries", last.Index+1)
 }
 
 func foundBy(book *ledger.Ledger, audit *ledger.Audit) (list []ledger.Fault) {

@@ -32,7 +32,7 @@ func ledgerRecoverCommand(l *ledgerFlags) *cobra.Command {
 		Short: "Mend a damaged header of a ledger, or make its indexes anew from its log",
 		Long: `Mend a ledger of whose two header pages one is damaged, as a power cut or a bad
 disk may leave it; or make its indexes anew, where they are not what its log
-says. The log is the truth: only a log that is whole, every entry, every hash and
+says; or both. The log is the truth: only a log that is whole, every entry, every hash and
 every signed checkpoint, has its indexes made from it. With a damaged header what
 was written last may be missing, which nothing in the file can tell; so a person
 decides, and who did and why becomes an entry. The file as it is is first copied
@@ -76,7 +76,7 @@ func (m *mendFlags) run(out io.Writer) error {
 
 // header goes on from the header that is whole.
 func (m *mendFlags) header(out io.Writer, path, id string, last record.Entry) error {
-	fault, err := onlyFault(out, path)
+	found, remake, err := mendable(out, path)
 	if err != nil {
 		return err
 	}
@@ -84,10 +84,10 @@ func (m *mendFlags) header(out io.Writer, path, id string, last record.Entry) er
 	if err != nil {
 		return stationFault(err)
 	}
-	if err := m.mend(path, id, kept, last.Simulated); err != nil {
+	if err := m.mend(path, id, kept, last, remake); err != nil {
 		return err
 	}
-	if err := m.mended(out, path, kept, fault.Error(), last); err != nil {
+	if err := m.mended(out, path, kept, found, last); err != nil {
 		return err
 	}
 	plain.Fprintf(out, `What was committed after that may be lost. What to do next:
@@ -100,7 +100,7 @@ func (m *mendFlags) header(out io.Writer, path, id string, last record.Entry) er
 
 // mended makes sure that the ledger is whole now, and tells what was done.
 func (m *mendFlags) mended(out io.Writer, path, kept, found string, last record.Entry) error {
-	for f := range watched(new(ledger.Audit), func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) }) {
+	for _, f := range faultsIn(path, new(ledger.Audit)) {
 		return beyondMending(fmt.Errorf("%w; the file as it was is %s", f, kept))
 	}
 	plain.Fprintf(out, "found         %s\nkept          %s, the file as it was\n", found, kept)
@@ -131,17 +131,25 @@ func lastEntry(path string) (record.Entry, error) {
 	return book.Entry(size - 1)
 }
 
-// onlyFault is the one fault that keeps the ledger from being opened. A ledger
-// that has more is refused.
-func onlyFault(out io.Writer, path string) (ledger.Fault, error) {
-	var faults []ledger.Fault
-	for f := range ledger.Check(path, nil) {
-		faults = append(faults, f)
-	}
+// mendable tells of a damaged header what was found, and whether the indexes have
+// to be made anew too. A ledger with any other fault is refused.
+func mendable(out io.Writer, path string) (found string, remake bool, err error) {
+	faults := faultsIn(path, new(ledger.Audit))
 	if len(faults) == 1 {
-		return faults[0], nil
+		return faults[0].Error(), false, nil
 	}
-	return ledger.Fault{}, tooMany(out, faults)
+	ofLog := faultsIn(path, &ledger.Audit{Log: true})
+	if len(ofLog) != 1 || len(faults) == 0 {
+		return "", false, tooMany(out, ofLog)
+	}
+	return fmt.Sprintf("%s; and %d faults of the indexes, none of the log", ofLog[0], len(faults)-1), true, nil
+}
+
+func faultsIn(path string, audit *ledger.Audit) (list []ledger.Fault) {
+	for f := range watched(audit, func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) }) {
+		list = append(list, f)
+	}
+	return list
 }
 
 // tooMany refuses faults that nothing mends.
@@ -185,9 +193,10 @@ func keepDamaged(path string, now time.Time) (kept string, err error) {
 	return kept, nil
 }
 
-// mend opens the ledger with what is left of it, and notes who decided it.
-func (m *mendFlags) mend(path, id, kept string, simulated bool) error {
-	book, err := ledger.Open(path, ledger.Options{Recover: true, Simulated: simulated, Station: id, Software: version()})
+// mend opens the ledger with what is left of it, and notes who decided it; with
+// remake the indexes are made anew then.
+func (m *mendFlags) mend(path, id, kept string, last record.Entry, remake bool) error {
+	book, err := ledger.Open(path, ledger.Options{Recover: true, Simulated: last.Simulated, Station: id, Software: version()})
 	switch {
 	case errors.Is(err, ledger.ErrLocked): // nothing was done: the copy is of no use
 		return errors.Join(station.LedgerFailure(err), os.Remove(kept))
@@ -196,7 +205,11 @@ func (m *mendFlags) mend(path, id, kept string, simulated bool) error {
 	case err != nil:
 		return stationFault(station.LedgerFailure(fmt.Errorf("%w; the file as it was is %s", err, kept)))
 	}
-	err = m.note(book, "", kept)
+	if remake {
+		err = errors.Join(m.note(book, anew(last), kept), book.Rebuild())
+	} else {
+		err = m.note(book, "", kept)
+	}
 	if err = errors.Join(err, book.Close()); err != nil {
 		return station.LedgerFailure(err)
 	}

@@ -50,7 +50,7 @@ func TestTamperedLedgerTellsNoLie(t *testing.T) {
 	lie(t, path, `"setAside":true`, `"setAside":null`)
 	for _, args := range []string{"ledger list", "ledger show " + fileMAC, "ledger export", "ledger export --format jsonl", "ledger export --out lie.xlsx",
 		"ledger report", "ledger prove " + fileMAC, "label --operator anna " + fileMAC, "batch show", "batch show b1", "batch close b1 --operator anna",
-		"batch amend b1 --quota 9 --operator anna --reason test", "affected --mac " + fileMAC, "ledger release --operator anna --reason test " + fileMAC,
+		"batch open b9 --devices 1 --operator anna", "batch amend b1 --quota 9 --operator anna --reason test", "affected --mac " + fileMAC, "ledger release --operator anna --reason test " + fileMAC,
 		"key recover --operator eve --reason test --job example/job.toml --out images " + fileMAC, "identity revoke --operator anna --reason test " + fileMAC} {
 		out, said := w.run(exitStation, strings.Fields(args)...)
 		if strings.Contains(out, "PASS") || !strings.Contains(said, "station ledger verify") {
