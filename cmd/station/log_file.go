@@ -27,7 +27,7 @@ func (o *options) openLog() (func(flow.Event), func() error, error) {
 	modules.to(jsonLines(plain.NewWriter(events), func(error) {}))
 	end := func() error {
 		modules.to(nil)
-		if n, _ := events.Flush(); n > 0 {
+		if n, _ := events.Flush(&leaving); n > 0 {
 			warning(fmt.Sprintf("log %s: nobody read it: %d events were dropped", o.log, n))
 		}
 		return f.Close()

@@ -88,9 +88,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	modules.listen(os.Args[1:])
 	defer func() {
-		messages.Flush()
+		messages.Flush(&leaving)
 		modules.end(stderr)
-		messages.Flush()
+		messages.Flush(&leaving)
 	}()
 	if err := secret.NoCoreDumps(); err != nil {
 		plain.Fprintf(stderr, "station: core dumps stay on: %v\n", err)

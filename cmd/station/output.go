@@ -24,6 +24,8 @@ var (
 		return fmt.Appendf(nil, "station: %d messages were dropped: nobody read them\n", n)
 	})
 	stderr = plain.NewWriter(messages)
+
+	leaving outlet.Goodbye // of all of them, and of screen and log
 )
 
 // jsonLines prints events as JSON, one a line. The first that cannot be
@@ -85,7 +87,7 @@ func headless(ctx context.Context, line *flow.Line, out io.Writer, form func(io.
 	events := outlet.New(out, droppedEvents)
 	line.Emit = labelled(labels, tee(form(plain.NewWriter(events), func(err error) { lost = err; stop() }), log))
 	counts := line.Run(ctx)
-	if n, err := events.Flush(); n > 0 {
+	if n, err := events.Flush(&leaving); n > 0 {
 		warning(fmt.Sprintf("nobody read standard output: %d events were dropped", n))
 	} else if lost == nil && !errors.Is(err, outlet.ErrUnread) {
 		lost = err

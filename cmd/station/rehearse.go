@@ -111,7 +111,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 		return stationFault(err)
 	}
 	tail := outlet.New(os.Stdout, nil) // a terminal that nobody reads holds up no stop
-	defer tail.Flush()
+	defer tail.Flush(&leaving)
 	person := plain.NewWriter(tail)
 	if !screen {
 		v.MakeUpSerials(line)

@@ -196,7 +196,7 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.done = make(chan flow.Counts, 1)
-	cfg.Quit = cancel
+	cfg.Quit, cfg.Goodbye = cancel, &leaving
 	cfg.Start = func() error {
 		if s.prepare != nil {
 			if err := s.prepare(); err != nil {
@@ -231,6 +231,6 @@ func (s *lineScreen) run(ctx context.Context, cfg tui.Config, log func() func(fl
 	counts := <-s.done
 	last := outlet.New(os.Stdout, nil) // a terminal that nobody reads holds up no stop
 	plain.Fprintf(last, "%s\n", summary(counts))
-	_, _ = last.Flush()
+	_, _ = last.Flush(&leaving)
 	return lineExit(counts)
 }

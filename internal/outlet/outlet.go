@@ -17,6 +17,19 @@ const (
 	goodbye   = 3 * time.Second        // for the rest, however slowly it is read
 )
 
+// Goodbye is by when all who read what a program tells must have read the rest:
+// one time for all of its outlets, from the first that is flushed. So many slow
+// readers hold up its end no longer than one. The zero value is ready.
+type Goodbye struct {
+	once sync.Once
+	by   time.Time
+}
+
+func (g *Goodbye) until() time.Time {
+	g.once.Do(func() { g.by = time.Now().Add(goodbye) })
+	return g.by
+}
+
 // Outlet is a file behind a bounded queue. Each Write is a message of its own:
 // it is written whole or not at all.
 type Outlet struct {
@@ -159,16 +172,20 @@ func (o *Outlet) next() bool {
 // ErrUnread means that nobody has read the rest.
 var ErrUnread = errors.New("nobody reads it")
 
-// Flush waits for the rest to be written, as long as somebody reads. It
-// returns how many messages were dropped in all, and why the rest was not
-// written.
-func (o *Outlet) Flush() (dropped int, err error) {
+// Flush waits for the rest to be written, as long as somebody reads and until it
+// is time to say goodbye; nil is a goodbye of its own. It returns how many messages
+// were dropped in all, and why the rest was not written.
+func (o *Outlet) Flush(g *Goodbye) (dropped int, err error) {
+	if g == nil {
+		g = new(Goodbye)
+	}
+	end := g.until()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.dropped > 0 && o.err == nil {
 		o.add(o.notice())
 	}
-	for end := time.Now().Add(goodbye); ; {
+	for {
 		left := len(o.queue)
 		if o.idleWithin(min(silence, time.Until(end))) {
 			return o.lost, o.err

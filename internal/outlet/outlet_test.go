@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -26,7 +27,7 @@ func TestReader(t *testing.T) {
 		}
 		want += line
 		if i%100 == 0 {
-			if n, err := o.Flush(); n != 0 || err != nil || b.String() != want {
+			if n, err := o.Flush(nil); n != 0 || err != nil || b.String() != want {
 				t.Fatalf("%d, %v, %d bytes", n, err, b.Len())
 			}
 		}
@@ -56,7 +57,7 @@ func TestNobodyReads(t *testing.T) {
 	if queued > maxQueued {
 		t.Errorf("%d bytes are queued", queued)
 	}
-	if n, err := o.Flush(); n == 0 || !errors.Is(err, ErrUnread) {
+	if n, err := o.Flush(nil); n == 0 || !errors.Is(err, ErrUnread) {
 		t.Errorf("got %d, %v", n, err)
 	}
 	got, told := 0, 0
@@ -82,7 +83,7 @@ func TestNobodyReads(t *testing.T) {
 	if _, err := in.ReadString('\n'); err != nil {
 		t.Error(err)
 	}
-	if _, err := o.Flush(); err != nil {
+	if _, err := o.Flush(nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -105,7 +106,7 @@ func TestSlowReader(t *testing.T) {
 	for range 50 {
 		_, _ = io.WriteString(o, "line\n")
 	}
-	if n, err := o.Flush(); n != 0 || err != nil {
+	if n, err := o.Flush(nil); n != 0 || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
 	w.Close()
@@ -126,7 +127,42 @@ func TestReaderGone(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if _, err := o.Flush(); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := o.Flush(nil); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Many slow readers hold up the end of a program no longer than one.
+func TestOneGoodbyeForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var leaving Goodbye
+		var took time.Duration
+		for range 5 {
+			r, w := io.Pipe()
+			gone := make(chan struct{})
+			go func() {
+				defer close(gone)
+				for b := make([]byte, 5); ; time.Sleep(patience + patience/5) {
+					if _, err := r.Read(b); err != nil {
+						return
+					}
+				}
+			}()
+			o := New(w, missed)
+			for range 100 {
+				_, _ = io.WriteString(o, "line\n")
+			}
+			begin := time.Now()
+			if _, err := o.Flush(&leaving); !errors.Is(err, ErrUnread) {
+				t.Errorf("got %v", err)
+			}
+			took += time.Since(begin)
+			r.Close()
+			<-gone
+			close(o.wake) // else its goroutine stays, as in a program
+		}
+		if took > goodbye+silence {
+			t.Errorf("it took %v", took)
+		}
+	})
 }

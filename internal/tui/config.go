@@ -5,6 +5,7 @@ import (
 	"station/internal/chip"
 	"station/internal/efuse"
 	"station/internal/job"
+	"station/internal/outlet"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -29,6 +30,7 @@ type Config struct {
 	Ack     func(slot string)                          // a person has seen the failure; nil asks for none
 	Scan    func(slot, serial string) error            // binds a serial: to the slot that waits for it, or with slot "" to the next device
 	Unscan  func()                                     // takes back the serial that waits for the next device
+	Goodbye *outlet.Goodbye                            // for the terminal to take the last frame; nil: its own
 	Bell    func()                                     // one sound
 	Health  func() board.Health                        // asked once a second while the line runs
 	History func(query string) ([]record.Visit, error) // devices of the day; query is part of a MAC or serial

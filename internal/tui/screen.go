@@ -103,7 +103,7 @@ func (s *Screen) Run(ctx context.Context) error {
 	stop()
 	cancel()
 	wg.Wait()
-	_, _ = s.out.Flush() // the terminal as it was, if somebody reads it
+	_, _ = s.out.Flush(s.cfg.Goodbye) // the terminal as it was, if somebody reads it
 	if f := s.fault.Load(); f != nil {
 		err = f
 	}
