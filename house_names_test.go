@@ -62,6 +62,7 @@ func TestOnePlace(t *testing.T) {
 		{"errors of a device or the station get their codes", `func FailureFrom\(`, "internal/flow/failure.go"},
 		{"proofs become files", `SetIndent\("", " "\)`, "internal/ledger/proof.go"},
 		{"artifacts get their names", `os\.Rename\(f\.Name\(\), path\)`, "internal/keyfile/write.go"},
+		{"a person's name of a device is looked up", `\bb\.Named\(`, "cmd/station/identity.go"},
 		{"entries become visits", `append\([a-z.]+Steps, StepTime`, "internal/record/visit.go"},
 	} {
 		code, places := regexp.MustCompile(rule.code), map[string]bool{}

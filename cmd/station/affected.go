@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/plain"
 	"station/internal/station"
@@ -18,7 +17,7 @@ import (
 func affectedCommand(o *options) *cobra.Command {
 	l, r := &ledgerFlags{options: o}, &releaseFlags{options: o}
 	var w station.Wanted
-	var mac, format, cve, scan string
+	var device, format, cve, scan string
 	var out output
 	cmd := &cobra.Command{
 		Use:   "affected",
@@ -36,21 +35,15 @@ whose bill has a component that is hit there. Of which releases nothing can be s
 is told.
 
 Each row names the entries of the ledger that say so, and the head of the ledger
-as of now; "station ledger prove MAC" proves them to anybody.`,
+as of now; "station ledger prove NAME" proves them to anybody.`,
 		Example: `  station affected --release 7
   station affected --key fleet --format json --out affected.json
   station affected --firmware sha256:61f3ed6e…
   station affected --cve CVE-2024-23170 --scan grype.cdx.json --format json --out affected.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if mac != "" {
-				var err error
-				if w.MAC, err = chip.ParseMAC(mac); err != nil {
-					return err
-				}
-			}
 			switch {
-			case w.Empty() && cve == "":
+			case w.Empty() && device == "" && cve == "":
 				return fmt.Errorf("affected: by what? Give --release, --key, --firmware, --mac or --cve")
 			case cve == "" && scan != "":
 				return fmt.Errorf("affected: --scan is for a vulnerability: name it with --cve")
@@ -67,6 +60,13 @@ as of now; "station ledger prove MAC" proves them to anybody.`,
 				if err := mustAgree(b); err != nil {
 					return err
 				}
+				if device != "" {
+					d, err := namedDevice(b, device)
+					if err != nil {
+						return fmt.Errorf("affected: %w", err)
+					}
+					w.MAC = d.MAC
+				}
 				list, err := station.FindAffected(b, w)
 				if err != nil {
 					return stationFault(err)
@@ -79,7 +79,7 @@ as of now; "station ledger prove MAC" proves them to anybody.`,
 	f.Int64Var(&w.Release, "release", 0, "`NUMBER` of a release")
 	f.StringVar(&w.Key, "key", "", "`ID`, label or check value of a key")
 	f.StringVar(&w.Firmware, "firmware", "", "`DIGEST` of an image or an app, sha256:…")
-	f.StringVar(&mac, "mac", "", "one device")
+	f.StringVar(&device, "mac", "", "one device: its MAC, its serial number or its ID (`NAME`)")
 	f.StringVar(&cve, "cve", "", "`ID` of a vulnerability, such as CVE-2024-23170")
 	f.StringVar(&scan, "scan", "", "`FILE` of what a scanner found, CycloneDX in JSON")
 	r.addStore(cmd)

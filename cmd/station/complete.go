@@ -15,25 +15,25 @@ import (
 	"station/internal/store"
 )
 
-// A lister lists what may stand at a place of the command line. What it cannot
-// find out it leaves out: completion says nothing and writes nothing.
-type lister func(cmd *cobra.Command) ([]string, cobra.ShellCompDirective)
+// A lister lists what may stand at a place of the command line that begins so.
+// What it cannot find out it leaves out: completion says nothing and writes nothing.
+type lister func(cmd *cobra.Command, begun string) ([]string, cobra.ShellCompDirective)
 
 // Completions of arguments, by the word of the command's use, and of flags, by
 // their names.
 var (
-	argumentLists = map[string]lister{"MAC": listMACs, "NAME": listMACs, "BATCH": listBatchIDs, "NUMBER": listReleases, "NUMBER DIR": listReleases}
-	flagLists     = map[string]lister{"mac": listMACs, "batch": listBatchIDs, "port": listPorts, "job": listTOML, "station": listTOML, "product": listProducts, "release": listReleases}
+	argumentLists = map[string]lister{"NAME": listDevices, "BATCH": listBatchIDs, "NUMBER": listReleases, "NUMBER DIR": listReleases}
+	flagLists     = map[string]lister{"mac": listDevices, "batch": listBatchIDs, "port": listPorts, "job": listTOML, "station": listTOML, "product": listProducts, "release": listReleases}
 )
 
 // complete teaches a command and those below it to complete what they name.
 func complete(cmd *cobra.Command) {
 	if list := argumentList(cmd); list != nil && cmd.ValidArgsFunction == nil {
-		cmd.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		cmd.ValidArgsFunction = func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return list(c)
+			return list(c, begun)
 		}
 	}
 	for _, flags := range []*pflag.FlagSet{cmd.LocalNonPersistentFlags(), cmd.PersistentFlags()} {
@@ -43,7 +43,9 @@ func complete(cmd *cobra.Command) {
 				list = listProducts
 			}
 			if list != nil {
-				_ = cmd.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) { return list(c) })
+				_ = cmd.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+					return list(c, begun)
+				})
 			}
 		})
 	}
@@ -62,11 +64,11 @@ func argumentList(cmd *cobra.Command) lister {
 	return argumentLists[strings.Trim(argument, "[].")]
 }
 
-func listTOML(*cobra.Command) ([]string, cobra.ShellCompDirective) {
+func listTOML(*cobra.Command, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-func listPorts(*cobra.Command) ([]string, cobra.ShellCompDirective) {
+func listPorts(*cobra.Command, string) ([]string, cobra.ShellCompDirective) {
 	all, _ := port.List()
 	var names []string
 	for _, p := range all {
@@ -81,18 +83,19 @@ func listPorts(*cobra.Command) ([]string, cobra.ShellCompDirective) {
 // enough is how many names a shell is given.
 const enough = 5000
 
-func listMACs(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
-	return fromLedger(cmd, func(b *ledger.Ledger, add func(string) bool) {
+// listDevices lists each device by all of its names.
+func listDevices(cmd *cobra.Command, begun string) ([]string, cobra.ShellCompDirective) {
+	return fromLedger(cmd, begun, func(b *ledger.Ledger, add func(string) bool) {
 		for d, err := range b.Devices() {
-			if err != nil || !add(d.MAC.String()) {
+			if err != nil || !add(d.MAC.String()) || !add(d.Serial) || d.Identity.Known() && !add(d.Identity.ID) {
 				return
 			}
 		}
 	})
 }
 
-func listBatchIDs(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
-	return fromLedger(cmd, func(b *ledger.Ledger, add func(string) bool) {
+func listBatchIDs(cmd *cobra.Command, begun string) ([]string, cobra.ShellCompDirective) {
+	return fromLedger(cmd, begun, func(b *ledger.Ledger, add func(string) bool) {
 		for lot, err := range b.Lots() {
 			if err != nil {
 				return
@@ -104,8 +107,8 @@ func listBatchIDs(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
 	})
 }
 
-func listProducts(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
-	return fromLedger(cmd, func(b *ledger.Ledger, add func(string) bool) {
+func listProducts(cmd *cobra.Command, begun string) ([]string, cobra.ShellCompDirective) {
+	return fromLedger(cmd, begun, func(b *ledger.Ledger, add func(string) bool) {
 		for d, err := range b.Devices() {
 			if err != nil || !add(d.Job) {
 				return
@@ -116,7 +119,7 @@ func listProducts(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
 
 // listReleases lists the numbers in the store of --store, or in that beside the
 // ledger of the station file.
-func listReleases(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
+func listReleases(cmd *cobra.Command, _ string) ([]string, cobra.ShellCompDirective) {
 	const no = cobra.ShellCompDirectiveNoFileComp
 	dir := ""
 	if f := cmd.Flag("store"); f != nil {
@@ -149,7 +152,7 @@ var shellSafe = regexp.MustCompile(`^[\pL\pN][\pL\pN.:_/+-]*$`)
 
 // fromLedger reads the ledger of --ledger or of the station file, without
 // waiting for anybody and without a word if there is none.
-func fromLedger(cmd *cobra.Command, each func(b *ledger.Ledger, add func(string) bool)) ([]string, cobra.ShellCompDirective) {
+func fromLedger(cmd *cobra.Command, begun string, each func(b *ledger.Ledger, add func(string) bool)) ([]string, cobra.ShellCompDirective) {
 	const no = cobra.ShellCompDirectiveNoFileComp
 	path := ""
 	if f := cmd.Flag("ledger"); f != nil {
@@ -170,7 +173,7 @@ func fromLedger(cmd *cobra.Command, each func(b *ledger.Ledger, add func(string)
 	var names []string
 	seen := map[string]bool{}
 	each(book, func(name string) bool {
-		if !seen[name] && shellSafe.MatchString(name) {
+		if !seen[name] && strings.HasPrefix(name, begun) && shellSafe.MatchString(name) {
 			seen[name] = true
 			names = append(names, name)
 		}

@@ -17,7 +17,7 @@ import (
 type filterFlags struct {
 	from, to, day       string
 	batch, job, verdict string
-	mac, key            string
+	key                 string
 	simulated           bool
 }
 
@@ -39,14 +39,9 @@ func (f *filterFlags) filter() (qa.Filter, error) {
 	if !slices.Contains(known, out.Verdict) {
 		return out, fmt.Errorf("--verdict %q: write one of %v", f.verdict, known[1:])
 	}
-	if err := out.SetTimes(cmp.Or(f.from, f.day), cmp.Or(f.to, f.day), time.Local); err != nil {
+	err := out.SetTimes(cmp.Or(f.from, f.day), cmp.Or(f.to, f.day), time.Local)
+	if err != nil {
 		return out, err
-	}
-	var err error
-	if f.mac != "" {
-		if out.MAC, err = qa.ParseMACs(f.mac); err != nil {
-			return out, fmt.Errorf("--mac: %w", err)
-		}
 	}
 	if f.key != "" {
 		if out.Key, err = qa.ParseKeys(f.key); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,8 @@ func (f *identityFlags) named(b *ledger.Ledger, name string) (record.Device, err
 func namedDevice(b *ledger.Ledger, name string) (record.Device, error) {
 	mac, known, err := b.Named(name)
 	switch {
+	case errors.Is(err, ledger.ErrTwoDevices):
+		return record.Device{}, err
 	case err != nil:
 		return record.Device{}, stationFault(err)
 	case !known:

@@ -77,7 +77,7 @@ func (w *workplace) proved(mac, id, serial string) {
 	w.t.Helper()
 	w.run(0, "key", "public", "--out", "signer.pem")
 	w.run(0, "ledger", "checkpoint", "--out", "kept.checkpoint")
-	w.run(0, "ledger", "prove", mac, "--out", "device.proof")
+	w.run(0, "ledger", "prove", id, "--out", "device.proof")
 	out, _ := w.run(0, "ledger", "check", "device.proof", "--key", "signer.pem")
 	proof := string(w.read("device.proof"))
 	for _, want := range []string{" identity.made ", " identity.revoked ", id, serial} {
@@ -158,6 +158,7 @@ func TestIdentityByHand(t *testing.T) {
 		w.run(0, "ledger", "show", name)
 		w.run(0, "identity", "verify", name, "--ca", "line-ca.pem", "--ca", "root.pem")
 	}
+	w.run(0, "key", "recover", id, "--operator", "eve", "--reason", "RMA", "--job", "lamp/job.toml", "--out", "serviced")
 	for verb, schema := range map[string]string{"show": "identity/1", "verify": "verified-identity/1"} {
 		out, _ := w.run(0, "identity", verb, mac, "--json")
 		if err := fits(schema, out); err != nil {

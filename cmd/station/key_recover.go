@@ -38,10 +38,10 @@ type recoverFlags struct {
 func keyRecoverCommand(t *tokenFlags) *cobra.Command {
 	r := &recoverFlags{tokenFlags: t, ledger: ledgerFlags{options: t.options}}
 	cmd := &cobra.Command{
-		Use:   "recover MAC",
+		Use:   "recover NAME",
 		Short: "Service a device: images that its key encrypts, or its key wrapped to somebody",
-		Long: `Get the key of a device again, for the day it must be serviced. The key is never
-shown and never a file. What comes out is one of
+		Long: `Get the key of a device again, for the day it must be serviced. NAME is its MAC,
+its serial number or its ID. The key is never shown and never a file. What comes out is one of
 
   --job FILE   the job's images, encrypted for this device, in the folder --out
   --to FILE    the key wrapped to the RSA public key in FILE (RSA-OAEP with
@@ -61,11 +61,7 @@ where the station file wants two people for it, both names.`,
   station key recover 24:0a:c4:01:02:03 --operator eve --reason "token lost" --officer officer-private.pem --job job.toml --out images`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := chip.ParseMAC(args[0])
-			if err != nil {
-				return err
-			}
-			return r.run(cmd.Context(), cmd.ErrOrStderr(), mac)
+			return r.run(cmd.Context(), cmd.ErrOrStderr(), args[0])
 		},
 	}
 	f := cmd.Flags()
@@ -86,7 +82,7 @@ where the station file wants two people for it, both names.`,
 	return cmd
 }
 
-func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) error {
+func (r *recoverFlags) run(ctx context.Context, person io.Writer, name string) error {
 	about, err := r.tokenFlags.seconded(station.Recover, r.operator, r.second)
 	if err != nil {
 		return fmt.Errorf("key %w", err)
@@ -104,24 +100,24 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, mac chip.MAC) 
 	}
 	defer closeSource()
 	return r.ledger.change(ctx, func(b *ledger.Ledger) error {
-		d, err := findKeys(b, mac)
+		d, err := findKeys(b, name)
 		if err == nil && r.to != "" {
 			err = d.only(r.purpose)
 		}
 		if err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		_, err = b.Append(record.Entry{Kind: record.KeyRecovered, MAC: mac, Keys: d.named(), Operator: r.operator, Decision: what,
+		_, err = b.Append(record.Entry{Kind: record.KeyRecovered, MAC: d.mac, Keys: d.named(), Operator: r.operator, Decision: what,
 			Message: r.reason + "; to " + filepath.Base(r.dest.path), Simulated: b.Simulated(), About: about})
 		if err != nil {
 			return stationFault(err)
 		}
-		keys, err := open(mac, d)
+		keys, err := open(d.mac, d)
 		defer keys.Destroy()
 		if err != nil {
 			return err
 		}
-		return use(mac, d, keys)
+		return use(d.mac, d, keys)
 	})
 }
 

@@ -11,12 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/ledger"
 	"station/internal/plain"
 	qa "station/internal/report"
 )
 
 func ledgerExportCommand(l *ledgerFlags) *cobra.Command {
-	var table, format string
+	var table, format, devices string
 	var bom bool
 	var filter filterFlags
 	file := &fileFlags{ledgerFlags: l, signerFlags: signerFlags{tokenFlags: tokenFlags{options: l.options}}, held: true}
@@ -52,6 +53,9 @@ and the proof beside the file are described in docs/export.md.`,
 			if x.Filter, err = filter.filter(); err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
+			if x.Filter.MAC, err = l.macs(devices); err != nil {
+				return fmt.Errorf("export: --mac: %w", err)
+			}
 			told := newProgress("exporting", "rows")
 			x.Progress = func(rows uint64) { told.tell(rows, 0) }
 			out := cmd.OutOrStdout()
@@ -67,9 +71,26 @@ and the proof beside the file are described in docs/export.md.`,
 	f.StringVar(&format, "format", "", "csv, jsonl or xlsx (default: as --out ends, or csv)")
 	f.BoolVar(&bom, "bom", false, "begin a CSV with the mark of UTF-8, without which Excel misreads letters beyond ASCII")
 	f.StringVar(&filter.verdict, "verdict", "", "PASS, RETRY, SCRAP, QUARANTINE, STATION or BEGUN")
-	f.StringVar(&filter.mac, "mac", "", "`MAC`, or a range MAC..MAC")
+	f.StringVar(&devices, "mac", "", "one device by its MAC, serial number or ID (`NAME`), or a range MAC..MAC")
 	f.StringVar(&filter.key, "key", "", "key `ID`, a range ID..ID, or policy:label for all of its keys")
 	f.BoolVar(&filter.simulated, "simulated", false, "virtual chips too, marked SIMULATION")
 	file.add(cmd)
 	return cmd
+}
+
+// macs is the device of a name, or a range of MACs.
+func (l *ledgerFlags) macs(text string) (qa.Range, error) {
+	if text == "" {
+		return qa.Range{}, nil
+	}
+	if strings.Contains(text, "..") {
+		return qa.ParseMACs(text)
+	}
+	var mac string
+	err := l.read(func(b *ledger.Ledger) error {
+		d, err := namedDevice(b, text)
+		mac = d.MAC.String()
+		return err
+	})
+	return qa.Range{From: mac, To: mac}, err
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/plain"
@@ -16,18 +15,19 @@ func ledgerProveCommand(l *ledgerFlags) *cobra.Command {
 	var out output
 	var since string
 	cmd := &cobra.Command{
-		Use:   "prove [MAC]",
+		Use:   "prove [NAME]",
 		Short: "Write the proof of a device's entries, or that an old checkpoint is continued",
 		Long: `Write one file that proves what the ledger says of a device: its entries, their
-way to the root of the Merkle tree, and the newest signed checkpoint. With
---since FILE, and no MAC, it proves that the newest checkpoint continues the log
+way to the root of the Merkle tree, and the newest signed checkpoint. NAME is
+its MAC, its serial number or its ID. With
+--since FILE, and no device, it proves that the newest checkpoint continues the log
 of the checkpoint in FILE. "station ledger check" checks both offline.`,
 		Example: `  station ledger prove 24:0a:c4:01:02:03 --out device.proof
   station ledger prove --since kept.checkpoint --out continues.proof`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) == (since == "") {
-				return fmt.Errorf("ledger prove: give a MAC or --since FILE")
+				return fmt.Errorf("ledger prove: give a device or --since FILE")
 			}
 			return l.read(func(b *ledger.Ledger) error {
 				data, newer, err := prove(b, args, since)
@@ -62,16 +62,14 @@ func prove(b *ledger.Ledger, args []string, since string) (data []byte, newer in
 		data, err = p.File()
 		return data, 0, err
 	}
-	mac, err := chip.ParseMAC(args[0])
+	d, err := namedDevice(b, args[0])
+	if err == nil && d.Simulated {
+		err = fmt.Errorf("%s is a virtual chip: nothing of it is proved", d.MAC)
+	}
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("ledger prove: %w", err)
 	}
-	if d, _, err := heldDevice(b, mac); err != nil {
-		return nil, 0, err
-	} else if d.Simulated {
-		return nil, 0, fmt.Errorf("ledger prove: %s is a virtual chip: nothing of it is proved", mac)
-	}
-	p, newer, err := b.Prove(mac)
+	p, newer, err := b.Prove(d.MAC)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/station"
@@ -14,31 +13,28 @@ import (
 func ledgerReleaseCommand(l *ledgerFlags) *cobra.Command {
 	var operator, second, reason string
 	cmd := &cobra.Command{
-		Use:   "release MAC",
+		Use:   "release NAME",
 		Short: "Let a device that was set aside go on",
 		Long: `Let a device that was set aside (SCRAP or QUARANTINE) be tried again. Who did
 it and why stays in the ledger; where the station file wants two people for it,
-the name of the second too. The chip is judged anew when it is put back.`,
+the name of the second too. The chip is judged anew when it is put back. NAME is
+the device's MAC, its serial number or its ID.`,
 		Example: `  station ledger release 24:0a:c4:01:02:03 --operator anna --reason "wrong job file"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := chip.ParseMAC(args[0])
-			if err != nil {
-				return err
-			}
 			about, err := l.seconded(station.Release, operator, second)
 			if err != nil {
 				return fmt.Errorf("ledger %w", err)
 			}
 			return l.change(cmd.Context(), func(b *ledger.Ledger) error {
-				d, known, err := heldDevice(b, mac)
-				switch {
-				case err != nil:
-					return err
-				case !known || !d.SetAside:
-					return fmt.Errorf("ledger release: %s is not set aside", mac)
+				d, err := namedDevice(b, args[0])
+				if err == nil && !d.SetAside {
+					err = fmt.Errorf("%s is not set aside", d.MAC)
 				}
-				_, err = b.Append(record.Entry{Kind: record.Released, MAC: mac, Operator: operator, Message: reason, Simulated: d.Simulated, About: about})
+				if err != nil {
+					return fmt.Errorf("ledger release: %w", err)
+				}
+				_, err = b.Append(record.Entry{Kind: record.Released, MAC: d.MAC, Operator: operator, Message: reason, Simulated: d.Simulated, About: about})
 				return stationFault(err)
 			})
 		},

@@ -37,6 +37,23 @@ func recordLedger(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// bindNames gives a device of a ledger a serial number and an ID.
+func bindNames(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := ledger.Open(ts.MkAbs(args[0]), ledger.Options{Station: "bench-1", Software: "v1"})
+	ts.Check(err)
+	defer l.Close()
+	mac, err := chip.ParseMAC(args[1])
+	ts.Check(err)
+	for _, e := range []record.Entry{
+		{Kind: record.SerialBound, Serial: args[2]},
+		{Kind: record.IdentityMade, About: record.NamesIdentity(record.Identity{ID: args[3], Label: "station-identity"})},
+	} {
+		e.MAC, e.Operator = mac, "anna"
+		_, err := l.Append(e)
+		ts.Check(err)
+	}
+}
+
 // visitEntries are the entries of one visit.
 func visitEntries(mac chip.MAC, batch, end string) []record.Entry {
 	blank := record.Fuses{{Name: "BLOCK0", Words: strings.Fields("00000000 c4010203 0038240a 0000a200 00000136 00000000 00000004")}, {Name: "BLOCK1", State: "empty"}, {Name: "BLOCK2", State: "empty"}}

@@ -33,12 +33,13 @@ type sealedDevice struct {
 // secretPurposes are those of keys that nobody can read out of the fuses.
 var secretPurposes = []chip.Purpose{chip.FlashEncryption, chip.SecureBootV1}
 
-// findKeys gathers what the ledger says of a device's keys.
-func findKeys(b *ledger.Ledger, mac chip.MAC) (d sealedDevice, err error) {
-	device, _, err := heldDevice(b, mac)
+// findKeys gathers what the ledger says of the keys of the device of that name.
+func findKeys(b *ledger.Ledger, name string) (d sealedDevice, err error) {
+	device, err := namedDevice(b, name)
 	if err != nil {
 		return d, err
 	}
+	mac := device.MAC
 	list, err := b.History(mac)
 	if err != nil {
 		return d, stationFault(err)

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"header": header,
 			"bend":   bend,
 			"record": recordLedger,
+			"bind":   bindNames,
 			"flip":   flip,
 
 			"schema":       answered,

@@ -89,18 +89,27 @@ func (t *txn) allowIdentity(e *record.Entry, d record.Device) error {
 
 func (t *txn) allowRevocation(e *record.Entry, d record.Device) error { return identityFits(e, &d) }
 
+// ErrTwoDevices means that a name is one of two devices.
+var ErrTwoDevices = errors.New("two devices are called so")
+
 // Named is the device that a person means: by its MAC, its serial number, its ID
 // or the serial number of its certificate. known is false where no device that
-// the ledger has is called so.
+// the ledger has is called so. A name of two devices is one of none.
 func (l *Ledger) Named(name string) (mac chip.MAC, known bool, err error) {
-	if mac, err := chip.ParseMAC(name); err == nil {
-		_, known, err := l.Device(mac)
-		return mac, known, err
-	}
-	for _, n := range []string{serialName(name, l.Simulated()), idName(strings.ToLower(name)), certificateName(strings.ToUpper(name))} {
-		if mac, known, err = l.KeyOwner(n); known || err != nil {
+	if mac, err = chip.ParseMAC(name); err == nil {
+		if _, known, err = l.Device(mac); err != nil || len(name) > len("240ac4010203") {
 			return mac, known, err
 		}
 	}
-	return mac, false, nil
+	for _, n := range []string{serialName(name, l.Simulated()), idName(strings.ToLower(name)), certificateName(strings.ToUpper(name))} {
+		switch owner, owned, err := l.KeyOwner(n); {
+		case err != nil:
+			return mac, false, err
+		case owned && known && owner != mac:
+			return mac, false, fmt.Errorf("%q: %w: %s and %s; write the MAC, with colons", name, ErrTwoDevices, mac, owner)
+		case owned:
+			mac, known = owner, true
+		}
+	}
+	return mac, known, nil
 }

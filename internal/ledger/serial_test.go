@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"station/internal/record"
@@ -36,5 +37,30 @@ func TestSerialNumbers(t *testing.T) {
 	}
 	if _, bound, _ := l.SerialOwner("SN2"); bound {
 		t.Error("SN2 is bound")
+	}
+}
+
+// A serial number may read as the MAC of another device: then the digits alone
+// name nobody.
+func TestANameOfTwoDevices(t *testing.T) {
+	l := start(t, bench)
+	digits := strings.ReplaceAll(mac(1).String(), ":", "")
+	own := strings.ReplaceAll(mac(3).String(), ":", "")
+	for _, e := range []record.Entry{{MAC: mac(1), Serial: "SN1"}, {MAC: mac(2), Serial: digits}, {MAC: mac(3), Serial: own}} {
+		e.Kind = record.SerialBound
+		if _, err := l.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, known, err := l.Named(digits); !errors.Is(err, ErrTwoDevices) {
+		t.Errorf("%s: known %t, %v", digits, known, err)
+	}
+	for name, want := range map[string]int{mac(1).String(): 1, "SN1": 1, mac(2).String(): 2, own: 3} {
+		if got, known, err := l.Named(name); err != nil || !known || got != mac(want) {
+			t.Errorf("%s: got %v, %t, %v", name, got, known, err)
+		}
+	}
+	if _, known, err := l.Named("240ac4fffff0"); known || err != nil {
+		t.Errorf("a MAC that is not there: known %t, %v", known, err)
 	}
 }
