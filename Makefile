@@ -6,7 +6,7 @@ TOOL := $(GO) tool -modfile=tools/go.mod
 SOFTHSM := /usr/lib/softhsm/libsofthsm2.so
 ASROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: build cross install uninstall deb debtest release vuln demo test flaky bench conformance deps lint soak fuzz
+.PHONY: build cross install uninstall deb debtest release releasetest vuln demo test flaky bench conformance deps lint soak fuzz
 
 # make release VERSION=1.2.0 says which version it is; else the program names its commit.
 VERSION ?=
@@ -44,6 +44,10 @@ debtest: deb
 release:
 	@test -n "$(VERSION)" || { echo "which one? make release VERSION=1.2.0"; exit 2; }
 	packaging/release $(VERSION) $(DIST)/$(VERSION)
+
+# What a release of this machine alone would be, from a clone.
+releasetest:
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git clone -q . $$dir/src && cd $$dir/src && ONLY=own packaging/release 0.0.0 $$dir/out
 
 # Known faults of what is linked, by the database of the Go project. It changes
 # without us: not part of what must be green. Takes minutes the first time.
