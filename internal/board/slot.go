@@ -35,6 +35,7 @@ type SlotStatus struct {
 	Started      time.Time
 	StepStarted  time.Time
 	Updated      time.Time
+	left         countdown // of the step
 
 	Verdict record.Verdict // of the last device; empty while busy or before the first
 	Already bool
@@ -69,7 +70,7 @@ func (s *SlotStatus) apply(e flow.Event, real bool) {
 		s.Waits = false
 		s.Step, s.Title, s.Burning = e.Step, e.Message, e.Burning
 		s.Held = s.Held || e.Burning
-		s.Percent, s.Bytes, s.Total, s.Rate, s.StepStarted = 0, 0, e.Total, 0, e.Time
+		s.Percent, s.Bytes, s.Total, s.Rate, s.StepStarted, s.left = 0, 0, e.Total, 0, e.Time, countdown{}
 	case flow.StepProgress:
 		s.progress(e)
 		return // not in the log
@@ -108,7 +109,8 @@ func (s *SlotStatus) begin(e flow.Event) {
 		Hand: s.Hand, HandUntil: s.HandUntil, Busy: true, Started: e.Time, Updated: e.Time}
 }
 
-// settling is how many seconds a change of the rate takes to show.
+// settling is how many seconds a change of the rate takes to show, and a step to
+// tell how long it will take.
 const settling = 2
 
 func (s *SlotStatus) progress(e flow.Event) {
@@ -124,17 +126,17 @@ func (s *SlotStatus) progress(e flow.Event) {
 		s.Rate += dt / (dt + settling) * (now - s.Rate)
 	}
 	s.Percent, s.Bytes, s.Total, s.Updated = e.Percent, e.Bytes, e.Total, e.Time
+	if worked := e.Time.Sub(s.StepStarted); worked >= settling*time.Second && s.Bytes > 0 {
+		s.left.expect(e.Time, time.Duration(float64(s.Total-s.Bytes)/float64(s.Bytes)*float64(worked)))
+	}
 }
 
-// Left is how long the step will still take, by the mean rate of all of it, which
-// does not jump; 0 where nobody knows. It runs down between two events.
+// Left is how long the step will still take; 0 where nobody knows.
 func (s *SlotStatus) Left(now time.Time) time.Duration {
-	worked := s.Updated.Sub(s.StepStarted)
-	if worked <= 0 || s.Bytes <= 0 || s.Total <= s.Bytes {
+	if s.left.at.IsZero() || s.Total <= s.Bytes {
 		return 0
 	}
-	left := time.Duration(float64(s.Total-s.Bytes) / float64(s.Bytes) * float64(worked))
-	return max(left-max(now.Sub(s.Updated), 0), time.Second)
+	return s.left.now(now)
 }
 
 func (s *SlotStatus) end(e flow.Event) {
