@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"strings"
 	"testing"
@@ -248,19 +250,28 @@ func TestRAMSendsAgainWhatIsLost(t *testing.T) {
 func TestRAMThatDoesNotComeToItsEnd(t *testing.T) {
 	key := testKey(t, 32)
 	images := ramImages(t, key, 0xf)
+	stuck := sim.DefaultTimes
+	stuck.PageProgram = time.Minute
 	for name, c := range map[string]struct {
 		fault sim.Fault
 		why   string
+		chip  sim.Options
+		other uint8 // bits of FLASH_CRYPT_CONFIG that it is told otherwise
 	}{
-		"it hangs":              {sim.Fault{Kind: sim.HangCode, At: 40_000}, "fallen silent"},
-		"it restarts":           {sim.Fault{Kind: sim.RestartCode, At: 40_000}, ""},
-		"nothing gets through":  {sim.Fault{Kind: sim.ChangeCodeByte, Times: -1, XOR: 0x20}, "silent"},
-		"it is never heard":     {sim.Fault{Kind: sim.DropCodeTalk, Times: -1}, "does not start"},
-		"it hangs with the key": {sim.Fault{Kind: sim.HangCode, At: 400}, "silent"},
+		"it hangs":              {fault: sim.Fault{Kind: sim.HangCode, At: 40_000}, why: "fallen silent"},
+		"it restarts":           {fault: sim.Fault{Kind: sim.RestartCode, At: 40_000}},
+		"nothing gets through":  {fault: sim.Fault{Kind: sim.ChangeCodeByte, Times: -1, XOR: 0x20}, why: "silent"},
+		"it is never heard":     {fault: sim.Fault{Kind: sim.DropCodeTalk, Times: -1}, why: "does not start"},
+		"it hangs with the key": {fault: sim.Fault{Kind: sim.HangCode, At: 400}, why: "silent"},
+		"the flash hangs":       {chip: sim.Options{Times: stuck}, why: "it gives up: the flash does not finish"},
+		"another cipher":        {other: 1, why: "it has programmed something else"},
 	} {
-		virtual(t, sim.Options{Faults: []sim.Fault{c.fault}}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
-			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf})
-			if !errors.Is(err, chip.ErrRAM) || !strings.Contains(err.Error(), c.why) || !stats.Started || stats.Wiped {
+		if c.fault.Kind != "" {
+			c.chip.Faults = []sim.Fault{c.fault}
+		}
+		virtual(t, c.chip, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf ^ c.other})
+			if !errors.Is(err, chip.ErrRAM) || !strings.Contains(err.Error(), c.why) || !stats.Started || stats.Wiped != (c.other != 0) {
 				t.Errorf("%s: %+v, %v", name, stats, err)
 			}
 			device.Heal()
@@ -274,5 +285,22 @@ func TestRAMThatDoesNotComeToItsEnd(t *testing.T) {
 				t.Errorf("%s: what the loader held is left at %#x", name, ramData+at)
 			}
 		})
+	}
+}
+
+// An answer of another version, or with a byte changed, is none.
+func TestRAMAnswersOfOthers(t *testing.T) {
+	answer := func(version byte) []byte {
+		p := append([]byte{version}, make([]byte, 15)...)
+		return binary.LittleEndian.AppendUint32(p, crc32.ChecksumIEEE(p))
+	}
+	changed := answer(ramVersion)
+	changed[9] ^= 1
+	for want, p := range map[bool][][]byte{true: {answer(ramVersion)}, false: {answer(ramVersion + 1), changed, answer(ramVersion)[:19]}} {
+		for _, p := range p {
+			if _, ok := parseRAMAnswer(p); ok != want {
+				t.Errorf("% x: %t", p, ok)
+			}
+		}
 	}
 }

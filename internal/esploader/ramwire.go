@@ -58,6 +58,7 @@ type ramWire struct {
 	newest  int // of those that arrived, the latest
 	last    ramAnswer
 	heard   bool
+	stopped bool // nobody wants the job any more
 	sum     uint32
 }
 
@@ -69,11 +70,27 @@ type ramAnswer struct {
 	sum    uint32
 }
 
-// run carries out the job and ends the loader.
+// run carries out the job and ends the loader, also one that is stopped: it overwrites
+// what it holds before anybody leaves it.
 func (r *ramWire) run(ctx context.Context, parts []part, job chip.RAMJob) error {
 	if err := r.hello(); err != nil {
 		return err
 	}
+	err := r.writeAll(ctx, parts, job)
+	if stopped := ctx.Err(); stopped != nil && !errors.Is(err, chip.ErrPortGone) {
+		r.stopped = true
+		if err := r.end(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("%w: it does not overwrite what it holds: %w", stopped, err)
+		}
+		return stopped
+	}
+	if err != nil {
+		return err
+	}
+	return r.end(ctx)
+}
+
+func (r *ramWire) writeAll(ctx context.Context, parts []part, job chip.RAMJob) error {
 	key := job.Key.Reveal()
 	body := r.payload[4 : 4+4+len(key)]
 	binary.LittleEndian.PutUint32(body, uint32(job.Config))
@@ -89,7 +106,7 @@ func (r *ramWire) run(ctx context.Context, parts []part, job chip.RAMJob) error 
 			return err
 		}
 	}
-	return r.end(ctx)
+	return nil
 }
 
 type writerFunc func(p []byte) error
@@ -185,6 +202,9 @@ func (r *ramWire) flush(ctx context.Context) error {
 
 // send sends the n bytes that stand in the payload as the next block, once there is room for it.
 func (r *ramWire) send(ctx context.Context, what byte, n int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	for r.next-r.taken >= ramWindow {
 		if err := r.await(ctx); err != nil {
 			return err
@@ -206,13 +226,10 @@ func (r *ramWire) send(ctx context.Context, what byte, n int) error {
 	*b = ramBlockSent{frame: slip.Append(b.frame[:0], p)}
 	r.next++
 	r.stats.Blocks++
-	return r.transmit(ctx, b)
+	return r.transmit(b)
 }
 
-func (r *ramWire) transmit(ctx context.Context, b *ramBlockSent) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func (r *ramWire) transmit(b *ramBlockSent) error {
 	if b.tries++; b.tries > ramTries {
 		return fmt.Errorf("a block does not get through: %w", chip.ErrNoAnswer)
 	}
@@ -237,7 +254,7 @@ func (r *ramWire) end(ctx context.Context) error {
 		}
 	}
 	r.stats.Wiped = true
-	if r.last.sum != r.sum {
+	if r.last.sum != r.sum && !r.stopped {
 		return errors.New("it has programmed something else")
 	}
 	return nil
@@ -263,7 +280,10 @@ func (r *ramWire) await(ctx context.Context) error {
 		if !open || silences == ramSilences {
 			return fmt.Errorf("it has fallen silent: %w", chip.ErrNoAnswer)
 		}
-		if err := r.transmit(ctx, waiting); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.transmit(waiting); err != nil {
 			return err
 		}
 	}
@@ -325,7 +345,7 @@ func (r *ramWire) take(a ramAnswer) error {
 		return nil // an old one
 	}
 	r.last = a
-	if s := a.status &^ ramGone; s != 0 {
+	if s := a.status &^ ramGone; s != 0 && !r.stopped {
 		return fmt.Errorf("it gives up: %s", ramStatus[s])
 	}
 	for ; done > 0; done-- {
@@ -348,7 +368,7 @@ func (r *ramWire) take(a ramAnswer) error {
 func (r *ramWire) again() error {
 	for n := r.taken; n < r.next; n++ {
 		if b := &r.blocks[n%ramWindow]; !b.held && b.at < r.newest {
-			if err := r.transmit(context.Background(), b); err != nil {
+			if err := r.transmit(b); err != nil {
 				return err
 			}
 		}

@@ -99,6 +99,7 @@ func TestJobFaultsNameFileLineAndFix(t *testing.T) {
 			[]string{`job.toml:3: nme: unknown key; did you mean "name"?`, `job.toml:13: flash.size: "banana" is not a size`, `job.toml:14: flash.mode: "dip" is not known`, `did you mean "dio"?`,
 				`key.policy: "derivd" is not known; write one of derived, random, shared; did you mean "derived"?`, `boot.timeout: "xx" is not a time`,
 				`job.toml:28: image.2.partition: is a whole number, want text`, `job.toml:30: image.3: `, `rulez.bin: there is no such file`, `security.mode: "relase" is not known`, `did you mean "release"?`}},
+		{"loader", []string{"baud = 921600", `loader = "stub"`}, []string{`job.toml:16: flash.loader: "stub" is not known; write one of rom, ram`}},
 		{"marker with a control character", []string{`marker = "station-example: ready"`, `marker = "ready\r\n"`}, []string{"boot.marker: it holds control characters"}},
 		{"marker too long", []string{`marker = "station-example: ready"`, `marker = "` + strings.Repeat("x", 257) + `"`}, []string{"boot.marker: it has 257 bytes, at most 256"}},
 		{"missing marker", []string{`marker = "station-example: ready"`, ``}, []string{"boot.marker: is missing; write a text that the firmware prints"}},

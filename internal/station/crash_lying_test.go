@@ -2,6 +2,7 @@ package station
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"station/internal/sim"
@@ -22,12 +23,15 @@ const (
 	unstable   = "QUARANTINE E-FUSE-UNSTABLE"
 )
 
-var lies = []lie{
+// flashLies are those about the flash: the loader in RAM meets them too.
+var flashLies = []lie{
 	{"the chip tells a wrong MD5, once", faults(sim.Fault{Kind: sim.LieMD5}), "PASS", "sealed"},
 	{"the chip tells wrong MD5s", faults(sim.Fault{Kind: sim.LieMD5, Times: -1}), noFlash, sealedThen},
 	{"bits of the flash are stuck at 0", faults(sim.Fault{Kind: sim.StuckLow, Addr: 0x30123, XOR: 0xff}), noFlash, sealedThen},
 	{"bits of the flash are stuck at 1", faults(sim.Fault{Kind: sim.StuckHigh, Addr: 0x10001, XOR: 0xff}), noFlash, sealedThen},
+}
 
+var lies = []lie{
 	{"fuses of the key are weak", fuses(sim.WeakFuse, "BLOCK1", 0, 77, 200, 255), "PASS", "sealed"},
 	{"fuses of the counter are weak", fuses(sim.WeakFuse, "FLASH_CRYPT_CNT", 0, 3, 6), "PASS", "sealed"},
 	{"fuses of a protection are weak", fuses(sim.WeakFuse, "WR_DIS", 0, 1, 3, 7), "PASS", "sealed"},
@@ -83,16 +87,9 @@ func TestLyingChips(t *testing.T) {
 	var m matrix
 	m.fill(t, func(l *lab, try tryFunc) {
 		visit := func(class string, p product, faults []sim.Fault, first, end string) {
-			try(class, p, func() *trial {
-				tr := l.trial(p, faults...)
-				tr.expect = end
-				if got := how(tr.visit()); got != first {
-					tr.fault("the first visit ends with %s, want %s: %v", got, first, tr.last().Failure)
-				}
-				return tr
-			})
+			try(class, p, func() *trial { return l.lie(p, lie{class, faults, first, end}) })
 		}
-		for _, c := range lies {
+		for _, c := range slices.Concat(flashLies, lies) {
 			visit(c.class, p, c.faults, c.first, c.end)
 		}
 		for _, c := range foreignChips {
@@ -111,6 +108,16 @@ func TestLyingChips(t *testing.T) {
 		try("and with a key in it", p, func() *trial { return l.twin(p, map[string]uint32{"RD_DIS": 1, "WR_DIS": 1 << 7}) })
 	})
 	m.publish(t, "lying")
+}
+
+// lie is one device with a lie.
+func (l *lab) lie(p product, c lie) *trial {
+	tr := l.trial(p, c.faults...)
+	tr.expect = c.end
+	if got := how(tr.visit()); got != c.first {
+		tr.fault("the first visit ends with %s, want %s: %v", got, c.first, tr.last().Failure)
+	}
+	return tr
 }
 
 // twin is a chip with the MAC of one that is sealed.

@@ -1,10 +1,12 @@
 package station
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"station/internal/esploader"
 	"station/internal/job"
 	"station/internal/racetest"
 	"station/internal/sim"
@@ -79,10 +81,58 @@ func TestWireRAM(t *testing.T) {
 				}
 				try("power goes before a command", p, func() *trial { return l.cut(p, sim.Fault{Kind: sim.CutBefore, At: k + 1}) })
 				try("a reply is lost", p, func() *trial { return l.disturb(p, sim.Fault{Kind: sim.DropReply, At: k + 1}, ref) })
+				if k%(2*stride) != 0 {
+					continue
+				}
+				try("the chip restarts into its loader before a command", p, func() *trial {
+					return l.restart(p, sim.Fault{Kind: sim.RestartLoader, At: k + 1}, false, ref)
+				})
+				try("the chip restarts into its application before a command", p, func() *trial {
+					return l.restart(p, sim.Fault{Kind: sim.RestartApp, At: k + 1}, false, ref)
+				})
+				try("the station is stopped at a command", p, func() *trial { return l.stop(p, k+1) })
+			}
+			for range points {
+				at := 1 + rnd.IntN(bytes)
+				try("the station is stopped while the code runs", p, func() *trial { return l.stopRAM(p, at) })
+			}
+			for _, c := range flashLies {
+				try(c.class, p, func() *trial { return l.lie(p, c) })
 			}
 		}
 	})
 	m.publish(t, "ram")
+}
+
+// stopRAM is one device whose station stops once the code was sent so many bytes.
+func (l *lab) stopRAM(p product, at int) *trial {
+	tr := l.trial(p)
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	tr.ctx = ctx
+	tr.wrap = func(port *sim.Port) esploader.Port { return stopping{port, tr.chip, at, cancel} }
+	if got := how(tr.visit()); got != "RETRY E-STOPPED" {
+		tr.fault("stopping gives %s: %v", got, tr.last().Failure)
+	}
+	tr.ctx, tr.wrap = l.ctx, nil
+	tr.keyless()
+	return tr
+}
+
+// stopping ends a context once code in RAM was sent so many bytes.
+type stopping struct {
+	*sim.Port
+	chip *sim.Chip
+	at   int
+	stop func()
+}
+
+func (s stopping) Write(p []byte) (int, error) {
+	n, err := s.Port.Write(p)
+	if s.chip.Meter().Code.BytesIn >= s.at {
+		s.stop()
+	}
+	return n, err
 }
 
 // undisturbedRAM seals one device, and tells how many bytes the code was sent.

@@ -1,0 +1,42 @@
+package station
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/job"
+	"station/internal/record"
+	"station/internal/sim"
+)
+
+// The end of the step flash says why the loader in RAM was left for the ROM, and
+// nothing where it was not.
+func TestRAMThatIsLeftIsTold(t *testing.T) {
+	s := newStation(t, smallJob)
+	s.job.Flash.Loader = job.LoaderRAM
+	for want, faults := range map[string][]sim.Fault{
+		"": nil,
+		"written by the ROM: loader in RAM: it has fallen silent: no answer from the chip": {{Kind: sim.HangCode, At: 2000}},
+	} {
+		s.openLedger()
+		s.events = nil
+		synctest.Test(t, func(t *testing.T) {
+			chip := newChip(t, sim.Options{Faults: faults})
+			port, err := chip.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := s.runner().Device(t.Context(), "1", "sim://1", esploader.New(port, esploader.Options{LeastRAM: 1}))
+			if out.Verdict != record.Pass || chip.Meter().Code.Time == 0 {
+				t.Errorf("got %s %v", out.Verdict, out.Failure)
+			}
+		})
+		for _, e := range s.events {
+			if e.Event == flow.StepDone && e.Step == "flash" && e.Message != want {
+				t.Errorf("it says %q, want %q", e.Message, want)
+			}
+		}
+	}
+}
