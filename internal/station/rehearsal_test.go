@@ -132,6 +132,21 @@ func TestScannedSerialInARehearsal(t *testing.T) {
 	}
 }
 
+// As many virtual chips are made as were asked for, also where there are more slots.
+func TestAsManyVirtualChipsAsAskedFor(t *testing.T) {
+	for _, c := range []struct{ slots, count, want int }{{4, 0, 4}, {0, 0, 1}, {4, 1, 1}, {4, 4, 4}, {1, 3, 3}} {
+		v, made := &Virtual{Slots: c.slots, Count: c.count}, 0
+		for ok := true; ok && made < 10; made++ {
+			if _, ok = v.take(); !ok {
+				break
+			}
+		}
+		if made != c.want {
+			t.Errorf("%d slots, %d asked for: %d chips, want %d", c.slots, c.count, made, c.want)
+		}
+	}
+}
+
 func TestMadeUpSerials(t *testing.T) {
 	for _, pattern := range []string{"SN[0-9]{8}", "[A-Z]{2}-\\d+", "(LAMP|BULB)[0-9a-f]{4}", "x.*y.{3}", "A?B[12]{9,}", "\\w{10}", "[^a-z]{5}", "(?i)sn[0-9]{3}"} {
 		re := regexp.MustCompile("^(?:" + pattern + ")$")

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -88,7 +89,7 @@ func (v *Virtual) plug(n int) (flow.Loader, error) {
 func (v *Virtual) take() (int, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.made >= max(v.Count, v.Slots, 1) {
+	if v.made >= cmp.Or(v.Count, max(v.Slots, 1)) {
 		return 0, false
 	}
 	v.made++
