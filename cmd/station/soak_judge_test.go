@@ -137,9 +137,13 @@ func (s *soak) compare() {
 	listed := map[string]string{}
 	for line := range strings.Lines(s.do(always(0), "ledger", "list")) {
 		f := strings.Fields(line)
-		listed[f[0]] = f[1]
-		if strings.HasPrefix(f[2], "E-") {
-			listed[f[0]] += " " + f[2]
+		mac, f := f[0], f[1:]
+		if f[0] == "esp32" { // unknown of a device that was never recognised
+			f = f[1:]
+		}
+		listed[mac] = f[0]
+		if strings.HasPrefix(f[1], "E-") {
+			listed[mac] += " " + f[1]
 		}
 	}
 	delete(listed, "MAC")

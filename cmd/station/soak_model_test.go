@@ -42,6 +42,8 @@ type model struct {
 	burning map[*visit]bool
 	open    []*visit // of this run
 	faults  []string
+
+	hurried, late int // visits on the machine's clock, and those that it was too slow for
 }
 
 // thing is a device.

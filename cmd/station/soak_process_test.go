@@ -30,6 +30,7 @@ func (sh *shift) inAProcess() {
 	sh.oneEach()
 	for i, v := range sh.all {
 		v.hurried = true
+		sh.model.hurried++
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err == nil {
 			err = sh.put(v, fmt.Sprint(i+1))

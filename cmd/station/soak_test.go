@@ -40,8 +40,11 @@ func TestSoak(t *testing.T) {
 			t.Errorf("no %s: nothing is shown", what)
 		}
 	}
-	t.Logf("seed %d: %d devices, %d visits in %d shifts, %d commands beside them (%d refused), %d pulled, %d lines killed, %d serial numbers; ends %v, exit codes %v",
-		seed, s.made, s.visits, s.shifts, s.commands, s.refused, s.pulled, s.killed, s.scanned, s.ends, s.exits)
+	if s.model.late > 2+s.model.hurried/4 {
+		t.Errorf("%d of %d devices gave no answer in time, and nothing was wrong with them", s.model.late, s.model.hurried)
+	}
+	t.Logf("seed %d: %d devices, %d visits in %d shifts, %d commands beside them (%d refused), %d pulled, %d lines killed, %d serial numbers, %d of %d too slow; ends %v, exit codes %v",
+		seed, s.made, s.visits, s.shifts, s.commands, s.refused, s.pulled, s.killed, s.scanned, s.model.late, s.model.hurried, s.ends, s.exits)
 }
 
 // dice is a source of random numbers for several goroutines.

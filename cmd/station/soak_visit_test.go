@@ -121,7 +121,10 @@ func (m *model) failed(e fact, v *visit, d *thing) {
 // may tells whether a visit may end with a failure.
 func (m *model) may(v *visit, d *thing, e fact) bool {
 	switch {
-	case v.troubled && e.Verdict == "RETRY", v.hurried && (e.Code == "E-NO-ANSWER" || e.Code == "E-BOOT-SILENT"):
+	case v.troubled && e.Verdict == "RETRY":
+		return true
+	case v.hurried && (e.Code == "E-NO-ANSWER" || e.Code == "E-BOOT-SILENT"):
+		m.late++ // which is bounded
 		return true
 	case e.Code == "E-SAME-MAC":
 		return v.overlapped && !v.admitted
