@@ -70,28 +70,27 @@ demo-field: deps build
 	@command -v curl >/dev/null && command -v openssl >/dev/null || { $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq curl openssl; }
 	@device/demo-field
 
-# Everything under the race detector. What has so many cases that this would take
-# too long tries a sample of them there, and all of them beside it without the
-# detector: so both cores have work to the end. The longest packages begin first.
+# Everything under the race detector, the longest packages first. What has so many
+# cases that it would take minutes tries a fixed sample of them here, and all of them
+# in make cases, without the detector.
+test: deps
+	$(GO) test -race -timeout 30m ./cmd/station ./internal/station ./internal/ledger ./...
+
+.PHONY: cases
 FULL := TestPowerCuts|TestSecureBootCuts|TestStops|TestWire|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestForeignFiles|TestOutputs|TestHostile|Anywhere$$|$\
 	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
 	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$
 FULL_IN := ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog
-test: deps
-	@$(MAKE) --no-print-directory -j2 test-race test-full
+cases: deps
+	$(GO) test -timeout 30m -run '$(FULL)' $(FULL_IN)
 
-.PHONY: test-race test-full
-test-race test-full: export GOGC ?= 400# a third of the time went by in the collector
+test cases: export GOGC ?= 400# a third of the time went by in the collector
 # Every entry of a ledger and every write of a virtual chip is synced, and no test
 # is about the disk: all their files are in memory, where it has room for them.
 DISK := $(or $(TMPDIR),/tmp)
-test-race test-full: export TMPDIR = $(or $(shell \
+test cases: export TMPDIR = $(or $(shell \
 	test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 6000000 2>/dev/null && ! grep -q ' /dev/shm .*noexec' /proc/mounts && echo /dev/shm),$(DISK))
-test-race:
-	$(GO) test -race -timeout 30m ./cmd/station ./internal/station ./...
-test-full:
-	$(GO) test -timeout 30m -run '$(FULL)' $(FULL_IN)
 
 # Tests must not depend on luck: everything that has a socket, a terminal, a
 # process or a clock in it twenty times, then all tests five times, the last two
@@ -104,11 +103,11 @@ flaky: deps
 	( while :; do :; done ) & a=$$!; ( while :; do :; done ) & b=$$!; trap "kill $$a $$b" EXIT; \
 		for i in 4 5; do $(MAKE) again || exit 1; done
 
-# make test, without what an earlier run has found.
+# All tests, without what an earlier run has found.
 .PHONY: again
 again:
 	$(GO) clean -testcache
-	$(MAKE) test
+	$(MAKE) test cases
 
 # What a device costs on the wire and in time: the tables of docs/performance.md.
 bench: deps

@@ -10,13 +10,20 @@ import (
 	"testing"
 )
 
-// What tries only a sample of its cases under the race detector tries all of
-// them in the other run of make test, and that run names nothing else.
+// What tries only a sample of its cases under the race detector, as make test
+// runs it, tries all of them in make cases, which names nothing else; and what
+// must be green before anything lands runs both.
 func TestSampledTestsRunInFull(t *testing.T) {
 	_, list, _ := strings.Cut(readFile(t, "Makefile"), "\nFULL := ")
 	list, _, _ = strings.Cut(list, "\nFULL_IN := ")
 	list = strings.NewReplacer("$\\\n\t", "", "$$", "$").Replace(strings.TrimSpace(list))
 	full := strings.Split(list, "|")
+	ci := readFile(t, ".ci/run")
+	for _, target := range []string{"test", "cases"} {
+		if !strings.Contains(ci, "\nmake "+target+"\n") {
+			t.Errorf(".ci/run does not make %s", target)
+		}
+	}
 	_, in, _ := strings.Cut(readFile(t, "Makefile"), "\nFULL_IN := ")
 	in, _, _ = strings.Cut(in, "\n")
 	var dirs []string

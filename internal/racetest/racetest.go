@@ -1,6 +1,6 @@
 // Package racetest tells tests that the race detector runs. What has very many
 // cases, each of them as good as the others to find a race, tries a sample of
-// them then; make test tries all of them beside it, without the detector.
+// them then, in make test; make cases tries all of them, without the detector.
 package racetest
 
 // Sample counts the cases of a test.
