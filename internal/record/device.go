@@ -36,7 +36,7 @@ type Device struct {
 	Identity   *Identity `json:"identity,omitempty"` // nil: none
 	Images     []Image   `json:"images,omitempty"`   // as verified last,
 	Flashed    uint64    `json:"flashed,omitempty"`  // by the entry of this index
-	Fuses      Fuses     `json:"fuses,omitempty"`    // as first seen, or as our last burn left them
+	Fuses      Fuses     `json:"fuses,omitempty"`    // as admitted first, or as our last burn left them
 	Intended   []string  `json:"intended,omitempty"` // burn stages begun
 	Settled    []string  `json:"settled,omitempty"`  // burn stages read back as wanted
 	Runs       int       `json:"runs"`
@@ -65,9 +65,7 @@ func (d *Device) Apply(e Entry) {
 	if makes[e.Kind] || !d.begun() && e.Code != Doubtful {
 		d.made(e)
 	}
-	if e.Fuses != nil && (d.Fuses == nil || e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed) {
-		d.Fuses = e.Fuses.clone()
-	}
+	d.fused(e)
 	if len(d.Keys) == 0 && e.Lot() != "" && e.Code != Doubtful { // which is of no lot
 		d.Visited = e.Lot()
 	}
@@ -111,6 +109,22 @@ func (d *Device) Apply(e Entry) {
 	case Failed:
 		d.failed(e)
 	}
+}
+
+// fused takes the fuses of the chip that the entry is about, if it is this device
+// beyond doubt: admitted, or burned by us. Before there is a key it is whatever
+// was seen.
+func (d *Device) fused(e Entry) {
+	admitted := e.Kind == Admitted && e.Decision != DecisionQuarantine
+	switch {
+	case e.Fuses == nil:
+		return
+	case e.Kind == BurnIntended, e.Kind == BurnSettled, e.Kind == Sealed:
+	case d.Fuses == nil && (admitted || len(d.Keys) == 0), admitted && len(d.Keys) == 0:
+	default:
+		return
+	}
+	d.Fuses = e.Fuses.clone()
 }
 
 // makes are the kinds that change what a device is.

@@ -2,10 +2,8 @@ package station
 
 import (
 	"strings"
-	"sync"
 	"testing"
 
-	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/job"
@@ -185,53 +183,5 @@ func TestStranger(t *testing.T) {
 	}
 	if out := s.visit(chip); out.Verdict != record.Pass || !out.Already {
 		t.Errorf("the genuine one: got %+v", out)
-	}
-}
-
-// Two chips with one MAC are never worked on at the same time.
-func TestOneMACInTwoSlots(t *testing.T) {
-	s := newStation(t, editCopy(t, small))
-	r := s.runner()
-	const slots = 4
-	var chips [slots]*sim.Chip
-	var outs [slots]flow.Outcome
-	for i := range slots {
-		chips[i] = newChip(t, sim.Options{MAC: VirtualMAC(0)})
-	}
-	factory := chips[0].Fuses()
-	var wg sync.WaitGroup
-	for i, chip := range chips {
-		wire, err := chip.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		wg.Go(func() {
-			outs[i] = r.Device(t.Context(), string(rune('1'+i)), "sim://", esploader.New(wire, esploader.Options{}))
-		})
-	}
-	wg.Wait()
-	passed := 0
-	for i, out := range outs {
-		switch {
-		case out.Verdict == record.Pass:
-			passed++
-		case out.Verdict != record.Quarantine || out.Failure.Code != record.SameMAC && out.Failure.Code != record.Stranger:
-			t.Errorf("slot %d: got %s %v", i+1, out.Verdict, out.Failure)
-		case chips[i].Fuses() != factory:
-			t.Errorf("slot %d: a fuse of a refused chip was burned", i+1)
-		}
-	}
-	if passed != 1 {
-		t.Errorf("%d chips of one MAC passed", passed)
-	}
-	if v, code := s.deviceOf(0).State(); v != record.Pass {
-		t.Errorf("its record says %s %s", v, code)
-	}
-	for i, chip := range chips {
-		if outs[i].Verdict == record.Pass {
-			if out := s.visit(chip); !out.Already {
-				t.Errorf("the genuine one: got %+v", out)
-			}
-		}
 	}
 }
