@@ -304,3 +304,21 @@ func TestRAMAnswersOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// A loader in RAM that nobody speaks to any more overwrites what it holds by itself.
+func TestRAMThatIsForgotten(t *testing.T) {
+	key := testKey(t, 32)
+	fault := sim.Fault{Kind: sim.DropCodeByte, At: 40_000, Times: -1}
+	virtual(t, sim.Options{Faults: []sim.Fault{fault}}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+		if _, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: ramImages(t, key, 0xf), Key: key, Config: 0xf}); !errors.Is(err, chip.ErrRAM) {
+			t.Fatal(err)
+		}
+		time.Sleep(12 * time.Second)
+		if err := l.Connect(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.IndexFunc(device.RAM(ramData, ramDataSize), func(r rune) bool { return r != 0 }); at >= 0 {
+			t.Errorf("what the loader held is left at %#x", ramData+at)
+		}
+	})
+}

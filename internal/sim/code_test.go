@@ -253,11 +253,15 @@ func checkWatchdogsBiteCode(t *testing.T) {
 	if got := string(readFor(p.p, time.Second)); !strings.Contains(got, "rst:0x10 (RTCWDT_RTC_RESET)") || !strings.Contains(got, "waiting for download") {
 		t.Errorf("it prints %q", got)
 	}
-	p = newProbe(t, Options{}, true)
-	p.poke(dogRegs[0].config, 0) // locked
-	p.send(append([]byte{'s'}, words(60_000_000)...)...)
-	if got := string(readFor(p.p, time.Second)); !strings.Contains(got, "rst:0x10") {
-		t.Errorf("locked it can be stopped: %q", got)
+	for i, locked := range dogRegs {
+		p = newProbe(t, Options{}, true)
+		p.poke(dogRegs[1-i].protect, dogKey)
+		p.poke(dogRegs[1-i].config, 0)
+		p.poke(locked.config, 0)
+		p.send(append([]byte{'s'}, words(60_000_000)...)...)
+		if got := string(readFor(p.p, time.Second)); !strings.Contains(got, "rst:0x10") {
+			t.Errorf("locked watchdog %d can be stopped: %q", i, got)
+		}
 	}
 }
 
