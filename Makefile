@@ -114,7 +114,7 @@ bench: deps
 	@test -x /usr/sbin/nginx || { $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq nginx-light; }
 	PATH=$$PATH:/usr/sbin $(GO) test -run '^$$' -bench '^Benchmark(Serve|Idle)$$' -benchtime 1x ./internal/serve
 	$(GO) test -run '^$$' -bench '^Benchmark(Wire|Visit)$$' -benchtime 20x ./internal/station
-	$(GO) test -run '^$$' -bench '^BenchmarkSlots$$' -benchtime 1x ./internal/station
+	$(GO) test -run '^$$' -bench '^BenchmarkSlots(RAM)?$$' -benchtime 1x ./internal/station
 
 # A client of others against the virtual chip.
 conformance: deps build conformance/node_modules

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,8 @@ type tap struct {
 	released bool
 	answered time.Time
 	turns    time.Duration // from an answer to a block
+	apart    bool          // to measure
+	inside   time.Duration // CPU time that the virtual chip takes, which is executed in calls of its port
 	blocks   int
 }
 
@@ -48,11 +51,27 @@ func (p *tap) Write(b []byte) (int, error) {
 		p.turns, p.blocks = p.turns+time.Since(p.answered), p.blocks+1
 	}
 	p.escapes += strings.Count(string(b), "\xdb")
+	defer p.measure()()
 	return p.Port.Write(b)
 }
 
+// measure begins to count the CPU time of this thread, until the function that it returns.
+func (p *tap) measure() func() {
+	if !p.apart {
+		return func() {}
+	}
+	runtime.LockOSThread()
+	begin := threadTime()
+	return func() {
+		p.inside += threadTime() - begin
+		runtime.UnlockOSThread()
+	}
+}
+
 func (p *tap) Read(b []byte) (int, error) {
+	end := p.measure()
 	n, err := p.Port.Read(b)
+	end()
 	if n > 0 {
 		p.awake()
 		p.answered = time.Now()

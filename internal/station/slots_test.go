@@ -11,9 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"station/internal/chip"
 	"station/internal/esploader"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/racetest"
 	"station/internal/sim"
 )
@@ -37,6 +40,7 @@ func (l *lane) busy() float64 {
 func (s *station) runLanes(t testing.TB, slots int) []*lane {
 	t.Helper()
 	lanes := map[string]*lane{}
+	ram := s.job.Flash.Loader == job.LoaderRAM
 	line := &flow.Line{Runner: *s.runner()}
 	var mu sync.Mutex
 	for n := range slots {
@@ -46,7 +50,7 @@ func (s *station) runLanes(t testing.TB, slots int) []*lane {
 		}
 		defer chip.Close()
 		name := fmt.Sprint(n + 1)
-		lanes[name] = &lane{chip: chip, tap: &tap{}}
+		lanes[name] = &lane{chip: chip, tap: &tap{apart: ram}}
 		line.Slots = append(line.Slots, flow.Slot{Name: name, Port: "sim://" + name, Next: lanes[name].plugIn})
 	}
 	line.Emit = func(e flow.Event) {
@@ -103,11 +107,43 @@ func TestSlotsKeepTheirWiresBusy(t *testing.T) {
 	})
 }
 
+// benchSlots is how many.
+const benchSlots = 32
+
+// BenchmarkSlotsRAM is BenchmarkSlots with the loader in RAM, at an eighth of the
+// rate: to execute its code for each of the chips takes most of two cores as it is. What
+// the station itself takes is counted apart, and told of the time at 921600 baud.
+func BenchmarkSlotsRAM(b *testing.B) {
+	s := newStation(b, realistic(b, "baud = 921600", "baud = 115200\nloader = \"ram\""))
+	for b.Loop() {
+		s.openLedger()
+		cpu, begin := cpuTime(), time.Now()
+		lanes := s.runLanes(b, benchSlots)
+		took, used := time.Since(begin), cpuTime()-cpu
+		least, sum, inside, fast := 1.0, 0.0, time.Duration(0), 0.0
+		for _, l := range lanes {
+			code := l.used.Code
+			share := float64(10*code.BytesIn) / float64(code.Baud) / code.Time.Seconds()
+			least, sum, inside = min(least, share), sum+share, inside+l.tap.inside
+			fast += l.chip.Meter().Model()[2].Total
+		}
+		own := used - inside
+		fmt.Printf("\n\n%d slots with the loader in RAM at %d baud on %d cores\n", benchSlots, s.job.Flash.Baud, runtime.GOMAXPROCS(0))
+		tableHead("", "")
+		tableLine("devices sealed in", fmt.Sprintf("%.1f s", took.Seconds()))
+		tableLine("wire busy while the code runs, least slot", fmt.Sprintf("%.2f %%", 100*least))
+		tableLine("mean of the slots", fmt.Sprintf("%.2f %%", 100*sum/benchSlots))
+		tableLine("CPU of the virtual chips", fmt.Sprintf("%.1f s", inside.Seconds()))
+		tableLine("CPU of the station, a device", fmt.Sprintf("%.0f ms, %.1f %% of a core at 921600 baud", own.Seconds()*1000/benchSlots, 100*own.Seconds()/fast))
+		b.ReportMetric(100*own.Seconds()/fast, "%-of-a-core")
+	}
+}
+
 // BenchmarkSlots runs 32 slots of chips that take as long as real ones at
 // 921600 baud, and prints what is left of the line rate.
 func BenchmarkSlots(b *testing.B) {
 	s := newStation(b, exampleJob)
-	const slots = 32
+	const slots = benchSlots
 	for b.Loop() {
 		s.openLedger()
 		peak := watchMemory()
@@ -130,6 +166,15 @@ func BenchmarkSlots(b *testing.B) {
 		b.ReportMetric(100*least, "%-busy-least")
 		b.ReportMetric(used.Seconds()/slots, "cpu-s/device")
 	}
+}
+
+// threadTime is the CPU time of the thread that calls it.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }
 
 func cpuTime() time.Duration {
