@@ -47,7 +47,7 @@ func printChips(out io.Writer) error {
 	plain.Fprintf(w, "JOB NAME\tCHIP\tSTATE\tBOOTLOADER\tCRYSTAL\tCIPHER\tKEY IN\tCODING\tON BY\n")
 	for _, f := range chip.Families {
 		s := f.Summary()
-		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s MHz\t%s\t%s\t%s\t%s\n", s.Name, s.Title, s.State, s.Bootloader, s.Crystals, string(s.Cipher), s.Key, s.Coding, s.Count)
+		plain.Fprintf(w, "%s\t%s\t%s\t%s\t%s MHz\t%s\t%s\t%s\t%s\n", s.Name, s.Title, s.State, s.Bootloader, s.Crystals, s.Cipher, s.Key, s.Coding, s.Count)
 	}
 	return w.Flush()
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/station"
 )
@@ -21,8 +23,8 @@ station's ledger.`,
 		Example: `  station key new --label fleet-8 --operator eve`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if size != 32 && size != 24 {
-				return fmt.Errorf("key new: --size %d: a key is 32 bytes, or 24 for coding scheme 3/4", size)
+			if !slices.Contains(chip.KeySizes, size) {
+				return fmt.Errorf("key new: --size %d: a key is 32 bytes, 24 for coding scheme 3/4, or 64 for XTS-AES-256", size)
 			}
 			return n.making(cmd, station.KeyMade, oneKey(func(token *hsm.Token) (hsm.Key, error) {
 				return token.NewShared(cmd.Context(), label, size)
@@ -30,7 +32,7 @@ station's ledger.`,
 		},
 	}
 	cmd.Flags().StringVar(&label, "label", "", "label of the new key")
-	cmd.Flags().IntVar(&size, "size", 32, "bytes: 32, or 24 for coding scheme 3/4")
+	cmd.Flags().IntVar(&size, "size", 32, "bytes: 32, 24 for coding scheme 3/4, or 64 for XTS-AES-256")
 	n.add(cmd)
 	_ = cmd.MarkFlagRequired("label")
 	return cmd

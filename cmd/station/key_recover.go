@@ -160,7 +160,7 @@ func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedDevice, seale
 		if err := writeImages(r.dest.path, regions.List, d, keys[chip.FlashEncryption]); err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		how := "encrypted with " + string(d.chip.Cipher)
+		how := "encrypted with " + string(d.cipher())
 		switch {
 		case !job.Encrypts():
 			how = "not encrypted"

@@ -97,11 +97,14 @@ func (w *workplace) sealOne(job, mac string, more ...string) sealed {
 		w.t.Fatal(err1, err2)
 	}
 	s.flash, s.keyInFuses = flash, fuses[28:60]
-	if len(fuses) > 124 { // of a later chip: BLOCK_KEY0
-		s.keyInFuses = fuses[112:144]
+	if len(fuses) > 124 { // of a later chip: BLOCK_KEY0 and, of a long key, BLOCK_KEY1
+		s.keyInFuses = bytes.TrimRight(fuses[112:176], "\x00")
 	}
-	s.key = slices.Clone(s.keyInFuses)
-	slices.Reverse(s.key)
+	for half := range slices.Chunk(s.keyInFuses, 32) {
+		half = slices.Clone(half)
+		slices.Reverse(half)
+		s.key = append(s.key, half...)
+	}
 	return s
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,32 +14,22 @@ import (
 )
 
 // A sealed C3 is serviced as an ESP32 is: its ledger knows which chip it is, and so
-// its key comes out of the token again and encrypts as that chip decrypts.
+// its key comes out of the token again and encrypts as that chip decrypts. So does one
+// that takes two blocks.
 func TestRecoverKeyOfALaterChip(t *testing.T) {
-	f := chip.ESP32C3
 	w := newWorkplace(t)
 	officer, _ := w.officer()
-	w.productFor(f, "c3")
 	job := filepath.Join("c3", "job.toml")
-	s := w.sealOne(job, "24:0a:c4:01:02:03", "--chip", f.Name)
+	w.productFor(chip.ESP32S3, "s3", `name = "station-example"`, `name = "lamp-s3"`, "[key]\n", "[key]\nbits = 512\n", `chip = "esp32s3"`, `chip = { name = "esp32s3", allow_tabled = true }`)
+	long := w.sealOne(filepath.Join("s3", "job.toml"), "24:0a:c4:01:02:04", "--chip", "esp32s3")
+	w.recovered(long, filepath.Join("s3", "job.toml"), "s3-images", "xts-aes-256", officer)
 
-	args := []string{"key", "recover", s.mac, "--operator", "eve", "--reason", "RMA 4711"}
-	out, said := w.run(0, append(args, "--job", job, "--out", "images")...)
-	if !strings.Contains(out+said, "encrypted with xts-aes-128") {
-		t.Errorf("it says %s%s", out, said)
-	}
-	w.checkImages("images", s)
-	w.run(0, append(args, "--to", "officer.pem", "--out", "wrapped")...)
-	key, err := hsm.OpenEscrow(officer, w.keyID(s.mac), w.read("wrapped"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer key.Destroy()
-	if !bytes.Equal(key.Reveal(), s.key) {
-		t.Error("the wrapped key is not the device's")
-	}
+	f := chip.ESP32C3
+	w.productFor(f, "c3")
+	s := w.sealOne(job, "24:0a:c4:01:02:03", "--chip", f.Name)
+	w.recovered(s, job, "images", "xts-aes-128", officer)
 	w.product("small")
-	if _, why := w.run(2, append(args, "--job", filepath.Join("small", "job.toml"), "--out", "none")...); !strings.Contains(why, "is an ESP32-C3") {
+	if _, why := w.run(2, "key", "recover", s.mac, "--operator", "eve", "--reason", "RMA", "--job", filepath.Join("small", "job.toml"), "--out", "none"); !strings.Contains(why, "is an ESP32-C3") {
 		t.Errorf("images for another chip: %s", why)
 	}
 
@@ -54,7 +45,27 @@ func TestRecoverKeyOfALaterChip(t *testing.T) {
 	}
 	w.decryptsByHand(f, s)
 	w.run(0, "ledger", "verify")
-	w.searchFor(s.keyInFuses)
+	w.searchFor(s.keyInFuses, map[string][]byte{"a long key": long.key})
+}
+
+// recovered recovers images and key of a device, and holds both against it.
+func (w *workplace) recovered(s sealed, job, out, cipher string, officer *rsa.PrivateKey) {
+	w.t.Helper()
+	args := []string{"key", "recover", s.mac, "--operator", "eve", "--reason", "RMA 4711"}
+	told, said := w.run(0, append(args, "--job", job, "--out", out)...)
+	if !strings.Contains(told+said, "encrypted with "+cipher) {
+		w.t.Errorf("it says %s%s", told, said)
+	}
+	w.checkImages(out, s)
+	w.run(0, append(args, "--to", "officer.pem", "--out", out+".wrapped")...)
+	key, err := hsm.OpenEscrow(officer, w.keyID(s.mac), w.read(out+".wrapped"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer key.Destroy()
+	if !bytes.Equal(key.Reveal(), s.key) {
+		w.t.Error("the wrapped key is not the device's")
+	}
 }
 
 // decryptsByHand makes the plain app again out of the flash, with the key in the token.

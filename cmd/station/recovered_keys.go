@@ -197,13 +197,31 @@ func (r *recoverFlags) sourceOfOne(ctx context.Context) (open func(sealedDevice,
 	return func(d sealedDevice, k record.Key) (*secret.Bytes, error) { return fromToken(ctx, token, d, k) }, func() { token.Close() }, nil
 }
 
+// sizeOf is the length of a key of the device in bytes.
+func (d sealedDevice) sizeOf(k record.Key) int {
+	if k.Bits != 0 {
+		return k.Bits / 8
+	}
+	return d.chip.KeyBytes(k.Purpose, *d.coding)
+}
+
+// cipher is that of the device's flash.
+func (d sealedDevice) cipher() chip.Cipher {
+	for _, k := range d.keys {
+		if k.Purpose == chip.FlashEncryption {
+			return d.chip.CipherOf(k.Bits)
+		}
+	}
+	return d.chip.Cipher
+}
+
 // fromToken is a key of a device, by its ID.
 func fromToken(ctx context.Context, token *hsm.Token, d sealedDevice, k record.Key) (*secret.Bytes, error) {
 	id, err := hsm.ParseKeyID(k.ID)
 	if err != nil {
 		return nil, err
 	}
-	got, err := token.DeviceKey(ctx, hsm.Request{Chip: d.chip.Name, MAC: d.mac, Purpose: k.Purpose, Size: d.chip.KeyBytes(k.Purpose, *d.coding), Policy: id.Policy, Label: id.Label, Wrapped: k.Wrapped})
+	got, err := token.DeviceKey(ctx, hsm.Request{Chip: d.chip.Name, MAC: d.mac, Purpose: k.Purpose, Size: d.sizeOf(k), Policy: id.Policy, Label: id.Label, Wrapped: k.Wrapped})
 	if err != nil {
 		return nil, station.TokenFailure(err)
 	}

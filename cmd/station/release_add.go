@@ -169,7 +169,7 @@ func shared(jobs []*job.Job) (label string, err error) {
 		if j.Key.Policy == string(hsm.Shared) {
 			own = j.Key.Label
 		}
-		if i > 0 && own != label {
+		if i > 0 && (own != label || j.Key.Bits != jobs[0].Key.Bits) {
 			return "", fmt.Errorf("release: %s and %s have other flash keys: make a release for each", jobs[0].Path, j.Path)
 		}
 		label = own
@@ -212,7 +212,7 @@ func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token
 	if n.Bundler, err = token.Bundler(ctx, a.signBundle); err != nil {
 		return token, station.TokenFailure(err)
 	}
-	key, err := station.SharedKey(ctx, token, n.Jobs[0].ChipName(), label)
+	key, err := station.SharedKey(ctx, token, n.Jobs[0])
 	n.Key = key
 	return token, err
 }

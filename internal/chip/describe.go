@@ -2,6 +2,7 @@ package chip
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -13,11 +14,11 @@ type Summary struct {
 	State      string `json:"state"`      // proved against the chip's own ROM, or tabled: held against known answers alone
 	Bootloader string `json:"bootloader"` // flash address
 	Crystals   string `json:"crystals"`   // MHz
-	Cipher     Cipher `json:"cipher"`
-	Key        string `json:"key"`    // blocks that may hold the key for flash encryption
-	Count      string `json:"count"`  // the field that switches encryption on
-	Coding     string `json:"coding"` // of key blocks
-	Burns      string `json:"burns"`  // crystals at which the burn timing is known, MHz
+	Cipher     string `json:"cipher"`     // by the length of the key, shortest first
+	Key        string `json:"key"`        // blocks that may hold the key for flash encryption
+	Count      string `json:"count"`      // the field that switches encryption on
+	Coding     string `json:"coding"`     // of key blocks
+	Burns      string `json:"burns"`      // crystals at which the burn timing is known, MHz
 }
 
 // The states of a family.
@@ -29,7 +30,7 @@ const (
 // Summary tells what the family is.
 func (f *Family) Summary() Summary {
 	s := Summary{Name: f.Name, Title: f.Title, State: StateTabled, Bootloader: fmt.Sprintf("%#x", f.Bootloader), Crystals: numbers(f.Crystals),
-		Cipher: f.Cipher, Count: f.Seal.Count, Coding: "none or 3/4", Burns: "none"}
+		Cipher: f.ciphers(), Count: f.Seal.Count, Coding: "none or 3/4", Burns: "none"}
 	if f.Proved {
 		s.State = StateProved
 	}
@@ -49,6 +50,15 @@ func (f *Family) Summary() Summary {
 		s.Burns = numbers(timed)
 	}
 	return s
+}
+
+// ciphers names them by the length of the key.
+func (f *Family) ciphers() string {
+	var names []string
+	for _, bits := range slices.Sorted(maps.Keys(f.Seal.FlashKeys)) {
+		names = append(names, string(f.CipherOf(bits)))
+	}
+	return strings.Join(slices.Compact(names), ", ")
 }
 
 func numbers(list []int) string {

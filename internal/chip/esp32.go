@@ -82,7 +82,8 @@ var ESP32 = newFamily(Family{
 			SecureBootV1:    {Blocks: []string{"BLOCK2"}, Reversed: true, Hidden: true},
 			SecureBootV2:    {Blocks: []string{"BLOCK2"}, Bytes: 32},
 		},
-		Count: "FLASH_CRYPT_CNT", CountFull: 127,
+		FlashKeys: map[int][]Purpose{UsualKeyBits: {FlashEncryption}},
+		Count:     "FLASH_CRYPT_CNT", CountFull: 127,
 		Right: []Value{{"FLASH_CRYPT_CONFIG", 15}},
 		// The protections of the key are not up to a job: the bootloader stops at a
 		// key without both.

@@ -1,6 +1,9 @@
 package chip
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Family is everything that the program knows of one kind of chip. There is one
 // literal per family, of numbers and names only: nothing outside this package
@@ -200,6 +203,10 @@ type Value struct {
 // Seal is how devices of the family are closed: what may be burned, and when.
 type Seal struct {
 	Keys map[Purpose]KeyUse
+	// FlashKeys are the lengths in bits that a key for flash encryption can have, each
+	// with the purposes of its parts, in the order of a key file: every part takes a
+	// block of its own.
+	FlashKeys map[int][]Purpose
 	// Count is the field that switches encryption on while an odd number of its
 	// bits is set; CountFull, and it can never be even again.
 	Count     string
@@ -276,19 +283,46 @@ type KeyUse struct {
 	Reversed bool // fuses hold the key file's bytes in reverse
 	Hidden   bool // the key must be read-protected
 	Bytes    int  // of a key; 0: as the coding scheme says
+	// Of is the key that this is a part of, of PartOf bytes, and At the first of them
+	// that the part has; "": it is a key by itself.
+	Of         Purpose
+	PartOf, At int
 }
 
-// KeyBytes is the length of a key for a purpose under a coding scheme, 0 where
-// the chip takes none.
+// KeyBytes is the length of a key for a purpose under a coding scheme, of a part that
+// of its key; 0 where the chip takes none.
 func (f *Family) KeyBytes(p Purpose, c Coding) int {
 	use, ok := f.Seal.Keys[p]
 	switch {
 	case !ok:
 		return 0
+	case use.PartOf != 0:
+		return use.PartOf
 	case use.Bytes != 0:
 		return use.Bytes
 	}
 	return c.KeyBytes()
+}
+
+// WholeOf is the purpose of the key that one for a purpose is, or is a part of.
+func (f *Family) WholeOf(p Purpose) Purpose { return cmp.Or(f.Seal.Keys[p].Of, p) }
+
+// UsualKeyBits is the length of a key for flash encryption where nothing is said. On an
+// ESP32 the coding scheme may leave less room.
+const UsualKeyBits = 256
+
+// FlashKeyParts are the purposes of the parts of a key for flash encryption of that
+// length, 0 being the usual one.
+func (f *Family) FlashKeyParts(bits int) []Purpose {
+	return f.Seal.FlashKeys[cmp.Or(bits, UsualKeyBits)]
+}
+
+// CipherOf is the cipher with a key of that length.
+func (f *Family) CipherOf(bits int) Cipher {
+	if len(f.FlashKeyParts(bits)) > 1 {
+		return XTS256
+	}
+	return f.Cipher
 }
 
 // newFamily makes the index of a literal.

@@ -34,6 +34,7 @@ type laterChip struct {
 
 // The key purposes of the fuses KEY_PURPOSE_n.
 const (
+	purposeXTS256  = 2 // the first half of its key; 3 is the second
 	purposeXTS128  = 4
 	purposeHMACUp  = 8
 	purposeDigest0 = 9
@@ -117,8 +118,9 @@ func (c laterChip) seal() Seal {
 	boot := c.has("DIS_DIRECT_BOOT", "DIS_LEGACY_SPI_BOOT")
 	revokes := []string{"SECURE_BOOT_KEY_REVOKE0", "SECURE_BOOT_KEY_REVOKE1", "SECURE_BOOT_KEY_REVOKE2"}
 	s := Seal{
-		Keys:  c.keys(),
-		Count: "SPI_BOOT_CRYPT_CNT", CountFull: 7,
+		Keys:      c.keys(),
+		FlashKeys: map[int][]Purpose{UsualKeyBits: {FlashEncryption}},
+		Count:     "SPI_BOOT_CRYPT_CNT", CountFull: 7,
 		Burnable: map[string]string{"SPI_BOOT_CRYPT_CNT": "count", "SECURE_BOOT_EN": "boot-on", "ENABLE_SECURITY_DOWNLOAD": "uart", "DIS_DOWNLOAD_MODE": "uart"},
 		LockBits: map[int]string{0: "freeze", 1: "", 2: "config", 14: ""},
 		Late:     []string{"WR_DIS", "RD_DIS", "SPI_BOOT_CRYPT_CNT", "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"},
@@ -137,6 +139,9 @@ func (c laterChip) seal() Seal {
 		},
 		Loader: loader,
 		Lock:   2, LockAbout: "DIS_ICACHE stays writable, and burning it destroys the device",
+	}
+	if c.xts256 {
+		s.FlashKeys[512] = []Purpose{FlashEncryption1, FlashEncryption2}
 	}
 	for _, name := range revokes {
 		s.Burnable[name] = "config"
@@ -192,6 +197,11 @@ func (c laterChip) keys() map[Purpose]KeyUse {
 		SecureBootDigest0: {Blocks: all, Value: purposeDigest0, Bytes: 32},
 		SecureBootDigest1: {Blocks: all, Value: purposeDigest0 + 1, Bytes: 32},
 		SecureBootDigest2: {Blocks: all, Value: purposeDigest0 + 2, Bytes: 32},
+	}
+	if c.xts256 {
+		for n, p := range []Purpose{FlashEncryption1, FlashEncryption2} {
+			out[p] = KeyUse{Blocks: flash, Value: purposeXTS256 + uint32(n), Reversed: true, Hidden: true, Bytes: 32, Of: FlashEncryption, PartOf: 64, At: 32 * n}
+		}
 	}
 	if c.hmac {
 		out[HMAC] = KeyUse{Blocks: all, Value: purposeHMACUp, Hidden: true, Bytes: 32}

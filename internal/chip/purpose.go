@@ -8,9 +8,13 @@ type Purpose string
 // public keys and no secret.
 const (
 	FlashEncryption Purpose = "flash-encryption" // the chip decrypts its flash with it
-	SecureBootV1    Purpose = "secure-boot-v1"   // the chip makes the digest of its bootloader with it
-	SecureBootV2    Purpose = "secure-boot-v2"   // the digest of the public key that signs: no secret, and of no token
-	HMAC            Purpose = "hmac"             // firmware asks the chip for HMACs under it
+	// The halves of a key for flash encryption of 512 bits, each in a block of its own.
+	FlashEncryption1 Purpose = "flash-encryption-1"
+	FlashEncryption2 Purpose = "flash-encryption-2"
+
+	SecureBootV1 Purpose = "secure-boot-v1" // the chip makes the digest of its bootloader with it
+	SecureBootV2 Purpose = "secure-boot-v2" // the digest of the public key that signs: no secret, and of no token
+	HMAC         Purpose = "hmac"           // firmware asks the chip for HMACs under it
 
 	// What a device is known by later. These go into its flash, not into fuses.
 	DeviceID         Purpose = "device-id"          // its public name
@@ -22,3 +26,7 @@ const (
 	SecureBootDigest1 Purpose = "secure-boot-digest-1"
 	SecureBootDigest2 Purpose = "secure-boot-digest-2"
 )
+
+// KeySizes are the lengths in bytes that a key for a chip can have: 24 under coding
+// scheme 3/4 of the ESP32, 64 for XTS-AES-256.
+var KeySizes = []int{24, 32, 64}

@@ -1,9 +1,9 @@
 package efuse
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"station/internal/chip"
 )
@@ -63,15 +63,33 @@ type classifier struct {
 
 func (c classifier) is(field string) bool { return c.have.Value(field) != 0 }
 
-// block is the one that holds the flash-encryption key, or should.
-func (c classifier) block() string {
-	return cmp.Or(c.have.FlashKeyBlock(), (&Key{}).In(c.chip))
+// blocks are those that hold the flash-encryption key, or should; "" for a part that
+// is in none.
+func (c classifier) blocks() []string {
+	if blocks := c.have.FlashKeyBlocks(); blocks != nil {
+		return blocks
+	}
+	return []string{(&Key{}).In(c.chip)}
 }
 
-func (c classifier) state() KeyState { return c.have.StateOf(c.block()) }
+// block names them.
+func (c classifier) block() string {
+	return strings.Join(slices.DeleteFunc(c.blocks(), func(name string) bool { return name == "" }), " and ")
+}
+
+func (c classifier) state() KeyState { return c.have.StateOfAll(c.blocks()) }
 
 func (c classifier) hidden() bool {
-	return c.state() == KeyHidden && c.wrDis>>c.chip.Efuse.Blocks[c.chip.Efuse.Block(c.block())].WriteDisable&1 == 1
+	return !slices.ContainsFunc(c.blocks(), func(name string) bool {
+		b := c.chip.Efuse.Block(name)
+		return c.have.StateOf(name) != KeyHidden || c.wrDis>>c.chip.Efuse.Blocks[b].WriteDisable&1 == 0
+	})
+}
+
+// halved reports a key of which a part is burned, and the chip does not say where the
+// others are.
+func (c classifier) halved() bool {
+	return c.state() == KeyHidden && slices.Contains(c.blocks(), "")
 }
 
 // final reports that the counter can never become even again.
@@ -153,6 +171,11 @@ var rules = []struct {
 	{func(c classifier) bool { return c.count != 0 && c.state() == KeyEmpty },
 		func(c classifier) State {
 			return State{HalfDone, c.chip.Seal.Count + " is burned but " + c.block() + " holds no key", "set the chip aside"}
+		}},
+	{classifier.halved,
+		func(c classifier) State {
+			return State{HalfDone, c.block() + " holds one half of a key, and no block says that it holds the other",
+				"goes on if the ledger knows this chip; otherwise set it aside"}
 		}},
 	{func(c classifier) bool { return c.hidden() && !odd(c.count) },
 		always(KeyLoaded, "a key is burned and protected; encryption is off",

@@ -97,11 +97,17 @@ func (d *differ) strangers(p Plan) {
 	}
 }
 
-// claims are the purposes for which no block may be but the plan's own: those of
-// its keys, and in a whole plan with secure boot all of that.
+// claims are the purposes for which no block may be but the plan's own: those of its
+// keys, those of a key for flash encryption of another length, and in a whole plan
+// with secure boot all of that.
 func (p Plan) claims() (list []chip.Purpose) {
 	for _, k := range p.Keys() {
 		list = append(list, k.For())
+		for _, parts := range p.family().Seal.FlashKeys {
+			if p.family().WholeOf(k.For()) == chip.FlashEncryption && !slices.Contains(parts, k.For()) {
+				list = append(list, parts...)
+			}
+		}
 	}
 	for _, boot := range p.family().Seal.SecureBoot {
 		if p.wants(boot.On) != 0 && p.burns(boot.Purpose) {

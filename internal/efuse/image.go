@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"station/internal/chip"
@@ -189,11 +190,28 @@ func (have Image) WriteDisabled(name string) bool {
 // EncryptionOn reports whether the chip decrypts its flash.
 func (have Image) EncryptionOn() bool { return odd(uint32(have.Value(known(have.Family).Seal.Count))) }
 
-// FlashKeyBlock is the block that says that it is for the key for flash
-// encryption, where blocks say so, or the one that is; "" for none.
-func (have Image) FlashKeyBlock() string {
+// FlashKeyBlocks are the blocks that say that they are for the parts of the key for
+// flash encryption, where blocks say so, or the one that is: one for each part of a
+// key of the length that they are for, "" where none is for it. nil: none is for any.
+func (have Image) FlashKeyBlocks() []string {
 	f := known(have.Family)
-	use := f.Seal.Keys[chip.FlashEncryption]
+	for _, bits := range slices.Sorted(maps.Keys(f.Seal.FlashKeys)) {
+		var blocks []string
+		for _, part := range f.Seal.FlashKeys[bits] {
+			blocks = append(blocks, have.saysItIsFor(part))
+		}
+		if slices.ContainsFunc(blocks, func(name string) bool { return name != "" }) {
+			return blocks
+		}
+	}
+	return nil
+}
+
+// saysItIsFor is the first block that says that it is for a purpose, or the one that is;
+// "" for none.
+func (have Image) saysItIsFor(p chip.Purpose) string {
+	f := known(have.Family)
+	use := f.Seal.Keys[p]
 	for _, name := range use.Blocks {
 		purpose := f.Efuse.Blocks[f.Efuse.Block(name)].Purpose
 		if purpose == "" || uint32(have.Value(purpose)) == use.Value {
@@ -203,8 +221,22 @@ func (have Image) FlashKeyBlock() string {
 	return ""
 }
 
-// KeyState says what can be seen of that block.
-func (have Image) KeyState() KeyState { return have.StateOf(have.FlashKeyBlock()) }
+// KeyState says what can be seen of the blocks of the key for flash encryption.
+func (have Image) KeyState() KeyState { return have.StateOfAll(have.FlashKeyBlocks()) }
+
+// StateOfAll says what can be seen of the blocks of a key: all of a hidden one are.
+func (have Image) StateOfAll(blocks []string) KeyState {
+	state := KeyEmpty
+	for _, name := range blocks {
+		switch have.StateOf(name) {
+		case KeyWritten:
+			return KeyWritten
+		case KeyHidden:
+			state = KeyHidden
+		}
+	}
+	return state
+}
 
 // StateOf says what can be seen of a block.
 func (have Image) StateOf(block string) KeyState {

@@ -74,6 +74,10 @@ func (k *Key) title() string {
 	switch k.For() {
 	case chip.FlashEncryption:
 		return "device key"
+	case chip.FlashEncryption1:
+		return "device key, first half"
+	case chip.FlashEncryption2:
+		return "device key, second half"
 	case chip.SecureBootV2, chip.SecureBootDigest0, chip.SecureBootDigest1, chip.SecureBootDigest2:
 		return "secure boot key digest"
 	}
@@ -90,10 +94,13 @@ func (k *Key) target(f *chip.Family) string {
 
 // words are the key as its block reads once it is burned. The caller overwrites them.
 func (k *Key) words(f *chip.Family) []uint32 {
-	key := k.Secret.Reveal()
+	key, use := k.Secret.Reveal(), f.Seal.Keys[k.For()]
+	if use.PartOf != 0 {
+		key = key[use.At:][:use.Bytes]
+	}
 	out := make([]uint32, 8)
 	for w := range out {
-		if f.Seal.Keys[k.For()].Reversed {
+		if use.Reversed {
 			out[w] = keyWord(key, w)
 		} else if 4*w < len(key) {
 			out[w] = binary.LittleEndian.Uint32(key[4*w:])

@@ -35,25 +35,35 @@ const (
 
 var stageNames = []string{StageKey, StageProtect, StageBootKey, StageBootProtect, StageConfig, StageCount, StageBootOn, StageLock, StageFreeze, StageUART}
 
-// stagesWith are the stages of a plan with so many keys or digests for secure
-// boot: those of the second and third have a number.
-func stagesWith(boot int) []string {
+// stagesWith are the stages of a plan whose key for flash encryption has so many parts,
+// and with so many keys or digests for secure boot: all but the first have a number.
+func stagesWith(flash, boot int) []string {
 	list := slices.Clone(stageNames)
-	at := slices.Index(list, StageBootProtect) + 1
-	for n := 1; n < boot; n++ {
-		list = slices.Insert(list, at, numbered(StageBootKey, n), numbered(StageBootProtect, n))
-		at += 2
+	more := func(key, protect string, parts int) {
+		at := slices.Index(list, protect) + 1
+		for n := 1; n < parts; n++ {
+			list = slices.Insert(list, at, Numbered(key, n), Numbered(protect, n))
+			at += 2
+		}
 	}
+	more(StageKey, StageProtect, flash)
+	more(StageBootKey, StageBootProtect, boot)
 	return list
 }
 
-func numbered(stage string, n int) string { return fmt.Sprintf("%s-%d", stage, n+1) }
+// Numbered is the stage of the key, part or digest n, from 0.
+func Numbered(stem string, n int) string {
+	if n == 0 {
+		return stem
+	}
+	return fmt.Sprintf("%s-%d", stem, n+1)
+}
 
-// bootStage takes the number off a stage of secure boot: 0 for the first.
-func bootStage(name string) (stem string, n int) {
-	for _, stem := range []string{StageBootKey, StageBootProtect} {
+// ofStage takes the number off a stage of keys: 0 for the first.
+func ofStage(name string) (stem string, n int) {
+	for _, stem := range []string{StageKey, StageProtect, StageBootKey, StageBootProtect} {
 		for n := 1; n < 3; n++ {
-			if name == numbered(stem, n) {
+			if name == Numbered(stem, n) {
 				return stem, n
 			}
 		}
@@ -63,7 +73,7 @@ func bootStage(name string) (stem string, n int) {
 
 // Stem is a stage's name without its number.
 func Stem(stage string) string {
-	stem, _ := bootStage(stage)
+	stem, _ := ofStage(stage)
 	return stem
 }
 
@@ -155,6 +165,7 @@ type Options struct {
 	Chip      *chip.Family // nil is the ESP32
 	Mode      Mode
 	KeyPolicy string // public, goes into the digest: "derived", "shared fleet-7"
+	KeyBits   int    // of the key for flash encryption; 0 is what is usual
 	// Fuses are the job's own values by name (see ParseSet), in place of the
 	// mode's. A 0 takes a fuse out of the plan.
 	Fuses map[string]uint32
@@ -204,6 +215,28 @@ func (o Options) bootKeys(r *refusal) []*Key {
 	return keys
 }
 
+// protectionOf is the stage that protects what another burns.
+var protectionOf = map[string]string{StageKey: StageProtect, StageBootKey: StageBootProtect}
+
+// flashKeys are the parts of the key for flash encryption, none where the job has none.
+func (o Options) flashKeys(r *refusal) (keys []*Key) {
+	if o.Plain {
+		return nil
+	}
+	parts := o.Chip.FlashKeyParts(o.KeyBits)
+	if parts == nil {
+		r.add(ErrPlan, "the %s takes no key of %d bits for flash encryption", o.Chip.Title, o.KeyBits)
+	}
+	for _, part := range parts {
+		k := &Key{Policy: o.KeyPolicy}
+		if part != chip.FlashEncryption {
+			k.Purpose = part
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}
+
 // place gives each key the first block that is not another's.
 func place(f *chip.Family, keys ...*Key) {
 	var taken []string
@@ -223,29 +256,23 @@ func New(o Options) (Plan, error) {
 	var r refusal
 	o.Chip = known(o.Chip)
 	wanted := o.wanted(&r)
-	key, boot := &Key{Policy: o.KeyPolicy}, o.bootKeys(&r)
-	switch {
-	case o.Plain:
-		place(o.Chip, boot...)
-	case len(boot) > 0:
-		place(o.Chip, append([]*Key{key}, boot...)...)
+	flash, boot := o.flashKeys(&r), o.bootKeys(&r)
+	if len(boot) > 0 || len(flash) > 1 {
+		place(o.Chip, slices.Concat(flash, boot)...)
 	}
 	var p Plan
 	var needs []Set
-	for _, name := range stagesWith(len(boot)) {
+	for _, name := range stagesWith(len(flash), len(boot)) {
 		s := Stage{Chip: o.Chip, Name: name, Needs: slices.Clone(needs)}
-		switch stem, n := bootStage(name); {
-		case o.Plain && (name == StageKey || name == StageProtect):
-		case name == StageKey:
-			s.Key = key
-		case name == StageProtect:
-			s.Compare = key
-			s.Sets = protects(o.Chip, key)
-		case stem == StageBootKey && n < len(boot):
-			s.Key = boot[n]
-		case stem == StageBootProtect && n < len(boot):
-			s.Compare = boot[n]
-			s.Sets = protects(o.Chip, boot[n])
+		stem, n := ofStage(name)
+		for key, keys := range map[string][]*Key{StageKey: flash, StageBootKey: boot} {
+			switch {
+			case n >= len(keys):
+			case stem == key:
+				s.Key = keys[n]
+			case stem == protectionOf[key]:
+				s.Compare, s.Sets = keys[n], protects(o.Chip, keys[n])
+			}
 		}
 		for _, set := range wanted {
 			if stage, ok := stageOf(o.Chip, set); stage == name || !ok && name == StageConfig {

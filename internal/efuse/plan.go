@@ -324,6 +324,8 @@ func (s Stage) changes(have Image) []change {
 // abouts says what keys are for.
 var abouts = map[chip.Purpose]string{
 	chip.FlashEncryption:   "the flash encryption key",
+	chip.FlashEncryption1:  "one half of the flash encryption key",
+	chip.FlashEncryption2:  "one half of the flash encryption key",
 	chip.SecureBootV1:      "the key of the bootloader's digest",
 	chip.SecureBootV2:      "the digest of the public key that signs bootloader and apps",
 	chip.SecureBootDigest0: "the digest of a public key that signs bootloader and apps",

@@ -3,6 +3,8 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"station/internal/chip"
@@ -26,8 +28,8 @@ func (s *Session) places() map[chip.Purpose]string {
 	}
 	keys := s.Job.Plan.Keys()
 	for _, k := range keys {
-		if had := s.Device.KeyFor(k.For()).Blocks; len(had) > 0 {
-			put(k.For(), had[0])
+		if had := s.recordedBlock(k.For()); had != "" {
+			put(k.For(), had)
 		} else if s.Held[k.For()].Secret == nil && k.Secret.Len() > 0 { // a digest: it can be read
 			put(k.For(), s.Fuses.Placed(k))
 		}
@@ -40,20 +42,37 @@ func (s *Session) places() map[chip.Purpose]string {
 	return out
 }
 
-// blockOf is the fuse block of the key for a purpose; "" where none is left.
-func (s *Session) blockOf(p chip.Purpose) string { return s.places()[p] }
-
-// keyBlock is the block of the key for flash encryption: the recorded one, or the
-// one that says that it is for it.
-func (s *Session) keyBlock() string {
-	if had := s.Device.KeyFor(chip.FlashEncryption).Blocks; len(had) > 0 {
-		return had[0]
+// recordedBlock is the block that the ledger names for a key, or for a part of one; ""
+// for none.
+func (s *Session) recordedBlock(p chip.Purpose) string {
+	f := s.Job.Chip()
+	part := max(slices.Index(s.Job.FlashKeyParts(), p), 0)
+	if had := s.Device.KeyFor(f.WholeOf(p)).Blocks; part < len(had) {
+		return had[part]
 	}
-	return s.Fuses.FlashKeyBlock()
+	return ""
 }
 
-// keyState says what can be seen of that block.
-func (s *Session) keyState() efuse.KeyState { return s.Fuses.StateOf(s.keyBlock()) }
+// blocksOf are the fuse blocks of the key for a purpose, one for each part; "" where
+// none is left.
+func (s *Session) blocksOf(p chip.Purpose) (list []string) {
+	places := s.places()
+	for _, k := range s.Job.Plan.Keys() {
+		if s.Job.Chip().WholeOf(k.For()) == p {
+			list = append(list, places[k.For()])
+		}
+	}
+	return list
+}
+
+// keyBlocks are the blocks of the key for flash encryption: the recorded ones, or those
+// that say that they are for it.
+func (s *Session) keyBlocks() []string {
+	if had := s.Device.KeyFor(chip.FlashEncryption).Blocks; len(had) > 0 {
+		return had
+	}
+	return s.Fuses.FlashKeyBlocks()
+}
 
 // room makes sure that each key has a block.
 func (s *Session) room() error {
@@ -66,20 +85,30 @@ func (s *Session) room() error {
 	return nil
 }
 
-// moveOn gives the key the next free block where a burn of it was cut off: what
-// the read-out and its decoder tell of the old block goes into the ledger.
+// moveOn gives each part of the key the next free block where a burn of it was cut
+// off: what the read-out and its decoder tell of the old block goes into the ledger.
 func (s *Session) moveOn() error {
-	_, err := s.planFor().Only(efuse.StageKey).Diff(s.Fuses)
-	if !errors.Is(err, efuse.ErrTorn) {
-		return nil
+	for n, part := range s.Job.FlashKeyParts() {
+		_, err := s.planFor().Only(efuse.Numbered(efuse.StageKey, n)).Diff(s.Fuses)
+		if !errors.Is(err, efuse.ErrTorn) {
+			continue
+		}
+		if err := s.movePart(n, part, err); err != nil {
+			return err
+		}
 	}
-	was := s.keyBlock()
-	next := s.Fuses.Free(chip.FlashEncryption, was)
+	return nil
+}
+
+func (s *Session) movePart(n int, part chip.Purpose, err error) error {
+	k := s.Device.KeyFor(chip.FlashEncryption)
+	next := s.Fuses.Free(part, slices.Collect(maps.Values(s.places()))...)
 	if next == "" {
 		return Fail("E-KEY-BLOCKS", fmt.Errorf("%w, and no other block is free", err))
 	}
-	k := s.Device.KeyFor(chip.FlashEncryption)
-	k.Blocks = []string{next}
+	was := k.Blocks[n]
+	k.Blocks = slices.Clone(k.Blocks)
+	k.Blocks[n] = next
 	return s.note(record.Entry{Kind: record.KeyAssigned, Keys: []record.Key{k},
 		Message: fmt.Sprintf("%s is half burned and can be programmed once only, so the key goes into %s: %v", was, next, err)})
 }

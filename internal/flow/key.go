@@ -1,10 +1,12 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"fmt"
 
+	"station/internal/chip"
 	"station/internal/job"
 	"station/internal/record"
 )
@@ -74,8 +76,11 @@ func (s *Session) trusted() (keys []record.Key) {
 // deviceKey is the device's key for one purpose.
 func (s *Session) deviceKey(ctx context.Context, want job.WantedKey) (DeviceKey, error) {
 	had := s.Device.KeyFor(want.Purpose)
+	if had.ID != "" && had.Bits != want.Bits {
+		return DeviceKey{}, failf("E-KEY-CHANGED", "the ledger has a key of %d bits, the job wants one of %d", cmp.Or(had.Bits, chip.UsualKeyBits), cmp.Or(want.Bits, chip.UsualKeyBits))
+	}
 	k, err := s.Keys.DeviceKey(ctx, KeyRequest{
-		Chip: s.Job.ChipName(), MAC: s.ID.MAC, Purpose: want.Purpose, Size: s.ID.Of().KeyBytes(want.Purpose, s.ID.Coding), Policy: want.Policy, Label: want.Label, PRF: want.PRF,
+		Chip: s.Job.ChipName(), MAC: s.ID.MAC, Purpose: want.Purpose, Size: s.keyBytes(want), Policy: want.Policy, Label: want.Label, PRF: want.PRF,
 		ID: had.ID, Wrapped: had.Wrapped, Escrow: s.escrowTo(want),
 	})
 	if err != nil {
@@ -88,9 +93,18 @@ func (s *Session) deviceKey(ctx context.Context, want job.WantedKey) (DeviceKey,
 	return k, nil
 }
 
+// keyBytes is the length of a key.
+func (s *Session) keyBytes(want job.WantedKey) int {
+	purpose := want.Purpose
+	if purpose == chip.FlashEncryption {
+		purpose = s.Job.FlashKeyParts()[0] // each knows the length of all
+	}
+	return s.ID.Of().KeyBytes(purpose, s.ID.Coding)
+}
+
 // assigned is what the ledger keeps of a key.
 func (s *Session) assigned(want job.WantedKey, k DeviceKey) record.Key {
-	out := record.Key{Purpose: want.Purpose, Blocks: []string{s.blockOf(want.Purpose)}, ID: k.ID, Policy: want.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow}
+	out := record.Key{Purpose: want.Purpose, Blocks: s.blocksOf(want.Purpose), Bits: want.Bits, ID: k.ID, Policy: want.Policy, Wrapped: k.Wrapped, Escrow: k.Escrow}
 	if k.Escrow != nil {
 		out.EscrowTo = job.Fingerprint(want.EscrowKey())
 	}

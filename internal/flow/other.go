@@ -104,8 +104,10 @@ func (s *Session) simulated() bool { return s.ID.Simulated && s.ID.MAC.Local() }
 // knows: fuses cannot be unburned, so the chip lacks none that it ever had.
 func (s *Session) stranger() error {
 	d := s.Device
-	if s.keyState() == efuse.KeyEmpty && s.settled(efuse.StageKey) {
-		return failf(record.Stranger, "%s: the ledger saw the key burned, but %s is empty: this is another chip with the same MAC", d.MAC, s.keyBlock())
+	for n, block := range s.keyBlocks() {
+		if s.Fuses.StateOf(block) == efuse.KeyEmpty && s.settled(efuse.Numbered(efuse.StageKey, n)) {
+			return failf(record.Stranger, "%s: the ledger saw the key burned, but %s is empty: this is another chip with the same MAC", d.MAC, block)
+		}
 	}
 	if d.Fuses == nil || len(d.Keys) == 0 {
 		return nil

@@ -142,7 +142,7 @@ func (s *Session) planFor() efuse.Plan {
 			continue
 		}
 		k := *stage.Key
-		if held, ours := s.Held[k.For()]; ours {
+		if held, ours := s.Held[s.Job.Chip().WholeOf(k.For())]; ours {
 			k.Check, k.Secret = held.Check, held.Secret
 		}
 		k.Block, k.Compared = places[k.For()], s.settled(stage.Name)

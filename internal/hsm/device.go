@@ -17,7 +17,7 @@ type Request struct {
 	Chip    string // family of the device, as job files name it
 	MAC     chip.MAC
 	Purpose chip.Purpose
-	Size    int    // bytes: 32, or 24 for chips of coding scheme 3/4, or 64 for NVS keys
+	Size    int    // bytes: one of chip.KeySizes
 	Policy  Policy // Derived, Shared or Random
 	Label   string // of the key object in the token that the policy needs
 	// PRF is what a master must derive with; empty: with what it can.
@@ -42,8 +42,8 @@ type DeviceKey struct {
 // Errors: ErrUnavailable, ErrPIN, ErrNoKey, ErrAmbiguous, ErrAttributes,
 // ErrSize, ErrWrapped, the cause of ctx, or an *Error.
 func (t *Token) DeviceKey(ctx context.Context, r Request) (DeviceKey, error) {
-	if r.Size != 32 && r.Size != 24 && (r.Size != 64 || r.Policy != Derived || r.Purpose != chip.NVSKeys) {
-		return DeviceKey{}, edge(fmt.Errorf("device key: %w: %d bytes, want 32 or 24", ErrSize, r.Size))
+	if !slices.Contains(chip.KeySizes, r.Size) {
+		return DeviceKey{}, edge(fmt.Errorf("device key: %w: %d bytes, want one of %v", ErrSize, r.Size, chip.KeySizes))
 	}
 	if err := r.derivable(); r.Policy == Derived && err != nil {
 		return DeviceKey{}, edge(fmt.Errorf("device key: %w", err))

@@ -17,9 +17,11 @@ import (
 func TestDerivedKeyIsTheKDFOfTheMaster(t *testing.T) {
 	cfg := hsmtest.Known(t, hsmtest.Token(t), "station-master", hsmtest.Master)
 	token := hsmtest.Open(t, cfg)
-	for _, size := range []int{32, 24} {
+	for _, size := range chip.KeySizes {
 		k := deviceKey(t, token, derived(size))
-		want := hmacSHA256(hsmtest.Master, hsm.KDFInput(derived(size)))[:size]
+		first, second := hsm.KDFInput(derived(size)), hsm.KDFInput(derived(size))
+		second[3] = 2 // the counter
+		want := append(hmacSHA256(hsmtest.Master, first), hmacSHA256(hsmtest.Master, second)...)[:size]
 		if !bytes.Equal(k.Secret.Reveal(), want) {
 			t.Errorf("%d bytes: got %x, want %x", size, k.Secret.Reveal(), want)
 		}
@@ -72,10 +74,13 @@ func TestKDFAgainstNIST(t *testing.T) {
 	}
 }
 
+// otherSize is one that a key of a size has not.
+var otherSize = map[int]int{24: 32, 32: 64, 64: 24}
+
 func TestSharedKeyOfAFile(t *testing.T) {
 	cfg := hsmtest.Token(t)
 	token := hsmtest.Open(t, cfg)
-	for _, size := range []int{32, 24} {
+	for _, size := range chip.KeySizes {
 		label := fmt.Sprint("fleet ", size)
 		file := bytes.Repeat([]byte{0xa5, byte(size)}, size/2)
 		made, err := token.Import(t.Context(), label, newSecret(t, file))
@@ -89,22 +94,22 @@ func TestSharedKeyOfAFile(t *testing.T) {
 		if !bytes.Equal(k.Secret.Reveal(), file) || k.ID != "shared:"+label+":"+kcv(file) {
 			t.Errorf("got %s", k.ID)
 		}
-		_, err = token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 56 - size, Policy: hsm.Shared, Label: label})
-		wantError(t, err, hsm.ErrSize, fmt.Sprintf("it has %d bytes, the chip needs %d", size, 56-size))
+		_, err = token.DeviceKey(t.Context(), hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: otherSize[size], Policy: hsm.Shared, Label: label})
+		wantError(t, err, hsm.ErrSize, fmt.Sprintf("it has %d bytes, the chip needs %d", size, otherSize[size]))
 	}
 	_, err := token.Import(t.Context(), "fleet 32", newSecret(t, make([]byte, 32)))
 	wantError(t, err, hsm.ErrExists, "fleet 32")
-	_, err = token.Import(t.Context(), "short", newSecret(t, make([]byte, 16)))
-	wantError(t, err, hsm.ErrSize, "16 bytes")
-	// The two keys and the wrapping key of this run.
-	if n := objects(t, cfg); n != 3 {
-		t.Errorf("%d objects are in the token, want 3", n)
+	_, err = token.Import(t.Context(), "short", newSecret(t, make([]byte, 20)))
+	wantError(t, err, hsm.ErrSize, "20 bytes")
+	// The keys and the wrapping key of this run.
+	if n := objects(t, cfg); n != len(chip.KeySizes)+1 {
+		t.Errorf("%d objects are in the token", n)
 	}
 }
 
 func TestSharedKeyMadeInTheToken(t *testing.T) {
 	token := hsmtest.Open(t, hsmtest.Token(t))
-	for _, size := range []int{32, 24} {
+	for _, size := range chip.KeySizes {
 		label := fmt.Sprint("batch-", size)
 		made, err := token.NewShared(t.Context(), label, size)
 		if err != nil {
@@ -115,14 +120,14 @@ func TestSharedKeyMadeInTheToken(t *testing.T) {
 			t.Errorf("%d bytes: made with check %s and %d bits, taken out with %s", size, made.Check, made.Bits, k.Check)
 		}
 	}
-	_, err := token.NewShared(t.Context(), "odd", 16)
+	_, err := token.NewShared(t.Context(), "odd", 20)
 	wantError(t, err, hsm.ErrSize)
 }
 
 func TestRandomKeyComesBackFromItsBlob(t *testing.T) {
 	cfg := hsmtest.Token(t, hsm.KEK)
 	token := hsmtest.Open(t, cfg)
-	for _, size := range []int{32, 24} {
+	for _, size := range chip.KeySizes {
 		r := hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: size, Policy: hsm.Random, Label: hsm.KEK.Label()}
 		first, second := deviceKey(t, token, r), deviceKey(t, token, r)
 		if first.ID == second.ID || len(first.Wrapped) != size+8 {
@@ -139,7 +144,7 @@ func TestRandomKeyComesBackFromItsBlob(t *testing.T) {
 		r.Wrapped[9] ^= 1
 		_, err := token.DeviceKey(t.Context(), r)
 		wantError(t, err, hsm.ErrWrapped, "unwrap with station-kek")
-		r.Wrapped, r.Size = first.Wrapped, 56-size
+		r.Wrapped, r.Size = first.Wrapped, otherSize[size]
 		_, err = token.DeviceKey(t.Context(), r)
 		wantError(t, err, hsm.ErrSize)
 	}
@@ -188,7 +193,7 @@ func TestRequestsThatMakeNoKey(t *testing.T) {
 		is    error
 		words string
 	}{
-		{"size", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 16, Policy: hsm.Derived, Label: "x"}, hsm.ErrSize, "16 bytes, want 32 or 24"},
+		{"size", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 20, Policy: hsm.Derived, Label: "x"}, hsm.ErrSize, "20 bytes, want one of [24 32 64]"},
 		{"no MAC", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, Size: 32, Policy: hsm.Derived, Label: "station-master"}, nil, "no MAC"},
 		{"policy", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: "secret", Label: "x"}, nil, `no such policy "secret"`},
 		{"label", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived}, nil, "a key needs a label"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/secret"
 
 	"github.com/miekg/pkcs11"
@@ -53,11 +54,11 @@ func (t *Token) init(ctx context.Context, role Role, label string, want func(kin
 // take minutes, and nothing is wrong with them.
 const pairPatience = 10 * time.Minute
 
-// NewShared makes a flash-encryption key of 32 or 24 bytes in the token, for
+// NewShared makes a flash-encryption key of that many bytes in the token, for
 // the devices of a batch.
 func (t *Token) NewShared(ctx context.Context, label string, size int) (Key, error) {
-	if size != 32 && size != 24 {
-		return Key{}, edge(fmt.Errorf("make key: %w: %d bytes, want 32 or 24", ErrSize, size))
+	if !slices.Contains(chip.KeySizes, size) {
+		return Key{}, edge(fmt.Errorf("make key: %w: %d bytes, want one of %v", ErrSize, size, chip.KeySizes))
 	}
 	return call(ctx, t, once, func() (Key, error) {
 		return t.make(SharedKey, label, func() ([]object, error) {
@@ -109,12 +110,12 @@ func (t *Token) makeKind(role Role, label string, k kind, size uint) ([]object, 
 	return made, nil
 }
 
-// Import brings a flash-encryption key of 32 or 24 bytes, as key files hold
+// Import brings a flash-encryption key, as key files hold
 // it, into the token, and proves by its check value that it arrived. The key
 // stays the caller's to destroy.
 func (t *Token) Import(ctx context.Context, label string, key *secret.Bytes) (Key, error) {
-	if n := key.Len(); n != 32 && n != 24 {
-		return Key{}, edge(fmt.Errorf("import key: %w: %d bytes, want 32 or 24", ErrSize, n))
+	if n := key.Len(); !slices.Contains(chip.KeySizes, n) {
+		return Key{}, edge(fmt.Errorf("import key: %w: %d bytes, want one of %v", ErrSize, n, chip.KeySizes))
 	}
 	want, err := CheckValue(key)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -117,6 +118,7 @@ type Image struct {
 type Key struct {
 	Policy string `toml:"policy"` // derived (default), random, shared
 	Label  string `toml:"label"`  // of the token object
+	Bits   int    `toml:"bits"`   // of the key: 512 for XTS-AES-256; 0 is the usual length
 	PRF    string `toml:"prf"`    // of policy derived: hmac-sha256 (default) or aes-cmac
 	Escrow string `toml:"escrow"` // file of an offline RSA public key; absent: no escrow
 
@@ -142,6 +144,12 @@ func (j *Job) Keys() []WantedKey {
 	}
 	return keys
 }
+
+// FlashKeyParts are the purposes of the parts of the devices' key for flash encryption.
+func (j *Job) FlashKeyParts() []chip.Purpose { return j.Chip().FlashKeyParts(j.Key.Bits) }
+
+// Cipher is that of the devices' flash.
+func (j *Job) Cipher() chip.Cipher { return j.Chip().CipherOf(j.Key.Bits) }
 
 // ChipName is that of the family, as the job names it.
 func (j *Job) ChipName() string { return j.Target.Name }
@@ -355,6 +363,9 @@ func (j *Job) defaults() {
 	if j.Encrypts() {
 		set(&j.Key.Policy, "derived")
 	}
+	if j.Key.Bits == chip.UsualKeyBits {
+		j.Key.Bits = 0
+	}
 	set(&j.Security.Mode, "release")
 	if j.Boot.Timeout == 0 {
 		j.Boot.Timeout = Duration(10 * time.Second)
@@ -391,6 +402,10 @@ func (j *Job) check(f *tomlfile.File) {
 	if j.Encrypts() {
 		missing("key.label", j.Key.Label, `write the label of the token's key, as "station hsm init" made it`)
 		oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
+		if lengths := j.Chip().Seal.FlashKeys; lengths[cmp.Or(j.Key.Bits, chip.UsualKeyBits)] == nil {
+			f.Fault("key.bits", "%d: the %s takes keys of %v bits for flash encryption", j.Key.Bits, j.Chip().Title, slices.Sorted(maps.Keys(lengths)))
+			j.Key.Bits = 0 // for the checks that follow
+		}
 		if j.Key.PRF != "" {
 			oneOf("key.prf", j.Key.PRF, "hmac-sha256", "aes-cmac")
 			if j.Key.Policy != "derived" {

@@ -94,6 +94,7 @@ func TestJobFaultsNameFileLineAndFix(t *testing.T) {
 			[]string{`job.toml:13: flash.size: "4 melons" is not a size; write it like 4MB`}},
 		{"chip and policy", []string{`chip = "esp32"`, `chip = "esp32x9"`, `policy = "derived" `, `policy = "guessed" `},
 			[]string{`job.toml:5: chip: "esp32x9" is not known; write one of esp32`, `key.policy: "guessed" is not known`}},
+		{"length of the key", []string{`policy = "derived" `, "bits = 512\npolicy = \"derived\" "}, []string{"job.toml:35: key.bits: 512: the ESP32 takes keys of [256] bits for flash encryption"}},
 		{"all at once", []string{`name = "station-example"`, `nme = "station-example"`, `size = "4MB"`, `size = "banana"`, `mode = "dio"`, `mode = "dip"`,
 			`policy = "derived" `, `policy = "derivd" `, `timeout = "10s"`, `timeout = "xx"`, `partition = "users"`, `partition = 7`, "data/rules.bin", "data/rulez.bin", `mode = "release"`, `mode = "relase"`},
 			[]string{`job.toml:3: nme: unknown key; did you mean "name"?`, `job.toml:13: flash.size: "banana" is not a size`, `job.toml:14: flash.mode: "dip" is not known`, `did you mean "dio"?`,

@@ -13,7 +13,7 @@ func (j *Job) plain(f *tomlfile.File) {
 	if j.SecureBoot.Version == 0 {
 		f.Fault("security.flash_encryption", "is off, and there is no [secure_boot]: nothing would protect the device; write [secure_boot], or leave this line out")
 	}
-	if k := j.Key; k.Policy != "" || k.Label != "" || k.PRF != "" || k.Escrow != "" {
+	if k := j.Key; k.Policy != "" || k.Label != "" || k.PRF != "" || k.Bits != 0 || k.Escrow != "" {
 		f.Fault("key", "names a key for flash encryption, which is off; leave [key] out%s", j.namedElsewhere())
 	}
 	if j.Security.CryptConfig != nil || j.Security.AllowWeak {

@@ -37,7 +37,7 @@ func (j *Job) plan(f *tomlfile.File) {
 		j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
 	}
 	mode := efuse.Mode(j.Security.Mode)
-	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), Fuses: fuses, Weak: j.Security.AllowWeak, Plain: !j.Encrypts(), Boot: j.bootOptions()})
+	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), KeyBits: j.Key.Bits, Fuses: fuses, Weak: j.Security.AllowWeak, Plain: !j.Encrypts(), Boot: j.bootOptions()})
 	var refused *efuse.RefusedError
 	switch {
 	case errors.As(err, &refused):

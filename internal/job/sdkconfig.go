@@ -94,6 +94,9 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 	if c.on("SECURE_FLASH_ENCRYPTION_MODE_RELEASE") && j.Security.Mode == "development" {
 		say("flash encryption is in release mode: the firmware burns the fuses that a development job leaves open")
 	}
+	if c.on("SECURE_FLASH_ENCRYPTION_AES256") && j.Encrypts() && j.Key.Bits != 512 {
+		say("flash encryption is XTS-AES-256 (CONFIG_SECURE_FLASH_ENCRYPTION_AES256), and the job's key has 256 bits; write bits = 512 under [key]")
+	}
 	if c.on("ESP_CONSOLE_NONE", "ESP_CONSOLE_UART_NONE", "CONSOLE_UART_NONE") {
 		say("the console is off (CONFIG_ESP_CONSOLE_NONE): the marker is never seen; switch it on")
 	}

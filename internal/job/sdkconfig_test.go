@@ -19,6 +19,7 @@ func TestSdkconfigThatContradicts(t *testing.T) {
 		{"CONFIG_SECURE_BOOT=y\n", "secure boot is on, and the job has none"},
 		{"CONFIG_SECURE_BOOT_ENABLED=y\n", "secure boot is on"},
 		{"CONFIG_SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT=y\n", "flash encryption is in development mode"},
+		{"CONFIG_SECURE_FLASH_ENCRYPTION_AES256=y\n", "write bits = 512 under [key]"},
 		{"CONFIG_ESP_CONSOLE_NONE=y\n", "the console is off"},
 		{"CONFIG_CONSOLE_UART_NONE=y\r\n", "the console is off"},
 		{"CONFIG_ESP_CONSOLE_UART_BAUDRATE=921600\n", "the console is at 921600 baud, the job listens at 115200; write baud = 921600 under [boot]"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"station/internal/secret"
@@ -118,7 +119,10 @@ func ParsePublic(data []byte) (crypto.PublicKey, error) {
 // ParsePublicDER reads a public key as SubjectPublicKeyInfo.
 func ParsePublicDER(der []byte) (crypto.PublicKey, error) { return x509.ParsePKIXPublicKey(der) }
 
-// ReadSecret reads an espsecure key file of 32 or 24 bytes into a secret.
+// keySizes are the lengths of key files.
+var keySizes = []int64{24, 32, 64}
+
+// ReadSecret reads an espsecure key file into a secret.
 func ReadSecret(path string) (*secret.Bytes, error) {
 	f, err := Open(path, Key)
 	if err != nil {
@@ -129,8 +133,8 @@ func ReadSecret(path string) (*secret.Bytes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	if n := info.Size(); n != 32 && n != 24 {
-		return nil, fmt.Errorf("key file %s: %d bytes; a key is 32, or 24 for coding scheme 3/4", path, n)
+	if n := info.Size(); !slices.Contains(keySizes, n) {
+		return nil, fmt.Errorf("key file %s: %d bytes; a key is 32, 24 for coding scheme 3/4, or 64 for XTS-AES-256", path, n)
 	}
 	key, err := secret.Make(int(info.Size()))
 	if err != nil {

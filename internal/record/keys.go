@@ -14,12 +14,14 @@ type Key struct {
 	Purpose chip.Purpose `json:"purpose,omitempty"`
 	// Blocks are the fuse blocks that the key is for, in its own order: a long
 	// key takes two.
-	Blocks   []string `json:"blocks,omitempty"`
-	ID       string   `json:"id"`
-	Policy   string   `json:"policy,omitempty"`
-	Wrapped  []byte   `json:"wrapped,omitempty"`  // random policy: the key under the token's KEK
-	Escrow   []byte   `json:"escrow,omitempty"`   // the key under an offline public key
-	EscrowTo string   `json:"escrowTo,omitempty"` // SHA-256 of that public key
+	Blocks []string `json:"blocks,omitempty"`
+	// Bits is the length of a key for flash encryption where that is not the usual one.
+	Bits     int    `json:"bits,omitempty"`
+	ID       string `json:"id"`
+	Policy   string `json:"policy,omitempty"`
+	Wrapped  []byte `json:"wrapped,omitempty"`  // random policy: the key under the token's KEK
+	Escrow   []byte `json:"escrow,omitempty"`   // the key under an offline public key
+	EscrowTo string `json:"escrowTo,omitempty"` // SHA-256 of that public key
 }
 
 // FlashKey names a device's key for flash encryption in an entry; "" is none.

@@ -114,6 +114,7 @@ func (l *line) identity(i *chip.Identity) {
 func (l *line) key(k *Key) {
 	l.optString("purpose", (*string)(&k.Purpose))
 	k.Blocks = l.optStrings("blocks")
+	l.optInt("bits", &k.Bits)
 	l.needs("id")
 	k.ID = l.string()
 	l.optString("policy", &k.Policy)

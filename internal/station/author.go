@@ -254,7 +254,7 @@ func appSlots(j *job.Job) (slots []firmware.Partition, err error) {
 
 // bundle makes the slot bundle for every slot of every job.
 func (r *Releases) bundle(n *NewRelease, doc *release.Release, app []byte) error {
-	of := release.BundleOf{App: app, Product: n.Product, Signer: n.Bundler, Encrypt: encryptUnder(n.Key, n.Jobs[0].Chip().Cipher)}
+	of := release.BundleOf{App: app, Product: n.Product, Signer: n.Bundler, Encrypt: encryptUnder(n.Key, n.Jobs[0].Cipher())}
 	check, err := hsm.CheckValue(n.Key)
 	if err != nil {
 		return err
@@ -288,7 +288,7 @@ func (r *Releases) bundle(n *NewRelease, doc *release.Release, app []byte) error
 
 // target is a slot of a job's devices.
 func target(j *job.Job, address uint32) release.Target {
-	t := release.Target{Address: address, Cipher: release.CipherFor(j.Chip().Cipher)}
+	t := release.Target{Address: address, Cipher: release.CipherFor(j.Cipher())}
 	if t.Cipher == release.CipherESP32 {
 		t.Config = j.CryptConfig()
 	}

@@ -104,9 +104,10 @@ func TokenFailure(err error) error {
 	return flow.Fail("E-HSM", err)
 }
 
-// SharedKey is the flash key of that label that devices share.
-func SharedKey(ctx context.Context, token *hsm.Token, chipName, label string) (*secret.Bytes, error) {
-	key, err := token.DeviceKey(ctx, hsm.Request{Chip: chipName, Purpose: chip.FlashEncryption, Policy: hsm.Shared, Label: label, Size: 32})
+// SharedKey is the flash key that the devices of a job share.
+func SharedKey(ctx context.Context, token *hsm.Token, j *job.Job) (*secret.Bytes, error) {
+	size := j.Chip().KeyBytes(j.FlashKeyParts()[0], chip.CodingNone)
+	key, err := token.DeviceKey(ctx, hsm.Request{Chip: j.ChipName(), Purpose: chip.FlashEncryption, Policy: hsm.Shared, Label: j.Key.Label, Size: size})
 	if err != nil {
 		return nil, TokenFailure(err)
 	}

@@ -18,10 +18,8 @@ import (
 	"testing"
 
 	"station/internal/chip"
-	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/job"
-	"station/internal/racetest"
 	"station/internal/record"
 	"station/internal/secureboot"
 	"station/internal/sim"
@@ -71,18 +69,29 @@ func reversed(key []byte) (w [8]uint32) {
 	return w
 }
 
-func laterKey(f *chip.Family, mac chip.MAC) []byte {
-	return keyOf(f, "station flash encryption v1", mac, 32)
+// laterKey is the key of a device, of the length that the job has.
+func laterKey(j *job.Job, mac chip.MAC) []byte {
+	return keyOf(j.Chip(), "station flash encryption v1", mac, 32*len(j.FlashKeyParts()))
 }
 
-// checkLater says in what a device is not sealed with its key in that block.
-func checkLater(s *station, device *sim.Chip, block int) error {
+// checkLater says in what a device is not sealed with its key in these blocks.
+func checkLater(s *station, device *sim.Chip, blocks ...int) error {
 	f := s.job.Chip()
-	key := laterKey(f, device.MAC())
-	if keyBlockOf(device.Fuses(), block) != reversed(key) {
-		return fmt.Errorf("BLOCK_KEY%d holds another key", block)
+	key := laterKey(s.job, device.MAC())
+	want := map[string]uint32{"SPI_BOOT_CRYPT_CNT": 7, "DIS_DOWNLOAD_MANUAL_ENCRYPT": 1}
+	for n, block := range blocks {
+		if keyBlockOf(device.Fuses(), block) != reversed(key[32*n:][:32]) {
+			return fmt.Errorf("BLOCK_KEY%d holds another key", block)
+		}
+		want[fmt.Sprint("KEY_PURPOSE_", block)] = 4
+		if len(blocks) == 2 {
+			want[fmt.Sprint("KEY_PURPOSE_", block)] = uint32(2 + n)
+		}
+		want["RD_DIS"] |= 1 << block
+		if lock := device.Field("WR_DIS"); lock>>(23+block)&1 == 0 || lock>>(8+block)&1 == 0 || lock>>2&1 == 0 {
+			return fmt.Errorf("WR_DIS is %08x", lock)
+		}
 	}
-	want := map[string]uint32{fmt.Sprint("KEY_PURPOSE_", block): 4, "SPI_BOOT_CRYPT_CNT": 7, "DIS_DOWNLOAD_MANUAL_ENCRYPT": 1, "RD_DIS": 1 << block}
 	for _, v := range f.Seal.Release {
 		if v.Field != "WR_DIS" {
 			want[v.Field] = v.Value
@@ -92,9 +101,6 @@ func checkLater(s *station, device *sim.Chip, block int) error {
 		if got := device.Field(field); got != want {
 			return fmt.Errorf("%s is %d, want %d", field, got, want)
 		}
-	}
-	if lock := device.Field("WR_DIS"); lock>>(23+block)&1 == 0 || lock>>(8+block)&1 == 0 || lock>>2&1 == 0 {
-		return fmt.Errorf("WR_DIS is %08x", lock)
 	}
 	if err := signedOnly(s.job, device); err != nil {
 		return err
@@ -106,7 +112,7 @@ func checkLater(s *station, device *sim.Chip, block int) error {
 // each digest in a block of its own, readable and frozen; every other one revoked;
 // nothing that can be hidden any more; the loader closed.
 func signedOnly(j *job.Job, device *sim.Chip) error {
-	digests := j.Plan.Keys()[1:]
+	digests := j.Plan.Keys()[len(j.FlashKeyParts()):]
 	for n := range 3 {
 		block := slices.IndexFunc([]int{0, 1, 2, 3, 4, 5}, func(b int) bool { return device.Field(fmt.Sprint("KEY_PURPOSE_", b)) == uint32(9+n) })
 		revoked := device.Field(fmt.Sprint("SECURE_BOOT_KEY_REVOKE", n))
@@ -184,42 +190,57 @@ func thirdKey(t testing.TB) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-// A chip of every family goes through the whole procedure, and is known when it
-// comes again; the ledger says of one that is only tabled that it is. A crystal or
-// revision that the family has is no hindrance.
+// A chip of every family goes through the whole procedure with a key of every length
+// that the family has, and is known when it comes again; the ledger says of one that
+// is only tabled that it is.
 func TestSealEveryFamily(t *testing.T) {
 	for _, f := range chip.Families[1:] {
-		t.Run(f.Name, func(t *testing.T) {
-			s := newStation(t, laterJob(f))
-			o := ChipFor(s.job)
-			o.MAC = VirtualMAC(0)
-			device := newChip(t, o)
-			wantVerdict(t, s.visit(device), record.Pass, "")
-			if err := checkLater(s, device, 0); err != nil {
-				t.Error(err)
-			}
-			before := device.Fuses()
-			out := s.visit(device)
-			if wantVerdict(t, out, record.Pass, ""); !out.Already || device.Fuses() != before {
-				t.Errorf("the second visit: already %t", out.Already)
-			}
-			d, _, err := s.ledger.Device(device.MAC())
-			if k := d.FlashKey(); err != nil || !slices.Equal(k.Blocks, []string{"BLOCK_KEY0"}) || !d.Sealed {
-				t.Errorf("the ledger has %+v, sealed %t, %v", k, d.Sealed, err)
-			}
-			marked := 0
-			for e, err := range s.ledger.Entries(0) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if (e.Kind == record.DeviceSeen || e.Kind == record.Sealed) && strings.Contains(e.Message, f.Title+" is tabled") {
-					marked++
-				}
-			}
-			if (marked > 1) == f.Proved {
-				t.Errorf("proved %t, %d entries say that it is tabled", f.Proved, marked)
-			}
-		})
+		for _, bits := range slices.Sorted(maps.Keys(f.Seal.FlashKeys)) {
+			t.Run(fmt.Sprintf("%s/%d", f.Name, bits), func(t *testing.T) { sealsFamily(t, f, bits) })
+		}
+	}
+}
+
+// withBits is the job of a family with a key of that length.
+func withBits(t testing.TB, f *chip.Family, bits int, pairs ...string) string {
+	t.Helper()
+	return editCopy(t, filepath.Dir(laterJob(f)), append(pairs, "[key]\n", fmt.Sprintf("[key]\nbits = %d\n", bits))...)
+}
+
+func sealsFamily(t *testing.T, f *chip.Family, bits int) {
+	s := newStation(t, withBits(t, f, bits))
+	o := ChipFor(s.job)
+	o.MAC = VirtualMAC(0)
+	device := newChip(t, o)
+	wantVerdict(t, s.visit(device), record.Pass, "")
+	var blocks []int
+	var names []string
+	for n := range s.job.FlashKeyParts() {
+		blocks, names = append(blocks, n), append(names, fmt.Sprint("BLOCK_KEY", n))
+	}
+	if err := checkLater(s, device, blocks...); err != nil {
+		t.Error(err)
+	}
+	before := device.Fuses()
+	out := s.visit(device)
+	if wantVerdict(t, out, record.Pass, ""); !out.Already || device.Fuses() != before {
+		t.Errorf("the second visit: already %t", out.Already)
+	}
+	d, _, err := s.ledger.Device(device.MAC())
+	if k := d.FlashKey(); err != nil || !slices.Equal(k.Blocks, names) || cmp.Or(k.Bits, 256) != bits || !d.Sealed {
+		t.Errorf("the ledger has %+v, sealed %t, %v", k, d.Sealed, err)
+	}
+	marked := 0
+	for e, err := range s.ledger.Entries(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (e.Kind == record.DeviceSeen || e.Kind == record.Sealed) && strings.Contains(e.Message, f.Title+" is tabled") {
+			marked++
+		}
+	}
+	if (marked > 1) == f.Proved {
+		t.Errorf("proved %t, %d entries say that it is tabled", f.Proved, marked)
 	}
 }
 
@@ -292,203 +313,6 @@ func TestStrangeTrustOfAC3(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A key block whose burn was cut off is never written again: the key goes into
-// the next free one, and the ledger says why. Blocks in use are passed over.
-func TestTornKeyOfAC3(t *testing.T) {
-	s := newStation(t, c3Job)
-	words := sim.FactoryWords(c3(sim.Options{}))
-	sim.SetFieldOf(chip.ESP32C3, &words, "BLOCK_KEY1", 0xabc)
-	half := sim.Words{}
-	for i := range half {
-		half[i] = 0x00ff_00ff
-	}
-	device := newChip(t, c3(sim.Options{Words: &words, Faults: faults(sim.Fault{Kind: sim.CutBurn, Words: &half})}))
-	if out := s.visit(device); out.Verdict != record.Retry {
-		t.Fatalf("got %s %v", out.Verdict, out.Failure)
-	}
-	torn := keyBlockOf(device.Fuses(), 0)
-	if torn == [8]uint32{} || torn == reversed(laterKey(chip.ESP32C3, device.MAC())) {
-		t.Fatalf("BLOCK_KEY0 is %x", torn)
-	}
-	device.Heal()
-	device.Replug()
-	wantVerdict(t, s.visit(device), record.Pass, "")
-	if got := keyBlockOf(device.Fuses(), 0); got != torn || device.Field("KEY_PURPOSE_0") != 0 {
-		t.Errorf("BLOCK_KEY0 was %x and is %x", torn, got)
-	}
-	if err := checkLater(s, device, 2); err != nil {
-		t.Error(err)
-	}
-	said := ""
-	for e, err := range s.ledger.Entries(0) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Kind == record.KeyAssigned {
-			said = e.Message
-		}
-	}
-	if !strings.Contains(said, "BLOCK_KEY0 is half burned") || !strings.Contains(said, "BLOCK_KEY2") {
-		t.Errorf("the ledger says %q", said)
-	}
-	out := s.visit(device)
-	if wantVerdict(t, out, record.Pass, ""); !out.Already {
-		t.Error("it was sealed twice")
-	}
-}
-
-// The power goes at every command of a C3's way, and inside every burn; put
-// back, each goes on and is sealed, with no block programmed twice.
-func TestPowerCutsOfC3s(t *testing.T) {
-	inMemory(t)
-	var m matrix
-	t.Run("release", func(t *testing.T) { m.cutC3s(t, "ESP32-C3, release", c3Job, 1) })
-	t.Run("secure boot", func(t *testing.T) { // before the first burn it is as the plain one
-		m.cutC3s(t, "ESP32-C3, secure boot", signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}), 10)
-	})
-	m.publish(t, "c3")
-}
-
-// cutC3s cuts every command that writes registers, and of all others one of stride.
-func (m *matrix) cutC3s(t *testing.T, product, path string, stride int) {
-	j, err := job.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, commands := &station{t: t, job: j}, 0
-	inLab(t, func(l *lab) {
-		trial := func(f ...sim.Fault) (device *sim.Chip, end string, err error) {
-			o := c3(sim.Options{MAC: VirtualMAC(int(l.made.Add(1))), FlashSize: int(j.Flash.Size), Faults: f})
-			var wrong error
-			o.OnBurn = func(before, after sim.Words) {
-				if err := orderOfC3(before, after); err != nil {
-					wrong = err
-				}
-			}
-			if device, err = sim.New(o); err != nil {
-				return nil, "", err
-			}
-			for visit := range 4 {
-				wire, err := device.Open()
-				if err != nil {
-					return device, "", err
-				}
-				r := flow.Runner{Job: s.job, Keys: Keys{Token: l.token}, Ledger: l.ledger, Station: "test", Simulated: true}
-				out := r.Device(l.ctx, "1", "sim://1", esploader.New(wire, esploader.Options{}))
-				closed := out.Failure != nil && (out.Failure.Code == "E-DOWNLOAD-DISABLED" || out.Failure.Code == "E-CLOSED")
-				switch {
-				case wrong != nil:
-					return device, "", wrong
-				case out.Verdict == record.Pass && visit == 0:
-					return device, "sealed", sealedSomewhere(s, device)
-				case out.Verdict == record.Pass:
-					return device, "sealed when put back", sealedSomewhere(s, device)
-				case closed && device.Field("ENABLE_SECURITY_DOWNLOAD") == 1:
-					return device, "QUARANTINE E-CLOSED", sealedSomewhere(s, device)
-				case out.Verdict != record.Retry && !closed:
-					return device, "", fmt.Errorf("%s %v", out.Verdict, out.Failure)
-				}
-				device.Heal()
-				device.Replug()
-			}
-			return device, "", fmt.Errorf("it is not sealed after four visits")
-		}
-		device, _, err := trial()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := range maps.Values(device.Meter().Commands) {
-			commands += n
-		}
-		burns := device.Meter().FuseBurns
-		device.Close()
-		check := func(class string, f sim.Fault) {
-			ends := m.row(class, product)
-			device, end, err := trial(f)
-			if err != nil {
-				t.Errorf("%s, %s at %d: %v", product, f.Kind, f.At, err)
-			}
-			device.Close()
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			ends[end]++
-		}
-		const before, after, inside = "power goes before a command", "power goes after a command, before its reply", "power goes inside a fuse programming"
-		for _, class := range []string{before, after, inside} { // in this order
-			m.row(class, product)
-		}
-		step, writes, stepWrites := stride, device.Meter().Commands["WRITE_REG"], 1
-		if racetest.Enabled {
-			step, stepWrites = raceStride, raceStride/4
-		}
-		parallel(func(do func(func())) {
-			for at := 1; at <= commands; at += step {
-				do(func() { check(before, sim.Fault{Kind: sim.CutBefore, At: at}) })
-			}
-			for at := 1; at <= writes; at += stepWrites { // what a command leaves without a reply differs only where it writes
-				do(func() { check(before, sim.Fault{Kind: sim.CutBefore, Op: writeReg, At: at}) })
-				do(func() { check(after, sim.Fault{Kind: sim.CutAfter, Op: writeReg, At: at}) })
-			}
-			for at := 1; at <= burns; at++ {
-				if racetest.Enabled && at%4 != 0 {
-					continue
-				}
-				for _, mask := range []uint32{0, 0x1, 0x0f0f0f0f, 0xfffffffe, 0xffffffff} {
-					var words sim.Words
-					for i := range words {
-						words[i] = mask
-					}
-					do(func() { check(inside, sim.Fault{Kind: sim.CutBurn, At: at, Words: &words}) })
-				}
-				do(func() { check(inside, sim.Fault{Kind: sim.CutBurn, At: at}) })
-			}
-		})
-	})
-	if commands < 100 {
-		t.Errorf("only %d commands", commands)
-	}
-}
-
-// orderOfC3 says what is burned too early: a key block twice, encryption before its
-// key is hidden, secure boot before encryption and a digest that is frozen, the end
-// of the loader before all of that.
-func orderOfC3(before, after sim.Words) error {
-	field := func(w sim.Words, name string) uint32 { return sim.FieldOf(chip.ESP32C3, &w, name) }
-	fresh := func(name string) bool { return field(before, name) != field(after, name) }
-	for n := range 6 {
-		if was := keyBlockOf(before, n); was != [8]uint32{} && was != keyBlockOf(after, n) {
-			return fmt.Errorf("BLOCK_KEY%d was programmed twice", n)
-		}
-	}
-	frozen := func(purpose uint32) bool {
-		for n := range 6 {
-			if field(before, fmt.Sprint("KEY_PURPOSE_", n)) == purpose {
-				return field(before, "WR_DIS")>>(23+n)&(field(before, "WR_DIS")>>(8+n))&1 == 1
-			}
-		}
-		return false
-	}
-	switch {
-	case fresh("SPI_BOOT_CRYPT_CNT") && (!frozen(4) || field(before, "RD_DIS") == 0):
-		return fmt.Errorf("encryption is on before its key is hidden and frozen")
-	case fresh("SECURE_BOOT_EN") && (!frozen(9) || field(before, "SPI_BOOT_CRYPT_CNT") != 7):
-		return fmt.Errorf("secure boot is on before encryption and a digest that is frozen")
-	case fresh("ENABLE_SECURITY_DOWNLOAD") && (field(before, "SECURE_BOOT_EN") == 0 || field(before, "WR_DIS")&1 == 0):
-		return fmt.Errorf("the loader is closed before all else is burned")
-	}
-	return nil
-}
-
-// sealedSomewhere finds the block that says it holds the key.
-func sealedSomewhere(s *station, device *sim.Chip) error {
-	for n := range 5 {
-		if device.Field(fmt.Sprint("KEY_PURPOSE_", n)) == 4 {
-			return checkLater(s, device, n)
-		}
-	}
-	return fmt.Errorf("no block holds the key")
 }
 
 // A real chip of a family that was held against no ROM is touched only where its job

@@ -136,10 +136,14 @@ func derivedKey(label string, mac chip.MAC, size int) []byte {
 
 // keyOf is that of a device with another chip.
 func keyOf(f *chip.Family, label string, mac chip.MAC, size int) []byte {
-	h := hmac.New(sha256.New, hsmtest.Master)
-	fmt.Fprintf(h, "\x00\x00\x00\x01%s\x00%s%s", label, f.Name, mac[:])
-	_ = binary.Write(h, binary.BigEndian, uint32(size*8))
-	return h.Sum(nil)[:size]
+	var key []byte
+	for block := byte(1); len(key) < size; block++ {
+		h := hmac.New(sha256.New, hsmtest.Master)
+		fmt.Fprintf(h, "\x00\x00\x00%c%s\x00%s%s", block, label, f.Name, mac[:])
+		_ = binary.Write(h, binary.BigEndian, uint32(size*8))
+		key = h.Sum(key)
+	}
+	return key[:size]
 }
 
 // checkSealed holds flash and fuses against what the classic procedure gives.
