@@ -36,15 +36,12 @@ func (w *works) screen(ctx context.Context) error {
 			return err
 		}
 	}
-	shift := &tui.Shift{Plan: w.plan, Approve: w.approveAs}
-	if w.file.WantsTwo(station.Approval) && w.approver == "" {
-		shift.Approver = func(id string) error {
-			if station.SamePerson(id, w.operator) {
-				return fmt.Errorf("%s works here: somebody else has to approve", id)
-			}
-			return w.taken(&w.approver, station.Approver, id)
+	shift := &tui.Shift{Plan: w.plan, Approve: w.approveAs, Approver: func(id string) error {
+		if w.file.WantsTwo(station.Approval) && station.SamePerson(id, w.operator) {
+			return fmt.Errorf("%s works here: somebody else has to approve", id)
 		}
-	}
+		return w.taken(&w.approver, station.Approver, id)
+	}}
 	if w.operator == "" {
 		shift.Operator = func(id string) error { return w.taken(&w.operator, station.Operator, id) }
 	}
@@ -115,7 +112,10 @@ func (w *works) plan() (tui.Plan, error) {
 	if err != nil {
 		return tui.Plan{}, err
 	}
-	return tui.PlanOf(w.job, approved), nil
+	p := tui.PlanOf(w.job, approved)
+	p.Approvers = w.file.People.Approvers
+	p.Other = w.approver == "" && (w.file.WantsTwo(station.Approval) || w.file.May(station.Approver, w.operator) != nil)
+	return p, nil
 }
 
 // watch lets the screen look into the ledger and at what the line depends on.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -85,13 +86,25 @@ func TestShiftOnATerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	station := filepath.Join(w.dir, "station.toml")
+	people := "[people]\noperators = [\"anna\"]\napprovers = [\"eve\"]\n" // eve alone approves
+	if b, err = os.ReadFile(station); err == nil {
+		err = os.WriteFile(station, append(append(b, '\n'), people...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := w.sim()
 	term := w.onScreen(100, 40, "run", "--job", "example/job.toml", "--port", c.address)
 	term.Wait("Who works at this station?")
 	term.Press("anna", "enter")
 	term.Wait("Burn plan of station-example", "Mode release", "app version")
 	term.Press("end")
-	term.Wait("FLASH_CRYPT_CNT", "type the first")
+	term.Wait("FLASH_CRYPT_CNT", "The operator may not approve this.", "one who may: eve.")
+	term.Press("anna", "enter")
+	term.Wait("anna is no approver here")
+	term.Press("eve", "enter")
+	term.Wait("type the first")
 	term.Press(strings.TrimPrefix(job.PlanDigest(), "sha256:")[:6], "enter")
 
 	// Nobody starts the firmware: the device fails and holds its slot.
@@ -117,6 +130,10 @@ func TestShiftOnATerminal(t *testing.T) {
 	list, _ := w.run(0, "ledger", "list")
 	if !strings.Contains(list, "02:00:00:00:00:00") {
 		t.Errorf("ledger list:\n%s", list)
+	}
+	entries, _ := w.run(0, "ledger", "export", "--table", "entries", "--format", "jsonl")
+	if !regexp.MustCompile(`"kind":"plan.approved".*"operator":"eve",.*"lineOperator":"anna"`).MatchString(entries) {
+		t.Errorf("who approved:\n%s", entries)
 	}
 	w.run(0, "ledger", "verify")
 }

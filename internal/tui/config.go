@@ -45,7 +45,7 @@ type Shift struct {
 	Operator func(id string) error         // nil where the operator is known
 	PIN      func(pin *secret.Bytes) error // nil where no PIN is wanted; the screen destroys pin
 	Reread   func() int                    // how far the ledger is reread with the PIN, in percent; may be nil
-	Approver func(id string) error         // who approves the plan, where that must not be the operator; nil where it is
+	Approver func(id string) error         // who approves a plan that the operator may not
 	Plan     func() (Plan, error)          // of the job
 	Approve  func(digest string) error
 }
@@ -63,6 +63,8 @@ type Plan struct {
 	Settings      []string // what else the job says, one line each
 	Digest        string   // sha256:…, of all of it
 	Approved      bool     // by a person at this station, before
+	Other         bool     // somebody else than the operator has to approve it,
+	Approvers     []string // one of these; none: anybody
 	Lines         []PlanLine
 	Warnings      []string
 }

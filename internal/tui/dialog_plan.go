@@ -64,7 +64,7 @@ func (d *planDialog) keys(m *Model) []binding {
 
 // asksWho tells that somebody else than the operator has to say first who
 // approves.
-func (d *planDialog) asksWho(m *Model) bool { return m.cfg.Shift.Approver != nil && !d.named }
+func (d *planDialog) asksWho(m *Model) bool { return d.plan.Other && !d.named }
 
 func (d *planDialog) name(m *Model, id string) tea.Cmd {
 	d.err = m.cfg.Shift.Approver(id)
@@ -164,8 +164,11 @@ func (d *planDialog) foot(m *Model, w int) []string {
 	question := fmt.Sprintf(m.lang.planAsk, typedDigest)
 	if d.asksWho(m) {
 		question = m.lang.planWho
+		if len(d.plan.Approvers) > 0 {
+			question = fmt.Sprintf(m.lang.planWhoOf, clean(strings.Join(d.plan.Approvers, ", ")))
+		}
 	}
-	lines = append(lines, wrap(question, w, 2, "")...)
+	lines = append(lines, wrap(question, w, 2, m.style.signs.ellipsis)...)
 	return append(append(lines, d.text.View()), d.said(m, w)...)
 }
 

@@ -123,6 +123,7 @@ func TestStartOfShiftInChinese(t *testing.T) {
 // Where two people are wanted, who approves says so first.
 func TestAnotherPersonApproves(t *testing.T) {
 	s := &shift{plan: examplePlan()}
+	s.plan.Other = true
 	cfg := s.config()
 	cfg.Shift.Jobs, cfg.Shift.Operator, cfg.Shift.PIN = nil, nil, nil
 	cfg.Shift.Approver = func(id string) error {
@@ -154,6 +155,26 @@ func TestAnotherPersonApproves(t *testing.T) {
 	press(m, "E-2", "enter", "5f2c9a", "enter")
 	if got, want := strings.Join(s.said, "|"), "approver E-1|approver E-2|approve sha256:5f2c9a7712ab33|start"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// An operator who approves nothing here is told who does, in both languages.
+func TestWhoMayApprove(t *testing.T) {
+	for language, want := range map[string]string{"en": "may not approve this. Scan the badge, or type the ID, of one who may: Eve, carl.", "zh": "操作员不能批准。"} {
+		s := &shift{plan: examplePlan()}
+		s.plan.Other, s.plan.Approvers = true, []string{"Eve", "carl"}
+		cfg := s.config()
+		cfg.Language = language
+		cfg.Shift.Jobs, cfg.Shift.Operator, cfg.Shift.PIN = nil, nil, nil
+		cfg.Shift.Approver = func(string) error { return nil }
+		m := begin(t, cfg, 120, 40)
+		press(m, "end")
+		mustShow(t, m, want, "carl")
+		press(m, "5f2c9a", "enter") // a name, not the digest: nothing is approved
+		press(m, "5f2c9a", "enter")
+		if got := strings.Join(s.said, "|"); got != "approve sha256:5f2c9a7712ab33|start" {
+			t.Errorf("got %s", got)
+		}
 	}
 }
 

@@ -54,7 +54,8 @@ type language struct {
 	// The dialogues.
 	chooseJob, askOperator, operatorHow, askPIN, pinHow, wait string
 	planTitle, planIntro, planOld, planNew, planWhat, planAsk string
-	planMore, planForEver, planWho, planWrong, approve        string
+	planMore, planForEver, planWho, planWhoOf, planWrong      string
+	approve                                                   string
 	planMode, planImages, planSettings, planFuses             string
 	modes                                                     map[string]string // how far a device is closed
 	historyTitle, historyAsk, historyNone                     string

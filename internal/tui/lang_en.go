@@ -84,6 +84,7 @@ var english = language{
 	modes:     map[string]string{"release": "Closed: encryption can never be switched off.", "development": "OPEN: the flash may be rewritten over the serial port."},
 	planWrong: "%[1]s is not how the digest begins: type %[2]d characters.",
 	planWho:   "Who approves this? Not the operator: scan your badge or type your ID.",
+	planWhoOf: "The operator may not approve this. Scan the badge, or type the ID, of one who may: %[1]s.",
 	planMore:  "More follows. Scroll down to the end first.", planForEver: "Approved once for this revision at this station, with your ID in the ledger.", approve: "approve",
 	historyTitle: "Devices of the day; a whole MAC or serial number finds its other days", historyAsk: "MAC or serial:", historyNone: "No device found.",
 	columns:     [7]string{"time", "result", "MAC", "serial", "slot", "code", "s"},

@@ -105,6 +105,7 @@ var chinese = language{
 	modes:     map[string]string{"release": "封闭：加密永远不能关闭。", "development": "开放：可通过串口重写闪存。"},
 	planWrong: "%[1]s 不是摘要的开头。请输入上面摘要的前 %[2]d 个字符。",
 	planWho:   "谁批准？必须是操作员以外的人：请扫描工牌或输入工号，然后按回车。",
+	planWhoOf: "操作员不能批准。请由以下人员之一扫描工牌或输入工号，然后按回车：%[1]s。",
 	planMore:  "下面还有内容。请先滚动到末尾。", planForEver: "本工位每个任务版本只批准一次，您的工号将记入账本。", approve: "批准",
 	historyTitle: "今日设备；输入完整的 MAC 或序列号可查其他日期", historyAsk: "MAC 或序列号：", historyNone: "没有找到设备。",
 	columns:     [7]string{"时间", "结果", "MAC", "序列号", "槽", "代码", "秒"},
