@@ -105,7 +105,10 @@ func (o *options) tokenSound(cmd *cobra.Command, file *station.File) []station.F
 	found := []station.Finding{{What: "token", State: station.Sound, Words: fmt.Sprintf("%s, %s %s", s.Label, s.Manufacturer, s.Model)}}
 	if s.Nature == hsm.Software {
 		found[0].State, found[0].Words = station.Doubt, found[0].Words+": software; whoever reads this machine's disk has every key"
-		found[0].Fix = "use a hardware token for real devices; allow_software_token = true under [hsm] takes them all the same"
+		found[0].Fix = "use a hardware token for real devices"
+		if !file.HSM.AllowSoftware {
+			found[0].Fix += ", which this station refuses; allow_software_token = true under [hsm] takes them all the same"
+		}
 	}
 	for _, p := range s.Problems() {
 		found = append(found, station.Finding{What: "token", State: station.Unsound, Words: p, Fix: `"station hsm status" has more`})

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -25,8 +26,9 @@ func ledgerExportCommand(l *ledgerFlags) *cobra.Command {
 		Use:   "export",
 		Short: "Write devices or entries as CSV, JSON lines or XLSX",
 		Long: `Write the table of devices or of entries as CSV, JSON lines or XLSX. It needs no
-token, does not block a line that runs, and never holds key material. Columns
-and the proof beside the file are described in docs/export.md.`,
+token, does not block a line that runs, and never holds key material. Where nothing
+is as wanted the exit code is 1. Columns and the proof beside the file are described
+in docs/export.md.`,
 		Example: `  station ledger export --out devices.csv
   station ledger export --batch 2026-47 --verdict PASS --out passed.xlsx
   station ledger export --table entries --day 2026-11-20 --format jsonl`,
@@ -62,7 +64,18 @@ and the proof beside the file are described in docs/export.md.`,
 			if x.Format == qa.XLSX {
 				out = plain.Raw(out)
 			}
-			return file.write(cmd.Context(), out, cmd.ErrOrStderr(), told, x.Write)
+			var found qa.ExportProof
+			err = file.write(cmd.Context(), out, cmd.ErrOrStderr(), told, func(w io.Writer, head *qa.Head) (*qa.ExportProof, error) {
+				proof, err := x.Write(w, head)
+				if err == nil {
+					found = *proof
+				}
+				return proof, err
+			})
+			if err == nil && found.Rows == 0 {
+				err = &codedError{exitFailed, fmt.Errorf("export: the ledger has no %s (%s): what was written has the columns alone", x.Table.Name, found.Filter)}
+			}
+			return err
 		},
 	}
 	filter.addTimes(cmd)

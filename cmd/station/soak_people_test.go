@@ -59,7 +59,7 @@ func (sh *shift) something() {
 	case 9:
 		sh.do(always(0), "ledger", "verify")
 	case 10:
-		sh.do(always(0), "ledger", "export", "--out", sh.file(fmt.Sprint("devices", n, ".csv")))
+		sh.do(always(0), "ledger", "export", "--table", "entries", "--out", sh.file(fmt.Sprint("entries", n, ".csv")))
 	case 11, 12:
 		sh.pull()
 	case 14, 15:

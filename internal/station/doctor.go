@@ -34,7 +34,7 @@ const (
 // reset what is behind it. bauds are the rates that jobs ask for.
 func (s *File) Examine(m Machine, bauds ...int) []Finding {
 	book, last := s.ledgerSound()
-	all := []Finding{book, s.diskSound(), clockSound(time.Now(), last)}
+	all := []Finding{book, s.diskSound(), s.clockSound(last)}
 	if s.Label.Printer != "" {
 		all = append(all, m.writable("printer", s.Label.Printer))
 	}
@@ -87,8 +87,13 @@ func (s *File) diskSound() Finding {
 		f.State, f.Words, f.Fix = Unsound, err.Error(), "make the folder of the ledger, or name another in station.toml"
 		return f
 	}
-	f.State, f.Words = Sound, fmt.Sprintf("%d MB free for the ledger", free>>20)
-	switch kind := remote(dir); {
+	return roomSound(free, remote(dir))
+}
+
+// roomSound judges a disk by its room and by its kind, where it is one of a network.
+func roomSound(free int64, kind string) Finding {
+	f := Finding{What: "disk", State: Sound, Words: fmt.Sprintf("%d MB free for the ledger", free>>20)}
+	switch {
 	case free < lowDisk:
 		f.State, f.Fix = Unsound, "make room: a line stops below 100 MB"
 	case kind != "":
@@ -103,14 +108,19 @@ func (s *File) diskSound() Finding {
 
 // clockSound compares the clock with the ledger's last entry and with what the
 // system says of it.
-func clockSound(now, last time.Time) Finding {
+func (*File) clockSound(last time.Time) Finding {
+	synced, known := clockSynced()
+	return timeSound(time.Now(), last, synced || !known)
+}
+
+func timeSound(now, last time.Time, kept bool) Finding {
 	f := Finding{What: "clock", State: Sound, Words: now.Format(time.RFC3339)}
-	switch synced, known := clockSynced(); {
+	switch {
 	case last.After(now.Add(time.Minute)):
 		f.State = Unsound
 		f.Words, f.Fix = fmt.Sprintf("%s is before the ledger's last entry, %s", now.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339)),
 			"set the clock: entries carry its time"
-	case known && !synced:
+	case !kept:
 		f.State, f.Words, f.Fix = Doubt, f.Words+", not kept by a time server", "switch NTP on: timedatectl set-ntp true"
 	}
 	return f

@@ -132,11 +132,11 @@ func TestDoctorClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	book, last := f.ledgerSound()
-	if got := clockSound(e.Time.Add(-time.Hour), last); got.State != Unsound || !strings.Contains(got.Words, "before the ledger's last entry") {
+	if got := timeSound(e.Time.Add(-time.Hour), last, true); got.State != Unsound || !strings.Contains(got.Words, "before the ledger's last entry") {
 		t.Errorf("an hour before: got %+v, want a fault", got)
 	}
-	if got := clockSound(e.Time, last); got.State == Unsound {
-		t.Errorf("now: got %+v, want no fault", got)
+	if got := timeSound(e.Time, last, true); got.State != Sound {
+		t.Errorf("now: got %+v, want that it is sound", got)
 	}
 	if book.State != Sound || !strings.Contains(book.Words, "entries") {
 		t.Errorf("ledger: got %+v, want that it is sound", book)
@@ -191,6 +191,30 @@ func TestDoctorRight(t *testing.T) {
 	}
 	if got := rightTo(device); !strings.HasPrefix(got, "sudo usermod -aG dialout "+me.Username) {
 		t.Errorf("dialout: got %q, want usermod", got)
+	}
+}
+
+// What does not look wrong on this machine may on another: each finding has its
+// state and its fix.
+func TestDoctorOfOtherMachines(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		got   Finding
+		state Soundness
+		fix   string
+	}{
+		{roomSound(roomyDisk, ""), Sound, ""},
+		{roomSound(roomyDisk-1, ""), Doubt, "make room soon"},
+		{roomSound(lowDisk-1, ""), Unsound, "below 100 MB"},
+		{roomSound(roomyDisk, "NFS"), Unsound, "a disk of this machine"},
+		{timeSound(now, now.Add(-time.Hour), false), Doubt, "set-ntp"},
+		{timeSound(now, now.Add(time.Hour), true), Unsound, "set the clock"},
+		{pagesSound(keyPages), Sound, ""},
+		{pagesSound(keyPages - 1), Doubt, "LimitMEMLOCK="},
+	} {
+		if c.got.State != c.state || !strings.Contains(c.got.Fix, c.fix) || (c.got.Fix == "") != (c.state == Sound) {
+			t.Errorf("got %+v, want %s, fix %q", c.got, c.state, c.fix)
+		}
 	}
 }
 

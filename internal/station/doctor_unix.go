@@ -43,11 +43,18 @@ const keyPages = 1 << 20
 
 // lockSound is whether key material can be kept out of the swap.
 func (Machine) lockSound() Finding {
-	f := Finding{What: "memory", State: Sound, Words: "key pages are kept out of the swap"}
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil && uint64(limit.Cur) < keyPages && os.Geteuid() != 0 {
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil || os.Geteuid() == 0 {
+		limit.Cur = unix.RLIM_INFINITY
+	}
+	return pagesSound(uint64(limit.Cur))
+}
+
+func pagesSound(most uint64) Finding {
+	f := Finding{What: "memory", State: Sound, Words: "key pages are kept out of the swap"}
+	if most < keyPages {
 		f.State = Doubt
-		f.Words = fmt.Sprintf("only %d KiB may be locked in memory: keys could reach the swap", limit.Cur>>10)
+		f.Words = fmt.Sprintf("only %d KiB may be locked in memory: keys could reach the swap", most>>10)
 		f.Fix = "raise memlock in /etc/security/limits.conf, or LimitMEMLOCK= of the unit, to 8 MiB"
 	}
 	return f
