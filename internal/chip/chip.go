@@ -29,9 +29,10 @@ func ParseMAC(s string) (MAC, error) {
 
 // String is the lower-case form with colons.
 func (m MAC) String() string {
-	b := make([]byte, 0, 3*len(m))
-	for i := range m {
-		b = append(hex.AppendEncode(b, m[i:i+1]), ':')
+	const digits = "0123456789abcdef"
+	var b [3 * len(m)]byte
+	for i, c := range m {
+		b[3*i], b[3*i+1], b[3*i+2] = digits[c>>4], digits[c&15], ':'
 	}
 	return string(b[:len(b)-1])
 }

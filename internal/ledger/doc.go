@@ -7,8 +7,8 @@
 //	entries      index u64 → hashes | JSON       the log, packed (see pack.go)
 //	dictionaries index u64 → entries before it   what entries are packed against
 //	checkpoints  tree size u64 → signed note     heads of the log, signed (C2SP tlog-checkpoint)
-//	devices      MAC → two indexes u64 | JSON    projections: record.Device by MAC (the last
-//	                                             entry in it, the one with its images),
+//	devices      MAC → index u64 | JSON          projections: record.Device by MAC, without
+//	                                             its images (the last entry in it),
 //	recent       MAC → index u64, count u8       devices whose projection lacks their last
 //	                                             entries: the last one, how many,
 //	keys         key ID → MAC, or nothing        its owner; nothing for a shared key;

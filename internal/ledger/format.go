@@ -82,15 +82,24 @@ func hashCount(n uint64) int { return bits.TrailingZeros64(n+1) + 1 }
 
 // split takes an entry's value apart into hashes and the entry as it is stored.
 func split(n uint64, value []byte) (hashes []tlog.Hash, stored []byte, err error) {
-	k := hashCount(n)
-	if len(value) <= k*tlog.HashSize {
-		return nil, nil, corrupt("entry %d is missing or cut", n)
+	stored, err = behindHashes(n, value)
+	if err != nil {
+		return nil, nil, err
 	}
-	hashes = make([]tlog.Hash, k)
+	hashes = make([]tlog.Hash, hashCount(n))
 	for i := range hashes {
 		hashes[i] = tlog.Hash(value[i*tlog.HashSize:])
 	}
-	return hashes, value[k*tlog.HashSize:], nil
+	return hashes, stored, nil
+}
+
+// behindHashes is the entry as it is stored.
+func behindHashes(n uint64, value []byte) ([]byte, error) {
+	k := hashCount(n)
+	if len(value) <= k*tlog.HashSize {
+		return nil, corrupt("entry %d is missing or cut", n)
+	}
+	return value[k*tlog.HashSize:], nil
 }
 
 // entryAt returns the stored bytes of an entry after holding them against
@@ -100,15 +109,16 @@ func entryAt(r reader, n uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return whole(r, n, value)
+	return whole(r, n, value, nil)
 }
 
-func whole(r reader, n uint64, value []byte) (raw []byte, err error) {
-	hashes, stored, err := split(n, value)
+// whole is entryAt for whoever has the value; buf as for unpack.
+func whole(r reader, n uint64, value, buf []byte) (raw []byte, err error) {
+	stored, err := behindHashes(n, value)
 	if err == nil {
-		raw, err = unpack(r, n, stored, nil)
+		raw, err = unpack(r, n, stored, buf)
 	}
-	if err == nil && tlog.RecordHash(raw) != hashes[0] {
+	if err == nil && tlog.RecordHash(raw) != tlog.Hash(value) {
 		err = corrupt("entry %d is not what was written", n)
 	}
 	return raw, err
@@ -228,30 +238,22 @@ func bareDevice(r reader, mac chip.MAC) (d record.Device, found bool, err error)
 }
 
 // deviceHead is the length of what stands in front of a device's JSON, to be
-// told without decoding: the index of the last entry that it knows, and of the
-// one that verified its images (0 for none).
-const deviceHead = 16
+// told without decoding: the index of the last entry that it knows.
+const deviceHead = 8
 
 // devicePayload leaves the images, the greatest part, where they are: in the
 // entry that verified them.
 func devicePayload(d record.Device) ([]byte, error) {
 	d.Images = nil
 	b, err := json.Marshal(d)
-	return append([]byte(number(d.Last)+number(d.Flashed)), b...), err
+	return append([]byte(number(d.Last)), b...), err
 }
 
 func lastOf(payload []byte) (uint64, error) {
 	if len(payload) < deviceHead {
 		return 0, corrupt("a device's projection is cut")
 	}
-	return fromNumber(payload[:8]), nil
-}
-
-func flashedBy(payload []byte) (uint64, error) {
-	if len(payload) < deviceHead {
-		return 0, corrupt("a device's projection is cut")
-	}
-	return fromNumber(payload[8:deviceHead]), nil
+	return fromNumber(payload[:deviceHead]), nil
 }
 
 func openDevice(payload []byte) (d record.Device, err error) {

@@ -25,7 +25,7 @@ const (
 	dictionaryReach = 512  // how many entries back it looks for one of each kind
 	dictionarySize  = 16 << 10
 	largestEntry    = 1 << 20 // bytes; what says that it is larger is damaged
-	dictionariesMax = 64      // held in memory at a time
+	dictionariesMax = 256     // held in memory at a time
 )
 
 // dictionaryOf is the index of the entry from which on the dictionary of entry
@@ -72,8 +72,14 @@ func (d *dictionaries) get(r reader, n uint64) (*s2.Dict, error) {
 func (d *dictionaries) keep(n uint64, dict *s2.Dict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.held == nil || len(d.held) >= dictionariesMax {
+	if d.held == nil {
 		d.held = map[uint64]*s2.Dict{}
+	}
+	if len(d.held) >= dictionariesMax {
+		for other := range d.held { // any one
+			delete(d.held, other)
+			break
+		}
 	}
 	d.held[n] = dict
 }

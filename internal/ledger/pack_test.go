@@ -53,7 +53,7 @@ func TestEntriesArePacked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, err := whole(s, n, it.Value)
+		raw, err := whole(s, n, it.Value, nil)
 		if err != nil || n > 0 && string(raw) != want[n-1] {
 			t.Fatalf("entry %d: got %s, %v", n, raw, err)
 		}

@@ -401,7 +401,7 @@ func (l *Ledger) History(mac chip.MAC) ([]record.Entry, error) {
 func chain(r reader, mac chip.MAC, last, known uint64) ([]record.Entry, error) {
 	var list []record.Entry
 	for n := last; ; {
-		_, e, err := link(r, mac, n, known)
+		_, e, err := link(r, mac, n, known, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -414,9 +414,13 @@ func chain(r reader, mac chip.MAC, last, known uint64) ([]record.Entry, error) {
 }
 
 // link is one entry of a device's chain, of which the one before it is not before
-// known.
-func link(r reader, mac chip.MAC, n, known uint64) (raw []byte, e record.Entry, err error) {
-	if raw, err = entryAt(r, n); err != nil {
+// known; buf as for unpack.
+func link(r reader, mac chip.MAC, n, known uint64, buf []byte) (raw []byte, e record.Entry, err error) {
+	value, err := r.get(inEntries, number(n))
+	if err == nil {
+		raw, err = whole(r, n, value, buf)
+	}
+	if err != nil {
 		return nil, e, err
 	}
 	if e, err = decode(raw); err != nil || e.MAC != mac || e.Prev >= n || e.Prev < known {

@@ -18,14 +18,14 @@ const scanned = 512
 // log went when the iteration began. Each is held against its leaf before, and
 // from the first entry on the leaves against the tree.
 func (l *Ledger) Lines(from uint64) iter.Seq2[[]byte, error] {
-	return scan(l, from, func(raw []byte) ([]byte, error) { return raw, nil })
+	return Scan(l, from, func(raw []byte) ([]byte, error) { return raw, nil })
 }
 
 // Entries yields every entry from an index on, as far as the log went when the
 // iteration began. The first error ends it. An entry of a newer version has
 // only the fields that this version knows.
 func (l *Ledger) Entries(from uint64) iter.Seq2[record.Entry, error] {
-	return scan(l, from, decode)
+	return Scan(l, from, decode)
 }
 
 // Devices yields every device, in the order of the MACs. Each is as of the
@@ -44,8 +44,8 @@ func (l *Ledger) Lots() iter.Seq2[record.Lot, error] {
 	})
 }
 
-// scan yields the log, open being what is made of an entry's bytes.
-func scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2[T, error] {
+// Scan yields what open makes of the bytes that Lines yields, on all processors.
+func Scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		end, _, err := l.Head()
 		var tree *edge
@@ -90,7 +90,7 @@ func (l *Ledger) lines(from, to uint64, before *edge) (list [][]byte, after *edg
 			if string(it.Key) != number(n) {
 				return corrupt("entry %d is missing", n)
 			}
-			raw, err := whole(s, n, it.Value)
+			raw, err := whole(s, n, it.Value, nil)
 			if err == nil && after != nil {
 				err = after.add(n, it.Value)
 			}
@@ -102,6 +102,23 @@ func (l *Ledger) lines(from, to uint64, before *edge) (list [][]byte, after *edg
 		return nil
 	})
 	return list, after, err
+}
+
+// LinesAt returns the stored bytes of some entries, each held against its leaf.
+func (l *Ledger) LinesAt(indexes ...uint64) (list [][]byte, err error) {
+	err = l.view(func(s *snapshot) error {
+		list = make([][]byte, len(indexes))
+		for i, n := range indexes {
+			if list[i], err = entryAt(s, n); err != nil {
+				return fmt.Errorf("entry %d: %w", n, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 // list yields a projection, open being what is made of a payload.

@@ -7,28 +7,24 @@ import (
 	"station/internal/chip"
 )
 
-// Stored is a device as it is stored, for whoever reads a great many and wants
-// a few fields of each: decoding is most of the work of Devices.
+// Stored is what the indexes say of a device, for Told to hold against the log.
 type Stored struct {
-	MAC     chip.MAC
-	Device  []byte // JSON of record.Device, without its images
-	Last    uint64 // index of the device's last entry
-	Flashed uint64 // index of the entry that verified its images; 0 for none
-
-	// The bytes of these two entries, which Told.Hold adds.
-	LastLine, FlashedLine []byte
+	mac  chip.MAC
+	json []byte // of record.Device, without its images
+	last uint64 // index of the device's last entry
 }
 
 // storedAtOnce bounds the memory of whoever works on several lots of devices at
 // the same time.
 const storedAtOnce = 256
 
-// StoredDevices yields what Devices does, not decoded, some devices at a time.
-func (l *Ledger) StoredDevices() iter.Seq2[[]Stored, error] {
+// Devices yields what is stored of all devices, in the order of their MACs, some
+// devices at a time and nothing of it held against the log yet.
+func (t *Told) Devices() iter.Seq2[[]Stored, error] {
 	return func(yield func([]Stored, error) bool) {
 		from := ""
 		for {
-			list, next, err := l.stored(from)
+			list, next, err := t.l.stored(from)
 			if err != nil {
 				err = fmt.Errorf("devices: %w", err)
 			}
@@ -65,16 +61,13 @@ func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
 				return err
 			}
 			var d Stored
-			if copy(d.MAC[:], next) != len(next) || len(next) != len(d.MAC) {
+			if copy(d.mac[:], next) != len(next) || len(next) != len(d.mac) {
 				return corrupt("key %x is no MAC", next)
 			}
-			if d.Last, err = lastOf(payload); err != nil {
+			if d.last, err = lastOf(payload); err != nil {
 				return err
 			}
-			if d.Flashed, err = flashedBy(payload); err != nil {
-				return err
-			}
-			d.Device = payload[deviceHead:]
+			d.json = payload[deviceHead:]
 			list = append(list, d)
 		}
 		next = ""
@@ -96,21 +89,4 @@ func (s *snapshot) current(payload []byte, behind tail) ([]byte, error) {
 		return nil, err
 	}
 	return devicePayload(d)
-}
-
-// LinesAt returns the stored bytes of some entries, each held against its leaf.
-func (l *Ledger) LinesAt(indexes ...uint64) (list [][]byte, err error) {
-	err = l.view(func(s *snapshot) error {
-		list = make([][]byte, len(indexes))
-		for i, n := range indexes {
-			if list[i], err = entryAt(s, n); err != nil {
-				return fmt.Errorf("entry %d: %w", n, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
 }

@@ -4,151 +4,188 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"iter"
+	"runtime"
 	"slices"
 	"sync/atomic"
-
-	"golang.org/x/mod/sumdb/tlog"
 
 	"station/internal/chip"
 	"station/internal/record"
 )
 
-// Told reads all devices from the indexes and holds each against the log. Hold
-// folds the entries of some devices anew; Rest, called after the last, finds the
-// entries of devices that the indexes do not know. Every entry is decoded once.
+// Told tells of all devices, and holds what the indexes say of each against the
+// log. Hold folds the entries of some devices anew; Rest, called after the last,
+// finds the entries of devices that the indexes do not know. Every entry is
+// decoded once.
 type Told struct {
-	l    *Ledger
-	end  uint64          // entries; what a running line appends from here on is not asked for
-	seen []atomic.Uint64 // a bit for each entry that was met in the chain of a device
+	l         *Ledger
+	size, end uint64          // entries: that are told, and that are held; what a running line appends later is not asked for
+	seen      []atomic.Uint64 // a bit for each entry that was met in the chain of a device
 }
 
-// Told begins with the devices as they are now.
-func (l *Ledger) Told() (*Told, error) {
+// Told begins with the devices as they are now; it tells them as they were before
+// the entry of index size.
+func (l *Ledger) Told(size uint64) (*Told, error) {
 	end, _, err := l.Head()
 	if err != nil {
 		return nil, err
 	}
-	return &Told{l: l, end: end, seen: make([]atomic.Uint64, end/64+1)}, nil
+	return &Told{l: l, size: size, end: end, seen: make([]atomic.Uint64, end/64+1)}, nil
 }
 
-// Devices yields what is stored of all devices, some at a time and nothing of it
-// held against the log yet.
-func (t *Told) Devices() iter.Seq2[[]Stored, error] { return t.l.StoredDevices() }
-
 // Hold folds all entries of some devices anew, and tells of a device that the
-// indexes say something else of. It adds the lines of the last entry and of
-// the one with the images to those that agree. Several goroutines may each hold
-// some devices.
-func (t *Told) Hold(list []Stored) error {
+// indexes say something else of. Those that agree it gives to each, by their place
+// in the list: the device as its entries before the index of Told leave it, and
+// these entries, oldest first, whose list is used again. Devices that came later
+// are left out; a device may be given twice. Several goroutines may each hold some
+// devices.
+func (t *Told) Hold(list []Stored, each func(i int, d record.Device, entries []record.Entry) error) error {
 	return t.l.view(func(s *snapshot) error {
-		var f chainFold
-		var devices []*Stored
+		f := chainFold{t: t, s: s}
+		order := make([]int, len(list))
 		for i := range list {
-			devices = append(devices, &list[i])
+			order[i] = i
 		}
 		// In the order of the log: what lies together is read once.
-		slices.SortFunc(devices, func(a, b *Stored) int { return cmp.Compare(a.Last, b.Last) })
-		for _, d := range devices {
-			if err := t.hold(s, d, &f); err != nil {
-				return fmt.Errorf("device %s: %w", d.MAC, err)
+		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(list[a].last, list[b].last) })
+		for _, i := range order {
+			then, entries, err := f.hold(&list[i])
+			if err == nil && len(entries) > 0 {
+				err = each(i, then, entries)
+			}
+			if err != nil {
+				return fmt.Errorf("device %s: %w", list[i].mac, err)
 			}
 		}
 		return nil
 	})
 }
 
-// chainFold is memory that is used again for the next device.
-type chainFold struct{ entries []record.Entry }
+// chainFold folds the chains of devices, one after the other, in the same memory.
+type chainFold struct {
+	t     *Told
+	s     *snapshot
+	text  []byte
+	chain []record.Entry // of this device from first on, the oldest first
+	first int
+}
 
-func (t *Told) hold(s *snapshot, d *Stored, f *chainFold) error {
-	f.entries = f.entries[:0]
-	for n, more := d.Last, true; more; {
-		raw, e, err := link(s, d.MAC, n, 0)
+// hold folds one device, and returns it as it is told.
+func (f *chainFold) hold(d *Stored) (then record.Device, told []record.Entry, err error) {
+	if err := f.follow(d); err != nil {
+		return then, nil, err
+	}
+	var now record.Device
+	all := f.chain[f.first:]
+	for i := range all {
+		if all[i].Index >= f.t.size && told == nil {
+			then, told = now, all[:i]
+		}
+		now.Apply(all[i])
+	}
+	if told == nil {
+		then, told = now, all
+	}
+	payload, err := devicePayload(now)
+	if err == nil && !bytes.Equal(payload[deviceHead:], d.json) {
+		err = corrupt(notTold)
+	}
+	return then, told, err
+}
+
+// follow reads a device's chain from its last entry to its first.
+func (f *chainFold) follow(d *Stored) error {
+	f.first = len(f.chain)
+	for n, more := d.last, true; more; {
+		raw, e, err := link(f.s, d.mac, n, 0, f.text)
 		if err != nil {
 			return err
 		}
-		if n == d.Last {
-			d.LastLine = raw
+		if cap(raw) > cap(f.text) {
+			f.text = raw
 		}
-		if n == d.Flashed {
-			d.FlashedLine = raw
+		if f.first == 0 {
+			grown := make([]record.Entry, 2*len(f.chain)+16)
+			f.first = len(grown) - len(f.chain)
+			copy(grown[f.first:], f.chain)
+			f.chain = grown
 		}
-		f.entries = append(f.entries, e)
-		if n < t.end {
-			t.seen[n/64].Or(1 << (n % 64))
+		f.first--
+		f.chain[f.first] = e
+		if n < f.t.end {
+			f.t.seen[n/64].Or(1 << (n % 64))
 		}
 		n, more = e.Prev, e.Prev > 0
 	}
-	var want record.Device
-	for i := len(f.entries) - 1; i >= 0; i-- {
-		want.Apply(f.entries[i])
-	}
-	payload, err := devicePayload(want)
-	if err == nil && !bytes.Equal(payload[deviceHead:], d.Device) {
-		err = corrupt(notTold)
-	}
-	return err
+	return nil
 }
 
 const notTold = "its projection is not what its entries say; \"station ledger verify\" lists the faults"
 
 // Rest tells whether the log has entries of devices that were not told, and holds
-// all of its leaves against the tree.
+// all of its leaves against the tree: parts of the log at the same time. Each begins
+// with the hashes that the file has of the tree before it, which the parts before
+// hold against their own leaves.
 func (t *Told) Rest() error {
-	var edge edge
-	for n := uint64(0); n < t.end; {
-		to := min(t.end, n+scanned)
-		var after edgeAt
-		err := t.l.view(func(s *snapshot) (err error) {
-			after, err = t.rest(s, edgeAt{edge, n}, to)
-			return err
-		})
-		if err != nil {
-			return err
+	type part struct{ from, to uint64 }
+	var parts []part
+	for i, n := uint64(0), uint64(runtime.GOMAXPROCS(0)); i < n; i++ {
+		parts = append(parts, part{t.end * i / n, t.end * (i + 1) / n})
+	}
+	for _, r := range parallel(parts, func(p part) (edge, error) { return t.part(p.from, p.to) }) {
+		if r.err != nil {
+			return r.err
 		}
-		edge, n = after.edge, after.n
 	}
 	return nil
 }
 
-// edgeAt is the edge of the tree over the entries before n.
-type edgeAt struct {
-	edge
-	n uint64
+// part holds the entries [n, to) against the tree, some at a time.
+func (t *Told) part(n, to uint64) (tree edge, err error) {
+	err = t.l.view(func(s *snapshot) (err error) {
+		tree, err = edgeBefore(s, n)
+		return err
+	})
+	for ; err == nil && n < to; n = min(to, n+scanned) {
+		before := tree
+		err = t.l.view(func(s *snapshot) (err error) {
+			tree, err = t.rest(s, before, n, min(to, n+scanned))
+			return err
+		})
+	}
+	return tree, err
 }
 
-func (t *Told) rest(s *snapshot, at edgeAt, to uint64) (edgeAt, error) {
-	for it, err := range s.each(inEntries, number(at.n)) {
-		n := at.n
+// rest holds the entries [n, to) against the tree before them.
+func (t *Told) rest(s *snapshot, tree edge, n, to uint64) (edge, error) {
+	for it, err := range s.each(inEntries, number(n)) {
 		if n == to {
-			return at, nil
+			return tree, nil
 		}
 		if err != nil {
-			return at, err
+			return tree, err
 		}
 		if string(it.Key) != number(n) {
-			return at, corrupt("entry %d is missing", n)
+			return tree, corrupt("entry %d is missing", n)
 		}
-		if err := at.add(n, it.Value); err != nil {
-			return at, err
+		if err := tree.add(n, it.Value); err != nil {
+			return tree, err
 		}
 		if t.seen[n/64].Load()>>(n%64)&1 == 0 {
 			if err := ofNoDevice(s, n, it.Value); err != nil {
-				return at, err
+				return tree, err
 			}
 		}
-		at.n++
+		n++
 	}
-	if at.n < to {
-		return at, corrupt("entry %d is missing", at.n)
+	if n < to {
+		return tree, corrupt("entry %d is missing", n)
 	}
-	return at, nil
+	return tree, nil
 }
 
 // ofNoDevice makes sure that an entry is about no device.
 func ofNoDevice(s *snapshot, n uint64, value []byte) error {
-	raw, err := whole(s, n, value)
+	raw, err := whole(s, n, value, nil)
 	if err != nil {
 		return err
 	}
@@ -157,24 +194,4 @@ func ofNoDevice(s *snapshot, n uint64, value []byte) error {
 		err = corrupt("the indexes do not know entry %d of device %s", n, e.MAC)
 	}
 	return err
-}
-
-// edge is the right edge of the tree: edge[i] is the root of the full subtree of
-// 1<<i leaves, where there is one.
-type edge [64]tlog.Hash
-
-// add holds the hashes that stand with entry n against those before it.
-func (t *edge) add(n uint64, value []byte) error {
-	if k := hashCount(n); len(value) <= k*tlog.HashSize {
-		return corrupt("entry %d is missing or cut", n)
-	}
-	h := tlog.Hash(value)
-	for level := 1; level < hashCount(n); level++ {
-		h = tlog.NodeHash(t[level-1], h)
-		if h != tlog.Hash(value[level*tlog.HashSize:]) {
-			return corrupt("the tree's hash over the entries %d to %d is not theirs", n+1-1<<level, n)
-		}
-	}
-	t[hashCount(n)-1] = h
-	return nil
 }

@@ -3,111 +3,142 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"iter"
+	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"station/internal/chip"
 	"station/internal/record"
 )
 
 // tellAll takes all devices as an export does.
-func tellAll(l *Ledger) (devices int, err error) {
-	told, err := l.Told()
+func tellAll(l *Ledger, size uint64, each func(record.Device, []record.Entry)) error {
+	told, err := l.Told(size)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for list, err := range told.Devices() {
 		if err == nil {
-			err = told.Hold(list)
+			err = told.Hold(list, func(_ int, d record.Device, entries []record.Entry) error { each(d, entries); return nil })
 		}
 		if err != nil {
-			return devices, err
+			return err
 		}
-		devices += len(list)
 	}
-	return devices, told.Rest()
+	return told.Rest()
 }
 
-// What is told of the devices is what the log says, with the lines that were asked
-// for, also of devices in work and beside the line that goes on.
+// allTold are all devices with their entries.
+func allTold(t *testing.T, l *Ledger) iter.Seq2[record.Device, []record.Entry] {
+	t.Helper()
+	return func(yield func(record.Device, []record.Entry) bool) {
+		err := tellAll(l, math.MaxUint64, func(d record.Device, entries []record.Entry) { yield(d, entries) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is told of the devices is what the log says, over more than one look, also
+// of devices in work, beside the line that goes on, and as they were before.
 func TestTold(t *testing.T) {
 	l := start(t, bench)
-	for n := range 40 {
+	want := map[chip.MAC]*record.Device{}
+	fold := func(list []record.Entry) {
+		for _, e := range list {
+			if want[e.MAC] == nil {
+				want[e.MAC] = new(record.Device)
+			}
+			want[e.MAC].Apply(e)
+		}
+	}
+	const n = storedAtOnce + 20
+	for n := range n {
 		list := run(n)
 		if n%7 == 0 {
 			list = list[:2]
 		}
-		add(t, l, list...)
-	}
-	told, err := l.Told()
-	if err != nil {
-		t.Fatal(err)
-	}
-	add(t, l, run(0)[2:]...) // meanwhile
-	add(t, l, run(50)...)
-	devices := 0
-	for list, err := range told.Devices() {
-		if err = errors.Join(err, told.Hold(list)); err != nil {
+		stored, err := l.AppendAll(list)
+		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range list {
-			devices++
-			last, err := record.Decode(d.LastLine)
-			if err != nil || last.Index != d.Last || last.MAC != d.MAC {
-				t.Errorf("last line of %s: %s, %v", d.MAC, d.LastLine, err)
-			}
-			flashed, err := record.Decode(d.FlashedLine)
-			if d.Flashed > 0 && (err != nil || flashed.Index != d.Flashed || flashed.Kind != record.FlashVerified) || d.Flashed == 0 && d.FlashedLine != nil {
-				t.Errorf("flashed line of %s: %s, %v", d.MAC, d.FlashedLine, err)
-			}
-		}
+		fold(stored)
 	}
-	if err := told.Rest(); err != nil || devices != 41 {
+	size, _, _ := l.Head()
+	add(t, l, run(0)[2:]...) // later
+	add(t, l, run(n)...)
+	devices := 0
+	err := tellAll(l, size, func(d record.Device, entries []record.Entry) {
+		devices++
+		if !reflect.DeepEqual(&d, want[d.MAC]) {
+			t.Errorf("got %+v, want %+v", d, want[d.MAC])
+		}
+		first, last := entries[0], entries[len(entries)-1]
+		if first.Index != d.First || last.Index != d.Last || last.MAC != d.MAC {
+			t.Errorf("%s: entries %d to %d, want %d to %d", d.MAC, first.Index, last.Index, d.First, d.Last)
+		}
+	})
+	if err != nil || devices != n {
 		t.Errorf("%d devices, %v", devices, err)
 	}
 }
 
-// A hash of the tree that was changed, or a leaf with its entry, is found while
-// the log is read from its begin.
+func TestNothingIsTold(t *testing.T) {
+	for d := range allTold(t, start(t, bench)) {
+		t.Errorf("an empty ledger has %s", d.MAC)
+	}
+}
+
+// A leaf that was changed with its entry is found while the log is read from its
+// begin, and by whoever reads parts of it at once.
 func TestLinesHoldTheTree(t *testing.T) {
-	whole, err := os.ReadFile(filled(t).Path())
+	whole := reopen(t, filled(t).Path(), Options{ReadOnly: true})
+	size, _, err := whole.Head()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "ledger.db")
-	if err := os.WriteFile(path, whole, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	tamper(t, path, func(tx *txn) error {
-		const n = 8 // its leaf ends no subtree
-		raw, err := entryAt(tx, n)
-		raw = bytes.Replace(raw, []byte(`"kind":"`), []byte(`"kind":"x`), 1)
-		leaf := tlog.RecordHash(raw)
-		return errors.Join(err, tx.bucket(inEntries).Put([]byte(number(n)), append(leaf[:], raw...)))
-	})
-	l, err := Open(path, Options{ReadOnly: true})
+	file, err := os.ReadFile(whole.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	var found error
-	for _, err := range l.Lines(0) {
-		found = err
-	}
-	if !errors.Is(found, ErrCorrupt) || !strings.Contains(found.Error(), "tree's hash") {
-		t.Errorf("lines: %v", found)
-	}
-	told, err := l.Told()
-	if err == nil {
-		for i := range told.seen { // as if every device had been told
-			told.seen[i].Store(^uint64(0))
+	for _, n := range []uint64{8, size / 4 * 2, size/4*2 - 2, size/2*2 - 2} { // even ones: such a leaf ends no subtree
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		if err := os.WriteFile(path, file, 0o600); err != nil {
+			t.Fatal(err)
 		}
-		err = told.Rest()
-	}
-	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "tree's hash") {
-		t.Errorf("devices: %v", err)
+		tamper(t, path, func(tx *txn) error {
+			raw, err := entryAt(tx, n)
+			raw = bytes.Replace(raw, []byte(`"kind":"`), []byte(`"kind":"x`), 1)
+			leaf := tlog.RecordHash(raw)
+			return errors.Join(err, tx.bucket(inEntries).Put([]byte(number(n)), append(leaf[:], raw...)))
+		})
+		l, err := Open(path, Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		var found error
+		for _, err := range l.Lines(0) {
+			found = err
+		}
+		if !errors.Is(found, ErrCorrupt) || !strings.Contains(found.Error(), "tree's hash") {
+			t.Errorf("entry %d of %d, lines: %v", n, size, found)
+		}
+		told, err := l.Told(0)
+		if err == nil {
+			for i := range told.seen { // as if every device had been told
+				told.seen[i].Store(^uint64(0))
+			}
+			err = told.Rest()
+		}
+		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "tree's hash") {
+			t.Errorf("entry %d of %d, devices: %v", n, size, err)
+		}
 	}
 }

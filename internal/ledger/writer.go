@@ -181,7 +181,7 @@ func (t *txn) findHead() error {
 		return corrupt("entries: key %x", key)
 	}
 	n := fromNumber(key)
-	raw, err := whole(t, n, value)
+	raw, err := whole(t, n, value, nil)
 	if err != nil {
 		return err
 	}

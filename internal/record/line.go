@@ -48,7 +48,7 @@ func (l *line) must(s string) {
 // field reads the name of a field, if that is what comes next.
 func (l *line) field(name string) bool {
 	rest, n := l.text[l.at:], len(name)
-	if l.odd || len(rest) < n+4 || rest[0] != l.sep || rest[1] != '"' || rest[2:n+2] != name || rest[n+2:n+4] != `":` {
+	if l.odd || len(rest) < n+4 || rest[n+2] != '"' || rest[n+3] != ':' || rest[0] != l.sep || rest[1] != '"' || rest[2:n+2] != name {
 		return false
 	}
 	l.at, l.sep = l.at+n+4, ','
@@ -107,24 +107,55 @@ func (l *line) optString(name string, into *string) {
 // string reads a text. One without escapes is a part of the line, not a copy.
 func (l *line) string() string {
 	l.must(`"`)
-	ascii := true
-	for i := l.at; i < len(l.text) && !l.odd; i++ {
+	if l.odd {
+		return ""
+	}
+	end := ordinary(l.text, l.at)
+	if end == len(l.text) {
+		l.odd = true
+		return ""
+	}
+	if l.text[end] != '"' {
+		return l.special()
+	}
+	s := l.text[l.at:end]
+	l.at = end + 1
+	return s
+}
+
+// special reads a text that has more in it than ordinary characters.
+func (l *line) special() string {
+	for i := l.at; i < len(l.text); i++ {
 		switch c := l.text[i]; {
 		case c == '"':
 			s := l.text[l.at:i]
-			if !ascii && (!utf8.ValidString(s) || strings.ContainsAny(s, "\u2028\u2029")) {
+			if !utf8.ValidString(s) || strings.ContainsAny(s, "\u2028\u2029") {
 				return l.escaped()
 			}
 			l.at = i + 1
 			return s
-		case c < ' ', c == '\\', c == '<', c == '>', c == '&':
+		case c < utf8.RuneSelf && !plainByte[c]:
 			return l.escaped()
-		case c >= utf8.RuneSelf:
-			ascii = false
 		}
 	}
 	l.odd = true
 	return ""
+}
+
+// plainByte are the bytes that stand for themselves in the text of a line.
+var plainByte = func() (is [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		is[c] = strings.IndexByte(`"\\<>&`, c) < 0
+	}
+	return is
+}()
+
+// ordinary returns where in s the first byte from i on lies that is not plain.
+func ordinary(s string, i int) int {
+	for i < len(s) && plainByte[s[i]] {
+		i++
+	}
+	return i
 }
 
 // escaped reads a text of which the opening quote has been read.
@@ -232,14 +263,17 @@ func (l *line) optFloat(name string, into *float64) {
 	}
 }
 
-// time reads a time in UTC, which is how times are written.
+// time reads a time in UTC, which is how times are written: without zeros at the
+// end of a fraction.
 func (l *line) time() time.Time {
 	text := l.string()
-	t, err := time.Parse(time.RFC3339Nano, text)
-	var form [len(time.RFC3339Nano)]byte
-	if err != nil || !strings.HasSuffix(text, "Z") || string(t.AppendFormat(form[:0], time.RFC3339Nano)) != text {
-		l.odd = true
+	n := len(text)
+	const whole, most = len("2006-01-02T15:04:05"), len("2006-01-02T15:04:05.999999999Z")
+	if l.odd = l.odd || n <= whole || n > most || text[n-1] != 'Z' || n > whole+1 && (text[whole] != '.' || text[n-2] == '0'); l.odd {
+		return time.Time{}
 	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	l.odd = l.odd || err != nil
 	return t
 }
 
@@ -249,13 +283,17 @@ func (l *line) mac() (m chip.MAC) {
 	if text == "" {
 		return m
 	}
-	for i := range m {
-		if len(text) != len("24:0a:c4:01:02:03") {
-			break
-		}
-		b, _ := strconv.ParseUint(text[3*i:3*i+2], 16, 8)
-		m[i] = byte(b)
+	if len(text) != len("24:0a:c4:01:02:03") {
+		l.odd = true
+		return m
 	}
-	l.odd = l.odd || m.IsZero() || m.String() != text
+	for i := range m {
+		high, low := strings.IndexByte(hexDigits, text[3*i]), strings.IndexByte(hexDigits, text[3*i+1])
+		l.odd = l.odd || high < 0 || low < 0 || i > 0 && text[3*i-1] != ':'
+		m[i] = byte(high<<4 | low)
+	}
+	l.odd = l.odd || m.IsZero()
 	return m
 }
+
+const hexDigits = "0123456789abcdef"

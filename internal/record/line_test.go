@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 // plain is an entry with every field in it.
@@ -131,4 +132,20 @@ func FuzzScan(f *testing.F) {
 		f.Add(mustMarshal(f, randomEntry(r)))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) { sameAsTheLongWay(t, raw) })
+}
+
+// A time in another form than the one that is written goes the long way.
+func TestOtherTimesAreNotScanned(t *testing.T) {
+	const written = `"2026-11-29T18:55:16.25Z"`
+	raw := mustMarshal(t, Entry{Version: Version, Time: time.Date(2026, 11, 29, 18, 55, 16, 250e6, time.UTC)})
+	for _, other := range []string{"2026-11-29T18:55:16.250Z", "2026-11-29T18:55:16.Z", "2026-11-29T18:55:16.2500000001Z", "2026-11-29T8:55:16.25Z",
+		"2026-11-29T18:55:16,25Z", "2026-11-29T18:55:16.25+00:00", "2026-11-29t18:55:16.25Z", "2026-11-31T18:55:16.25Z", "2026-11-29T24:00:00Z", ""} {
+		changed := bytes.Replace(raw, []byte(written), []byte(`"`+other+`"`), 1)
+		if _, ok := scan(changed); ok || bytes.Equal(changed, raw) {
+			t.Errorf("%s was taken", changed)
+		}
+	}
+	for _, nano := range []int{0, 1, 100, 999999999} {
+		sameAsTheLongWay(t, mustMarshal(t, Entry{Version: Version, Time: time.Date(2026, 11, 29, 18, 55, 16, nano, time.UTC)}))
+	}
 }

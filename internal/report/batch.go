@@ -178,11 +178,17 @@ func (f *batchFold) order(quota int) {
 // at is a device as it was before an index.
 func at(l *ledger.Ledger, mac chip.MAC, size uint64) (record.Device, error) {
 	d, _, err := l.Device(mac)
-	if err == nil && d.Last >= size {
-		v := &device{l: l, json: fmt.Appendf(nil, `{"mac":%q}`, mac), lastIndex: d.Last}
-		d, err = v.before(size)
+	if err != nil || d.Last < size {
+		return d, err
 	}
-	return d, err
+	var then record.Device
+	entries, err := l.History(mac)
+	for _, e := range entries {
+		if e.Index < size {
+			then.Apply(e)
+		}
+	}
+	return then, err
 }
 
 // devices asks what became of each device.

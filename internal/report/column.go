@@ -1,11 +1,13 @@
 package report
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
+	"station/internal/chip"
+	"station/internal/record"
 )
 
 // Type is what the cells of a column hold.
@@ -24,266 +26,262 @@ type Column struct {
 	Name  string
 	Type  Type
 	About string
+	since int // the version of the columns that first had it; 0 is 1
 }
 
 // ColumnsVersion is the version of all tables' columns.
 const ColumnsVersion = 5
 
-// column says where a Column comes from: a field of a stored JSON object, as
-// value makes it a text. Without a field it is filled by hand.
-type column struct {
+// column says where a Column comes from: the text of a cell, made of what is
+// told in the row.
+type column[T any] struct {
 	Column
-	field string
-	value func(gjson.Result) string
-	since int // the version of the columns that first had it; 0 is 1
+	of func(T) string
 }
-
-// fieldsOf1 are the columns whose facts stood in a field of their own in
-// entries of version 1.
-var fieldsOf1 = map[string]string{"keyId": "keyId", "policy": "policy"}
 
 // simulation stands in the first column of every row of a simulated ledger.
 const simulation = "SIMULATION"
 
 const (
 	aboutSimulation = "SIMULATION where the ledger is of virtual devices or a throw-away token; otherwise empty"
-	aboutChip       = "family of the chip as jobs name it, such as esp32c3"
 	aboutKeyID      = "public name of each of the device's keys: policy, token object, check value"
 	aboutDigest     = "SHA-256 of the job: settings, fuses and every image"
 	aboutImages     = "name@address, version, SHA-256 of the plain image and, where encrypted, of the flash"
 	aboutBlock1     = "state of the key block: empty, written or hidden (read-protected)"
 	aboutBlock2     = "empty, hidden or a digest"
+	aboutChip       = "family of the chip as jobs name it, such as esp32c3"
 )
 
-// deviceColumns are those of the table of devices: fields of record.Device, of
-// the entry that sealed it (seal.) and of the one that verified its images
-// (flash.).
-var deviceColumns = []column{
-	{Column{"simulation", Text, aboutSimulation}, "simulated", mark, 0},
-	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows"}, "mac", plain, 0},
-	{Column{"serial", Text, "serial number bound to the device by a scan"}, "serial", plain, 0},
-	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict"}, "", nil, 0},
-	{Column{"code", Text, "failure code (E-…) behind the verdict"}, "", nil, 0},
-	{Column{"keyId", Text, aboutKeyID}, "keys", ofKeys("id"), 0},
-	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy"), 0},
-	{Column{"job", Text, "name of the product that it was made as"}, "job", plain, 0},
-	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain, 0},
-	{Column{"batch", Text, "batch in which it was made"}, "batch", plain, 0},
-	{Column{"number", Number, "number taken from the quota of the batch or job"}, "", nil, 0},
-	{Column{"firstSeen", Time, "time of the device's first entry"}, "seen", instant, 0},
-	{Column{"lastEntry", Time, "time of the device's last entry"}, "updated", instant, 0},
-	{Column{"visits", Number, "how often it was put into a slot"}, "runs", plain, 0},
-	{Column{"sealedAt", Time, "when it was sealed last"}, "seal.time", instant, 0},
-	{Column{"station", Text, "station that sealed it"}, "seal.station", plain, 0},
-	{Column{"slot", Text, "slot in which it was sealed"}, "seal.slot", plain, 0},
-	{Column{"operator", Text, "who was at the line then"}, "seal.operator", plain, 0},
-	{Column{"software", Text, "version of this program then"}, "seal.software", plain, 0},
-	{Column{"images", Text, "what the flash holds: " + aboutImages}, "flash.images", images, 0},
-	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words"}, "fuses", block("BLOCK0"), 0},
-	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1"), 0},
-	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2"), 0},
-	{Column{"first", Number, "index of the device's first entry"}, "first", plain, 0},
-	{Column{"last", Number, "index of the device's last entry"}, "last", plain, 0},
-	{Column{"id", Text, "what the device is known by later, 32 hexadecimal digits"}, "identity", member("id"), 3},
-	{Column{"certificate", Text, "serial number of its certificate, upper-case hexadecimal digits"}, "identity", member("certificate.serial"), 3},
-	{Column{"certificateDigest", Text, "SHA-256 of its certificate"}, "identity", member("certificate.sha256"), 3},
-	{Column{"issuer", Text, "CA that signed it"}, "identity", member("certificate.issuer"), 3},
-	{Column{"revokedAt", Time, "when the identity was revoked"}, "identity", revoked, 3},
-	{Column{"revision", Text, "revision of the job that it was made as"}, "revision", plain, 4},
-	{Column{"chip", Text, aboutChip}, "chip", plain, 5},
+// deviceRow is a device, and the entry that sealed it last; a zero one where none did.
+type deviceRow struct {
+	record.Device
+	seal record.Entry
 }
 
-// revoked is when an identity was revoked; "" for one that was not.
-func revoked(v gjson.Result) string {
-	if at := v.Get("revoked"); at.Exists() {
-		return instant(at)
+var deviceColumns = []column[*deviceRow]{
+	{Column{"simulation", Text, aboutSimulation, 0}, func(d *deviceRow) string { return mark(d.Simulated) }},
+	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows", 0}, func(d *deviceRow) string { return d.MAC.String() }},
+	{Column{"serial", Text, "serial number bound to the device by a scan", 0}, func(d *deviceRow) string { return d.Serial }},
+	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict", 0}, func(d *deviceRow) string { verdict, _ := d.State(); return string(verdict) }},
+	{Column{"code", Text, "failure code (E-…) behind the verdict", 0}, func(d *deviceRow) string { _, code := d.State(); return string(code) }},
+	{Column{"keyId", Text, aboutKeyID, 0}, func(d *deviceRow) string { return keyIDs(d.Keys) }},
+	{Column{"policy", Text, "derived, random or shared", 0}, func(d *deviceRow) string { return policies(d.Keys) }},
+	{Column{"job", Text, "name of the product that it was made as", 0}, func(d *deviceRow) string { return d.Job }},
+	{Column{"jobDigest", Text, aboutDigest, 0}, func(d *deviceRow) string { return d.JobHash }},
+	{Column{"batch", Text, "batch in which it was made", 0}, func(d *deviceRow) string { return d.Batch }},
+	{Column{"number", Number, "number taken from the quota of the batch or job", 0}, func(d *deviceRow) string { return count(d.Numbers[d.lot()]) }},
+	{Column{"firstSeen", Time, "time of the device's first entry", 0}, func(d *deviceRow) string { return instant(d.Seen) }},
+	{Column{"lastEntry", Time, "time of the device's last entry", 0}, func(d *deviceRow) string { return instant(d.Updated) }},
+	{Column{"visits", Number, "how often it was put into a slot", 0}, func(d *deviceRow) string { return strconv.Itoa(d.Runs) }},
+	{Column{"sealedAt", Time, "when it was sealed last", 0}, func(d *deviceRow) string { return instant(d.seal.Time) }},
+	{Column{"station", Text, "station that sealed it", 0}, func(d *deviceRow) string { return d.seal.Station }},
+	{Column{"slot", Text, "slot in which it was sealed", 0}, func(d *deviceRow) string { return d.seal.Slot }},
+	{Column{"operator", Text, "who was at the line then", 0}, func(d *deviceRow) string { return d.seal.Operator }},
+	{Column{"software", Text, "version of this program then", 0}, func(d *deviceRow) string { return d.seal.Software }},
+	{Column{"images", Text, "what the flash holds: " + aboutImages, 0}, func(d *deviceRow) string { return images(d.Images) }},
+	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words", 0}, func(d *deviceRow) string { return d.Fuses.Block("BLOCK0").String() }},
+	{Column{"block1", Text, aboutBlock1, 0}, func(d *deviceRow) string { return d.Fuses.Block("BLOCK1").String() }},
+	{Column{"block2", Text, aboutBlock2, 0}, func(d *deviceRow) string { return d.Fuses.Block("BLOCK2").String() }},
+	{Column{"first", Number, "index of the device's first entry", 0}, func(d *deviceRow) string { return strconv.FormatUint(d.First, 10) }},
+	{Column{"last", Number, "index of the device's last entry", 0}, func(d *deviceRow) string { return strconv.FormatUint(d.Last, 10) }},
+	{Column{"id", Text, "what the device is known by later, 32 hexadecimal digits", 3}, func(d *deviceRow) string { return d.identity().ID }},
+	{Column{"certificate", Text, "serial number of its certificate, upper-case hexadecimal digits", 3}, func(d *deviceRow) string { return d.certificate().Serial }},
+	{Column{"certificateDigest", Text, "SHA-256 of its certificate", 3}, func(d *deviceRow) string { return d.certificate().SHA256 }},
+	{Column{"issuer", Text, "CA that signed it", 3}, func(d *deviceRow) string { return d.certificate().Issuer }},
+	{Column{"revokedAt", Time, "when the identity was revoked", 3}, func(d *deviceRow) string { return instant(d.identity().Revoked) }},
+	{Column{"revision", Text, "revision of the job that it was made as", 4}, func(d *deviceRow) string { return d.Revision }},
+	{Column{"chip", Text, aboutChip, 5}, func(d *deviceRow) string { return d.Chip }},
+}
+
+var entryColumns = []column[*record.Entry]{
+	{Column{"simulation", Text, aboutSimulation, 0}, func(e *record.Entry) string { return mark(e.Simulated) }},
+	{Column{"index", Number, "place in the log, from 0; the leaf in the Merkle tree", 0}, func(e *record.Entry) string { return strconv.FormatUint(e.Index, 10) }},
+	{Column{"time", Time, "when it was written, by the station's clock", 0}, func(e *record.Entry) string { return instant(e.Time) }},
+	{Column{"kind", Text, "what it records, such as device.seen or device.sealed", 0}, func(e *record.Entry) string { return string(e.Kind) }},
+	{Column{"mac", Text, "factory MAC address, lower case with colons", 0}, func(e *record.Entry) string { return macText(e.MAC) }},
+	{Column{"serial", Text, "serial number, where it was bound", 0}, func(e *record.Entry) string { return e.Serial }},
+	{Column{"station", Text, "station that wrote it", 0}, func(e *record.Entry) string { return e.Station }},
+	{Column{"slot", Text, "slot of the fixture", 0}, func(e *record.Entry) string { return e.Slot }},
+	{Column{"operator", Text, "who was at the line, or did it", 0}, func(e *record.Entry) string { return e.Operator }},
+	{Column{"software", Text, "version of this program", 0}, func(e *record.Entry) string { return e.Software }},
+	{Column{"job", Text, "name of the product", 0}, func(e *record.Entry) string { return e.Job }},
+	{Column{"revision", Text, "revision of the job", 0}, func(e *record.Entry) string { return e.Revision }},
+	{Column{"jobDigest", Text, aboutDigest, 0}, func(e *record.Entry) string { return e.JobHash }},
+	{Column{"batch", Text, "batch", 0}, func(e *record.Entry) string { return e.Batch }},
+	{Column{"quota", Number, "how many devices the batch or job may have", 0}, func(e *record.Entry) string { return count(e.Quota) }},
+	{Column{"number", Number, "number taken from the quota", 0}, func(e *record.Entry) string { return count(e.Number) }},
+	{Column{"run", Text, "joins the entries of one visit of a device", 0}, func(e *record.Entry) string { return e.Run }},
+	{Column{"step", Text, "step of the procedure", 0}, func(e *record.Entry) string { return e.Step }},
+	{Column{"stage", Text, "stage of a burn", 0}, func(e *record.Entry) string { return e.Stage }},
+	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint", 0}, func(e *record.Entry) string { return e.Decision }},
+	{Column{"keyId", Text, "public name of a key: policy, token object, check value", 0}, func(e *record.Entry) string { return keyIDs(e.Keys) }},
+	{Column{"policy", Text, "derived, random or shared", 0}, func(e *record.Entry) string { return policies(e.Keys) }},
+	{Column{"token", Text, "which token made the key, as a PKCS#11 URI", 0}, func(e *record.Entry) string { return e.Token }},
+	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned", 0}, func(e *record.Entry) string { return e.Plan }},
+	{Column{"burns", Text, "fuses to change: FIELD old->new", 0}, func(e *record.Entry) string { return burns(e.Burns) }},
+	{Column{"block0", Text, "fuse BLOCK0, seven words", 0}, func(e *record.Entry) string { return e.Fuses.Block("BLOCK0").String() }},
+	{Column{"block1", Text, aboutBlock1, 0}, func(e *record.Entry) string { return e.Fuses.Block("BLOCK1").String() }},
+	{Column{"block2", Text, aboutBlock2, 0}, func(e *record.Entry) string { return e.Fuses.Block("BLOCK2").String() }},
+	{Column{"images", Text, "what was verified in the flash: " + aboutImages, 0}, func(e *record.Entry) string { return images(e.Images) }},
+	{Column{"bootDigest", Text, "SHA-256 of the console of a start", 0}, func(e *record.Entry) string { return boot(e).Digest }},
+	{Column{"bootMarker", Text, "the line that proved the start", 0}, func(e *record.Entry) string { return boot(e).Marker }},
+	{Column{"bootSeconds", Number, "from reset to that line", 0}, func(e *record.Entry) string { return bootSeconds(e) }},
+	{Column{"verdict", Text, "how a visit ended", 0}, func(e *record.Entry) string { return string(e.Verdict) }},
+	{Column{"code", Text, "failure code (E-…)", 0}, func(e *record.Entry) string { return string(e.Code) }},
+	{Column{"message", Text, "what an engineer or a person wrote", 0}, func(e *record.Entry) string { return e.Message }},
+	{Column{"seconds", Number, "how long the step or visit took", 0}, func(e *record.Entry) string { return decimal(e.Seconds) }},
+	{Column{"clockBack", Number, "by how many seconds the clock had run backwards", 0}, func(e *record.Entry) string { return decimal(e.ClockBack) }},
+	{Column{"described", Text, "of an approval: everything that was approved, item after item", 2}, func(e *record.Entry) string { return strings.Join(e.Described, "; ") }},
+	{Column{"lineOperator", Text, "of an approval: who was going to work with it", 2}, func(e *record.Entry) string { return e.LineOperator }},
+	{Column{"undeclared", Text, "UNDECLARED where nobody had opened the batch and the station allowed that", 2}, func(e *record.Entry) string { return undeclared(e.Undeclared) }},
+	{Column{"second", Text, "of a release or a recovered key: the second person, where two did it", 4}, func(e *record.Entry) string { return second(e) }},
+	{Column{"chip", Text, aboutChip + "; entries of old have none, and are of an esp32", 5}, chipName},
+}
+
+// cells is a row of a table.
+func cells[T any](columns []column[T], told T) []string {
+	row := make([]string, len(columns))
+	for i, c := range columns {
+		row[i] = c.of(told)
 	}
-	return ""
+	return row
 }
 
-// entryColumns are those of the table of entries: fields of record.Entry.
-var entryColumns = []column{
-	{Column{"simulation", Text, aboutSimulation}, "simulated", mark, 0},
-	{Column{"index", Number, "place in the log, from 0; the leaf in the Merkle tree"}, "index", plain, 0},
-	{Column{"time", Time, "when it was written, by the station's clock"}, "time", instant, 0},
-	{Column{"kind", Text, "what it records, such as device.seen or device.sealed"}, "kind", plain, 0},
-	{Column{"mac", Text, "factory MAC address, lower case with colons"}, "mac", plain, 0},
-	{Column{"serial", Text, "serial number, where it was bound"}, "serial", plain, 0},
-	{Column{"station", Text, "station that wrote it"}, "station", plain, 0},
-	{Column{"slot", Text, "slot of the fixture"}, "slot", plain, 0},
-	{Column{"operator", Text, "who was at the line, or did it"}, "operator", plain, 0},
-	{Column{"software", Text, "version of this program"}, "software", plain, 0},
-	{Column{"job", Text, "name of the product"}, "job", plain, 0},
-	{Column{"revision", Text, "revision of the job"}, "revision", plain, 0},
-	{Column{"jobDigest", Text, aboutDigest}, "jobDigest", plain, 0},
-	{Column{"batch", Text, "batch"}, "batch", plain, 0},
-	{Column{"quota", Number, "how many devices the batch or job may have"}, "quota", plain, 0},
-	{Column{"number", Number, "number taken from the quota"}, "number", plain, 0},
-	{Column{"run", Text, "joins the entries of one visit of a device"}, "run", plain, 0},
-	{Column{"step", Text, "step of the procedure"}, "step", plain, 0},
-	{Column{"stage", Text, "stage of a burn"}, "stage", plain, 0},
-	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint"}, "decision", plain, 0},
-	{Column{"keyId", Text, "public name of a key: policy, token object, check value"}, "keys", ofKeys("id"), 0},
-	{Column{"policy", Text, "derived, random or shared"}, "keys", ofKeys("policy"), 0},
-	{Column{"token", Text, "which token made the key, as a PKCS#11 URI"}, "token", plain, 0},
-	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned"}, "planDigest", plain, 0},
-	{Column{"burns", Text, "fuses to change: FIELD old->new"}, "burns", burns, 0},
-	{Column{"block0", Text, "fuse BLOCK0, seven words"}, "fuses", block("BLOCK0"), 0},
-	{Column{"block1", Text, aboutBlock1}, "fuses", block("BLOCK1"), 0},
-	{Column{"block2", Text, aboutBlock2}, "fuses", block("BLOCK2"), 0},
-	{Column{"images", Text, "what was verified in the flash: " + aboutImages}, "images", images, 0},
-	{Column{"bootDigest", Text, "SHA-256 of the console of a start"}, "boot", member("digest"), 0},
-	{Column{"bootMarker", Text, "the line that proved the start"}, "boot", member("marker"), 0},
-	{Column{"bootSeconds", Number, "from reset to that line"}, "boot", member("seconds"), 0},
-	{Column{"verdict", Text, "how a visit ended"}, "verdict", plain, 0},
-	{Column{"code", Text, "failure code (E-…)"}, "code", plain, 0},
-	{Column{"message", Text, "what an engineer or a person wrote"}, "message", plain, 0},
-	{Column{"seconds", Number, "how long the step or visit took"}, "seconds", plain, 0},
-	{Column{"clockBack", Number, "by how many seconds the clock had run backwards"}, "clockBack", plain, 0},
-	{Column{"described", Text, "of an approval: everything that was approved, item after item"}, "described", items, 2},
-	{Column{"lineOperator", Text, "of an approval: who was going to work with it"}, "lineOperator", plain, 2},
-	{Column{"undeclared", Text, "UNDECLARED where nobody had opened the batch and the station allowed that"}, "undeclared", undeclared, 2},
-	{Column{"second", Text, "of a release or a recovered key: the second person, where two did it"}, "about", member("second"), 4},
-	{Column{"chip", Text, aboutChip + "; entries of old have none, and are of an esp32"}, "identity", member("chip"), 5},
-}
-
-// plain is a text as it is, and a number as it was written.
-func plain(v gjson.Result) string {
-	if v.Type == gjson.String {
-		return v.Str
-	}
-	return v.Raw
-}
-
-func mark(v gjson.Result) string {
-	if v.Bool() {
+func mark(simulated bool) string {
+	if simulated {
 		return simulation
 	}
 	return ""
 }
 
-func undeclared(v gjson.Result) string {
-	if v.Bool() {
+func undeclared(yes bool) string {
+	if yes {
 		return "UNDECLARED"
 	}
 	return ""
 }
 
-// items is a list of texts in one cell.
-func items(v gjson.Result) string {
-	var b []byte
-	v.ForEach(func(_, item gjson.Result) bool {
-		b = append(separate(b), item.Str...)
-		return true
-	})
+// count is a number that is absent where it is zero.
+func count(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+// decimal is a number as entries have it; zero is absent.
+func decimal(f float64) string {
+	if f == 0 {
+		return ""
+	}
+	b, _ := json.Marshal(f) // entries have no others
 	return string(b)
 }
 
-// instant gives every time the same form: the log leaves out zeros at its end.
-func instant(v gjson.Result) string {
-	t, err := time.Parse(time.RFC3339, v.Str)
-	if err != nil {
-		return v.Str
+// instant gives every time the same form.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
 	}
 	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-func member(name string) func(gjson.Result) string {
-	return func(v gjson.Result) string { return plain(v.Get(name)) }
+func macText(m chip.MAC) string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.String()
 }
 
-// block is a fuse block: its words, digest or state.
-func block(name string) func(gjson.Result) string {
-	old := strings.ToLower(name)
-	return func(fuses gjson.Result) string {
-		if fuses.IsObject() { // an entry of version 1
-			return words(fuses.Get(old))
-		}
-		var text string
-		fuses.ForEach(func(_, b gjson.Result) bool {
-			if b.Get("name").Str != name {
-				return true
-			}
-			text = b.Get("state").Str + b.Get("digest").Str + words(b.Get("words"))
-			return false
-		})
-		return text
-	}
+func (d *deviceRow) lot() string {
+	return record.Entry{Batch: d.Batch, Job: d.Job, Simulated: d.Simulated}.Lot()
 }
 
-// words is a text, or a list of texts with spaces between.
-func words(v gjson.Result) string {
-	if !v.IsArray() {
-		return v.Str
+func (d *deviceRow) identity() record.Identity {
+	if d.Identity == nil {
+		return record.Identity{}
 	}
-	var b []byte
-	v.ForEach(func(_, word gjson.Result) bool {
-		if b != nil {
-			b = append(b, ' ')
+	return *d.Identity
+}
+
+func (d *deviceRow) certificate() record.Certificate {
+	if c := d.identity().Certificate; c != nil {
+		return *c
+	}
+	return record.Certificate{}
+}
+
+func chipName(e *record.Entry) string {
+	if e.Identity == nil {
+		return ""
+	}
+	return e.Identity.Chip
+}
+
+func boot(e *record.Entry) record.Boot {
+	if e.Boot == nil {
+		return record.Boot{}
+	}
+	return *e.Boot
+}
+
+func bootSeconds(e *record.Entry) string {
+	if e.Boot != nil && e.Boot.Seconds == 0 {
+		return "0"
+	}
+	return decimal(boot(e).Seconds)
+}
+
+// second is the second person who did what the entry tells of.
+func second(e *record.Entry) string {
+	var about struct{ Second string }
+	if e.About == nil || json.Unmarshal(e.About, &about) != nil {
+		return ""
+	}
+	return about.Second
+}
+
+func keyIDs(keys []record.Key) string {
+	return joined(keys, func(k record.Key) string { return k.ID })
+}
+
+func policies(keys []record.Key) string {
+	return joined(keys, func(k record.Key) string { return k.Policy })
+}
+
+func joined(keys []record.Key, field func(record.Key) string) (all string) {
+	for _, k := range keys {
+		switch text := field(k); {
+		case all == "":
+			all = text
+		case text != "":
+			all += "; " + text
 		}
-		b = append(b, word.Str...)
-		return true
-	})
+	}
+	return all
+}
+
+// images and burns are lists of which a few fields are told.
+
+func images(list []record.Image) string {
+	b := make([]byte, 0, 256*len(list))
+	for _, i := range list {
+		b = append(append(separate(b), i.Name...), "@0x"...)
+		b = strconv.AppendUint(b, uint64(i.Address), 16)
+		b = appendNamed(b, " version ", i.Version)
+		b = appendNamed(b, " plain ", i.Plain)
+		if i.Encrypted {
+			b = appendNamed(b, " flash ", i.Flash)
+		}
+	}
 	return string(b)
 }
 
-// ofKeys is a field of each of an entry's keys.
-func ofKeys(field string) func(gjson.Result) string {
-	return func(keys gjson.Result) string {
-		var b []byte
-		keys.ForEach(func(_, k gjson.Result) bool {
-			if text := k.Get(field).Str; text != "" {
-				b = append(separate(b), text...)
-			}
-			return true
-		})
-		return string(b)
+func burns(list []record.FuseChange) string {
+	var b []byte
+	for _, c := range list {
+		b = append(append(append(append(append(separate(b), c.Field...), ' '), c.Old...), "->"...), c.New...)
 	}
-}
-
-// images and burns are lists of objects of which a few fields are told.
-
-func images(v gjson.Result) string {
-	var b []byte
-	v.ForEach(func(_, image gjson.Result) bool {
-		var name, version, plain, flash string
-		var address uint64
-		var encrypted bool
-		image.ForEach(func(field, value gjson.Result) bool {
-			switch field.Str {
-			case "name":
-				name = value.Str
-			case "address":
-				address = value.Uint()
-			case "encrypted":
-				encrypted = value.Bool()
-			case "plain":
-				plain = value.Str
-			case "flash":
-				flash = value.Str
-			case "version":
-				version = value.Str
-			}
-			return true
-		})
-		b = append(append(separate(b), name...), "@0x"...)
-		b = strconv.AppendUint(b, address, 16)
-		b = appendNamed(b, " version ", version)
-		b = appendNamed(b, " plain ", plain)
-		if encrypted {
-			b = appendNamed(b, " flash ", flash)
-		}
-		return true
-	})
-	return string(b)
-}
-
-func burns(v gjson.Result) string {
-	var b []byte
-	v.ForEach(func(_, change gjson.Result) bool {
-		b = appendNamed(separate(b), change.Get("field").Str+" ", change.Get("old").Str+"->"+change.Get("new").Str)
-		return true
-	})
 	return string(b)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,11 +35,12 @@ type Range struct {
 // IsZero tells whether the range is everything.
 func (r Range) IsZero() bool { return r == Range{} }
 
-func (r Range) has(of *row, column string) bool {
+// has asks for the text only where that matters.
+func (r Range) has(text func() string) bool {
 	if r.IsZero() {
 		return true
 	}
-	s := of.cell(column)
+	s := text()
 	return r.From <= s && s <= r.To
 }
 
@@ -170,22 +172,26 @@ func (f Filter) in(t time.Time) bool {
 	return !t.Before(f.From) && (f.To.IsZero() || t.Before(f.To))
 }
 
-// row tells whether a row is wanted; with a column of times, also by that.
-func (f Filter) row(r *row, when string) bool {
-	return f.hasTime(r, when) && (f.Simulated || r.cell("simulation") == "") &&
-		(f.Batch == "" || r.cell("batch") == f.Batch) && (f.Job == "" || r.cell("job") == f.Job) &&
-		(f.Verdict == "" || r.cell("verdict") == string(f.Verdict)) &&
-		f.MAC.has(r, "mac") && f.Key.has(r, "keyId")
+// entryIn tells whether the time of an entry is wanted, to the millisecond, as
+// exports tell it.
+func (f Filter) entryIn(e record.Entry) bool { return f.in(e.Time.Truncate(time.Millisecond)) }
+
+// wants tells whether something is wanted, whatever its time.
+func (f Filter) wants(simulated bool, batch, job string, verdict record.Verdict) bool {
+	return (f.Simulated || !simulated) && (f.Batch == "" || batch == f.Batch) && (f.Job == "" || job == f.Job) &&
+		(f.Verdict == "" || verdict == f.Verdict)
 }
 
-// timed tells whether the filter asks for a time.
-func (f Filter) timed() bool { return !f.From.IsZero() || !f.To.IsZero() }
+func (f Filter) wantsEntry(e *record.Entry) bool {
+	return f.wants(e.Simulated, e.Batch, e.Job, e.Verdict) && f.entryIn(*e) &&
+		f.MAC.has(func() string { return macText(e.MAC) }) && f.Key.has(func() string { return keyIDs(e.Keys) })
+}
 
-// hasTime tells whether the time in a column is wanted.
-func (f Filter) hasTime(r *row, column string) bool {
-	if column == "" || !f.timed() {
-		return true
-	}
-	t, err := time.Parse(time.RFC3339, r.cell(column))
-	return err == nil && f.in(t)
+// wantsDevice tells whether a device with these entries is wanted: one of them
+// lies in the time.
+func (f Filter) wantsDevice(d *record.Device, entries []record.Entry) bool {
+	verdict, _ := d.State()
+	return f.wants(d.Simulated, d.Batch, d.Job, verdict) &&
+		slices.ContainsFunc(entries, f.entryIn) &&
+		f.MAC.has(d.MAC.String) && f.Key.has(func() string { return keyIDs(d.Keys) })
 }

@@ -40,7 +40,7 @@ func TestIdentityIsTold(t *testing.T) {
 				t.Fatal(err)
 			}
 			cell := func(name string) string {
-				return cells[slices.IndexFunc(deviceColumns, func(c column) bool { return c.Name == name })]
+				return cells[slices.IndexFunc(deviceColumns, func(c column[*deviceRow]) bool { return c.Name == name })]
 			}
 			mine := cell("mac") == mac(1).String()
 			if got := []string{cell("id"), cell("certificate"), cell("certificateDigest"), cell("issuer")}; mine != slices.Equal(got, []string{made.ID, "4A0B", "sha256:77", "CN=Plant CA"}) {

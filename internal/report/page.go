@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/tidwall/gjson"
 
 	"station/internal/chip"
 	plaintext "station/internal/plain"
@@ -156,25 +153,6 @@ func (r Report) page(h *Head) (*page, error) {
 	return p, err
 }
 
-// slim is what visits are made of: decoding the rest of an entry would take
-// longer than everything else.
-type slim struct {
-	Time      time.Time
-	Kind      record.Kind
-	MAC       chip.MAC
-	Run       string
-	Simulated bool
-	Station   string
-	Slot      string
-	Operator  string
-	Job       string
-	Batch     string
-	Step      string
-	Decision  string
-	Verdict   record.Verdict
-	Code      record.Code
-}
-
 // longest is more than any visit takes: what was written longer before the
 // report's time belongs to none of its visits.
 const longest = 24 * time.Hour
@@ -200,10 +178,6 @@ func (r *Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 		}
 	}
 	early := r.Filter
-	batch, err := json.Marshal(r.Filter.Batch)
-	if err != nil {
-		return Stats{}, nil, 0, err
-	}
 	early.From, early.To = early.From.Add(-longest), time.Time{}
 	if r.Filter.Batch != "" {
 		lot, _, err := h.Ledger.Lot(record.BatchLot(r.Filter.Batch, h.Ledger.Simulated()))
@@ -212,7 +186,7 @@ func (r *Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 		}
 		index, until = lot.First, lot.First
 	}
-	for raw, err := range h.Ledger.Lines(index) {
+	for e, err := range h.Ledger.Entries(index) {
 		if err != nil {
 			return Stats{}, nil, 0, err
 		}
@@ -222,16 +196,11 @@ func (r *Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 		if r.Progress != nil {
 			r.Progress(index, h.Size)
 		}
-		when := gjson.GetBytes(raw, "time").Time()
-		if r.Filter.To.IsZero() || when.Before(r.Filter.To) {
+		if r.Filter.To.IsZero() || e.Time.Before(r.Filter.To) {
 			until = index
 		}
-		if !r.Filter.From.IsZero() && !early.in(when) || r.Filter.Batch != "" && !bytes.Contains(raw, batch) {
+		if !early.in(e.Time) {
 			continue
-		}
-		var e slim
-		if err := json.Unmarshal(raw, &e); err != nil {
-			return Stats{}, nil, 0, err
 		}
 		if e.Simulated != h.Ledger.Simulated() {
 			continue // a virtual chip among real ones
@@ -240,8 +209,7 @@ func (r *Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
 			r.closed = index
 		}
 		if (r.Filter.Batch == "" || e.Batch == r.Filter.Batch) && (r.Filter.Job == "" || e.Job == r.Filter.Job) {
-			count(visits.Add(&record.Entry{Time: e.Time, Kind: e.Kind, MAC: e.MAC, Run: e.Run, Station: e.Station, Slot: e.Slot,
-				Operator: e.Operator, Step: e.Step, Decision: e.Decision, Verdict: e.Verdict, Code: e.Code}))
+			count(visits.Add(&e))
 		}
 	}
 	count(visits.End())

@@ -64,11 +64,16 @@ type Snapshot struct {
 
 	mu       sync.Mutex
 	branches map[uint64]page // that look-ups came by
-	leaf     page            // at which the last of them ended
+	leaves   map[uint64]page
+	near     page   // the leaf at which the last look-up ended,
+	nearIn   uint64 // in the bucket with this root; 0 is none
 }
 
-// maxBranches bounds how many branch pages a snapshot remembers.
-const maxBranches = 4096
+// How many pages a snapshot remembers.
+const (
+	maxBranches = 4096
+	maxLeaves   = 64
+)
 
 // File is an open file, as *os.File.
 type File interface {

@@ -221,6 +221,31 @@ func TestGetLastFrom(t *testing.T) {
 	}
 }
 
+// A look-up that begins where another ended finds what the key has in its own
+// bucket: keys of two buckets in turns, near and far ones.
+func TestGetInTurns(t *testing.T) {
+	path := build(t, 400)
+	want := dumpBolt(t, path)
+	_, s := openFile(t, path)
+	big, err1 := s.Bucket("big")
+	gone, err2 := s.Bucket("gone")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for n := range 8000 {
+		name, b := "big", big
+		if rnd.IntN(2) == 0 {
+			name, b = "gone", gone
+		}
+		key := fmt.Sprintf("%08d", (n/8+rnd.IntN(12))%1600)
+		value, err := b.Get([]byte(key))
+		if have, ok := want["/"+name+"/"+key]; err != nil || string(value) != have || ok != (value != nil) {
+			t.Fatalf("%s/%s: got %x, %v, want %x", name, key, value, err, have)
+		}
+	}
+}
+
 func TestWriteToIsAFileOfItsOwn(t *testing.T) {
 	path := build(t, 1000)
 	_, s := openFile(t, path)

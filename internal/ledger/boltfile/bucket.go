@@ -74,37 +74,65 @@ func (b Bucket) page(id uint64) (page, error) {
 	return b.s.page(id)
 }
 
-// step is page for who goes from the root to one key: the branches that lead
-// there lead to other keys too, and are read once. So is a leaf for as long as
-// one key after the other is in it.
+// step is page for who goes from the root to one key: the pages that lead there
+// lead to other keys too, and are read once.
 func (b Bucket) step(id uint64) (page, error) {
 	if b.inline != nil {
 		return *b.inline, nil
 	}
-	b.s.mu.Lock()
-	p, ok := b.s.branches[id]
-	if !ok && b.s.leaf.b != nil && b.s.leaf.id == id {
-		p, ok = b.s.leaf, true
-	}
-	b.s.mu.Unlock()
-	if ok {
-		return p, nil
-	}
-	p, err := b.s.page(id)
-	if err != nil {
-		return p, err
+	p, ok := b.s.remembered(id)
+	if !ok {
+		var err error
+		if p, err = b.s.page(id); err != nil {
+			return p, err
+		}
 	}
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
+	if !ok {
+		b.s.remember(p)
+	}
 	if p.leaf() {
-		b.s.leaf = p
-		return p, nil
+		b.s.near, b.s.nearIn = p, b.root
 	}
-	if b.s.branches == nil || len(b.s.branches) == maxBranches {
-		b.s.branches = map[uint64]page{}
-	}
-	b.s.branches[id] = p
 	return p, nil
+}
+
+func (s *Snapshot) remembered(id uint64) (page, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.branches[id]
+	if !ok {
+		p, ok = s.leaves[id]
+	}
+	return p, ok
+}
+
+func (s *Snapshot) remember(p page) {
+	pages, most := &s.branches, maxBranches
+	if p.leaf() {
+		pages, most = &s.leaves, maxLeaves
+	}
+	if *pages == nil || len(*pages) == most {
+		*pages = map[uint64]page{}
+	}
+	(*pages)[p.id] = p
+}
+
+// nearby is the leaf at which the last look-up ended, if key lies among its keys.
+func (b Bucket) nearby(key []byte) (page, bool) {
+	if b.inline != nil {
+		return page{}, false
+	}
+	b.s.mu.Lock()
+	p, in := b.s.near, b.s.nearIn
+	b.s.mu.Unlock()
+	if in != b.root || p.count() == 0 {
+		return page{}, false
+	}
+	first, err1 := p.key(0)
+	last, err2 := p.key(p.count() - 1)
+	return p, err1 == nil && err2 == nil && bytes.Compare(first, key) <= 0 && bytes.Compare(key, last) <= 0
 }
 
 // Get returns the value of key, nil where it is absent.
@@ -117,19 +145,14 @@ func (b Bucket) Get(key []byte) ([]byte, error) {
 }
 
 func (b Bucket) find(key []byte) (Item, error) {
+	if p, ok := b.nearby(key); ok {
+		return p.found(p.exact(key))
+	}
 	return b.descend(func(p page) (int, error) {
-		if !p.leaf() {
-			return p.branch(key)
+		if p.leaf() {
+			return p.exact(key)
 		}
-		i, err := p.search(key)
-		if err != nil || i == p.count() {
-			return -1, err
-		}
-		k, err := p.key(i)
-		if !bytes.Equal(k, key) {
-			return -1, err
-		}
-		return i, err
+		return p.branch(key)
 	})
 }
 
@@ -151,14 +174,8 @@ func (b Bucket) descend(choose func(page) (int, error)) (Item, error) {
 		switch {
 		case err != nil:
 			return Item{}, &PageError{Page: id, Err: err}
-		case p.leaf() && i < 0:
-			return Item{}, nil
 		case p.leaf():
-			it, err := p.item(i)
-			if err != nil {
-				return Item{}, &PageError{Page: id, Err: err}
-			}
-			return it, nil
+			return p.found(i, nil)
 		case p.count() == 0:
 			return Item{}, &PageError{Page: id, Err: errEmpty}
 		}

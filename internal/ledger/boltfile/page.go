@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sort"
 )
 
 // PageError is one page that cannot be what its parent says it is. The keys
@@ -140,16 +139,46 @@ func (p page) item(i int) (Item, error) {
 	return Item{Key: key, Value: value, Bucket: native.Uint32(p.b[p.at(i):])&1 != 0}, err
 }
 
-// search returns the first element whose key is not below key.
-func (p page) search(key []byte) (i int, err error) {
-	i = sort.Search(p.count(), func(i int) bool {
-		k, e := p.key(i)
-		if e != nil {
-			err = e
-		}
-		return bytes.Compare(k, key) >= 0
-	})
+// found is the item at the end of a look-up; -1 is none.
+func (p page) found(i int, err error) (it Item, _ error) {
+	if err == nil && i >= 0 {
+		it, err = p.item(i)
+	}
+	if err != nil {
+		return Item{}, &PageError{Page: p.id, Err: err}
+	}
+	return it, nil
+}
+
+// exact returns the element of a leaf that has the key; -1 is none.
+func (p page) exact(key []byte) (int, error) {
+	i, err := p.search(key)
+	if err != nil || i == p.count() {
+		return -1, err
+	}
+	k, err := p.key(i)
+	if !bytes.Equal(k, key) {
+		return -1, err
+	}
 	return i, err
+}
+
+// search returns the first element whose key is not below key.
+func (p page) search(key []byte) (int, error) {
+	low, high := 0, p.count()
+	for low < high {
+		i := (low + high) / 2
+		k, err := p.key(i)
+		if err != nil {
+			return 0, err
+		}
+		if bytes.Compare(k, key) < 0 {
+			low = i + 1
+		} else {
+			high = i
+		}
+	}
+	return low, nil
 }
 
 // branch returns the child under which key would be.
