@@ -109,6 +109,10 @@ func TestWriteSyncsWhole(t *testing.T) {
 	if err := Write(path, false, func(w io.Writer) error { return errors.Join(text("half")(w), failed) }); !errors.Is(err, failed) {
 		t.Errorf("got %v", err)
 	}
+	// What cannot be synced is given no name.
+	if err := WriteFile(path, false, 0o644, func(f *os.File) error { return errors.Join(text("all")(f), f.Close()) }); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("not synced: got %v", err)
+	}
 	left, _ := os.ReadDir(filepath.Dir(path))
 	if len(left) != 0 {
 		t.Errorf("left behind: %v", left)
