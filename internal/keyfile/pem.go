@@ -16,26 +16,11 @@ import (
 // ReadPrivate reads the private key of a PEM file. A file that others may read
 // or that the group may change is refused, as a PIN file is.
 func ReadPrivate(path string) (crypto.Signer, error) {
-	f, err := Open(path, Key)
+	page, err := ReadGuarded(path)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("key file: %w", err)
-	case info.Mode().Perm()&0o027 != 0:
-		return nil, fmt.Errorf("key file %s may be read or changed by others (mode %04o); chmod 0600 or 0640 it, and think about who has read it", path, info.Mode().Perm())
-	}
-	page, err := secret.Make(int(info.Size()))
-	if err != nil {
-		return nil, err
 	}
 	defer page.Destroy()
-	if _, err := io.ReadFull(f, page.Reveal()); err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
-	}
 	block, err := findPEM(page.Reveal(), "PRIVATE KEY")
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
@@ -46,6 +31,32 @@ func ReadPrivate(path string) (crypto.Signer, error) {
 		return nil, fmt.Errorf("key file %s: %w", path, err)
 	}
 	return key, nil
+}
+
+// ReadGuarded reads a file with a secret in it. One that others may read or that the
+// group may change is refused.
+func ReadGuarded(path string) (*secret.Bytes, error) {
+	f, err := Open(path, Key)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode().Perm()&0o027 != 0:
+		return nil, fmt.Errorf("%s may be read or changed by others (mode %04o); chmod 0600 or 0640 it, and think about who has read it", path, info.Mode().Perm())
+	}
+	page, err := secret.Make(int(info.Size()))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(f, page.Reveal()); err != nil {
+		page.Destroy()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return page, nil
 }
 
 // findPEM finds the block whose type ends so. Files of EC keys have another

@@ -49,6 +49,7 @@ type Ledger struct {
 	door  *door   // where this one writes for others; may be nil
 
 	damaged bool // one of the headers was
+	grown   chan struct{}
 }
 
 // Open opens the ledger at path. Errors: fs.ErrNotExist, ErrLocked,
@@ -167,7 +168,7 @@ func openRead(path string, o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{path: path, opt: o, read: &readers{f: f}}
+	l := &Ledger{path: path, opt: o, read: &readers{f: f}, grown: make(chan struct{}, 1)}
 	if err := l.view(l.inspect); err != nil {
 		f.Close()
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -32,16 +33,36 @@ func SignNote(text, origin string, key crypto.Signer) ([]byte, error) {
 	return note.Sign(&note.Note{Text: text}, &signer{v, key})
 }
 
+// Cosign adds the signature of a witness, in its own name, to a signed note.
+func Cosign(signed []byte, name string, key crypto.Signer) ([]byte, error) {
+	public, _ := key.Public().(*ecdsa.PublicKey)
+	v, err := newVerifier(name, public)
+	if err != nil {
+		return nil, err
+	}
+	n, err := note.Open(signed, note.VerifierList())
+	var unknown *note.UnverifiedNoteError
+	if errors.As(err, &unknown) {
+		n, err = unknown.Note, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return note.Sign(&note.Note{Text: n.Text, UnverifiedSigs: n.UnverifiedSigs}, &signer{v, key})
+}
+
 // OpenNote returns the text of a signed note after checking that one of the
-// trusted P-256 keys signed it in the name of the ledger.
+// trusted P-256 keys signed it in the name of the ledger, or as its witness.
 func OpenNote(signed []byte, origin string, trusted ...*ecdsa.PublicKey) (string, error) {
 	var list []note.Verifier
 	for _, key := range trusted {
-		v, err := newVerifier(origin, key)
-		if err != nil {
-			return "", err
+		for _, name := range signersNames(signed, origin) {
+			v, err := newVerifier(name, key)
+			if err != nil {
+				return "", err
+			}
+			list = append(list, v)
 		}
-		list = append(list, v)
 	}
 	n, err := note.Open(signed, note.VerifierList(list...))
 	var bad *note.InvalidSignatureError
@@ -53,6 +74,21 @@ func OpenNote(signed []byte, origin string, trusted ...*ecdsa.PublicKey) (string
 		return "", err
 	}
 	return n.Text, nil
+}
+
+// signersNames are the names in which a note may be signed: the ledger's, and
+// those of witnesses that stand in it. A name says nothing by itself: the key does.
+func signersNames(signed []byte, origin string) []string {
+	names := []string{origin}
+	_, lines, _ := bytes.Cut(signed, []byte("\n\n"))
+	for line := range bytes.Lines(lines) {
+		name, ok := bytes.CutPrefix(line, []byte("— "))
+		name, _, _ = bytes.Cut(name, []byte(" "))
+		if ok && len(names) < 8 && !slices.Contains(names, string(name)) {
+			names = append(names, string(name))
+		}
+	}
+	return names
 }
 
 // verifier is a P-256 key as package note wants it. By the specification its

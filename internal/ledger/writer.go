@@ -337,6 +337,7 @@ func (l *Ledger) updateAs(o Options, fn func(*txn) error) error {
 	if err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
+	l.tellGrown()
 	return nil
 }
 

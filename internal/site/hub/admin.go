@@ -1,0 +1,185 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"station/internal/keyfile"
+	"station/internal/ledger"
+	"station/internal/site"
+)
+
+// What the admin, a command on the site's own machine, wants of the running site.
+const (
+	topicReload  = "reload"
+	topicList    = "list"
+	topicRelease = "release"
+)
+
+// Status is what the site has of a bench.
+type Status struct {
+	Bench  string     `json:"bench"`
+	Origin string     `json:"origin,omitempty"` // of its ledger
+	Size   uint64     `json:"entries"`
+	Root   string     `json:"root,omitempty"`
+	Last   time.Time  `json:"last,omitzero"` // entry's time
+	Signed uint64     `json:"signed"`        // entries under the newest checkpoint that both signed
+	Note   []byte     `json:"checkpoint,omitempty"`
+	Halt   *site.Halt `json:"halt,omitempty"`
+}
+
+// said is the site's answer to its admin.
+type said struct {
+	Error   string   `json:"error,omitempty"`
+	Benches []Status `json:"benches,omitempty"`
+}
+
+// told does what the admin wants.
+func (h *Hub) told(ctx context.Context, msg *nats.Msg) any {
+	var a said
+	var err error
+	switch topic, about, _ := strings.Cut(strings.TrimPrefix(msg.Subject, adminTopic), "."); topic {
+	case topicReload:
+		err = h.reload()
+	case topicList:
+		a.Benches = h.Benches()
+	case topicRelease:
+		err = h.release(about)
+	default:
+		err = fmt.Errorf("%q is not known", topic)
+	}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	return a
+}
+
+// Benches are those of which the site has a ledger, in the order of their names.
+func (h *Hub) Benches() (list []Status) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range h.mirrors {
+		list = append(list, m.status())
+	}
+	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Bench, b.Bench) })
+	return list
+}
+
+func (m *mirror) status() Status {
+	k := m.state()
+	s := Status{Bench: m.bench, Origin: k.Origin, Size: k.Size, Last: k.Last, Note: k.Signed, Halt: k.Halt}
+	if k.Size > 0 {
+		s.Root = k.root().String()
+	}
+	if c, err := ledger.ReadCheckpoint(k.Signed); err == nil {
+		s.Signed = c.Size
+	}
+	return s
+}
+
+// release lets a bench that was halted come again.
+func (h *Hub) release(bench string) error {
+	h.mu.Lock()
+	m := h.mirrors[bench]
+	h.mu.Unlock()
+	if m == nil {
+		return fmt.Errorf("%w: %s", ErrNoBench, bench)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known.Halt == nil {
+		return fmt.Errorf("%s is not halted", bench)
+	}
+	m.known.Halt = nil
+	return m.save()
+}
+
+// ErrNotRunning: nobody runs the site on this machine.
+var ErrNotRunning = errors.New("the site is not running on this machine")
+
+// tell says something to the running site.
+func (f *Folder) tell(ctx context.Context, topic string) (a said, err error) {
+	address, err := keyfile.Read(f.path("address"), keyfile.SideFile)
+	if err != nil {
+		return a, ErrNotRunning
+	}
+	pass, err := site.ReadPass(f.path("admin.pass"))
+	if err != nil {
+		return a, err
+	}
+	defer pass.Destroy()
+	at, err := url.Parse(pass.URL)
+	if err != nil {
+		return a, err
+	}
+	pass.URL, pass.ServerName = "tls://"+string(address), at.Hostname()
+	conn, err := pass.Connect(ctx)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return a, ErrNotRunning
+	}
+	if err != nil {
+		return a, err
+	}
+	defer conn.Close()
+	msg, err := conn.RequestWithContext(ctx, adminTopic+topic, nil)
+	if err == nil {
+		err = json.Unmarshal(msg.Data, &a)
+	}
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
+	}
+	return a, err
+}
+
+// Apply lets the running site let in and put out those whom the folder names now.
+// ErrNotRunning: it will, when it starts.
+func (f *Folder) Apply(ctx context.Context) error {
+	_, err := f.tell(ctx, topicReload)
+	return wrapped("apply", err)
+}
+
+// List is what the running site has of each bench.
+func (f *Folder) List(ctx context.Context) ([]Status, error) {
+	a, err := f.tell(ctx, topicList)
+	return a.Benches, wrapped("list", err)
+}
+
+// Release lets a bench that was halted come again.
+func (f *Folder) Release(ctx context.Context, bench string) error {
+	if err := site.CheckName("bench", bench); err != nil {
+		return err
+	}
+	_, err := f.tell(ctx, topicRelease+"."+bench)
+	return wrapped("release", err)
+}
+
+func wrapped(what string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("site: %s: %w", what, err)
+	}
+	return err
+}
+
+// Mirror reads entries of a bench's mirror by their indexes.
+func (s *Server) Mirror(ctx context.Context, bench string) func(n uint64) ([]byte, error) {
+	return func(n uint64) ([]byte, error) {
+		m, err := s.hub.mirror(ctx, bench)
+		if err != nil {
+			return nil, err
+		}
+		msg, err := m.stream.GetMsg(ctx, n+1)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d of %s: %w", n, bench, err)
+		}
+		return msg.Data, nil
+	}
+}

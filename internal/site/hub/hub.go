@@ -1,0 +1,149 @@
+package hub
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"station/internal/site"
+)
+
+// Hub answers benches and keeps what is known of each.
+type Hub struct {
+	Name string        // of the site
+	Key  crypto.Signer // its witness's
+	Tell func(string)
+
+	conn   *nats.Conn
+	reload func() error // lets in and puts out
+	js     jetstream.JetStream
+	known  jetstream.KeyValue
+	ctx    context.Context
+	stop   context.CancelFunc
+	busy   sync.WaitGroup
+
+	mu      sync.Mutex
+	mirrors map[string]*mirror
+}
+
+const (
+	answerTime  = 30 * time.Second // for one question
+	knownBucket = "KNOWN"
+	adminTopic  = "site.admin." // and what the admin wants
+)
+
+func (h *Hub) start(ctx context.Context) (err error) {
+	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
+	h.mirrors = map[string]*mirror{}
+	if h.js, err = jetstream.New(h.conn); err != nil {
+		return err
+	}
+	if h.known, err = h.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: knownBucket, History: 1, Storage: jetstream.FileStorage}); err != nil {
+		return err
+	}
+	streams := h.js.StreamNames(ctx)
+	for name := range streams.Name() {
+		if bench, is := strings.CutPrefix(name, site.StreamOf("")); is {
+			if _, err := h.mirror(ctx, bench); err != nil {
+				return err
+			}
+		}
+	}
+	if err := streams.Err(); err != nil {
+		return err
+	}
+	if _, err = h.conn.Subscribe(site.AskOf("*", "*"), h.each(h.asked)); err != nil {
+		return err
+	}
+	if _, err = h.conn.Subscribe(adminTopic+">", h.each(h.told)); err != nil {
+		return err
+	}
+	return h.conn.Flush()
+}
+
+func (h *Hub) close() {
+	h.stop()
+	h.busy.Wait()
+}
+
+// each answers every message on its own, so that none waits for another.
+func (h *Hub) each(answer func(context.Context, *nats.Msg) any) nats.MsgHandler {
+	return func(m *nats.Msg) {
+		if h.ctx.Err() != nil {
+			return
+		}
+		h.busy.Go(func() {
+			ctx, cancel := context.WithTimeout(h.ctx, answerTime)
+			defer cancel()
+			data, err := json.Marshal(answer(ctx, m))
+			if err == nil {
+				err = m.Respond(data)
+			}
+			if err != nil && h.ctx.Err() == nil {
+				h.Tell(fmt.Sprintf("answer to %s: %v", m.Subject, err))
+			}
+		})
+	}
+}
+
+// asked is a question of a bench.
+func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
+	words := strings.Split(msg.Subject, ".")
+	bench, question := words[2], words[3]
+	m, err := h.mirror(ctx, bench)
+	if err != nil {
+		return site.Answer{Error: err.Error()}
+	}
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	var a site.Answer
+	switch question {
+	case site.Meet:
+		a, err = answered(ctx, msg.Data, m.meet)
+	case site.Go:
+		a, err = answered(ctx, msg.Data, m.goOn)
+	case site.Witness:
+		a, err = answered(ctx, msg.Data, m.witness)
+	default:
+		err = fmt.Errorf("the site has no answer to %q: is it older than the bench?", question)
+	}
+	if halt := new(site.Halt); errors.As(err, &halt) {
+		return site.Answer{Halt: halt}
+	}
+	if err != nil {
+		return site.Answer{Error: err.Error()}
+	}
+	return a
+}
+
+func answered[T any](ctx context.Context, data []byte, answer func(context.Context, T) (site.Answer, error)) (site.Answer, error) {
+	question, err := site.Parse[T](data)
+	if err != nil {
+		return site.Answer{}, err
+	}
+	return answer(ctx, question)
+}
+
+// mirror is what is known of a bench; the first time its stream is made.
+func (h *Hub) mirror(ctx context.Context, bench string) (*mirror, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m := h.mirrors[bench]; m != nil {
+		return m, nil
+	}
+	m := &mirror{hub: h, bench: bench, grown: make(chan struct{})}
+	if err := m.open(ctx); err != nil {
+		return nil, fmt.Errorf("mirror of %s: %w", bench, err)
+	}
+	h.mirrors[bench] = m
+	h.busy.Go(m.follow)
+	return m, nil
+}

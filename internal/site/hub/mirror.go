@@ -1,0 +1,197 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"station/internal/record"
+	"station/internal/site"
+)
+
+// known is what the site knows of a bench's ledger besides its entries.
+type known struct {
+	tree
+	Origin  string     `json:"origin,omitempty"`
+	Signers [][]byte   `json:"signers,omitempty"` // keys that the log names, SubjectPublicKeyInfo
+	Signed  []byte     `json:"signed,omitempty"`  // the newest checkpoint that both signed
+	Halt    *site.Halt `json:"halt,omitempty"`
+	Last    time.Time  `json:"last,omitzero"` // the time of the newest entry
+}
+
+// mirror is a bench's stream, and what was read of it.
+type mirror struct {
+	hub    *Hub
+	bench  string
+	stream jetstream.Stream
+	turn   sync.Mutex // of its questions
+
+	mu    sync.Mutex
+	known known
+	saved uint64        // entries, in what is stored of known
+	grown chan struct{} // closed when known changes
+}
+
+// open finds or makes the stream, and reads what is known.
+func (m *mirror) open(ctx context.Context) (err error) {
+	m.stream, err = m.hub.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: site.StreamOf(m.bench), Subjects: []string{site.EntriesOf(m.bench)}, Storage: jetstream.FileStorage,
+		MaxMsgs: -1, MaxBytes: -1, DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true,
+	})
+	if err != nil {
+		return err
+	}
+	value, err := m.hub.known.Get(ctx, m.bench)
+	if err == nil {
+		err = json.Unmarshal(value.Value(), &m.known)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return err
+	}
+	info, err := m.stream.Info(ctx)
+	if err == nil && info.State.LastSeq < m.known.Size { // the stream lost its end: it is read anew
+		m.known = known{Signed: m.known.Signed, Halt: m.known.Halt}
+	}
+	m.saved = m.known.Size
+	return err
+}
+
+// saveEvery is after how many entries what is known is stored: a start has to read no
+// more than these.
+const saveEvery = 10_000
+
+// follow reads the stream for as long as the site runs.
+func (m *mirror) follow() {
+	for m.hub.ctx.Err() == nil {
+		err := m.read()
+		if m.hub.ctx.Err() != nil {
+			return
+		}
+		m.hub.Tell(fmt.Sprintf("mirror of %s: %v", m.bench, err))
+		select {
+		case <-m.hub.ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (m *mirror) read() error {
+	from := m.state().Size + 1
+	consumer, err := m.stream.OrderedConsumer(m.hub.ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(m.hub.ctx))
+		if err != nil {
+			return err
+		}
+		about, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		if err := m.take(about.Sequence.Stream, msg.Data()); err != nil {
+			return err
+		}
+	}
+}
+
+// take reads one entry. A ledger in which it cannot stand is refused.
+func (m *mirror) take(n uint64, raw []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n != m.known.Size+1 {
+		return fmt.Errorf("message %d came behind %d entries", n, m.known.Size)
+	}
+	fault := m.known.take(raw)
+	if fault != nil && m.known.Halt == nil {
+		return m.halt(site.Meeting{Origin: m.known.Origin}, fmt.Sprintf("its entry %d: %v", n-1, fault))
+	}
+	close(m.grown)
+	m.grown = make(chan struct{})
+	if m.known.Size-m.saved >= saveEvery {
+		return m.save()
+	}
+	return nil
+}
+
+// take adds an entry to the tree, and learns from it.
+func (k *known) take(raw []byte) error {
+	n := k.Size
+	k.add(raw)
+	e, err := record.Decode(raw)
+	switch {
+	case err != nil:
+		return err
+	case e.Index != n:
+		return fmt.Errorf("it calls itself entry %d", e.Index)
+	case (e.Kind == record.LedgerCreated) != (n == 0):
+		return errors.New("only the first entry creates a ledger")
+	case n == 0:
+		k.Origin = e.Origin
+	case e.Kind == record.LedgerKey:
+		k.Signers = append(k.Signers, slices.Clone(e.Public))
+	}
+	k.Last = e.Time
+	return nil
+}
+
+// save stores what is known. The caller holds mu.
+func (m *mirror) save() error {
+	data, err := json.Marshal(m.known)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.hub.ctx), answerTime)
+	defer cancel()
+	if _, err := m.hub.known.Put(ctx, m.bench, data); err != nil {
+		return fmt.Errorf("store what is known of %s: %w", m.bench, err)
+	}
+	m.saved = m.known.Size
+	return nil
+}
+
+// state is what is known now.
+func (m *mirror) state() known {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.known
+	k.Peaks = slices.Clone(k.Peaks)
+	return k
+}
+
+// reach waits until all that is stored was read.
+func (m *mirror) reach(ctx context.Context) (known, error) {
+	info, err := m.stream.Info(ctx)
+	if err != nil {
+		return known{}, err
+	}
+	for {
+		m.mu.Lock()
+		k, grown := m.known, m.grown
+		k.Peaks = slices.Clone(k.Peaks)
+		m.mu.Unlock()
+		if k.Halt != nil {
+			return k, k.Halt
+		}
+		if k.Size >= info.State.LastSeq {
+			return k, nil
+		}
+		select {
+		case <-ctx.Done():
+			return k, fmt.Errorf("the site has read %d of %d entries: %w", k.Size, info.State.LastSeq, ctx.Err())
+		case <-grown:
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+
+	"station/internal/keyfile"
+	"station/internal/site"
+)
+
+// Server is a site that runs: a NATS server of its own with JetStream in the folder,
+// and the hub on it.
+type Server struct {
+	folder *Folder
+	nats   *server.Server
+	conn   *nats.Conn
+	hub    *Hub
+	lock   *os.File
+}
+
+// maxEntry is how large an entry of a ledger may be.
+const maxEntry = 4 << 20
+
+// ErrRunning: another process runs the site.
+var ErrRunning = errors.New("another process runs this site")
+
+// Start runs the site. tell hears what is not as it should be.
+func (f *Folder) Start(ctx context.Context, tell func(string)) (*Server, error) {
+	s := &Server{folder: f}
+	if err := s.start(ctx, tell); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("site: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
+	if s.lock, err = os.OpenFile(s.folder.path("lock"), os.O_CREATE|os.O_RDWR, 0o640); err != nil {
+		return err
+	}
+	if lock(s.lock) != nil {
+		return ErrRunning
+	}
+	options, err := s.folder.options()
+	if err != nil {
+		return err
+	}
+	if s.nats, err = server.NewServer(options); err != nil {
+		return err
+	}
+	s.nats.SetLoggerV2(teller(tell), false, false, false)
+	s.nats.Start()
+	if !s.nats.ReadyForConnections(time.Minute) {
+		return errors.New("its NATS server does not start")
+	}
+	if s.conn, err = s.connect(); err != nil {
+		return err
+	}
+	witness, err := s.folder.Witness()
+	if err != nil {
+		return err
+	}
+	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, reload: s.reload}
+	if err := s.hub.start(ctx); err != nil {
+		return err
+	}
+	return keyfile.Replace(s.folder.path("address"), 0o640, []byte(s.Address()))
+}
+
+// options are those of the NATS server.
+func (f *Folder) options() (*server.Options, error) {
+	host, text, err := net.SplitHostPort(f.Listen)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, err
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	pair, err := tls.LoadX509KeyPair(f.path("server.pem"), f.path("server.key"))
+	if err != nil {
+		return nil, err
+	}
+	users, err := f.users()
+	if err != nil {
+		return nil, err
+	}
+	return &server.Options{
+		ServerName: f.Name, Host: host, Port: port, NoSigs: true, MaxPayload: maxEntry,
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, TLSTimeout: site.ConnectTime.Seconds(),
+		JetStream: true, StoreDir: f.path("jetstream"), SyncAlways: true, Nkeys: users,
+	}, nil
+}
+
+// users are those who may connect, and what each may do.
+func (f *Folder) users() (list []*server.NkeyUser, err error) {
+	benches, err := f.Benches()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range benches {
+		if !b.Revoked.IsZero() {
+			continue
+		}
+		u := &server.NkeyUser{Nkey: b.Nkey}
+		if b.Name != adminName {
+			u.Permissions = permissions(b.Name)
+		}
+		list = append(list, u)
+	}
+	return list, nil
+}
+
+// permissions: a bench publishes its own entries, asks its own questions, and hears
+// what is meant for it.
+func permissions(bench string) *server.Permissions {
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{site.EntriesOf(bench), site.AskOf(bench, "*")}},
+		Subscribe: &server.SubjectPermission{Allow: []string{site.InboxOf(bench) + ".>"}},
+	}
+}
+
+// connect is the hub's own connection, inside of the process.
+func (s *Server) connect() (*nats.Conn, error) {
+	pass, err := site.ReadPass(s.folder.path("admin.pass"))
+	if err != nil {
+		return nil, err
+	}
+	defer pass.Destroy()
+	public, err := site.PublicNkey(pass.Seed)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := nkeys.FromSeed(pass.Seed.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	defer pair.Wipe()
+	return nats.Connect("", nats.InProcessServer(s.nats), nats.Nkey(public, pair.Sign), nats.NoReconnect(), nats.Name(adminName))
+}
+
+// reload lets in those whom the folder names now, and puts out those whom it does not.
+func (s *Server) reload() error {
+	options, err := s.folder.options()
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(s.Address())
+	if err == nil {
+		options.Port, err = strconv.Atoi(port)
+	}
+	if err != nil {
+		return err
+	}
+	return s.nats.ReloadOptions(options)
+}
+
+// Address is where the site listens.
+func (s *Server) Address() string { return s.nats.Addr().String() }
+
+// Close ends the site. What was acknowledged is on disk.
+func (s *Server) Close() {
+	if s.hub != nil {
+		s.hub.close()
+		_ = os.Remove(s.folder.path("address"))
+	}
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	if s.nats != nil {
+		s.nats.Shutdown()
+		s.nats.WaitForShutdown()
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+	}
+}
+
+// teller is the log of the NATS server: warnings and errors.
+type teller func(string)
+
+func (teller) Noticef(string, ...any) {}
+func (teller) Debugf(string, ...any)  {}
+func (teller) Tracef(string, ...any)  {}
+
+func (t teller) Warnf(format string, v ...any)  { t("NATS: " + strings.TrimSpace(fmt.Sprintf(format, v...))) }
+func (t teller) Errorf(format string, v ...any) { t.Warnf(format, v...) }
+func (t teller) Fatalf(format string, v ...any) { t.Warnf(format, v...) }

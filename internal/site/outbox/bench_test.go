@@ -1,0 +1,23 @@
+package outbox
+
+import (
+	"testing"
+	"time"
+)
+
+// BenchmarkCatchUp is how fast a bench that was away fills the mirror, with every
+// acknowledgement synced: entries are of the size of a visit's.
+func BenchmarkCatchUp(b *testing.B) {
+	const entries = 100_000
+	x := newBench(b)
+	for range entries / 5000 {
+		x.work(5000)
+	}
+	for b.Loop() {
+		start := time.Now()
+		if _, err := x.Push(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(entries/time.Since(start).Seconds(), "entries/s")
+	}
+}

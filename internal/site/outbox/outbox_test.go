@@ -1,0 +1,351 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"station/internal/chip"
+	"station/internal/ledger"
+	"station/internal/record"
+	"station/internal/site"
+	"station/internal/site/hub"
+)
+
+// plant is the one site of all tests here, each with benches of its own.
+var plant = sync.OnceValues(func() (p struct {
+	*hub.Folder
+	*hub.Server
+}, err error) {
+	dir := filepath.Join(plantDir, "site")
+	if err = hub.Init(dir, hub.Config{Name: "plant-1", URL: "tls://localhost:4222", Listen: "127.0.0.1:0"}, nil, nil); err != nil {
+		return p, err
+	}
+	if p.Folder, err = hub.Open(dir); err != nil {
+		return p, err
+	}
+	p.Server, err = p.Folder.Start(context.Background(), func(text string) { fmt.Fprintln(os.Stderr, text) })
+	return p, err
+})
+
+var plantDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if plantDir, err = os.MkdirTemp("", "plant"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if p, err := plant(); err == nil {
+		p.Close()
+	}
+	os.RemoveAll(plantDir)
+	os.Exit(code)
+}
+
+// bench is one with a ledger and a pass.
+type bench struct {
+	*Outbox
+	t    testing.TB
+	path string
+	key  *ecdsa.PrivateKey
+}
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	p, err := plant()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())
+	name = name[max(0, len(name)-32):]
+	file := filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(p.Add(name, file, false), p.Apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	pass, err := site.ReadPass(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pass.Destroy)
+	pass.URL = "tls://" + p.Address()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, path: filepath.Join(t.TempDir(), "ledger.db"), key: key, Outbox: &Outbox{Pass: pass, Again: time.Millisecond}}
+	b.open(b.path)
+	return b
+}
+
+// open takes another file as the bench's ledger.
+func (b *bench) open(path string) {
+	b.t.Helper()
+	if b.Ledger != nil {
+		b.Ledger.Close()
+	}
+	l, err := ledger.Open(path, ledger.Options{Create: true, Station: b.Pass.Bench, Software: "test", Simulated: true})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { l.Close() })
+	b.Ledger = l
+}
+
+// work appends n entries of devices.
+func (b *bench) work(n int) {
+	b.t.Helper()
+	var list []record.Entry
+	for i := range n {
+		list = append(list, record.Entry{Kind: record.DeviceSeen, MAC: chip.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Simulated: true})
+	}
+	if _, err := b.Ledger.AppendAll(list); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) sign() {
+	b.t.Helper()
+	if _, err := b.Ledger.Checkpoint(b.key); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// push fills the mirror, which is then what the ledger is.
+func (b *bench) push() {
+	b.t.Helper()
+	if _, err := b.Push(b.t.Context()); err != nil {
+		b.t.Fatal(err)
+	}
+	b.same()
+}
+
+// same compares the mirror with the ledger, byte for byte.
+func (b *bench) same() {
+	b.t.Helper()
+	p, _ := plant()
+	n := uint64(0)
+	mirror := p.Mirror(b.t.Context(), b.Pass.Bench)
+	for raw, err := range b.Ledger.Lines(0) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		got, err := mirror(n)
+		if err != nil || !bytes.Equal(got, raw) {
+			b.t.Fatalf("entry %d of the mirror is %q, %v, want %q", n, got, err, raw)
+		}
+		n++
+	}
+	if got, err := mirror(n); err == nil {
+		b.t.Fatalf("the mirror has an entry too many: %q", got)
+	}
+}
+
+// The mirror is the ledger, however it came to be: in one, in many, in batches.
+func TestMirrorIsTheLedger(t *testing.T) {
+	b := newBench(t)
+	b.push()
+	b.work(1)
+	b.push()
+	b.work(1500)
+	b.push()
+	b.sign()
+	b.push()
+	signed, err := b.Ledger.LastCheckpoint()
+	if err != nil || !ledger.SignedBy(signed, b.Pass.Witness) || !ledger.SignedBy(signed, &b.key.PublicKey) {
+		t.Errorf("the checkpoint %s, %v is not signed by both", signed, err)
+	}
+	for fault := range b.Ledger.Check(&ledger.Audit{Trusted: []*ecdsa.PublicKey{b.Pass.Witness}}) {
+		t.Errorf("a witness's key alone is not enough: %v", fault)
+	}
+}
+
+// A wire that breaks anywhere, also between a message and its acknowledgement, leaves
+// no entry out and none twice.
+func TestCutWire(t *testing.T) {
+	b := newBench(t)
+	direct := b.Pass.URL
+	to := strings.TrimPrefix(direct, "tls://")
+	cut := 0
+	for _, d := range []struct{ up, down int64 }{
+		{500, 0}, {0, 500}, {3000, 0}, {3700, 0}, {0, 2500}, {0, 2700}, {0, 2900}, {0, 3100}, {0, 3300}, {5000, 0}, {9000, 0}, {20000, 0},
+	} {
+		b.work(40)
+		b.Pass.URL = cutter(t, to, d.up, d.down)
+		if _, err := b.Push(t.Context()); err != nil {
+			cut++
+		}
+		b.Pass.URL = direct
+		b.push()
+	}
+	if cut < 6 {
+		t.Errorf("only %d of the wires were cut", cut)
+	}
+}
+
+// A bench publishes its own entries and nothing else, hears nobody else, and nobody
+// gets in without TLS or with another nkey.
+func TestPermissions(t *testing.T) {
+	b := newBench(t)
+	b.work(3)
+	b.push()
+	refused := make(chan error, 100)
+	conn, err := b.Pass.Connect(t.Context(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, subject := range []string{site.EntriesOf("bench-2"), site.AskOf("bench-2", site.Meet), "site.admin.list", "$JS.API.STREAM.NAMES", "$KV.KNOWN.bench-2", "_INBOX.bench-2.1", "anything"} {
+		if err := errors.Join(conn.Publish(subject, []byte("{}")), conn.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-refused; !strings.Contains(err.Error(), "Permissions Violation for Publish to \""+subject) {
+			t.Errorf("%s: %v", subject, err)
+		}
+	}
+	for _, subject := range []string{">", site.EntriesOf("*"), "_INBOX.>", site.EntriesOf(b.Pass.Bench)} {
+		if _, err := conn.SubscribeSync(subject); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-refused; !strings.Contains(err.Error(), "Permissions Violation for Subscription to \""+subject) {
+			t.Errorf("%s: %v", subject, err)
+		}
+	}
+	// Its own subject takes nothing out of order, whatever ID it has.
+	reply, err := conn.RequestMsg(&nats.Msg{Subject: site.EntriesOf(b.Pass.Bench), Header: nats.Header{site.HeaderExpected: {"2"}}, Data: []byte("{}")}, answerTime)
+	if err != nil || !strings.Contains(string(reply.Data), "wrong last sequence") {
+		t.Errorf("another entry in the place of one: %s, %v", reply.Data, err)
+	}
+	stranger := *b.Pass
+	if stranger.Seed, err = site.NewSeed(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stranger.Connect(t.Context()); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("a stranger: %v", err)
+	}
+	plain, err := net.Dial("tcp", strings.TrimPrefix(b.Pass.URL, "tls://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	_, _ = io.WriteString(plain, "CONNECT {}\r\nPING\r\n")
+	if said, err := io.ReadAll(plain); bytes.Contains(said, []byte("PONG")) || !bytes.Contains(said, []byte(`"tls_required":true`)) {
+		t.Errorf("without TLS: %s, %v", said, err)
+	}
+	b.push()
+}
+
+// A bench that is revoked is put out at once, its pass opens nothing any more, and
+// what the site has of it stays. With a new pass it goes on.
+func TestRevoke(t *testing.T) {
+	b := newBench(t)
+	b.work(10)
+	told := make(chan Status, 1000)
+	b.Told = func(s Status) { told <- s }
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); b.Run(ctx) }()
+	await(told, func(s Status) bool { return s.State == Up && s.Mirrored == 11 })
+	p, _ := plant()
+	if err := errors.Join(p.Revoke(b.Pass.Bench), p.Apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	b.work(1)
+	s := await(told, func(s Status) bool { return errors.Is(s.Err, nats.ErrAuthorization) })
+	if s.State != Away || s.Mirrored != 11 {
+		t.Errorf("it is %+v", s)
+	}
+	cancel()
+	<-ended
+	file := filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(p.Add(b.Pass.Bench, file, false), p.Apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	url := b.Pass.URL
+	pass, err := site.ReadPass(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass.URL, b.Pass, b.Told = url, pass, nil
+	b.push()
+}
+
+func await(told <-chan Status, is func(Status) bool) Status {
+	for {
+		if s := <-told; is(s) {
+			return s
+		}
+	}
+}
+
+// What a line writes goes to the site while it writes, and a site that ends and comes
+// back gets what it missed.
+func TestRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := hub.Init(dir, hub.Config{Name: "plant-2", URL: "tls://localhost:4222", Listen: "127.0.0.1:0"}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := hub.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := folder.Start(t.Context(), func(text string) { t.Log(text) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := folder.Start(t.Context(), func(string) {}); !errors.Is(err, hub.ErrRunning) {
+		t.Errorf("a second server in the folder: %v", err)
+	}
+	b := newBench(t) // of the other site
+	file := filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(folder.Add("bench-1", file, false), folder.Apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if b.Pass, err = site.ReadPass(file); err != nil {
+		t.Fatal(err)
+	}
+	b.Pass.URL = "tls://" + server.Address()
+	told := make(chan Status, 1000)
+	b.Told = func(s Status) { told <- s }
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); b.Run(ctx) }()
+	b.work(5)
+	await(told, func(s Status) bool { return s.Mirrored == 6 })
+	b.work(1)
+	await(told, func(s Status) bool { return s.Mirrored == 7 })
+	listen := server.Address()
+	server.Close()
+	await(told, func(s Status) bool { return s.State == Away })
+	b.work(5)
+	folder.Listen = listen
+	if server, err = folder.Start(t.Context(), func(text string) { t.Log(text) }); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	await(told, func(s Status) bool { return s.State == Up && s.Mirrored == 12 })
+	cancel()
+	<-ended
+	mirror := server.Mirror(t.Context(), "bench-1")
+	for n := range uint64(12) {
+		raw, err := b.Ledger.LinesAt(n)
+		got, mirrorErr := mirror(n)
+		if err != nil || mirrorErr != nil || !bytes.Equal(got, raw[0]) {
+			t.Errorf("entry %d: got %q, %v", n, got, mirrorErr)
+		}
+	}
+}
