@@ -34,6 +34,8 @@ var answers = map[string]any{
 	"release/1":           releaseAnswer{},
 	"releases/1":          releasesAnswer{},
 	"rollouts/1":          rolloutsAnswer{},
+	"site-bench/1":        siteBenchAnswer{},
+	"site-benches/1":      siteBenchesAnswer{},
 }
 
 // schemaOf is the name under which v is printed.

@@ -146,6 +146,9 @@ func (o *options) protectStation() {
 		return
 	}
 	protectLedger(file.Ledger)
+	if file.Site.Pass != "" {
+		keyfile.Protect("pass of the site", file.Site.Pass)
+	}
 	if uri, err := hsm.ParseURI(file.TokenURI()); err == nil {
 		protectToken(uri)
 	}

@@ -144,6 +144,6 @@ func (r *rehearseFlags) screen(ctx context.Context, v *station.Rehearsal, line *
 	s := &lineScreen{line: func() *flow.Line { return line }}
 	cfg := s.config(r.language, line.Job)
 	cfg.Simulation, cfg.Retry = true, nil // a virtual device is put back by itself
-	watch(&cfg, station.LineFile{}, line.Job.Name, func() (*hsm.Token, *ledger.Ledger) { return v.Token, v.Ledger })
+	watch(&cfg, station.LineFile{}, line.Job.Name, func() (*hsm.Token, *ledger.Ledger, *station.Site) { return v.Token, v.Ledger, nil })
 	return s.run(ctx, cfg, func() func(flow.Event) { return log })
 }

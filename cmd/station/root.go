@@ -56,7 +56,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	root.AddCommand(
 		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), chipsCommand(), doctorCommand(o), replayCommand(o),
 		jobCommand(o), hsmCommand(o), keyCommand(o), identityCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),
-		releaseCommand(o), rolloutCommand(o), serveCommand(o), affectedCommand(o),
+		releaseCommand(o), rolloutCommand(o), serveCommand(o), siteCommand(o), affectedCommand(o),
 	)
 	for _, more := range moreCommands {
 		root.AddCommand(more())

@@ -62,11 +62,11 @@ func (w *works) screen(ctx context.Context) error {
 	s := &lineScreen{line: w.line, labels: w.labels}
 	cfg := s.config(string(w.file.Language), w.job)
 	cfg.Shift = shift
-	watch(&cfg, w.file.Line, w.job.Name, func() (*hsm.Token, *ledger.Ledger) {
+	watch(&cfg, w.file.Line, w.job.Name, func() (*hsm.Token, *ledger.Ledger, *station.Site) {
 		if w.opened == nil {
-			return nil, nil
+			return nil, nil, nil
 		}
-		return w.opened.Token, w.opened.Ledger
+		return w.opened.Token, w.opened.Ledger, w.opened.Site
 	})
 	s.prepare = func() error {
 		w.line().Operator = w.operator
@@ -120,17 +120,17 @@ func (w *works) plan() (tui.Plan, error) {
 
 // watch lets the screen look into the ledger and at what the line depends on.
 // Both may be opened only after the PIN was typed.
-func watch(cfg *tui.Config, shifts station.LineFile, job string, opened func() (*hsm.Token, *ledger.Ledger)) {
+func watch(cfg *tui.Config, shifts station.LineFile, job string, opened func() (*hsm.Token, *ledger.Ledger, *station.Site)) {
 	cfg.Today = func() (board.Day, error) {
-		_, book := opened()
+		_, book, _ := opened()
 		return station.Day(book, shifts.ShiftBegan(time.Now()), job)
 	}
 	cfg.History = func(query string) ([]record.Visit, error) {
-		_, book := opened()
+		_, book, _ := opened()
 		return station.Visits(book, time.Now(), query)
 	}
 	cfg.Detail = func(mac chip.MAC) (board.Detail, error) {
-		_, book := opened()
+		_, book, _ := opened()
 		return station.Detail(book, mac)
 	}
 	cfg.Health = func() board.Health { return station.Health(opened()) }

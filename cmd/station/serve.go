@@ -48,6 +48,7 @@ Each offer, each result and each refusal is an entry.
 
 The server's own certificate is in files (--cert, --key), or the CA in the HSM makes
 one for its names (--name, --issuer), and a new one when half of its time is over.
+--site runs a site ("station site init") in the same process.
 [serve] in the station file has all of it too. Releases are kept in a folder, --store. Ctrl-C ends it when what has begun is done.`,
 		Example: `  station serve --listen :8443 --cert server.pem --key server.key --authors authors --tokens tokens
   station serve --listen :8443 --cert server.pem --key server.key --authors authors --client-ca line-ca.pem --crl line.crl
@@ -76,6 +77,7 @@ one for its names (--name, --issuer), and a new one when half of its time is ove
 	f.StringArrayVar(&s.CRLs, "crl", nil, "PEM `FILE` of certificates that such a CA revoked; more than one may")
 	f.StringArrayVar(&s.Signers, "signer", nil, "PEM `FILE` of a public key that signs apps or bundles; with any, no release comes in that none of them signed")
 	f.StringVar(&s.Store, "store", "", "`DIR` of the releases (default: releases beside the ledger)")
+	f.StringVar(&s.Site, "site", "", "`DIR` of a site to run beside the server")
 	f.Int64Var(&s.most, "max-size", serve.DefaultMost, "bytes that an artifact may have")
 	f.DurationVar(&s.poll, "poll", serve.DefaultPoll, "how often a hawkBit client shall ask")
 	f.IntVar(&s.connections, "connections", serve.Connections, "connections at the same time")
@@ -85,7 +87,7 @@ one for its names (--name, --issuer), and a new one when half of its time is ove
 // complete takes from the station file what no flag says.
 func (s *serveFlags) complete(cmd *cobra.Command, file station.ServeFile) {
 	for name, v := range map[string][2]*string{"listen": {&s.Listen, &file.Listen}, "cert": {&s.Cert, &file.Cert}, "key": {&s.Key, &file.Key}, "issuer": {&s.Issuer, &file.Issuer},
-		"issuer-label": {&s.Label, &file.Label}, "authors": {&s.Authors, &file.Authors}, "tokens": {&s.Tokens, &file.Tokens}, "store": {&s.Store, &file.Store}} {
+		"issuer-label": {&s.Label, &file.Label}, "authors": {&s.Authors, &file.Authors}, "tokens": {&s.Tokens, &file.Tokens}, "store": {&s.Store, &file.Store}, "site": {&s.Site, &file.Site}} {
 		if !cmd.Flags().Changed(name) && *v[1] != "" {
 			*v[0] = *v[1]
 		}
@@ -149,6 +151,13 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File)
 		who.hsm = &station.DeviceTokens{Token: token, Ledger: book}
 	}
 	server.Ledger, server.Store, server.Identities = book, releases, who
+	if s.Site != "" {
+		at, err := startSite(ctx, s.Site)
+		if err != nil {
+			return err
+		}
+		defer at.Close()
+	}
 	l, err := net.Listen("tcp", s.Listen)
 	if err != nil {
 		return stationFault(err)

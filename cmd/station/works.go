@@ -87,7 +87,14 @@ func (w *works) loadFiles() (err error) {
 // setup is what the station is opened with.
 func (w *works) setup(ask station.AskPIN) station.Setup {
 	return station.Setup{File: w.file, Job: w.job, Slots: w.slots, Software: version(), Batch: w.batch, Operator: w.operator, Approver: w.approver,
-		Once: w.once, Count: w.count, GoOn: w.goOn, PIN: ask, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
+		Once: w.once, Count: w.count, GoOn: w.goOn, PIN: ask, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }, OfSite: w.ofSite}
+}
+
+// ofSite tells of the site while the line runs; the screen shows it by itself.
+func (w *works) ofSite(text string) {
+	if !w.hasScreen() {
+		plain.Fprintf(stderr, "station: %s\n", text)
+	}
 }
 
 // batchTakes refuses a batch that does not take the job, before a PIN is asked for.

@@ -5,6 +5,7 @@ import "station/internal/record"
 // Health is the state of what a line depends on.
 type Health struct {
 	Token, Ledger, Disk Part
+	Site                Part   // no words where the bench belongs to none
 	Head                string // of the ledger: size and root hash
 }
 

@@ -138,6 +138,7 @@ var Failures = []FailureKind{
 	{"E-LEDGER", record.Station, "The station's records cannot be written.", callEng},
 	{"E-LEDGER-LOCKED", record.Station, "Another program has the station's records open.", "Close the other program, then start again."},
 	{"E-LEDGER-DAMAGED", record.Station, "The station's records are damaged.", "Call an engineer; nothing is made before they are restored."},
+	{"E-LEDGER-SITE", record.Station, "The site has other records of this station than the station itself.", "Call an engineer; nothing is made before that is explained."},
 	{"E-PORT", record.Station, "The port cannot be used.", callEng},
 	{"E-PORT-BUSY", record.Station, "Another program uses the port.", "Close the other program; the line goes on by itself."},
 	{"E-QUOTA", record.Station, "This job has made as many devices as it may.", callEng},

@@ -35,6 +35,18 @@ func (l *Line) halt(ctx context.Context, f *Failure) {
 	l.healing.Go(func() { l.heal(ctx, f) })
 }
 
+// hear halts the line for the faults that are told.
+func (l *Line) hear(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-l.Faults:
+			l.halt(ctx, f)
+		}
+	}
+}
+
 // heal asks until the station is well again.
 func (l *Line) heal(ctx context.Context, f *Failure) {
 	for {

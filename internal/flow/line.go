@@ -33,6 +33,8 @@ type Line struct {
 	// Healthy asks whether the station can make a device; nil is yes. After a
 	// STATION verdict no device is started until it answers nil.
 	Healthy func(ctx context.Context) error
+	// Faults may tell of faults of the station that no device meets; each halts the line.
+	Faults <-chan *Failure
 	// NeedAck holds a slot whose device did not pass, for a reason of its own,
 	// until Ack.
 	NeedAck bool
@@ -82,6 +84,7 @@ func (l *Line) Run(ctx context.Context) Counts {
 	looking, enough := context.WithCancel(ctx)
 	l.openGate(looking)
 	l.enough = enough
+	l.healing.Go(func() { l.hear(looking) })
 	var wg sync.WaitGroup
 	for _, s := range l.Slots {
 		w := &worker{Slot: s, line: l}

@@ -99,9 +99,9 @@ type Halt struct {
 	Bench  string  `json:"bench"`
 	Reason string  `json:"reason"`
 	Time   string  `json:"time"`
-	Site   []byte  `json:"site"`              // signed note: size and root of the mirror
-	Before []byte  `json:"before,omitempty"`  // the last checkpoint that both signed
-	Shown  Meeting `json:"shown"`             // what the bench said of its ledger
+	Site   []byte  `json:"site"`             // signed note: size and root of the mirror
+	Before []byte  `json:"before,omitempty"` // the last checkpoint that both signed
+	Shown  Meeting `json:"shown"`            // what the bench said of its ledger
 }
 
 func (h *Halt) Error() string { return fmt.Sprintf("the site refuses this ledger: %s", h.Reason) }

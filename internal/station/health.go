@@ -16,9 +16,9 @@ const (
 	lowDisk  = 100 << 20 // bytes; a ledger of a hundred thousand devices
 )
 
-// Health asks token, ledger and disk how they are. Each may be nil.
-func Health(token *hsm.Token, book *ledger.Ledger) board.Health {
-	var h board.Health
+// Health asks token, ledger, disk and site how they are. Each may be nil.
+func Health(token *hsm.Token, book *ledger.Ledger, at *Site) board.Health {
+	h := board.Health{Site: at.Health()}
 	if token != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 		defer cancel()

@@ -26,6 +26,8 @@ type Setup struct {
 
 	PIN  AskPIN
 	Tell func(text string) // what is not as it should be, and does not stop the line
+	// OfSite hears of the site while the line runs.
+	OfSite func(text string)
 	// Progress, if not nil, is told how far the rereading of the ledger has come.
 	Progress func(done, total uint64)
 }
@@ -38,6 +40,7 @@ type Station struct {
 	Token  *hsm.Token
 	Ledger *ledger.Ledger
 	Line   *flow.Line
+	Site   *Site // nil where the bench belongs to none
 
 	close []func() error
 }
@@ -68,6 +71,9 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	if err != nil {
 		return s, err
 	}
+	if err := s.openSite(o); err != nil {
+		return s, err
+	}
 	entries, err := s.signed(ctx, o)
 	if err != nil {
 		return s, err
@@ -81,8 +87,11 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 			Batch: o.Batch, Undeclared: undeclared, Simulated: s.Ledger.Simulated(),
 			Approver: o.Approver, TwoPeople: o.File.WantsTwo(Approval), MayApprove: o.File.mayApprove, Rates: rates.At, VirtualOnly: virtualOnly},
 		Slots: o.Slots, Once: o.Once, Count: o.Count,
-		Healthy: func(ctx context.Context) error { return keys.Ready(ctx, o.Job) },
+		Healthy: func(ctx context.Context) error { return errors.Join(keys.Ready(ctx, o.Job), s.Site.Healthy()) },
 		Alike:   o.File.Line.AlikeLimit(), Past: past, Resume: o.GoOn,
+	}
+	if s.Site != nil {
+		s.Line.Faults = s.Site.Faults
 	}
 	s.Line.Serials = flow.NewSerials(o.Job, s.Ledger.SerialOwner)
 	return s, nil
@@ -110,6 +119,25 @@ func (s *Station) openLedger(o Setup) (undeclared bool, past []flow.Outcome, err
 		o.Tell(fmt.Sprintf("warning: while this line runs no other command can write into the ledger: %v", err))
 	}
 	return undeclared, past, nil
+}
+
+// openSite begins to tell the site, if there is one, what stands in the ledger. A
+// bench that the site refused makes nothing until that is explained, also where the
+// site cannot be reached.
+func (s *Station) openSite(o Setup) (err error) {
+	s.Site, err = OpenSite(o.File, s.Ledger, o.OfSite)
+	if errors.Is(err, ErrNoSite) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.close = append(s.close, s.Site.Close)
+	if err := s.Site.Refused(); err != nil {
+		return err
+	}
+	s.Site.Start()
+	return nil
 }
 
 // longReread is how many entries take some seconds.

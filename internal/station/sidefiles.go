@@ -6,9 +6,9 @@ import (
 )
 
 // SideFiles are the files that the program keeps beside a ledger: the rates of
-// adapters, the PINs that were refused, and the door for guests.
+// adapters, the PINs that were refused, the door for guests, and why the site refuses it.
 func SideFiles(ledgerPath string) []string {
-	return []string{ratesPath(ledgerPath), RefusedPINs(ledgerPath), ledgerPath + ".door"}
+	return []string{ratesPath(ledgerPath), RefusedPINs(ledgerPath), ledgerPath + ".door", haltPath(ledgerPath)}
 }
 
 func ratesPath(ledgerPath string) string {

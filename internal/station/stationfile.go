@@ -27,6 +27,7 @@ type File struct {
 	Batch    Batches    `toml:"batch"`
 	Line     LineFile   `toml:"line"`
 	Serve    ServeFile  `toml:"serve"`
+	Site     SiteFile   `toml:"site"`
 	Path     string     `toml:"-"`
 }
 
@@ -46,12 +47,13 @@ type ServeFile struct {
 	CRLs      []string     `toml:"crl"`
 	Signers   []string     `toml:"signer"`
 	Store     string       `toml:"store"`
+	Site      string       `toml:"site"` // the folder of a site that runs beside it
 	Poll      job.Duration `toml:"poll"`
 }
 
 // files are the paths in it.
 func (s *ServeFile) files() (list []*string) {
-	list = []*string{&s.Cert, &s.Key, &s.Issuer, &s.Authors, &s.Tokens, &s.Store}
+	list = []*string{&s.Cert, &s.Key, &s.Issuer, &s.Authors, &s.Tokens, &s.Store, &s.Site}
 	for _, more := range [][]string{s.ClientCAs, s.CRLs, s.Signers} {
 		for i := range more {
 			list = append(list, &more[i])
@@ -173,7 +175,7 @@ func ParseFile(path string, data []byte) (*File, error) {
 	if s.Label.Printer != "" {
 		s.Label.Printer = s.beside(s.Label.Printer)
 	}
-	for _, path := range s.Serve.files() {
+	for _, path := range append(s.Serve.files(), &s.Site.Pass) {
 		if *path != "" {
 			*path = s.beside(*path)
 		}

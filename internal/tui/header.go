@@ -144,5 +144,5 @@ type namedPart struct {
 }
 
 func (m *Model) parts() []namedPart {
-	return []namedPart{{m.lang.hsm, m.health.Token}, {m.lang.ledger, m.health.Ledger}, {m.lang.disk, m.health.Disk}}
+	return []namedPart{{m.lang.hsm, m.health.Token}, {m.lang.ledger, m.health.Ledger}, {m.lang.disk, m.health.Disk}, {m.lang.site, m.health.Site}}
 }

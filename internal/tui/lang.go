@@ -39,7 +39,7 @@ type language struct {
 	done, doneOf, firstPass, perHour, perDevice        string
 	sealedBefore, noFailures, failed, setAside         string
 	virtualVisits, cause, slots                        string
-	hsm, ledger, disk, head, fault                     string
+	hsm, ledger, disk, site, head, fault               string
 	serialNext, serialFor, bound, boundNext, scanEmpty string
 	serialShape, serialTaken, serialGiven              string
 	serialPending, serialUnasked                       string

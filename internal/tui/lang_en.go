@@ -59,7 +59,7 @@ var english = language{
 	firstPass: "first pass %[1]s", perHour: "%[1]s an hour", perDevice: "%[1]s s each", sealedBefore: "sealed before %[1]d",
 	virtualVisits: "virtual chips %[1]d", cause: "%[1]s.", slots: "slots %[1]s",
 	noFailures: "no failures", failed: "failed %[1]d", setAside: "set aside %[1]d",
-	hsm: "HSM", ledger: "ledger", disk: "disk", head: "head", fault: "NO NEW DEVICE IS STARTED: %[1]s",
+	hsm: "HSM", ledger: "ledger", disk: "disk", site: "site", head: "head", fault: "NO NEW DEVICE IS STARTED: %[1]s",
 	serialNext: "Serial for the next device:", serialFor: "Serial for slot %[1]s:", bound: "Serial %[1]s belongs to slot %[2]s.",
 	boundNext: "%[1]s. Plug the device in (%[2]s takes the number back).", scanEmpty: "scan it now",
 	serialShape: "%[1]s is no serial number of this job. Scan again.", serialTaken: "%[1]s belongs to %[2]s already. Scan another one.",

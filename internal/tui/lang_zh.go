@@ -80,7 +80,7 @@ var chinese = language{
 	firstPass: "直通率 %[1]s", perHour: "每小时 %[1]s 台", perDevice: "每台 %[1]s 秒", sealedBefore: "以前已封装 %[1]d",
 	virtualVisits: "虚拟芯片 %[1]d 次", cause: "%[1]s。", slots: "槽 %[1]s",
 	noFailures: "无失败", failed: "失败 %[1]d", setAside: "隔离 %[1]d",
-	hsm: "密钥令牌", ledger: "账本", disk: "磁盘", head: "账本头", fault: "不开始新设备：%[1]s",
+	hsm: "密钥令牌", ledger: "账本", disk: "磁盘", site: "站点", head: "账本头", fault: "不开始新设备：%[1]s",
 	serialNext: "下一个设备的序列号：", serialFor: "槽 %[1]s 的序列号：", bound: "序列号 %[1]s 已绑定到槽 %[2]s。",
 	boundNext: "%[1]s：请放入设备（%[2]s 取消此序列号）。", scanEmpty: "请扫描",
 	serialShape: "%[1]s 不是本任务的序列号，请重新扫描。", serialTaken: "%[1]s 已属于 %[2]s，请扫描另一个。",

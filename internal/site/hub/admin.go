@@ -35,6 +35,16 @@ type Status struct {
 	Signed uint64     `json:"signed"`        // entries under the newest checkpoint that both signed
 	Note   []byte     `json:"checkpoint,omitempty"`
 	Halt   *site.Halt `json:"halt,omitempty"`
+	// Releases are the halts that a person has explained, the oldest first.
+	Releases []Release `json:"releases,omitempty"`
+}
+
+// Release is a person's word that a halt is explained.
+type Release struct {
+	Time     time.Time  `json:"time"`
+	Operator string     `json:"operator"`
+	Reason   string     `json:"reason"`
+	Halt     *site.Halt `json:"halt,omitempty"`
 }
 
 // said is the site's answer to its admin.
@@ -53,7 +63,10 @@ func (h *Hub) told(ctx context.Context, msg *nats.Msg) any {
 	case topicList:
 		a.Benches = h.Benches()
 	case topicRelease:
-		err = h.release(about)
+		var r Release
+		if r, err = site.Parse[Release](msg.Data); err == nil {
+			err = h.release(about, r)
+		}
 	default:
 		err = fmt.Errorf("%q is not known", topic)
 	}
@@ -76,7 +89,7 @@ func (h *Hub) Benches() (list []Status) {
 
 func (m *mirror) status() Status {
 	k := m.state()
-	s := Status{Bench: m.bench, Origin: k.Origin, Size: k.Size, Last: k.Last, Note: k.Signed, Halt: k.Halt}
+	s := Status{Bench: m.bench, Origin: k.Origin, Size: k.Size, Last: k.Last, Note: k.Signed, Halt: k.Halt, Releases: k.Releases}
 	if k.Size > 0 {
 		s.Root = k.root().String()
 	}
@@ -86,8 +99,8 @@ func (m *mirror) status() Status {
 	return s
 }
 
-// release lets a bench that was halted come again.
-func (h *Hub) release(bench string) error {
+// release lets a bench that was halted come again; who did so, and why, is kept.
+func (h *Hub) release(bench string, r Release) error {
 	h.mu.Lock()
 	m := h.mirrors[bench]
 	h.mu.Unlock()
@@ -99,7 +112,8 @@ func (h *Hub) release(bench string) error {
 	if m.known.Halt == nil {
 		return fmt.Errorf("%s is not halted", bench)
 	}
-	m.known.Halt = nil
+	r.Time, r.Halt = now(), m.known.Halt
+	m.known.Releases, m.known.Halt = append(m.known.Releases, r), nil
 	return m.save()
 }
 
@@ -107,7 +121,11 @@ func (h *Hub) release(bench string) error {
 var ErrNotRunning = errors.New("the site is not running on this machine")
 
 // tell says something to the running site.
-func (f *Folder) tell(ctx context.Context, topic string) (a said, err error) {
+func (f *Folder) tell(ctx context.Context, topic string, about any) (a said, err error) {
+	data, err := json.Marshal(about)
+	if err != nil {
+		return a, err
+	}
 	address, err := keyfile.Read(f.path("address"), keyfile.SideFile)
 	if err != nil {
 		return a, ErrNotRunning
@@ -130,7 +148,7 @@ func (f *Folder) tell(ctx context.Context, topic string) (a said, err error) {
 		return a, err
 	}
 	defer conn.Close()
-	msg, err := conn.RequestWithContext(ctx, adminTopic+topic, nil)
+	msg, err := conn.RequestWithContext(ctx, adminTopic+topic, data)
 	if err == nil {
 		err = json.Unmarshal(msg.Data, &a)
 	}
@@ -143,22 +161,22 @@ func (f *Folder) tell(ctx context.Context, topic string) (a said, err error) {
 // Apply lets the running site let in and put out those whom the folder names now.
 // ErrNotRunning: it will, when it starts.
 func (f *Folder) Apply(ctx context.Context) error {
-	_, err := f.tell(ctx, topicReload)
+	_, err := f.tell(ctx, topicReload, nil)
 	return wrapped("apply", err)
 }
 
 // List is what the running site has of each bench.
 func (f *Folder) List(ctx context.Context) ([]Status, error) {
-	a, err := f.tell(ctx, topicList)
+	a, err := f.tell(ctx, topicList, nil)
 	return a.Benches, wrapped("list", err)
 }
 
 // Release lets a bench that was halted come again.
-func (f *Folder) Release(ctx context.Context, bench string) error {
+func (f *Folder) Release(ctx context.Context, bench string, r Release) error {
 	if err := site.CheckName("bench", bench); err != nil {
 		return err
 	}
-	_, err := f.tell(ctx, topicRelease+"."+bench)
+	_, err := f.tell(ctx, topicRelease+"."+bench, r)
 	return wrapped("release", err)
 }
 
@@ -182,4 +200,35 @@ func (s *Server) Mirror(ctx context.Context, bench string) func(n uint64) ([]byt
 		}
 		return msg.Data, nil
 	}
+}
+
+// Member is a bench that belongs to the site, or did.
+type Member struct {
+	Bench
+	Status
+}
+
+// Members are all benches with what the running site has of them, in the order of
+// their names.
+func (f *Folder) Members(ctx context.Context) (list []Member, err error) {
+	benches, err := f.Benches()
+	if err != nil {
+		return nil, err
+	}
+	known, err := f.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range benches {
+		m := Member{b, Status{Bench: b.Name}}
+		for _, s := range known {
+			if s.Bench == b.Name {
+				m.Status = s
+			}
+		}
+		if b.Name != adminName {
+			list = append(list, m)
+		}
+	}
+	return list, nil
 }

@@ -18,11 +18,12 @@ import (
 // known is what the site knows of a bench's ledger besides its entries.
 type known struct {
 	tree
-	Origin  string     `json:"origin,omitempty"`
-	Signers [][]byte   `json:"signers,omitempty"` // keys that the log names, SubjectPublicKeyInfo
-	Signed  []byte     `json:"signed,omitempty"`  // the newest checkpoint that both signed
-	Halt    *site.Halt `json:"halt,omitempty"`
-	Last    time.Time  `json:"last,omitzero"` // the time of the newest entry
+	Origin   string     `json:"origin,omitempty"`
+	Signers  [][]byte   `json:"signers,omitempty"` // keys that the log names, SubjectPublicKeyInfo
+	Signed   []byte     `json:"signed,omitempty"`  // the newest checkpoint that both signed
+	Halt     *site.Halt `json:"halt,omitempty"`
+	Releases []Release  `json:"releases,omitempty"`
+	Last     time.Time  `json:"last,omitzero"` // the time of the newest entry
 }
 
 // mirror is a bench's stream, and what was read of it.
@@ -56,7 +57,7 @@ func (m *mirror) open(ctx context.Context) (err error) {
 	}
 	info, err := m.stream.Info(ctx)
 	if err == nil && info.State.LastSeq < m.known.Size { // the stream lost its end: it is read anew
-		m.known = known{Signed: m.known.Signed, Halt: m.known.Halt}
+		m.known = known{Signed: m.known.Signed, Halt: m.known.Halt, Releases: m.known.Releases}
 	}
 	m.saved = m.known.Size
 	return err

@@ -197,6 +197,8 @@ func (teller) Noticef(string, ...any) {}
 func (teller) Debugf(string, ...any)  {}
 func (teller) Tracef(string, ...any)  {}
 
-func (t teller) Warnf(format string, v ...any)  { t("NATS: " + strings.TrimSpace(fmt.Sprintf(format, v...))) }
+func (t teller) Warnf(format string, v ...any) {
+	t("NATS: " + strings.TrimSpace(fmt.Sprintf(format, v...)))
+}
 func (t teller) Errorf(format string, v ...any) { t.Warnf(format, v...) }
 func (t teller) Fatalf(format string, v ...any) { t.Warnf(format, v...) }

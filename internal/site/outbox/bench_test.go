@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -10,6 +11,7 @@ import (
 func BenchmarkCatchUp(b *testing.B) {
 	const entries = 100_000
 	x := newBench(b)
+	x.about = strings.Repeat("x", 600)
 	for range entries / 5000 {
 		x.work(5000)
 	}

@@ -22,6 +22,8 @@ type Outbox struct {
 	// Told, if not nil, hears of every change of the status. Who is told holds up
 	// the outbox, and nobody else.
 	Told func(Status)
+	// Keep keeps a checkpoint that the site signed too; nil is Ledger.KeepCosigned.
+	Keep func(signed []byte) error
 	// Again is how long it waits before it tries to reach the site once more; 0 is 5 s.
 	Again time.Duration
 
@@ -33,6 +35,7 @@ type Outbox struct {
 type Status struct {
 	State    State
 	Mirrored uint64 // entries that the site has said it has
+	Signed   uint64 // entries under the newest checkpoint that both signed, of this run
 	Err      error  // why it is not Up
 }
 

@@ -63,6 +63,8 @@ type bench struct {
 	t    testing.TB
 	path string
 	key  *ecdsa.PrivateKey
+
+	about string // which each entry tells
 }
 
 func newBench(t testing.TB) *bench {
@@ -111,7 +113,7 @@ func (b *bench) work(n int) {
 	b.t.Helper()
 	var list []record.Entry
 	for i := range n {
-		list = append(list, record.Entry{Kind: record.DeviceSeen, MAC: chip.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Simulated: true})
+		list = append(list, record.Entry{Kind: record.DeviceSeen, MAC: chip.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Message: b.about, Simulated: true})
 	}
 	if _, err := b.Ledger.AppendAll(list); err != nil {
 		b.t.Fatal(err)
@@ -292,8 +294,8 @@ func await(told <-chan Status, is func(Status) bool) Status {
 	}
 }
 
-// What a line writes goes to the site while it writes, and a site that ends and comes
-// back gets what it missed.
+// What a line writes goes to the site while it writes. A site that ends and comes
+// back gets what it missed, and one that lost its copies gets them again.
 func TestRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "site")
 	if err := hub.Init(dir, hub.Config{Name: "plant-2", URL: "tls://localhost:4222", Listen: "127.0.0.1:0"}, nil, nil); err != nil {
@@ -336,10 +338,22 @@ func TestRun(t *testing.T) {
 	if server, err = folder.Start(t.Context(), func(text string) { t.Log(text) }); err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
 	await(told, func(s Status) bool { return s.State == Up && s.Mirrored == 12 })
 	cancel()
 	<-ended
+
+	server.Close() // and loses all that it has
+	if err := os.RemoveAll(filepath.Join(dir, "jetstream")); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = folder.Start(t.Context(), func(text string) { t.Log(text) }); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	b.Told = nil
+	if _, err := b.Push(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	mirror := server.Mirror(t.Context(), "bench-1")
 	for n := range uint64(12) {
 		raw, err := b.Ledger.LinesAt(n)

@@ -199,16 +199,14 @@ func (s *session) cosign(ctx context.Context) error {
 	if !ledger.SignedBy(a.Signed, s.Pass.Witness) {
 		return errors.New("site: witness: it signed with another key than that of the pass")
 	}
-	s.cosigned = c.Size
-	return s.keep(a.Signed)
-}
-
-// keep puts the checkpoint that both signed into the ledger. Where nobody can write
-// into it just now, the site has it, and the next contact brings it.
-func (s *session) keep(signed []byte) error {
-	err := s.Ledger.KeepCosigned(signed)
-	if errors.Is(err, ledger.ErrReadOnly) {
-		return nil
+	keep := s.Keep
+	if keep == nil {
+		keep = s.Ledger.KeepCosigned
 	}
-	return err
+	if err := keep(a.Signed); err != nil {
+		return err
+	}
+	s.cosigned = c.Size
+	s.set(func(st *Status) { st.Signed = c.Size })
+	return nil
 }

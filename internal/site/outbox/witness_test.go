@@ -12,6 +12,7 @@ import (
 	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/site"
+	"station/internal/site/hub"
 )
 
 // copyTo keeps the ledger as it is now.
@@ -97,7 +98,7 @@ func TestRefused(t *testing.T) {
 				t.Errorf("the right ledger is let in before anybody has looked: %v", err)
 			}
 			p, _ := plant()
-			if err := p.Release(t.Context(), b.Pass.Bench); err != nil {
+			if err := p.Release(t.Context(), b.Pass.Bench, hub.Release{Operator: "eve", Reason: "a backup was put back by mistake"}); err != nil {
 				t.Fatal(err)
 			}
 			if v.name == "changed" {
@@ -205,4 +206,3 @@ type t2 struct {
 }
 
 func (t t2) Name() string { return t.name }
-

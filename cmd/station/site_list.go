@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/plain"
+	"station/internal/site/hub"
+)
+
+type siteBenchesAnswer struct {
+	Site    string            `json:"site"`
+	Benches []siteBenchAnswer `json:"benches"`
+}
+
+// siteBenchAnswer is a bench that belongs to a site, or did, and what the site has of it.
+type siteBenchAnswer struct {
+	hub.Status
+	Added   time.Time `json:"added"`
+	Revoked time.Time `json:"revoked,omitzero"`
+}
+
+// state is in a word how it stands.
+func (b siteBenchAnswer) state() string {
+	switch {
+	case b.Halt != nil:
+		return "HALTED"
+	case !b.Revoked.IsZero():
+		return "revoked"
+	case b.Size == 0:
+		return "nothing yet"
+	}
+	return "ok"
+}
+
+// benches are all benches of the running site.
+func (s *siteFlags) benches(ctx context.Context) (a siteBenchesAnswer, err error) {
+	f, err := hub.Open(s.dir)
+	if err != nil {
+		return a, err
+	}
+	list, err := f.Members(ctx)
+	if err != nil {
+		return a, stationFault(err)
+	}
+	a = siteBenchesAnswer{f.Name, []siteBenchAnswer{}}
+	for _, m := range list {
+		a.Benches = append(a.Benches, siteBenchAnswer{m.Status, m.Added, m.Revoked})
+	}
+	return a, nil
+}
+
+func siteListCommand(s *siteFlags) *cobra.Command {
+	s = &siteFlags{options: s.options}
+	var asJSON *bool
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the benches of the running site",
+		Example: `  station site list`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := s.benches(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return answer(cmd.OutOrStdout(), a)
+			}
+			for _, b := range a.Benches {
+				last := ""
+				if !b.Last.IsZero() {
+					last = b.Last.Format(time.RFC3339)
+				}
+				plain.Fprintf(cmd.OutOrStdout(), "%-24s %-12s %10d entries, signed to %-10d %s\n", b.Bench, b.state(), b.Size, b.Signed, last)
+			}
+			return nil
+		},
+	}
+	s.add(cmd)
+	asJSON = jsonFlag(cmd)
+	return cmd
+}
+
+func siteShowCommand(s *siteFlags) *cobra.Command {
+	s = &siteFlags{options: s.options}
+	var asJSON *bool
+	cmd := &cobra.Command{
+		Use:   "show BENCH",
+		Short: "Show what the running site has of a bench",
+		Long: `Show what the running site has of a bench. Where it refuses the bench's ledger, it
+shows why, with both proofs: what the site has, under its signature, and what the
+bench said of its ledger, with the newest checkpoint that the bench's own key signed.`,
+		Example: `  station site show bench-7`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := s.benches(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, b := range a.Benches {
+				if b.Bench != args[0] {
+					continue
+				}
+				if *asJSON {
+					return answer(cmd.OutOrStdout(), b)
+				}
+				fmt.Fprint(cmd.OutOrStdout(), b.text())
+				return nil
+			}
+			return fmt.Errorf("%w: %s", hub.ErrNoBench, args[0])
+		},
+	}
+	s.add(cmd)
+	asJSON = jsonFlag(cmd)
+	return cmd
+}

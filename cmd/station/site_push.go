@@ -1,0 +1,40 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"station/internal/ledger"
+	"station/internal/plain"
+	"station/internal/station"
+)
+
+func sitePushCommand(o *options) *cobra.Command {
+	l := &ledgerFlags{options: o}
+	cmd := &cobra.Command{
+		Use:   "push",
+		Short: "Send the site what it has not got of this bench's ledger",
+		Long: `Send the site what it has not got of this bench's ledger, without a line. A line that
+runs does it by itself. The site compares first: where it has another ledger of
+this bench, nothing is sent, and the bench makes nothing until that is explained.`,
+		Example: `  station site push`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, err := station.LoadFile(o.station)
+			if err != nil {
+				return err
+			}
+			keep := func(signed []byte) error {
+				return l.change(cmd.Context(), func(b *ledger.Ledger) error { return b.KeepCosigned(signed) })
+			}
+			return l.read(func(b *ledger.Ledger) error {
+				now, err := station.PushSite(cmd.Context(), file, b, keep, func(string) {})
+				if err != nil {
+					return stationFault(err)
+				}
+				plain.Fprintf(cmd.OutOrStdout(), "the site has the ledger's %d entries\n", now.Mirrored)
+				return nil
+			})
+		},
+	}
+	return cmd
+}

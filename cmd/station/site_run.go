@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/plain"
+	"station/internal/site/hub"
+)
+
+func siteRunCommand(s *siteFlags) *cobra.Command {
+	s = &siteFlags{options: s.options}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the site by itself",
+		Long: `Run the site by itself; "station serve --site DIR" runs it beside the update server.
+Benches come by TLS. What it acknowledges is on the disk. Ctrl-C ends it; the benches
+go on, and send later what it missed.`,
+		Example: `  station site run --dir site`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := unbroken(cmd.Context())
+			defer stop()
+			server, err := startSite(ctx, s.dir)
+			if err != nil {
+				return err
+			}
+			defer server.Close()
+			<-ctx.Done()
+			return nil
+		},
+	}
+	s.add(cmd)
+	return cmd
+}
+
+// startSite runs the site of a folder until it is closed.
+func startSite(ctx context.Context, dir string) (*hub.Server, error) {
+	f, err := hub.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	server, err := f.Start(ctx, func(text string) { plain.Fprintf(stderr, "station: site: %s\n", text) })
+	if err != nil {
+		return nil, stationFault(err)
+	}
+	plain.Fprintf(stderr, "station: site %s at %s\n", f.Name, server.Address())
+	return server, nil
+}

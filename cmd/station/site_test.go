@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"station/internal/ledger"
+)
+
+// siteProcess is a running "station site run" of the folder site, in which the bench
+// of the station file has a pass.
+func (w *workplace) siteProcess() *exec.Cmd {
+	w.t.Helper()
+	w.run(0, "site", "init", "--name", "plant-1", "--url", "tls://localhost:4222", "--listen", "127.0.0.1:0")
+	cmd := w.command("site", "run")
+	line := firstWords(w.t, cmd, "site plant-1 at 127.0.0.1:")
+	w.t.Cleanup(func() { _ = cmd.Process.Kill() })
+	_, address, _ := strings.Cut(strings.TrimSpace(line), " at ")
+	config := strings.Replace(string(w.read("site/site.json")), "localhost:4222", address, 1)
+	w.write("site/site.json", config)
+	w.run(0, "site", "add", "bench-1", "--out", "bench-1.pass")
+	w.write("station.toml", string(w.read("station.toml"))+"\n[site]\npass = \"bench-1.pass\"\n")
+	return cmd
+}
+
+// entries is how many entries the ledger has.
+func (w *workplace) entries() uint64 {
+	w.t.Helper()
+	l, err := ledger.Open(filepath.Join(w.dir, "ledger.db"), ledger.Options{ReadOnly: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer l.Close()
+	n, _, err := l.Head()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// atSite is what the site has of the bench.
+func (w *workplace) atSite() (b siteBenchAnswer) {
+	w.t.Helper()
+	out, _ := w.run(0, "site", "show", "bench-1", "--json")
+	if err := json.Unmarshal([]byte(out), &b); err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+// A site and a bench, on the program itself: a line mirrors what it writes, a ledger that
+// was set back stops the bench with both proofs, and goes on when a person has
+// explained it.
+func TestSite(t *testing.T) {
+	w := newWorkplace(t)
+	w.product("small")
+	job := filepath.Join("small", "job.toml")
+	cmd := w.siteProcess()
+	if info, err := os.Stat(filepath.Join(w.dir, "bench-1.pass")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the pass: %v, %v", info.Mode(), err)
+	}
+	w.run(0, "batch", "open", "b1", "--devices", "9", "--operator", "anna")
+	w.sealOne(job, fileMAC)
+	if b := w.atSite(); b.Size != w.entries() || b.Signed == 0 {
+		t.Errorf("after a line the site has %d entries, %d of them signed; the ledger has %d", b.Size, b.Signed, w.entries())
+	}
+	old := w.read("ledger.db")
+	w.run(0, "ledger", "checkpoint", "--out", "bench.checkpoint")
+	w.run(0, "batch", "amend", "b1", "--quota", "8", "--operator", "anna", "--reason", "one board is broken")
+	if out, _ := w.run(0, "site", "push"); !strings.Contains(out, "the site has the ledger's") {
+		t.Errorf("push says %q", out)
+	}
+	w.run(0, "ledger", "checkpoint", "--out", "both.checkpoint")
+	w.run(0, "site", "push")
+	w.run(0, "ledger", "verify", "--key", "site/witness.pem")
+	right := w.read("ledger.db")
+
+	w.write("ledger.db", string(old))
+	if _, said := w.run(exitStation, "site", "push"); !strings.Contains(said, "E-LEDGER-SITE") || !strings.Contains(said, "it was set back") {
+		t.Errorf("a ledger that was set back: %s", said)
+	}
+	seal := []string{"run", "--job", job, "--port", "socket://127.0.0.1:1", "--once", "--operator", "anna"}
+	for _, book := range [][]byte{old, right} { // until somebody has looked
+		w.write("ledger.db", string(book))
+		if _, said := w.run(exitStation, seal...); !strings.Contains(said, "E-LEDGER-SITE") {
+			t.Errorf("a line of a bench that is refused: %s", said)
+		}
+	}
+	shown, _ := w.run(0, "site", "show", "bench-1")
+	for _, want := range []string{"HALTED", "it was set back", "The site has:\nstation-ledger/", "Both signed before:\nstation-ledger/", "The bench showed:\nstation-ledger/"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("show does not say %q:\n%s", want, shown)
+		}
+	}
+	var kept struct{ Site, Before []byte }
+	if err := json.Unmarshal(w.read("ledger.site-halt.json"), &kept); err != nil || !strings.Contains(shown, string(kept.Site)) || !strings.Contains(shown, string(kept.Before)) {
+		t.Errorf("the bench keeps other proofs than the site: %v\n%s", err, kept.Site)
+	}
+	w.run(0, "site", "release", "bench-1", "--operator", "eve", "--reason", "a backup was put back by mistake")
+	w.run(0, "site", "push")
+	w.sealOne(job, "24:0a:c4:01:02:09")
+	if b := w.atSite(); b.Size != w.entries() || len(b.Releases) != 1 || b.Releases[0].Operator != "eve" {
+		t.Errorf("in the end the site has %d entries of %d; releases %+v", b.Size, w.entries(), b.Releases)
+	}
+
+	w.run(0, "site", "revoke", "bench-1")
+	if _, said := w.run(exitStation, "site", "push"); !strings.Contains(said, "Authorization Violation") {
+		t.Errorf("a bench that was revoked: %s", said)
+	}
+	if out, _ := w.run(0, "site", "list"); !strings.Contains(out, "bench-1 ") || !strings.Contains(out, "revoked") {
+		t.Errorf("list says %s", out)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the site ends with %v", err)
+	}
+	if _, said := w.run(exitStation, "site", "list"); !strings.Contains(said, "not running") {
+		t.Errorf("list of a site that does not run: %s", said)
+	}
+	w.sealOne(job, "24:0a:c4:01:02:0b") // a bench needs no site
+}

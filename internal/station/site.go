@@ -1,0 +1,223 @@
+package station
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"station/internal/board"
+	"station/internal/flow"
+	"station/internal/keyfile"
+	"station/internal/ledger"
+	"station/internal/site"
+	"station/internal/site/outbox"
+)
+
+// SiteFile is the site that the bench belongs to.
+type SiteFile struct {
+	Pass string `toml:"pass"` // as "station site add" makes it, relative to the station file
+}
+
+// Site is the bench's way to its site.
+type Site struct {
+	*outbox.Outbox
+	// Faults has E-LEDGER-SITE in it when the site begins to refuse the ledger.
+	Faults chan *flow.Failure
+
+	halts string       // the file that keeps why it refuses
+	tell  func(string) // to the engineer
+
+	mu    sync.Mutex
+	state outbox.State
+	saved error // of that file
+
+	stop context.CancelFunc
+	done chan struct{}
+	end  chan struct{} // closed when all is mirrored, or cannot be now
+}
+
+// ErrNoSite: the bench belongs to none.
+var ErrNoSite = errors.New("the station file has no [site] with a pass")
+
+// OpenSite reads the pass of the bench; book is its ledger. It connects to nobody.
+func OpenSite(file *File, book *ledger.Ledger, tell func(string)) (*Site, error) {
+	if file.Site.Pass == "" {
+		return nil, ErrNoSite
+	}
+	pass, err := site.ReadPass(file.Site.Pass)
+	if err == nil && pass.Bench != file.ID {
+		pass.Destroy()
+		err = fmt.Errorf("pass of the site %s: it is for %s, and this is %s", file.Site.Pass, pass.Bench, file.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Site{Outbox: &outbox.Outbox{Pass: pass, Ledger: book}, Faults: make(chan *flow.Failure, 1), halts: haltPath(file.Ledger), tell: tell}
+	s.Told = s.told
+	return s, nil
+}
+
+func haltPath(ledgerPath string) string {
+	return strings.TrimSuffix(ledgerPath, filepath.Ext(ledgerPath)) + ".site-halt.json"
+}
+
+// Refused is why the site refused this ledger at the last contact: E-LEDGER-SITE.
+func (s *Site) Refused() error {
+	data, err := keyfile.Read(s.halts, keyfile.SideFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	halt := new(site.Halt)
+	if err == nil {
+		err = json.Unmarshal(data, halt)
+	}
+	if err == nil {
+		err = halt
+	}
+	return s.failure(err)
+}
+
+// failure is E-LEDGER-SITE with what to do.
+func (s *Site) failure(err error) error {
+	return flow.Fail("E-LEDGER-SITE", fmt.Errorf("%w; both proofs are in %s; when it is explained, \"station site release %s\" at the site and \"station site push\" here let the bench go on", err, s.halts, s.Pass.Bench))
+}
+
+// told hears of every change: what a person has to know is told once.
+func (s *Site) told(now outbox.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end != nil && s.settled(now) {
+		close(s.end)
+		s.end = nil
+	}
+	if now.State == s.state {
+		return
+	}
+	s.state = now.State
+	switch now.State {
+	case outbox.Up:
+		if s.saved = os.Remove(s.halts); errors.Is(s.saved, fs.ErrNotExist) {
+			s.saved = nil
+		}
+		s.tell(fmt.Sprintf("site %s: connected", s.Pass.Site))
+	case outbox.Halted:
+		data, err := ledger.Indented(now.Halt())
+		if err == nil {
+			err = keyfile.Replace(s.halts, 0o640, data)
+		}
+		s.saved = err
+		select {
+		case s.Faults <- flow.FailureFrom(s.failure(now.Err)):
+		default:
+		}
+	case outbox.Away:
+		s.tell(fmt.Sprintf("site %s: away, and the line goes on; its entries are sent later: %v", s.Pass.Site, now.Err))
+	}
+}
+
+// settled tells whether there is nothing to wait for. The caller holds mu.
+func (s *Site) settled(now outbox.Status) bool {
+	if now.State != outbox.Up {
+		return true
+	}
+	size, _, err := s.Ledger.Head()
+	signed, noneErr := s.Ledger.LastCheckpoint()
+	return err != nil || now.Mirrored >= size && (noneErr != nil || ledger.SignedBy(signed, s.Pass.Witness))
+}
+
+// Start begins to fill the mirror, beside whatever else goes on.
+func (s *Site) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop, s.done = cancel, make(chan struct{})
+	go func() {
+		defer close(s.done)
+		s.Run(ctx)
+	}()
+}
+
+// lastEntries is how long the end of a line waits until the site has its last entries.
+const lastEntries = 2 * time.Second
+
+// Close ends it. A site that is there gets the last entries before.
+func (s *Site) Close() error {
+	if s.stop != nil {
+		s.finish()
+		s.stop()
+		<-s.done
+	}
+	s.Pass.Destroy()
+	return nil
+}
+
+func (s *Site) finish() {
+	s.mu.Lock()
+	end := make(chan struct{})
+	if now := s.Status(); now.State != "" && s.settled(now) {
+		close(end)
+	} else {
+		s.end = end
+	}
+	s.mu.Unlock()
+	select {
+	case <-end:
+	case <-time.After(lastEntries):
+	}
+}
+
+// Healthy is E-LEDGER-SITE while the site refuses the ledger.
+func (s *Site) Healthy() error {
+	if s == nil {
+		return nil
+	}
+	now := s.Status()
+	if now.State == outbox.Halted {
+		return s.failure(now.Err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saved
+}
+
+// Health is how far the mirror is, in a few words.
+func (s *Site) Health() board.Part {
+	if s == nil {
+		return board.Part{}
+	}
+	now := s.Status()
+	size, _, _ := s.Ledger.Head()
+	wait := size - min(size, now.Mirrored)
+	switch {
+	case now.State == outbox.Halted:
+		return board.Part{Words: "refuses"}
+	case now.State != outbox.Up && now.Mirrored == 0: // it has not been heard of since the start
+		return board.Part{Words: "away"}
+	case now.State != outbox.Up:
+		return board.Part{Words: fmt.Sprintf("away, %d wait", wait)}
+	case wait > 0:
+		return board.Part{OK: true, Words: fmt.Sprintf("%d to send", wait)}
+	}
+	return board.Part{OK: true, Words: "ok"}
+}
+
+// PushSite fills the mirror once from a ledger, also beside its line. The checkpoint
+// that the site signed is kept by keep.
+func PushSite(ctx context.Context, file *File, book *ledger.Ledger, keep func(signed []byte) error, tell func(string)) (outbox.Status, error) {
+	s, err := OpenSite(file, book, tell)
+	if err != nil {
+		return outbox.Status{}, err
+	}
+	defer s.Close()
+	s.Keep = keep
+	now, err := s.Push(ctx)
+	if now.Halt() != nil {
+		err = s.failure(err)
+	}
+	return now, errors.Join(err, s.saved)
+}
