@@ -35,6 +35,8 @@ var elsewhere = map[string]string{
 	"fixtures":                         "makes the fixtures",
 	"device/secure_ota/test/gen":       "makes the component's fixtures",
 	"internal/station/rates.go":        "sets a file aside",
+	"internal/station/site.go":         "removes the file that it keeps",
+	"internal/site/hub/server.go":      "the lock and the address in its own folder",
 }
 
 // Whoever reads or writes files does it by way of this package.
