@@ -86,6 +86,7 @@ static void build(struct code *h, const u8 *len, u32 n) {
 
 // slow finds a code bit by bit: an entry.
 static u32 slow(const struct code *h, u32 hold) {
+	wire_poll(); // a chunk of these takes long
 	u32 code = 0, first = 0, index = 0;
 	for (u32 size = 1; size < 16; size++) {
 		u32 n = h->count[size];

@@ -47,6 +47,26 @@ func code(seed string, n int) []byte {
 	return b[:n]
 }
 
+// allKinds is data that deflate writes in each of its ways: runs, short periods, what lies
+// as far back as it can, bytes so unlike in number that their codes are long, and noise.
+func allKinds() (b []byte) {
+	for period := range 9 {
+		b = append(b, bytes.Repeat(code("period", 12)[:period+1], 700/(period+1))...)
+	}
+	far := code("far", 300)
+	for range 4 {
+		b = append(b, far...)
+		for rest := 32<<10 - len(far); rest > 0; {
+			n := 0 // how often a byte comes halves with each, to one in a million
+			for sum := sha256.Sum256(binary.LittleEndian.AppendUint32(nil, uint32(len(b)))); n < 20 && sum[n/8]>>(n%8)&1 != 0; {
+				n++
+			}
+			b, rest = append(b, byte(200+n)), rest-1
+		}
+	}
+	return append(b, code("noise", 5000)...)
+}
+
 // ramImages are images of every kind, with what the flash must hold.
 func ramImages(t *testing.T, key *secret.Bytes, config uint8) []chip.PlainImage {
 	t.Helper()
@@ -141,6 +161,10 @@ func TestWriteByRAM(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			key := testKey(t, c.key)
 			images := ramImages(t, key, c.config)
+			if c.chip.Crystal == 26 { // the least of a processor and of time between two bytes
+				all := allKinds()
+				images = append(images, chip.PlainImage{Addr: 0x70000, Plain: all, Stored: bytes.NewReader(all)})
+			}
 			if c.garbage {
 				c.chip.Flash = code("what was there", 1<<20)
 			}
