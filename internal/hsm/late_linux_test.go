@@ -42,7 +42,7 @@ func TestAKeyThatNobodyTakesIsDestroyed(t *testing.T) {
 		t.Fatalf("a key does not show: %s", held)
 	}
 	k.Secret.Destroy()
-	faults.Set("C_Sign 0 1 300")
+	faults.Set("C_Sign 0 1 -1")
 	ctx, cancel := context.WithCancel(t.Context())
 	signs := faults.Calls("C_Sign")
 	done := make(chan error)
@@ -57,6 +57,7 @@ func TestAKeyThatNobodyTakesIsDestroyed(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
+	faults.Set() // now it comes
 	check(t, token) // it waits until the module is free
 	if after := locked(t); after != before {
 		t.Errorf("before %s, after %s", before, after)

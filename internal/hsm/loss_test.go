@@ -208,19 +208,16 @@ func TestATokenThatIsNearlyLockedIsLeftAlone(t *testing.T) {
 func TestAModuleThatHangs(t *testing.T) {
 	cfg, faults := hsmtest.Faulty(t, hsmtest.Token(t, hsm.Master))
 	token := hsmtest.Open(t, cfg)
-	faults.Set("C_Sign 0 1 3000")
+	faults.Set("C_Sign 0 1 -1")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	begin := time.Now()
 	_, err := token.DeviceKey(ctx, derived(32))
 	wantError(t, err, context.DeadlineExceeded)
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err = token.DeviceKey(ctx, derived(32)) // behind the one that hangs
 	wantError(t, err, hsm.ErrUnavailable, "its module is busy")
-	if d := time.Since(begin); d > 2500*time.Millisecond {
-		t.Errorf("both took %v", d)
-	}
+	faults.Set() // it comes back
 	deviceKey(t, token, derived(32)) // waits for its turn
 }
 

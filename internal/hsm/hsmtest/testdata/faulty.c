@@ -4,6 +4,7 @@
 //
 //	C_Sign 0xb3 2 0        the next 2 calls of C_Sign return CKR_SESSION_HANDLE_INVALID
 //	C_Sign 0 1 500         the next call of C_Sign takes 500 ms longer
+//	C_Sign 0 1 -1          the next call of C_Sign waits until the file names no such fault
 //	FLAGS 0x20000 -1 0     C_GetTokenInfo shows these flags too
 //	ATTRIBUTE 0x162 -1 0   C_GetAttributeValue tells that this attribute is true
 //	WITHOUT 0x163 -1 0     ... that it is false
@@ -76,6 +77,21 @@ static int take(const char *name, long any, struct fault *hit) {
 	return 1;
 }
 
+// held waits until the file does not name the fault any more.
+static void held(const struct fault *hit) {
+	struct timespec moment = {0, 1000000};
+	for (int named = 1; named;) {
+		struct fault one;
+		FILE *f = fopen(beside(".faults"), "r");
+		named = 0;
+		while (f != NULL && fscanf(f, "%63s %li %li %li", one.name, &one.code, &one.count, &one.ms) == 4)
+			named |= one.ms < 0 && strcmp(one.name, hit->name) == 0;
+		if (f != NULL)
+			fclose(f);
+		nanosleep(&moment, NULL);
+	}
+}
+
 struct attribute {
 	ul type;
 	unsigned char *value;
@@ -119,7 +135,10 @@ static ul act(int i, const char *name, ul a, ul b, ul c, ul d, ul e, ul f, ul g,
 		fprintf(stderr, "module: %s\n", name);
 	if (take(name, -1, &hit) || take("ALL", -1, &hit)) {
 		struct timespec wait = {hit.ms / 1000, hit.ms % 1000 * 1000000};
-		nanosleep(&wait, NULL);
+		if (hit.ms < 0)
+			held(&hit);
+		else
+			nanosleep(&wait, NULL);
 		if (hit.code != 0)
 			return hit.code;
 	}
