@@ -219,6 +219,19 @@ func TestExpand(t *testing.T) {
 	}
 }
 
+// stands tells whether all threads of a process are stopped.
+func stands(t *testing.T, pid int) bool {
+	t.Helper()
+	states, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(states) == 0 {
+		t.Fatal(states, err)
+	}
+	return !slices.ContainsFunc(states, func(path string) bool {
+		b, err := os.ReadFile(path)
+		return err == nil && !bytes.Contains(b, []byte(") T ")) // one that has ended is none
+	})
+}
+
 // search stops a process and looks through all of its memory.
 func search(t *testing.T, pid int, needles map[string][]byte) (found []string) {
 	t.Helper()
@@ -226,7 +239,9 @@ func search(t *testing.T, pid int, needles map[string][]byte) (found []string) {
 		t.Fatal(err)
 	}
 	defer syscall.Kill(pid, syscall.SIGCONT)
-	time.Sleep(20 * time.Millisecond) // until all of its threads stand
+	for !stands(t, pid) {
+		time.Sleep(time.Millisecond)
+	}
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) {
 	asReal = true
+	if signal.Ignored(os.Interrupt) { // as a script's command in the background: the programs of the tests would ignore it too
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	testscript.Main(suite{m}, map[string]func(){"station": main, "interrupted": interrupted, "commands": runCommands, "asbuilt": func() { asReal = false; main() }})
 }
 

@@ -56,7 +56,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *os.File {
 // ended waits for the end of a command that nobody stops.
 func ended(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
-	stuck := time.AfterFunc(20*time.Second, func() {
+	stuck := time.AfterFunc(2*time.Minute, func() {
 		t.Error("the station does not end")
 		_ = cmd.Process.Kill()
 	})

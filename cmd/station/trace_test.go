@@ -33,6 +33,10 @@ func TestSimAnswersAsTheMaskROM(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	send(t, conn, syncFrame)
+	if len(hear(conn, 1, 20*time.Millisecond)) == 0 { // from here on it hears all that the chip says
+		t.Fatal("the chip does not answer")
+	}
 	exchanges := 0
 	for _, file := range []string{"frames.json", "basic.json"} {
 		b, err := os.ReadFile(filepath.Join("../../fixtures/rom", file))
@@ -69,20 +73,31 @@ type romTrace struct {
 	}
 }
 
+const syncFrame = "c00008240000000000070712205555555555555555555555555555555555555555555555555555555555555555c0"
+
 // setUpSession resets the chip into its loader and begins as the recorder did.
 func setUpSession(t *testing.T, c *simChip, conn net.Conn, setup string) {
 	t.Helper()
 	fmt.Fprintln(c.buttons, "loader")
-	hear(conn, 0, 100*time.Millisecond) // the banner
-	for _, step := range []struct{ name, tx string }{
-		{"sync", "c00008240000000000070712205555555555555555555555555555555555555555555555555555555555555555c0"},
-		{"SPI_ATTACH", "c0000d0800000000000000000000000000c0"},
-		{"SPI_SET_PARAMS", "c0000b1800000000000000000000004000000001000010000000010000ffff0000c0"},
+	for banner := ""; !strings.HasSuffix(banner, "waiting for download\r\n"); {
+		said := hear(conn, 1, time.Millisecond) // answers may stand before it
+		if banner += string(said); len(said) == 0 {
+			t.Fatalf("the banner is %q", banner)
+		}
+	}
+	for _, step := range []struct {
+		name string
+		n    int // bytes of the answer
+		tx   string
+	}{
+		{"sync", 8 * 14, syncFrame},
+		{"SPI_ATTACH", 14, "c0000d0800000000000000000000000000c0"},
+		{"SPI_SET_PARAMS", 14, "c0000b1800000000000000000000004000000001000010000000010000ffff0000c0"},
 	} {
 		if strings.Contains(setup, step.name) {
 			send(t, conn, step.tx)
-			if len(hear(conn, 14, 20*time.Millisecond)) == 0 {
-				t.Fatalf("%s: no answer", step.name)
+			if got := hear(conn, step.n, 20*time.Millisecond); len(got) < step.n {
+				t.Fatalf("%s: the answer is %x", step.name, got)
 			}
 		}
 	}
@@ -122,7 +137,7 @@ func hear(conn net.Conn, n int, silence time.Duration) []byte {
 	for {
 		wait := silence
 		if len(all) < n {
-			wait = 2 * time.Second
+			wait = time.Minute
 		}
 		_ = conn.SetReadDeadline(time.Now().Add(wait))
 		k, err := conn.Read(buf)

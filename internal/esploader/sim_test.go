@@ -161,9 +161,13 @@ func TestOverRealPorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := New(p, Options{})
+		l := New(p, Options{ByHand: func(what string, _ time.Time) {
+			if what == ToApp {
+				c.PressReset(false)
+			}
+		}})
 		defer l.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		if err := l.Connect(ctx); err != nil {
 			t.Fatalf("%s: %v", kind, err)
@@ -181,14 +185,12 @@ func TestOverRealPorts(t *testing.T) {
 		if s := l.Stats(); s.Retries+s.Resyncs != 0 {
 			t.Errorf("%s: %+v", kind, s)
 		}
-		pressed := time.AfterFunc(20*time.Millisecond, func() { c.PressReset(false) })
-		defer pressed.Stop()
 		log, err := l.Boot(ctx, func(log []byte) bool { return bytes.Contains(log, []byte("invalid header")) })
 		if err != nil || !bytes.HasPrefix(log, []byte("ets ")) {
 			t.Errorf("%s: boot: %q, %v", kind, log, err)
 		}
 		c.Unplug()
-		_ = p.SetReadDeadline(time.Now().Add(30 * time.Second))
+		_ = p.SetReadDeadline(time.Now().Add(time.Minute))
 		for buf := make([]byte, 4096); err == nil; { // what it said before may still come
 			_, err = p.Read(buf)
 		}

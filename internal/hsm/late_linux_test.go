@@ -57,7 +57,7 @@ func TestAKeyThatNobodyTakesIsDestroyed(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
-	faults.Set() // now it comes
+	faults.Set()    // now it comes
 	check(t, token) // it waits until the module is free
 	if after := locked(t); after != before {
 		t.Errorf("before %s, after %s", before, after)

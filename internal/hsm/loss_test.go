@@ -217,7 +217,7 @@ func TestAModuleThatHangs(t *testing.T) {
 	defer cancel()
 	_, err = token.DeviceKey(ctx, derived(32)) // behind the one that hangs
 	wantError(t, err, hsm.ErrUnavailable, "its module is busy")
-	faults.Set() // it comes back
+	faults.Set()                     // it comes back
 	deviceKey(t, token, derived(32)) // waits for its turn
 }
 

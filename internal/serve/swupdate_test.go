@@ -64,7 +64,7 @@ func (w *site) cms(description string) string {
 func (w *site) swupdate(program, token string, args []string, more string, until func() bool) string {
 	w.t.Helper()
 	ca := w.ca.write(filepath.Join(w.dir, "root.pem"))
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append(append([]string{"-v", "-H", "lamp:1.0"}, args...), "-u",
 		fmt.Sprintf("-t default -u %s -i %s -k %s -p 1 -x %s", w.url, w.devices[0], token, more))...)

@@ -57,6 +57,7 @@ type slot struct {
 	absent  bool      // the port itself is not there
 	dumb    bool      // without modem lines: a device that runs looks like none
 	came    time.Time // when it was first seen after that
+	failed  bool      // it could not be opened when it was last looked at
 	warned  bool
 
 	hand hand
@@ -125,14 +126,17 @@ func (s *slot) next(ctx context.Context, removed func()) (flow.Loader, error) {
 func (s *slot) find(ctx context.Context) (flow.Loader, error) {
 	was := s.absent
 	l, err := s.open()
-	if s.absent = errors.Is(err, chip.ErrPortAbsent); was && !s.absent {
+	again := s.failed // it may have been pulled in the moment of the first look
+	s.absent = errors.Is(err, chip.ErrPortAbsent)
+	s.failed = err != nil && !s.absent
+	if was && !s.absent {
 		s.came = time.Now()
 	}
 	switch {
 	case s.absent:
 		s.empty = true
 		return nil, nil
-	case s.settling(err):
+	case s.settling(err), err != nil && !again:
 		return nil, nil
 	case err != nil:
 		return nil, err

@@ -184,7 +184,7 @@ func TestNobodySaysTakenOutWhereThePortCannotTell(t *testing.T) {
 
 // Once the port itself is gone, so is the device that had fallen silent behind it.
 func TestTakenOutWithItsPort(t *testing.T) {
-	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	s := &slot{RealSlot: RealSlot{Port: filepath.Join(t.TempDir(), "none"), Ports: port.Host}, last: VirtualMAC(1), here: true, empty: true, dumb: true}
 	told := 0
@@ -192,6 +192,34 @@ func TestTakenOutWithItsPort(t *testing.T) {
 	if told != 1 {
 		t.Errorf("told %d times", told)
 	}
+}
+
+// A port that is pulled while it is being opened gives any error. It is told when
+// the port is still there at the next look.
+func TestPulledWhileItIsOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "port")
+	s := &slot{RealSlot: RealSlot{Port: path, Ports: port.Host}}
+	look := func(want bool) {
+		t.Helper()
+		if l, err := s.find(t.Context()); l != nil || (err != nil) != want {
+			t.Errorf("got %v, %v", l, err)
+		}
+	}
+	for range 2 {
+		if err := os.Symlink(os.DevNull, path); err != nil { // no terminal
+			t.Fatal(err)
+		}
+		look(false)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		look(false)
+	}
+	if err := os.Symlink(os.DevNull, path); err != nil {
+		t.Fatal(err)
+	}
+	look(false)
+	look(true)
 }
 
 // A device that cannot be identified is told, also where it sits in its slot

@@ -21,7 +21,7 @@ import (
 )
 
 // Patience is how long Wait waits for the screen.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // Terminal is a pseudo-terminal with somebody looking at it.
 type Terminal struct {
