@@ -89,7 +89,9 @@ func TestNobodyReads(t *testing.T) {
 }
 
 // A reader that is slow but reads gets the rest.
-func TestSlowReader(t *testing.T) {
+func TestSlowReader(t *testing.T) { synctest.Test(t, checkSlowReader) }
+
+func checkSlowReader(t *testing.T) {
 	r, w := io.Pipe()
 	o := New(w, missed)
 	done := make(chan int)
@@ -113,6 +115,7 @@ func TestSlowReader(t *testing.T) {
 	if n := <-done; n != 50 {
 		t.Errorf("read %d lines", n)
 	}
+	close(o.wake) // else its goroutine stays, as in a program
 }
 
 type broken struct{}
