@@ -45,7 +45,7 @@ func TestConsolesOfChips(t *testing.T) {
 			t.Errorf("%s: marker %q, %t, want %t", name, line, found, want.ready)
 		}
 		r := Parse(log)
-		if f, bad := r.Fault(); !want.ready && (!bad || f.Code != want.finding) {
+		if f, bad := r.Fault(); bad == want.ready || f.Code != want.finding {
 			t.Errorf("%s: got %v, want %s", name, codes(r), want.finding)
 		}
 		if r.Version != want.version || r.DownloadMode {
