@@ -5,6 +5,8 @@ import (
 	"compress/zlib"
 	"strings"
 	"testing"
+
+	"station/internal/slip"
 )
 
 // A client that is not there yet when the loader is: MAC, crystal and flash as tools find them.
@@ -130,6 +132,16 @@ func TestWriteAndVerify(t *testing.T) {
 	}
 	if m := c.Meter(); m.SectorsErased != 4 || m.PagesProgrammed != 0x35 || m.FlashBlocks != 4 || m.MD5Bytes != len(image) {
 		t.Errorf("got %d sectors, %d pages, %d blocks, %d bytes of MD5", m.SectorsErased, m.PagesProgrammed, m.FlashBlocks, m.MD5Bytes)
+	}
+}
+
+// A request without end keeps no more than the ROM's buffer holds.
+func TestRequestWithoutEnd(t *testing.T) {
+	frames := &newChip(t, Options{InLoader: true}).loader.frames
+	for _, b := range slip.Append(nil, make([]byte, 1<<20)) {
+		if frame, ok := frames.Push(b); ok && len(frame) != maxFrame {
+			t.Errorf("%d bytes are kept", len(frame))
+		}
 	}
 }
 
