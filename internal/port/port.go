@@ -20,9 +20,14 @@ import (
 // Speed of a port when it is opened: what the mask ROM prints at.
 const initialBaud = 115200
 
-// A frame is at most 9 KiB: half of this at 9600 baud. A port that has not
-// taken it then never will.
-const writeTimeout = 10 * time.Second
+// maxFrame is more than any frame has, in bytes.
+const maxFrame = 9 << 10
+
+// writePatience is how long a frame may take into a port of that speed. One that
+// has not taken it then never will; meanwhile nobody can stop the line.
+func writePatience(baud int) time.Duration {
+	return 2*time.Second + maxFrame*10*time.Second/time.Duration(max(baud, 1))
+}
 
 // wire is one kind of port. Read returns at least one byte or an error, which
 // is os.ErrDeadlineExceeded past the deadline.

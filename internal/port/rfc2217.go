@@ -22,6 +22,7 @@ type rfc2217 struct {
 	deadline time.Time
 	data     []byte // arrived while an answer was awaited
 	tx       []byte
+	baud     int // as agreed
 	said     int // bytes of the server that were telnet commands
 
 	pending   []setting // sent and not answered, oldest first
@@ -63,7 +64,7 @@ func dialRFC2217(address string) (wire, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", chip.ErrPortAbsent, err)
 	}
-	s := &rfc2217{conn: c, deaf: query != ""}
+	s := &rfc2217{conn: c, baud: initialBaud, deaf: query != ""}
 	if err := s.open(); err != nil {
 		c.Close()
 		return nil, err
@@ -74,9 +75,10 @@ func dialRFC2217(address string) (wire, error) {
 // open agrees on the options and brings the port into its first state: 115200
 // baud, 8N1, no flow control, lines released, nothing left from the last client.
 func (s *rfc2217) open() error {
+	end := time.Now().Add(answerTimeout) // for all but the lines: nobody can stop the line meanwhile
 	err := s.negotiate()
 	if err == nil {
-		err = s.ask(answerTimeout, initialSettings...)
+		err = s.ask(time.Until(end), initialSettings...)
 	}
 	if err == nil {
 		err = s.askLines(setRTS(false), setDTR(false))
@@ -176,14 +178,15 @@ func (s *rfc2217) SetReadDeadline(t time.Time) error {
 // Write waits while the server has suspended the flow. A request to suspend is
 // seen with the data before it: at most what one Write carries is under way.
 func (s *rfc2217) Write(p []byte) (int, error) {
+	end := time.Now().Add(writePatience(s.baud))
 	if s.suspended {
-		if err := s.await(writeTimeout, func() bool { return !s.suspended }); err != nil {
+		if err := s.await(time.Until(end), func() bool { return !s.suspended }); err != nil {
 			return 0, fmt.Errorf("write: the server suspends the flow: %w", err)
 		}
 	}
 	// The frame may hold a key: no buffer that grows leaves a copy behind.
 	s.tx = appendData(slices.Grow(s.tx[:0], 2*len(p)), p)
-	err := s.send(s.tx)
+	err := s.sendWithin(time.Until(end), s.tx)
 	clear(s.tx)
 	if err != nil {
 		return 0, err
@@ -191,7 +194,7 @@ func (s *rfc2217) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *rfc2217) send(p []byte) error { return s.sendWithin(writeTimeout, p) }
+func (s *rfc2217) send(p []byte) error { return s.sendWithin(writePatience(s.baud), p) }
 
 // reply answers a command of the server. One that talks and does not listen is
 // hung up on: its next command would only wait for the same. One that has hung
@@ -222,6 +225,7 @@ func (s *rfc2217) SetBaud(baud int) error {
 	if err := s.ask(answerTimeout, setting{comBaudRate, uint32(baud)}); err != nil {
 		return fmt.Errorf("set %d baud: %w", baud, err)
 	}
+	s.baud = baud
 	return nil
 }
 

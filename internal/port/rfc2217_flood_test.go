@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/esploader"
 )
 
@@ -166,6 +167,37 @@ func TestDeafServerIsHungUpOn(t *testing.T) {
 		if _, err := here.Read(make([]byte, 1)); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("the connection: %v", err)
 		}
+	})
+}
+
+// What a server keeps a line waiting with, outside of what it answers, has an end
+// long before anybody pulls the plug: it takes no bytes, or wants none, or both.
+func TestWaitingForAServerEnds(t *testing.T) {
+	for name, suspended := range map[string]bool{"takes nothing": false, "suspended": true} {
+		synctest.Test(t, func(t *testing.T) {
+			here, there := net.Pipe()
+			defer there.Close()
+			s, begin := &rfc2217{conn: here, baud: initialBaud, suspended: suspended}, time.Now()
+			if _, err := s.Write([]byte("x")); !errors.Is(err, chip.ErrPortGone) || time.Since(begin) > 3*time.Second {
+				t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // it agrees late, and answers nothing then
+		here, there := net.Pipe()
+		var server sync.WaitGroup
+		server.Go(func() { _, _ = io.Copy(io.Discard, there) })
+		server.Go(func() {
+			time.Sleep(answerTimeout - time.Millisecond)
+			_, _ = io.WriteString(there, agreeing)
+		})
+		begin := time.Now()
+		if err := (&rfc2217{conn: here, baud: initialBaud}).open(); err == nil || time.Since(begin) > 4*time.Second {
+			t.Errorf("open: %v after %v", err, time.Since(begin))
+		}
+		here.Close()
+		there.Close()
+		server.Wait()
 	})
 }
 

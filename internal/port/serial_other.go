@@ -13,7 +13,10 @@ import (
 
 // com is a serial device where the library is all there is. The system itself
 // opens it exclusively.
-type com struct{ reader }
+type com struct {
+	reader
+	patience time.Duration
+}
 
 func openSerial(name string) (wire, error) {
 	m := mode(initialBaud)
@@ -22,7 +25,7 @@ func openSerial(name string) (wire, error) {
 	if err != nil {
 		return nil, openError(err)
 	}
-	return &com{reader{port: p}}, nil
+	return &com{reader{port: p}, writePatience(initialBaud)}, nil
 }
 
 // SetLines sets DTR twice: some drivers carry a change of RTS out only
@@ -31,7 +34,10 @@ func (c *com) SetLines(dtr, rts bool) error {
 	return errors.Join(c.port.SetDTR(dtr), c.port.SetRTS(rts), c.port.SetDTR(dtr))
 }
 
-func (c *com) SetBaud(baud int) error { return setBaud(c.port, baud) }
+func (c *com) SetBaud(baud int) error {
+	c.patience = writePatience(baud)
+	return setBaud(c.port, baud)
+}
 
 // Write gives up on a driver that does not return; the copy stays the
 // driver's until it does, and is then overwritten.
@@ -50,8 +56,8 @@ func (c *com) Write(p []byte) (int, error) {
 	select {
 	case r := <-done:
 		return r.n, r.err
-	case <-time.After(writeTimeout):
-		return 0, fmt.Errorf("write: the port takes no bytes for %v", writeTimeout)
+	case <-time.After(c.patience):
+		return 0, fmt.Errorf("write: the port takes no bytes for %v", c.patience)
 	}
 }
 

@@ -27,7 +27,7 @@ type tty struct {
 }
 
 func openSerial(name string) (wire, error) {
-	t := &tty{patience: writeTimeout}
+	t := &tty{patience: writePatience(initialBaud)}
 	var err error
 	if t.fd, err = unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != nil {
 		return nil, openError(err)
@@ -80,7 +80,10 @@ func withLines(status int, dtr, rts bool) int {
 
 func (*tty) LinesTogether() bool { return true }
 
-func (t *tty) SetBaud(baud int) error { return setBaud(t.port, baud) }
+func (t *tty) SetBaud(baud int) error {
+	t.patience = writePatience(baud)
+	return setBaud(t.port, baud)
+}
 
 func (t *tty) Write(p []byte) (int, error) {
 	end := time.Now().Add(t.patience)

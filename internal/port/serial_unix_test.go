@@ -125,6 +125,12 @@ func TestWriteEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
+	for baud, most := range map[int]time.Duration{initialBaud: 3 * time.Second, 921600: 3 * time.Second, 9600: 12 * time.Second} {
+		frame := maxFrame * 10 * time.Second / time.Duration(baud)
+		if err := w.SetBaud(baud); err != nil || w.(*tty).patience < frame+time.Second || w.(*tty).patience > most {
+			t.Errorf("at %d baud a write may take %v, and a frame takes %v (%v)", baud, w.(*tty).patience, frame, err)
+		}
+	}
 	w.(*tty).patience = 50 * time.Millisecond
 	p := &Port{name: name, wire: w}
 	n, err := p.Write(make([]byte, 1<<20))

@@ -9,7 +9,7 @@ import (
 	"station/internal/chip"
 )
 
-const dialTimeout = 5 * time.Second
+const dialTimeout = 3 * time.Second
 
 // socket carries the bytes of a serial line and nothing else. The speed is what
 // the other end has set, and there are no modem lines. Go's connections have TCP_NODELAY set, so a frame leaves at once.
@@ -31,7 +31,7 @@ func dialSocket(address string) (wire, error) {
 }
 
 func (s socket) Write(p []byte) (int, error) {
-	if err := s.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := s.SetWriteDeadline(time.Now().Add(writePatience(initialBaud))); err != nil {
 		return 0, err
 	}
 	n, err := s.Conn.Write(p)
