@@ -25,7 +25,7 @@ const (
 	dictionaryReach = 512  // how many entries back it looks for one of each kind
 	dictionarySize  = 16 << 10
 	largestEntry    = 1 << 20 // bytes; what says that it is larger is damaged
-	dictionariesMax = 256     // held in memory at a time
+	dictionariesMax = 64      // held in memory at a time
 )
 
 // dictionaryOf is the index of the entry from which on the dictionary of entry

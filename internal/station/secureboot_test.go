@@ -25,7 +25,7 @@ func TestSecureBootCuts(t *testing.T) {
 			"secure boot 2 alone, release", "secure boot 1 alone, release", "secure boot 2 alone, development"} {
 			stride, torn := 60, 6 // the burns are what is new here, the commands are as in TestPowerCuts
 			if all[name].job.Identity != nil {
-				stride = 4
+				stride = 1
 			}
 			if racetest.Enabled {
 				stride, torn = 1800, 180
