@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ecdsa"
 	"fmt"
 	"io"
 	"iter"
@@ -14,6 +15,7 @@ import (
 
 func ledgerVerifyCommand(l *ledgerFlags) *cobra.Command {
 	var keys, kept []string
+	var site string
 	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -24,7 +26,9 @@ promises about keys, the indexes, the checkpoints and their signatures.
 
 Against somebody who could write a whole ledger anew, with a key of his own, only
 what is kept elsewhere helps: the public key of the station's token with --key,
-and an old checkpoint with --checkpoint, which this ledger must continue.`,
+and an old checkpoint with --checkpoint, which this ledger must continue. With --site
+the key of the site to which the bench belongs counts: some checkpoint has to have its
+signature too, and up to there the site has had each entry.`,
 		Example: `  station ledger verify
   station ledger verify --key station-signer.pem --checkpoint 2026-10.checkpoint`,
 		Args: cobra.NoArgs,
@@ -35,6 +39,9 @@ and an old checkpoint with --checkpoint, which this ledger must continue.`,
 			}
 			var a ledger.Audit
 			if a.Trusted, err = publicKeys(keys); err != nil {
+				return err
+			}
+			if a.Site, err = siteKey(site); err != nil {
 				return err
 			}
 			for _, name := range kept {
@@ -53,8 +60,24 @@ and an old checkpoint with --checkpoint, which this ledger must continue.`,
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key `FILE` (PEM) that must have signed the checkpoints; may be given again (default: the keys that the ledger names)")
 	cmd.Flags().StringArrayVar(&kept, "checkpoint", nil, "checkpoint `FILE` that was kept elsewhere; may be given again")
+	cmd.Flags().StringVar(&site, "site", "", "public key `FILE` (witness.pem) of the site, which has to have signed a checkpoint too")
 	asJSON = jsonFlag(cmd)
 	return cmd
+}
+
+// siteKey is the one key of --site; nil without it.
+func siteKey(path string) (key *ecdsa.PublicKey, err error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := keyfile.Read(path, keyfile.Key)
+	if err == nil {
+		key, err = ledger.ParsePublicKey(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--site: %w", err)
+	}
+	return key, nil
 }
 
 // verifyLedger reports every fault that the check finds.
@@ -79,6 +102,9 @@ func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) it
 	default:
 		plain.Fprintf(out, "checkpoints: %d, signed by your keys; %d kept elsewhere are continued\n", audit.Checkpoints, len(audit.Kept))
 	}
+	if audit.Site != nil {
+		plain.Fprintf(out, "site: it has had the first %d entries, and signed so\n", audit.Cosigned)
+	}
 	if audit.Stale {
 		fmt.Fprintln(out, "its indexes are of another version or were not made to the end: the next command that writes makes them anew from the log")
 	}
@@ -102,7 +128,7 @@ func watched(audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Faul
 
 // faulty says what to do about faults: the indexes alone can be made anew.
 func faulty(faults int, audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
-	for range watched(&ledger.Audit{Log: true, Trusted: audit.Trusted, Kept: audit.Kept}, check) {
+	for range watched(&ledger.Audit{Log: true, Trusted: audit.Trusted, Kept: audit.Kept, Site: audit.Site}, check) {
 		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
 	}
 	return stationFault(fmt.Errorf("ledger: %d faults of the indexes, none of the log; \"station ledger recover\" makes the indexes anew from it", faults))
@@ -115,10 +141,11 @@ type verifyAnswer struct {
 	Devices     int           `json:"devices"`
 	Root        string        `json:"root,omitempty"`
 	Checkpoints int           `json:"checkpoints"`
-	Trusted     int           `json:"trusted"`         // keys of --key; 0: those counted that the ledger itself names
-	Kept        int           `json:"kept"`            // checkpoints of --checkpoint, which it continues
-	Newer       uint64        `json:"newer,omitempty"` // entries of a newer version: their hashes were checked
-	Stale       bool          `json:"stale,omitempty"` // the indexes are made anew by the next command that writes
+	Trusted     int           `json:"trusted"`            // keys of --key; 0: those counted that the ledger itself names
+	Kept        int           `json:"kept"`               // checkpoints of --checkpoint, which it continues
+	Cosigned    uint64        `json:"cosigned,omitempty"` // entries that the site of --site has had, and signed so
+	Newer       uint64        `json:"newer,omitempty"`    // entries of a newer version: their hashes were checked
+	Stale       bool          `json:"stale,omitempty"`    // the indexes are made anew by the next command that writes
 }
 
 type ledgerFault struct {
@@ -139,6 +166,7 @@ func verifyAnswered(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit
 	}
 	a.Whole, a.Entries, a.Devices, a.Checkpoints = len(a.Faults) == 0, audit.Size, audit.Devices, audit.Checkpoints
 	a.Trusted, a.Kept, a.Newer, a.Stale = len(audit.Trusted), len(audit.Kept), audit.Newer, audit.Stale
+	a.Cosigned = audit.Cosigned
 	if a.Whole {
 		a.Root = audit.Root.String()
 	}

@@ -25,6 +25,9 @@ func (b siteBenchAnswer) text() string {
 		line("last entry", "%s", b.Last.Format(time.RFC3339))
 		line("signed", "%d entries, by both", b.Signed)
 	}
+	for _, c := range b.Conflicts {
+		line("conflict", "entry %d, device %s: %v", c.Entry, c.Device, &c.Taken)
+	}
 	for _, r := range b.Releases {
 		line("released", "%s by %s: %s", r.Time.Format(time.RFC3339), r.Operator, r.Reason)
 		if r.Halt != nil {

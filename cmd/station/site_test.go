@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +77,11 @@ func TestSite(t *testing.T) {
 	}
 	w.run(0, "ledger", "checkpoint", "--out", "both.checkpoint")
 	w.run(0, "site", "push")
-	w.run(0, "ledger", "verify", "--key", "site/witness.pem")
+	if out, _ := w.run(0, "ledger", "verify", "--site", "site/witness.pem"); !strings.Contains(out, fmt.Sprintf("it has had the first %d entries, and signed so", w.entries())) {
+		t.Errorf("verify says %s", out)
+	}
+	w.run(0, "ledger", "prove", fileMAC, "--out", "device.proof")
+	w.run(0, "ledger", "check", "device.proof", "--key", "site/witness.pem")
 	right := w.read("ledger.db")
 
 	w.write("ledger.db", string(old))

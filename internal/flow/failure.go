@@ -98,6 +98,7 @@ var Failures = []FailureKind{
 	{"E-SIGNATURE-UNSEEN", record.Retry, "The device started but did not say that it checks signatures.", "Put it back; if it happens again, set it aside for an engineer."},
 	{"E-STOPPED", record.Retry, "The station was stopped before this device was finished.", "Put it back when the line runs again."},
 
+	{"E-CLAIMED", record.Quarantine, "Another station of the site has this device, or one with its number.", setAside},
 	{"E-NOT-ESP32", record.Quarantine, "This is not an ESP32.", "Set the device aside: it does not belong to this job."},
 	{"E-CHIP", record.Quarantine, "This device has another chip than the job is for.", "Set the device aside: it does not belong to this job."},
 	{"E-CHIP-REVISION", record.Quarantine, "This chip's revision does not fit the job.", "Set the device aside: it does not belong to this job."},
@@ -139,6 +140,7 @@ var Failures = []FailureKind{
 	{"E-LEDGER-LOCKED", record.Station, "Another program has the station's records open.", "Close the other program, then start again."},
 	{"E-LEDGER-DAMAGED", record.Station, "The station's records are damaged.", "Call an engineer; nothing is made before they are restored."},
 	{"E-LEDGER-SITE", record.Station, "The site has other records of this station than the station itself.", "Call an engineer; nothing is made before that is explained."},
+	{"E-SITE", record.Station, "The site cannot be reached, and this station makes nothing without it.", "Call an engineer if it lasts; the line goes on by itself."},
 	{"E-PORT", record.Station, "The port cannot be used.", callEng},
 	{"E-PORT-BUSY", record.Station, "Another program uses the port.", "Close the other program; the line goes on by itself."},
 	{"E-QUOTA", record.Station, "This job has made as many devices as it may.", callEng},

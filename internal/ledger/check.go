@@ -35,6 +35,9 @@ type Audit struct {
 	// Kept are signed checkpoints that were kept elsewhere: printed, mailed, in
 	// an export. Only they can show that a whole log was replaced or cut back.
 	Kept [][]byte
+	// Site, if not nil, is a witness's key: some checkpoint has to have its
+	// signature too.
+	Site *ecdsa.PublicKey
 	// Indexes checks only whether what the indexes say is what the log says: not
 	// the pages of the file, the form of the entries or the checkpoints. It takes
 	// half of the time.
@@ -56,6 +59,7 @@ type Audit struct {
 	Root        tlog.Hash
 	Devices     int
 	Checkpoints int
+	Cosigned    uint64 // entries under the newest checkpoint, here or kept, that Site signed
 	Newer       uint64 // entries of a newer version: hashes checked, meaning not
 	// Stale: the projections are of another version, were not made to the end, or
 	// were not asked for (Log). That is no fault: the log alone counts, and opening the ledger for writing
@@ -105,7 +109,7 @@ func newAuditor(r *readers, a *Audit, yield func(Fault) bool) *auditor {
 	if a == nil {
 		a = new(Audit)
 	}
-	a.Size, a.Root, a.Devices, a.Checkpoints, a.Newer, a.Stale = 0, tlog.Hash{}, 0, 0, 0, false
+	a.Size, a.Root, a.Devices, a.Checkpoints, a.Cosigned, a.Newer, a.Stale = 0, tlog.Hash{}, 0, 0, 0, 0, false
 	u := &auditor{Audit: a, r: r, emit: yield}
 	u.idx.init()
 	return u

@@ -300,6 +300,9 @@ func (u *auditor) checkpoints(s *snapshot) {
 	for _, signed := range u.Kept {
 		u.checkpoint(s, first.Origin, signed, trusted, "")
 	}
+	if u.Site != nil && u.Cosigned == 0 {
+		u.fault(-1, "checkpoints: none that is right was signed by the site too")
+	}
 }
 
 // checkpoint checks one; key is where the ledger keeps it.
@@ -307,6 +310,9 @@ func (u *auditor) checkpoint(s *snapshot, origin string, signed []byte, trusted 
 	which := "checkpoint kept elsewhere"
 	if key != "" {
 		which = "checkpoint in the ledger"
+	}
+	if u.Site != nil && SignedBy(signed, u.Site) {
+		trusted = append(slices.Clip(trusted), u.Site)
 	}
 	c, err := OpenCheckpoint(signed, trusted...)
 	if err == nil {
@@ -325,5 +331,7 @@ func (u *auditor) checkpoint(s *snapshot, origin string, signed []byte, trusted 
 		u.fault(-1, "%s: it is of another ledger, %s", which, c.Origin)
 	case key != "" && key != number(c.Size):
 		u.fault(-1, "%s: of %d entries, but kept under another size", which, c.Size)
+	case u.Site != nil && SignedBy(signed, u.Site):
+		u.Cosigned = max(u.Cosigned, c.Size)
 	}
 }

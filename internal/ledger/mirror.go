@@ -11,18 +11,6 @@ import (
 
 // What somebody needs who keeps a copy of the log elsewhere.
 
-// RootAt returns the root of the tree over the first entries.
-func (l *Ledger) RootAt(size uint64) (root tlog.Hash, err error) {
-	err = l.view(func(s *snapshot) (err error) {
-		root, err = rootOf(s, size)
-		return err
-	})
-	if err != nil {
-		return tlog.Hash{}, fmt.Errorf("root at %d: %w", size, err)
-	}
-	return root, nil
-}
-
 // Extends proves that the log of size entries begins with its first older ones.
 func (l *Ledger) Extends(older, size uint64) (path tlog.TreeProof, err error) {
 	err = l.view(func(s *snapshot) (err error) {

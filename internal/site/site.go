@@ -72,6 +72,8 @@ type Answer struct {
 	Root tlog.Hash `json:"root"`
 	// Signed is the bench's checkpoint, signed by the site too.
 	Signed []byte `json:"signed,omitempty"`
+	// Taken says who has what was claimed.
+	Taken *Taken `json:"taken,omitempty"`
 	// Halt says why the bench must not go on.
 	Halt *Halt `json:"halt,omitempty"`
 	// Error says why there is no answer.

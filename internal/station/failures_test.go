@@ -132,6 +132,8 @@ var provocations = map[flow.Code]provocation{
 	"E-LEDGER-LOCKED":  onLedgerFile(func(t *testing.T, path string) { openLedgerFile(t, path) }),
 	"E-LEDGER-DAMAGED": onLedgerFile(func(t *testing.T, path string) { _ = os.Truncate(path, 20000) }),
 	"E-LEDGER-SITE":    refusedBySite,
+	"E-SITE":           beforeClaims(siteGone),
+	"E-CLAIMED":        beforeClaims(claimedByOther),
 	"E-PORT":           onPort(func(t *testing.T) string { return filepath.Join(t.TempDir(), "ttyUSB0") }),
 	"E-PORT-BUSY":      onPort(heldPort),
 	"E-QUOTA":          quotaUsedUp,

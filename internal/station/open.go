@@ -71,12 +71,15 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	if err != nil {
 		return s, err
 	}
-	if err := s.openSite(o); err != nil {
+	if err := s.openSite(ctx, o); err != nil {
 		return s, err
 	}
 	entries, err := s.signed(ctx, o)
 	if err != nil {
 		return s, err
+	}
+	if s.Site != nil && s.Site.asks {
+		entries = claims{entries, s.Site}
 	}
 	rates := OpenRates(o.File.Ledger)
 	if rates.Warning != "" {
@@ -124,7 +127,7 @@ func (s *Station) openLedger(o Setup) (undeclared bool, past []flow.Outcome, err
 // openSite begins to tell the site, if there is one, what stands in the ledger. A
 // bench that the site refused makes nothing until that is explained, also where the
 // site cannot be reached.
-func (s *Station) openSite(o Setup) (err error) {
+func (s *Station) openSite(ctx context.Context, o Setup) (err error) {
 	s.Site, err = OpenSite(o.File, s.Ledger, o.OfSite)
 	if errors.Is(err, ErrNoSite) {
 		return nil
@@ -137,7 +140,14 @@ func (s *Station) openSite(o Setup) (err error) {
 		return err
 	}
 	s.Site.Start()
-	return nil
+	if !s.Site.asks {
+		return nil
+	}
+	select { // its first device needs its word
+	case <-s.Site.word:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // longReread is how many entries take some seconds.

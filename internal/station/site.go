@@ -1,6 +1,7 @@
 package station
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,15 +15,32 @@ import (
 
 	"station/internal/board"
 	"station/internal/flow"
+	"station/internal/job"
 	"station/internal/keyfile"
 	"station/internal/ledger"
+	"station/internal/record"
 	"station/internal/site"
 	"station/internal/site/outbox"
 )
 
 // SiteFile is the site that the bench belongs to.
 type SiteFile struct {
-	Pass string `toml:"pass"` // as "station site add" makes it, relative to the station file
+	Pass    string  `toml:"pass"`    // as "station site add" makes it, relative to the station file
+	Offline Offline `toml:"offline"` // what is done while the site is away
+}
+
+// Offline is what a bench does while its site is away: stop; empty is to go on, and
+// to ask the site for nothing.
+type Offline string
+
+// OfflineStop makes nothing without the site's word that nobody else has a device's names.
+const OfflineStop Offline = "stop"
+
+// UnmarshalText reads what is done.
+func (o *Offline) UnmarshalText(b []byte) error {
+	w, err := job.Word(b, string(OfflineStop))
+	*o = Offline(w)
+	return err
 }
 
 // Site is the bench's way to its site.
@@ -31,6 +49,7 @@ type Site struct {
 	// Faults has E-LEDGER-SITE in it when the site begins to refuse the ledger.
 	Faults chan *flow.Failure
 
+	asks  bool         // for the names of each device
 	halts string       // the file that keeps why it refuses
 	tell  func(string) // to the engineer
 
@@ -41,6 +60,7 @@ type Site struct {
 	stop context.CancelFunc
 	done chan struct{}
 	end  chan struct{} // closed when all is mirrored, or cannot be now
+	word chan struct{} // closed when the site was reached, or could not be
 }
 
 // ErrNoSite: the bench belongs to none.
@@ -59,7 +79,8 @@ func OpenSite(file *File, book *ledger.Ledger, tell func(string)) (*Site, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Outbox: &outbox.Outbox{Pass: pass, Ledger: book}, Faults: make(chan *flow.Failure, 1), halts: haltPath(file.Ledger), tell: tell}
+	s := &Site{Outbox: &outbox.Outbox{Pass: pass, Ledger: book}, Faults: make(chan *flow.Failure, 1), halts: haltPath(file.Ledger), tell: tell,
+		asks: file.Site.Offline == OfflineStop, word: make(chan struct{})}
 	s.Told = s.told
 	return s, nil
 }
@@ -100,6 +121,9 @@ func (s *Site) told(now outbox.Status) {
 	if now.State == s.state {
 		return
 	}
+	if s.state == "" {
+		close(s.word)
+	}
 	s.state = now.State
 	switch now.State {
 	case outbox.Up:
@@ -118,7 +142,11 @@ func (s *Site) told(now outbox.Status) {
 		default:
 		}
 	case outbox.Away:
-		s.tell(fmt.Sprintf("site %s: away, and the line goes on; its entries are sent later: %v", s.Pass.Site, now.Err))
+		goesOn := "the line goes on; its entries are sent later"
+		if s.asks {
+			goesOn = "no device is begun"
+		}
+		s.tell(fmt.Sprintf("site %s: away, and %s: %v", s.Pass.Site, goesOn, now.Err))
 	}
 }
 
@@ -180,9 +208,41 @@ func (s *Site) Healthy() error {
 	if now.State == outbox.Halted {
 		return s.failure(now.Err)
 	}
+	if s.asks && now.State != outbox.Up {
+		return away(cmp.Or(now.Err, outbox.ErrAway))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.saved
+}
+
+func away(err error) error { return flow.Fail("E-SITE", err) }
+
+// claims is a ledger in which a device gets no names that another device of the site has.
+type claims struct {
+	flow.Ledger
+	site *Site
+}
+
+// claimTime is how long the site may take to say whose a name is.
+const claimTime = 10 * time.Second
+
+// Append implements flow.Ledger. The site's word comes first.
+func (c claims) Append(e record.Entry) (record.Entry, error) {
+	names, err := site.NamesOf(e)
+	if err == nil && len(names.List) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), claimTime) // a device that was begun comes to a verdict
+		err = c.site.Claim(ctx, names)
+		cancel()
+	}
+	taken := new(site.Taken)
+	switch {
+	case errors.As(err, &taken):
+		return e, flow.Fail("E-CLAIMED", fmt.Errorf("%s: %w", e.Kind, err))
+	case err != nil:
+		return e, away(fmt.Errorf("%s: %w", e.Kind, err))
+	}
+	return c.Ledger.Append(e)
 }
 
 // Health is how far the mirror is, in a few words.

@@ -7,14 +7,17 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"station/internal/board"
+	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/hsm/hsmtest"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/sim"
 	"station/internal/site"
 	"station/internal/site/hub"
 	"station/internal/site/outbox"
@@ -52,7 +55,7 @@ func newSiteBench(t *testing.T) *siteBench {
 // open opens the ledger and the way to the site.
 func (b *siteBench) open(t *testing.T) *Site {
 	t.Helper()
-	book, err := ledger.Open(b.file.Ledger, ledger.Options{Create: true, Simulated: true, Station: "bench-1"})
+	book, err := ledger.Open(b.file.Ledger, ledger.Options{Create: true, Simulated: true, Station: b.file.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +117,59 @@ func refusedBySite(t *testing.T) flow.Code {
 		t.Errorf("after a restart it says %v, before %v", again, refused)
 	}
 	return line.code(flow.LineHalted)
+}
+
+// beforeClaims is a visit at a bench that asks for names, after something was done to
+// its site.
+func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) provocation {
+	return func(t *testing.T) flow.Code {
+		b := newSiteBench(t)
+		b.file.Site.Offline = OfflineStop
+		s := b.open(t)
+		s.Start()
+		<-s.word
+		defer s.Close()
+		if err := s.Healthy(); err != nil {
+			t.Errorf("before: %v", err)
+		}
+		spoil(t, b, s)
+		st := stationOf(t)
+		r := st.runner()
+		r.Ledger = claims{st.ledger, s}
+		wire, err := newChip(t, sim.Options{MAC: VirtualMAC(7), FlashSize: 1 << 20}).Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{}))
+		if out.Burned {
+			t.Error("fuses were burned")
+		}
+		return codeOf(out)
+	}
+}
+
+// claimedByOther lets another bench have the device.
+func claimedByOther(t *testing.T, b *siteBench, _ *Site) {
+	file := *b.file
+	file.ID, file.Ledger, file.Site.Pass = "bench-2", filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(b.folder.Add("bench-2", file.Site.Pass, false), b.folder.Apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	other := (&siteBench{file: &file}).open(t)
+	other.Start()
+	<-other.word
+	defer other.Close()
+	if _, err := (claims{other.Ledger, other}).Append(record.Entry{Kind: record.SerialBound, MAC: VirtualMAC(7), Serial: "1", Simulated: true}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// siteGone ends the site, and waits until the bench knows.
+func siteGone(_ *testing.T, b *siteBench, s *Site) {
+	b.server.Close()
+	for s.Status().State == outbox.Up {
+		runtime.Gosched()
+	}
 }
 
 // A bench goes on while its site is away, deaf or has another pass's name, and says

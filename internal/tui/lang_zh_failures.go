@@ -79,6 +79,8 @@ var chineseFailures = map[flow.Code][2]string{
 	"E-HSM-KEY":        {"密钥令牌里没有任务的密钥。", zhCall},
 	"E-LEDGER":         {"工位的记录无法写入。", zhCall},
 	"E-LEDGER-LOCKED":  {"另一个程序打开了工位的记录。", "请关闭那个程序，再重新启动。"},
+	"E-CLAIMED":        {"站点的另一个工位已有此设备，或有同一编号的设备。", zhSetAside},
+	"E-SITE":           {"无法连接站点；没有站点，本工位不能生产。", "如果长时间不恢复，请叫工程师；生产线会自动继续。"},
 	"E-LEDGER-SITE":    {"站点保存的本工位记录与工位自己的记录不一致。", "请叫工程师；查明之前不能生产。"},
 	"E-LEDGER-DAMAGED": {"工位的记录已损坏。", "请叫工程师；恢复之前不能生产。"},
 	"E-PORT":           {"端口无法使用。", zhCall},

@@ -35,6 +35,10 @@ type Status struct {
 	Signed uint64     `json:"signed"`        // entries under the newest checkpoint that both signed
 	Note   []byte     `json:"checkpoint,omitempty"`
 	Halt   *site.Halt `json:"halt,omitempty"`
+	// Settled is of how many entries the names are claimed.
+	Settled uint64 `json:"settled,omitempty"`
+	// Conflicts are names of this bench's devices that somebody else had.
+	Conflicts []Conflict `json:"conflicts,omitempty"`
 	// Releases are the halts that a person has explained, the oldest first.
 	Releases []Release `json:"releases,omitempty"`
 }
@@ -89,7 +93,7 @@ func (h *Hub) Benches() (list []Status) {
 
 func (m *mirror) status() Status {
 	k := m.state()
-	s := Status{Bench: m.bench, Origin: k.Origin, Size: k.Size, Last: k.Last, Note: k.Signed, Halt: k.Halt, Releases: k.Releases}
+	s := Status{Bench: m.bench, Origin: k.Origin, Size: k.Size, Last: k.Last, Note: k.Signed, Halt: k.Halt, Releases: k.Releases, Settled: k.Settled, Conflicts: k.Conflicts}
 	if k.Size > 0 {
 		s.Root = k.root().String()
 	}

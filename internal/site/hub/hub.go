@@ -25,7 +25,8 @@ type Hub struct {
 	conn   *nats.Conn
 	reload func() error // lets in and puts out
 	js     jetstream.JetStream
-	known  jetstream.KeyValue
+	known  jetstream.KeyValue // of each bench
+	claims jetstream.KeyValue // who has which name
 	ctx    context.Context
 	stop   context.CancelFunc
 	busy   sync.WaitGroup
@@ -37,6 +38,7 @@ type Hub struct {
 const (
 	answerTime  = 30 * time.Second // for one question
 	knownBucket = "KNOWN"
+	claimBucket = "CLAIMS"
 	adminTopic  = "site.admin." // and what the admin wants
 )
 
@@ -46,8 +48,10 @@ func (h *Hub) start(ctx context.Context) (err error) {
 	if h.js, err = jetstream.New(h.conn); err != nil {
 		return err
 	}
-	if h.known, err = h.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: knownBucket, History: 1, Storage: jetstream.FileStorage}); err != nil {
-		return err
+	for name, bucket := range map[string]*jetstream.KeyValue{knownBucket: &h.known, claimBucket: &h.claims} {
+		if *bucket, err = h.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: name, History: 1, Storage: jetstream.FileStorage}); err != nil {
+			return err
+		}
 	}
 	streams := h.js.StreamNames(ctx)
 	for name := range streams.Name() {
@@ -102,8 +106,10 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 	if err != nil {
 		return site.Answer{Error: err.Error()}
 	}
-	m.turn.Lock()
-	defer m.turn.Unlock()
+	if question != site.Claim { // which is no matter of the mirror
+		m.turn.Lock()
+		defer m.turn.Unlock()
+	}
 	var a site.Answer
 	switch question {
 	case site.Meet:
@@ -112,6 +118,8 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 		a, err = answered(ctx, msg.Data, m.goOn)
 	case site.Witness:
 		a, err = answered(ctx, msg.Data, m.witness)
+	case site.Claim:
+		a, err = answered(ctx, msg.Data, m.claimed)
 	default:
 		err = fmt.Errorf("the site has no answer to %q: is it older than the bench?", question)
 	}
@@ -144,6 +152,7 @@ func (h *Hub) mirror(ctx context.Context, bench string) (*mirror, error) {
 		return nil, fmt.Errorf("mirror of %s: %w", bench, err)
 	}
 	h.mirrors[bench] = m
-	h.busy.Go(m.follow)
+	h.busy.Go(func() { m.follow(func() uint64 { return m.state().Size }, m.take) })
+	h.busy.Go(func() { m.follow(func() uint64 { return m.state().Settled }, m.settle) })
 	return m, nil
 }

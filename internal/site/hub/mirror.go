@@ -18,12 +18,14 @@ import (
 // known is what the site knows of a bench's ledger besides its entries.
 type known struct {
 	tree
-	Origin   string     `json:"origin,omitempty"`
-	Signers  [][]byte   `json:"signers,omitempty"` // keys that the log names, SubjectPublicKeyInfo
-	Signed   []byte     `json:"signed,omitempty"`  // the newest checkpoint that both signed
-	Halt     *site.Halt `json:"halt,omitempty"`
-	Releases []Release  `json:"releases,omitempty"`
-	Last     time.Time  `json:"last,omitzero"` // the time of the newest entry
+	Origin    string     `json:"origin,omitempty"`
+	Signers   [][]byte   `json:"signers,omitempty"` // keys that the log names, SubjectPublicKeyInfo
+	Signed    []byte     `json:"signed,omitempty"`  // the newest checkpoint that both signed
+	Halt      *site.Halt `json:"halt,omitempty"`
+	Settled   uint64     `json:"settled,omitempty"`   // entries of which the names are claimed
+	Conflicts []Conflict `json:"conflicts,omitempty"` // that were found then
+	Releases  []Release  `json:"releases,omitempty"`
+	Last      time.Time  `json:"last,omitzero"` // the time of the newest entry
 }
 
 // mirror is a bench's stream, and what was read of it.
@@ -57,7 +59,7 @@ func (m *mirror) open(ctx context.Context) (err error) {
 	}
 	info, err := m.stream.Info(ctx)
 	if err == nil && info.State.LastSeq < m.known.Size { // the stream lost its end: it is read anew
-		m.known = known{Signed: m.known.Signed, Halt: m.known.Halt, Releases: m.known.Releases}
+		m.known = known{Signed: m.known.Signed, Halt: m.known.Halt, Releases: m.known.Releases, Conflicts: m.known.Conflicts}
 	}
 	m.saved = m.known.Size
 	return err
@@ -67,10 +69,11 @@ func (m *mirror) open(ctx context.Context) (err error) {
 // more than these.
 const saveEvery = 10_000
 
-// follow reads the stream for as long as the site runs.
-func (m *mirror) follow() {
+// follow reads the stream for as long as the site runs, behind so many messages as
+// have been read.
+func (m *mirror) follow(have func() uint64, take func(n uint64, raw []byte) error) {
 	for m.hub.ctx.Err() == nil {
-		err := m.read()
+		err := m.read(have()+1, take)
 		if m.hub.ctx.Err() != nil {
 			return
 		}
@@ -82,8 +85,7 @@ func (m *mirror) follow() {
 	}
 }
 
-func (m *mirror) read() error {
-	from := m.state().Size + 1
+func (m *mirror) read(from uint64, take func(n uint64, raw []byte) error) error {
 	consumer, err := m.stream.OrderedConsumer(m.hub.ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from})
 	if err != nil {
 		return err
@@ -102,7 +104,7 @@ func (m *mirror) read() error {
 		if err != nil {
 			return err
 		}
-		if err := m.take(about.Sequence.Stream, msg.Data()); err != nil {
+		if err := take(about.Sequence.Stream, msg.Data()); err != nil {
 			return err
 		}
 	}

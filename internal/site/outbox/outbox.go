@@ -6,6 +6,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type Outbox struct {
 
 	mu     sync.Mutex
 	status Status
+	at     *session // the one that is Up
 }
 
 // Status is how far the mirror is.
@@ -84,7 +86,11 @@ func (o *Outbox) Run(ctx context.Context) {
 		wait = again
 	}
 	for ctx.Err() == nil {
-		o.ended(o.session(ctx, true))
+		err := o.session(ctx, true)
+		if ctx.Err() != nil {
+			return // which is no news of the site
+		}
+		o.ended(err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -124,6 +130,8 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 	if err := s.meet(ctx); err != nil {
 		return err
 	}
+	o.up(s)
+	defer o.up(nil)
 	o.set(func(st *Status) { *st = Status{State: Up, Mirrored: s.mirrored} })
 	for {
 		if err := s.push(ctx); err != nil {
@@ -143,6 +151,34 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 		case <-o.Ledger.Grown():
 		}
 	}
+}
+
+func (o *Outbox) up(s *session) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.at = s
+}
+
+// ErrAway: the site cannot be asked now.
+var ErrAway = errors.New("the site cannot be reached")
+
+// Claim asks the site for names of a device, and waits for its word: *site.Taken
+// where somebody else has one of them, ErrAway where it says nothing.
+func (o *Outbox) Claim(ctx context.Context, names site.Names) error {
+	o.mu.Lock()
+	s := o.at
+	o.mu.Unlock()
+	if s == nil {
+		return ErrAway
+	}
+	a, err := s.ask(ctx, site.Claim, names)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	case a.Taken != nil:
+		return a.Taken
+	}
+	return nil
 }
 
 var errLost = errors.New("the connection to the site was lost")

@@ -215,7 +215,7 @@ func TestPermissions(t *testing.T) {
 		if err := errors.Join(conn.Publish(subject, []byte("{}")), conn.Flush()); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-refused; !strings.Contains(err.Error(), "Permissions Violation for Publish to \""+subject) {
+		if err := within(t, refused); !strings.Contains(err.Error(), "Permissions Violation for Publish to \""+subject) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestPermissions(t *testing.T) {
 		if _, err := conn.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-refused; !strings.Contains(err.Error(), "Permissions Violation for Subscription to \""+subject) {
+		if err := within(t, refused); !strings.Contains(err.Error(), "Permissions Violation for Subscription to \""+subject) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	}
@@ -261,13 +261,13 @@ func TestRevoke(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.Run(ctx) }()
-	await(told, func(s Status) bool { return s.State == Up && s.Mirrored == 11 })
+	await(t, told, func(s Status) bool { return s.State == Up && s.Mirrored == 11 })
 	p, _ := plant()
 	if err := errors.Join(p.Revoke(b.Pass.Bench), p.Apply(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	b.work(1)
-	s := await(told, func(s Status) bool { return errors.Is(s.Err, nats.ErrAuthorization) })
+	s := await(t, told, func(s Status) bool { return errors.Is(s.Err, nats.ErrAuthorization) })
 	if s.State != Away || s.Mirrored != 11 {
 		t.Errorf("it is %+v", s)
 	}
@@ -286,12 +286,25 @@ func TestRevoke(t *testing.T) {
 	b.push()
 }
 
-func await(told <-chan Status, is func(Status) bool) Status {
+func await(t *testing.T, told <-chan Status, is func(Status) bool) Status {
+	t.Helper()
 	for {
-		if s := <-told; is(s) {
+		if s := within(t, told); is(s) {
 			return s
 		}
 	}
+}
+
+// within waits for what has to come; that it does not is no matter of seconds.
+func within[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing came")
+	}
+	panic("unreachable")
 }
 
 // What a line writes goes to the site while it writes. A site that ends and comes
@@ -327,18 +340,18 @@ func TestRun(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.Run(ctx) }()
 	b.work(5)
-	await(told, func(s Status) bool { return s.Mirrored == 6 })
+	await(t, told, func(s Status) bool { return s.Mirrored == 6 })
 	b.work(1)
-	await(told, func(s Status) bool { return s.Mirrored == 7 })
+	await(t, told, func(s Status) bool { return s.Mirrored == 7 })
 	listen := server.Address()
 	server.Close()
-	await(told, func(s Status) bool { return s.State == Away })
+	await(t, told, func(s Status) bool { return s.State == Away })
 	b.work(5)
 	folder.Listen = listen
 	if server, err = folder.Start(t.Context(), func(text string) { t.Log(text) }); err != nil {
 		t.Fatal(err)
 	}
-	await(told, func(s Status) bool { return s.State == Up && s.Mirrored == 12 })
+	await(t, told, func(s Status) bool { return s.State == Up && s.Mirrored == 12 })
 	cancel()
 	<-ended
 
@@ -361,5 +374,23 @@ func TestRun(t *testing.T) {
 		if err != nil || mirrorErr != nil || !bytes.Equal(got, raw[0]) {
 			t.Errorf("entry %d: got %q, %v", n, got, mirrorErr)
 		}
+	}
+}
+
+// Two who send for one bench at the same time store no entry twice: who comes second
+// is refused, one entry as well as many, and finds out what is there.
+func TestTwoSenders(t *testing.T) {
+	b := newBench(t)
+	for _, n := range []int{1, 7} {
+		b.work(n)
+		first, second := b.connected(), b.connected()
+		if err := first.push(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.push(t.Context()); err == nil || !strings.Contains(err.Error(), "wrong last sequence") {
+			t.Errorf("%d entries, the second: %v", n, err)
+		}
+		b.same()
+		b.push()
 	}
 }

@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"station/internal/record"
+	"station/internal/site"
+)
+
+// claim is who has a name.
+type claim struct {
+	Bench string    `json:"bench"`
+	MAC   string    `json:"mac"`
+	Time  time.Time `json:"time"`
+}
+
+// Conflict is a name that two devices have, or a device that two benches have: found
+// in a ledger after it was made there.
+type Conflict struct {
+	site.Taken
+	Device string    `json:"device"` // of this bench
+	Entry  uint64    `json:"entry"`
+	Found  time.Time `json:"found"`
+}
+
+// mostConflicts is how many of a bench are listed: the first ones tell enough.
+const mostConflicts = 100
+
+// claim takes names for a device of a bench, by compare-and-set: of two who ask at
+// the same time one gets them. Who has a name may ask again.
+func (h *Hub) claim(ctx context.Context, bench string, names site.Names) error {
+	data, err := json.Marshal(claim{bench, names.MAC, now()})
+	if err != nil {
+		return err
+	}
+	for _, n := range names.List {
+		if err := h.claimOne(ctx, bench, names, n, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Hub) claimOne(ctx context.Context, bench string, names site.Names, n site.Name, data []byte) error {
+	key := n.Key(names.Simulated)
+	value, err := h.claims.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		if _, err = h.claims.Create(ctx, key, data); err == nil {
+			return nil
+		}
+		if errors.Is(err, jetstream.ErrKeyExists) { // somebody was quicker
+			value, err = h.claims.Get(ctx, key)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("claim of %s %s: %w", n.Kind, n.Value, err)
+	}
+	var has claim
+	if err := json.Unmarshal(value.Value(), &has); err != nil {
+		return fmt.Errorf("claim of %s %s: %w", n.Kind, n.Value, err)
+	}
+	if has.Bench != bench || has.MAC != names.MAC {
+		return &site.Taken{Name: n, Bench: has.Bench, MAC: has.MAC}
+	}
+	return nil
+}
+
+// claimed answers a bench that wants names for a device.
+func (m *mirror) claimed(ctx context.Context, names site.Names) (a site.Answer, err error) {
+	if k := m.state(); k.Halt != nil {
+		return a, k.Halt
+	}
+	taken := new(site.Taken)
+	if err = m.hub.claim(ctx, m.bench, names); errors.As(err, &taken) {
+		return site.Answer{Taken: taken}, nil
+	}
+	return a, err
+}
+
+// settle claims what the ledger gave away without asking, and lists what somebody else
+// had by then.
+func (m *mirror) settle(n uint64, raw []byte) error {
+	e, err := record.Decode(raw)
+	if err != nil {
+		return nil // take has refused it
+	}
+	names, err := site.NamesOf(e)
+	if err != nil {
+		return nil
+	}
+	taken := new(site.Taken)
+	if err := m.hub.claim(m.hub.ctx, m.bench, names); errors.As(err, &taken) {
+		m.conflict(Conflict{Taken: *taken, Device: names.MAC, Entry: n - 1, Found: now()})
+	} else if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known.Settled = n
+	return nil
+}
+
+func (m *mirror) conflict(c Conflict) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, had := range m.known.Conflicts {
+		if had.Taken == c.Taken && had.Device == c.Device {
+			return
+		}
+	}
+	m.hub.Tell(fmt.Sprintf("E-CLAIMED: %s, entry %d, device %s: %v", m.bench, c.Entry, c.Device, &c.Taken))
+	if len(m.known.Conflicts) < mostConflicts {
+		m.known.Conflicts = append(m.known.Conflicts, c)
+	}
+	if err := m.save(); err != nil {
+		m.hub.Tell(err.Error())
+	}
+}
