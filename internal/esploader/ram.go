@@ -3,6 +3,7 @@ package esploader
 import (
 	"context"
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -51,6 +52,9 @@ func (l *Loader) WriteByRAM(ctx context.Context, id chip.Identity, job chip.RAMJ
 		return stats, err
 	}
 	parts, err := l.partsToWrite(ctx, job.Images)
+	if err == nil && len(parts) == 0 {
+		err = l.wipeLeft(ctx)
+	}
 	if err != nil || len(parts) == 0 {
 		return stats, err
 	}
@@ -103,10 +107,25 @@ func (l *Loader) load(ctx context.Context, addr uint32, data []byte, size int) e
 	return nil
 }
 
+// wipeLeft is WipeRAM where a loader of an earlier visit did not come to its end: the
+// first word of its code, which it clears there, still stands. One that is started anew
+// begins with overwriting.
+func (l *Loader) wipeLeft(ctx context.Context) error {
+	first, err := l.ReadReg(ctx, ramEntry)
+	if err != nil || first != binary.LittleEndian.Uint32(ramLoader) {
+		return err
+	}
+	return l.WipeRAM(ctx)
+}
+
 // WipeRAM overwrites what a loader in RAM may have left there that did not come to
 // its end: the key above all.
 func (l *Loader) WipeRAM(ctx context.Context) error {
-	if err := l.load(ctx, ramData, nil, ramDataSize); err != nil {
+	err := l.load(ctx, ramData, nil, ramDataSize)
+	if err == nil {
+		err = l.load(ctx, ramEntry, nil, 4)
+	}
+	if err != nil {
 		return fmt.Errorf("overwrite the key in RAM: %w", err)
 	}
 	l.payload = cmdMemEnd.words(l.payload[:0], 1, 0) // stays in the ROM's loader

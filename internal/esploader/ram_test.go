@@ -329,6 +329,46 @@ func TestRAMAnswersOfOthers(t *testing.T) {
 	}
 }
 
+// What an earlier visit has left in RAM is overwritten also where nothing has to be
+// written, once; a loader that came to its end has left nothing.
+func TestRAMOfAnEarlierVisit(t *testing.T) {
+	key := testKey(t, 32)
+	images := ramImages(t, key, 0xf)
+	job := chip.RAMJob{Images: images, Key: key, Config: 0xf}
+	for _, c := range []struct {
+		faults []sim.Fault
+		wipes  int
+	}{
+		{nil, 0},
+		{[]sim.Fault{{Kind: sim.HangCode, At: 40_000}}, 2},
+	} {
+		virtual(t, sim.Options{Faults: c.faults}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+			byRAM(t, ctx, l, 921600, job)
+			device.Heal()
+			if err := l.Connect(ctx); err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range images {
+				if _, err := l.WriteFlash(ctx, i.Addr, len(i.Plain), i.Stored, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := device.Meter()
+			for range 2 {
+				if stats, err := byRAM(t, ctx, l, 921600, job); err != nil || stats.Started {
+					t.Errorf("%+v, %v", stats, err)
+				}
+			}
+			if got := device.Meter().Since(before).Commands["MEM_BEGIN"]; got != c.wipes {
+				t.Errorf("%d pieces of RAM overwritten, want %d", got, c.wipes)
+			}
+			if at := bytes.IndexFunc(device.RAM(ramData, ramDataSize), func(r rune) bool { return r != 0 }); at >= 0 {
+				t.Errorf("what the loader held is left at %#x", ramData+at)
+			}
+		})
+	}
+}
+
 // A loader in RAM that nobody speaks to any more overwrites what it holds by itself.
 func TestRAMThatIsForgotten(t *testing.T) {
 	key := testKey(t, 32)
