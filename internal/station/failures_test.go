@@ -156,30 +156,38 @@ func stationOf(t *testing.T, pairs ...string) *station {
 	return newStation(t, editCopy(t, small, append(pairs, `timeout = "10s"`, `timeout = "1s"`)...))
 }
 
+// soon is a provocation that takes no time.
+func soon(provoke provocation) provocation {
+	return func(t *testing.T) (code flow.Code) {
+		timeless(func(t *testing.T) { code = provoke(t) })(t)
+		return code
+	}
+}
+
 func onVisit(o sim.Options, pairs ...string) provocation {
-	return func(t *testing.T) flow.Code { return codeOf(stationOf(t, pairs...).visit(newChip(t, o))) }
+	return soon(func(t *testing.T) flow.Code { return codeOf(stationOf(t, pairs...).visit(newChip(t, o))) })
 }
 
 // onIdentity is a visit of a chip whose job has an identity.
 func onIdentity(change func(*sim.Options), pairs ...string) provocation {
-	return func(t *testing.T) flow.Code {
+	return soon(func(t *testing.T) flow.Code {
 		s, _ := identityStation(t, 0, "esp_secure_cert", pairs...)
 		o := simFor(s.job, VirtualMAC(0))
 		change(&o)
 		return codeOf(s.visit(newChip(t, o)))
-	}
+	})
 }
 
 // onSigned is a visit of a chip whose job has secure boot, after what was done to
 // the images that the job has checked.
 func onSigned(version int, o sim.Options, change func(*testing.T, *job.Job)) provocation {
-	return func(t *testing.T) flow.Code {
+	return soon(func(t *testing.T) flow.Code {
 		s := newStation(t, bootJobFile(t, version, `timeout = "10s"`, `timeout = "1s"`))
 		if change != nil {
 			change(t, s.job)
 		}
 		return codeOf(s.visit(newChip(t, o)))
-	}
+	})
 }
 
 // unsigned puts an image without a signature in the place of a signed one.
@@ -191,35 +199,35 @@ func unsigned(name, file string) func(*testing.T, *job.Job) {
 }
 
 func onChip(spoil func(*sim.Chip)) provocation {
-	return func(t *testing.T) flow.Code {
+	return soon(func(t *testing.T) flow.Code {
 		chip := newChip(t, sim.Options{})
 		spoil(chip)
 		return codeOf(stationOf(t).visit(chip))
-	}
+	})
 }
 
 // onWire is a visit over a wire that something has been done to.
 func onWire(wrap func(*sim.Port) esploader.Port) provocation {
-	return func(t *testing.T) flow.Code {
+	return soon(func(t *testing.T) flow.Code {
 		wire, err := newChip(t, sim.Options{}).Open()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return codeOf(stationOf(t).runner().Device(t.Context(), "1", "sim://1", esploader.New(wrap(wire), esploader.Options{})))
-	}
+	})
 }
 
 // twice puts a chip into the slot until it is in its second visit, or its third
 // where the second still ends like the first.
 func twice(o sim.Options, pairs ...string) provocation {
-	return func(t *testing.T) flow.Code {
+	return soon(func(t *testing.T) flow.Code {
 		s, chip := stationOf(t, pairs...), newChip(t, o)
 		first := codeOf(s.visit(chip))
 		if second := codeOf(s.visit(chip)); second != first {
 			return second
 		}
 		return codeOf(s.visit(chip))
-	}
+	})
 }
 
 // onKnown brings a chip whose MAC has its key in the ledger; burning tells that

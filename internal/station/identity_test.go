@@ -207,7 +207,9 @@ func TestIdentityJobs(t *testing.T) {
 }
 
 // A device that prints another ID than its own, or none, does not pass.
-func TestIdentityIsCompared(t *testing.T) {
+func TestIdentityIsCompared(t *testing.T) { timeless(checkIdentityIsCompared)(t) }
+
+func checkIdentityIsCompared(t *testing.T) {
 	s, _ := identityStation(t, 0, "esp_secure_cert", `timeout = "10s"`, `timeout = "1s"`)
 	for name, prints := range map[string]string{"another": "identity: 0{id}", "none": ""} {
 		o := simFor(s.job, VirtualMAC(len(name)))

@@ -102,7 +102,7 @@ func TestBegunUnderAnotherJob(t *testing.T) {
 		{"key burned and not protected, another product", bare, nil, "E-NO-ANSWER", rename, record.Quarantine, record.OtherJob},
 		{"burned, other fuses", sim.Options{}, unmarked, "E-BOOT-MARKER", append([]string{`mode = "release"`, "mode = \"release\"\nflash_crypt_config = 12\nallow_weak_flash_crypt_config = true"}, revise...), record.Quarantine, record.OtherJob},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.name, timeless(func(t *testing.T) {
 			s := newStation(t, editCopy(t, small, c.first...))
 			first := s.job
 			c.chip.MAC = VirtualMAC(0)
@@ -126,7 +126,7 @@ func TestBegunUnderAnotherJob(t *testing.T) {
 			if d.JobHash != first.Digest() || chip.Fuses() != before {
 				t.Errorf("refused, its record is %+v, fuses changed: %v", d, chip.Fuses() != before)
 			}
-		})
+		}))
 	}
 }
 

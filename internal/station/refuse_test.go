@@ -42,7 +42,7 @@ func TestRefused(t *testing.T) {
 		{"MAC damaged", release, sim.Options{Faults: []sim.Fault{{Kind: sim.BadMACCRC}}}, record.Quarantine, "E-MAC"},
 		{"hears nothing", release, sim.Options{Faults: []sim.Fault{{Kind: sim.Silence, Times: -1}}}, record.Retry, "E-DEAF"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.name, timeless(func(t *testing.T) {
 			s := newStation(t, c.job)
 			chip := newChip(t, c.chip)
 			before := chip.Fuses()
@@ -58,12 +58,14 @@ func TestRefused(t *testing.T) {
 			if last.Code != c.code || last.Message != kind.Sentence || last.Action != kind.Action {
 				t.Errorf("last event: %+v", last)
 			}
-		})
+		}))
 	}
 }
 
 // An empty slot, or a device without power.
-func TestSilent(t *testing.T) {
+func TestSilent(t *testing.T) { timeless(checkSilent)(t) }
+
+func checkSilent(t *testing.T) {
 	s := newStation(t, exampleJob)
 	chip := newChip(t, sim.Options{})
 	chip.PowerOff()
@@ -71,7 +73,9 @@ func TestSilent(t *testing.T) {
 }
 
 // A chip that boots instead of entering the loader has GPIO0 stuck high.
-func TestBootMode(t *testing.T) {
+func TestBootMode(t *testing.T) { timeless(checkBootMode)(t) }
+
+func checkBootMode(t *testing.T) {
 	s := newStation(t, exampleJob)
 	chip := newChip(t, sim.Options{})
 	wire, err := chip.Open()
