@@ -29,7 +29,8 @@ import (
 //     batch: where it is made, or before it has a key where it was last.
 //  9. Of devices that fail alike in the visit that burns them first there are
 //     never more than the limit, those that are being burned counted, before one
-//     passes or somebody lets the line go on, in this run or any before it.
+//     passes or somebody lets the line go on, in this run or any before it. One that
+//     fails after another has passed beside it may count or not.
 //  10. Every output tells the same verdict. A run ends with 3 where the station
 //     was at fault, 1 where a device failed or is missing, else 0.
 type model struct {
@@ -40,7 +41,8 @@ type model struct {
 	serials map[string]string            // to MAC
 	alike   map[string]map[string]string // the code, by digest and MAC
 	burning map[*visit]bool
-	open    []*visit // of this run
+	passed  map[string]int // devices, by digest
+	open    []*visit       // of this run
 	faults  []string
 
 	hurried, late int // visits on the machine's clock, and those that it was too slow for
@@ -83,6 +85,7 @@ type visit struct {
 
 	want                    string // what admission must say
 	admitted, verified, end bool
+	passed                  int    // devices of its job, when it was ready to be burned
 	code                    string // what the program said
 }
 

@@ -108,7 +108,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	s := &soak{workplace: newWorkplace(t), Rand: rand.New(&dice{src: rand.NewPCG(seed, 10)}), runs: map[string]*visit{}, queue: map[string][]*visit{},
 		labelled: map[string]bool{}, ends: map[string]int{}, exits: map[string]int{}}
 	s.model = &model{limit: 2, things: map[string]*thing{}, batches: map[string]*lot{}, keys: map[string]string{}, serials: map[string]string{},
-		alike: map[string]map[string]string{}, burning: map[*visit]bool{}}
+		alike: map[string]map[string]string{}, burning: map[*visit]bool{}, passed: map[string]int{}}
 	s.run(0, "hsm", "init", "--policy", "random", "--label", "kek", "--operator", "eve")
 	s.append("station.toml", "[line]\nequal_failures = 2\n")
 	for _, edits := range [][]string{

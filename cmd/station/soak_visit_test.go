@@ -59,7 +59,7 @@ func (m *model) told(e fact, v *visit) {
 		m.keys[k.ID], d.key, d.kind = v.mac, k.ID, v.kind
 		d.escrow = d.escrow || k.EscrowTo != ""
 	case "flash.verified":
-		v.verified = true
+		v.verified, v.passed = true, m.passed[v.digest]
 	case "burn.intended":
 		m.burns(v, d)
 	case "device.sealed":
@@ -67,6 +67,7 @@ func (m *model) told(e fact, v *visit) {
 		d.sealed, d.fuses, v.end = v.digest, v.after, true
 		delete(m.alike, v.digest)
 		delete(m.burning, v)
+		m.passed[v.digest]++
 	}
 	m.must(v.batch == "" || d.sealed != "" || d.numbers[v.batch] > 0, "%s is made in %q without a number", v.mac, v.batch)
 	if d.key != "" && d.sealed == "" {
@@ -110,7 +111,7 @@ func (m *model) failed(e fact, v *visit, d *thing) {
 	if d.aside == "" && (e.Verdict == "QUARANTINE" || e.Verdict == "SCRAP") {
 		d.aside = d.last
 	}
-	if fresh && e.Verdict != "STATION" && e.Code != "E-STOPPED" {
+	if fresh && e.Verdict != "STATION" && e.Code != "E-STOPPED" && m.passed[v.digest] == v.passed {
 		if m.alike[v.digest] == nil {
 			m.alike[v.digest] = map[string]string{}
 		}
