@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -83,6 +84,25 @@ func repack(t *testing.T, file []byte, change func(name string, data []byte) []b
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// A bill is of a batch only if a device of that batch, and a real one, has its app.
+func TestBillsAreThoseOfTheBatch(t *testing.T) {
+	x := newLine(t, false)
+	for n, e := range []record.Entry{{MAC: mac(1), Batch: "b1"}, {MAC: mac(2), Batch: "b2"}, {MAC: chip.MAC{2}, Batch: "b1", Simulated: true}} {
+		e.Kind, e.Images = record.FlashVerified, []record.Image{{Name: "app", Address: 0x10000, Size: 16, Plain: sha(n), Flash: sha(n)}}
+		if _, err := x.l.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var releases []record.Field
+	for n := range 3 {
+		releases = append(releases, record.Field{Product: "lamp", Release: int64(n), App: sha(n), Forms: []record.FieldForm{{Kind: "sbom", SHA256: sha(70 + n)}}})
+	}
+	bills, err := BillsOf(x.l, "b1", releases)
+	if err != nil || len(bills) != 1 || bills[0].SBOM != sha(70) {
+		t.Errorf("got %v, %v; want the bill of b1's real device alone", bills, err)
+	}
 }
 
 func checked(file []byte, keys ...*ecdsa.PublicKey) (*CheckedPackage, error) {

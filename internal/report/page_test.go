@@ -26,7 +26,7 @@ func shift(t testing.TB, simulated bool, n int) (*line, []visit) {
 	var did []visit
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
-		v := visit{n: i, slot: strconv.Itoa(i%4 + 1), batch: "2026-47", boot: time.Duration(1000+r.IntN(6000)) * time.Millisecond}
+		v := visit{n: i, slot: strconv.Itoa(i%4 + 8), batch: "2026-47", boot: time.Duration(1000+r.IntN(6000)) * time.Millisecond}
 		switch {
 		case i%4 == 2 && r.IntN(3) == 0:
 			v.end = "RETRY E-BOOT-SILENT"
@@ -208,6 +208,14 @@ func TestPageNumbers(t *testing.T) {
 			t.Errorf("slot %s is not told as %v", slot, s)
 		}
 	}
+	last := 0
+	for slot := 8; slot <= 11; slot++ { // as people count
+		at := strings.Index(string(page), fmt.Sprintf(`<td class="mac">bench-1</td><td class="mac">%d</td>`, slot))
+		if at < last {
+			t.Errorf("slot %d stands before those below it", slot)
+		}
+		last = at
+	}
 	for n, verdict := range state {
 		name := mac(n).String()
 		if row := got.rows[name]; len(row) != 6 || !strings.Contains(row[1], verdict) || verdict == "PASS" && (row[2] != keyID(n) || row[3] != "F1") {
@@ -335,6 +343,9 @@ func TestPageHasTheSignsOfTheScreen(t *testing.T) {
 		signs[v.Sign()] = true
 		if !bytes.Contains(page, []byte(v.Sign()+" "+string(v))) {
 			t.Errorf("the page has no %s %s", v.Sign(), v)
+		}
+		if !regexp.MustCompile(`<b>` + regexp.QuoteMeta(v.Sign()) + ` \d+</b><span>` + string(v) + `, `).Match(page) {
+			t.Errorf("the page does not count %s %s", v.Sign(), v)
 		}
 	}
 }
