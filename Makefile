@@ -45,9 +45,12 @@ release:
 	@test -n "$(VERSION)" || { echo "which one? make release VERSION=1.2.0"; exit 2; }
 	packaging/release $(VERSION) $(DIST)/$(VERSION)
 
-# What a release of this machine alone would be, from a clone.
+# What a release of this machine alone would be, from a clone; and what make
+# install brings, make uninstall takes away.
 releasetest:
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git clone -q . $$dir/src && cd $$dir/src && ONLY=own packaging/release 0.0.0 $$dir/out
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git clone -q . $$dir/src && cd $$dir/src && ONLY=own packaging/release 0.0.0 $$dir/out && \
+	$(MAKE) -s install VERSION=0.0.0 DESTDIR=$$dir/root && test "$$($$dir/root/usr/local/bin/station version)" = "station version 0.0.0" && \
+	$(MAKE) -s uninstall DESTDIR=$$dir/root && test -z "$$(find $$dir/root -type f)"
 
 # Known faults of what is linked, by the database of the Go project. It changes
 # without us: not part of what must be green. Takes minutes the first time.

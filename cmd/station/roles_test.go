@@ -77,6 +77,7 @@ func TestRoles(t *testing.T) {
 		{"station ports", ""},
 		{"station doctor", ""},
 		{"station chips", ""},
+		{"station version", ""},
 		{"station job new", "example/build/flasher_args.json --name lamp --marker ready --out lamp.toml"},
 		{"station job check", job},
 		{"station run", "--job " + job + " --once --headless --operator anna --port " + chip.address},

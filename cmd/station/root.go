@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/plain"
 	"station/internal/record"
 )
 
@@ -56,7 +57,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	root.AddCommand(
 		runCommand(o), rehearseCommand(o), demoCommand(o), probeCommand(o), simCommand(o), portsCommand(o), chipsCommand(), doctorCommand(o), replayCommand(o),
 		jobCommand(o), hsmCommand(o), keyCommand(o), identityCommand(o), imageCommand(o), otaCommand(o), ledgerCommand(o), batchCommand(o), labelCommand(o),
-		releaseCommand(o), rolloutCommand(o), serveCommand(o), siteCommand(o), affectedCommand(o),
+		releaseCommand(o), rolloutCommand(o), serveCommand(o), siteCommand(o), affectedCommand(o), versionCommand(),
 	)
 	for _, more := range moreCommands {
 		root.AddCommand(more())
@@ -66,6 +67,19 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
 	})
 	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Say which version this program is",
+		Example: "  station version",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := plain.Fprintf(cmd.OutOrStdout(), "station version %s\n", version())
+			return err
+		},
+	}
 }
 
 // saysWho refuses a command whose flags for a person or a reason are blank.

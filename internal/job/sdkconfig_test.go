@@ -72,6 +72,7 @@ func TestSdkconfigForJobsOfOtherKinds(t *testing.T) {
 
 func TestDoubts(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
+		{`size = "4MB"`, `size = "8MB"`, "flash.size: the job says 8MB, the build is for 4MB; see which one the module has"},
 		{"baud = 921600", "baud = 12345", "flash.baud: 12345 is no usual rate"},
 		{`timeout = "10s"`, "timeout = \"10s\"\nbaud = 74880", ""},
 		{`timeout = "10s"`, "timeout = \"10s\"\nbaud = 74881", "boot.baud: 74881 is no usual rate"},

@@ -2,8 +2,12 @@ package tui
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/muesli/termenv"
 
 	"station/internal/board"
 	"station/internal/flow"
@@ -46,6 +50,51 @@ func stateLine(n int, name func(int) string) (out eventsMsg) {
 		}
 	}
 	return out
+}
+
+// A code is whole, or a mark says that it is not.
+func TestCodesAreWholeOrMarked(t *testing.T) {
+	const code = "E-FUSES-NOT-AS-PLANNED-AND-LONG" // longer than any
+	whole := 0
+	for _, ascii := range []bool{false, true} {
+		mark := pick(ascii, "~", "…")
+		for _, n := range []int{1, 2, 8, 32} {
+			events := stateLine(n, slotNames["number"])
+			for i := range events {
+				if events[i].Code != "" {
+					events[i].Code = code
+				}
+			}
+			for _, size := range [][2]int{{40, 20}, {60, 20}, {80, 24}, {160, 48}} {
+				m := New(Config{ASCII: ascii}, renderer(termenv.Ascii))
+				send(m, tea.WindowSizeMsg{Width: size[0], Height: size[1]}, events)
+				for _, line := range strings.Split(m.View(), "\n") {
+					for rest := line; strings.Contains(rest, "E-"); {
+						_, rest, _ = strings.Cut(rest, "E-")
+						switch shown := "E-" + rest; {
+						case strings.HasPrefix(shown, code):
+							whole++
+						case regexp.MustCompile(`^[A-Z-]*`+mark).MatchString(shown) && strings.HasPrefix(code, regexp.MustCompile(`^[A-Z-]*`).FindString(shown)):
+						default:
+							t.Errorf("%d slots in %v, ASCII %t: a code is cut without a mark: %q", n, size, ascii, line)
+						}
+					}
+				}
+			}
+		}
+	}
+	if whole == 0 {
+		t.Error("no code was shown")
+	}
+}
+
+// A terminal without UTF-8 has a word for the tick.
+func TestTickInASCII(t *testing.T) {
+	for ascii, want := range map[bool]string{true: "ok PASS", false: record.Pass.Sign() + " PASS"} {
+		m := New(Config{ASCII: ascii}, renderer(termenv.Ascii))
+		send(m, tea.WindowSizeMsg{Width: 80, Height: 24}, stateLine(32, slotNames["number"]))
+		mustShow(t, m, want)
+	}
 }
 
 // In every size, language and name: slot and verdict are the largest things in
