@@ -172,13 +172,21 @@ func (d *planDialog) foot(m *Model, w int) []string {
 	return append(append(lines, d.text.View()), d.said(m, w)...)
 }
 
-// asking is how many lines the question below the plan may take.
-const asking = 6
+// Lines that the question below the plan may take; that for who approves has an
+// answer of two lines, which is never cut.
+const (
+	asking    = 6
+	askingWho = 8
+)
 
 // room is how many lines of the plan are shown at once.
 func (d *planDialog) room(m *Model) int {
 	w, h := m.inner()
-	return max(h-len(d.head(m, w))-asking, 1)
+	below := asking
+	if d.plan.Other {
+		below = askingWho
+	}
+	return max(h-len(d.head(m, w))-below, 1)
 }
 
 // read reports whether the end of the plan is on the screen: nobody approves

@@ -160,17 +160,24 @@ func TestAnotherPersonApproves(t *testing.T) {
 
 // An operator who approves nothing here is told who does, in both languages.
 func TestWhoMayApprove(t *testing.T) {
-	for language, want := range map[string]string{"en": "may not approve this. Scan the badge, or type the ID, of one who may: Eve, carl.", "zh": "操作员不能批准。"} {
+	for language, want := range map[string]string{"en": "who may: Eve, carl.", "zh": "操作员不能批准。"} {
 		s := &shift{plan: examplePlan()}
 		s.plan.Other, s.plan.Approvers = true, []string{"Eve", "carl"}
 		cfg := s.config()
 		cfg.Language = language
 		cfg.Shift.Jobs, cfg.Shift.Operator, cfg.Shift.PIN = nil, nil, nil
-		cfg.Shift.Approver = func(string) error { return nil }
-		m := begin(t, cfg, 120, 40)
+		cfg.Shift.Approver = func(id string) error {
+			if id != "carl" {
+				return errors.New(id + " is no approver here; [people] approvers in station.toml has Eve, carl, and that is all of them")
+			}
+			return nil
+		}
+		m := begin(t, cfg, 80, 24)
 		press(m, "end")
-		mustShow(t, m, want, "carl")
-		press(m, "5f2c9a", "enter") // a name, not the digest: nothing is approved
+		mustShow(t, m, want)
+		press(m, "5f2c9a", "enter") // that is a name, not yet the digest: nothing is approved
+		mustShow(t, m, want, "5f2c9a is no approver here", "that is all of them")
+		press(m, "carl", "enter")
 		press(m, "5f2c9a", "enter")
 		if got := strings.Join(s.said, "|"); got != "approve sha256:5f2c9a7712ab33|start" {
 			t.Errorf("got %s", got)
