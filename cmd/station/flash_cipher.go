@@ -36,7 +36,7 @@ func cipherCommand(o *options, use, short string, encrypt bool) *cobra.Command {
 		Long: short + `.
 
 --chip says whose cipher it is: the ESP32 has its own, the chips after it have
-XTS-AES, with a key of 32 bytes or of 64.
+XTS-AES, with a key of 32 bytes or of 64, or on the ESP32-C2 of 16.
 
 --key is a key file as espsecure writes it, or a PKCS#11 URI. A URI names a
 shared key with object=LABEL; with --mac it names the master from which that
@@ -54,7 +54,7 @@ device's key is derived.`,
 	f.StringVar(&c.mac, "mac", "", "device whose key is derived from the master in --key")
 	f.Uint32Var(&c.address, "address", 0, "flash address of the first byte, a multiple of 16")
 	f.Uint8Var(&c.config, "crypt-config", 0xf, "FLASH_CRYPT_CONFIG of an ESP32, 0 to 15")
-	f.IntVar(&c.size, "key-size", 32, "bytes of a derived key: 32, or 24 for coding scheme 3/4")
+	f.IntVar(&c.size, "key-size", 32, "bytes of a key in a token: 32, 24 for coding scheme 3/4, 64 or 16")
 	c.out.add(cmd, "out", "", "`FILE` to write")
 	for _, name := range []string{"key", "address", "out"} {
 		_ = cmd.MarkFlagRequired(name)

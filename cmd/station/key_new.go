@@ -24,7 +24,7 @@ station's ledger.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains(chip.KeySizes, size) {
-				return fmt.Errorf("key new: --size %d: a key is 32 bytes, 24 for coding scheme 3/4, or 64 for XTS-AES-256", size)
+				return fmt.Errorf("key new: --size %d: a key is 32 bytes, 24 for coding scheme 3/4, 64 for XTS-AES-256, or 16 for an ESP32-C2", size)
 			}
 			return n.making(cmd, station.KeyMade, oneKey(func(token *hsm.Token) (hsm.Key, error) {
 				return token.NewShared(cmd.Context(), label, size)
@@ -32,7 +32,7 @@ station's ledger.`,
 		},
 	}
 	cmd.Flags().StringVar(&label, "label", "", "label of the new key")
-	cmd.Flags().IntVar(&size, "size", 32, "bytes: 32, 24 for coding scheme 3/4, or 64 for XTS-AES-256")
+	cmd.Flags().IntVar(&size, "size", 32, "bytes: 32, 24 for coding scheme 3/4, 64 for XTS-AES-256, or 16 for an ESP32-C2")
 	n.add(cmd)
 	_ = cmd.MarkFlagRequired("label")
 	return cmd

@@ -118,3 +118,13 @@ func TestLastKeyBlock(t *testing.T) {
 		}
 	}
 }
+
+// How long the C2's controller waits between bits depends on the crystal.
+func TestTimingOfTheC2(t *testing.T) {
+	for mhz, cycles := range map[int]uint32{26: 130, 40: 200} {
+		last := ESP32C2.Efuse.Timing[mhz][3]
+		if last.Addr != 0x6000_8910 || last.Value != cycles<<8 || last.Mask != 0xff00 {
+			t.Errorf("%d MHz: %+v", mhz, last)
+		}
+	}
+}

@@ -6,6 +6,8 @@ var ESP32C5 = newFamily(later(laterChip{
 	name: "esp32c5", title: "ESP32-C5", imageID: 23, bootloader: 0x2000, crystals: []int{40, 48}, revisions: []Revision{100, 1},
 	clkdiv: 0x6000_0014, spi: 0x6000_3000,
 	base: 0x600b_4800, cmd: 0x600b_49d8, errors: 0x600b_4990,
+	load:   []Span{{0x4080_0000, 0x4086_0000}},
+	mapped: []Span{{0x4200_0000, 0x4400_0000}},
 	burns:  map[int][]RegWrite{40: nil, 48: nil}, // as reset leaves them (ESP-IDF efuse_hal.c)
 	xts256: false, xtsInKey5: true, hmac: true,
 	faults: [][]Bits{

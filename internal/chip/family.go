@@ -18,13 +18,21 @@ type Family struct {
 	Proved bool
 	// Bootloader is the flash address from which the ROM starts.
 	Bootloader uint32
-	Crystals   []int      // MHz
-	Revisions  []Revision // that are usual, the most usual first
-	Cipher     Cipher
-	Loader     Loader
-	Efuse      Efuse
-	Seal       Seal
+	// Load is where an image's segments are loaded, Mapped where the chip sees its flash:
+	// the memories of ESP-IDF's linker scripts, data before code. The virtual chip has
+	// those of the ESP32 itself.
+	Load, Mapped []Span
+
+	Crystals  []int      // MHz
+	Revisions []Revision // that are usual, the most usual first
+	Cipher    Cipher
+	Loader    Loader
+	Efuse     Efuse
+	Seal      Seal
 }
+
+// Span is some addresses, without the last.
+type Span struct{ From, To uint32 }
 
 // Loader is how the serial loader in the chip's ROM is spoken to, and where it
 // tells who the chip is.
@@ -35,6 +43,9 @@ type Loader struct {
 	// Calibration is the register with the ROM's measurement of the crystal, by
 	// which it computes other speeds; 0 where it knows the crystal.
 	Calibration uint32
+	// Assumes is the crystal, in MHz, by which the ROM computes other speeds whatever
+	// the chip has; 0 where it does not assume one.
+	Assumes int
 	// BeginWords are those of FLASH_BEGIN, neither more nor fewer. The fifth asks
 	// the chip to encrypt what follows.
 	BeginWords int
@@ -132,12 +143,25 @@ type Block struct {
 	// WriteDisable and ReadDisable are the bits of WR_DIS and RD_DIS that freeze
 	// and hide all of it; -1 for none.
 	WriteDisable, ReadDisable int
-	Holds                     Content
-	Coding                    CodingOf
+	// ReadHalves: ReadDisable hides the low half alone, the bit above it the other.
+	ReadHalves bool
+	Holds      Content
+	Coding     CodingOf
 	// Purpose is the field that says what the key in it is for; "" for none.
 	Purpose string
 	// Faults are the bits of the Status registers that complain about the block.
 	Faults []Bits
+}
+
+// ReadMask are the bits of RD_DIS that hide the block, 0 where none does.
+func (b Block) ReadMask() uint32 {
+	switch {
+	case b.ReadDisable < 0:
+		return 0
+	case b.ReadHalves:
+		return 3 << b.ReadDisable
+	}
+	return 1 << b.ReadDisable
 }
 
 // Bits are some bits of one register of Efuse.Status.
@@ -241,7 +265,7 @@ type Seal struct {
 	Untouched []string
 	Harmless  uint32
 	// Lock is a bit of WR_DIS that every plan should have, and what can be done to
-	// a device without it.
+	// a device without it; -1 for none.
 	Lock      int
 	LockAbout string
 	// Since are fuses that mean nothing, or something else, before a revision.
@@ -283,6 +307,9 @@ type KeyUse struct {
 	Reversed bool // fuses hold the key file's bytes in reverse
 	Hidden   bool // the key must be read-protected
 	Bytes    int  // of a key; 0: as the coding scheme says
+	// Hides are the bits of RD_DIS that hide the key; 0: those of its block.
+	Hides uint32
+	With  []Value // fuses that belong to a key of this kind
 	// Of is the key that this is a part of, of PartOf bytes, and At the first of them
 	// that the part has; "": it is a key by itself.
 	Of         Purpose
@@ -335,7 +362,7 @@ func newFamily(f Family) *Family {
 }
 
 // Families are all that the program knows, the ESP32 first.
-var Families = []*Family{ESP32, ESP32S2, ESP32S3, ESP32C3, ESP32C5, ESP32C6, ESP32C61, ESP32H2, ESP32P4}
+var Families = []*Family{ESP32, ESP32S2, ESP32S3, ESP32C2, ESP32C3, ESP32C5, ESP32C6, ESP32C61, ESP32H2, ESP32P4}
 
 // ByMagic finds the family whose ROM has a word at MagicAddr; nil for none.
 func ByMagic(word uint32) *Family {

@@ -16,6 +16,8 @@ type laterChip struct {
 	proved      bool
 	revisions   []Revision
 
+	load, mapped []Span // memories
+
 	magic       uint32 // of a ROM that does not tell its ID
 	clkdiv, spi uint32 // registers: the UART's divider, the first of SPI1
 	packages    map[uint32]string
@@ -47,15 +49,20 @@ const (
 
 // later makes the family of a laterChip.
 func later(c laterChip) Family {
-	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Revisions: c.revisions, Cipher: XTS128}
+	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Revisions: c.revisions, Load: c.load, Mapped: c.mapped, Cipher: XTS128}
 	f.Loader = Loader{Magic: c.magic, BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages,
-		SPI:   SPI{Cmd: c.spi, User: c.spi + 0x18, User2: c.spi + 0x20, MISOLen: c.spi + 0x28, W0: c.spi + 0x58},
+		SPI:   spiAt(c.spi),
 		Major: c.has("WAFER_VERSION_MAJOR", "WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI"),
 		Minor: c.has("WAFER_VERSION_MINOR", "WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI")}
 	f.Efuse = Efuse{Blocks: c.blocks(), Fields: c.fields, Conf: c.base + 0x1cc, Cmd: c.cmd, Check: c.base + 0x20, Named: true,
 		Timing: c.burns, Status: []uint32{c.errors, c.errors + 4}}
 	f.Seal = c.seal()
 	return f
+}
+
+// spiAt is the controller of all of them, by its first register.
+func spiAt(base uint32) SPI {
+	return SPI{Cmd: base, User: base + 0x18, User2: base + 0x20, MISOLen: base + 0x28, W0: base + 0x58}
 }
 
 // usualBurn is the timing of most of them, by the registers DAC_CONF, WR_TIM_CONF1

@@ -12,6 +12,9 @@ const (
 	FlashEncryption1 Purpose = "flash-encryption-1"
 	FlashEncryption2 Purpose = "flash-encryption-2"
 
+	// A key for flash encryption of 128 bits, of which the chip makes one of 256.
+	FlashEncryption128 Purpose = "flash-encryption-128"
+
 	SecureBootV1 Purpose = "secure-boot-v1" // the chip makes the digest of its bootloader with it
 	SecureBootV2 Purpose = "secure-boot-v2" // the digest of the public key that signs: no secret, and of no token
 	HMAC         Purpose = "hmac"           // firmware asks the chip for HMACs under it
@@ -27,6 +30,6 @@ const (
 	SecureBootDigest2 Purpose = "secure-boot-digest-2"
 )
 
-// KeySizes are the lengths in bytes that a key for a chip can have: 24 under coding
-// scheme 3/4 of the ESP32, 64 for XTS-AES-256.
-var KeySizes = []int{24, 32, 64}
+// KeySizes are the lengths in bytes that a key for a chip can have: 16 in half of the
+// ESP32-C2's block, 24 under coding scheme 3/4 of the ESP32, 64 for XTS-AES-256.
+var KeySizes = []int{16, 24, 32, 64}

@@ -214,6 +214,11 @@ func (d *differ) compare(s Stage) {
 	case MatchWhole:
 	case MatchHidden:
 		d.hidden(s.Compare)
+		for _, v := range d.family.Seal.Keys[s.Compare.For()].With { // they come before it is hidden
+			if now := uint32(d.have.Value(v.Field)); now != v.Value {
+				d.add(ErrConflict, "%s is hidden, and %s is %d: it holds a key of another length", block, v.Field, now)
+			}
+		}
 	default:
 		d.add(ErrKeyMismatch, "%s does not read as the device's key, so stage %s must not hide it", block, s.Name)
 	}

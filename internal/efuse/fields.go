@@ -35,6 +35,5 @@ func frozen(block0 []uint32, e *chip.Efuse, f chip.Field) bool {
 // hiddenBlock reports whether RD_DIS hides a block.
 func hiddenBlock(e *chip.Efuse, block0 []uint32, block int) bool {
 	mask, _ := e.Field("RD_DIS")
-	bit := e.Blocks[block].ReadDisable
-	return bit >= 0 && value(mask, block0)>>bit&1 == 1
+	return uint32(value(mask, block0))&e.Blocks[block].ReadMask() != 0
 }

@@ -43,10 +43,11 @@ func (have Image) Free(p chip.Purpose, taken ...string) string {
 	for _, name := range f.Seal.Keys[p].Blocks {
 		b := f.Efuse.Blocks[f.Efuse.Block(name)]
 		locked := have.Value("WR_DIS")>>b.WriteDisable&1 == 1
+		said := b.Purpose != "" && (have.Value(b.Purpose) != 0 || have.WriteDisabled(b.Purpose))
 		switch {
-		case b.Purpose == "":
+		case b.Coding == chip.ByField:
 			return name
-		case !slices.Contains(taken, name) && have.StateOf(name) == KeyEmpty && have.Value(b.Purpose) == 0 && !locked && !have.WriteDisabled(b.Purpose):
+		case !slices.Contains(taken, name) && have.StateOf(name) == KeyEmpty && !said && !locked:
 			return name
 		}
 	}
@@ -72,7 +73,7 @@ func (have Image) Placed(k *Key) string {
 // title names the key to people.
 func (k *Key) title() string {
 	switch k.For() {
-	case chip.FlashEncryption:
+	case chip.FlashEncryption, chip.FlashEncryption128:
 		return "device key"
 	case chip.FlashEncryption1:
 		return "device key, first half"

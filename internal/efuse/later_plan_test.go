@@ -83,7 +83,10 @@ func (c *later) burnHalves(p Plan, key *Key) {
 // encryption; then nothing can be hidden, and the loader is closed last.
 func TestSecureBootOfEveryFamily(t *testing.T) {
 	for _, f := range chip.Families[1:] {
-		boot := f.Seal.SecureBoot[2]
+		boot, has := f.Seal.SecureBoot[2]
+		if !has {
+			continue
+		}
 		for n := 1; n <= len(boot.Purposes()); n++ {
 			t.Run(fmt.Sprint(f.Name, " with ", n), func(t *testing.T) {
 				o := &BootOptions{Version: 2}

@@ -96,11 +96,16 @@ func (c *later) latch() {
 		c.regs[a] = 0
 	}
 	for b, blk := range c.f.Efuse.Blocks {
-		hidden := blk.ReadDisable >= 0 && c.raw[0][1]>>blk.ReadDisable&1 == 1
 		for w := range blk.Words {
 			c.regs[blk.Read+4*uint32(w)] = c.raw[b][w]
-			if hidden {
-				c.regs[blk.Read+4*uint32(w)] = 0
+		}
+		hidden := false
+		for _, f := range c.f.Efuse.Fields { // the whole block, or half of it
+			if f.Block == b && f.ReadDisable >= 0 && c.raw[0][1]>>f.ReadDisable&1 == 1 {
+				hidden = true
+				for w := range f.Width / 32 {
+					c.regs[blk.Read+4*uint32(f.Word+w)] = 0
+				}
 			}
 		}
 		if b > 0 && !hidden && !codeWord(c.raw[b]) {
@@ -161,7 +166,7 @@ func (c *later) burn(p Plan) error {
 
 // The purposes as Espressif's tool names them.
 var purposes = map[string]chip.Purpose{
-	"XTS_AES_128_KEY": chip.FlashEncryption, "XTS_AES_256_KEY_1": chip.FlashEncryption1, "XTS_AES_256_KEY_2": chip.FlashEncryption2, "HMAC_UP": chip.HMAC, "SECURE_BOOT_DIGEST0": chip.SecureBootDigest0, "SECURE_BOOT_DIGEST1": chip.SecureBootDigest1,
+	"XTS_AES_128_KEY": chip.FlashEncryption, "XTS_AES_128_KEY_DERIVED_FROM_128_EFUSE_BITS": chip.FlashEncryption128, "XTS_AES_256_KEY_1": chip.FlashEncryption1, "XTS_AES_256_KEY_2": chip.FlashEncryption2, "HMAC_UP": chip.HMAC, "SECURE_BOOT_DIGEST0": chip.SecureBootDigest0, "SECURE_BOOT_DIGEST1": chip.SecureBootDigest1,
 }
 
 type burnCase struct {
@@ -188,7 +193,7 @@ func burnCases(t *testing.T) (list []burnCase) {
 }
 
 // plan is what a case asks for, as this station burns it; nil where it is not
-// for this station: free data, the C2.
+// for this station: free data, the digest of an ECDSA key.
 func (tc burnCase) plan(t *testing.T, f *chip.Family) (p Plan) {
 	t.Helper()
 	if tc.Args[0] == "burn-efuse" {
@@ -211,7 +216,7 @@ func (tc burnCase) plan(t *testing.T, f *chip.Family) (p Plan) {
 			return nil
 		}
 		text := tc.Files[args[1]]
-		if f.WholeOf(purpose) != purpose { // this station has the halves as one key
+		if len(f.FlashKeyParts(512)) > 0 && f.WholeOf(purpose) != purpose { // this station has the halves as one key
 			text = tc.Files["k1"] + tc.Files["k2"]
 		}
 		b, err := hex.DecodeString(text)
@@ -283,8 +288,8 @@ func TestKnownBurns(t *testing.T) {
 		held[tc.Chip]++
 	}
 	for _, f := range chip.Families[1:] {
-		want := 5 + 4*(len(f.Seal.FlashKeys)-1)          // those of XTS-AES-256 besides
-		if n := held[f.Name]; n < want && made[f.Name] { // of some chips no case was made
+		want := 5 + len(f.FlashKeyParts(128)) + 2*len(f.FlashKeyParts(512)) // those of other lengths besides
+		if n := held[f.Name]; n < want && made[f.Name] {                    // of some chips no case was made
 			t.Errorf("%s: held against %d cases, want %d", f.Name, n, want)
 		}
 	}
@@ -316,6 +321,9 @@ func TestTornBlocks(t *testing.T) {
 				}
 				if got := have.StateOf("BLOCK_KEY0"); got != KeyWritten {
 					t.Errorf("%s: the block is %s", name, got)
+				}
+				if f.Efuse.Block("BLOCK_KEY1") < 0 {
+					continue
 				}
 				// The next free block takes it.
 				next := Plan{stage}.WithKey(&Key{Block: "BLOCK_KEY1", Secret: key.Secret, Check: key.Check})

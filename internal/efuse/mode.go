@@ -1,6 +1,7 @@
 package efuse
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -102,7 +103,7 @@ func stageOf(f *chip.Family, set Set) (string, bool) {
 func hidesKey(f *chip.Family, mask uint32) bool {
 	for v := mask; v != 0; v &= v - 1 {
 		bit := bits.TrailingZeros32(v)
-		if !slices.ContainsFunc(f.Efuse.Blocks, func(b chip.Block) bool { return b.ReadDisable == bit && mayHide(f, b.Name) }) {
+		if !slices.ContainsFunc(f.Efuse.Blocks, func(b chip.Block) bool { return b.ReadMask()>>bit&1 == 1 && mayHide(f, b.Name) }) {
 			return false
 		}
 	}
@@ -143,8 +144,11 @@ func protects(f *chip.Family, k *Key) []Set {
 		sets = append(sets, Set{b.Purpose, use.Value})
 		lock |= 1 << purpose.WriteDisable
 	}
+	for _, v := range use.With {
+		sets = append(sets, Set{v.Field, v.Value})
+	}
 	if use.Hidden {
-		sets = append(sets, Set{"RD_DIS", 1 << b.ReadDisable})
+		sets = append(sets, Set{"RD_DIS", cmp.Or(use.Hides, b.ReadMask())})
 	}
 	return append(sets, Set{"WR_DIS", lock})
 }
@@ -469,7 +473,7 @@ func (p Plan) Warnings(m Mode) []string {
 			}
 		}
 	}
-	if p.wants("WR_DIS")>>f.Seal.Lock&1 == 0 {
+	if f.Seal.Lock >= 0 && p.wants("WR_DIS")>>f.Seal.Lock&1 == 0 {
 		out = append(out, fmt.Sprintf("WR_DIS bit %d is not burned: %s", f.Seal.Lock, f.Seal.LockAbout))
 	}
 	count, _ := f.Efuse.Field(f.Seal.Count)

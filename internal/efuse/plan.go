@@ -81,7 +81,7 @@ func covered(f *chip.Family, mask string, bit int) []string {
 		if mask == "RD_DIS" {
 			by = field.ReadDisable
 		}
-		if by == bit && (field.Block == 0 || field.Width == 256) {
+		if by == bit && (field.Block == 0 || field.Width == 256 || f.Efuse.Blocks[field.Block].ReadHalves && mask == "RD_DIS") {
 			names = append(names, field.Name)
 		}
 	}
@@ -323,15 +323,16 @@ func (s Stage) changes(have Image) []change {
 
 // abouts says what keys are for.
 var abouts = map[chip.Purpose]string{
-	chip.FlashEncryption:   "the flash encryption key",
-	chip.FlashEncryption1:  "one half of the flash encryption key",
-	chip.FlashEncryption2:  "one half of the flash encryption key",
-	chip.SecureBootV1:      "the key of the bootloader's digest",
-	chip.SecureBootV2:      "the digest of the public key that signs bootloader and apps",
-	chip.SecureBootDigest0: "the digest of a public key that signs bootloader and apps",
-	chip.SecureBootDigest1: "the digest of a public key that signs bootloader and apps",
-	chip.SecureBootDigest2: "the digest of a public key that signs bootloader and apps",
-	chip.HMAC:              "the key for HMACs",
+	chip.FlashEncryption:    "the flash encryption key",
+	chip.FlashEncryption1:   "one half of the flash encryption key",
+	chip.FlashEncryption2:   "one half of the flash encryption key",
+	chip.FlashEncryption128: "the flash encryption key, half as long",
+	chip.SecureBootV1:       "the key of the bootloader's digest",
+	chip.SecureBootV2:       "the digest of the public key that signs bootloader and apps",
+	chip.SecureBootDigest0:  "the digest of a public key that signs bootloader and apps",
+	chip.SecureBootDigest1:  "the digest of a public key that signs bootloader and apps",
+	chip.SecureBootDigest2:  "the digest of a public key that signs bootloader and apps",
+	chip.HMAC:               "the key for HMACs",
 }
 
 // Changes is what burning the stage changes in this chip, for ledger and

@@ -40,6 +40,13 @@ func (l *Loader) changeBaud(ctx context.Context, baud int) error {
 		}
 		asked = romBaud(baud, v[0], v[1])
 	}
+	if mhz := l.family.Loader.Assumes; mhz != 0 {
+		v, err := l.ReadReg(ctx, l.family.Loader.Clkdiv)
+		if err != nil {
+			return err
+		}
+		asked = baud * mhz / l.family.Crystal(v, l.baud)
+	}
 	l.payload = appendChangeBaud(l.payload[:0], asked)
 	if _, err := l.do(ctx, cmdChangeBaud, l.payload, cmdChangeBaud.timeout(0)); err != nil {
 		return err

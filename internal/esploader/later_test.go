@@ -67,3 +67,23 @@ func TestSecureDownloadMode(t *testing.T) {
 		}
 	})
 }
+
+// The C2's ROM computes speeds as if its crystal had 40 MHz: with one of 26 it is asked
+// for another number, and both ends meet.
+func TestSpeedsOfTheC2(t *testing.T) {
+	for _, mhz := range chip.ESP32C2.Crystals {
+		virtual(t, sim.Options{Chip: chip.ESP32C2, Crystal: mhz}, Options{}, func(ctx context.Context, _ *sim.Chip, l *Loader) {
+			if err := l.Connect(ctx); err != nil {
+				t.Fatal(err)
+			}
+			for _, baud := range []int{921600, 115200, 460800} {
+				if err := l.SetBaud(ctx, baud); err != nil {
+					t.Errorf("%d MHz: %v", mhz, err)
+				}
+			}
+			if id, err := l.Identify(ctx); err != nil || id.Crystal != mhz || id.Chip != "esp32c2" {
+				t.Errorf("%d MHz: got %+v, %v", mhz, id, err)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package flashcrypt
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -12,17 +13,19 @@ import (
 const xtsUnit = 128
 
 // NewXTS is the cipher of the chips after the ESP32. The key has 32 bytes for
-// XTS-AES-128 or 64 for XTS-AES-256, in the order of a key file; it is copied
-// into memory of the cipher's own, and the caller still owns and destroys key.
+// XTS-AES-128 or 64 for XTS-AES-256, in the order of a key file; of 16 the ESP32-C2
+// makes 32, their SHA-256. It is copied into memory of the cipher's own, and the
+// caller still owns and destroys key.
 //
 // A data unit is 128 bytes of flash with all its bytes reversed, its number the
 // address of its first byte. So a 16-byte block of flash is one of XTS, counted
 // from the unit's end.
 func NewXTS(key *secret.Bytes) (*Cipher, error) {
-	if n := key.Len(); n != 32 && n != 64 {
-		return nil, fmt.Errorf("flash cipher: key of %d bytes: want 32 for XTS-AES-128 or 64 for XTS-AES-256", n)
+	n := key.Len()
+	if n != 16 && n != 32 && n != 64 {
+		return nil, fmt.Errorf("flash cipher: key of %d bytes: want 32 for XTS-AES-128, 64 for XTS-AES-256, or 16 for an ESP32-C2", n)
 	}
-	c := &Cipher{xts: key.Len() / 2}
+	c := &Cipher{xts: max(n, 32) / 2}
 	var err error
 	if c.memory, err = secret.Make(2*scheduleSize + 64 + 2*BlockSize); err != nil {
 		return nil, fmt.Errorf("flash cipher: %w", err)
@@ -31,6 +34,11 @@ func NewXTS(key *secret.Bytes) (*Cipher, error) {
 	//lint:ignore S1001 one byte at a time: copy would leave the key in a vector register
 	for i, b := range from {
 		to[i] = b
+	}
+	if n == 16 {
+		made := sha256.Sum256(to[:n])
+		copy(to, made[:])
+		clear(made[:])
 	}
 	return c, nil
 }

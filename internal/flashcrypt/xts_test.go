@@ -70,8 +70,25 @@ func TestXTSInPieces(t *testing.T) {
 	}
 }
 
+// A key of 128 bits stands for its SHA-256.
+func TestShortKeyOfXTS(t *testing.T) {
+	short := fromHex(t, "a48a5ae368cd50f625d089bdf958d4b2")
+	long := sha256.Sum256(short)
+	plain := seeded("short", 128)
+	var got [2][]byte
+	for i, key := range [][]byte{short, long[:]} {
+		got[i] = make([]byte, len(plain))
+		if err := newXTS(t, bytes.Clone(key)).Encrypt(got[i], plain, 0x10000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(got[0], got[1]) || bytes.Equal(got[0], plain) {
+		t.Errorf("%x\n%x", got[0][:16], got[1][:16])
+	}
+}
+
 func TestXTSRefuses(t *testing.T) {
-	for _, n := range []int{0, 16, 24, 48} {
+	for _, n := range []int{0, 8, 24, 48} {
 		k, err := secret.New(make([]byte, n))
 		if err == nil {
 			_, err = NewXTS(k)

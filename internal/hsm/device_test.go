@@ -75,7 +75,7 @@ func TestKDFAgainstNIST(t *testing.T) {
 }
 
 // otherSize is one that a key of a size has not.
-var otherSize = map[int]int{24: 32, 32: 64, 64: 24}
+var otherSize = map[int]int{16: 24, 24: 32, 32: 64, 64: 16}
 
 func TestSharedKeyOfAFile(t *testing.T) {
 	cfg := hsmtest.Token(t)
@@ -193,7 +193,7 @@ func TestRequestsThatMakeNoKey(t *testing.T) {
 		is    error
 		words string
 	}{
-		{"size", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 20, Policy: hsm.Derived, Label: "x"}, hsm.ErrSize, "20 bytes, want one of [24 32 64]"},
+		{"size", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 20, Policy: hsm.Derived, Label: "x"}, hsm.ErrSize, "20 bytes, want one of [16 24 32 64]"},
 		{"no MAC", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, Size: 32, Policy: hsm.Derived, Label: "station-master"}, nil, "no MAC"},
 		{"policy", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: "secret", Label: "x"}, nil, `no such policy "secret"`},
 		{"label", nil, hsm.Request{Chip: "esp32", Purpose: chip.FlashEncryption, MAC: mac, Size: 32, Policy: hsm.Derived}, nil, "a key needs a label"},

@@ -40,7 +40,7 @@ const CheckLabel = "station key check v1"
 // keys v1"; chip is the family as job files name it, such as esp32. MAC
 // is in transmission order; L is the key's length in bits, big endian in 32
 // bits: 256, or 192 for chips of coding scheme 3/4, which take the first 24
-// bytes of the block, or 512 for NVS keys and XTS-AES-256. A key takes as many blocks
+// bytes of the block, 128 for an ESP32-C2's short key, or 512 for NVS keys and XTS-AES-256. A key takes as many blocks
 // as it needs, of 32 bytes with HMAC and 16 with AES-CMAC: the second with the counter
 // 00 00 00 02, and so on. What follows the label has a length of its own for each
 // chip, and two chips whose names are as long have other names, so that no two

@@ -131,7 +131,7 @@ func ParsePublic(data []byte) (crypto.PublicKey, error) {
 func ParsePublicDER(der []byte) (crypto.PublicKey, error) { return x509.ParsePKIXPublicKey(der) }
 
 // keySizes are the lengths of key files.
-var keySizes = []int64{24, 32, 64}
+var keySizes = []int64{16, 24, 32, 64}
 
 // ReadSecret reads an espsecure key file into a secret.
 func ReadSecret(path string) (*secret.Bytes, error) {
@@ -145,7 +145,7 @@ func ReadSecret(path string) (*secret.Bytes, error) {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
 	if n := info.Size(); !slices.Contains(keySizes, n) {
-		return nil, fmt.Errorf("key file %s: %d bytes; a key is 32, 24 for coding scheme 3/4, or 64 for XTS-AES-256", path, n)
+		return nil, fmt.Errorf("key file %s: %d bytes; a key is 32, 24 for coding scheme 3/4, 64 for XTS-AES-256, or 16 for an ESP32-C2", path, n)
 	}
 	key, err := secret.Make(int(info.Size()))
 	if err != nil {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -23,8 +24,6 @@ type newerROM struct {
 	minor        int               // of the usual revision
 	strapReg     uint32
 	rom          []span
-	memory       []span
-	cached       []span
 	mapped       []span          // a load elsewhere kills the loader
 	straps       map[byte]string // boot modes
 	strap        byte
@@ -33,25 +32,22 @@ type newerROM struct {
 	controlsFrom uint32 // the fuse controller's first register
 }
 
-// c3 is the ROM of the ESP32-C3. The RAM is what its own bootloader is loaded
-// into; the rest of the straps' names is not known.
+// c3 is the ROM of the ESP32-C3. The rest of the straps' names is not known.
 var c3 = newerROM{
 	name: "esp32c3-api1-20210207", built: "Feb  7 2021",
 	words: map[uint32]uint32{regMagic: 0x1b31506f, regMagic + 4: 0x6f},
 	minor: 3, strapReg: 0x60004038, controlsFrom: 0x60008800,
 	rom:    []span{{0x3ff00000, 0x3ff20000}, {0x40000000, 0x40060000}},
-	memory: []span{{0x3fc80000, 0x3fce0000}, {0x4037c000, 0x403e0000}, {0x50000000, 0x50002000}},
-	cached: []span{{0x3c000000, 0x3c800000}, {0x42000000, 0x42800000}},
 	mapped: []span{{0x3c000000, 0x44000000}, {0x50000000, 0x50200000}, {0x60000000, 0x60100000}},
 	straps: map[byte]string{0x2: "UART0_BOOT", 0x8: "SPI_FAST_FLASH_BOOT"}, strap: 1 << 3, inLoader: 0x2, inFlash: 0x8,
 }
 
 func newNewer(f *chip.Family, rom newerROM) newer {
 	start, size := wordsOf(f)
-	at := f.Loader.SPI
+	at, mac := f.Loader.SPI, fieldNamed(f, "MAC")
 	return newer{newerROM: rom, about: &about{
-		family: f, size: size, start: start, mac: start[1], minor: rom.minor, revision: Rev0, cores: 1, blocks: 3, forgiving: true,
-		strap: rom.strap, inLoader: rom.inLoader, inFlash: rom.inFlash, rom: rom.rom, memory: rom.memory, cached: rom.cached,
+		family: f, size: size, start: start, mac: start[mac.Block] + mac.Word, minor: rom.minor, revision: Rev0, cores: 1, blocks: 3, forgiving: true,
+		strap: rom.strap, inLoader: rom.inLoader, inFlash: rom.inFlash, rom: rom.rom, memory: spansOf(f.Load), cached: spansOf(f.Mapped),
 		resets: map[int]string{
 			resetPowerOn:  "POWERON",
 			resetSW:       "RTC_SW_SYS_RST",
@@ -144,7 +140,9 @@ const (
 // burned, protected or not; all zero where there is none.
 func (l newer) cipher(c *Chip) flashCipher {
 	key := make([]byte, 32)
-	if both := l.keyBlocks(c, purposeXTS256First, purposeXTS256Second); len(both) == 2 {
+	if block := l.family.Efuse.Blocks[len(l.family.Efuse.Blocks)-1]; block.ReadHalves {
+		key = c.keyOfHalves(len(l.family.Efuse.Blocks) - 1)
+	} else if both := l.keyBlocks(c, purposeXTS256First, purposeXTS256Second); len(both) == 2 {
 		key = append(c.xtsKey(both[0]), c.xtsKey(both[1])...)
 	} else if one := l.keyBlocks(c, purposeXTS128); len(one) > 0 {
 		key = c.xtsKey(one[0])
@@ -163,10 +161,21 @@ func (c *Chip) xtsKey(block int) []byte {
 	return b
 }
 
+// keyOfHalves is the one key block of the C2: all of it, or what the chip makes of its
+// low half.
+func (c *Chip) keyOfHalves(block int) []byte {
+	key := c.xtsKey(block)
+	if c.fuses.field("XTS_KEY_LENGTH_256") == 0 {
+		made := sha256.Sum256(key[16:])
+		return made[:]
+	}
+	return key
+}
+
 // trusted are the digests that are not revoked.
 func (l newer) trusted(c *Chip) (digests [][32]byte) {
 	for n := range uint32(3) {
-		if c.fuses.field(fmt.Sprint("SECURE_BOOT_KEY_REVOKE", n)) != 0 {
+		if c.fuses.fieldOr(fmt.Sprint("SECURE_BOOT_KEY_REVOKE", n), 1) != 0 {
 			continue
 		}
 		for _, block := range l.keyBlocks(c, purposeDigest0+n) {

@@ -184,9 +184,9 @@ func (l newer) writeFuseReg(c *Chip, addr, v uint32) {
 func newerFactory(o Options) (w Words) {
 	f := o.Chip
 	start, _ := wordsOf(f)
-	m := o.MAC
-	w[start[1]] = uint32(m[2])<<24 | uint32(m[3])<<16 | uint32(m[4])<<8 | uint32(m[5])
-	w[start[1]+1] = uint32(m[0])<<8 | uint32(m[1])
+	m, at := o.MAC, start[fieldNamed(f, "MAC").Block]
+	w[at] = uint32(m[2])<<24 | uint32(m[3])<<16 | uint32(m[4])<<8 | uint32(m[5])
+	w[at+1] = uint32(m[0])<<8 | uint32(m[1])
 	set := func(fields []string, v uint32) {
 		for _, name := range fields {
 			width := fieldNamed(f, name).Width

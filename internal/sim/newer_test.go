@@ -343,9 +343,10 @@ func TestKnownBurnsOfEveryFamily(t *testing.T) {
 			}
 			hidden := map[int]bool{}
 			burned := slices.Clone(want)
+			first := f.Efuse.Block("BLOCK_KEY0")
 			for at, data := range keysOfCase(t, tc.Args, tc.Files) {
-				copy(burned[start[4+at]:], data[:])
-				hidden[4+at] = want[start[0]+1]>>at&1 == 1
+				copy(burned[start[first+at]:], data[:])
+				hidden[first+at] = want[start[0]+1]>>at&1 == 1
 			}
 			for block := range f.Efuse.Blocks {
 				data := burned[start[block]:][:f.Efuse.Blocks[block].Words]
@@ -353,7 +354,7 @@ func TestKnownBurnsOfEveryFamily(t *testing.T) {
 					h.burnBlockOf(f, block, data)
 				}
 			}
-			h.burnBlockOf(f, 0, burned[:6])
+			h.burnBlockOf(f, 0, burned[:f.Efuse.Blocks[0].Words])
 			for block, blk := range f.Efuse.Blocks {
 				for w := range blk.Words {
 					if got := h.reg(blk.Read + uint32(4*w)); got != want[start[block]+w] {
@@ -383,12 +384,18 @@ func keysOfCase(t *testing.T, args []string, files map[string]string) map[int][8
 	}
 	for args = args[1:]; len(args) >= 3; args = args[3:] {
 		block := int(args[0][len(args[0])-1] - '0')
-		for key := unhex(t, files[args[1]]); len(key) > 0; key, block = key[32:], block+1 {
-			if half := key[:32]; strings.HasPrefix(args[2], "XTS") {
-				out[block] = blockWords(reversedBytes(half))
-			} else {
-				out[block] = blockWords(half)
+		for half := range slices.Chunk(unhex(t, files[args[1]]), 32) {
+			if strings.HasPrefix(args[2], "XTS") {
+				half = reversedBytes(half)
 			}
+			whole := make([]byte, 32)
+			if args[2] == "SECURE_BOOT_DIGEST" { // into the upper half of the block
+				copy(whole[16:], half)
+			} else {
+				copy(whole, half)
+			}
+			out[block] = blockWords(whole)
+			block++
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -161,7 +162,9 @@ func (c *Chip) delay(us uint32) {
 }
 
 // romHz is what the ROM takes the crystal for.
-func (c *Chip) romHz() float64 { return float64(c.opts.Crystal) * 1e6 * (1 + c.opts.Drift) }
+func (c *Chip) romHz() float64 {
+	return float64(cmp.Or(c.opts.Chip.Loader.Assumes, c.opts.Crystal)) * 1e6 * (1 + c.opts.Drift)
+}
 
 // calibration is the ROM's count from which romHz follows:
 // Hz = count * 15625 * CLK8M_FREQ / 40.

@@ -76,7 +76,7 @@ func Families() (list []*chip.Family) {
 	return list
 }
 
-var silicons = append([]silicon{esp32{}, newNewer(chip.ESP32C3, c3)}, tabled...)
+var silicons = append([]silicon{esp32{}, newNewer(chip.ESP32C3, c3)}, tabled()...)
 
 // wordsOf is where the blocks of a family begin among its words, and how many
 // words there are.

@@ -1,10 +1,11 @@
 package station
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
-	"math/bits"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,6 +131,11 @@ func TestPowerCutsOfLaterChips(t *testing.T) {
 	t.Run("secure boot", func(t *testing.T) { // before the first burn it is as the plain one
 		m.cutLater(t, "ESP32-C3, secure boot", signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}), 10)
 	})
+	for _, bits := range []int{256, 128} {
+		t.Run(fmt.Sprintf("one key block, %d bits", bits), func(t *testing.T) {
+			m.cutLater(t, fmt.Sprintf("ESP32-C2, %d bits", bits), withBits(t, chip.ESP32C2, bits), 60)
+		})
+	}
 	t.Run("key in two blocks", func(t *testing.T) { m.cutLater(t, "ESP32-S3, XTS-AES-256", withBits(t, chip.ESP32S3, 512), 20) })
 	m.publish(t, "c3")
 }
@@ -169,6 +175,8 @@ func (m *matrix) cutLater(t *testing.T, product, path string, stride int) {
 					return device, "sealed when put back", sealedSomewhere(s, device)
 				case closed && device.Field("ENABLE_SECURITY_DOWNLOAD") == 1:
 					return device, "QUARANTINE E-CLOSED", sealedSomewhere(s, device)
+				case out.Verdict == record.Scrap && out.Failure.Code == "E-KEY-BLOCKS" && len(keyBlocksOf(j.Chip())) == 1 && device.Field(j.Chip().Seal.Count) == 0:
+					return device, "SCRAP E-KEY-BLOCKS", nil // its only block is half burned
 				case out.Verdict != record.Retry && !closed:
 					return device, "", fmt.Errorf("%s %v", out.Verdict, out.Failure)
 				}
@@ -234,32 +242,41 @@ func (m *matrix) cutLater(t *testing.T, product, path string, stride int) {
 }
 
 // orderOfLater says what is burned too early: a key block twice, encryption before its
-// key is hidden, secure boot before encryption and a digest that is frozen, the end
-// of the loader before all of that.
+// key is hidden and frozen, secure boot before encryption and a digest that is frozen,
+// the end of the loader before all of that.
 func orderOfLater(j *job.Job, before, after sim.Words) error {
-	field := func(w sim.Words, name string) uint32 { return sim.FieldOf(j.Chip(), &w, name) }
+	f := j.Chip()
+	field := func(w sim.Words, name string) uint32 { return sim.FieldOf(f, &w, name) }
 	fresh := func(name string) bool { return field(before, name) != field(after, name) }
-	for n := range 6 {
-		if was := keyBlockOf(before, n); was != [8]uint32{} && was != keyBlockOf(after, n) {
-			return fmt.Errorf("BLOCK_KEY%d was programmed twice", n)
+	blocks := keyBlocksOf(f)
+	for n, b := range blocks {
+		if was := blockOf(f, before, n); was != [8]uint32{} && was != blockOf(f, after, n) {
+			return fmt.Errorf("%s was programmed twice", b.Name)
 		}
 	}
-	frozen := func(purpose uint32) bool {
-		for n := range 6 {
-			if field(before, fmt.Sprint("KEY_PURPOSE_", n)) == purpose {
-				return field(before, "WR_DIS")>>(23+n)&(field(before, "WR_DIS")>>(8+n))&1 == 1
+	ready := func(p chip.Purpose) bool { // the block says what it is for, is frozen, and hidden if it is a key
+		use := f.Seal.Keys[p]
+		return slices.ContainsFunc(blocks, func(b chip.Block) bool {
+			locks, hides := uint32(1)<<b.WriteDisable, cmp.Or(use.Hides, b.ReadMask())
+			if purpose, says := f.Efuse.Field(b.Purpose); says {
+				locks |= 1 << purpose.WriteDisable
+				if field(before, b.Purpose) != use.Value {
+					return false
+				}
 			}
-		}
-		return false
+			for _, v := range use.With {
+				if field(before, v.Field) != v.Value {
+					return false
+				}
+			}
+			return field(before, "WR_DIS")&locks == locks && (!use.Hidden || field(before, "RD_DIS")&hides == hides)
+		})
 	}
-	keyed := bits.OnesCount32(field(before, "RD_DIS")) == len(j.FlashKeyParts())
-	for _, p := range j.FlashKeyParts() {
-		keyed = keyed && frozen(j.Chip().Seal.Keys[p].Value)
-	}
+	keyed := !slices.ContainsFunc(j.FlashKeyParts(), func(p chip.Purpose) bool { return !ready(p) })
 	switch {
 	case fresh("SPI_BOOT_CRYPT_CNT") && !keyed:
 		return fmt.Errorf("encryption is on before its key is hidden and frozen")
-	case fresh("SECURE_BOOT_EN") && (!frozen(9) || field(before, "SPI_BOOT_CRYPT_CNT") != 7):
+	case fresh("SECURE_BOOT_EN") && (!ready(chip.SecureBootDigest0) || field(before, "SPI_BOOT_CRYPT_CNT") != 7):
 		return fmt.Errorf("secure boot is on before encryption and a digest that is frozen")
 	case fresh("ENABLE_SECURITY_DOWNLOAD") && (field(before, "SECURE_BOOT_EN") == 0 || field(before, "WR_DIS")&1 == 0):
 		return fmt.Errorf("the loader is closed before all else is burned")
@@ -267,12 +284,17 @@ func orderOfLater(j *job.Job, before, after sim.Words) error {
 	return nil
 }
 
-// sealedSomewhere finds the blocks that say they hold the key.
+// keyBlocksOf are the blocks of a chip that may hold keys, the first being BLOCK_KEY0.
+func keyBlocksOf(f *chip.Family) []chip.Block {
+	return slices.DeleteFunc(slices.Clone(f.Efuse.Blocks), func(b chip.Block) bool { return !strings.HasPrefix(b.Name, "BLOCK_KEY") })
+}
+
+// sealedSomewhere finds the blocks that say they hold the key, or the one that must.
 func sealedSomewhere(s *station, device *sim.Chip) error {
 	var blocks []int
 	for _, p := range s.job.FlashKeyParts() {
-		for n := range 6 {
-			if device.Field(fmt.Sprint("KEY_PURPOSE_", n)) == s.job.Chip().Seal.Keys[p].Value {
+		for n, b := range keyBlocksOf(s.job.Chip()) {
+			if b.Purpose == "" || device.Field(b.Purpose) == s.job.Chip().Seal.Keys[p].Value {
 				blocks = append(blocks, n)
 			}
 		}

@@ -58,37 +58,52 @@ func usedUp(o sim.Options) *sim.Words {
 	return &words
 }
 
-// keyBlockOf are the words of a key block, the first being n.
-func keyBlockOf(words sim.Words, n int) [8]uint32 { return [8]uint32(words[28+8*n:]) }
+// keyBlockOf are the words of a key block of a chip that has several.
+func keyBlockOf(words sim.Words, n int) [8]uint32 { return blockOf(chip.ESP32C3, words, n) }
 
-// reversed is a key as its block holds it.
+// blockOf are the words of key block n.
+func blockOf(f *chip.Family, words sim.Words, n int) [8]uint32 {
+	at := 0
+	for _, b := range f.Efuse.Blocks[:f.Efuse.Block("BLOCK_KEY0")+n] {
+		at += b.Words
+	}
+	return [8]uint32(words[at:])
+}
+
+// reversed is a key as its block holds it, or half of it.
 func reversed(key []byte) (w [8]uint32) {
-	for i := range w {
-		w[7-i] = binary.BigEndian.Uint32(key[4*i:])
+	for i := range len(key) / 4 {
+		w[len(key)/4-1-i] = binary.BigEndian.Uint32(key[4*i:])
 	}
 	return w
 }
 
 // laterKey is the key of a device, of the length that the job has.
 func laterKey(j *job.Job, mac chip.MAC) []byte {
-	return keyOf(j.Chip(), "station flash encryption v1", mac, 32*len(j.FlashKeyParts()))
+	return keyOf(j.Chip(), "station flash encryption v1", mac, cmp.Or(j.Key.Bits, 256)/8)
 }
 
 // checkLater says in what a device is not sealed with its key in these blocks.
 func checkLater(s *station, device *sim.Chip, blocks ...int) error {
 	f := s.job.Chip()
 	key := laterKey(s.job, device.MAC())
-	want := map[string]uint32{"SPI_BOOT_CRYPT_CNT": 7, "DIS_DOWNLOAD_MANUAL_ENCRYPT": 1}
-	for n, block := range blocks {
-		if keyBlockOf(device.Fuses(), block) != reversed(key[32*n:][:32]) {
-			return fmt.Errorf("BLOCK_KEY%d holds another key", block)
+	want := map[string]uint32{"SPI_BOOT_CRYPT_CNT": 7, "DIS_DOWNLOAD_MANUAL_ENCRYPT": 1, "RD_DIS": 0}
+	for n, part := range s.job.FlashKeyParts() {
+		b := f.Efuse.Block(fmt.Sprint("BLOCK_KEY", blocks[n]))
+		block, half := f.Efuse.Blocks[b], key[min(32*n, len(key)):][:min(32, len(key))]
+		if blockOf(f, device.Fuses(), blocks[n]) != reversed(half) {
+			return fmt.Errorf("%s holds another key", block.Name)
 		}
-		want[fmt.Sprint("KEY_PURPOSE_", block)] = 4
-		if len(blocks) == 2 {
-			want[fmt.Sprint("KEY_PURPOSE_", block)] = uint32(2 + n)
+		locks := uint32(1) << block.WriteDisable
+		if purpose, says := f.Efuse.Field(block.Purpose); says {
+			want[block.Purpose] = f.Seal.Keys[part].Value
+			locks |= 1<<purpose.WriteDisable | 1<<2
 		}
-		want["RD_DIS"] |= 1 << block
-		if lock := device.Field("WR_DIS"); lock>>(23+block)&1 == 0 || lock>>(8+block)&1 == 0 || lock>>2&1 == 0 {
+		want["RD_DIS"] |= 1 << block.ReadDisable
+		if len(half) == 32 && block.ReadHalves {
+			want["RD_DIS"], want["XTS_KEY_LENGTH_256"] = 3, 1
+		}
+		if lock := device.Field("WR_DIS"); lock&locks != locks {
 			return fmt.Errorf("WR_DIS is %08x", lock)
 		}
 	}
@@ -112,6 +127,9 @@ func checkLater(s *station, device *sim.Chip, blocks ...int) error {
 // each digest in a block of its own, readable and frozen; every other one revoked;
 // nothing that can be hidden any more; the loader closed.
 func signedOnly(j *job.Job, device *sim.Chip) error {
+	if j.Chip().Seal.SecureBoot == nil {
+		return nil
+	}
 	digests := j.Plan.Keys()[len(j.FlashKeyParts()):]
 	for n := range 3 {
 		block := slices.IndexFunc([]int{0, 1, 2, 3, 4, 5}, func(b int) bool { return device.Field(fmt.Sprint("KEY_PURPOSE_", b)) == uint32(9+n) })
@@ -210,7 +228,7 @@ func withBits(t testing.TB, f *chip.Family, bits int, pairs ...string) string {
 func sealsFamily(t *testing.T, f *chip.Family, bits int) {
 	s := newStation(t, withBits(t, f, bits))
 	o := ChipFor(s.job)
-	o.MAC = VirtualMAC(0)
+	o.MAC, o.Crystal = VirtualMAC(0), f.Crystals[0]
 	device := newChip(t, o)
 	wantVerdict(t, s.visit(device), record.Pass, "")
 	var blocks []int

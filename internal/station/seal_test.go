@@ -105,9 +105,11 @@ func realMAC(o sim.Options) chip.MAC {
 		w := sim.FactoryWords(o)
 		o.Words = &w
 	}
-	lo := 1 // word with the low part
-	if o.Chip != nil && o.Chip != chip.ESP32 {
-		lo = 6
+	e := &chip.Known(o.Chip).Efuse
+	mac, _ := e.Field("MAC")
+	lo := mac.Word // word with the low part
+	for _, b := range e.Blocks[:mac.Block] {
+		lo += b.Words
 	}
 	m := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, uint16(o.Words[lo+1])), o.Words[lo])
 	return chip.MAC(m)
