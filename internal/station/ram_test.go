@@ -40,3 +40,26 @@ func TestRAMThatIsLeftIsTold(t *testing.T) {
 		}
 	}
 }
+
+// What holds secrets of the device never passes through the loader in RAM: the ROM
+// writes it, and nothing else.
+func TestRAMGetsNoSecretsButTheKey(t *testing.T) {
+	s, _ := identityStation(t, 0, "esp_secure_cert")
+	s.job.Flash.Loader = job.LoaderRAM
+	sectors := 0
+	for _, r := range s.job.Regions {
+		if r.PerDevice {
+			sectors += (r.Size + 0xfff) / 0x1000
+		}
+	}
+	chip := newChip(t, simFor(s.job, VirtualMAC(7)))
+	port, err := chip.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := s.runner().Device(t.Context(), "1", "sim://1", esploader.New(port, esploader.Options{LeastRAM: 1}))
+	m := chip.Meter()
+	if out.Verdict != record.Pass || m.Code.Time == 0 || m.FlashBlocks == 0 || m.FlashBlocks > sectors {
+		t.Errorf("%s %v; %d blocks through the ROM, want at most %d and some; code %+v", out.Verdict, out.Failure, m.FlashBlocks, sectors, m.Code)
+	}
+}
