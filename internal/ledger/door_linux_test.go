@@ -251,7 +251,7 @@ func TestNoDoor(t *testing.T) {
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v: reads as if there were no ledger", err)
 	}
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }

@@ -170,7 +170,22 @@ func TestDataBetweenAnswers(t *testing.T) {
 
 // On the way into the loader the request that pulls GPIO0 low must not wait
 // for the answer to the one before it: EN is rising.
-func TestLinesDoNotWaitWhileENRises(t *testing.T) {
+func TestLinesDoNotWaitWhileENRises(t *testing.T) { atOnce(t, linesWhileENRises) }
+
+// atOnce tries what must not wait for an answer until it took less time than it
+// would then: a machine that does a lot else may hold it up now and then.
+func atOnce(t *testing.T, try func(t *testing.T) time.Duration) {
+	t.Helper()
+	var d time.Duration
+	for range 10 {
+		if d = try(t); d < lineTimeout || t.Failed() {
+			return
+		}
+	}
+	t.Errorf("it took %v", d)
+}
+
+func linesWhileENRises(t *testing.T) time.Duration {
 	held := false
 	s := &comFar{}
 	s.answer = func(params []byte) ([]byte, bool) {
@@ -192,9 +207,7 @@ func TestLinesDoNotWaitWhileENRises(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if d := time.Since(begin); d >= lineTimeout {
-		t.Errorf("it took %v", d)
-	}
+	return time.Since(begin)
 }
 
 func TestChangesOfLines(t *testing.T) {
@@ -324,17 +337,17 @@ func TestServersThatAreSilentAboutLines(t *testing.T) {
 	} {
 		t.Run(c.option, func(t *testing.T) {
 			t.Parallel()
-			name, _ := serveCom(t, &comFar{answer: silentTo(c.silent)})
-			p := mustOpen(t, name+c.option)
-			begin := time.Now()
-			for _, l := range [][2]bool{{false, true}, {true, true}, {true, false}} {
-				if err := p.SetLines(l[0], l[1]); !errors.Is(err, c.want) {
-					t.Errorf("got %v, want %v", err, c.want)
+			atOnce(t, func(t *testing.T) time.Duration {
+				name, _ := serveCom(t, &comFar{answer: silentTo(c.silent)})
+				p := mustOpen(t, name+c.option)
+				begin := time.Now()
+				for _, l := range [][2]bool{{false, true}, {true, true}, {true, false}} {
+					if err := p.SetLines(l[0], l[1]); !errors.Is(err, c.want) {
+						t.Errorf("got %v, want %v", err, c.want)
+					}
 				}
-			}
-			if d := time.Since(begin); d >= lineTimeout {
-				t.Errorf("it waited %v", d)
-			}
+				return time.Since(begin)
+			})
 		})
 	}
 }

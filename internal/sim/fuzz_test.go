@@ -25,7 +25,7 @@ func FuzzWire(f *testing.F) {
 		for _, part := range [][]byte{request(opSync, 0, words(1)), request(opSetParams, 0, words(0, 64<<10, 0, 0, 0, 0)), in, in} {
 			ask(p, part)
 		}
-		if d := time.Since(began); d > 5*time.Second {
+		if d := time.Since(began); d > 30*time.Second {
 			t.Errorf("it took %v", d)
 		}
 		p.SetBaud(consoleBaud)
