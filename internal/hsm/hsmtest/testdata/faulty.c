@@ -4,7 +4,7 @@
 //
 //	C_Sign 0xb3 2 0        the next 2 calls of C_Sign return CKR_SESSION_HANDLE_INVALID
 //	C_Sign 0 1 500         the next call of C_Sign takes 500 ms longer
-//	C_Sign 0 1 -1          the next call of C_Sign waits until the file names no such fault
+//	C_Sign 0 1 -1          the next call of C_Sign waits until the file names no such fault, a minute at most
 //	FLAGS 0x20000 -1 0     C_GetTokenInfo shows these flags too
 //	ATTRIBUTE 0x162 -1 0   C_GetAttributeValue tells that this attribute is true
 //	WITHOUT 0x163 -1 0     ... that it is false
@@ -77,10 +77,10 @@ static int take(const char *name, long any, struct fault *hit) {
 	return 1;
 }
 
-// held waits until the file does not name the fault any more.
+// held waits until the file does not name the fault any more, but not for ever.
 static void held(const struct fault *hit) {
 	struct timespec moment = {0, 1000000};
-	for (int named = 1; named;) {
+	for (int named = 1, n = 0; named && n < 60000; n++) {
 		struct fault one;
 		FILE *f = fopen(beside(".faults"), "r");
 		named = 0;
