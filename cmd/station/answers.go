@@ -36,6 +36,7 @@ var answers = map[string]any{
 	"rollouts/1":          rolloutsAnswer{},
 	"site-bench/1":        siteBenchAnswer{},
 	"site-benches/1":      siteBenchesAnswer{},
+	"site-verify/1":       siteVerifyAnswer{},
 }
 
 // schemaOf is the name under which v is printed.

@@ -112,6 +112,9 @@ func TestSite(t *testing.T) {
 		t.Errorf("in the end the site has %d entries of %d; releases %+v", b.Size, w.entries(), b.Releases)
 	}
 
+	if out, _ := w.run(0, "site", "verify"); !strings.Contains(out, fmt.Sprintf("bench-1 is whole: %d entries", w.entries())) {
+		t.Errorf("verify says %s", out)
+	}
 	w.run(0, "site", "revoke", "bench-1")
 	if _, said := w.run(exitStation, "site", "push"); !strings.Contains(said, "Authorization Violation") {
 		t.Errorf("a bench that was revoked: %s", said)

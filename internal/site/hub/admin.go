@@ -23,6 +23,7 @@ const (
 	topicReload  = "reload"
 	topicList    = "list"
 	topicRelease = "release"
+	topicVerify  = "verify"
 )
 
 // Status is what the site has of a bench.
@@ -55,6 +56,8 @@ type Release struct {
 type said struct {
 	Error   string   `json:"error,omitempty"`
 	Benches []Status `json:"benches,omitempty"`
+
+	Verified *Verified `json:"verified,omitempty"`
 }
 
 // told does what the admin wants.
@@ -70,6 +73,12 @@ func (h *Hub) told(ctx context.Context, msg *nats.Msg) any {
 		var r Release
 		if r, err = site.Parse[Release](msg.Data); err == nil {
 			err = h.release(about, r)
+		}
+	case topicVerify:
+		var m *mirror
+		if m, err = h.of(about); err == nil {
+			v := m.verify(h.ctx) // it takes as long as it takes
+			a.Verified = &v
 		}
 	default:
 		err = fmt.Errorf("%q is not known", topic)
@@ -105,11 +114,9 @@ func (m *mirror) status() Status {
 
 // release lets a bench that was halted come again; who did so, and why, is kept.
 func (h *Hub) release(bench string, r Release) error {
-	h.mu.Lock()
-	m := h.mirrors[bench]
-	h.mu.Unlock()
-	if m == nil {
-		return fmt.Errorf("%w: %s", ErrNoBench, bench)
+	m, err := h.of(bench)
+	if err != nil {
+		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -119,6 +126,16 @@ func (h *Hub) release(bench string, r Release) error {
 	r.Time, r.Halt = now(), m.known.Halt
 	m.known.Releases, m.known.Halt = append(m.known.Releases, r), nil
 	return m.save()
+}
+
+// of is the mirror of a bench that there is.
+func (h *Hub) of(bench string) (*mirror, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m := h.mirrors[bench]; m != nil {
+		return m, nil
+	}
+	return nil, fmt.Errorf("%w: %s", ErrNoBench, bench)
 }
 
 // ErrNotRunning: nobody runs the site on this machine.
@@ -182,6 +199,18 @@ func (f *Folder) Release(ctx context.Context, bench string, r Release) error {
 	}
 	_, err := f.tell(ctx, topicRelease+"."+bench, r)
 	return wrapped("release", err)
+}
+
+// Verify rereads what the running site has of a bench.
+func (f *Folder) Verify(ctx context.Context, bench string) (Verified, error) {
+	if err := site.CheckName("bench", bench); err != nil {
+		return Verified{}, err
+	}
+	a, err := f.tell(ctx, topicVerify+"."+bench, nil)
+	if err != nil || a.Verified == nil {
+		return Verified{}, wrapped("verify", err)
+	}
+	return *a.Verified, nil
 }
 
 func wrapped(what string, err error) error {

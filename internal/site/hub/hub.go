@@ -76,6 +76,13 @@ func (h *Hub) start(ctx context.Context) (err error) {
 func (h *Hub) close() {
 	h.stop()
 	h.busy.Wait()
+	for _, m := range h.mirrors { // a start has to read nothing then
+		m.mu.Lock()
+		if err := m.save(); err != nil {
+			h.Tell(err.Error())
+		}
+		m.mu.Unlock()
+	}
 }
 
 // each answers every message on its own, so that none waits for another.

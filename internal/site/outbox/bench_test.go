@@ -9,7 +9,7 @@ import (
 // BenchmarkCatchUp is how fast a bench that was away fills the mirror, with every
 // acknowledgement synced: entries are of the size of a visit's.
 func BenchmarkCatchUp(b *testing.B) {
-	const entries = 100_000
+	const entries = 30_000
 	x := newBench(b)
 	x.about = strings.Repeat("x", 600)
 	for range entries / 5000 {
