@@ -73,6 +73,11 @@ demo-field: deps build
 	@command -v curl >/dev/null && command -v openssl >/dev/null || { $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq curl openssl; }
 	@device/demo-field
 
+# Three benches and their site, which catches one that was set back.
+.PHONY: demo-site
+demo-site: deps build
+	@fixtures/demo-site
+
 # Everything under the race detector, the longest packages first. What has so many
 # cases that it would take minutes tries a fixed sample of them here, and all of them
 # in make cases, without the detector.
