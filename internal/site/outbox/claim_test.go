@@ -54,7 +54,7 @@ func keyed(mac chip.MAC, key, policy string) record.Entry {
 func TestClaims(t *testing.T) {
 	a, b := newBench(t).running(), newBench(t2{t, "other"}).running()
 	won := [2]int{}
-	for n := range 300 {
+	for n := range 50 {
 		serial := record.Entry{Kind: record.SerialBound, Serial: fmt.Sprintf("L:%d/ü", n), Simulated: true}
 		answers := make(chan error, 2)
 		for i, x := range []*bench{a, b} {

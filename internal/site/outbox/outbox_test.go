@@ -163,7 +163,7 @@ func TestMirrorIsTheLedger(t *testing.T) {
 	b.push()
 	b.work(1)
 	b.push()
-	b.work(1500)
+	b.work(1010) // more than a batch
 	b.push()
 	b.sign()
 	b.push()
