@@ -197,7 +197,7 @@ func (p *planner) dropUnread() {
 // readTable finds the table in its own file or among the images; where there
 // are both they must agree.
 func (p *planner) readTable() {
-	options := TableOptions{Offset: p.TableOffset, FlashSize: p.FlashSize, Env: p.Env}
+	options := TableOptions{Offset: p.TableOffset, FlashSize: p.FlashSize, Chip: p.chip, Env: p.Env}
 	read := func(file string, data []byte) *Table {
 		t, err := ParseTable(file, data, options)
 		if err != nil {

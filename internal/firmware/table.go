@@ -7,13 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"station/internal/chip"
 )
 
 const (
 	// SectorSize is the erase unit of the flash: everything starts on one.
 	SectorSize = 0x1000
-	// BootloaderOffset is where the ROM looks for the bootloader.
-	BootloaderOffset = 0x1000
 	// DefaultTableOffset is where ESP-IDF puts the partition table.
 	DefaultTableOffset = 0x8000
 	// TableSize is what the bootloader maps of the table, all of it encrypted
@@ -60,12 +60,14 @@ type Table struct {
 	NoMD5    bool     `json:"noMd5,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	file     string
+	chip     *chip.Family
 }
 
 // TableOptions is what a table is read with.
 type TableOptions struct {
 	Offset    uint32                      // of the table; 0 is 0x8000
 	FlashSize uint32                      // bytes; 0 does not check it
+	Chip      *chip.Family                // whose bootloader a CSV may list; nil is the ESP32
 	Env       func(string) (string, bool) // for $NAME in a CSV; nil knows none
 }
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"station/internal/chip"
 )
 
 // The CSV is what ESP-IDF's generator reads: name, type, subtype, offset, size
@@ -27,7 +29,7 @@ const unknown = int64(math.MinInt64)
 // ParseCSV reads and checks a table. file is for faults.
 func ParseCSV(file string, b []byte, o TableOptions) (*Table, error) {
 	f := &faults{file: file}
-	t := &Table{Offset: o.offset(), file: file}
+	t := &Table{Offset: o.offset(), file: file, chip: chip.Known(o.Chip)}
 	var rows []row
 	if utf16(b) {
 		f.add("the file is UTF-16; save it as CSV UTF-8")
@@ -212,7 +214,7 @@ func (r *row) setFlag(name string, fault func(string, ...any)) {
 func (r *row) parsePlace(offset, size string, t *Table, fault func(string, ...any)) {
 	switch {
 	case r.fixed() && r.Type == TypeBootloader:
-		r.offset = BootloaderOffset
+		r.offset = int64(t.chip.Bootloader)
 	case r.fixed():
 		r.offset = int64(t.Offset)
 	default:
@@ -221,7 +223,7 @@ func (r *row) parsePlace(offset, size string, t *Table, fault func(string, ...an
 	var empty bool
 	switch r.Type {
 	case TypeBootloader:
-		r.size = int64(t.Offset) - BootloaderOffset
+		r.size = int64(t.Offset) - int64(t.chip.Bootloader)
 	case TypeTable:
 		r.size = SectorSize
 	default:

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
 )
 
 func env(name string) (string, bool) {
@@ -122,6 +124,17 @@ func TestCSVElsewhere(t *testing.T) {
 	}
 	_, err = ParseCSV("t.csv", []byte("nvs,data,nvs,0x9000,16K\n"), o)
 	wantFaults(t, err, "nvs at 0x9000 overlaps the partition table, which ends at 0x11000")
+}
+
+// The bootloader that a CSV lists is where the ROM of the chip looks for it, up to the
+// table.
+func TestBootloaderOfEachChip(t *testing.T) {
+	for _, f := range chip.Families {
+		table, err := ParseCSV("t.csv", []byte("boot,bootloader,primary,,\n"), TableOptions{Chip: f})
+		if err != nil || table.Partitions[0].Offset != f.Bootloader || table.Partitions[0].Size != 0x8000-f.Bootloader {
+			t.Errorf("%s: got %+v, %v", f.Name, table, err)
+		}
+	}
 }
 
 func FuzzTableCSV(f *testing.F) {
