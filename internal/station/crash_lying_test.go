@@ -31,6 +31,18 @@ var flashLies = []lie{
 	{"bits of the flash are stuck at 1", faults(sim.Fault{Kind: sim.StuckHigh, Addr: 0x10001, XOR: 0xff}), noFlash, sealedThen},
 }
 
+// fullLies are those of a device whose flash is full of something.
+var fullLies = []lie{
+	{"the flash was full", nil, "PASS", "sealed"},
+	{"a sector of it does not erase", faults(sim.Fault{Kind: sim.NoErase, Addr: 0x30000, Size: 0x1000}), noFlash, sealedThen},
+}
+
+// filled is a product whose flash is full of something.
+func filled(p product) product {
+	p.before = func(o *sim.Options) { o.Flash = bytes.Repeat([]byte{0x5a}, 1<<20) }
+	return p
+}
+
 var lies = []lie{
 	{"fuses of the key are weak", fuses(sim.WeakFuse, "BLOCK1", 0, 77, 200, 255), "PASS", "sealed"},
 	{"fuses of the counter are weak", fuses(sim.WeakFuse, "FLASH_CRYPT_CNT", 0, 3, 6), "PASS", "sealed"},
@@ -97,13 +109,12 @@ func TestLyingChips(t *testing.T) {
 			odd.before = func(o *sim.Options) { o.Words = words(*o, c.set) }
 			visit(c.class, odd, nil, c.end, c.end)
 		}
-		full := p
-		full.before = func(o *sim.Options) { o.Flash = bytes.Repeat([]byte{0x5a}, 1<<20) }
-		visit("the flash was full", full, nil, "PASS", "sealed")
-		stuck := faults(sim.Fault{Kind: sim.NoErase, Addr: 0x30000, Size: 0x1000})
-		visit("a sector of it does not erase", full, stuck, noFlash, sealedThen)
+		full := filled(p)
+		for _, c := range fullLies {
+			visit(c.class, full, c.faults, c.first, c.end)
+		}
 		full.lasting = true
-		visit("and never will", full, stuck, noFlash, noFlash)
+		visit("and never will", full, fullLies[1].faults, noFlash, noFlash)
 		try("another chip comes with the MAC of a sealed one", p, func() *trial { return l.twin(p, nil) })
 		try("and with a key in it", p, func() *trial { return l.twin(p, map[string]uint32{"RD_DIS": 1, "WR_DIS": 1 << 7}) })
 	})

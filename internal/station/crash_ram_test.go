@@ -99,6 +99,9 @@ func TestWireRAM(t *testing.T) {
 			for _, c := range flashLies {
 				try(c.class, p, func() *trial { return l.lie(p, c) })
 			}
+			for _, c := range fullLies {
+				try(c.class, p, func() *trial { return l.lie(filled(p), c) })
+			}
 		}
 	})
 	m.publish(t, "ram")
