@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,7 +48,7 @@ func (w *workplace) entries() uint64 {
 func (w *workplace) atSite() (b siteBenchAnswer) {
 	w.t.Helper()
 	out, _ := w.run(0, "site", "show", "bench-1", "--json")
-	if err := json.Unmarshal([]byte(out), &b); err != nil {
+	if err := errors.Join(fits("site-bench/1", out), json.Unmarshal([]byte(out), &b)); err != nil {
 		w.t.Fatal(err)
 	}
 	return b
@@ -121,6 +122,10 @@ func TestSite(t *testing.T) {
 	}
 	if out, _ := w.run(0, "site", "list"); !strings.Contains(out, "bench-1 ") || !strings.Contains(out, "revoked") {
 		t.Errorf("list says %s", out)
+	}
+	out, _ := w.run(0, "site", "list", "--json")
+	if err := fits("site-benches/1", out); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
