@@ -75,6 +75,7 @@ type act struct {
 	args     []string
 	from, to uint64 // the ledger's size before and after
 	code     int
+	said     string // its error
 	want     func() int
 	may      []int
 }
@@ -111,7 +112,7 @@ func (s *soak) do(want func() int, args ...string) string {
 	root.SetErr(&out)
 	root.SetArgs(append(args, "--station", filepath.Join(s.dir, "station.toml")))
 	err := root.ExecuteContext(context.Background())
-	a.code, a.to = exitCode(err), s.size()
+	a.code, a.to, a.said = exitCode(err), s.size(), fmt.Sprint(err)
 	s.acts = append(s.acts, a)
 	s.commands++
 	if a.code != 0 {
@@ -123,7 +124,7 @@ func (s *soak) do(want func() int, args ...string) string {
 // judge holds the exit codes of commands against the model.
 func (s *soak) judge() {
 	for _, a := range s.acts {
-		s.model.must(slices.Contains(a.may, a.code), "%v: exit code %d, want one of %v", a.args, a.code, a.may)
+		s.model.must(slices.Contains(a.may, a.code), "%v: exit code %d (%s), want one of %v", a.args, a.code, a.said, a.may)
 	}
 	s.acts = nil
 }
