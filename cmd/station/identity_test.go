@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/flashcrypt"
+	"station/internal/ledger"
 	"station/internal/secret"
 )
 
@@ -128,6 +131,33 @@ func (w *workplace) secretsOf(s sealed) map[string][]byte {
 	return found
 }
 
+// withoutToken services a device with the key alone, as out of its escrow: what
+// only the token makes is left out, in words.
+func (w *workplace) withoutToken(s sealed) {
+	w.t.Helper()
+	r := &recoverFlags{tokenFlags: &tokenFlags{options: &options{}}, job: filepath.Join(w.dir, "lamp/job.toml"), dest: output{path: filepath.Join(w.dir, "without")}}
+	book, err := ledger.Open(filepath.Join(w.dir, "ledger.db"), ledger.Options{ReadOnly: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer book.Close()
+	var said strings.Builder
+	d, err1 := findKeys(book, s.mac)
+	use, _, err2 := r.use(w.t.Context(), &said)
+	key, err3 := secret.New(bytes.Clone(s.key))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		w.t.Fatal(err)
+	}
+	defer key.Destroy()
+	if err := use(d, sealedKeys{chip.FlashEncryption: key}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.checkImages("without", s)
+	if args := string(w.read("without/flash_args")); strings.Contains(args, "esp_secure_cert") || !strings.Contains(said.String(), "left out esp_secure_cert at 0x40000: ") {
+		w.t.Errorf("%s%s", args, said.String())
+	}
+}
+
 // From the keys in the token to a revoked certificate: OpenSSL takes the chain and
 // the list, and nothing of token and private key is anywhere but in the flash.
 func TestIdentityByHand(t *testing.T) {
@@ -159,6 +189,11 @@ func TestIdentityByHand(t *testing.T) {
 		w.run(0, "identity", "verify", name, "--ca", "line-ca.pem", "--ca", "root.pem")
 	}
 	w.run(0, "key", "recover", id, "--operator", "eve", "--reason", "RMA", "--job", "lamp/job.toml", "--out", "serviced")
+	w.checkImages("serviced", s)
+	if args := string(w.read("serviced/flash_args")); !strings.Contains(args, "0x40000 0x00040000-esp_secure_cert.bin") {
+		t.Errorf("the identity is not serviced:\n%s", args)
+	}
+	w.withoutToken(s)
 	for verb, schema := range map[string]string{"show": "identity/1", "verify": "verified-identity/1"} {
 		out, _ := w.run(0, "identity", verb, mac, "--json")
 		if err := fits(schema, out); err != nil {

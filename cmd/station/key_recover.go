@@ -33,6 +33,8 @@ type recoverFlags struct {
 	job, to, officer         string
 	purpose                  string
 	dest                     output
+
+	token *hsm.Token // nil with an officer's key
 }
 
 func keyRecoverCommand(t *tokenFlags) *cobra.Command {
@@ -49,7 +51,8 @@ its serial number or its ID. The key is never shown and never a file. What comes
                has a second key: --purpose secure-boot-v1
 
 Images of a job with secure boot version 1 have the digest of the bootloader for
-this device among them. What holds the identity of a device is left out.
+this device among them, and what holds its identity is made again by the token;
+with --officer it is left out.
 
 The key comes from the token, by its recorded ID. With --officer it is opened
 from its escrow with the officer's private key: token and station may be lost.
@@ -87,7 +90,7 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, name string) e
 	if err != nil {
 		return fmt.Errorf("key %w", err)
 	}
-	use, what, err := r.use(person)
+	use, what, err := r.use(ctx, person)
 	if err != nil {
 		return err
 	}
@@ -112,18 +115,18 @@ func (r *recoverFlags) run(ctx context.Context, person io.Writer, name string) e
 		if err != nil {
 			return stationFault(err)
 		}
-		keys, err := open(d.mac, d)
+		keys, err := open(d)
 		defer keys.Destroy()
 		if err != nil {
 			return err
 		}
-		return use(d.mac, d, keys)
+		return use(d, keys)
 	})
 }
 
 // use is what is done with the key, and its name in the ledger. All files that
 // it needs are read before the key is asked for.
-func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedDevice, sealedKeys) error, string, error) {
+func (r *recoverFlags) use(ctx context.Context, person io.Writer) (func(sealedDevice, sealedKeys) error, string, error) {
 	if r.to != "" {
 		public, err := keyfile.ReadPublic(r.to)
 		if err != nil {
@@ -133,7 +136,7 @@ func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedDevice, seale
 		if !ok {
 			return nil, "", fmt.Errorf("--to %s: want an RSA key", r.to)
 		}
-		return func(_ chip.MAC, d sealedDevice, keys sealedKeys) error {
+		return func(d sealedDevice, keys sealedKeys) error {
 			k := d.keys[0]
 			blob, err := hsm.Escrow(to, hsm.DeviceKey{ID: k.ID, Secret: keys[k.Purpose]})
 			if err != nil {
@@ -147,12 +150,17 @@ func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedDevice, seale
 	if err != nil {
 		return nil, "", err
 	}
-	return func(mac chip.MAC, d sealedDevice, keys sealedKeys) error {
+	return func(d sealedDevice, keys sealedKeys) error {
 		if err := d.fits(job, keys); err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
-		// The device keeps its identity: nothing of it is written here.
-		regions, err := job.RegionsFor(ownOf(mac, keys))
+		own, err := r.own(ctx, d, job, keys)
+		defer own.Values.Destroy()
+		defer own.NVSKeys.Destroy()
+		if err != nil {
+			return fmt.Errorf("key recover: %w", err)
+		}
+		regions, err := job.RegionsFor(own)
 		if err != nil {
 			return fmt.Errorf("key recover: %w", err)
 		}
@@ -169,8 +177,8 @@ func (r *recoverFlags) use(person io.Writer) (func(chip.MAC, sealedDevice, seale
 		}
 		plain.Fprintf(person, "wrote %d images of %s and flash_args to %s; %s\n", len(regions.List), job.Name, r.dest.path, how)
 		for _, region := range job.Regions {
-			if region.PerDevice && region.Partition != "" {
-				plain.Fprintf(person, "left out %s at %#x: it holds the identity of the device, which keeps it; where the flash was erased, the line writes it again\n", region.Name, region.Address)
+			if own.Values == nil && region.PerDevice && region.Partition != "" {
+				plain.Fprintf(person, "left out %s at %#x: it holds the identity of the device, which only the token makes again; where the flash was erased, the line writes it\n", region.Name, region.Address)
 			}
 		}
 		return nil

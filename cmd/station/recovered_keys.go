@@ -23,6 +23,7 @@ import (
 // sealedDevice is what the ledger knows of a device's keys.
 type sealedDevice struct {
 	mac     chip.MAC
+	known   record.Device
 	chip    *chip.Family
 	coding  *chip.Coding // of its key blocks; nil is not known
 	keys    []record.Key // secret ones, with what opens them
@@ -44,7 +45,7 @@ func findKeys(b *ledger.Ledger, name string) (d sealedDevice, err error) {
 	if err != nil {
 		return d, stationFault(err)
 	}
-	d.mac = mac
+	d.mac, d.known = mac, device
 	if d.chip, err = device.Family(); err != nil {
 		return d, err
 	}
@@ -149,17 +150,23 @@ func (k sealedKeys) Destroy() {
 	}
 }
 
-func ownOf(mac chip.MAC, keys sealedKeys) job.Own {
-	return job.Own{MAC: mac, BootKey: keys[chip.SecureBootV1]}
+// own is what the device has of its own in the images of a job. Only the token
+// makes its identity again: with an officer's key it is left out.
+func (r *recoverFlags) own(ctx context.Context, d sealedDevice, j *job.Job, keys sealedKeys) (own job.Own, err error) {
+	own = job.Own{MAC: d.mac, BootKey: keys[chip.SecureBootV1]}
+	if j.Identity != nil && d.known.Identity.Known() && r.token != nil {
+		err = station.IdentityAgain(ctx, r.token, d.known, j, &own)
+	}
+	return own, err
 }
 
 // source is where the keys come from: the token, or their escrow.
-func (r *recoverFlags) source(ctx context.Context) (open func(chip.MAC, sealedDevice) (sealedKeys, error), done func(), err error) {
+func (r *recoverFlags) source(ctx context.Context) (open func(sealedDevice) (sealedKeys, error), done func(), err error) {
 	one, done, err := r.sourceOfOne(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(mac chip.MAC, d sealedDevice) (sealedKeys, error) {
+	return func(d sealedDevice) (sealedKeys, error) {
 		keys := sealedKeys{}
 		for _, k := range d.keys {
 			key, err := one(d, k)
@@ -194,6 +201,7 @@ func (r *recoverFlags) sourceOfOne(ctx context.Context) (open func(sealedDevice,
 	if err != nil {
 		return nil, nil, err
 	}
+	r.token = token
 	return func(d sealedDevice, k record.Key) (*secret.Bytes, error) { return fromToken(ctx, token, d, k) }, func() { token.Close() }, nil
 }
 

@@ -43,15 +43,7 @@ func (s *Session) identify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		switch purpose {
-		case chip.DeviceID:
-			v.ID = identity.ID(got.Reveal())
-			got.Destroy() // the rest is nobody's
-		case chip.DeviceToken:
-			v.Token = got
-		case chip.DevicePrivateKey:
-			v.PrivateKey = got
-		case chip.NVSKeys:
+		if !v.Take(purpose, got) {
 			s.identity.nvsKeys = got
 		}
 	}

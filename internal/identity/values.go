@@ -36,6 +36,23 @@ type Values struct {
 	Public                           []byte        // 04 X Y of the private key
 }
 
+// Take keeps what the token's master made for a purpose. It is false for what is
+// no value: the keys of an NVS partition.
+func (v *Values) Take(purpose chip.Purpose, made *secret.Bytes) bool {
+	switch purpose {
+	case chip.DeviceID:
+		v.ID = ID(made.Reveal())
+		made.Destroy() // the rest is nobody's
+	case chip.DeviceToken:
+		v.Token = made
+	case chip.DevicePrivateKey:
+		v.PrivateKey = made
+	default:
+		return false
+	}
+	return true
+}
+
 // Destroy overwrites what is secret. It may be called more than once and on nil.
 func (v *Values) Destroy() {
 	if v != nil {

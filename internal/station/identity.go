@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"station/internal/chip"
+	"station/internal/flow"
 	"station/internal/hsm"
 	"station/internal/identity"
+	"station/internal/job"
 	"station/internal/record"
 	"station/internal/secret"
 )
@@ -20,11 +22,57 @@ func identitySecret(ctx context.Context, token *hsm.Token, d record.Device, purp
 	if err != nil {
 		return nil, err
 	}
-	key, err := token.DeviceKey(ctx, hsm.Request{Chip: family.Name, MAC: d.MAC, Purpose: purpose, Size: 32, Policy: hsm.Derived, Label: d.Identity.Label})
+	size := 32
+	if purpose == chip.NVSKeys {
+		size = identity.NVSKeySize
+	}
+	key, err := token.DeviceKey(ctx, hsm.Request{Chip: family.Name, MAC: d.MAC, Purpose: purpose, Size: size, Policy: hsm.Derived, Label: d.Identity.Label})
 	if err != nil {
 		return nil, TokenFailure(err)
 	}
 	return key.Secret, nil
+}
+
+// IdentityAgain adds to own the identity that the device was given, as the job writes
+// it: what is derived comes again of the token, the certificate out of the ledger.
+// What is in own is the caller's to destroy, also after an error.
+func IdentityAgain(ctx context.Context, token *hsm.Token, d record.Device, j *job.Job, own *job.Own) error {
+	want, had := j.Identity, d.Identity
+	if want.Label != had.Label {
+		return fmt.Errorf("identity of %s: it came of the master %q, and %s names %q", d.MAC, had.Label, j.Path, want.Label)
+	}
+	v := &identity.Values{MAC: d.MAC, Serial: d.Serial, Batch: d.Batch, Job: j.Name, Revision: j.Revision}
+	own.Values = v
+	for _, purpose := range want.Purposes() {
+		made, err := identitySecret(ctx, token, d, purpose)
+		if err != nil {
+			return err
+		}
+		if !v.Take(purpose, made) {
+			own.NVSKeys = made
+		}
+	}
+	if v.ID != had.ID {
+		return flow.Fail("E-KEY-CHANGED", fmt.Errorf("the ledger has the ID %s, the token gives %s", had.ID, v.ID))
+	}
+	if want.Certificate == nil {
+		return nil
+	}
+	return certificateAgain(d, want.Certificate.Issuer(), v)
+}
+
+// certificateAgain adds the device's certificate and that of its CA.
+func certificateAgain(d record.Device, ca *x509.Certificate, v *identity.Values) error {
+	had := d.Identity.Certificate
+	if had == nil || had.CA != identity.Fingerprint(ca.Raw) {
+		return fmt.Errorf("identity of %s: the ledger has no certificate for it of the CA %q", d.MAC, ca.Subject)
+	}
+	public, err := identity.DeviceKey(v.PrivateKey)
+	if err == nil {
+		v.Public, err = public.Bytes()
+	}
+	v.Certificate, v.CA = had.DER, ca.Raw
+	return err
 }
 
 // IdentityFaults are what is wrong with a device's identity: by the token, of

@@ -78,6 +78,7 @@ func TestIdentities(t *testing.T) {
 			if !again.Already || !bytes.Equal(before, c.Flash()) {
 				t.Error("the second visit did something")
 			}
+			sameIdentityAgain(t, s, c, d)
 			everything := everyEntry(t, s)
 			for name, secret := range map[string][]byte{"token": token, "private key": private} {
 				if found := holdsSecret(everything, secret); found != "" {
@@ -85,6 +86,46 @@ func TestIdentities(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// sameIdentityAgain makes the device's identity again, as whoever services it does:
+// it is what the flash has. Of a device whose ledger or job says otherwise it is not
+// made.
+func sameIdentityAgain(t *testing.T, s *station, c *sim.Chip, d record.Device) {
+	t.Helper()
+	again := func(d record.Device) (job.Own, error) {
+		own := job.Own{MAC: d.MAC}
+		err := IdentityAgain(t.Context(), s.token, d, s.job, &own)
+		t.Cleanup(func() { own.Values.Destroy(); own.NVSKeys.Destroy() })
+		return own, err
+	}
+	own, err := again(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	regions, err := s.job.RegionsFor(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer regions.Destroy()
+	for _, r := range regions.List {
+		if r.PerDevice && !bytes.Equal(flashOf(t, c, r)[:len(r.Data)], r.Data) {
+			t.Errorf("%s is not made again as the flash has it", r.Name)
+		}
+	}
+	for name, change := range map[string]func(*record.Identity){
+		"names \"station-identity\"":      func(i *record.Identity) { i.Label = "another" },
+		"E-KEY-CHANGED":                   func(i *record.Identity) { i.ID = strings.Repeat("0", 32) },
+		"no certificate for it of the CA": func(i *record.Identity) { i.Certificate = nil },
+	} {
+		changed := *d.Identity
+		change(&changed)
+		other := d
+		other.Identity = &changed
+		if _, err := again(other); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("want %s: %v", name, err)
+		}
 	}
 }
 
