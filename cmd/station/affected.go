@@ -77,7 +77,7 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 	}
 	f := cmd.Flags()
 	f.Int64Var(&w.Release, "release", 0, "`NUMBER` of a release")
-	f.StringVar(&w.Key, "key", "", "`ID`, label or check value of a key")
+	f.StringVar(&w.Key, "key", "", "`ID`, label or check value of a key, or the digest of one that devices trust")
 	f.StringVar(&w.Firmware, "firmware", "", "`DIGEST` of an image or an app, sha256:…")
 	f.StringVar(&device, "mac", "", "one device: its MAC, its serial number or its ID (`NAME`)")
 	f.StringVar(&cve, "cve", "", "`ID` of a vulnerability, such as CVE-2024-23170")

@@ -19,7 +19,11 @@ import (
 // withIdentity gives the small product in a folder an identity.
 func (w *workplace) withIdentity(dir string) {
 	w.t.Helper()
-	w.product(dir, "[boot]\n", `[identity]
+	w.product(dir, "[boot]\n", identityTables+"[boot]\n")
+	w.partitionForIdentity(dir)
+}
+
+const identityTables = `[identity]
 token = true
 prints = "identity: {id}"
 
@@ -27,8 +31,10 @@ prints = "identity: {id}"
 ca = "../line-ca.pem"
 subject = "CN={mac},serialNumber={id},O=Plant"
 
-[boot]
-`)
+`
+
+func (w *workplace) partitionForIdentity(dir string) {
+	w.t.Helper()
 	path := filepath.Join(w.dir, dir, "partitions.csv")
 	if err := os.WriteFile(path, append(w.read(dir+"/partitions.csv"), "esp_secure_cert,0x3F,,0x40000,8K,encrypted\n"...), 0o600); err != nil {
 		w.t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -352,32 +351,36 @@ func (w *workplace) unwrapped(name string, officer *rsa.PrivateKey, purpose chip
 // signedProduct is the small product with secure boot version 1 in a folder,
 // with more in its table.
 func (w *workplace) signedProduct(dir, more string, pairs ...string) {
-	t := w.t
-	t.Helper()
-	in := func(name string) string { return filepath.Join(dir, name) }
+	w.t.Helper()
 	w.product(dir, append([]string{"[boot]\n", "[secure_boot]\nversion = 1\nkeys = [\"key.pub.pem\"]\n" + more + "\n[boot]\n"}, pairs...)...)
-	for name, from := range map[string]string{in("bootloader.bin"): "bootloader.v1.bin", in("app.bin"): "app.v1.bin", "v1.pem": "v1.pem"} {
+	w.signedFiles(dir, "v1.pem", "bootloader.v1.bin", "app.v1.bin")
+	w.signedTable(dir)
+}
+
+// signedFiles puts a key and what it signed into the folder of a product.
+func (w *workplace) signedFiles(dir, key, bootloader, app string) {
+	w.t.Helper()
+	for name, from := range map[string]string{filepath.Join(dir, "bootloader.bin"): bootloader, filepath.Join(dir, "app.bin"): app, key: key} {
 		b, err := os.ReadFile(filepath.Join("../../fixtures/secureboot", from))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(w.dir, name), b, 0o600)
 		}
 		if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("openssl", "ec", "-in", filepath.Join(w.dir, "v1.pem"), "-pubout", "-out", filepath.Join(w.dir, in("key.pub.pem"))).CombinedOutput(); err != nil {
-		t.Fatalf("%s", out)
+	w.openssl(true, "pkey", "-in", key, "-pubout", "-out", filepath.Join(dir, "key.pub.pem"))
+}
+
+// signedTable makes and signs the table of a product.
+func (w *workplace) signedTable(dir string) {
+	w.t.Helper()
+	table, err := firmware.ParseCSV("partitions.csv", w.read(filepath.Join(dir, "partitions.csv")), firmware.TableOptions{FlashSize: 1 << 20})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.dir, "table.bin"), table.Binary(), 0o600)
 	}
-	csv, err := os.ReadFile(filepath.Join(w.dir, in("partitions.csv")))
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	table, err := firmware.ParseCSV("partitions.csv", csv, firmware.TableOptions{FlashSize: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(w.dir, "table.bin"), table.Binary(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w.run(0, "image", "sign", "--key", "v1.pem", "--out", in("table.bin"), "table.bin")
+	w.run(0, "image", "sign", "--key", "v1.pem", "--overwrite", "--out", filepath.Join(dir, "table.bin"), "table.bin")
 }

@@ -234,11 +234,21 @@ func (j *Job) SignatureFaults() (faults []string) {
 			}
 		default:
 			for _, one := range j.signatureFaults(r.Data) {
-				faults = append(faults, fmt.Sprintf("%s: %v; sign it with \"station image sign\"", r.Name, one))
+				faults = append(faults, fmt.Sprintf("%s: %v; %s", r.Name, one, j.howSigned(r)))
 			}
 		}
 	}
 	return faults
+}
+
+// howSigned says where a signed file comes from. The table that a job makes of its
+// own file has nobody who signs it.
+func (j *Job) howSigned(r firmware.Region) string {
+	named := slices.ContainsFunc(j.Images, func(i Image) bool { return i.Address != nil && *i.Address == r.Address })
+	if j.PartitionTable == "" || j.FlasherArgs != "" || named || r.Slot != "" || r.Address == j.Chip().Bootloader {
+		return "sign it with \"station image sign\""
+	}
+	return fmt.Sprintf("it is made of %s: sign the build's partition-table.bin with \"station image sign\", and name the signed file in an [[image]] with address = %#x", j.PartitionTable, r.Address)
 }
 
 // signatureFaults is what is wrong with the signature of an image: nothing where

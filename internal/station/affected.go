@@ -16,7 +16,7 @@ import (
 // is so. What is empty is not asked.
 type Wanted struct {
 	Release  int64  // they run it, or ran it, or were offered it
-	Key      string // they have this key: its ID, its label or its check value
+	Key      string // they have this key: its ID, its label, its check value or its digest
 	Firmware string // sha256:… of an image that the line wrote, or of an app that they took later
 	MAC      chip.MAC
 	// Any is, where it is not nil, a list of releases: they run one of them, ran it, were
@@ -113,10 +113,16 @@ func (w Wanted) judge(d record.Device, p *past) (Affected, bool) {
 	if !w.MAC.IsZero() && w.MAC != d.MAC {
 		return a, false
 	}
-	if w.Key != "" && !slices.ContainsFunc(d.Keys, func(k record.Key) bool { return k.ID == w.Key || slices.Contains(strings.Split(k.ID, ":"), w.Key) }) {
+	if w.Key != "" && !slices.ContainsFunc(d.Keys, w.isKey) {
 		return a, false
 	}
 	return a, w.released(&a, p) && w.holds(&a, d, p) && (w.Any == nil || w.any(&a, d, p))
+}
+
+// isKey tells whether a key is the wanted one. The digest of a public key that
+// devices trust may be written as other digests are.
+func (w Wanted) isKey(k record.Key) bool {
+	return k.ID == w.Key || slices.Contains(strings.Split(k.ID, ":"), strings.TrimPrefix(w.Key, "sha256:"))
 }
 
 // states of a device, the worst first.

@@ -97,6 +97,7 @@ func TestSecureBootJobs(t *testing.T) {
 			}
 			write(t, filepath.Join(dir, "table.bin"), b[:0xc00])
 		}, nil, []string{"table: no version 1 signature"}},
+		{"a table that the job makes", 1, nil, []string{"\n[[image]]\nfile = \"table.bin\"\naddress = 0x8000\n", ""}, []string{"partition-table: no version 1 signature", "it is made of partitions.csv: sign the build's partition-table.bin", "address = 0x8000"}},
 		{"something at 0", 1, nil, []string{"[key]", "[[image]]\nfile = \"tiny.bin\"\nname = \"mine\"\naddress = 0\nencrypt = true\n\n[key]"}, []string{"mine is at 0x0, where the digest of the bootloader goes"}},
 		{"the flash key", 1, nil, []string{`policy = "derived"`, `policy = "shared"`}, []string{"one key has one purpose"}},
 		{"alone", 2, nil, alone, nil},
