@@ -238,8 +238,10 @@ func TestStateOfTheC3(t *testing.T) {
 		}
 	}
 	c.Close()
-	if _, err := New(Options{State: dir}); err == nil || !strings.Contains(err.Error(), "ESP32-C3") {
-		t.Errorf("as an ESP32: %v", err)
+	for _, f := range []*chip.Family{chip.ESP32, chip.ESP32S3} { // of which one has as many fuses
+		if _, err := New(Options{Chip: f, State: dir}); err == nil || !strings.Contains(err.Error(), "holds an ESP32-C3, and an "+f.Title+" is asked for") {
+			t.Errorf("as an %s: %v", f.Title, err)
+		}
 	}
 	other := t.TempDir()
 	newChip(t, Options{State: other, FlashSize: 1 << 20}).Close()
