@@ -30,6 +30,7 @@ type Hub struct {
 	ctx    context.Context
 	stop   context.CancelFunc
 	busy   sync.WaitGroup
+	gate   sync.Mutex // held while something begins, or all ends
 
 	mu      sync.Mutex
 	mirrors map[string]*mirror
@@ -74,7 +75,9 @@ func (h *Hub) start(ctx context.Context) (err error) {
 }
 
 func (h *Hub) close() {
+	h.gate.Lock()
 	h.stop()
+	h.gate.Unlock()
 	h.busy.Wait()
 	for _, m := range h.mirrors { // a start has to read nothing then
 		m.mu.Lock()
@@ -88,6 +91,8 @@ func (h *Hub) close() {
 // each answers every message on its own, so that none waits for another.
 func (h *Hub) each(answer func(context.Context, *nats.Msg) any) nats.MsgHandler {
 	return func(m *nats.Msg) {
+		h.gate.Lock()
+		defer h.gate.Unlock()
 		if h.ctx.Err() != nil {
 			return
 		}
