@@ -369,6 +369,26 @@ func TestRAMOfAnEarlierVisit(t *testing.T) {
 	}
 }
 
+// Who stops is not kept waiting by a loader in RAM that does not answer any more.
+func TestRAMThatHangsWhenStopped(t *testing.T) {
+	key := testKey(t, 32)
+	fault := sim.Fault{Kind: sim.HangCode, At: 40_000}
+	virtual(t, sim.Options{Faults: []sim.Fault{fault}}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
+		ctx, stop := context.WithCancel(ctx)
+		var stopped time.Time
+		job := chip.RAMJob{Images: ramImages(t, key, 0xf), Key: key, Config: 0xf, Progress: func(done int) {
+			if done > 0 && stopped.IsZero() {
+				stopped = time.Now()
+				stop()
+			}
+		}}
+		stats, err := byRAM(t, ctx, l, 921600, job)
+		if !errors.Is(err, context.Canceled) || stats.Wiped || time.Since(stopped) > 2*time.Second {
+			t.Errorf("after %v: %+v, %v", time.Since(stopped), stats, err)
+		}
+	})
+}
+
 // A loader in RAM that nobody speaks to any more overwrites what it holds by itself.
 func TestRAMThatIsForgotten(t *testing.T) {
 	key := testKey(t, 32)

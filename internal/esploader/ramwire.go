@@ -23,7 +23,8 @@ const (
 	ramWindow    = 32
 	ramMost      = 2048 // bytes of data in a block
 	ramTries     = 8    // of one block
-	ramSilences  = 6    // one after the other
+	ramSilences  = 6    // one after the other,
+	ramPartings  = 1    // and of one that is stopped
 	ramSilence   = 300 * time.Millisecond
 	ramErasing   = 6 * time.Second // all has arrived: the flash is at work
 	ramVersion   = 1
@@ -277,7 +278,7 @@ func (r *ramWire) await(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
-		if !open || silences == ramSilences {
+		if !open || silences == ramSilences || r.stopped && silences == ramPartings {
 			return fmt.Errorf("it has fallen silent: %w", chip.ErrNoAnswer)
 		}
 		if err := ctx.Err(); err != nil {
