@@ -18,7 +18,7 @@ func TestChips(t *testing.T) {
 		t.Helper()
 		var out bytes.Buffer
 		cmd := chipsCommand()
-		cmd.SetArgs(args)
+		cmd.SetArgs(append([]string{}, args...)) // nil means those of the tests
 		cmd.SetOut(&out)
 		if err := cmd.Execute(); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +71,8 @@ func (w *site) swupdate(program, token string, args []string, more string, until
 		fmt.Sprintf("-t default -u %s -i %s -k %s -p 1 -x %s", w.url, w.devices[0], token, more))...)
 	cmd.Dir = w.dir
 	cmd.Env = append(os.Environ(), "TMPDIR="+w.dir, "RUNTIME_DIRECTORY="+w.dir, "CURL_CA_BUNDLE="+ca, "SSL_CERT_FILE="+ca)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                // what it starts ends with it,
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // else it has the output open for good
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
@@ -78,7 +81,7 @@ func (w *site) swupdate(program, token string, args []string, more string, until
 	for ctx.Err() == nil && !until() {
 		time.Sleep(50 * time.Millisecond)
 	}
-	_ = cmd.Process.Kill()
+	_ = cmd.Cancel()
 	_ = cmd.Wait()
 	return said.String()
 }
