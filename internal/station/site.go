@@ -53,9 +53,10 @@ type Site struct {
 	halts string       // the file that keeps why it refuses
 	tell  func(string) // to the engineer
 
-	mu    sync.Mutex
-	state outbox.State
-	saved error // of that file
+	mu      sync.Mutex
+	state   outbox.State
+	refused error // since the site refused the ledger until it takes it, also while it is away
+	saved   error // of that file
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -127,6 +128,7 @@ func (s *Site) told(now outbox.Status) {
 	s.state = now.State
 	switch now.State {
 	case outbox.Up:
+		s.refused = nil
 		if s.saved = os.Remove(s.halts); errors.Is(s.saved, fs.ErrNotExist) {
 			s.saved = nil
 		}
@@ -136,9 +138,9 @@ func (s *Site) told(now outbox.Status) {
 		if err == nil {
 			err = keyfile.Replace(s.halts, 0o640, data)
 		}
-		s.saved = err
+		s.saved, s.refused = err, s.failure(now.Err)
 		select {
-		case s.Faults <- flow.FailureFrom(s.failure(now.Err)):
+		case s.Faults <- flow.FailureFrom(s.refused):
 		default:
 		}
 	case outbox.Away:
@@ -205,14 +207,14 @@ func (s *Site) Healthy() error {
 		return nil
 	}
 	now := s.Status()
-	if now.State == outbox.Halted {
-		return s.failure(now.Err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused != nil {
+		return s.refused
 	}
 	if s.asks && now.State != outbox.Up {
 		return away(cmp.Or(now.Err, outbox.ErrAway))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return s.saved
 }
 
@@ -251,10 +253,13 @@ func (s *Site) Health() board.Part {
 		return board.Part{}
 	}
 	now := s.Status()
+	s.mu.Lock()
+	refused := s.refused != nil
+	s.mu.Unlock()
 	size, _, _ := s.Ledger.Head()
 	wait := size - min(size, now.Mirrored)
 	switch {
-	case now.State == outbox.Halted:
+	case refused:
 		return board.Part{Words: "refuses"}
 	case now.State != outbox.Up && now.Mirrored == 0: // it has not been heard of since the start
 		return board.Part{Words: "away"}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"station/internal/board"
 	"station/internal/esploader"
@@ -90,6 +91,7 @@ func refusedBySite(t *testing.T) flow.Code {
 		t.Fatal(err)
 	}
 	s = b.open(t)
+	s.Again = time.Millisecond
 	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
 	empty := flow.Slot{Name: "1", Port: "none", Next: func(ctx context.Context, _ func()) (flow.Loader, error) {
 		<-ctx.Done()
@@ -105,6 +107,10 @@ func refusedBySite(t *testing.T) flow.Code {
 	}
 	s.Start()
 	line.line.Run(ctx)
+	b.server.Close() // and while it is away the bench stays refused
+	for s.Status().State != outbox.Away {
+		runtime.Gosched()
+	}
 	refused := flow.FailureFrom(s.Healthy())
 	if h := s.Health(); h.OK || h.Words != "refuses" {
 		t.Errorf("its health is %+v", h)
