@@ -440,3 +440,30 @@ func TestBlocksOfTheC3AreProgrammedOnce(t *testing.T) {
 		t.Errorf("RD_RS_ERR0 is %08x when the chip comes back", got)
 	}
 }
+
+// The fifth word of FLASH_BEGIN asks the C3 to encrypt what follows: with the key that
+// is burned, hidden or not, with zeros where there is none, and not at all once
+// DIS_DOWNLOAD_MANUAL_ENCRYPT is burned.
+func TestEncryptFlagOfTheC3(t *testing.T) {
+	const at = 0x6000
+	plain := expand("what the loader encrypts", 0x400)
+	keyed, closed := keyedC3(testKey[:], 0), keyedC3(testKey[:], 0)
+	SetFieldOf(chip.ESP32C3, closed, "DIS_DOWNLOAD_MANUAL_ENCRYPT", 1)
+	for name, v := range map[string]struct {
+		words *Words
+		key   []byte // nil: it stays plain
+	}{"no key": {nil, make([]byte, 32)}, "a key": {keyed, testKey[:]}, "closed": {closed, nil}} {
+		c, h := loaderHost(t, Options{Chip: chip.ESP32C3, Words: v.words, FlashSize: 1 << 20})
+		h.ok(opFlashBegin, words(0x400, 1, 0x400, at, 1))
+		if r := h.block(0, plain); r.status != 0 {
+			t.Fatalf("%s: error %#02x", name, r.code)
+		}
+		want := bytes.Clone(plain)
+		if v.key != nil {
+			newXTS(v.key).encrypt(want, at)
+		}
+		if got := c.Flash()[at:][:len(plain)]; !bytes.Equal(got, want) {
+			t.Errorf("%s: the flash holds %x, want %x", name, got[:16], want[:16])
+		}
+	}
+}
