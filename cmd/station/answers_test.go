@@ -18,6 +18,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"station/internal/firmware"
 )
@@ -132,6 +133,8 @@ func schemaText(t *testing.T, name string) []byte {
 	known := map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[time.Time]():          {Type: "string", Format: "date-time"},
 		reflect.TypeFor[firmware.Partition](): {Type: "object"},
+		reflect.TypeFor[[]byte]():             {Type: "string", ContentEncoding: "base64"},
+		reflect.TypeFor[tlog.Hash]():          {Type: "string", ContentEncoding: "base64"},
 	}
 	texts(kind, known)
 	s, err := jsonschema.ForType(kind, &jsonschema.ForOptions{TypeSchemas: known})

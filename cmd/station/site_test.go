@@ -113,6 +113,10 @@ func TestSite(t *testing.T) {
 		t.Errorf("in the end the site has %d entries of %d; releases %+v", b.Size, w.entries(), b.Releases)
 	}
 
+	whole, _ := w.run(0, "site", "verify", "--json")
+	if err := fits("site-verify/1", whole); err != nil {
+		t.Errorf("%v\n%s", err, whole)
+	}
 	if out, _ := w.run(0, "site", "verify"); !strings.Contains(out, fmt.Sprintf("bench-1 is whole: %d entries", w.entries())) {
 		t.Errorf("verify says %s", out)
 	}
