@@ -1,9 +1,22 @@
+#include "library.h"
 #include "nor.h"
 
+#if TEST_LIBRARY == 4
+#define MBEDTLS_DECLARE_PRIVATE_IDENTIFIERS
+#include <mbedtls/private/aes.h>
+#include <mbedtls/private/sha256.h>
+#else
 #include <mbedtls/aes.h>
 #include <mbedtls/sha256.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
+
+#if TEST_LIBRARY == 2
+#define sha256 mbedtls_sha256_ret
+#else
+#define sha256 mbedtls_sha256
+#endif
 
 /* The flash encryption of the ESP32: AES-256 used backwards on mirrored blocks of
  * 16 bytes, the key tweaked by the address for each 32 bytes. Key bit n is flipped
@@ -256,7 +269,7 @@ static bool whole(const nor *n, uint32_t address)
     at |= 15;
     if (app[at] != sum)
         return false;
-    mbedtls_sha256_ret(app, at + 1, digest, 0);
+    sha256(app, at + 1, digest, 0);
     return memcmp(digest, app + at + 1, 32) == 0;
 }
 
