@@ -1,6 +1,9 @@
 package serve
 
 import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -66,6 +69,40 @@ func TestPollReadsNoReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	get(18)
+}
+
+// What is read while somebody changes a record, or after he died of it, is not kept.
+func TestNothingIsKeptInMidChange(t *testing.T) {
+	w := newSite(t, 1)
+	for id := int64(1); id <= 2; id++ {
+		w.release(id, "1.2.0", 100, nil, w.put(release.KindApp, []byte{byte(id)}))
+	}
+	path := filepath.Join(w.store.Dir(), "generations", "release")
+	begun := binary.BigEndian.AppendUint64(nil, 1001) // odd
+	died := func() {
+		t.Helper()
+		if err := os.WriteFile(path, begun, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(want byte) {
+		t.Helper()
+		if got := w.do(device(w.devices[0]), 200, "GET", "/files/lamp/app.bin", nil); string(got.body) != string(want) {
+			t.Errorf("got release %d, want %d", got.body, want)
+		}
+	}
+	died()
+	get(2)
+	doc, revision, err := release.Load(w.store, "lamp", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Withdrawn = "it burns"
+	if _, err := w.store.Set(release.Key("lamp", 2), doc.JSON(), revision); err != nil {
+		t.Fatal(err)
+	}
+	died() // after the record was there, before he told
+	get(1)
 }
 
 func TestShort(t *testing.T) {
