@@ -74,6 +74,8 @@ func TestSecureBootJobs(t *testing.T) {
 		{"good 1", 1, nil, nil, nil},
 		{"good 2", 2, nil, nil, nil},
 		{"app unsigned", 2, replace("app.bin", "app.bin"), nil, []string{"app: no version 2 signature"}},
+		{"two apps", 2, secondApp("app.v2a.bin"), secondSlot, nil},
+		{"second app unsigned", 2, secondApp("app.bin"), secondSlot, []string{"second: no version 2 signature"}},
 		{"app of another key, second signature right", 2, nil, []string{`file = "app.bin"`, `file = "both.bin"`}, []string{"both: signed with the wanted key in block 2, and the ESP32 reads the first block alone"}},
 		{"both unsigned", 2, func(t *testing.T, dir string) {
 			replace("app.bin", "app.bin")(t, dir)
@@ -141,6 +143,22 @@ func TestSecureBootJobs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// secondSlot gives a job an app in an OTA slot.
+var secondSlot = []string{"[key]", "[[image]]\nfile = \"second.bin\"\npartition = \"ota_0\"\n\n[key]"}
+
+func secondApp(from string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		replace("second.bin", from)(t, dir)
+		path := filepath.Join(dir, "partitions.csv")
+		csv, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, append(csv, "ota_0, app, ota_0, 0x100000, 0x80000\n"...))
 	}
 }
 
