@@ -1,6 +1,7 @@
 // Package esploader speaks to the serial loader in the mask ROM of the ESP32 and
 // its kin: it resets a chip into it, identifies the chip, reads and writes its registers
-// and its flash, and starts the application. It loads no code into the chip.
+// and its flash, and starts the application. The one code that it loads into a chip is
+// the loader of device/loader, where a job asks for it (ram.go).
 //
 // What differs between the families is in their tables. What it does and does
 // not do follows from traces of mask ROMs (fixtures/rom, fixtures/rom-c3); where

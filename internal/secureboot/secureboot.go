@@ -1,8 +1,9 @@
 // Package secureboot signs images for the ESP32's secure boot and verifies
 // them: version 1 (ECDSA on P-256, for apps and partition tables) and version
-// 2 (RSA-3072 with PSS, for apps and bootloaders, chips from revision 3); and
-// it makes the digest by which a chip knows its bootloader with version 1. It
-// reads no file and holds no key: who signs is a crypto.Signer.
+// 2 (for apps and bootloaders: RSA-3072 with PSS on an ESP32 from revision 3 and
+// most chips after it, ECDSA on others); and it makes the digest by which a chip
+// knows its bootloader with version 1. It reads no file and holds no key: who
+// signs is a crypto.Signer.
 package secureboot
 
 import (
