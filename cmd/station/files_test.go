@@ -62,7 +62,9 @@ var fileWords = map[string][]string{
 	"station ledger show":       {"", fileMAC + " --ledger {in}"},
 	"station ledger release":    {"", fileMAC + " --operator anna --reason retry --ledger {in}"},
 	"station ledger recover":    {"", "--operator anna --reason cut --ledger {in}"},
-	"station ledger verify":     {"", "--ledger {in}", "--key {in}", "--checkpoint {in}"},
+	"station ledger verify":     {"", "--ledger {in}", "--key {in}", "--checkpoint {in}", "--site {in}"},
+	"station site init":         {"", "--dir new --name p --url tls://localhost:1 --cert {in} --key officer-private.pem --ca ca.pem", "--dir new --name p --url tls://localhost:1 --cert ca.pem --key {in} --ca ca.pem", "--dir new --name p --url tls://localhost:1 --cert ca.pem --key officer-private.pem --ca {in}"},
+	"station site add":          {"bench-7 --out {out}"},
 	"station ledger check":      {"", "{in} --key signer.pem", "kept.checkpoint --key {in}", "kept.checkpoint --key signer.pem --ledger {in}"},
 	"station batch open":        {"", "b7 --devices 1 --operator anna --job {in}", "b7 --devices 1 --operator anna --ledger {in}"},
 	"station batch amend":       {"", "b1 --quota 4 --operator anna --reason more --ledger {in}"},
@@ -152,6 +154,7 @@ func filePlace(t *testing.T) *workplace {
 	w.run(0, "hsm", "init", "--policy", "none", "--role", "ca", "--operator", "eve")
 	w.run(0, "identity", "ca", "--subject", "CN=Plant", "--self-signed", "--out", "ca.pem")
 	w.bundle("lamp.bundle", "bundle.pem")
+	w.run(0, "site", "init", "--name", "plant-1", "--url", "tls://localhost:4222")
 	_, private := w.officer()
 	key, err := os.ReadFile(private)
 	if err := errors.Join(err,

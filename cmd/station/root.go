@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"station/internal/plain"
 	"station/internal/record"
 )
 
@@ -67,19 +66,6 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
 	})
 	return root
-}
-
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Say which version this program is",
-		Example: "  station version",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := plain.Fprintf(cmd.OutOrStdout(), "station version %s\n", version())
-			return err
-		},
-	}
 }
 
 // saysWho refuses a command whose flags for a person or a reason are blank.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,40 +76,6 @@ func siteListCommand(s *siteFlags) *cobra.Command {
 				plain.Fprintf(cmd.OutOrStdout(), "%-24s %-12s %10d entries, signed to %-10d %s\n", b.Bench, b.state(), b.Size, b.Signed, last)
 			}
 			return nil
-		},
-	}
-	s.add(cmd)
-	asJSON = jsonFlag(cmd)
-	return cmd
-}
-
-func siteShowCommand(s *siteFlags) *cobra.Command {
-	s = &siteFlags{options: s.options}
-	var asJSON *bool
-	cmd := &cobra.Command{
-		Use:   "show BENCH",
-		Short: "Show what the running site has of a bench",
-		Long: `Show what the running site has of a bench. Where it refuses the bench's ledger, it
-shows why, with both proofs: what the site has, under its signature, and what the
-bench said of its ledger, with the newest checkpoint that the bench's own key signed.`,
-		Example: `  station site show bench-7`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := s.benches(cmd.Context())
-			if err != nil {
-				return err
-			}
-			for _, b := range a.Benches {
-				if b.Bench != args[0] {
-					continue
-				}
-				if *asJSON {
-					return answer(cmd.OutOrStdout(), b)
-				}
-				fmt.Fprint(cmd.OutOrStdout(), b.text())
-				return nil
-			}
-			return fmt.Errorf("%w: %s", hub.ErrNoBench, args[0])
 		},
 	}
 	s.add(cmd)

@@ -2,17 +2,56 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"station/internal/plain"
 	"station/internal/site"
+	"station/internal/site/hub"
 )
+
+func siteShowCommand(s *siteFlags) *cobra.Command {
+	s = &siteFlags{options: s.options}
+	var asJSON *bool
+	cmd := &cobra.Command{
+		Use:   "show BENCH",
+		Short: "Show what the running site has of a bench",
+		Long: `Show what the running site has of a bench. Where it refuses the bench's ledger, it
+shows why, with both proofs: what the site has, under its signature, and what the
+bench said of its ledger, with the newest checkpoint that the bench's own key signed.`,
+		Example: `  station site show bench-7`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := s.benches(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, b := range a.Benches {
+				if b.Bench != args[0] {
+					continue
+				}
+				if *asJSON {
+					return answer(cmd.OutOrStdout(), b)
+				}
+				_, err := io.WriteString(cmd.OutOrStdout(), b.text())
+				return err
+			}
+			return fmt.Errorf("%w: %s", hub.ErrNoBench, args[0])
+		},
+	}
+	s.add(cmd)
+	asJSON = jsonFlag(cmd)
+	return cmd
+}
 
 // text is a bench for a person.
 func (b siteBenchAnswer) text() string {
 	var w strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&w, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+		plain.Fprintf(&w, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("bench", "%s, %s", b.Bench, b.state())
 	line("added", "%s", b.Added.Format(time.RFC3339))
@@ -43,14 +82,20 @@ func (b siteBenchAnswer) text() string {
 // haltText is why a ledger is refused, with what proves it.
 func haltText(h *site.Halt) string {
 	var w strings.Builder
-	fmt.Fprintf(&w, "%-12s %s: %s\n", "HALTED", h.Time, h.Reason)
-	fmt.Fprintf(&w, "\nThe site has:\n%s", h.Site)
-	if len(h.Before) > 0 {
-		fmt.Fprintf(&w, "\nBoth signed before:\n%s", h.Before)
+	note := func(title, signed string) {
+		plain.Fprintf(&w, "\n%s:\n", title)
+		for line := range strings.Lines(signed) {
+			plain.Fprintf(&w, "%s\n", strings.TrimSuffix(line, "\n"))
+		}
 	}
-	fmt.Fprintf(&w, "\nThe bench showed:\n%s\n%d\n%s\n", h.Shown.Origin, h.Shown.Size, h.Shown.Root)
+	plain.Fprintf(&w, "%-12s %s: %s\n", "HALTED", h.Time, h.Reason)
+	note("The site has", string(h.Site))
+	if len(h.Before) > 0 {
+		note("Both signed before", string(h.Before))
+	}
+	note("The bench showed", fmt.Sprintf("%s\n%d\n%s\n", h.Shown.Origin, h.Shown.Size, h.Shown.Root))
 	if len(h.Shown.Signed) > 0 {
-		fmt.Fprintf(&w, "\nThe bench's own key signed:\n%s", h.Shown.Signed)
+		note("The bench's own key signed", string(h.Shown.Signed))
 	}
 	return w.String()
 }
