@@ -64,7 +64,19 @@ func (c *closeFlags) fileFor(batch, ending string) error {
 	return keyfile.Check(c.out.path, c.out.overwrite)
 }
 
-func (c *closeFlags) run(cmd *cobra.Command, batch string) error {
+// run closes it and writes the certificate. Where a line has the ledger open and ends
+// between the two, what is left is done without it: closing what is closed writes the
+// certificate only.
+func (c *closeFlags) run(cmd *cobra.Command, batch string) (err error) {
+	for range 3 {
+		if err = c.once(cmd, batch); !errors.Is(err, ledger.ErrHostEnded) {
+			break
+		}
+	}
+	return err
+}
+
+func (c *closeFlags) once(cmd *cobra.Command, batch string) error {
 	return c.real(cmd.Context(), func(b *ledger.Ledger) error {
 		account, err := accountOf(b, batch)
 		if err != nil {

@@ -136,6 +136,44 @@ func TestCommandsBesideALine(t *testing.T) {
 	}
 }
 
+// A line that ends while a batch is being closed through its door takes the certificate
+// from nobody.
+func TestCloseBesideALineThatIsKilled(t *testing.T) {
+	f := newFloor(t)
+	tr := f.trial(t)
+	if err := tr.book(ledger.Options{Create: true}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	tr.command(0, "batch", "open", "b1", "--devices", "1", "--operator", "carl")
+	line := tr.program("station", "run", "--headless", "--job", tr.job, "--approve", tr.approval, "--operator", "line", "--port", "socket://127.0.0.1:1")
+	_, told := watchRun(t, line, func(e flow.Event) {
+		if e.Event != flow.LineReady {
+			return
+		}
+		closing := tr.program("station", "batch", "close", "b1", "--operator", "carl", "--anyway", "order cancelled", "--out", "b1.certificate")
+		var said strings.Builder
+		closing.Stdout, closing.Stderr = &said, &said
+		if err := closing.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for !slices.Contains(tr.remarks(), "batch.closed carl") {
+		}
+		_ = line.Process.Signal(syscall.SIGKILL)
+		if err := closing.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, said.String())
+		}
+	})
+	if code := line.ProcessState.ExitCode(); code != killed {
+		t.Errorf("the line: exit code %d\n%s", code, told)
+	}
+	if _, err := os.Stat(filepath.Join(tr.dir, "b1.certificate")); err != nil {
+		t.Error(err)
+	}
+	if n := len(slices.DeleteFunc(tr.remarks(), func(s string) bool { return s != "batch.closed carl" })); n != 1 {
+		t.Errorf("it was closed %d times", n)
+	}
+}
+
 // A line that was killed leaves its door behind. Nobody is there, and the
 // ledger is free.
 func TestDoorOfAKilledLine(t *testing.T) {

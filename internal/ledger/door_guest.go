@@ -13,6 +13,10 @@ import (
 	"station/internal/record"
 )
 
+// ErrHostEnded: the process that had the ledger open for writing, and through which a
+// guest wrote, has ended. Opened anew, the ledger takes entries itself.
+var ErrHostEnded = errors.New("the station that had this ledger open has ended")
+
 // errNoDoor: nobody answers there.
 var errNoDoor = errors.New("it lets nobody write beside it")
 
@@ -98,7 +102,7 @@ func (g *guest) ask(q request) ([]record.Entry, error) {
 	defer read.leave()
 	c, err := g.knock()
 	if errors.Is(err, errNoDoor) {
-		return nil, fmt.Errorf("nothing was written: the station that had this ledger open has ended; try again: %w", err)
+		return nil, fmt.Errorf("nothing was written: %w; try again: %w", ErrHostEnded, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("nothing was written: %w", err)
@@ -112,8 +116,12 @@ func (g *guest) ask(q request) ([]record.Entry, error) {
 	if err == nil {
 		err = json.Unmarshal(line, &r)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fmt.Errorf("the station that has this ledger open did not answer (%w): it may have been written or not; look into the ledger before you try again", err)
+	default:
+		return nil, fmt.Errorf("%w before it answered (%w): it may have been written or not; look into the ledger before you try again", ErrHostEnded, err)
 	}
 	if err := r.err(); err != nil {
 		return nil, err
