@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -82,5 +83,23 @@ func TestVersion1Files(t *testing.T) {
 	}
 	for fault := range l.Check(&ledger.Audit{Trusted: []*ecdsa.PublicKey{key}, Kept: [][]byte{v1File(t, "first.checkpoint")}}) {
 		t.Error(fault)
+	}
+}
+
+// Of an entry of a newer version the table has what all versions have, and no guess
+// of the rest.
+func TestNewerEntryInExports(t *testing.T) {
+	row, err := Filter{}.entryRow([]byte(`{"v":3,"index":7,"time":"2026-11-20T08:00:00Z","kind":"x","mac":"24:0a:c4:01:02:03","prev":5,"job":"lamp","seconds":{"run":1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for i, cell := range row {
+		if cell != "" {
+			told[entryColumns[i].Name] = cell
+		}
+	}
+	if want := map[string]string{"index": "7", "time": "2026-11-20T08:00:00.000Z", "kind": "x", "mac": "24:0a:c4:01:02:03"}; !maps.Equal(told, want) {
+		t.Errorf("got %q", told)
 	}
 }
