@@ -248,10 +248,14 @@ func (s *updateServer) upload(manifest, image string) {
 // release brings a manifest and a bundle, and starts its rollout.
 func (s *updateServer) release(version, manifest, bundle string) {
 	s.t.Helper()
+	s.releaseOf(version, manifest, deviceFile(s.t, bundle))
+}
+
+func (s *updateServer) releaseOf(version, manifest string, bundle []byte) {
+	s.t.Helper()
 	s.id++
 	doc := &field.Release{Format: field.Format, ID: s.id, Product: "station-example", Name: "app", Version: version}
-	for kind, name := range map[field.Kind]string{field.KindManifest: manifest + ".manifest", field.KindBundle: bundle} {
-		b := deviceFile(s.t, name)
+	for kind, b := range map[field.Kind][]byte{field.KindManifest: deviceFile(s.t, manifest+".manifest"), field.KindBundle: bundle} {
 		f := field.Form{Kind: kind, Size: int64(len(b)), SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(b))}
 		if kind == field.KindBundle {
 			f.Check, doc.App = hex.EncodeToString(b[56:64]), fmt.Sprintf("sha256:%x", b[24:56])
@@ -346,9 +350,14 @@ const fieldTable = "nvs,data,nvs,0x9000,16K,\notadata,data,ota,0xd000,8K,\nota_0
 // fieldProduct is a product with two slots, whose fleet shares a flash key.
 func (w *workplace) fieldProduct() (approval string) {
 	w.t.Helper()
+	return w.fieldProductOf(fieldJob, "../../fixtures/small/bootloader.bin", deviceData+"/running.bin")
+}
+
+func (w *workplace) fieldProductOf(job, bootloader, app string) (approval string) {
+	w.t.Helper()
 	dir := filepath.Join(w.dir, "field")
-	files := map[string][]byte{"job.toml": []byte(fieldJob), "partitions.csv": []byte(fieldTable), "otadata.bin": []byte(strings.Repeat("\xff", 0x2000))}
-	for to, from := range map[string]string{"bootloader.bin": "../../fixtures/small/bootloader.bin", "app.bin": deviceData + "/running.bin"} {
+	files := map[string][]byte{"job.toml": []byte(job), "partitions.csv": []byte(fieldTable), "otadata.bin": []byte(strings.Repeat("\xff", 0x2000))}
+	for to, from := range map[string]string{"bootloader.bin": bootloader, "app.bin": app} {
 		b, err := os.ReadFile(from)
 		if err != nil {
 			w.t.Fatal(err)
