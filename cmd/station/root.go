@@ -62,6 +62,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 		root.AddCommand(more())
 	}
 	complete(root)
+	explainArgs(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
 	})
@@ -101,4 +102,20 @@ func version() string {
 		v = "devel"
 	}
 	return v
+}
+
+// explainArgs lets a command and those below it say what they want where the
+// number of arguments is wrong.
+func explainArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return fmt.Errorf("%s: %w; write it as \"%s\"", strings.TrimPrefix(c.CommandPath(), "station "), err, strings.TrimSuffix(c.UseLine(), " [flags]"))
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		explainArgs(sub)
+	}
 }
