@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/hsm"
+	"station/internal/identity"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/station"
@@ -19,15 +20,16 @@ func identityCrlCommand(f *identityFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "crl",
 		Short: "Write the list of revoked certificates, signed by the CA in the token",
-		Long: `Write the revocation list (CRL) of a CA: every certificate of it that was revoked
-("station identity revoke"). Give servers a new one before it is over, --days,
+		Long: `Write the revocation list (CRL) of a CA: every certificate that its key signed
+and that was revoked ("station identity revoke"), also under an earlier
+certificate of the CA. Give servers a new one before it is over, --days,
 also where nothing was revoked. Its number is that of the ledger's entries, so
 that a newer list has a higher one.`,
 		Example: `  station identity crl --ca line-ca.pem --out line.crl`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if days < 1 {
-				return fmt.Errorf("identity crl: --days %d: write for how many days the list is good", days)
+			if days < 1 || days > 36500 {
+				return fmt.Errorf("identity crl: --days %d: write for how many days the list is good, 1 to 36500", days)
 			}
 			cert, err := keyfile.ReadCertificate(ca)
 			if err != nil {
@@ -37,6 +39,9 @@ that a newer list has a higher one.`,
 				key, err := token.CA(cmd.Context(), label)
 				if err != nil {
 					return err
+				}
+				if err := identity.CheckRevoker(cert, key.Public()); err != nil {
+					return &codedError{exitUsage, fmt.Errorf("%s: %w", ca, err)}
 				}
 				return f.ledger.read(func(b *ledger.Ledger) error {
 					if err := mustBeWhole(b); err != nil { // what it says is signed

@@ -231,6 +231,14 @@ func TestIdentityByHand(t *testing.T) {
 	if out := w.openssl(true, append(lists, "line.crl")...); !strings.Contains(out, "verify OK") || !strings.Contains(out, "Serial Number: "+serial) {
 		t.Errorf("after: %s", out)
 	}
+	w.run(0, "identity", "ca", "--subject", "CN=Line 1 CA,O=Plant", "--self-signed", "--out", "renewed.pem")
+	w.run(0, "identity", "crl", "--ca", "renewed.pem", "--out", "renewed.crl")
+	if out := w.openssl(true, "crl", "-in", "renewed.crl", "-noout", "-text"); !strings.Contains(out, "Serial Number: "+serial) {
+		t.Errorf("another certificate of the same CA: %s", out)
+	}
+	if _, why = w.run(2, "identity", "crl", "--ca", "other.pem", "--out", "other.crl"); strings.Contains(why, "E-HSM") || !strings.Contains(why, "other.pem: the CA's certificate is for another key than the token's") {
+		t.Errorf("the list of a CA that is not the token's: %s", why)
+	}
 	check := []string{"verify", "-crl_check", "-CAfile", "root.pem", "-untrusted", "line-ca.pem", "-CRLfile"}
 	w.openssl(true, append(check, "before.crl", "device.pem")...)
 	if out := w.openssl(false, append(check, "line.crl", "device.pem")...); !strings.Contains(out, "certificate revoked") {

@@ -55,9 +55,11 @@ func (t *tokenFlags) with(f func(*hsm.Token) error) error {
 }
 
 // tokenFault is an error of the token: the station's fault, but for what the
-// caller asked for and can have under another name.
+// caller asked for and can have under another name, and what has an exit code of
+// its own: a bad file, the ledger.
 func tokenFault(err error) error {
-	if errors.Is(err, hsm.ErrExists) || errors.Is(err, hsm.ErrLabel) {
+	var coded *codedError
+	if errors.Is(err, hsm.ErrExists) || errors.Is(err, hsm.ErrLabel) || errors.As(err, &coded) {
 		return err
 	}
 	return station.TokenFailure(err)

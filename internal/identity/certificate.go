@@ -250,13 +250,22 @@ type Revoked struct {
 	At     time.Time
 }
 
-// RevocationList is a CRL of the CA in DER, good for that many days.
-func RevocationList(number int64, list []Revoked, now time.Time, days int, ca *x509.Certificate, signer crypto.Signer) ([]byte, error) {
-	if err := CheckCA(ca, signer.Public()); err != nil {
-		return nil, err
+// CheckRevoker says why a certificate is not that of a CA that may list, with this
+// key, what is revoked.
+func CheckRevoker(ca *x509.Certificate, key crypto.PublicKey) error {
+	if err := CheckCA(ca, key); err != nil {
+		return err
 	}
 	if ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return nil, errors.New("the CA's certificate does not allow it to sign revocation lists (keyUsage cRLSign)")
+		return errors.New("the CA's certificate does not allow it to sign revocation lists (keyUsage cRLSign)")
+	}
+	return nil
+}
+
+// RevocationList is a CRL of the CA in DER, good for that many days.
+func RevocationList(number int64, list []Revoked, now time.Time, days int, ca *x509.Certificate, signer crypto.Signer) ([]byte, error) {
+	if err := CheckRevoker(ca, signer.Public()); err != nil {
+		return nil, err
 	}
 	l := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: now.UTC().Truncate(time.Second), NextUpdate: now.UTC().Truncate(time.Second).AddDate(0, 0, days)}
 	for _, r := range list {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"math/big"
 	"time"
 
 	"station/internal/chip"
@@ -139,7 +138,8 @@ func certificateFaults(ctx context.Context, token *hsm.Token, d record.Device, t
 	return faults, nil
 }
 
-// CRL is the list of the certificates of a CA that were revoked, in DER.
+// CRL is the list of the certificates of a CA that were revoked, in DER. It names all
+// that the CA's key signed: the CA may have had another certificate then.
 func CRL(devices func(func(record.Device, error) bool), number int64, days int, ca *x509.Certificate, key *hsm.SigningKey) ([]byte, error) {
 	var list []identity.Revoked
 	for d, err := range devices {
@@ -147,14 +147,16 @@ func CRL(devices func(func(record.Device, error) bool), number int64, days int, 
 			return nil, LedgerFailure(err)
 		}
 		i := d.Identity
-		if i.CertificateSerial() == "" || i.Revoked.IsZero() || i.Certificate.CA != identity.Fingerprint(ca.Raw) {
+		if i.CertificateSerial() == "" || i.Revoked.IsZero() {
 			continue
 		}
-		serial, ok := new(big.Int).SetString(i.Certificate.Serial, 16)
-		if !ok {
-			return nil, fmt.Errorf("certificate %s of %s: no serial number", i.Certificate.Serial, d.MAC)
+		cert, err := x509.ParseCertificate(i.Certificate.DER)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %s of %s: %w", i.Certificate.Serial, d.MAC, err)
 		}
-		list = append(list, identity.Revoked{Serial: serial, At: i.Revoked})
+		if cert.CheckSignatureFrom(ca) == nil {
+			list = append(list, identity.Revoked{Serial: cert.SerialNumber, At: i.Revoked})
+		}
 	}
 	return identity.RevocationList(number, list, time.Now(), days, ca, key)
 }
