@@ -113,7 +113,7 @@ func TestNobodyReads(t *testing.T) {
 		}
 		tr.finish()
 	})
-	t.Run("stopped while nobody reads standard output and error", func(t *testing.T) {
+	inTime(t, "stopped while nobody reads standard output and error", func(t *testing.T) bool {
 		tr := f.trial(t)
 		cmd := tr.program("station", append(tr.runCommand(), "--verbose", "--log", "log")...)
 		cmd.Stdout, cmd.Stderr = fullPipe(t), fullPipe(t)
@@ -124,12 +124,8 @@ func TestNobodyReads(t *testing.T) {
 		}
 		read := follow(t, log, tr.stopAt(cmd, "flash", &at))
 		code := ended(t, cmd)
-		if read(); code != 1 {
-			t.Errorf("exit code %d", code)
-		}
-		t.Logf("stopped within %v", time.Since(at))
-		tr.stopped("flash", nil)
-		tr.finish()
+		read()
+		return tr.stoppedIn(code, at)
 	})
 	t.Run("a pipe as log without a reader", func(t *testing.T) {
 		tr := f.trial(t)
@@ -170,7 +166,7 @@ func TestNobodyReads(t *testing.T) {
 		}
 		tr.finish()
 	})
-	t.Run("the terminal", func(t *testing.T) {
+	inTime(t, "the terminal", func(t *testing.T) bool {
 		tr := f.trial(t)
 		tr.run(1, "signal 0 2") // approves
 		cmd := tr.program("station", "run", "--once", "--job", tr.job, "--port", tr.chip.address, "--operator", "anna", "--log", "log")
@@ -183,12 +179,38 @@ func TestNobodyReads(t *testing.T) {
 			t.Fatal(err)
 		}
 		code := ended(t, cmd)
-		if read(); code != 1 {
-			t.Errorf("exit code %d", code)
-		}
-		t.Logf("stopped within %v", time.Since(at))
-		tr.stopped("flash", nil)
+		read()
 		go func() { _, _ = io.Copy(io.Discard, ours) }()
-		tr.finish()
+		return tr.stoppedIn(code, at)
 	})
+}
+
+// inTime runs a test that stops a line in its flash step. On a machine that does a
+// lot else the stop may come when the device is finished already: then it is tried
+// again.
+func inTime(t *testing.T, name string, try func(t *testing.T) bool) {
+	t.Run(name, func(t *testing.T) {
+		for range 10 {
+			if try(t) || t.Failed() {
+				return
+			}
+		}
+		t.Error("no stop stops it")
+	})
+}
+
+// stoppedIn checks a line that was told to stop in its flash step; false: it was
+// told too late.
+func (tr *trial) stoppedIn(code int, at time.Time) bool {
+	tr.t.Helper()
+	if list := tr.entries(); code == 0 && len(list) > 0 && list[len(list)-1].Kind == record.Sealed {
+		return false
+	}
+	if code != 1 {
+		tr.t.Errorf("exit code %d", code)
+	}
+	tr.t.Logf("stopped within %v", time.Since(at))
+	tr.stopped("flash", nil)
+	tr.finish()
+	return true
 }
