@@ -87,18 +87,38 @@ func texts(list []string, v *Values) (out []string, err error) {
 	return out, nil
 }
 
+// subject fills the placeholders of each part by itself: what a value holds, a comma
+// too, adds no part.
+func (t CertificateTemplate) subject(v *Values) (pkix.Name, error) {
+	n, err := ParseSubject(t.Subject)
+	if err != nil {
+		return n, err
+	}
+	one := []string{n.CommonName}
+	if n.SerialNumber != "" {
+		one = append(one, n.SerialNumber)
+	}
+	for _, list := range []*[]string{&one, &n.Organization, &n.OrganizationalUnit, &n.Country, &n.Province, &n.Locality} {
+		if *list, err = texts(*list, v); err != nil {
+			return n, fmt.Errorf("subject: %w", err)
+		}
+	}
+	n.CommonName = one[0]
+	if len(one) == 2 {
+		n.SerialNumber = one[1]
+	}
+	return n, nil
+}
+
 // Certificate makes what a CA signs for a device: it may authenticate itself as
 // a client, and nothing else.
 func (t CertificateTemplate) Certificate(v *Values, serial *big.Int, from time.Time) (*x509.Certificate, error) {
-	subject, err := texts([]string{t.Subject}, v)
+	subject, err := t.subject(v)
 	if err != nil {
 		return nil, err
 	}
-	c := &x509.Certificate{SerialNumber: serial, NotBefore: from.UTC().Truncate(time.Second), NotAfter: forever,
+	c := &x509.Certificate{SerialNumber: serial, Subject: subject, NotBefore: from.UTC().Truncate(time.Second), NotAfter: forever,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true}
-	if c.Subject, err = ParseSubject(subject[0]); err != nil {
-		return nil, err
-	}
 	if t.Days > 0 {
 		c.NotAfter = c.NotBefore.AddDate(0, 0, t.Days)
 	}

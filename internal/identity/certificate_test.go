@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/binary"
 	"encoding/pem"
 	"hash/crc32"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +247,20 @@ func TestUnfitTemplates(t *testing.T) {
 	}
 	if err := (CertificateTemplate{Subject: "CN={id},OU={batch},C=DE,ST=B,L=M"}).Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a device's batch or serial number holds stays in the part of the subject that
+// names it.
+func TestValuesAddNoParts(t *testing.T) {
+	x := CertificateTemplate{Subject: "CN={batch},serialNumber={serial},O=Plant,OU={job}"}
+	c, err := x.Certificate(&Values{Batch: "b,CN=boss", Serial: "1,O=Evil", Job: "j,OU=k+C=DE"}, big.NewInt(1), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := pkix.Name{CommonName: "b,CN=boss", SerialNumber: "1,O=Evil", Organization: []string{"Plant"}, OrganizationalUnit: []string{"j,OU=k+C=DE"}}
+	if !reflect.DeepEqual(c.Subject, want) {
+		t.Errorf("got %+v, want %+v", c.Subject, want)
 	}
 }
 

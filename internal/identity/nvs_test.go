@@ -180,6 +180,18 @@ func entriesOf(b []byte) map[string]string {
 	return out
 }
 
+// A file of a row lies beside the template, or where its whole path says.
+func TestFilesOfTemplates(t *testing.T) {
+	for name, want := range map[string]string{"cert.pem": "dir/cert.pem", "/etc/cert.pem": "/etc/cert.pem"} {
+		rows := "key,type,encoding,value\nns,namespace,,\nc,file,string," + name + "\n"
+		got := ""
+		_, err := ParseTemplate("dir/nvs.csv", []byte(rows), func(path string) ([]byte, error) { got = path; return nil, nil })
+		if err != nil || got != want {
+			t.Errorf("%s: read %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
 func TestPlaceholders(t *testing.T) {
 	csv := head + `n,namespace,,
 mac,data,string,{mac}

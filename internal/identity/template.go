@@ -85,7 +85,11 @@ func ParseTemplate(file string, data []byte, read func(path string) ([]byte, err
 		x := row{line: line, key: f[0], kind: f[1], encoding: f[2], value: fields[3]}
 		x.check(len(t.rows) == 0, names, func(column, format string, args ...any) { add(line, column, format, args...) })
 		if x.kind == "file" && read != nil {
-			if x.data, err = read(filepath.Join(filepath.Dir(file), x.value)); err != nil {
+			path := x.value
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(filepath.Dir(file), path)
+			}
+			if x.data, err = read(path); err != nil {
 				add(line, "value", "%v", err)
 			}
 		}
