@@ -46,7 +46,7 @@ func newEncoder(x Export, w io.Writer, about [][2]string) (encoder, error) {
 	case JSONL:
 		return newJSONL(w, t), nil
 	case XLSX:
-		return newXLSX(w, t, about)
+		return newXLSX(w, x, about)
 	}
 	return nil, fmt.Errorf("no format %q; there are csv, jsonl and xlsx", f)
 }

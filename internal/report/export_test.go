@@ -319,12 +319,16 @@ func TestASheetThatIsFullGoesOnOnTheNext(t *testing.T) {
 	defer func(n int) { sheetRows = n }(sheetRows)
 	sheetRows = 4
 	x := recorded(t, false)
-	file, _ := export(t, Export{Table: table(t, "devices"), Format: XLSX}, headOf(t, x.l))
+	made := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+	file, _ := export(t, Export{Table: table(t, "devices"), Format: XLSX, Made: made}, headOf(t, x.l))
 	f, err := excelize.OpenReader(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	if p, err := f.GetDocProps(); err != nil || p.Creator != "station" || p.Created != "2026-11-20T08:00:00Z" || p.Modified != p.Created {
+		t.Errorf("the workbook says %+v of itself (%v)", p, err)
+	}
 	if got := f.GetSheetList(); !slices.Equal(got, []string{"About", "devices", "devices 2", "devices 3"}) {
 		t.Errorf("got sheets %v", got)
 	}

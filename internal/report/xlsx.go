@@ -26,8 +26,12 @@ type xlsxEncoder struct {
 	cells []any
 }
 
-func newXLSX(w io.Writer, t Table, about [][2]string) (*xlsxEncoder, error) {
-	x := &xlsxEncoder{out: w, file: excelize.NewFile(), table: t}
+func newXLSX(w io.Writer, of Export, about [][2]string) (*xlsxEncoder, error) {
+	x := &xlsxEncoder{out: w, file: excelize.NewFile(), table: of.Table}
+	made := of.Made.UTC().Format(time.RFC3339)
+	if err := x.file.SetDocProps(&excelize.DocProperties{Creator: "station", Created: made, Modified: made}); err != nil {
+		return nil, err
+	}
 	bold, err := x.file.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}})
 	if err != nil {
 		return nil, err
