@@ -41,6 +41,7 @@ Exit code 0 if a line would work, 3 if it would not.`,
 			if err != nil {
 				return err
 			}
+			byNumber(file.Slots)
 			bauds, err := o.bauds(jobs)
 			if err != nil {
 				return err

@@ -73,7 +73,7 @@ in docs/export.md.`,
 				return proof, err
 			})
 			if err == nil && found.Rows == 0 {
-				err = &codedError{exitFailed, fmt.Errorf("export: the ledger has no %s (%s): what was written has the columns alone", x.Table.Name, found.Filter)}
+				err = &codedError{exitFailed, fmt.Errorf("export: the ledger has no %s (%s): what was written has the columns alone%s", x.Table.Name, found.Filter, leftOut(x.Filter))}
 			}
 			return err
 		},
@@ -89,6 +89,14 @@ in docs/export.md.`,
 	f.BoolVar(&filter.simulated, "simulated", false, "virtual chips too, marked SIMULATION")
 	file.add(cmd)
 	return cmd
+}
+
+// leftOut says what an export has only for the asking.
+func leftOut(f qa.Filter) string {
+	if f.Simulated {
+		return ""
+	}
+	return "; virtual chips stand there with --simulated"
 }
 
 // macs is the device of a name, or a range of MACs.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -39,6 +40,7 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 			switch file, err := station.LoadFile(o.station); {
 			case err == nil:
 				slots = file.Slots
+				byNumber(slots)
 			case !errors.Is(err, fs.ErrNotExist):
 				plain.Fprintf(cmd.ErrOrStderr(), "station: the ports are shown without slots: %v\n", err)
 			}
@@ -57,6 +59,11 @@ SOCKET keeps its adapter's place whatever name the system gives it:
 	}
 	asJSON = jsonFlag(cmd)
 	return cmd
+}
+
+// byNumber puts slots in the order in which people count them.
+func byNumber(slots []station.SlotFile) {
+	slices.SortStableFunc(slots, func(a, b station.SlotFile) int { return plain.Natural(a.Name, b.Name) })
 }
 
 // portsAnswer is the ports that are there, and the slots whose are not.
