@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type Screen struct {
 	program *tea.Program
 	out     *outlet.Outlet
 	fault   atomic.Pointer[fault]
+	hungUp  atomic.Bool
 
 	mu      sync.Mutex
 	pending []flow.Event
@@ -68,6 +70,9 @@ func newScreen(cfg Config, in io.Reader, out io.Writer, model func(Config, *lipg
 	}
 	s.model = model(cfg, r)
 	g := &guard{s.model, &s.fault, func() { s.program.Quit() }}
+	if f, ok := in.(*os.File); ok {
+		in = keyboard{f, func() { s.hungUp.Store(true); s.program.Quit() }}
+	}
 	s.program = tea.NewProgram(g, tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(),
 		tea.WithoutSignalHandler(), tea.WithFPS(20))
 	return s
@@ -104,6 +109,9 @@ func (s *Screen) Run(ctx context.Context) error {
 	cancel()
 	wg.Wait()
 	_, _ = s.out.Flush(s.cfg.Goodbye) // the terminal as it was, if somebody reads it
+	if s.hungUp.Load() {
+		err = errHungUp
+	}
 	if f := s.fault.Load(); f != nil {
 		err = f
 	}
@@ -111,6 +119,23 @@ func (s *Screen) Run(ctx context.Context) error {
 		return s.broken(err)
 	}
 	return s.model.Err()
+}
+
+var errHungUp = errors.New("the terminal has hung up")
+
+// keyboard is a terminal's input of which bubbletea reads. A terminal that has hung up
+// says so by an error or by the end of its input, of which bubbletea tells nobody.
+type keyboard struct {
+	*os.File
+	hungUp func()
+}
+
+func (k keyboard) Read(p []byte) (int, error) {
+	n, err := k.File.Read(p)
+	if errors.Is(err, io.EOF) {
+		go k.hungUp()
+	}
+	return n, err
 }
 
 // terminal is a terminal whose output is behind an outlet.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,6 +157,31 @@ func TestScreenNeverSlowsTheLine(t *testing.T) {
 	}
 	if n := len(s.pending); n > maxPending {
 		t.Errorf("%d events wait", n)
+	}
+}
+
+// A terminal that hangs up while nobody waits for its keys has no error, only an end.
+func TestScreenWithoutAKeyboard(t *testing.T) {
+	term, tty := ttytest.Open(t, 80, 24)
+	in, keys, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	quit := make(chan struct{})
+	s := NewScreen(Config{Start: func() error { return nil }, Quit: func() { close(quit) }}, in, tty)
+	done := make(chan error, 1)
+	go func() { done <- s.Run(t.Context()) }()
+	term.Wait("Please wait.")
+	keys.Close()
+	select {
+	case <-quit:
+	case <-time.After(ttytest.Patience):
+		t.Fatal("the screen goes on")
+	}
+	s.Emit(flow.Event{Time: morning, Event: flow.LineDone})
+	if err := wait(t, done); !errors.Is(err, errHungUp) {
+		t.Errorf("got %v", err)
 	}
 }
 
