@@ -116,6 +116,7 @@ type Loader struct {
 	stats Stats
 	baud  int  // of this end
 	fixed bool // it is not ours to set
+	mute  bool // the port has no lines: a reset is somebody else's
 
 	family *chip.Family // of the chip, from Connect on
 	magic  uint32       // as it answered then

@@ -38,7 +38,7 @@ func (l *Loader) ramFits(id chip.Identity) error {
 		return fmt.Errorf("%w: there is none for the %s", chip.ErrRAM, id.Of().Title)
 	case id.Revision.Major() > 3:
 		return fmt.Errorf("%w: revision %s is not known", chip.ErrRAM, id.Revision)
-	case l.opts.Reset == ResetManual:
+	case l.mute:
 		return fmt.Errorf("%w: nothing here can reset the device after it", chip.ErrRAM)
 	}
 	return nil

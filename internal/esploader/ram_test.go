@@ -215,8 +215,12 @@ func TestRAMSamples(t *testing.T) {
 func TestRAMIsNotForAll(t *testing.T) {
 	key := testKey(t, 32)
 	images := ramImages(t, key, 0xf)
-	for _, opts := range []Options{{Reset: ResetManual}} {
-		virtual(t, sim.Options{InLoader: true}, opts, func(ctx context.Context, device *sim.Chip, l *Loader) {
+	for _, o := range []sim.Options{{InLoader: true}, {InLoader: true, NoLines: true}} {
+		opts := Options{}
+		if !o.NoLines {
+			opts.Reset = ResetManual
+		}
+		virtual(t, o, opts, func(ctx context.Context, device *sim.Chip, l *Loader) {
 			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf})
 			if !errors.Is(err, chip.ErrRAM) || stats.Started {
 				t.Errorf("%+v %v", stats, err)

@@ -143,13 +143,14 @@ func (l *Loader) connect(ctx context.Context) error {
 	l.dirty, l.accepted, l.have = false, 0, nil
 	l.dec.Reset()
 	l.text.forget()
-	if l.opts.Reset == ResetManual {
+	if l.mute = l.opts.Reset == ResetManual; l.mute {
 		return l.waitForLoader(ctx)
 	}
 	var seen console
 	var err error
 	for try, ways := 0, l.strategies(); try < connectTries; try++ {
 		if err = l.drive(ctx, ways[try%len(ways)]); errors.Is(err, errors.ErrUnsupported) {
+			l.mute = true
 			return l.waitForLoader(ctx)
 		}
 		if err == nil {
