@@ -4,7 +4,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"time"
 
 	"station/internal/flow"
 	"station/internal/plain"
@@ -16,7 +15,6 @@ import (
 // A fault of the station is an error, any other verdict but PASS a failure.
 type junit struct {
 	name  string // of the job
-	begun map[string]time.Time
 	cases []junitCase
 }
 
@@ -46,18 +44,12 @@ type junitSuite struct {
 
 // told takes an event of the line.
 func (j *junit) told(e flow.Event) {
-	if e.Event == flow.DeviceSeen {
-		j.begun[e.Slot] = e.Time
-	}
 	if e.Verdict == "" || e.Slot == "" {
 		return
 	}
-	c := junitCase{Class: j.name + ".slot " + plain.Line(e.Slot), Name: "no MAC"}
+	c := junitCase{Class: j.name + ".slot " + plain.Line(e.Slot), Name: "no MAC", Seconds: fmt.Sprintf("%.3f", e.Seconds)}
 	if !e.MAC.IsZero() {
 		c.Name = e.MAC.String()
-	}
-	if begun, ok := j.begun[e.Slot]; ok {
-		c.Seconds = fmt.Sprintf("%.3f", e.Time.Sub(begun).Seconds())
 	}
 	problem := &junitProblem{string(e.Code), plain.Line(e.Message), plain.Line(string(e.Verdict) + ": " + e.Detail)}
 	switch e.Verdict {

@@ -4,7 +4,6 @@ import (
 	"encoding/xml"
 	"strings"
 	"testing"
-	"time"
 
 	"station/internal/chip"
 	"station/internal/flow"
@@ -14,15 +13,14 @@ import (
 // Every verdict of a line is a case: what the device did not pass is a failure,
 // what the station did not do an error, and what was sealed before says so.
 func TestJUnit(t *testing.T) {
-	at := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
-	j := &junit{name: "lamp 1", begun: map[string]time.Time{}}
+	j := &junit{name: "lamp 1"}
 	for i, v := range []struct {
 		verdict record.Verdict
 		code    flow.Code
 	}{{record.Pass, ""}, {record.Pass, ""}, {record.Retry, "E-BOOT-MARKER"}, {record.Scrap, "E-FUSE-WRONG"}, {record.Quarantine, "E-CHIP"}, {record.Station, "E-HSM"}} {
 		mac := chip.MAC{0x24, 0x0a, 0xc4, 5: byte(i)}
-		j.told(flow.Event{Time: at, Event: flow.DeviceSeen, Slot: "9", MAC: mac})
-		j.told(flow.Event{Time: at.Add(1500 * time.Millisecond), Event: flow.DeviceFailed, Slot: "9", MAC: mac, Verdict: v.verdict, Already: i == 1,
+		j.told(flow.Event{Event: flow.DeviceSeen, Slot: "9", MAC: mac})
+		j.told(flow.Event{Event: flow.DeviceFailed, Seconds: 1.5, Slot: "9", MAC: mac, Verdict: v.verdict, Already: i == 1,
 			Code: v.code, Message: "it is so", Detail: "in detail"})
 	}
 	var out strings.Builder

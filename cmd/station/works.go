@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"station/internal/flow"
 	"station/internal/job"
@@ -131,7 +130,7 @@ func (w *works) open(ctx context.Context, ask station.AskPIN) (err error) {
 		return err
 	}
 	if w.junit.path != "" {
-		w.verdicts = &junit{name: plain.Line(w.job.Title()), begun: map[string]time.Time{}}
+		w.verdicts = &junit{name: plain.Line(w.job.Title())}
 		w.log = tee(w.log, w.verdicts.told)
 	}
 	return nil
