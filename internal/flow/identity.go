@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -104,7 +105,9 @@ func (s *Session) certify(ctx context.Context, want *job.Certificate, v *identit
 	if err != nil {
 		return Fail("E-IDENTITY", err)
 	}
-	if v.Certificate, err = identity.Issue(c, public, issuer.Certificate, issuer.Signer); err != nil {
+	if v.Certificate, err = identity.Issue(c, public, issuer.Certificate, issuer.Signer); errors.Is(err, identity.ErrOver) {
+		return Fail("E-IDENTITY", err)
+	} else if err != nil {
 		return Fail("E-HSM", err)
 	}
 	made.Certificate = &record.Certificate{Serial: identity.SerialText(c.SerialNumber), SHA256: identity.Fingerprint(v.Certificate), Issuer: issuer.Certificate.Subject.String(),

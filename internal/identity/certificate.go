@@ -180,10 +180,16 @@ func (t CertificateTemplate) Check() error {
 	return err
 }
 
+// ErrOver: the CA's certificate is no longer good, and nothing under it would be.
+var ErrOver = errors.New("the CA's certificate is over")
+
 // Issue has the CA sign a certificate, and proves that it fits the CA.
 func Issue(c *x509.Certificate, public *ecdsa.PublicKey, ca *x509.Certificate, signer crypto.Signer) ([]byte, error) {
 	if err := CheckCA(ca, signer.Public()); err != nil {
 		return nil, err
+	}
+	if c.NotBefore.After(ca.NotAfter) {
+		return nil, fmt.Errorf("identity: %w: it was good until %s; have its root renew it, or make a new CA", ErrOver, ca.NotAfter.UTC().Format(time.DateOnly))
 	}
 	if c.NotAfter.After(ca.NotAfter) {
 		c.NotAfter = ca.NotAfter // no chain is good for longer than its CA

@@ -214,11 +214,14 @@ func TestUnfitCA(t *testing.T) {
 	no.IsCA = false
 	mute := *ca
 	mute.KeyUsage = x509.KeyUsageCRLSign
+	over := *ca
+	over.NotAfter = time.Now().Add(-time.Second)
 	silent := *ca
 	silent.KeyUsage = x509.KeyUsageCertSign
 	for want, err := range map[string]error{
 		"for another key":         CheckCA(ca, other.Public()),
 		"is of no CA":             CheckCA(&no, key.Public()),
+		"it was good until":       func() error { _, err := Issue(&x509.Certificate{NotBefore: time.Now()}, nil, &over, key); return err }(),
 		"sign certificates":       CheckCA(&mute, key.Public()),
 		"sign revocation lists":   func() error { _, err := RevocationList(1, nil, time.Now(), 1, &silent, key); return err }(),
 		"the CA's certificate is": func() error { _, err := Issue(&x509.Certificate{}, nil, ca, other); return err }(),
