@@ -101,7 +101,7 @@ func (s *Session) certify(ctx context.Context, want *job.Certificate, v *identit
 		v.Certificate = made.Certificate.DER
 		return s.sameCertificate(made.Certificate, public, issuer.Certificate)
 	}
-	c, err := want.Made().Certificate(v, identity.NewSerial(), s.now())
+	c, err := want.Certificate(v, identity.NewSerial(), s.now())
 	if err != nil {
 		return Fail("E-IDENTITY", err)
 	}

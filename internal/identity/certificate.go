@@ -22,17 +22,18 @@ import (
 // CertificateTemplate is what the certificate of a device says. Texts may hold
 // placeholders.
 type CertificateTemplate struct {
-	Subject    string      // "CN={id},O=Plant"
-	Days       int         // it is valid; 0: without end (RFC 5280: 99991231235959Z)
-	DNS, URI   []string    // alternative names
-	Extensions []Extension // the user's own
+	Subject    string      `toml:"subject"` // "CN={id},O=Plant"
+	Days       int         `toml:"days"`    // it is valid; 0: without end (RFC 5280: 99991231235959Z)
+	DNS        []string    `toml:"dns"`     // alternative names
+	URI        []string    `toml:"uri"`
+	Extensions []Extension `toml:"extension"` // the user's own
 }
 
 // Extension is one of the user's own, a text.
 type Extension struct {
-	OID      string
-	Value    string
-	Critical bool
+	OID      string `toml:"oid"`
+	Value    string `toml:"value"`
+	Critical bool   `toml:"critical"`
 }
 
 // forever is the end of a certificate that has none.

@@ -70,8 +70,8 @@ func (j *Job) describe() []Setting {
 
 // settings are the fields of a table of the job file that are set.
 func settings(prefix string, v reflect.Value) (list []Setting) {
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("toml")
+	for _, declared := range reflect.VisibleFields(v.Type()) {
+		name := declared.Tag.Get("toml")
 		if name == "" || name == "-" {
 			continue
 		}
@@ -79,7 +79,7 @@ func settings(prefix string, v reflect.Value) (list []Setting) {
 		if _, told := elsewhere[path]; told {
 			continue
 		}
-		field := v.Field(i)
+		field := v.FieldByIndex(declared.Index)
 		if field.IsZero() {
 			continue
 		}

@@ -35,24 +35,13 @@ type Identity struct {
 	template *identity.Template
 }
 
-// Certificate is what a CA in the token signs for a device.
+// Certificate is what a CA in the token signs for a device, and which CA.
 type Certificate struct {
-	CA         string      `toml:"ca"`      // file of the CA's certificate
-	Label      string      `toml:"label"`   // of its key in the token
-	Subject    string      `toml:"subject"` // with placeholders
-	Days       int         `toml:"days"`    // 0: without end
-	DNS        []string    `toml:"dns"`
-	URI        []string    `toml:"uri"`
-	Extensions []Extension `toml:"extension"`
+	CA    string `toml:"ca"`    // file of the CA's certificate
+	Label string `toml:"label"` // of its key in the token
+	identity.CertificateTemplate
 
 	ca *x509.Certificate
-}
-
-// Extension is one of the user's own.
-type Extension struct {
-	OID      string `toml:"oid"`
-	Value    string `toml:"value"`
-	Critical bool   `toml:"critical"`
 }
 
 // The kinds of partitions, and what a label is that a job does not name.
@@ -93,15 +82,6 @@ func (i *Identity) Line(id string) string {
 
 // Issuer is the certificate of the CA that the job names.
 func (c *Certificate) Issuer() *x509.Certificate { return c.ca }
-
-// Made is the certificate's template.
-func (c *Certificate) Made() identity.CertificateTemplate {
-	t := identity.CertificateTemplate{Subject: c.Subject, Days: c.Days, DNS: c.DNS, URI: c.URI}
-	for _, x := range c.Extensions {
-		t.Extensions = append(t.Extensions, identity.Extension(x))
-	}
-	return t
-}
 
 // identity checks the table and reads the files that it names.
 func (j *Job) identity(f *tomlfile.File) {
@@ -170,7 +150,7 @@ func (c *Certificate) read(j *Job, f *tomlfile.File) {
 	if c.Days < 0 {
 		f.Fault("identity.certificate.days", "%d: write for how many days it is good, or leave it out: it is then good as long as the CA's", c.Days)
 	}
-	if err := c.Made().Check(); err != nil {
+	if err := c.Check(); err != nil {
 		f.Fault("identity.certificate.subject", "%v", err)
 	}
 	if c.CA == "" {
@@ -265,8 +245,7 @@ func (j *Job) tryIdentity(f *tomlfile.File, regions []firmware.Region) {
 	var t *identity.CertificateTemplate
 	var ca *x509.Certificate
 	if c := i.Certificate; c != nil {
-		made := c.Made()
-		t, ca = &made, c.ca
+		t, ca = &c.CertificateTemplate, c.ca
 	}
 	v, err := identity.Sample(j.Name, j.Revision, j.Serial != nil, i.Token, t, ca)
 	if err == nil {

@@ -193,12 +193,12 @@ func join(table, key string) string {
 func (f *File) table(path string, tree map[string]any, v reflect.Value) {
 	fields := map[string]reflect.Value{}
 	var names []string
-	for i := range v.NumField() {
-		tag := v.Type().Field(i).Tag.Get("toml")
+	for _, field := range reflect.VisibleFields(v.Type()) { // an embedded struct's are keys of the same table
+		tag := field.Tag.Get("toml")
 		if tag == "" {
 			continue
 		}
-		fields[tag] = v.Field(i)
+		fields[tag] = v.FieldByIndex(field.Index)
 		names = append(names, tag)
 	}
 	for _, key := range slices.Sorted(mapKeys(tree)) {
