@@ -129,7 +129,7 @@ func (r *runFlags) interrupted(ctx context.Context) error {
 	if err := w.approveAs(r.approve); err != nil {
 		return err
 	}
-	return headless(ctx, w.line(), os.Stdout, jsonLines, w.labels(), tee(w.log, m.told))
+	return headless(ctx, w.line(), os.Stdout, asJSON, w.labels(), tee(w.log, m.told))
 }
 
 const nobody = 65534

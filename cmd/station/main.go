@@ -1,8 +1,9 @@
 // Command station seals blank ESP32s on a production line.
 //
-// Output rules. In headless mode events go to standard output as JSON lines,
-// one a line, and nothing else does. Everything meant for a person goes to the
-// screen or to standard error. A secret goes nowhere.
+// Output rules. With --headless events go to standard output as JSON lines, one
+// a line, and nothing else does. Without it and without a screen they go there in
+// words. Everything else meant for a person goes to the screen or to standard
+// error. A secret goes nowhere.
 package main
 
 import (

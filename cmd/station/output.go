@@ -44,8 +44,7 @@ func jsonLines(w io.Writer, lost func(error)) func(flow.Event) {
 	}
 }
 
-// plainLines tells the events in words, for a person at a terminal that has no
-// screen.
+// plainLines tells the events in words, for a person who has no screen.
 func plainLines(w io.Writer, lost func(error)) func(flow.Event) {
 	dead := false
 	return func(e flow.Event) {
@@ -60,13 +59,25 @@ func plainLines(w io.Writer, lost func(error)) func(flow.Event) {
 	}
 }
 
-// form is how the events are told on standard output: in words on a terminal
-// that has no screen, else as JSON.
-func form(headless bool) func(io.Writer, func(error)) func(flow.Event) {
-	if info, err := os.Stdout.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") == "dumb" && !headless {
-		return plainLines
+// form is how a line without a screen tells its events on standard output.
+type form struct {
+	tell    func(io.Writer, func(error)) func(flow.Event)
+	missing func(n int) []byte // says that some were dropped
+}
+
+var (
+	asJSON = form{jsonLines, droppedEvents}
+	asText = form{plainLines, func(n int) []byte {
+		return fmt.Appendf(nil, "station: %d lines were dropped: nobody read them\n", n)
+	}}
+)
+
+// formOf is JSON for a script, which asks for it, and words for everybody else.
+func formOf(headless bool) form {
+	if headless {
+		return asJSON
 	}
-	return jsonLines
+	return asText
 }
 
 // summary is what a line did, in one sentence.
@@ -80,12 +91,12 @@ func summary(c flow.Counts) string {
 
 // headless runs the line with its events told on out in the given form; labels
 // may be nil. A line that nobody hears of any more is stopped in good order.
-func headless(ctx context.Context, line *flow.Line, out io.Writer, form func(io.Writer, func(error)) func(flow.Event), labels *station.Labels, log func(flow.Event)) error {
+func headless(ctx context.Context, line *flow.Line, out io.Writer, form form, labels *station.Labels, log func(flow.Event)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var lost error
-	events := outlet.New(out, droppedEvents)
-	line.Emit = labelled(labels, tee(form(plain.NewWriter(events), func(err error) { lost = err; stop() }), log))
+	events := outlet.New(out, form.missing)
+	line.Emit = labelled(labels, tee(form.tell(plain.NewWriter(events), func(err error) { lost = err; stop() }), log))
 	counts := line.Run(ctx)
 	if n, err := events.Flush(&leaving); n > 0 {
 		warning(fmt.Sprintf("nobody read standard output: %d events were dropped", n))

@@ -38,7 +38,8 @@ func rehearseCommand(o *options) *cobra.Command {
 		Short: "Run a job on virtual devices, with a throw-away token and ledger",
 		Long: `Run a job on virtual ESP32s, with a throw-away SoftHSM2 token and a ledger of
 its own. Everything else is as in "station run"; nothing real is touched, and
-what is recorded is marked as simulated.`,
+what is recorded is marked as simulated. Without a terminal it says in plain
+lines what happens; for a script --headless prints the events as JSON lines.`,
 		Example: `  station rehearse --job job.toml --slots 4 --count 20`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +62,7 @@ func (r *rehearseFlags) add(cmd *cobra.Command) {
 	f.StringArrayVar(&r.ports, "port", nil, "sim://N, a virtual slot; may be given again")
 	f.IntVar(&r.slots, "slots", 4, "virtual slots")
 	f.IntVar(&r.count, "count", 0, "virtual devices in all (default: one a slot)")
-	f.BoolVar(&r.headless, "headless", false, "JSON lines on standard output, no screen")
+	f.BoolVar(&r.headless, "headless", false, "no screen: JSON lines on standard output, for a script")
 	f.BoolVar(&r.fast, "fast", false, "on the screen: as fast as the machine can, not as a real line")
 	f.StringVar(&r.language, "language", "en", "of the screen: en or zh")
 	f.StringVar(&r.keep, "keep", "", "keep the ledger in `DIR`")
@@ -119,7 +120,7 @@ func (r *rehearseFlags) run(ctx context.Context, job *job.Job) error {
 	if screen {
 		err = r.screen(ctx, v, line, log)
 	} else {
-		err = headless(ctx, line, os.Stdout, form(r.headless), nil, tee(log, r.narrate(stderr)))
+		err = headless(ctx, line, os.Stdout, formOf(r.headless), nil, tee(log, r.narrate(stderr)))
 		person = stderr
 	}
 	plain.Fprintf(person, "station: %s\n", notRun)

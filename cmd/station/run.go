@@ -34,8 +34,9 @@ func (r *runFlags) command() *cobra.Command {
 		Short: "Provision devices",
 		Long: `Provision the devices in the slots of the station file, or at the ports given.
 
-On a terminal it shows the line; with --headless or without a terminal it
-prints JSON lines; a terminal that has no screen (TERM=dumb) gets plain lines.
+On a terminal it shows the line. Without one, or on one that has no screen
+(TERM=dumb), it says in plain lines what happens; for a script --headless prints
+the events as JSON lines.
 Before the first device of a job revision a person reads
 the burn plan ("station job check") and approves its digest with --approve. The
 digest covers the whole job: every image, every fuse, every setting. A revision
@@ -58,7 +59,7 @@ nothing.`,
 	f.StringArrayVar(&r.ports, "port", nil, "device path, usb:SOCKET, rfc2217://HOST:PORT or socket://HOST:PORT; may be given again (default: the station file's slots)")
 	f.IntVar(&r.count, "count", 0, "stop after `N` devices")
 	f.BoolVar(&r.once, "once", false, "one device at each port")
-	f.BoolVar(&r.headless, "headless", false, "JSON lines on standard output, no screen")
+	f.BoolVar(&r.headless, "headless", false, "no screen: JSON lines on standard output, for a script")
 	f.StringVar(&r.batch, "batch", "", "batch `ID` for the ledger")
 	f.StringVar(&r.operator, "operator", "", "operator `ID` for the ledger")
 	f.StringVar(&r.serial, "serial", "", "serial number of the next device, where the job demands one and nobody scans it")
@@ -103,7 +104,7 @@ func (r *runFlags) run(ctx context.Context) error {
 	if err := w.scanned(); err != nil {
 		return err
 	}
-	return w.reported(headless(ctx, w.line(), os.Stdout, form(r.headless), w.labels(), tee(w.log, w.narrate(stderr))))
+	return w.reported(headless(ctx, w.line(), os.Stdout, formOf(r.headless), w.labels(), tee(w.log, w.narrate(stderr))))
 }
 
 // slotsAt are the ports of the flags, or the station file's slots.

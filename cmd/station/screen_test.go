@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,6 +66,16 @@ func TestDumbTerminalGetsPlainLines(t *testing.T) {
 	term.Exit()
 	if text := term.Text(); !strings.Contains(text, "device.passed 1 02:00:00:00:00:00") || !strings.Contains(text, "does not run the firmware") || strings.Contains(text, `{"time"`) {
 		t.Errorf("the terminal says:\n%s", text)
+	}
+}
+
+// What nobody read is missed in the form of the rest.
+func TestDroppedLinesAreWords(t *testing.T) {
+	if text := string(formOf(false).missing(3)); text != "station: 3 lines were dropped: nobody read them\n" {
+		t.Errorf("in words: %q", text)
+	}
+	if text := formOf(true).missing(3); !json.Valid(text) || !strings.Contains(string(text), `"dropped":3`) {
+		t.Errorf("as JSON: %s", text)
 	}
 }
 
