@@ -20,3 +20,6 @@ func (t *Token) Block(ctx context.Context, master string, fixed []byte) (*secret
 		return t.mac(h.prf, h.object, master, counted(1, fixed))
 	})
 }
+
+// KDFInput is the first block of the KDF's input.
+func KDFInput(r Request) []byte { return kdfBlock(1, r) }

@@ -28,9 +28,10 @@ var labels = map[chip.Purpose]string{
 // CheckLabel is what a key is asked to authenticate for its check value.
 const CheckLabel = "station key check v1"
 
-// KDFInput is what the master authenticates to derive the key of a device: the
-// one block of the KDF in counter mode (NIST SP 800-108r1, 4.1) with HMAC-SHA-256
-// as its function and a counter of 32 bits before the fixed input:
+// kdfBlock is what the master authenticates for the i-th block of the key of a
+// device: the KDF in counter mode (NIST SP 800-108r1, 4.1) with HMAC-SHA-256 or
+// AES-CMAC as its function and a counter of 32 bits before the fixed input, here
+// of the first block:
 //
 //	00 00 00 01 | label of the purpose | 00 | chip MAC[6] | L
 //
@@ -49,10 +50,6 @@ const CheckLabel = "station key check v1"
 //	printf '…' | openssl dgst -sha256 -mac HMAC -macopt hexkey:…
 //	openssl kdf -keylen 32 -kdfopt mac:CMAC -kdfopt cipher:AES-256-CBC -kdfopt hexkey:… \
 //	  -kdfopt "salt:station flash encryption v1" -kdfopt hexinfo:6573703332… KBKDF
-func KDFInput(r Request) []byte { return kdfBlock(1, r) }
-
-// kdfBlock is what the master authenticates for the i-th block. One of
-// HMAC-SHA-256 is all that most keys need; of AES-CMAC it takes two.
 func kdfBlock(i int, r Request) []byte {
 	fixed := append([]byte(labels[r.Purpose]), 0)
 	fixed = append(fixed, r.Chip...)

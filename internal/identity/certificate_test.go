@@ -284,7 +284,7 @@ func TestSerials(t *testing.T) {
 // A chain of TLVs as esp_secure_cert reads it, read here by the numbers of its
 // documentation.
 func TestSecureCert(t *testing.T) {
-	s, err := SecureCert(SecureCertSize, TLV{TLVCA, []byte("the CA's certificate")}, TLV{TLVCertificate, bytes.Repeat([]byte{7}, 32)}, TLV{TLVToken, []byte("x")})
+	s, err := SecureCert(0x2000, TLV{TLVCA, []byte("the CA's certificate")}, TLV{TLVCertificate, bytes.Repeat([]byte{7}, 32)}, TLV{TLVToken, []byte("x")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,6 @@ const (
 	tlvMagic  = 0xba5eba11
 	tlvHeader = 12
 	tlvAlign  = 16
-	// SecureCertSize is the usual size of the partition.
-	SecureCertSize = 0x2000
 )
 
 // TLVType is what a TLV holds.

@@ -98,16 +98,6 @@ func (b *Bundle) Size() int64 {
 	return end
 }
 
-// SlotFor is the slot for a target address and config.
-func (b *Bundle) SlotFor(address uint32, config byte) (Slot, bool) {
-	for _, s := range b.Slots {
-		if (s.Address == address || s.Address == AnyAddress) && s.Config == config {
-			return s, true
-		}
-	}
-	return Slot{}, false
-}
-
 // Header is the bundle's first 4096 bytes.
 func (b *Bundle) Header() []byte {
 	h := make([]byte, BundleHeaderSize)

@@ -122,24 +122,6 @@ func TestBundle(t *testing.T) {
 	}
 }
 
-// A device finds its slot by the address that it writes to and its config.
-func TestSlotFor(t *testing.T) {
-	_, b := made(t, signer(t))
-	for _, v := range []struct {
-		address uint32
-		config  byte
-		found   bool
-		want    uint32
-	}{
-		{0x60000, 0xf, true, 0x60000}, {0x1d0000, 0xf, true, 0x1d0000}, {0x60000, 0, true, AnyAddress}, {0x200000, 0, true, AnyAddress},
-		{0x200000, 0xf, false, 0}, {0x60000, 3, false, 0},
-	} {
-		if s, ok := b.SlotFor(v.address, v.config); ok != v.found || s.Address != v.want {
-			t.Errorf("%#x, config %#x: got %#x, %t", v.address, v.config, s.Address, ok)
-		}
-	}
-}
-
 // Whatever bit of a bundle is changed, somebody notices: the form, the
 // signature or a digest.
 func TestBundleChanged(t *testing.T) {

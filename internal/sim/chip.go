@@ -184,13 +184,6 @@ func (c *Chip) Powered() bool {
 	return c.mode != off
 }
 
-// Plugged reports whether the cable is in and the adapter there.
-func (c *Chip) Plugged() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.gone
-}
-
 // Unplug pulls the cable: the port fails at once and for good, the chip loses its power.
 func (c *Chip) Unplug() {
 	c.mu.Lock()

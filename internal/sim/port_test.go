@@ -267,7 +267,7 @@ func checkCableAndPower(t *testing.T) {
 	if _, err := c.Open(); !errors.Is(err, ErrUnplugged) {
 		t.Errorf("open: got %v", err)
 	}
-	if c.Powered() || c.Plugged() {
+	if c.Powered() || c.plugged() {
 		t.Error("powered or plugged")
 	}
 	c.Replug()

@@ -136,10 +136,17 @@ func TestControl(t *testing.T) {
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
-	if a.Meter().Resets != resets+1 || b.Meter().Resets != resets+2 || a.Powered() || b.Plugged() {
-		t.Errorf("resets %d and %d, powered %v, plugged %v", a.Meter().Resets, b.Meter().Resets, a.Powered(), b.Plugged())
+	if a.Meter().Resets != resets+1 || b.Meter().Resets != resets+2 || a.Powered() || b.plugged() {
+		t.Errorf("resets %d and %d, powered %v, plugged %v", a.Meter().Resets, b.Meter().Resets, a.Powered(), b.plugged())
 	}
-	if err := Control(strings.NewReader("on\nreplug\nhealthy\n"), &out, a, b); err != nil || !a.Powered() || !b.Plugged() {
-		t.Errorf("got %v, powered %v, plugged %v", err, a.Powered(), b.Plugged())
+	if err := Control(strings.NewReader("on\nreplug\nhealthy\n"), &out, a, b); err != nil || !a.Powered() || !b.plugged() {
+		t.Errorf("got %v, powered %v, plugged %v", err, a.Powered(), b.plugged())
 	}
+}
+
+// plugged reports whether the cable is in and the adapter there.
+func (c *Chip) plugged() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.gone
 }

@@ -72,9 +72,6 @@ type language struct {
 
 var languages = map[string]*language{"": &english, "en": &english, "zh": &chinese}
 
-// Languages are the names that Config.Language may have.
-func Languages() []string { return []string{"en", "zh"} }
-
 // stepTitle is the step in plain words; title is the flow's own.
 func (l *language) stepTitle(id flow.StepID, title string) string {
 	if t := l.steps[id]; t != "" {
