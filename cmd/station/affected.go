@@ -19,6 +19,7 @@ func affectedCommand(o *options) *cobra.Command {
 	var w station.Wanted
 	var device, format, cve, scan string
 	var out output
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "affected",
 		Short: "List the devices that a release, a key or a firmware is in, with the entries that say so",
@@ -71,6 +72,9 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 				if err != nil {
 					return stationFault(err)
 				}
+				if *asJSON {
+					format = "answer"
+				}
 				return writeAffected(cmd.OutOrStdout(), &out, b, list, format)
 			})
 		},
@@ -85,8 +89,18 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 	r.addStore(cmd)
 	f.StringVar(&format, "format", "csv", "csv or json")
 	f.StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
+	asJSON = jsonFlag(cmd)
+	cmd.MarkFlagsMutuallyExclusive("json", "format")
 	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
 	return cmd
+}
+
+// affectedAnswer are the devices, as of the head of the ledger.
+type affectedAnswer struct {
+	Ledger  string             `json:"ledger"`
+	Entries uint64             `json:"entries"`
+	Root    string             `json:"root"`
+	Devices []station.Affected `json:"devices"`
 }
 
 func writeAffected(w io.Writer, out *output, b *ledger.Ledger, list []station.Affected, format string) error {
@@ -95,11 +109,15 @@ func writeAffected(w io.Writer, out *output, b *ledger.Ledger, list []station.Af
 		return stationFault(err)
 	}
 	var text strings.Builder
-	if format == "json" {
+	a := affectedAnswer{b.Origin(), size, root.String(), append([]station.Affected{}, list...)}
+	switch format {
+	case "answer":
+		err = answer(&text, a)
+	case "json":
 		enc := json.NewEncoder(&text)
 		enc.SetIndent("", "  ")
-		err = enc.Encode(map[string]any{"format": 1, "ledger": b.Origin(), "entries": size, "root": root.String(), "devices": append([]station.Affected{}, list...)})
-	} else {
+		err = enc.Encode(map[string]any{"format": 1, "ledger": a.Ledger, "entries": a.Entries, "root": a.Root, "devices": a.Devices})
+	default:
 		err = affectedCSV(&text, list)
 	}
 	if err != nil {

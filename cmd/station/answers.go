@@ -15,14 +15,16 @@ import (
 // version of their schema: docs/schema/NAME.json, listed in docs/json.md. A member
 // that goes away or means something else makes a new version.
 var answers = map[string]any{
+	"affected/1":          affectedAnswer{},
 	"batch/1":             batchAnswer{},
 	"batches/1":           batchesAnswer{},
+	"bundle-check/1":      bundleVerdict{},
 	"chips/1":             chipsAnswer{},
 	"devices/1":           devicesAnswer{},
 	"doctor/1":            doctorAnswer{},
+	"history/1":           historyAnswer{},
 	"hsm-status/1":        statusAnswer{},
 	"identity/1":          identityAnswer{},
-	"verified-identity/1": identityVerdict{},
 	"image/1":             imageAnswer{},
 	"job/1":               jobAnswer{},
 	"key/1":               keyAnswer{},
@@ -37,6 +39,8 @@ var answers = map[string]any{
 	"site-bench/1":        siteBenchAnswer{},
 	"site-benches/1":      siteBenchesAnswer{},
 	"site-verify/1":       siteVerifyAnswer{},
+	"verified-identity/1": identityVerdict{},
+	"verified-image/1":    imageVerdict{},
 }
 
 // schemaOf is the name under which v is printed.

@@ -69,6 +69,14 @@ func TestBundleCheck(t *testing.T) {
 			t.Errorf("got %s, want %q", out, want)
 		}
 	}
+	out, _ = w.run(0, "release", "bundle", "check", "--key", "good.pem", "lamp.bundle", "--json")
+	if err := fits("bundle-check/1", out); err != nil || !strings.Contains(out, `"ok": true`) || !strings.Contains(out, `"signer"`) {
+		t.Errorf("%v in %s", err, out)
+	}
+	out, _ = w.run(exitUsage, "release", "bundle", "check", "--key", "other.pem", "lamp.bundle", "--json")
+	if err := fits("bundle-check/1", out); err != nil || !strings.Contains(out, `"ok": false`) || !strings.Contains(out, "another key signed it") || strings.Contains(out, `"signer"`) {
+		t.Errorf("another key: %v in %s", err, out)
+	}
 	if out, _ := w.run(exitUsage, "release", "bundle", "check", "--key", "other.pem", "lamp.bundle"); !strings.Contains(out, "another key signed it") {
 		t.Errorf("another key: %s", out)
 	}

@@ -37,7 +37,7 @@ func (f *filterFlags) filter() (qa.Filter, error) {
 	out := qa.Filter{Batch: f.batch, Job: f.job, Verdict: record.Verdict(strings.ToUpper(f.verdict)), Simulated: f.simulated}
 	known := []record.Verdict{"", record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun}
 	if !slices.Contains(known, out.Verdict) {
-		return out, fmt.Errorf("--verdict %q: write one of %v", f.verdict, known[1:])
+		return out, fmt.Errorf("--verdict %q: write one of %s", f.verdict, commas(known[1:]))
 	}
 	err := out.SetTimes(cmp.Or(f.from, f.day), cmp.Or(f.to, f.day), time.Local)
 	if err != nil {
@@ -49,6 +49,15 @@ func (f *filterFlags) filter() (qa.Filter, error) {
 		}
 	}
 	return out, nil
+}
+
+// commas are names one after the other, as one says them.
+func commas[T ~string](names []T) string {
+	var list []string
+	for _, name := range names {
+		list = append(list, string(name))
+	}
+	return strings.Join(list, ", ")
 }
 
 // name is the filter in the words of who asked.

@@ -79,7 +79,7 @@ func (i *initFlags) check() error {
 	case i.role != "" && role != "":
 		return fmt.Errorf("--role is for keys that no policy needs: add --policy none")
 	case i.role != "" && !slices.Contains(ownRoles, hsm.Role(i.role)):
-		return fmt.Errorf("--role %q is not known; write one of %v", i.role, ownRoles)
+		return fmt.Errorf("--role %q is not known; write one of %s", i.role, commas(ownRoles))
 	case i.is != "" && i.role != string(hsm.SecureBoot):
 		return fmt.Errorf("--type is for --role %s", hsm.SecureBoot)
 	case i.is != "" && i.is != string(hsm.RSA3072) && i.is != string(hsm.P256):

@@ -20,6 +20,7 @@ import (
 
 func imageVerifyCommand(o *options) *cobra.Command {
 	var key, jobFile string
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "verify [FILE]",
 		Short: "Verify an image and its signature, or open an OTA image",
@@ -46,97 +47,182 @@ the job names under [secure_boot].`,
 				return errors.New("image verify: name either a FILE or a --job")
 			case jobFile != "" && key != "":
 				return errors.New("image verify: --key is for a FILE; a job names its own key")
-			case jobFile != "":
-				return o.verifyJob(cmd.OutOrStdout(), jobFile)
 			}
-			return verifyImage(cmd.OutOrStdout(), args[0], key)
+			path := jobFile
+			if path == "" {
+				path = args[0]
+			}
+			if *asJSON {
+				v, err := o.verified(io.Discard, path, key, jobFile != "")
+				return errors.Join(answer(cmd.OutOrStdout(), v), err)
+			}
+			_, err := o.verified(cmd.OutOrStdout(), path, key, jobFile != "")
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&jobFile, "job", "", "job `FILE` whose images are verified")
 	cmd.Flags().StringVar(&key, "key", "", "PEM `FILE` of the key that must have signed")
+	asJSON = jsonFlag(cmd)
 	return cmd
 }
 
-func verifyImage(w io.Writer, path, keyPath string) error {
+// imageVerdict says whether an image, or each image of a job, is right. Of one that is
+// not, nothing but the faults counts.
+type imageVerdict struct {
+	File      string          `json:"file"` // the image, or the job
+	OK        bool            `json:"ok"`
+	Faults    []fileFault     `json:"faults,omitempty"`
+	Signature *imageSignature `json:"signature,omitempty"`
+	Inner     *innerImage     `json:"inner,omitempty"`  // of an OTA image
+	Images    []jobImage      `json:"images,omitempty"` // of a job
+}
+
+// imageSignature is a secure boot signature that holds.
+type imageSignature struct {
+	Version    int      `json:"version"`
+	Signed     int      `json:"signed"` // bytes that it covers
+	Digest     string   `json:"digest"`
+	KeyDigests []string `json:"keyDigests,omitempty"` // of version 2, in the order of its blocks
+}
+
+// innerImage is what an OTA image opens to.
+type innerImage struct {
+	Size   int    `json:"size"`
+	Digest string `json:"digest"`
+}
+
+// jobImage is an image of a job, and by what the device knows it.
+type jobImage struct {
+	Address uint32 `json:"address"`
+	Name    string `json:"name"`
+	Check   string `json:"check"` // signature, digest, device or none
+}
+
+// imageChecks are the values of Check, in words.
+var imageChecks = map[string]string{
+	"signature": "signed with the job's key",
+	"digest":    "has the key built in; known by its digest",
+	"device":    "made for each device",
+	"none":      "not checked by the chip",
+}
+
+// verified prints what is found, and is the verdict.
+func (o *options) verified(w io.Writer, path, key string, isJob bool) (v imageVerdict, err error) {
+	if isJob {
+		v.Images, err = o.verifyJob(w, path)
+	} else {
+		v.Signature, v.Inner, err = verifyImage(w, path, key)
+	}
+	if err != nil {
+		return imageVerdict{File: path, Faults: faultsOf(err)}, err
+	}
+	v.File, v.OK = path, true
+	return v, nil
+}
+
+func verifyImage(w io.Writer, path, keyPath string) (*imageSignature, *innerImage, error) {
 	data, err := keyfile.Read(path, keyfile.Image)
 	if err != nil {
-		return fmt.Errorf("image: %w", err)
+		return nil, nil, fmt.Errorf("image: %w", err)
 	}
 	if otaimage.Is(data) {
-		return verifyOTA(w, path, data, keyPath)
+		inner, err := verifyOTA(w, path, data, keyPath)
+		return nil, inner, err
 	}
 	var key crypto.PublicKey
 	if keyPath != "" {
 		if key, err = keyfile.ReadPublic(keyPath); err != nil {
-			return err
+			return nil, nil, err
 		}
 		if _, err := secureboot.VersionOf(key); err != nil {
-			return fmt.Errorf("--key: %w", err)
+			return nil, nil, fmt.Errorf("--key: %w", err)
 		}
 	}
 	signature, err := secureboot.Verify(data, key)
 	if errors.Is(err, secureboot.ErrKeyNeeded) {
-		return fmt.Errorf("image: %s: %w; give the public key with --key", path, err)
+		return nil, nil, fmt.Errorf("image: %s: %w; give the public key with --key", path, err)
 	}
 	if signature != nil {
 		printSignature(w, signature)
 	}
-	return printFaults(w, path, err)
+	if err != nil {
+		return nil, nil, printFaults(w, path, err)
+	}
+	out := &imageSignature{Version: int(signature.Version), Signed: signature.Signed, Digest: fmt.Sprintf("sha256:%x", signature.Digest)}
+	for _, digest := range signature.KeyDigests {
+		out.KeyDigests = append(out.KeyDigests, fmt.Sprintf("%x", digest))
+	}
+	return out, nil, nil
 }
 
 // verifyJob tells of every image that the devices check. Whatever is wrong with
 // one is a fault of the job, which is not loaded then.
-func (o *options) verifyJob(w io.Writer, path string) error {
+func (o *options) verifyJob(w io.Writer, path string) (list []jobImage, err error) {
 	j, err := job.Load(path, o.tokenKey)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if j.SecureBoot.Version == 0 {
-		return fmt.Errorf("image verify: %s has no [secure_boot]: its devices check no signature", path)
+		return nil, fmt.Errorf("image verify: %s has no [secure_boot]: its devices check no signature", path)
 	}
 	for _, r := range j.Regions {
-		what := "not checked by the chip"
+		by := "none"
 		switch {
 		case r.PerDevice:
-			what = "made for each device"
+			by = "device"
 		case j.Checked(r) && j.SecureBoot.Version == 1 && r.Address == j.Chip().Bootloader:
-			what = "has the key built in; known by its digest"
+			by = "digest"
 		case j.Checked(r):
-			what = "signed with the job's key"
+			by = "signature"
 		}
-		plain.Fprintf(w, "%#08x %-20s %s\n", r.Address, r.Name, what)
+		list = append(list, jobImage{r.Address, r.Name, by})
+		plain.Fprintf(w, "%#08x %-20s %s\n", r.Address, r.Name, imageChecks[by])
 	}
-	return nil
+	return list, nil
 }
+
+// faultyFile is a file that has faults.
+type faultyFile struct {
+	path   string
+	faults []error
+}
+
+func (f *faultyFile) Error() string {
+	return fmt.Sprintf("image: %s has %d faults", f.path, len(f.faults))
+}
+
+func (f *faultyFile) Unwrap() []error { return f.faults }
 
 // printFaults shows each line of an error as a fault of the file.
 func printFaults(w io.Writer, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	list := strings.Split(err.Error(), "\n")
-	for _, fault := range list {
+	f := &faultyFile{path: path}
+	for fault := range strings.SplitSeq(err.Error(), "\n") {
+		f.faults = append(f.faults, errors.New(fault))
 		plain.Fprintf(w, "FAULT         %s\n", fault)
 	}
-	return fmt.Errorf("image: %s has %d faults", path, len(list))
+	return f
 }
 
-func verifyOTA(w io.Writer, path string, data []byte, keyPath string) error {
+func verifyOTA(w io.Writer, path string, data []byte, keyPath string) (*innerImage, error) {
 	if keyPath == "" {
-		return fmt.Errorf("image: %s is a pre-encrypted OTA image; give the fleet's private key with --key to open it", path)
+		return nil, fmt.Errorf("image: %s is a pre-encrypted OTA image; give the fleet's private key with --key to open it", path)
 	}
 	key, err := keyfile.ReadPrivate(keyPath)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	image, err := otaimage.Open(data, key)
 	if err != nil {
-		return printFaults(w, path, err)
+		return nil, printFaults(w, path, err)
 	}
-	plain.Fprintf(w, "OTA image     opens with this key\nimage         %d bytes, sha256:%x\n", len(image), sha256.Sum256(image))
+	inner := &innerImage{len(image), fmt.Sprintf("sha256:%x", sha256.Sum256(image))}
+	plain.Fprintf(w, "OTA image     opens with this key\nimage         %d bytes, %s\n", inner.Size, inner.Digest)
 	if firmware.Describe(path, image).Kind == "unknown" {
-		return printFaults(w, path, fmt.Errorf("the image in it is no ESP image"))
+		return nil, printFaults(w, path, fmt.Errorf("the image in it is no ESP image"))
 	}
 	_, err = firmware.ParseImage(image)
-	return printFaults(w, path, err)
+	return inner, printFaults(w, path, err)
 }

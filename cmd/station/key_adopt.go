@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,7 @@ stations, or in a token that never says so.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			known := []string{string(hsm.Master), string(hsm.KEK), string(hsm.SharedKey), string(hsm.Signer), string(hsm.SecureBoot), string(hsm.CA), string(hsm.Bundle), string(hsm.Manifest)}
 			if role != "" && !slices.Contains(known, role) {
-				return fmt.Errorf("key adopt: --role %q is not known; write one of %s", role, strings.Join(known, ", "))
+				return fmt.Errorf("key adopt: --role %q is not known; write one of %s", role, commas(known))
 			}
 			return n.making(cmd, station.KeyFound, oneKey(func(token *hsm.Token) (hsm.Key, error) {
 				return token.Adopt(cmd.Context(), args[0], hsm.Role(role))

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
 
 func ledgerShowCommand(l *ledgerFlags) *cobra.Command {
-	return &cobra.Command{
+	var asJSON *bool
+	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show everything recorded about a device, as JSON lines",
 		Long: `Show every entry about a device. NAME is its MAC, its serial number, its ID or the
@@ -29,27 +31,42 @@ serial number of its certificate.`,
 				if err != nil {
 					return stationFault(err)
 				}
-				return stationFault(showEntries(cmd.OutOrStdout(), b, entries))
+				lines, err := entryLines(b, entries)
+				if err != nil {
+					return stationFault(err)
+				}
+				if *asJSON {
+					return answer(cmd.OutOrStdout(), historyAnswer{d.MAC, lines})
+				}
+				for _, line := range lines {
+					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", line); err != nil {
+						return err
+					}
+				}
+				return nil
 			})
 		},
 	}
+	asJSON = jsonFlag(cmd)
+	return cmd
 }
 
-// showEntries prints the entries as they are in the log, each in the form of its
+// historyAnswer is all that the ledger says of a device, the oldest first.
+type historyAnswer struct {
+	MAC     chip.MAC          `json:"mac"`
+	Entries []json.RawMessage `json:"entries"`
+}
+
+// entryLines are the entries as they are in the log, each in the form of its
 // version.
-func showEntries(w io.Writer, b *ledger.Ledger, list []record.Entry) error {
+func entryLines(b *ledger.Ledger, list []record.Entry) (lines []json.RawMessage, err error) {
 	var indexes []uint64
 	for _, e := range list {
 		indexes = append(indexes, e.Index)
 	}
-	lines, err := b.LinesAt(indexes...)
-	if err != nil {
-		return err
+	raw, err := b.LinesAt(indexes...)
+	for _, line := range raw {
+		lines = append(lines, line)
 	}
-	for _, line := range lines {
-		if _, err := fmt.Fprintf(w, "%s\n", line); err != nil {
-			return err
-		}
-	}
-	return nil
+	return lines, err
 }
