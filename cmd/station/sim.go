@@ -53,8 +53,8 @@ client drives DTR, RTS and the baud rate, and the chip starts from flash. With
 socket:// or pty there are no modem lines, and it starts in the loader. Lines
 on standard input press the buttons:
 
-  boot [N]     reset with GPIO0 released: the chip starts from flash
-  loader [N]   reset with GPIO0 held: the chip enters its loader
+  boot [N]     reset with BOOT released: the chip starts from flash
+  loader [N]   reset with BOOT held: the chip enters its loader
   off, on, unplug, replug [N]
 
 In the state folder flash.bin is the raw flash and efuse.bin the words of all fuse

@@ -72,8 +72,8 @@ func TestWhyAChipDoesNotAnswer(t *testing.T) {
 		soon bool
 	}{
 		"off":      {chip.ErrNoAnswer, "check power, cable and EN", false},
-		"flash":    {chip.ErrBootMode, "GPIO0", false},
-		"deaf":     {chip.ErrDeaf, "RX", false},
+		"flash":    {chip.ErrBootMode, "BOOT", false},
+		"deaf":     {chip.ErrDeaf, "U0RXD", false},
 		"disabled": {chip.ErrDownloadDisabled, "fuse", true},
 		"stub":     {chip.ErrNoAnswer, "loaded into the chip", false},
 	} {

@@ -49,11 +49,11 @@ func (c *console) silence() error {
 	case r.DownloadDisabled:
 		return chip.ErrDownloadDisabled
 	case r.DownloadMode:
-		return fmt.Errorf("%w: check the wire to the chip's RX pin (GPIO3)", chip.ErrDeaf)
+		return fmt.Errorf("%w: check the wire to the chip's U0RXD pin", chip.ErrDeaf)
 	case r.Brownout:
 		return fmt.Errorf("%w: it tells of a brownout", chip.ErrNoAnswer)
 	case started:
-		return fmt.Errorf("%w: check GPIO0, GPIO2 and the reset circuit", chip.ErrBootMode)
+		return fmt.Errorf("%w: check BOOT, the strap pin beside it and the reset circuit", chip.ErrBootMode)
 	case len(c.text) > 0:
 		return fmt.Errorf("%w: it prints something else", chip.ErrNoAnswer)
 	}

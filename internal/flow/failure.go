@@ -73,7 +73,7 @@ const (
 var Failures = []FailureKind{
 	{"E-NO-ANSWER", record.Retry, "The device does not answer.", "Check that it sits well in the fixture, then put it back."},
 	{"E-PORT-GONE", record.Retry, "The device or its cable was unplugged.", putBack},
-	{"E-BOOT-MODE", record.Retry, "The device started its program instead of the loader.", "Check the fixture's GPIO0 and EN contacts, then put it back."},
+	{"E-BOOT-MODE", record.Retry, "The device started its program instead of the loader.", "Check the fixture's BOOT and EN contacts, then put it back."},
 	{"E-DEAF", record.Retry, "The device talks but does not hear the station.", "Check the fixture's RX contact, then put it back."},
 	{"E-ROM", record.Retry, "The device's loader refused a command.", putBack},
 	{"E-BAUD", record.Retry, "The connection does not work, not even at its lowest speed.", "Check the fixture's contacts and the cable, then put it back."},

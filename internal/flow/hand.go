@@ -8,15 +8,15 @@ type Hand string
 // What a hand does.
 const (
 	HandNone   Hand = "none"   // nothing more
-	HandLoader Hand = "loader" // reset it with GPIO0 held low
+	HandLoader Hand = "loader" // reset it with BOOT held
 	HandApp    Hand = "app"    // reset it
 )
 
 // sentences of the hands, as an event tells them.
 var handSentences = map[Hand]string{
 	HandNone:   "Nothing more has to be done by hand.",
-	HandLoader: "Reset the device into its loader: hold GPIO0 low (BOOT), reset (EN), let go.",
-	HandApp:    "Reset the device into its application: reset (EN) once, GPIO0 not held.",
+	HandLoader: "Reset the device into its loader: hold BOOT, reset (EN), let go of BOOT.",
+	HandApp:    "Reset the device into its application: reset (EN) once, BOOT not held.",
 }
 
 // hand tells what a person has to do now. Each asking ends with HandNone.

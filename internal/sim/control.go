@@ -23,8 +23,8 @@ var hands = map[string]func(*Chip){
 
 // Control obeys lines from r until it ends:
 //
-//	boot [N]     press reset with GPIO0 released: the chip boots from flash
-//	loader [N]   press reset with GPIO0 held: the chip enters its loader
+//	boot [N]     press reset with BOOT released: the chip boots from flash
+//	loader [N]   press reset with BOOT held: the chip enters its loader
 //	off [N]      cut the supply        on [N]       switch it on
 //	unplug [N]   pull the cable        replug [N]   put it back
 //	healthy [N]  take injected faults away

@@ -16,7 +16,7 @@ const (
 var chineseFailures = map[flow.Code][2]string{
 	"E-NO-ANSWER":        {"设备没有应答。", "请检查设备是否放好，再放回去。"},
 	"E-PORT-GONE":        {"设备或线缆被拔出了。", zhPutBack},
-	"E-BOOT-MODE":        {"设备启动了程序，没有进入下载模式。", "请检查治具的 GPIO0 和 EN 触点，再放回去。"},
+	"E-BOOT-MODE":        {"设备启动了程序，没有进入下载模式。", "请检查治具的 BOOT 和 EN 触点，再放回去。"},
 	"E-DEAF":             {"设备有输出，但收不到工位的数据。", "请检查治具的 RX 触点，再放回去。"},
 	"E-ROM":              {"设备拒绝了一个命令。", zhPutBack},
 	"E-BAUD":             {"通信在最低速度下也不正常。", "请检查治具触点和线缆，再放回去。"},
