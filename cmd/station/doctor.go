@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"text/tabwriter"
 
@@ -11,6 +13,7 @@ import (
 	"station/internal/hsm"
 	"station/internal/job"
 	"station/internal/plain"
+	"station/internal/port"
 	"station/internal/station"
 )
 
@@ -30,23 +33,22 @@ ledger, disk, clock, printer, memory for keys, programs that take serial ports,
 the port of each slot (is it there, may you use it, does its adapter hold answers
 back, can it do the jobs' baud rate), and the token: its module, the PIN, and
 what "station hsm status" would complain of. It changes nothing, opens no port
-and writes no key.
+and writes no key. Without a station file it looks at what needs none, and says
+how one is written.
 
 Exit code 0 if a line would work, 3 if it would not.`,
 		Example: `  station doctor
   station doctor --job lamp.toml --station bench-7.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			file, err := station.LoadFile(o.station)
-			if err != nil {
-				return err
-			}
-			byNumber(file.Slots)
 			bauds, err := o.bauds(jobs)
 			if err != nil {
 				return err
 			}
-			found := append(file.Examine(station.ThisMachine, bauds...), o.tokenSound(cmd, file)...)
+			found, err := o.examine(cmd, bauds)
+			if err != nil {
+				return err
+			}
 			if err := printFindings(cmd.OutOrStdout(), found, *asJSON); err != nil {
 				return err
 			}
@@ -56,6 +58,21 @@ Exit code 0 if a line would work, 3 if it would not.`,
 	cmd.Flags().StringArrayVar(&jobs, "job", nil, "job `FILE` whose baud rate the adapters must do; may be given again")
 	asJSON = jsonFlag(cmd)
 	return cmd
+}
+
+// examine looks at all that the station file names, or at what needs none where
+// there is no such file.
+func (o *options) examine(cmd *cobra.Command, bauds []int) ([]station.Finding, error) {
+	file, err := station.LoadFile(o.station)
+	if errors.Is(err, fs.ErrNotExist) {
+		ports, err := port.List()
+		return station.ThisMachine.ExamineWithout(o.station, ports, bauds...), stationFault(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	byNumber(file.Slots)
+	return append(file.Examine(station.ThisMachine, bauds...), o.tokenSound(cmd, file)...), nil
 }
 
 // verdict is an error if a line would not work.

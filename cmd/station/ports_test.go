@@ -41,3 +41,11 @@ far    rfc2217://bench:4000                 network
 		t.Errorf("got\n%swant\n%s", got.String(), want)
 	}
 }
+
+// The doctor looks at a machine without a station file too: no line would work yet.
+func TestDoctorWithoutStationFile(t *testing.T) {
+	said, code := newCommands(t, t.TempDir()).within(soon, "doctor")
+	if code != exitStation || !strings.Contains(said, "there is no station.toml") || !strings.Contains(said, "free for the ledger") {
+		t.Errorf("exit code %d\n%s", code, said)
+	}
+}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"station/internal/ledger"
+	"station/internal/port"
 )
 
 // Finding is one thing that the doctor looked at.
@@ -41,6 +43,25 @@ func (s *File) Examine(m Machine, bauds ...int) []Finding {
 	all = append(all, m.lockSound())
 	all = append(all, m.grabbers()...)
 	return append(all, s.slotsSound(m, bauds)...)
+}
+
+// ExamineWithout looks at what needs no station file, where there is none at path:
+// the disk beside it, the clock, and every adapter that is plugged in.
+func (m Machine) ExamineWithout(path string, ports []port.Info, bauds ...int) []Finding {
+	s := &File{Path: path}
+	s.Ledger = s.beside("ledger.db")
+	all := []Finding{
+		{What: "station file", State: Unsound, Words: fmt.Sprintf("there is no %s; the ledger, token and slots that it names were not looked at", path),
+			Fix: fmt.Sprintf("%s; then correct it: docs/files.md has every key", writeOne(path))},
+		s.diskSound(), s.clockSound(time.Time{}), m.lockSound()}
+	all = append(all, m.grabbers()...)
+	return append(all, m.portsSound(ports, bauds)...)
+}
+
+// writeOne is a command for a shell that writes a first station file.
+func writeOne(path string) string {
+	return `printf 'id = "bench-1"\nledger = "ledger.db"\n[hsm]\nuri = "pkcs11:token=line-1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:pin"\n' > ` +
+		"'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // ledgerSound opens the ledger and looks no further than its head; last is the

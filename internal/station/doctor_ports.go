@@ -35,6 +35,22 @@ func (s *File) slotsSound(m Machine, bauds []int) []Finding {
 	return all
 }
 
+// portsSound looks at the adapters that are plugged in.
+func (m Machine) portsSound(ports []port.Info, bauds []int) (all []Finding) {
+	for _, p := range ports {
+		if p.VID == "" && port.Blind == "" { // the machine's own
+			continue
+		}
+		f := m.portSound(p.Name, bauds)
+		f.What = "port"
+		all = append(all, f)
+	}
+	if len(all) == 0 {
+		return []Finding{{What: "port", State: Doubt, Words: "no serial adapter is plugged in", Fix: `plug one in; "station ports" lists them`}}
+	}
+	return all
+}
+
 // portSound looks at a port without opening it.
 func (m Machine) portSound(name string, bauds []int) Finding {
 	if err := port.Check(name); err != nil {

@@ -1,7 +1,9 @@
 package station
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -90,6 +92,35 @@ func TestDoctorPorts(t *testing.T) {
 				t.Errorf("got %+v, want %s: %q, fix %q", got, c.state, c.words, c.fix)
 			}
 		})
+	}
+}
+
+// A newcomer has no station file: the machine is looked at all the same, and the
+// command that is told writes a file that is one.
+func TestDoctorWithoutStationFile(t *testing.T) {
+	m := machine(t, "16")
+	path := filepath.Join(t.TempDir(), "anna's station.toml")
+	usb := port.Info{Name: filepath.Join(m.Ports.Dev, "ttyUSB0"), VID: "1A86"}
+	list := m.ExamineWithout(path, []port.Info{usb, {Name: "/dev/ttyS0"}}, 921600)
+	file, adapter := finding(t, list, "station file"), finding(t, list, "port")
+	if file.State != Unsound || !strings.Contains(file.Words, "there is no "+path) {
+		t.Errorf("got %+v, want that there is none", file)
+	}
+	if adapter.State != Doubt || !strings.Contains(adapter.Words, "cannot do 921600") || !strings.Contains(adapter.Words, "16 ms") || strings.Contains(fmt.Sprint(list), "ttyS0") {
+		t.Errorf("got %+v, want what is wrong with the adapter", list)
+	}
+	for _, what := range []string{"disk", "clock", "memory"} {
+		finding(t, list, what)
+	}
+	command, _, _ := strings.Cut(file.Fix, "; then")
+	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+	if _, err := LoadFile(path); err != nil {
+		t.Errorf("the command wrote no station file: %v", err)
+	}
+	if got := finding(t, m.ExamineWithout(path, nil), "port"); got.State != Doubt || !strings.Contains(got.Words, "no serial adapter") {
+		t.Errorf("nothing plugged in: got %+v", got)
 	}
 }
 
