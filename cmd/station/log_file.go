@@ -106,11 +106,14 @@ func (l *logFile) Close() error {
 	return l.file.Close()
 }
 
+// eventBegins is how each event begins as JSON, and so each log.
+const eventBegins = `{"time":"`
+
 // openLogFile opens a log at its end. A pipe is opened for reading too: then it
 // opens, and stays, also without a reader.
 func openLogFile(path string) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
 		return os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
 	}
-	return keyfile.Append(path)
+	return keyfile.Append(path, eventBegins)
 }

@@ -93,7 +93,7 @@ func (o *options) checkLog() error {
 	if o.log == "" {
 		return nil
 	}
-	if err := keyfile.CheckAppend(o.log); err != nil {
+	if err := keyfile.CheckAppend(o.log, eventBegins); err != nil {
 		return fmt.Errorf("--log: %w", err)
 	}
 	return nil

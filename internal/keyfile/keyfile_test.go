@@ -59,14 +59,16 @@ func TestProtectedInBetween(t *testing.T) {
 func TestAppend(t *testing.T) {
 	dir := t.TempDir()
 	kept, log := put(t, filepath.Join(dir, "kept"), "mine"), filepath.Join(dir, "log")
+	put(t, filepath.Join(dir, "other"), "a key")
+	put(t, filepath.Join(dir, "short"), "x")
 	Protect("ledger", kept)
 	Protect("ledger", filepath.Join(dir, "later.db"))
 	if err := errors.Join(os.Link(kept, filepath.Join(dir, "hard")), os.Symlink(kept, filepath.Join(dir, "soft")),
 		os.Symlink(filepath.Join(dir, "later.db"), filepath.Join(dir, "dangling")), syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"kept", "hard", "soft", "later.db", "dangling", "pipe"} {
-		if f, err := Append(filepath.Join(dir, name)); err == nil {
+	for _, name := range []string{"kept", "hard", "soft", "later.db", "dangling", "pipe", "other", "short"} {
+		if f, err := Append(filepath.Join(dir, name), "x\n"); err == nil {
 			f.Close()
 			t.Errorf("%s: may be appended to", name)
 		}
@@ -75,7 +77,7 @@ func TestAppend(t *testing.T) {
 		t.Error("a ledger's place was taken")
 	}
 	for range 2 {
-		f, err := Append(log)
+		f, err := Append(log, "x\n")
 		if err == nil {
 			_, err = fmt.Fprintln(f, "x")
 			err = errors.Join(err, f.Close())

@@ -181,11 +181,33 @@ func SyncFolder(path string) error {
 }
 
 // CheckAppend says why Append would refuse, before there is anything to append.
-func CheckAppend(path string) error { return refuse(path) }
+func CheckAppend(path, begins string) error {
+	if err := refuse(path); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil // to make or open it says what is wrong with it
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	start := make([]byte, len(begins))
+	if _, err := io.ReadFull(f, start); err != nil || string(start) != begins {
+		return fmt.Errorf("%s holds something else; name a new file, or one that was begun by this: %w", path, ErrProtected)
+	}
+	return nil
+}
 
 // Append opens a file to write behind what it has, and makes it if there is
-// none. A pipe that nobody reads is an error, not something to wait for.
-func Append(path string) (*os.File, error) {
+// none. A file with anything in it has to begin as everything does that is appended
+// here: it may be a key. A pipe that nobody reads is an error, not something to wait for.
+func Append(path, begins string) (*os.File, error) {
+	if err := CheckAppend(path, begins); err != nil {
+		return nil, err
+	}
 	f, err := Device(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
