@@ -94,6 +94,7 @@ type visit struct {
 	run     string
 	step    Step
 	start   time.Time
+	took    float64      // seconds to the entry that the device passes with
 	shown   int          // percent emitted last
 	number  int          // from the gate; 0: it has not passed it
 	burnt   efuse.Change // what this visit is known to have done to the fuses
@@ -338,8 +339,13 @@ func (v *visit) about(e record.Entry) record.Entry {
 	return e
 }
 
-// append writes an entry about this visit to the ledger.
+// append writes an entry about this visit to the ledger. The one that the device
+// passes with has the seconds that the screen shows.
 func (v *visit) append(e record.Entry) error {
+	if e.Kind == record.Sealed || e.Decision == DecisionSealed {
+		v.took = v.seconds()
+		e.Seconds = v.took
+	}
 	stored, err := v.Ledger.Append(v.about(e))
 	if err != nil {
 		return ledgerFailure(fmt.Errorf("ledger: %s: %w", e.Kind, err))
@@ -375,9 +381,12 @@ func (v *visit) showProgress(done, total int64) {
 	v.emit(Event{Event: StepProgress, Percent: percent, Bytes: done, Total: total})
 }
 
+// seconds since the visit's begin.
+func (v *visit) seconds() float64 { return v.now().Sub(v.start).Seconds() }
+
 func (v *visit) pass() Outcome {
 	v.emit(Event{Event: DevicePassed, Verdict: record.Pass, Already: v.s.Sealed,
-		Message: "Sealed.", Action: "Take the device out.", Seconds: v.now().Sub(v.start).Seconds()})
+		Message: "Sealed.", Action: "Take the device out.", Seconds: v.took})
 	return Outcome{MAC: v.s.ID.MAC, Verdict: record.Pass, Already: v.s.Sealed, Burned: true, number: v.number}
 }
 
@@ -388,7 +397,7 @@ func (v *visit) fail(err error) Outcome {
 		f = &Failure{"E-CLOSED", f}
 	}
 	kind := f.Kind()
-	seconds := v.now().Sub(v.start).Seconds()
+	seconds := v.seconds()
 	if !v.s.ID.MAC.IsZero() {
 		note := record.Entry{Kind: record.Failed, Verdict: kind.Verdict, Code: f.Code, Message: f.Err.Error(), Seconds: seconds}
 		if ledgerErr := v.append(note); ledgerErr != nil && kind.Verdict != record.Station {

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -247,6 +248,26 @@ func TestSealRelease(t *testing.T) {
 	wantVerdict(t, out, record.Pass, "")
 	if after := chip.Meter().Since(before); !out.Already || after.PagesProgrammed != 0 || after.FuseBurns != 0 {
 		t.Errorf("already %t, meter %+v", out.Already, after)
+	}
+
+	// The history, which is of the ledger, has the seconds that the tile showed.
+	var visits record.Visits
+	var shown, told []float64
+	for e, err := range s.ledger.Entries(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range visits.Add(&e) {
+			told = append(told, v.Seconds)
+		}
+	}
+	for _, e := range s.events {
+		if e.Event == flow.DevicePassed {
+			shown = append(shown, e.Seconds)
+		}
+	}
+	if len(shown) != 2 || !slices.Equal(told, shown) {
+		t.Errorf("the ledger tells of %v seconds, the screen of %v", told, shown)
 	}
 }
 
