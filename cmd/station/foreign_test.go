@@ -150,7 +150,7 @@ func TestNoCommandSaysForeignTextRaw(t *testing.T) {
 				try(append(append([]string{"__complete"}, path...), "--"+flag, "")...)
 			}
 		}
-		with("24:0a:c4:01:02:03", "--operator", hostile)
+		with("24:0a:c4:01:02:03", "--operator", "anna")
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			if f.Value.Type() != "bool" && cmd.Name() != "demo" {
 				with("24:0a:c4:01:02:03", "--"+f.Name, hostile)

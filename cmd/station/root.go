@@ -69,11 +69,16 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	return root
 }
 
-// saysWho refuses a command whose flags for a person or a reason are blank.
+// saysWho refuses a command whose flags for a person or a reason are blank, or
+// hide something.
 func saysWho(cmd *cobra.Command) error {
 	for _, name := range []string{"operator", "approver", "second", "reason", "anyway"} {
-		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && record.Blank(f.Value.String()) {
-			return fmt.Errorf("%s: --%s is blank; write who it is, or why", strings.TrimPrefix(cmd.CommandPath(), "station "), name)
+		f := cmd.Flags().Lookup(name)
+		if f == nil || !f.Changed {
+			continue
+		}
+		if err := record.CheckText(f.Value.String()); err != nil {
+			return fmt.Errorf("%s: --%s %w", strings.TrimPrefix(cmd.CommandPath(), "station "), name, err)
 		}
 	}
 	return nil

@@ -77,6 +77,9 @@ func (w *works) screen(ctx context.Context) error {
 
 // taken keeps the name that a person told, if he may do it.
 func (w *works) taken(name *string, role station.Role, told string) error {
+	if err := record.CheckText(told); err != nil {
+		return fmt.Errorf("the name %w", err)
+	}
 	err := w.file.May(role, told)
 	if err == nil {
 		*name = told

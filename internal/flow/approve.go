@@ -83,7 +83,7 @@ func (r *Runner) apart(approver string) error {
 	switch {
 	case !r.TwoPeople:
 		return nil
-	case operator == "":
+	case record.Blank(operator):
 		return fmt.Errorf("%w: this station wants two people, one who approves and one who works; say who works with --operator", ErrNotApproved)
 	case strings.EqualFold(who, operator):
 		return fmt.Errorf("%w: this station wants two people, and %s would approve and work; have somebody else approve it (--approver NAME --approve %s)", ErrNotApproved, operator, r.Job.PlanDigest())
@@ -94,7 +94,7 @@ func (r *Runner) apart(approver string) error {
 // approve writes the approval.
 func (r *Runner) approve() error {
 	who := strings.TrimSpace(cmp.Or(r.Approver, r.Operator))
-	if who == "" {
+	if record.Blank(who) {
 		return fmt.Errorf("%w: who approves it goes into the ledger; add --operator", ErrNotApproved)
 	}
 	if r.MayApprove != nil {

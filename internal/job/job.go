@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"station/internal/bootlog"
 	"station/internal/chip"
 	"station/internal/efuse"
 	"station/internal/firmware"
@@ -378,12 +377,7 @@ func (j *Job) check(f *tomlfile.File) {
 			f.Fault(path, "is missing; %s", fix)
 		}
 	}
-	missing("name", j.Name, `write name = "product"`)
-	missing("revision", j.Revision, `write revision = "1" and count it up with every change`)
-	missing("boot.marker", j.Boot.Marker, "write a text that the firmware prints when it is ready")
-	if why := bootlog.Unseen(j.Boot.Marker); why != "" {
-		f.Fault("boot.marker", "%s, so that it would never be seen; write a line of text that the firmware prints when it is ready", why)
-	}
+	j.texts(f)
 	oneOf := func(path, value string, known ...string) {
 		if _, err := Word([]byte(value), known...); err != nil {
 			f.Fault(path, "%v", err)

@@ -162,6 +162,9 @@ func (j *Job) doubts() {
 	if before, _, found := strings.Cut(j.Identity.Line(idHere), idHere); found && !j.prints(strings.TrimSpace(before)) {
 		warn("identity.prints: no image of the job holds the text %q; look whether it is written as the firmware prints it", strings.TrimSpace(before))
 	}
+	if m := strings.TrimSpace(j.Boot.Marker); len(m) < leastMarker {
+		warn("boot.marker: %q has fewer than %d bytes, and other lines of the console may hold it; write the whole line that the firmware prints when it is ready", m, leastMarker)
+	}
 	if !j.prints(j.Boot.Marker) {
 		warn("boot.marker: no image of the job holds the text %q; look whether it is written as the firmware prints it", j.Boot.Marker)
 	}

@@ -76,6 +76,9 @@ func TestDoubts(t *testing.T) {
 		{"baud = 921600", "baud = 12345", "flash.baud: 12345 is no usual rate"},
 		{`timeout = "10s"`, "timeout = \"10s\"\nbaud = 74880", ""},
 		{`timeout = "10s"`, "timeout = \"10s\"\nbaud = 74881", "boot.baud: 74881 is no usual rate"},
+		{`name = "station-example"`, `name = "Lampe 7 (Süd) 设备"`, ""},
+		{`marker = "station-example: ready"`, `marker = " ok "`, `boot.marker: "ok" has fewer than 4 bytes, and other lines of the console may hold it`},
+		{"station-example: ready", "example: ready", ""},
 		{"example: ready", "example: raedy", `no image of the job holds the text "station-example: raedy"`},
 	} {
 		path := filepath.Join(exampleDir(t), "job.toml")
@@ -92,6 +95,7 @@ func TestDoubts(t *testing.T) {
 
 func TestVersionThatNoCommitHolds(t *testing.T) {
 	job := &Job{Regions: []firmware.Region{{Name: "app", Version: "v1.2-3-gabcdef0-dirty"}, {Name: "other", Version: "v1.2"}}}
+	job.Boot.Marker = "ready"
 	job.doubts()
 	if got := strings.Join(job.Warnings, "\n"); !strings.Contains(got, "app: version v1.2-3-gabcdef0-dirty was built from files that no commit holds") || strings.Contains(got, "other") {
 		t.Errorf("got %q", got)

@@ -3,35 +3,14 @@ package record
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
-// maxBatchName is in bytes: a batch's name goes into the name of a file.
-const maxBatchName = 100
-
-// CheckBatch tells what is wrong with the name of a new batch. It becomes a part
-// of file names, and is read on screens and pages.
+// CheckBatch tells what is wrong with the name of a new batch.
 func CheckBatch(name string) error {
-	var why string
-	switch {
-	case Blank(name):
-		why = "it is blank"
-	case strings.TrimSpace(name) != name:
-		why = "it begins or ends with a space"
-	case len(name) > maxBatchName:
-		why = fmt.Sprintf("it is longer than %d bytes", maxBatchName)
-	case !utf8.ValidString(name):
-		why = "it is not UTF-8"
-	case strings.ContainsAny(name, `/\`) || strings.HasPrefix(name, "."):
-		why = "it would be a path: leave out / and \\ and a dot at its begin"
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		why = "it holds characters that cannot be seen"
-	default:
-		return nil
+	if err := CheckName(name); err != nil {
+		return fmt.Errorf("the batch name %q cannot be used: %w", name, err)
 	}
-	return fmt.Errorf("the batch name %q cannot be used: %s", name, why)
+	return nil
 }
 
 // persons are the kinds of entries that record what a person did, true for
@@ -57,12 +36,6 @@ func CheckPerson(e Entry) error {
 		return nil
 	}
 	return errors.Join(CheckOperator(e), checkReason(e, why))
-}
-
-// Blank tells whether a name or a reason holds nothing that can be seen: only
-// spaces, control characters and marks without a width.
-func Blank(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r != ' ' && unicode.IsPrint(r) })
 }
 
 // CheckOperator tells whether the entry says who did it.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"station/internal/record"
 	"station/internal/tomlfile"
 )
 
@@ -104,8 +105,10 @@ func (p People) check(f *tomlfile.File) {
 			f.Fault(key, "is empty: nobody could work; name somebody, or leave it out for everybody")
 		}
 		for i, name := range list {
-			if strings.TrimSpace(name) == "" || named(list[:i], name) {
-				f.Fault(key, "item %d, %q, is blank or stands there twice", i+1, name)
+			if err := record.CheckText(name); err != nil {
+				f.Fault(key, "item %d, %q, %v", i+1, name, err)
+			} else if named(list[:i], name) {
+				f.Fault(key, "item %d, %q, stands there twice", i+1, name)
 			}
 		}
 	}

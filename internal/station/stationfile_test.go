@@ -48,6 +48,8 @@ func TestStationPeople(t *testing.T) {
 	for text, fault := range map[string]string{
 		"[people]\noperators = []\n":                                           "station.toml:6: people.operators: is empty",
 		"[people]\nofficers = [\"eve\", \" EVE\"]\n":                           "people.officers: item 2",
+		"[people]\nofficers = [\"eve\", \"\u2800\"]\n":                         "is blank",
+		"[people]\nofficers = [\"eve\", \"eve\\u202e\"]\n":                     "holds U+202E",
 		"[people]\ntwo_people = [\"everything\"]\n":                            "people.two_people: item 1, \"everything\", is not known; write approval, release or recover",
 		"[people]\nofficers = [\"eve\"]\ntwo_people = [\"recover\"]\n":         `"recover" wants two officers, and there is one, eve`,
 		"[people]\nworkers = [\"eve\"]\n":                                      "workers",
