@@ -43,16 +43,17 @@ type Affected struct {
 	Evidence []uint64 `json:"evidence"`          // entries of the ledger that say so
 }
 
-// past is what the field did to one device.
+// past is what the log says of one device, of its key and of the field.
 type past struct {
 	runs    record.Field
 	results map[int64]uint64 // successes, by release, and the entry
 	offers  map[int64]uint64
+	keyed   uint64 // the last entry that names the key asked for
 }
 
 // FindAffected lists the devices, by MAC. It reads the whole log once.
 func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
-	field, err := fieldOf(book)
+	pasts, err := w.pasts(book)
 	if err != nil {
 		return nil, err
 	}
@@ -61,31 +62,36 @@ func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
 		if err != nil {
 			return nil, LedgerFailure(err)
 		}
-		if a, is := w.judge(d, field[d.MAC]); is {
+		if a, is := w.judge(d, pasts[d.MAC]); is {
 			list = append(list, a)
 		}
 	}
 	return list, nil
 }
 
-// fieldOf is what happened in the field, by device.
-func fieldOf(book *ledger.Ledger) (map[chip.MAC]*past, error) {
+// pasts is what the log says, by device.
+func (w Wanted) pasts(book *ledger.Ledger) (map[chip.MAC]*past, error) {
 	all := map[chip.MAC]*past{}
 	for e, err := range book.Entries(0) {
 		if err != nil {
 			return nil, LedgerFailure(err)
 		}
-		if e.Kind != record.UpdateOffered && e.Kind != record.UpdateResult {
+		keyed := w.Key != "" && slices.ContainsFunc(e.Keys, w.isKey)
+		if !keyed && e.Kind != record.UpdateOffered && e.Kind != record.UpdateResult {
 			continue
-		}
-		var f record.Field
-		if err := json.Unmarshal(e.About, &f); err != nil {
-			return nil, LedgerFailure(fmt.Errorf("entry %d: %w", e.Index, err))
 		}
 		p := all[e.MAC]
 		if p == nil {
 			p = &past{results: map[int64]uint64{}, offers: map[int64]uint64{}}
 			all[e.MAC] = p
+		}
+		if keyed {
+			p.keyed = e.Index
+			continue
+		}
+		var f record.Field
+		if err := json.Unmarshal(e.About, &f); err != nil {
+			return nil, LedgerFailure(fmt.Errorf("entry %d: %w", e.Index, err))
 		}
 		switch {
 		case e.Kind == record.UpdateOffered:
@@ -113,8 +119,11 @@ func (w Wanted) judge(d record.Device, p *past) (Affected, bool) {
 	if !w.MAC.IsZero() && w.MAC != d.MAC {
 		return a, false
 	}
-	if w.Key != "" && !slices.ContainsFunc(d.Keys, w.isKey) {
-		return a, false
+	if w.Key != "" {
+		if !slices.ContainsFunc(d.Keys, w.isKey) {
+			return a, false
+		}
+		a.Evidence = []uint64{p.keyed}
 	}
 	return a, w.released(&a, p) && w.holds(&a, d, p) && (w.Any == nil || w.any(&a, d, p))
 }

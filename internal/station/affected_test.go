@@ -28,6 +28,7 @@ func TestAffected(t *testing.T) {
 	defer book.Close()
 	mac := func(i int) chip.MAC { return chip.MAC{0x24, 0x0a, 0xc4, 0, 0, byte(i)} }
 	firmware := "sha256:" + strings.Repeat("a", 64)
+	var sealed [4]uint64
 	for i := range 4 {
 		id := fmt.Sprintf("derived:master:%016x", i)
 		for _, e := range []record.Entry{
@@ -37,9 +38,11 @@ func TestAffected(t *testing.T) {
 			{Kind: record.Sealed, Keys: record.FlashKey(id), Verdict: record.Pass},
 		} {
 			e.MAC, e.Job, e.Batch, e.Operator = mac(i), "lamp", "b1", "anna"
-			if _, err := book.Append(e); err != nil {
+			e, err := book.Append(e)
+			if err != nil {
 				t.Fatal(err)
 			}
+			sealed[i] = e.Index
 		}
 	}
 	field := func(i int, kind record.Kind, release int64, state string) uint64 {
@@ -68,7 +71,7 @@ func TestAffected(t *testing.T) {
 		{"no release", Wanted{Release: 9}, nil},
 		{"key's ID", Wanted{Key: "derived:master:0000000000000003"}, []string{"3 has 0"}},
 		{"key's check value", Wanted{Key: "0000000000000000"}, []string{"0 has 0"}},
-		{"key's label", Wanted{Key: "master"}, []string{"0 has 0", "1 has 7", "2 has 8", "3 has 0"}},
+		{"key's label", Wanted{Key: "master"}, []string{fmt.Sprint("0 has 0 ", sealed[0:1]), fmt.Sprint("1 has 7 ", sealed[1:2]), fmt.Sprint("2 has 8 ", sealed[2:3]), fmt.Sprint("3 has 0 ", sealed[3:4])}},
 		{"firmware of the line", Wanted{Firmware: firmware}, []string{"0 has 0", "1 ran 7", "2 ran 8", "3 has 0"}},
 		{"firmware of a release", Wanted{Firmware: fmt.Sprintf("sha256:%064d", 8)}, []string{"2 runs 8"}},
 		{"device", Wanted{MAC: mac(2)}, []string{"2 has 8"}},
