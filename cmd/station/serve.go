@@ -189,6 +189,9 @@ func (s *serveFlags) check() error {
 	case len(s.Names) > 0 && s.Issuer == "":
 		fault("--name wants the certificate of the CA that certifies it; give --issuer, as \"station identity ca\" writes it")
 	}
+	if s.most < 1 || s.poll < time.Second || s.connections < 1 {
+		fault("--max-size and --connections want 1 or more, --poll a second or more")
+	}
 	return errors.Join(faults...)
 }
 

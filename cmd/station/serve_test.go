@@ -90,6 +90,9 @@ func TestServeByHSM(t *testing.T) {
 		{"--authors authors --name localhost --issuer ca.pem", "no device could show who it is"},
 		{"--hsm-tokens --name localhost --issuer ca.pem", "nobody could bring a release"},
 		{"--hsm-tokens --authors authors", "it has no certificate"},
+		{"--connections -1", "want 1 or more"},
+		{"--max-size 0", "want 1 or more"},
+		{"--poll 1ms", "a second or more"},
 		{"--hsm-tokens --authors authors --name localhost", "--name wants the certificate"},
 		{"--hsm-tokens --authors authors --name localhost --issuer ca.pem --cert ca.pem", "two certificates"},
 	} {
