@@ -1,12 +1,33 @@
 package main
 
 import (
+	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"station/internal/job"
 	"station/internal/port"
 	"station/internal/station"
 )
+
+// A port that cannot be is wrong usage, wherever one is named: nothing is looked for.
+func TestAPortThatCannotBeIsWrongUsage(t *testing.T) {
+	const name = "rfc2217://127.0.0.1:99999"
+	o := &options{station: filepath.Join(t.TempDir(), "station.toml")}
+	_, ofRun := (&runFlags{options: o, ports: []string{name}}).slotsAt(&job.Job{}, &station.File{})
+	_, _, ofSim := (&simFlags{listen: name}).offer(t.Context(), 0, nil)
+	_, _, ofNext := (&simFlags{listen: "socket://127.0.0.1:65535"}).offer(t.Context(), 1, nil)
+	for want, err := range map[string]error{
+		"probe: port " + name + `: want rfc2217://HOST:PORT: there is no TCP port "99999"`: o.probe(t.Context(), io.Discard, name, "", false),
+		`run: slot 1: port ` + name: ofRun, `--listen "` + name + `": there is no TCP port "99999"`: ofSim,
+		"there is no port for chip 2; the last one is 65535": ofNext,
+	} {
+		if err == nil || exitCode(err) != exitUsage || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v with exit code %d, want %q with %d", err, exitCode(err), want, exitUsage)
+		}
+	}
+}
 
 func TestPrintPorts(t *testing.T) {
 	list := []port.Info{

@@ -21,6 +21,7 @@ import (
 	"station/internal/job"
 	"station/internal/keyfile"
 	"station/internal/plain"
+	"station/internal/port"
 	"station/internal/sim"
 	"station/internal/station"
 )
@@ -256,13 +257,17 @@ func (s *simFlags) offer(ctx context.Context, n int, chip *sim.Chip) (address st
 	}
 	scheme, place, _ := strings.Cut(s.listen, "://")
 	serve, ok := map[string]func(context.Context, net.Listener) error{"socket": chip.Serve, "rfc2217": chip.ServeRFC2217}[scheme]
-	host, port, err := net.SplitHostPort(place)
-	number, numErr := strconv.Atoi(port)
-	if !ok || err != nil || numErr != nil {
+	if !ok {
 		return "", nil, fmt.Errorf("--listen %q: write socket://HOST:PORT, rfc2217://HOST:PORT or pty", s.listen)
 	}
+	host, number, err := port.SplitAddress(place)
+	if err != nil {
+		return "", nil, fmt.Errorf("--listen %q: %w", s.listen, err)
+	}
 	if number != 0 {
-		number += n
+		if number += n; number > port.Last {
+			return "", nil, fmt.Errorf("--listen %q: there is no port for chip %d; the last one is %d", s.listen, n+1, port.Last)
+		}
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(number)))
 	if err != nil {

@@ -19,6 +19,9 @@ func TestCheck(t *testing.T) {
 		"usb:3":                    "want usb:SOCKET:INTERFACE",
 		"socket://host":            "want socket://HOST:PORT",
 		"rfc2217://host:":          "want rfc2217://HOST:PORT",
+		"rfc2217://host:99999":     `want rfc2217://HOST:PORT: there is no TCP port "99999"; a port is a number up to 65535`,
+		"socket://host:-1":         `there is no TCP port "-1"`,
+		"socket://host:0":          "nothing listens at port 0",
 		"rfc2217://host:1?logging": "unknown option ?logging",
 	} {
 		if err := Check(name); err == nil || !strings.Contains(err.Error(), want) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -75,6 +76,35 @@ func checkName(name string) error {
 	default:
 		return kind.check(address)
 	}
+}
+
+// Last is the last port that TCP has.
+const Last = 1<<16 - 1
+
+// SplitAddress parses HOST:PORT. The port is a number that TCP has, 0 is
+// any, or the name of a service.
+func SplitAddress(address string) (host string, number int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil || text == "" {
+		return "", 0, errors.New("want HOST:PORT")
+	}
+	number, err = net.LookupPort("tcp", text)
+	if err != nil {
+		return "", 0, fmt.Errorf("there is no TCP port %q; a port is a number up to %d", text, Last)
+	}
+	return host, number, nil
+}
+
+// checkAddress reports that nothing can be reached at an address.
+func checkAddress(scheme, address string) error {
+	_, number, err := SplitAddress(address)
+	if err == nil && number == 0 {
+		err = errors.New("nothing listens at port 0")
+	}
+	if err != nil {
+		return fmt.Errorf("want %s://HOST:PORT: %w", scheme, err)
+	}
+	return nil
 }
 
 // Port is an open wire. Only Close may be called while another method runs.

@@ -48,8 +48,8 @@ const (
 
 func checkRFC2217(address string) error {
 	address, query, _ := strings.Cut(address, "?")
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return errors.New("want rfc2217://HOST:PORT")
+	if err := checkAddress("rfc2217", address); err != nil {
+		return err
 	}
 	// The one option that instructions for other programs add.
 	if query != "" && query != "ign_set_control" {

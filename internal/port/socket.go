@@ -16,10 +16,7 @@ const dialTimeout = 3 * time.Second
 type socket struct{ net.Conn }
 
 func checkSocket(address string) error {
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return errors.New("want socket://HOST:PORT")
-	}
-	return nil
+	return checkAddress("socket", address)
 }
 
 func dialSocket(address string) (wire, error) {
