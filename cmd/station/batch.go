@@ -38,4 +38,7 @@ func printAccount(out io.Writer, b *qa.Balance) {
 	for _, line := range b.Lines() {
 		plain.Fprintf(out, "%-12s %s\n", line[0], line[1])
 	}
+	if b.Moved > 0 && b.Closed.IsZero() && b.Ordered > b.Passed {
+		plain.Fprintf(out, "%-12s %d of its devices moved to another batch and kept their numbers; \"station batch amend %s --quota N\" makes room for others\n", "NOTE", b.Moved, b.Batch)
+	}
 }

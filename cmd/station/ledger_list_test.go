@@ -34,6 +34,22 @@ func TestListHasNoForgedLines(t *testing.T) {
 	}
 }
 
+// The account of a batch with a device that is made in another one says how there is
+// room for a device more, for as long as one is missing.
+func TestAnAccountSaysHowABatchGetsRoom(t *testing.T) {
+	for want, b := range map[string]qa.Balance{
+		"1 of its devices moved to another batch and kept their numbers; \"station batch amend c --quota N\" makes room": {Ordered: 1, Numbers: 1, Moved: 1},
+		"": {Ordered: 1, Numbers: 2, Moved: 1, Passed: 1},
+	} {
+		b.Batch = "c"
+		var out strings.Builder
+		printAccount(&out, &b)
+		if said := strings.Contains(out.String(), "amend"); said != (want != "") || !strings.Contains(out.String(), want) {
+			t.Errorf("want %q in\n%s", want, out.String())
+		}
+	}
+}
+
 // Nor can what a token, a chip or a ledger holds put a line into what is told of it.
 func TestAccountsHaveNoForgedLines(t *testing.T) {
 	bad := "lamp\n" + forged + "\tPASS"

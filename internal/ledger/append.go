@@ -398,10 +398,20 @@ func (t *txn) takeNumber(e *record.Entry, d record.Device) error {
 		return fmt.Errorf("%w: %q was opened for job %s (%s), this one is %s (%s)", record.ErrBatch, e.Batch, as.Job, as.JobHash, e.Job, e.JobHash)
 	}
 	if limit := as.Limit(*e); limit > 0 && l.Reserved >= limit {
-		return fmt.Errorf("%w: %s may have %d devices", record.ErrQuota, name, limit)
+		return fmt.Errorf("%w: %s may have %d devices%s", record.ErrQuota, name, limit, room(*e, *l, as))
 	}
 	e.Number = l.Reserved + 1
 	return nil
+}
+
+// room says how a batch gets a place for a device more, where places of it are used
+// up that no device of it has.
+func room(e record.Entry, l, as record.Lot) string {
+	free := l.Reserved - l.Devices
+	if free <= 0 || as.Quota == 0 || e.Quota > 0 && e.Quota <= as.Quota {
+		return ""
+	}
+	return fmt.Sprintf(", and %d of its numbers belong to devices that have moved to another batch or have no key; \"station batch amend %s --quota N\" makes room", free, e.Batch)
 }
 
 // declaredIn names the lot whose opening, quota and closing hold for the entry.

@@ -314,6 +314,13 @@ func TestBatch(t *testing.T) {
 	if _, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "b1", Quota: 100}); !errors.Is(err, record.ErrQuota) {
 		t.Errorf("the job's quota is larger: got %v", err)
 	}
+	if _, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "b1"}); err == nil || !strings.HasSuffix(err.Error(), `batch:b1 may have 1 devices, and 1 of its numbers belong to devices that have moved `+
+		`to another batch or have no key; "station batch amend b1 --quota N" makes room`) {
+		t.Errorf("its one number has no key: got %v", err)
+	}
+	if _, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "b1", Quota: 1}); err == nil || strings.Contains(err.Error(), "amend") {
+		t.Errorf("the job has no more room either: got %v", err)
+	}
 	amend := record.Entry{Kind: record.BatchAmended, Operator: "anna", Batch: "b1", Quota: 2, Message: "one more was ordered"}
 	try(amend, nil)
 	if n, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "b1"}); n != 2 || err != nil {

@@ -191,6 +191,27 @@ func TestBegunHereFinishedThere(t *testing.T) {
 	}
 }
 
+// A batch whose device moved away gets room by another quota, and balances once the
+// quota is what was ordered again.
+func TestRoomForADeviceThatMoved(t *testing.T) {
+	x := opened(t, false, 1)
+	amend := func(quota int) {
+		x.add(record.Entry{Kind: record.BatchAmended, Batch: "b1", Quota: quota, Operator: "eve", Message: "one moved"})
+	}
+	x.do(visit{n: 1, slot: "1", batch: "b1", end: "RETRY E-BOOT-MARKER"})
+	x.do(visit{n: 1, slot: "1", batch: "b2", again: true})
+	next := record.Entry{MAC: mac(2), Batch: "b1", Job: "lamp", JobHash: sha(4)}
+	if _, err := x.l.Reserve(next); !errors.Is(err, record.ErrQuota) || !strings.Contains(err.Error(), "station batch amend b1 --quota N") {
+		t.Errorf("its one number is used: got %v", err)
+	}
+	amend(2)
+	x.do(visit{n: 2, slot: "1", batch: "b1"})
+	amend(1)
+	if b := balanceOf(t, x, "b1"); b.Moved != 1 || b.Numbers != 2 || b.Passed != 1 || !b.Balanced() {
+		t.Errorf("got %+v", *b)
+	}
+}
+
 // Another quota stands in the account, with who and why.
 func TestAmendedBatch(t *testing.T) {
 	x := opened(t, false, 3)
