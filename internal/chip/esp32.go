@@ -123,6 +123,7 @@ var ESP32 = newFamily(Family{
 			"CONSOLE_DEBUG_DISABLE": checkBoth,
 			"FLASH_CRYPT_CONFIG":    checkCrypt,
 			"FLASH_CRYPT_CNT":       "a release has all of its bits, so that no other one can switch encryption off",
+			"FLASH_CRYPT_CNT.part":  "encryption is on while an odd number of its bits is set",
 			"DISABLE_DL_ENCRYPT":    checkCrypt,
 			"DISABLE_DL_DECRYPT":    checkCrypt,
 			"DISABLE_DL_CACHE":      checkCrypt,

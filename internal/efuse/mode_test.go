@@ -50,6 +50,20 @@ func TestWordsOfModes(t *testing.T) {
 	}
 }
 
+// A release that write protects its counter need not have all of its bits, and the
+// plan does not say that it has.
+func TestTheReasonOfTheCounterFitsItsValue(t *testing.T) {
+	for value, want := range map[uint32]string{
+		127: "a release has all of its bits, so that no other one can switch encryption off",
+		1:   "encryption is on while an odd number of its bits is set",
+	} {
+		p := mustNew(t, Options{Mode: Release, Fuses: map[string]uint32{"FLASH_CRYPT_CNT": value, "WR_DIS.FLASH_CRYPT_CNT": 1}})
+		if got := p.Why("FLASH_CRYPT_CNT"); got != want {
+			t.Errorf("%d: got %q", value, got)
+		}
+	}
+}
+
 func stages(p Plan) string {
 	var names []string
 	for _, s := range p {

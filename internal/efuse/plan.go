@@ -135,6 +135,9 @@ func (s Set) why(f *chip.Family) string {
 	if s.isMask() {
 		return f.Seal.Why[fmt.Sprintf("%s.%d", s.Field, bits.TrailingZeros32(s.Value))]
 	}
+	if s.Field == f.Seal.Count && s.Value != f.Seal.CountFull {
+		return f.Seal.Why[s.Field+".part"]
+	}
 	return f.Seal.Why[s.Field]
 }
 

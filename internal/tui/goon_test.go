@@ -57,6 +57,11 @@ func TestADeviceThatWaitsSaysSo(t *testing.T) {
 			t.Errorf("a tile of %d lines says\n%s", h, said)
 		}
 	}
+	send(m, flow.Event{Time: morning, Event: flow.LineHalted, Code: flow.CodeAlike})
+	mustShow(t, m, "Waits: the line has stopped.")
+	mustHide(t, m, "are burned first")
+	send(m, flow.Event{Time: morning, Event: flow.LineResumed, Code: flow.CodeAlike})
+	mustShow(t, m, "are burned first")
 	send(m, burns("1"))
 	mustHide(t, m, "Waits")
 	mustShow(t, m, "DO NOT UNPLUG")

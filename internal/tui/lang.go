@@ -29,7 +29,7 @@ type language struct {
 	scanShort, scanLater, scanAfter              string
 	ready, empty, plugIn, doNotUnplug, holdShort string
 	hands                                        map[flow.Hand]string
-	scanNow, ackNow, waits                       string
+	scanNow, ackNow, waits, waitsStopped         string
 	left, step, visit, passedOf, sec             string
 	slot, space, enter, esc, arrows              string
 

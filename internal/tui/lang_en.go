@@ -48,8 +48,8 @@ var english = language{
 		flow.HandApp:    "Press EN (reset) once.",
 	},
 	doNotUnplug: "DO NOT UNPLUG", holdShort: "DO NOT UNPLUG", scanNow: "Scan the serial number of this device.", ackNow: "Seen? Press %[1]s.",
-	waits: "Waits: the devices before this one are burned first.",
-	left:  "%[1]s left", step: "step %[1]d of %[2]d", visit: "visit %[1]d", passedOf: "%[1]d of %[2]d passed", sec: "%[1]s s", slot: "slot %[1]s",
+	waits: "Waits: the devices before this one are burned first.", waitsStopped: "Waits: the line has stopped.",
+	left: "%[1]s left", step: "step %[1]d of %[2]d", visit: "visit %[1]d", passedOf: "%[1]d of %[2]d passed", sec: "%[1]s s", slot: "slot %[1]s",
 	space: "Space", enter: "Enter", esc: "Esc", arrows: "arrows",
 
 	station: "station", job: "job", batch: "batch", operator: "operator",

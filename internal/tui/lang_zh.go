@@ -48,6 +48,7 @@ var chinese = language{
 		"a digest that somebody hides would end the device; ESP-IDF's release check of secure boot 2 wants it": "摘要若被隐藏，设备将无法启动；ESP-IDF 的安全启动 V2 发布检查要求如此",
 		"DIS_CACHE would destroy the device; ESP-IDF's release check of flash encryption wants it":             "DIS_CACHE 会毁坏设备；ESP-IDF 的闪存加密发布检查要求如此",
 		"a release has all of its bits, so that no other one can switch encryption off":                        "发布模式烧写全部位，使加密无法再被关闭",
+		"encryption is on while an odd number of its bits is set":                                              "置位数为奇数时，加密处于启用状态",
 	},
 	values: [][2]string{{"secure boot key digest", "安全启动公钥摘要"}, {"secure-boot-v1 key", "安全启动 V1 密钥"}, {"partly written", "部分写入"}, {"empty", "空"}, {"device key", "设备密钥"}},
 	hints: map[board.HintKind]string{
@@ -69,8 +70,8 @@ var chinese = language{
 		flow.HandApp:    "请按一下 EN（复位）。",
 	},
 	doNotUnplug: "请勿拔出 DO NOT UNPLUG", holdShort: "请勿拔出", scanNow: "请扫描此设备的序列号。", ackNow: "看到了吗？请按 %[1]s。",
-	waits: "等待：前面的设备烧写完后，才烧写这一个。",
-	left:  "剩余 %[1]s", step: "第 %[1]d 步，共 %[2]d 步", visit: "第 %[1]d 次", passedOf: "合格 %[1]d / %[2]d", sec: "%[1]s 秒", slot: "槽 %[1]s",
+	waits: "等待：前面的设备烧写完后，才烧写这一个。", waitsStopped: "等待：生产线已停止。",
+	left: "剩余 %[1]s", step: "第 %[1]d 步，共 %[2]d 步", visit: "第 %[1]d 次", passedOf: "合格 %[1]d / %[2]d", sec: "%[1]s 秒", slot: "槽 %[1]s",
 	space: "空格", enter: "回车", esc: "Esc", arrows: "方向键",
 
 	station: "工位", job: "任务", batch: "批次", operator: "操作员",

@@ -52,12 +52,17 @@ func sides(left, right string, w int) string {
 	return fit(left, w)
 }
 
-// wrap breaks s into at most n lines of w cells; what does not fit is cut.
+// unbroken is a hyphen that no line ends with: codes, names and paths stay whole.
+const unbroken = "\u2011"
+
+// wrap breaks s at its spaces into at most n lines of w cells; what does not fit is
+// cut.
 func wrap(s string, w, n int, ellipsis string) []string {
 	if w <= 0 || n <= 0 || s == "" {
 		return nil
 	}
-	lines := strings.Split(ansi.Wrap(s, w, ""), "\n")
+	text := ansi.Wrap(strings.ReplaceAll(s, "-", unbroken), w, "")
+	lines := strings.Split(strings.ReplaceAll(text, unbroken, "-"), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}

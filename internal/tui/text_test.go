@@ -42,6 +42,7 @@ func TestWrap(t *testing.T) {
 		{"Set the device aside for an engineer.", 20, 3, []string{"Set the device aside", "for an engineer."}},
 		{"Set the device aside for an engineer.", 20, 1, []string{"Set the device asid…"}},
 		{"请把设备放到一边，交给工程师。", 16, 2, []string{"请把设备放到一边", "，交给工程师。"}},
+		{"Devices failed alike. E-BOOT-MARKER. Call.", 30, 2, []string{"Devices failed alike.", "E-BOOT-MARKER. Call."}},
 		{"fits", 20, 1, []string{"fits"}},
 		{"", 20, 2, nil},
 		{"text", 0, 2, nil},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"station/internal/board"
+	"station/internal/flow"
 )
 
 // insideWork is a tile whose device is being worked on.
@@ -15,7 +16,7 @@ func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
 	}
 	lines, hand := m.workHead(s, w, h), m.handLines(s, w)
 	if s.Waits {
-		lines = append(lines, asLines(wrap(m.lang.waits, w, min(max(h-1, 1), 3), m.style.signs.ellipsis), line{paint: m.style.bold, center: true})...)
+		lines = append(lines, asLines(wrap(m.waitsFor(), w, min(max(h-1, 1), 3), m.style.signs.ellipsis), line{paint: m.style.bold, center: true})...)
 	}
 	lines = append(lines, line{rank: 9}, line{text: m.stepLine(s, w), paint: m.style.bold})
 	lines = append(lines, hand...)
@@ -29,6 +30,15 @@ func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
 		lines = append(lines, line{text: cutLeft(s.MAC.String(), w, m.style.signs.ellipsis), paint: m.style.dim, rank: 3})
 	}
 	return ranked(append(lines, m.hintLines(s, w, 2)...), h)
+}
+
+// waitsFor says what a device waits for that may not burn yet: nobody's end, where
+// the line has stopped.
+func (m *Model) waitsFor() string {
+	if halt := m.status.Halt; halt != nil && halt.Code == flow.CodeAlike {
+		return m.lang.waitsStopped
+	}
+	return m.lang.waits
 }
 
 // named reports whether the upper edge of the tile was too short for the MAC.
