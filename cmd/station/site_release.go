@@ -1,12 +1,9 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"station/internal/plain"
-	"station/internal/record"
 	"station/internal/site/hub"
 )
 
@@ -22,9 +19,6 @@ that the site has is refused again. Who did it and why stays with both proofs.`,
 		Example: `  station site release bench-7 --operator eve --reason "an old backup was put back; the right one is there again"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if record.Blank(r.Operator) || record.Blank(r.Reason) {
-				return errors.New("site release: say who it is and why, with --operator and --reason")
-			}
 			f, err := hub.Open(s.dir)
 			if err != nil {
 				return err

@@ -62,11 +62,18 @@ func (a siteVerifyAnswer) tell(out io.Writer, asJSON bool) error {
 		if err := answer(out, a); err != nil {
 			return err
 		}
+	} else {
+		a.print(out)
 	}
+	if !a.Whole {
+		return stationFault(fmt.Errorf("site: a copy is not what came; docs/site.md says what to do"))
+	}
+	return nil
+}
+
+// print is the verdict for a person.
+func (a siteVerifyAnswer) print(out io.Writer) {
 	for _, v := range a.Benches {
-		if asJSON {
-			break
-		}
 		for _, fault := range v.Faults {
 			plain.Fprintf(out, "FAULT %s: %s\n", v.Bench, fault)
 		}
@@ -74,8 +81,4 @@ func (a siteVerifyAnswer) tell(out io.Writer, asJSON bool) error {
 			plain.Fprintf(out, "%s is whole: %d entries, signed by both to %d\n", v.Bench, v.Size, v.Signed)
 		}
 	}
-	if !a.Whole {
-		return stationFault(fmt.Errorf("site: a copy is not what came; docs/site.md says what to do"))
-	}
-	return nil
 }
