@@ -36,6 +36,7 @@ var elsewhere = map[string]string{
 	"device/secure_ota/test/gen":       "makes the component's fixtures",
 	"internal/station/rates.go":        "sets a file aside",
 	"internal/station/site.go":         "removes the file that it keeps",
+	"internal/site/replica/replica.go": "removes the ledger that it has made",
 	"internal/site/hub/server.go":      "the lock and the address in its own folder",
 }
 

@@ -148,19 +148,25 @@ func (t *txn) add(e record.Entry) (record.Entry, error) {
 	if err != nil {
 		return e, err
 	}
+	return e, t.write(raw, e, d)
+}
+
+// write stores an entry, and what it changes in the projections; d is its device
+// so far.
+func (t *txn) write(raw []byte, e record.Entry, d record.Device) error {
 	if t.size > 0 && dictionaryOf(t.size) == t.size {
 		if err := t.makeDictionary(t.size); err != nil {
-			return e, err
+			return err
 		}
 	}
 	if err := t.putEntry(raw); err != nil {
-		return e, err
+		return err
 	}
 	t.size, t.last = t.size+1, e.Time
 	if err := t.raiseFormat(); err != nil {
-		return e, err
+		return err
 	}
-	return e, t.project(e, d)
+	return t.project(e, d)
 }
 
 // raiseFormat keeps an older program from writing on behind entries that it

@@ -43,6 +43,14 @@ func create(path string, first record.Entry) error {
 	if !validOrigin(first.Origin) {
 		return fmt.Errorf("origin %q: must not be empty nor hold a space or a plus sign", first.Origin)
 	}
+	return createWith(path, first.Simulated, func(t *txn) error {
+		_, err := t.add(first)
+		return err
+	})
+}
+
+// createWith makes the file; add writes its first entry.
+func createWith(path string, simulated bool, add func(*txn) error) error {
 	var db *bbolt.DB
 	defer func() {
 		if db != nil {
@@ -54,7 +62,7 @@ func create(path string, first record.Entry) error {
 		if err != nil {
 			return onDisk(err)
 		}
-		return begin(db, first)
+		return begin(db, simulated, add)
 	})
 	if errors.Is(err, fs.ErrExist) {
 		return err
@@ -63,18 +71,18 @@ func create(path string, first record.Entry) error {
 }
 
 // begin writes the buckets and the first entry.
-func begin(db *bbolt.DB, first record.Entry) error {
+func begin(db *bbolt.DB, simulated bool, add func(*txn) error) error {
 	err := db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range buckets {
 			if _, err := tx.CreateBucket([]byte(name)); err != nil {
 				return err
 			}
 		}
-		t := newTxn(tx, head{simulated: first.Simulated}, Options{Now: time.Now}, nil, new(dictionaries))
+		t := newTxn(tx, head{simulated: simulated}, Options{Now: time.Now}, nil, new(dictionaries))
 		if err := t.setState(stateProjection, projection); err != nil {
 			return err
 		}
-		if _, err := t.add(first); err != nil {
+		if err := add(t); err != nil {
 			return err
 		}
 		return t.flush()

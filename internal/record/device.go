@@ -248,3 +248,25 @@ func add(list []string, s string) []string {
 	}
 	return append(slices.Clip(list), s) // copies of a device may share the list
 }
+
+// Elder orders what the ledgers of several benches say of one device, the one whose
+// device it is first: who sealed it, who gave it a key, who saw it first. Of benches
+// that only saw it, the last one counts.
+func (d Device) Elder(o Device) int {
+	rank := func(d Device) int {
+		switch {
+		case d.Sealed:
+			return 2
+		case len(d.Keys) > 0:
+			return 1
+		}
+		return 0
+	}
+	if rank(d) != rank(o) {
+		return rank(o) - rank(d)
+	}
+	if rank(d) == 0 {
+		return o.Updated.Compare(d.Updated)
+	}
+	return d.Seen.Compare(o.Seen)
+}

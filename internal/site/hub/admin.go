@@ -24,6 +24,7 @@ const (
 	topicList    = "list"
 	topicRelease = "release"
 	topicVerify  = "verify"
+	topicCatchUp = "catch-up"
 )
 
 // Status is what the site has of a bench.
@@ -69,6 +70,8 @@ func (h *Hub) told(ctx context.Context, msg *nats.Msg) any {
 		err = h.reload()
 	case topicList:
 		a.Benches = h.Benches()
+	case topicCatchUp:
+		err = h.caughtUp(h.ctx) // it takes as long as it takes
 	case topicRelease:
 		var r Release
 		if r, err = site.Parse[Release](msg.Data); err == nil {

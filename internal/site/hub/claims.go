@@ -85,7 +85,7 @@ func (m *mirror) claimed(ctx context.Context, names site.Names) (a site.Answer, 
 
 // settle claims what the ledger gave away without asking, and lists what somebody else
 // had by then.
-func (m *mirror) settle(n uint64, raw []byte) error {
+func (m *mirror) settle(n uint64, raw []byte, _ bool) error {
 	e, err := record.Decode(raw)
 	if err != nil {
 		return nil // take has refused it

@@ -9,6 +9,7 @@
 //	admin.pass           by which commands on this machine speak to the running site
 //	benches/NAME.json    which nkey a bench has, and since when not any more
 //	jetstream/           the streams
+//	replicas/            a ledger of each bench to be read, made from its stream
 //	address              where the running site listens
 //	lock                 held by it
 package hub

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"station/internal/site"
+	"station/internal/site/replica"
 )
 
 // Hub answers benches and keeps what is known of each.
@@ -24,6 +25,9 @@ type Hub struct {
 
 	conn   *nats.Conn
 	reload func() error // lets in and puts out
+
+	replicas *replica.Set // the readable ledgers
+
 	js     jetstream.JetStream
 	known  jetstream.KeyValue // of each bench
 	claims jetstream.KeyValue // who has which name
@@ -79,6 +83,7 @@ func (h *Hub) close() {
 	h.stop()
 	h.gate.Unlock()
 	h.busy.Wait()
+	h.replicas.Close()
 	for _, m := range h.mirrors { // a start has to read nothing then
 		m.mu.Lock()
 		if err := m.save(); err != nil {
@@ -166,5 +171,6 @@ func (h *Hub) mirror(ctx context.Context, bench string) (*mirror, error) {
 	h.mirrors[bench] = m
 	h.busy.Go(func() { m.follow(func() uint64 { return m.state().Size }, m.take) })
 	h.busy.Go(func() { m.follow(func() uint64 { return m.state().Settled }, m.settle) })
+	h.busy.Go(m.replicate)
 	return m, nil
 }

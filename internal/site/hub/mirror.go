@@ -13,6 +13,7 @@ import (
 
 	"station/internal/record"
 	"station/internal/site"
+	"station/internal/site/replica"
 )
 
 // known is what the site knows of a bench's ledger besides its entries.
@@ -38,7 +39,11 @@ type mirror struct {
 	mu    sync.Mutex
 	known known
 	saved uint64        // entries, in what is stored of known
-	grown chan struct{} // closed when known changes
+	grown chan struct{} // closed when known changes, or the replica
+
+	replica     *replica.Replica // nil until it is held against the stream
+	replicaSize uint64           // entries that it has
+	kept        uint64           // entries under the checkpoint that it has
 }
 
 // open finds or makes the stream, and reads what is known.
@@ -71,7 +76,7 @@ const saveEvery = 10_000
 
 // follow reads the stream for as long as the site runs, behind so many messages as
 // have been read.
-func (m *mirror) follow(have func() uint64, take func(n uint64, raw []byte) error) {
+func (m *mirror) follow(have func() uint64, take func(n uint64, raw []byte, more bool) error) {
 	for m.hub.ctx.Err() == nil {
 		err := m.read(have()+1, take)
 		if m.hub.ctx.Err() != nil {
@@ -85,7 +90,8 @@ func (m *mirror) follow(have func() uint64, take func(n uint64, raw []byte) erro
 	}
 }
 
-func (m *mirror) read(from uint64, take func(n uint64, raw []byte) error) error {
+// read reads from a message on; more tells that there are others behind it already.
+func (m *mirror) read(from uint64, take func(n uint64, raw []byte, more bool) error) error {
 	consumer, err := m.stream.OrderedConsumer(m.hub.ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from})
 	if err != nil {
 		return err
@@ -104,14 +110,14 @@ func (m *mirror) read(from uint64, take func(n uint64, raw []byte) error) error 
 		if err != nil {
 			return err
 		}
-		if err := take(about.Sequence.Stream, msg.Data()); err != nil {
+		if err := take(about.Sequence.Stream, msg.Data(), about.NumPending > 0); err != nil {
 			return err
 		}
 	}
 }
 
 // take reads one entry. A ledger in which it cannot stand is refused.
-func (m *mirror) take(n uint64, raw []byte) error {
+func (m *mirror) take(n uint64, raw []byte, _ bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if n != m.known.Size+1 {
@@ -121,8 +127,7 @@ func (m *mirror) take(n uint64, raw []byte) error {
 	if fault != nil && m.known.Halt == nil {
 		return m.halt(site.Meeting{Origin: m.known.Origin}, fmt.Sprintf("its entry %d: %v", n-1, fault))
 	}
-	close(m.grown)
-	m.grown = make(chan struct{})
+	m.wake()
 	if m.known.Size-m.saved >= saveEvery {
 		return m.save()
 	}

@@ -17,6 +17,7 @@ import (
 
 	"station/internal/keyfile"
 	"station/internal/site"
+	"station/internal/site/replica"
 )
 
 // Server is a site that runs: a NATS server of its own with JetStream in the folder,
@@ -27,6 +28,8 @@ type Server struct {
 	conn   *nats.Conn
 	hub    *Hub
 	lock   *os.File
+
+	alone bool // nobody can reach it but this process
 }
 
 // maxEntry is how large an entry of a ledger may be.
@@ -37,7 +40,10 @@ var ErrRunning = errors.New("another process runs this site")
 
 // Start runs the site. tell hears what is not as it should be.
 func (f *Folder) Start(ctx context.Context, tell func(string)) (*Server, error) {
-	s := &Server{folder: f}
+	return f.run(ctx, tell, &Server{folder: f})
+}
+
+func (f *Folder) run(ctx context.Context, tell func(string), s *Server) (*Server, error) {
 	if err := s.start(ctx, tell); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("site: %w", err)
@@ -56,6 +62,7 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if err != nil {
 		return err
 	}
+	options.DontListen = s.alone
 	if s.nats, err = server.NewServer(options); err != nil {
 		return err
 	}
@@ -71,8 +78,12 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if err != nil {
 		return err
 	}
-	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, reload: s.reload}
-	if err := s.hub.start(ctx); err != nil {
+	replicas, err := replica.New(s.folder.path("replicas"))
+	if err != nil {
+		return err
+	}
+	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, reload: s.reload, replicas: replicas}
+	if err := s.hub.start(ctx); err != nil || s.alone {
 		return err
 	}
 	return keyfile.Replace(s.folder.path("address"), 0o640, []byte(s.Address()))

@@ -92,7 +92,7 @@ func (m *mirror) signed(note []byte, size uint64) error {
 		return nil
 	}
 	m.known.Signed = note
-	return m.save()
+	return errors.Join(m.save(), m.keepSigned())
 }
 
 // refuse halts the bench; its error is the Halt.
@@ -113,8 +113,7 @@ func (m *mirror) halt(shown site.Meeting, reason string) error {
 		return err
 	}
 	k.Halt = &site.Halt{Bench: m.bench, Reason: reason, Time: now().Format("2006-01-02T15:04:05Z"), Site: note, Before: k.Signed, Shown: shown}
-	close(m.grown)
-	m.grown = make(chan struct{})
+	m.wake()
 	m.hub.Tell(fmt.Sprintf("E-LEDGER-SITE: %s: %s", m.bench, reason))
 	return m.save()
 }

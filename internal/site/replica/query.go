@@ -1,0 +1,121 @@
+package replica
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"station/internal/chip"
+	"station/internal/record"
+)
+
+// Found is a device as one bench knows it.
+type Found struct {
+	Bench  string
+	Device record.Device
+}
+
+// Device is a device as each bench knows it that does: the one whose device it is
+// comes first.
+func (s *Set) Device(mac chip.MAC) (list []Found, err error) {
+	for _, r := range s.all() {
+		d, known, err := r.Ledger().Device(mac)
+		if err != nil {
+			return nil, fmt.Errorf("replica of %s: %w", r.bench, err)
+		}
+		if known {
+			list = append(list, Found{r.bench, d})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Found) int { return a.Device.Elder(b.Device) })
+	return list, nil
+}
+
+// Find is Device for all devices that a person may mean: by MAC, serial number, ID or
+// the serial number of a certificate. A name of which one bench knows the device is that
+// of this MAC at all.
+func (s *Set) Find(name string) (list []Found, err error) {
+	var macs []chip.MAC
+	for _, r := range s.all() {
+		mac, known, err := r.Ledger().Named(name)
+		if err != nil {
+			return nil, fmt.Errorf("replica of %s: %w", r.bench, err)
+		}
+		if known && !slices.Contains(macs, mac) {
+			macs = append(macs, mac)
+		}
+	}
+	for _, mac := range macs {
+		some, err := s.Device(mac)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
+}
+
+// Batch is one batch at all benches that have made devices of it.
+type Batch struct {
+	Name      string
+	Simulated bool
+	Parts     []Part
+}
+
+// Part is what a bench's ledger says of it.
+type Part struct {
+	Bench string
+	record.Lot
+}
+
+// Batches are those of all benches, in the order of their names. Simulated ones are
+// batches of their own.
+func (s *Set) Batches() (list []Batch, err error) {
+	for _, r := range s.all() {
+		l := r.Ledger()
+		for lot, err := range l.Lots() {
+			if err != nil {
+				return nil, fmt.Errorf("replica of %s: %w", r.bench, err)
+			}
+			name, is := lot.BatchName(l.Simulated())
+			if !is {
+				continue
+			}
+			i := slices.IndexFunc(list, func(b Batch) bool { return b.Name == name && b.Simulated == l.Simulated() })
+			if i < 0 {
+				i, list = len(list), append(list, Batch{Name: name, Simulated: l.Simulated()})
+			}
+			list[i].Parts = append(list[i].Parts, Part{r.bench, lot})
+		}
+	}
+	slices.SortFunc(list, func(a, b Batch) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), -boolean(b.Simulated)+boolean(a.Simulated))
+	})
+	return list, nil
+}
+
+func boolean(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Total adds the benches up. Opened is when the first of them opened the batch, Closed
+// when the last one closed it: zero while it is open at one.
+func (b Batch) Total() (sum record.Lot) {
+	for i, p := range b.Parts {
+		if i == 0 {
+			sum = record.Lot{Name: p.Name, Job: p.Job, JobHash: p.JobHash, Opened: p.Opened, Closed: p.Closed}
+		}
+		if sum.Opened.IsZero() || !p.Opened.IsZero() && p.Opened.Before(sum.Opened) {
+			sum.Opened = p.Opened
+		}
+		if p.Closed.IsZero() || !sum.Closed.IsZero() && p.Closed.After(sum.Closed) {
+			sum.Closed = p.Closed
+		}
+		sum.Quota, sum.Reserved, sum.Refused, sum.Devices = sum.Quota+p.Quota, sum.Reserved+p.Reserved, sum.Refused+p.Refused, sum.Devices+p.Devices
+		sum.Passed, sum.Scrapped, sum.Quarantined = sum.Passed+p.Passed, sum.Scrapped+p.Scrapped, sum.Quarantined+p.Quarantined
+	}
+	return sum
+}
