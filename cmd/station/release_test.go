@@ -17,6 +17,7 @@ import (
 	field "station/internal/release"
 	"station/internal/secureboot"
 	"station/internal/station"
+	"station/internal/store"
 )
 
 // A release in one command, with a real token: signed, pre-encrypted, in a
@@ -121,7 +122,9 @@ func TestRelease(t *testing.T) {
 	if got, _ := w.run(0, add...); got != first {
 		t.Errorf("after a loss it is another one:\n%s\n%s", got, first)
 	}
+	w.completed(add, first)
 	w.run(0, "rollout", "start", "1", "--percent", "25", "--operator", "anna")
+	w.run(0, "rollout", "start", "1", "--percent", "25", "--operator", "anna") // nothing new, no entry
 	w.run(exitUsage, "rollout", "start", "1", "--percent", "5", "--operator", "anna")
 	w.run(0, "rollout", "pause", "1", "--operator", "anna", "--reason", "wait")
 	w.run(exitUsage, "rollout", "pause", "1", "--operator", "anna", "--reason", "wait")
@@ -149,7 +152,35 @@ func TestRelease(t *testing.T) {
 	if _, said := w.run(exitUsage, "release", "add", "newer.bin", "--product", "kettle", "--job", "example/job.toml", "--operator", "anna"); !strings.Contains(said, "is of the product station-example") {
 		t.Errorf("got %s", said)
 	}
+	w.secureVersion(newer, "example/build/station-example.bin", 3)
+	if _, said := w.run(exitUsage, "release", "add", "newer.bin", "--product", "station-example", "--job", "example/job.toml", "--operator", "anna"); !strings.Contains(said, "secure version is 2, that of the image app of example/job.toml is 3") {
+		t.Errorf("got %s", said)
+	}
 	w.releaseForXTS(key)
+}
+
+// completed adds a release once more that a program made that did not hold it against its jobs: it
+// is the same, and tells from now on that it was.
+func (w *workplace) completed(add []string, first string) {
+	w.t.Helper()
+	s, err := store.Open(filepath.Join(w.dir, "releases"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	doc, revision, err := field.Load(s, "station-example", 1)
+	if err != nil || doc.JobsSecureVersion == nil || *doc.JobsSecureVersion != 0 {
+		w.t.Fatalf("%+v, %v", doc, err)
+	}
+	doc.JobsSecureVersion = nil
+	if _, err := s.Set(field.Key("station-example", 1), doc.JSON(), revision); err != nil {
+		w.t.Fatal(err)
+	}
+	if again, _ := w.run(0, add...); again != first {
+		w.t.Errorf("once more it is another one:\n%s\n%s", first, again)
+	}
+	if doc, _, err = field.Load(s, "station-example", 1); err != nil || doc.JobsSecureVersion == nil {
+		w.t.Errorf("it still does not tell what its jobs write: %+v, %v", doc, err)
+	}
 }
 
 // releaseForXTS makes a release for a chip with XTS-AES: its bundle has what the

@@ -53,7 +53,9 @@ type Region struct {
 	Slot      string `json:"slot,omitempty"`    // of an app: factory, ota_0, …
 	Project   string `json:"project,omitempty"` // from the app descriptor
 	Version   string `json:"version,omitempty"`
-	SHA256    string `json:"sha256"` // sha256:… of Data
+	// SecureVersion is the app descriptor's; nil of what is no app.
+	SecureVersion *uint32 `json:"secureVersion,omitempty"`
+	SHA256        string  `json:"sha256"` // sha256:… of Data
 	// PerDevice is what each device has bytes of its own for; Data is FF.
 	PerDevice bool `json:"perDevice,omitempty"`
 	// MinRevision and MaxRevision are the chips it runs on; 0 is any.

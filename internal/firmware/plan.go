@@ -261,7 +261,7 @@ func (p *planner) finish() {
 		if x.image != nil {
 			r.MinRevision, r.MaxRevision = x.image.MinRevision, x.image.MaxRevision
 			if app := x.image.App; app != nil {
-				r.Project, r.Version = app.Project, app.Version
+				r.Project, r.Version, r.SecureVersion = app.Project, app.Version, &app.SecureVersion
 			}
 		}
 		p.Regions = append(p.Regions, r)

@@ -169,7 +169,7 @@ func (s *Session) verify(ctx context.Context, src *content, again bool) (record.
 		return record.Image{}, failf("E-FLASH-VERIFY", "the chip's MD5 is %x, want %x", src.inChip, want)
 	}
 	return record.Image{
-		Name: src.Name, Address: src.Address, Size: src.Size, Encrypted: src.Encrypted, Version: src.Version, Partition: src.Partition, Slot: src.Slot,
+		Name: src.Name, Address: src.Address, Size: src.Size, Encrypted: src.Encrypted, Version: src.Version, SecureVersion: src.SecureVersion, Partition: src.Partition, Slot: src.Slot,
 		Plain: src.SHA256,
 		Flash: fmt.Sprintf("sha256:%x", sum), MD5: fmt.Sprintf("%x", want),
 	}, nil

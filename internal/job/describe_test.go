@@ -55,6 +55,7 @@ var untold = map[string]string{
 	"Regions.Partition":     "the address is told",
 	"Regions.Slot":          "in the partition table, which is told",
 	"Regions.Project":       "in Data",
+	"Regions.SecureVersion": "in Data",
 	"Regions.MinRevision":   "in Data",
 	"Regions.MaxRevision":   "in Data",
 	"cryptConfig":           "told as what is burned",

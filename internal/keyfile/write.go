@@ -72,18 +72,6 @@ func ByContent(dir string, mode fs.FileMode, write func(io.Writer) (path string,
 	}, func(name string) (string, error) { return path, os.Rename(name, path) })
 }
 
-// Publish gives a file that has come whole, but in parts, its path.
-func Publish(f *os.File, mode fs.FileMode, path string) error {
-	err := errors.Join(f.Chmod(mode), f.Sync())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err == nil {
-		err = SyncFolder(path)
-	}
-	return err
-}
-
 // Create makes one of the program's own files, which must not be there yet
 // (fs.ErrExist), and which may be protected.
 func Create(path string, mode fs.FileMode, write func(*os.File) error) error {

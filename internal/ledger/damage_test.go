@@ -115,7 +115,7 @@ func TestEveryEntry(t *testing.T) {
 			"emptied": func(tx *txn) error { return tx.bucket(inEntries).Put([]byte(number(n)), nil) },
 			"changed": func(tx *txn) error {
 				value, _ := tx.get(inEntries, number(n))
-				raw := strings.Replace(tx.raw(n), `"v":2`, `"v":3`, 1)
+				raw := strings.Replace(tx.raw(n), `"v":3`, `"v":4`, 1)
 				stored, err := pack(tx, n, []byte(raw))
 				hashes := value[:hashCount(n)*tlog.HashSize]
 				return errors.Join(err, tx.bucket(inEntries).Put([]byte(number(n)), slices.Concat(hashes, stored)))

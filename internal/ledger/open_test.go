@@ -209,7 +209,7 @@ func TestNewer(t *testing.T) {
 		t.Fatal(err)
 	}
 	tamper(t, l.Path(), func(tx *txn) error {
-		raw := `{"v":3,"index":13,"time":"2026-11-20T09:00:00Z","kind":"device.weighed","mac":"` + mac(1).String() + `","prev":12,"grams":7}`
+		raw := `{"v":4,"index":13,"time":"2026-11-20T09:00:00Z","kind":"device.weighed","mac":"` + mac(1).String() + `","prev":12,"grams":7}`
 		value := tx.leaf([]byte(raw), []byte(raw))
 		return errors.Join(tx.bucket(inEntries).Put([]byte(number(13)), value), tx.setState(stateFormat, record.Version+1))
 	})

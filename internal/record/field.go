@@ -1,5 +1,10 @@
 package record
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
 // What happens to devices in the field. All are remarks: they change nothing
 // that the ledger knows of a device's making. What they are about is in About,
 // as a Field.
@@ -32,6 +37,14 @@ type Field struct {
 	State         string      `json:"state,omitempty"`   // of a rollout or a result
 	Percent       int         `json:"percent,omitempty"` // of a rollout
 	MAC           string      `json:"mac,omitempty"`     // of UpdateRefused: one that the ledger may not know
+}
+
+// Field is what an entry of these kinds is about.
+func (e Entry) Field() (f Field, err error) {
+	if err = json.Unmarshal(e.About, &f); err != nil {
+		err = fmt.Errorf("entry %d: %w", e.Index, err)
+	}
+	return f, err
 }
 
 // FieldForm is one file that a release was made into.

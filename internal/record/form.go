@@ -50,7 +50,7 @@ func readLong(raw []byte) (e Entry, canonical bool, err error) {
 // encoding/json/v2 takes half of the time that v1 takes.
 func decode(raw []byte) (Entry, error) {
 	switch versionOf(raw) {
-	case Version:
+	case Version, 2:
 		var e Entry
 		err := jsonv2.Unmarshal(raw, &e)
 		return e, err
@@ -90,8 +90,8 @@ func Canonical(e *Entry, raw []byte) bool {
 	case e.Version > Version:
 		var b bytes.Buffer
 		return json.Compact(&b, raw) == nil && bytes.Equal(b.Bytes(), raw)
-	case e.Version == Version:
-		if CheckForm(e) != nil {
+	case e.Version == Version, e.Version == 2:
+		if CheckForm(e) != nil || e.Version == 2 && e.hasVersion3() {
 			return false
 		}
 		form = e

@@ -243,11 +243,11 @@ func otherForms(raw []byte) [][]byte {
 	return [][]byte{
 		append(slices.Clone(raw), '\n'),
 		change(`{"v":`, `{ "v":`),
-		change(`{"v":2,`, `{"grams":7,"v":2,`),
-		change(`{"v":2,`, `{"v":2,"grams":7,`),
-		change(`{"v":2,`, `{"v":2,"v":2,`),
-		change(`{"v":2,`, `{"v":2.0,`),
-		change(`{"v":2,`, `{"v":1,"station":"",`),
+		change(`{"v":3,`, `{"grams":7,"v":3,`),
+		change(`{"v":3,`, `{"v":3,"grams":7,`),
+		change(`{"v":3,`, `{"v":3,"v":3,`),
+		change(`{"v":3,`, `{"v":3.0,`),
+		change(`{"v":3,`, `{"v":1,"station":"",`),
 		change(`"kind"`, `"kin\u0064"`),
 		change(`"kind"`, `"Kind"`),
 	}
@@ -353,7 +353,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(raw)
 	}
-	f.Add([]byte(`{"v":3,"index":1,"time":"2026-11-20T08:00:00Z","kind":"x"}`))
+	f.Add([]byte(`{"v":4,"index":1,"time":"2026-11-20T08:00:00Z","kind":"x"}`))
 	if lines, err := os.ReadFile("../../fixtures/ledger/v1/device.proof"); err != nil {
 		f.Fatal(err)
 	} else {

@@ -6,19 +6,19 @@ import (
 	"station/internal/chip"
 )
 
-// scan reads an entry of this version in the form in which it is written; ok is
+// scan reads an entry of version 2 or 3 in the form in which it is written; ok is
 // false where only the long way can tell what it is. The fields are in the order
 // of the structs, and each has to be here: a test says which is not.
 func scan(raw []byte) (e Entry, ok bool) {
 	l := line{text: string(raw)}
 	l.object(func() { l.entry(&e) })
-	return e, !l.odd && l.at == len(l.text)
+	return e, !l.odd && l.at == len(l.text) && !(e.Version == 2 && e.hasVersion3())
 }
 
 func (l *line) entry(e *Entry) {
 	l.needs("v")
 	e.Version = l.int()
-	l.odd = l.odd || e.Version != Version
+	l.odd = l.odd || e.Version != Version && e.Version != 2
 	l.needs("index")
 	e.Index = l.uint(math.MaxUint64)
 	l.needs("time")
@@ -159,6 +159,10 @@ func (l *line) image(i *Image) {
 	i.MD5 = l.string()
 	l.needs("version")
 	i.Version = l.string()
+	if l.field("secureVersion") {
+		n := uint32(l.uint(math.MaxUint32))
+		i.SecureVersion = &n
+	}
 }
 
 func (l *line) boot(b *Boot) {

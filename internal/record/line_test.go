@@ -112,7 +112,7 @@ func TestScanTakesOneForm(t *testing.T) {
 	raw := mustMarshal(t, full)
 	for _, c := range [][2]string{
 		{`"station":"` + full.Station, `"station":"`}, {`"quota":`, `"quota":0,"number":0,"was":`}, {`"simulated":true`, `"simulated":false`},
-		{`"v":2`, `"v":02`}, {`"v":2`, `"v":-2`}, {`"v":2`, `"v":18446744073709551618`},
+		{`"v":3`, `"v":03`}, {`"v":3`, `"v":-3`}, {`"v":3`, `"v":18446744073709551619`}, {`"v":3`, `"v":2`},
 		{`00Z`, `00+00:00`}, {`00Z"`, `00.0Z"`}, {`"2027-`, `"2027-1`}, {`"2027-01-15`, `"2027-02-30`},
 		{`"encrypted":true`, `"encrypted":1`}, {`"kind":"`, `"kind":"\u0061`}, {`"kind":"`, `"kind":"<`}, {`"kind":"`, "\"kind\":\"\t"},
 		{`"kind":"`, "\"kind\":\"\xff"}, {`"kind":"`, "\"kind\":\"\u2028"}, {`"public":"`, `"public":"=`},

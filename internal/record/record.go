@@ -14,7 +14,8 @@ import (
 // version: the ledger takes an entry of its own version with a field that it
 // does not know for damaged. A new Kind is not, nor a new purpose of a key, nor
 // the blocks of another chip. Whoever makes a new version keeps a copy of the
-// one before, as in v1.go: its entries are read for ever.
+// one before, as in v1.go, or where it only has more says what that one lacks, as in
+// v2.go: its entries are read for ever.
 //
 // A new kind that has facts of its own (a certificate, a release) puts them into
 // About, as one object whose form belongs to the kind: a program that does not
@@ -23,7 +24,7 @@ import (
 //
 // Every version keeps v, index, time, kind, mac and prev, so that an older
 // program can still check the chain of entries that it cannot read.
-const Version = 2
+const Version = 3
 
 // Kind says what an entry records.
 type Kind string
@@ -173,6 +174,9 @@ type Image struct {
 	Flash     string `json:"flash"`               // sha256:… of the bytes in flash
 	MD5       string `json:"md5"`                 // of the bytes in flash, as the ROM computes it
 	Version   string `json:"version"`             // from the app descriptor, if any
+	// SecureVersion is the app descriptor's; nil of what is no app, and in entries of
+	// versions 1 and 2, which do not tell it.
+	SecureVersion *uint32 `json:"secureVersion,omitempty"`
 }
 
 // Boot is what the console told.

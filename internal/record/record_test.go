@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -217,5 +218,35 @@ func TestVersion1HasNoLaterFields(t *testing.T) {
 	}
 	if later == 0 {
 		t.Error("version 2 has no field of its own")
+	}
+}
+
+// An image's secure version came with version 3: before, nothing is known of it, and one
+// that is told is damage. Zero is told too.
+func TestVersion2TellsNoSecureVersion(t *testing.T) {
+	zero := uint32(0)
+	e := Entry{Version: Version, Kind: FlashVerified, Images: []Image{{Name: "app", Slot: "ota_0", SecureVersion: &zero}}}
+	told := mustMarshal(t, e)
+	if !bytes.Contains(told, []byte(`,"secureVersion":0}`)) {
+		t.Errorf("zero is not told: %s", told)
+	}
+	e.Version = 2
+	late := mustMarshal(t, e)
+	e.Images[0].SecureVersion = nil
+	before := mustMarshal(t, e)
+	for _, c := range []struct {
+		raw  []byte
+		good bool
+	}{{told, true}, {late, false}, {before, true}} {
+		short, canonical, err := Read(c.raw)
+		if err != nil || canonical != c.good {
+			t.Errorf("%s: canonical %v, %v", c.raw, canonical, err)
+		}
+		if long, canonical, err := readLong(c.raw); err != nil || canonical != c.good || !reflect.DeepEqual(long, short) {
+			t.Errorf("%s, the long way: canonical %v, %v", c.raw, canonical, err)
+		}
+		if _, ok := scan(c.raw); ok != c.good {
+			t.Errorf("%s: scanned %v", c.raw, ok)
+		}
 	}
 }

@@ -19,10 +19,14 @@ type Device struct {
 	Job           string  // digest of the job that sealed it
 	Check         string  // check value of its flash key, where devices share it; else empty
 	Version       string  // that it runs,
-	SecureVersion uint32  // the same
+	SecureVersion uint32  // the highest of all that it has or had, as far as anybody told
 	App           string  // digest of the plain app that it was sealed with, or got last
 	Release       int64   // that it runs; 0 where it runs what it was sealed with
 	Tried         []int64 // releases that it tried and could not take
+	TriedTo       int64   // all releases up to this number are as if tried
+	// Unsure are the digests of apps that the line wrote, of which the record has no secure
+	// version: a program wrote it that did not note it. "" is one without a digest.
+	Unsure []string
 }
 
 // Of is a device as the line made it.
@@ -31,12 +35,63 @@ func Of(d record.Device) Device {
 	if parts := strings.Split(d.FlashKey().ID, ":"); len(parts) >= 3 && parts[0] == "shared" {
 		v.Check = parts[len(parts)-1]
 	}
-	for _, i := range d.Images {
-		if i.Slot != "" && (v.App == "" || i.Slot == "factory") {
-			v.App, v.Version = i.Plain, i.Version
+	v.wrote(d.Images)
+	return v
+}
+
+// wrote takes what the line wrote into the device. The oldest entries name no slots: there an
+// app is what has a version.
+func (d *Device) wrote(images []record.Image) {
+	apps := 0
+	for _, i := range images {
+		if i.Slot == "" && i.Version == "" {
+			continue
+		}
+		apps++
+		if d.App == "" || i.Slot == "factory" {
+			d.App, d.Version = i.Plain, i.Version
+		}
+		if i.SecureVersion == nil {
+			d.Unsure = append(d.Unsure, i.Plain)
+		} else {
+			d.SecureVersion = max(d.SecureVersion, *i.SecureVersion)
 		}
 	}
-	return v
+	if apps == 0 {
+		d.Unsure = []string{""}
+	}
+}
+
+// Told is the device with what releases tell of the secure version of what the line wrote, where
+// the record does not: a release of that very app, or one that was made for the device's job and
+// held against the apps of that.
+func (d Device) Told(list []*Release) Device {
+	if len(d.Unsure) == 0 {
+		return d
+	}
+	unsure := d.Unsure
+	for _, r := range list {
+		of := func(app string) bool { return r.App != "" && r.App == app }
+		switch {
+		case r.JobsSecureVersion != nil && slices.Contains(r.Jobs, d.Job):
+			d.SecureVersion, unsure = max(d.SecureVersion, *r.JobsSecureVersion), nil
+		case slices.ContainsFunc(unsure, of):
+			d.SecureVersion = max(d.SecureVersion, r.SecureVersion)
+			unsure = slices.DeleteFunc(slices.Clone(unsure), of)
+		}
+	}
+	d.Unsure = unsure
+	return d
+}
+
+// Took is the device after an update to a release: one of which nothing is told but the number
+// says nothing of secure versions either.
+func (d *Device) Took(id int64, version, app string, secure uint32) {
+	d.Release, d.Version, d.App = id, version, app
+	d.SecureVersion = max(d.SecureVersion, secure)
+	if app != "" || secure > 0 {
+		d.Unsure = nil
+	}
 }
 
 // Refusal says why the record lets a device have nothing; empty where it may.
@@ -63,12 +118,14 @@ func (r *Release) Misfit(d Device) string {
 		return "it is for another product"
 	case len(r.Jobs) > 0 && !slices.Contains(r.Jobs, d.Job):
 		return "it was not made for the job that sealed the device: key, partition table or secure boot may be others"
-	case slices.Contains(d.Tried, r.ID):
+	case r.ID <= d.TriedTo, slices.Contains(d.Tried, r.ID):
 		return "the device has tried it"
 	case r.ID <= d.Release:
 		return "the device runs it, or a newer one"
 	case r.App != "" && r.App == d.App:
 		return "the device was sealed with it"
+	case len(d.Unsure) > 0:
+		return "nothing tells the secure version of what the line wrote into the device: it could be higher"
 	case r.SecureVersion < d.SecureVersion:
 		return fmt.Sprintf("its secure version is %d, that of the device %d", r.SecureVersion, d.SecureVersion)
 	case older(r.Version, d.Version):

@@ -29,8 +29,11 @@ type Release struct {
 	App           string   `json:"app,omitempty"` // sha256:… of the plain app with its signature; absent where only its maker knows
 	AppSize       int64    `json:"appSize,omitempty"`
 	Jobs          []string `json:"jobs,omitempty"` // digests of the job revisions whose devices it fits; absent: all of the product
-	Forms         []Form   `json:"forms"`
-	Withdrawn     string   `json:"withdrawn,omitempty"` // why
+	// JobsSecureVersion is the highest secure version of the apps that the jobs write, against which
+	// the release was held; absent where that was not done.
+	JobsSecureVersion *uint32 `json:"jobsSecureVersion,omitempty"`
+	Forms             []Form  `json:"forms"`
+	Withdrawn         string  `json:"withdrawn,omitempty"` // why
 }
 
 // Kind is one of the forms that a release has.
@@ -106,6 +109,9 @@ func (r *Release) check() error {
 	if len(r.Version) > maxText || len(r.Withdrawn) > maxText*8 || len(r.Jobs) > 1000 {
 		fault("a text of it is too long")
 	}
+	if r.JobsSecureVersion != nil && *r.JobsSecureVersion > r.SecureVersion {
+		fault("secure version %d, that of an app of its jobs is %d", r.SecureVersion, *r.JobsSecureVersion)
+	}
 	if len(r.Forms) == 0 || len(r.Forms) > len(Files) {
 		fault("%d forms, want 1 to %d", len(r.Forms), len(Files))
 	}
@@ -140,17 +146,29 @@ func (r *Release) Form(kind Kind) (Form, bool) {
 }
 
 // Same tells whether two documents speak of the same content: what is known of
-// it beside and whether it was withdrawn apart.
+// it and of its jobs beside, and whether it was withdrawn, apart.
 func (r *Release) Same(o *Release) bool {
 	bare := func(r *Release) string {
 		c := *r
-		c.Withdrawn, c.Forms = "", slices.Clone(r.Forms)
+		c.Withdrawn, c.JobsSecureVersion, c.Forms = "", nil, slices.Clone(r.Forms)
 		for i := range c.Forms {
 			c.Forms[i].SHA1, c.Forms[i].MD5 = "", ""
 		}
 		return string(c.JSON())
 	}
 	return bare(r) == bare(o)
+}
+
+// Complete takes from another document of the same content what this one does not have: that it was
+// withdrawn, and what its jobs write. It tells whether there was something.
+func (r *Release) Complete(o *Release) (changed bool) {
+	if r.Withdrawn == "" && o.Withdrawn != "" {
+		r.Withdrawn, changed = o.Withdrawn, true
+	}
+	if r.JobsSecureVersion == nil && o.JobsSecureVersion != nil {
+		r.JobsSecureVersion, changed = o.JobsSecureVersion, true
+	}
+	return changed
 }
 
 // Field is what an entry of the ledger says of the release.

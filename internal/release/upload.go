@@ -131,13 +131,14 @@ func (d *Door) ask(ctx context.Context, method, path string, body io.Reader, hea
 }
 
 // UploadEnvironment brings manifest and binary as authors of the secure-FOTA
-// environment do: the server offers them to all devices of the type at once.
+// environment do: the server offers them to all devices of the type at once. It also says what
+// the server cannot read in them: version and secure version.
 func (d *Door) UploadEnvironment(ctx context.Context, doc *Release, open func(store.Digest) (io.ReadSeekCloser, error)) error {
 	body, kind, err := environmentForm(doc, open)
 	if err != nil {
 		return fmt.Errorf("upload: release %d: %w", doc.ID, err)
 	}
-	q := url.Values{"id": {fmt.Sprint(doc.ID)}, "deviceType": {doc.Product}, "fwName": {doc.Name}}
+	q := url.Values{"id": {fmt.Sprint(doc.ID)}, "deviceType": {doc.Product}, "fwName": {doc.Name}, "version": {doc.Version}, "secureVersion": {fmt.Sprint(doc.SecureVersion)}}
 	if _, err := d.ask(ctx, "POST", "/uploadFile?"+q.Encode(), body, map[string]string{"Content-Type": kind}, http.StatusOK); err != nil {
 		return fmt.Errorf("upload: release %d: %w", doc.ID, err)
 	}

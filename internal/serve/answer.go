@@ -33,7 +33,7 @@ func failCode(err error) int {
 	switch {
 	case large, errors.Is(err, store.ErrTooLarge):
 		return http.StatusRequestEntityTooLarge
-	case bad, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):
+	case bad, errors.Is(err, store.ErrLength), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded):
 		return http.StatusBadRequest
 	case errors.Is(err, errTaken), errors.Is(err, store.ErrOffset):
 		return http.StatusConflict

@@ -196,6 +196,9 @@ func TestSlowBodies(t *testing.T) {
 						time.Sleep(v.pause)
 						_, _ = io.WriteString(source, string(b))
 					}
+					if len(v.body) == 10 {
+						source.Close()
+					}
 				}()
 				d := digestOf(t, w, []byte(v.body+strings.Repeat(",", 10-len(v.body))))
 				ask, err := http.NewRequest("PATCH", "https://site/v1/artifacts/"+string(d), body)

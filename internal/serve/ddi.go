@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -239,6 +240,11 @@ func (s *Server) ddiConfig(v *visit) {
 			http.Error(v, "too many attributes, or too long ones", http.StatusRequestEntityTooLarge)
 			return
 		}
+	}
+	after := state{Attributes: maps.Clone(v.state.Attributes)}
+	if after.attribute(said.Mode, said.Data); v.state.Attributes != nil && maps.Equal(after.Attributes, v.state.Attributes) {
+		s.done(v, nil) // nothing new
+		return
 	}
 	s.done(v, s.change(v.device.MAC, &v.state, func(st *state) { st.attribute(said.Mode, said.Data) }))
 }

@@ -64,6 +64,9 @@ func TestEnvironment(t *testing.T) {
 	older := map[string][]byte{"manifestFile": bytes.Repeat([]byte{2}, 1024), "firmwareFile": encrypted(4000, 2)}
 	w.upload(anna, 200, "id=2&deviceType=lamp&fwName=lamp-fw", older)
 	w.upload(anna, 409, "id=2&deviceType=lamp&fwName=lamp-fw", files)
+	if entries, fields := w.entries(record.RolloutChanged); len(entries) != 2 || fields[0].Release != 3 || fields[0].Percent != 100 || fields[0].State != string(release.Running) {
+		t.Errorf("handed out without an entry of its own each: %+v", fields)
+	}
 	w.upload(anna, 409, "id=3&deviceType=kettle&fwName=kettle-fw", files) // a number is of one release only
 	if got := w.do(me, 200, "GET", "/update/newest/manifest?deviceType=lamp", nil); !bytes.Equal(got.body, files["manifestFile"]) {
 		t.Errorf("manifest: got %d bytes", len(got.body))
@@ -78,6 +81,47 @@ func TestEnvironment(t *testing.T) {
 	w.upload(nobody, 401, "id=9&deviceType=lamp&fwName=lamp-fw", files)
 	w.do(anna, 401, "GET", "/update/newest/binary?deviceType=lamp", nil)
 	w.do(nobody, 401, "GET", "/update/newest/binary?deviceType=lamp", nil)
+}
+
+// What an author says of a version that the server cannot read counts; and a release that is in the
+// store already, by whichever way, is the same by this door too.
+func TestEnvironmentKnows(t *testing.T) {
+	w := newSite(t, 2)
+	files := map[string][]byte{"manifestFile": bytes.Repeat([]byte{1}, 1024), "firmwareFile": encrypted(5000, 1)}
+	me := device(w.devices[0])
+	const query = "deviceType=lamp&fwName=lamp-fw"
+	for _, odd := range []string{"-1", "x", "4294967296"} {
+		w.upload(anna, 400, query+"&id=3&secureVersion="+odd, files)
+	}
+	w.upload(anna, 422, query+"&id=3&version="+strings.Repeat("1", 200), files)
+	w.upload(anna, 200, query+"&id=3&version=blue&secureVersion=2", files)
+	w.do(me, 200, "GET", "/update/newest/binary?deviceType=lamp", nil)
+	w.do(me, 200, "POST", "/files/lamp/result", strings.NewReader(`{"release":3,"result":"success"}`))
+	_, fields := w.entries(record.UpdateResult)
+	if len(fields) != 1 || fields[0].SecureVersion != 2 || fields[0].Version != "blue" {
+		t.Errorf("got %+v", fields)
+	}
+	for i, below := range []string{"", "&secureVersion=1"} { // of both nothing is known that would let them in
+		w.upload(anna, 200, query+fmt.Sprint("&id=", 4+i)+below, files)
+	}
+	w.do(me, 404, "GET", "/update/newest/binary?deviceType=lamp", nil)
+	w.do(device(w.devices[1]), 200, "GET", "/update/newest/binary?deviceType=lamp", nil)
+	w.upload(anna, 200, query+"&id=6&secureVersion=2", files)
+	w.do(me, 200, "GET", "/update/newest/binary?deviceType=lamp", nil)
+
+	// One that its author made in this very store.
+	form := w.put(release.KindApp, []byte("app"))
+	made := w.release(7, "1.5.0", 0, func(r *release.Release) { r.SecureVersion = 3 }, form, w.put(release.KindManifest, files["manifestFile"]), w.put(release.KindEncrypted, files["firmwareFile"]))
+	for _, same := range []string{"", "", "&version=1.5.0&secureVersion=3"} {
+		w.upload(anna, 200, query+"&id=7"+same, files)
+	}
+	for _, other := range []string{"&version=1.5.1", "&secureVersion=4"} {
+		w.upload(anna, 409, query+"&id=7"+other, files)
+	}
+	w.upload(anna, 409, "deviceType=lamp&fwName=other&id=7", files)
+	if kept, _, err := release.Load(w.store, "lamp", 7); err != nil || !kept.Same(made) {
+		t.Errorf("the release is another one now: %+v, %v", kept, err)
+	}
 }
 
 // An upload that is not what it should be is refused, and nothing of it is visible.
@@ -109,8 +153,8 @@ func TestUploadFaults(t *testing.T) {
 	if keys, err := w.store.Keys("release"); err != nil || keys != nil {
 		t.Errorf("visible: %q, %v", keys, err)
 	}
-	if got := w.do(anna, 200, "GET", "/v1/releases/lamp", nil); strings.TrimSpace(string(got.body)) != "null" {
-		t.Errorf("visible: %s", got.body)
+	for _, product := range []string{"lamp", "nope", "a%2Fb"} {
+		w.do(anna, 404, "GET", "/v1/releases/"+product, nil)
 	}
 }
 

@@ -35,6 +35,7 @@ func (s *Server) Listen(ctx context.Context, l net.Listener, cert func(*tls.Clie
 	}
 	h := &http.Server{Handler: s.Handler(), TLSConfig: config, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(quiet{}, "", 0)}
+	go s.sweeping(ctx)
 	done := make(chan error, 1)
 	go func() { done <- h.ServeTLS(netutil.LimitListener(l, connections), "", "") }()
 	select {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"station/internal/chip"
 	"station/internal/record"
 	"station/internal/release"
 	"station/internal/store"
@@ -18,8 +19,9 @@ func (s *Server) choose(v *visit) (*release.Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	device := v.device.Told(list)
 	for _, r := range list {
-		if r.Misfit(v.device) != "" {
+		if r.Misfit(device) != "" {
 			continue
 		}
 		roll, err := s.rollout(r)
@@ -43,7 +45,7 @@ func (s *Server) offer(v *visit) (*release.Release, error) {
 	if err != nil || r == nil || v.state.Offered == r.ID {
 		return r, err
 	}
-	defer s.turn(v)()
+	defer s.turn(v.device.MAC)()
 	if err := s.load(v.device.MAC, &v.state); err != nil { // another request of the device may have been faster
 		return nil, err
 	}
@@ -64,16 +66,16 @@ func (s *Server) offer(v *visit) (*release.Release, error) {
 	})
 }
 
-// turn waits until nobody else changes what the device was offered.
-func (s *Server) turn(v *visit) (end func()) {
-	m := &s.turns[v.device.MAC[5]]
+// turn waits until nobody else changes what is told of the device.
+func (s *Server) turn(mac chip.MAC) (end func()) {
+	m := &s.turns[mac[5]]
 	m.Lock()
 	return m.Unlock
 }
 
 // first records that a device is offered a release.
 func (s *Server) first(v *visit, r *release.Release) error {
-	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, App: r.App}
+	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App}
 	if err := s.append(entry(record.UpdateOffered, v.device.MAC, f, "")); err != nil {
 		return err
 	}
@@ -110,7 +112,7 @@ const (
 // result takes how an update ended. Only the first word counts of what a device
 // says of an offer.
 func (s *Server) result(v *visit, id int64, how, said string) error {
-	defer s.turn(v)()
+	defer s.turn(v.device.MAC)()
 	if err := s.load(v.device.MAC, &v.state); err != nil || v.state.Offered != id {
 		return err
 	}
@@ -118,7 +120,10 @@ func (s *Server) result(v *visit, id int64, how, said string) error {
 	if err != nil {
 		return err
 	}
-	f := record.Field{Product: r.Product, Release: id, Version: r.Version, App: r.App, State: how}
+	if how == cancelled && slices.Contains(v.state.Cancelled, id) { // it was offered once more since
+		return s.change(v.device.MAC, &v.state, func(st *state) { st.Offered = 0 })
+	}
+	f := record.Field{Product: r.Product, Release: id, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App, State: how}
 	if err := s.append(entry(record.UpdateResult, v.device.MAC, f, said)); err != nil {
 		return err
 	}
@@ -136,7 +141,9 @@ func (st *state) ended(r *release.Release, how string) {
 	case success:
 		st.Release, st.Version, st.App, st.SecureVersion = r.ID, r.Version, r.App, max(st.SecureVersion, r.SecureVersion)
 	case failure:
-		st.Tried = remember(st.Tried, r.ID)
+		st.tried(r.ID)
+	case cancelled:
+		st.Cancelled = remember(st.Cancelled, r.ID)
 	}
 }
 

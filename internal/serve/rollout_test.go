@@ -128,3 +128,135 @@ func TestNeverOffered(t *testing.T) {
 		t.Errorf("offered: %s", fmt.Sprint(fields))
 	}
 }
+
+// What a device says again and again is one entry, and what is kept of it does not grow.
+func TestRepeatedWords(t *testing.T) {
+	w := newSite(t, 1)
+	form := w.put(release.KindOther, []byte("swu"))
+	w.release(7, "1.2.0", 100, nil, form)
+	me, id := target(w.devices[0]), w.devices[0].String()
+	home := "/default/controller/v1/" + id
+	for range 5 {
+		if w.poll(me, id).Links["deploymentBase"].Href == "" {
+			t.Fatal("it is not offered")
+		}
+		for _, execution := range []string{"proceeding", "download", "resumed", "scheduled"} {
+			w.do(me, 200, "POST", home+"/deploymentBase/7/feedback", feedback(7, execution, "none"))
+		}
+		w.do(me, 200, "POST", home+"/deploymentBase/7/feedback", feedback(7, "canceled", "none"))
+		w.do(me, 200, "POST", home+"/cancelAction/7/feedback", feedback(7, "closed", "success"))
+		w.do(me, 200, "PUT", home+"/configData", strings.NewReader(`{"mode":"merge","data":{"hw":"rev B"}}`))
+	}
+	w.do(me, 200, "POST", home+"/deploymentBase/7/feedback", feedback(7, "closed", "failure")) // no offer stands
+	w.poll(me, id)
+	for range 3 {
+		w.do(me, 200, "POST", home+"/deploymentBase/7/feedback", feedback(7, "closed", "failure"))
+		w.do(device(w.devices[0]), 200, "POST", "/files/lamp/result", strings.NewReader(`{"release":7,"result":"failure"}`))
+		w.poll(me, id)
+	}
+	_, fields := w.entries(record.UpdateResult)
+	var ends []string
+	for _, f := range fields {
+		ends = append(ends, f.State)
+	}
+	offers, _ := w.entries(record.UpdateOffered)
+	if want := "cancelled failure"; strings.Join(ends, " ") != want || len(offers) != 1 {
+		t.Errorf("%d offers, %q; want 1, %q", len(offers), ends, want)
+	}
+	// More releases than are remembered, each of which it fails: none comes twice.
+	const more = kept + 8
+	for i := range int64(more) {
+		w.release(100+i, "1.3.0", 100, nil, form)
+	}
+	for range 2 * more {
+		var last int64
+		href := w.poll(me, id).Links["deploymentBase"].Href
+		if _, err := fmt.Sscanf(href[strings.LastIndex(href, "/")+1:], "%d", &last); err != nil {
+			break
+		}
+		w.do(me, 200, "POST", fmt.Sprint(home, "/deploymentBase/", last, "/feedback"), feedback(last, "closed", "failure"))
+	}
+	if _, fields := w.entries(record.UpdateResult); len(fields) != 2+kept {
+		t.Errorf("%d results", len(fields))
+	}
+	var st state
+	if err := w.server.load(w.devices[0], &st); err != nil || len(st.Tried) != kept || len(st.Told) > kept || len(st.Attributes) != 1 {
+		t.Errorf("kept: %+v, %v", st, err)
+	}
+	if w.release(200, "1.4.0", 100, nil, form); w.poll(me, id).Links["deploymentBase"].Href == "" {
+		t.Error("a newer release is not offered any more")
+	}
+}
+
+// What a device runs has a secure version also when it never updated: nothing below is offered,
+// whatever the versions are called. Where the record does not tell it, nothing is offered until a
+// release tells it, of the same app or held against the same job.
+func TestNeverBelowWhatTheLineWrote(t *testing.T) {
+	w := newSite(t, 0)
+	const one, unsure = 1, 2
+	secure := uint32(1)
+	app := "sha256:" + strings.Repeat("b", 64)
+	for i, version := range map[int]*uint32{one: &secure, unsure: nil} {
+		list := visitOf(macOf(i), true)
+		for n := range list {
+			for m := range list[n].Images {
+				list[n].Images[m].SecureVersion, list[n].Images[m].Version, list[n].Images[m].Plain = version, "blue", app
+			}
+		}
+		w.enter(list...)
+	}
+	form := w.put(release.KindOther, []byte("swu"))
+	offered := func(name string, want map[int]int64) {
+		t.Helper()
+		for i, id := range want {
+			mac := macOf(i)
+			href := w.poll(target(mac), mac.String()).Links["deploymentBase"].Href
+			if want := fmt.Sprint("/deploymentBase/", id); strings.HasSuffix(href, want) != (id != 0) || id == 0 && href != "" {
+				t.Errorf("%s: device %d is offered %q, want %d", name, i, href, id)
+			}
+		}
+	}
+	w.release(7, "red", 100, nil, form)
+	offered("below", map[int]int64{one: 0, unsure: 0})
+	w.release(8, "red", 100, func(r *release.Release) { r.SecureVersion = 1 }, form)
+	offered("as high", map[int]int64{one: 8, unsure: 0})
+	w.release(9, "red", 100, func(r *release.Release) { r.Jobs, r.SecureVersion = nil, 5 }, form)
+	offered("for all jobs", map[int]int64{one: 9, unsure: 0})
+	// The app that the line wrote is a release too, which nobody is offered.
+	same := &release.Release{Format: release.Format, ID: 3, Product: "lamp", Name: "lamp-fw", Version: "blue", App: app, SecureVersion: 1, Forms: []release.Form{form}}
+	if _, err := w.store.Set(release.Key("lamp", 3), same.JSON(), 0); err != nil {
+		t.Fatal(err)
+	}
+	offered("the same app is known", map[int]int64{one: 9, unsure: 9})
+	_, fields := w.entries(record.UpdateOffered)
+	for _, f := range fields {
+		if f.SecureVersion < 1 {
+			t.Errorf("offered below: %+v", f)
+		}
+	}
+}
+
+// A release that was held against its jobs tells what these wrote.
+func TestJobsTellSecureVersions(t *testing.T) {
+	w := newSite(t, 0)
+	list := visitOf(macOf(0), true)
+	for n := range list {
+		for m := range list[n].Images {
+			list[n].Images[m].SecureVersion, list[n].Images[m].Version = nil, "blue"
+		}
+	}
+	w.enter(list...)
+	form := w.put(release.KindOther, []byte("swu"))
+	me, id := target(macOf(0)), macOf(0).String()
+	w.release(7, "red", 100, func(r *release.Release) { r.SecureVersion = 2 }, form)
+	if href := w.poll(me, id).Links["deploymentBase"].Href; href != "" {
+		t.Errorf("got %q", href)
+	}
+	two, three := uint32(2), uint32(3)
+	low := &release.Release{Format: release.Format, ID: 8, Product: "lamp", Name: "lamp-fw", SecureVersion: 2, Jobs: []string{jobDigest}, JobsSecureVersion: &three, Forms: []release.Form{form}}
+	w.do(anna, http.StatusUnprocessableEntity, "PUT", "/v1/releases/lamp/8", strings.NewReader(string(low.JSON())))
+	w.release(7, "red", 100, func(r *release.Release) { r.SecureVersion, r.JobsSecureVersion = 2, &two }, form) // the same once more, completed
+	if href := w.poll(me, id).Links["deploymentBase"].Href; !strings.HasSuffix(href, "/deploymentBase/7") {
+		t.Errorf("got %q", href)
+	}
+}

@@ -32,6 +32,9 @@ type Store interface {
 	Keys(prefix string) ([]string, error)
 	// Generation changes with every record whose key begins with the kind.
 	Generation(kind string) (n uint64, settled bool, err error)
+	// Sweep removes uploads that broke off and artifacts that are not named, those that nobody asked
+	// for since then.
+	Sweep(before time.Time, named func(store.Digest) bool) (removed int, err error)
 }
 
 // Ledger is the record of the devices.

@@ -116,7 +116,7 @@ func visitOf(mac chip.MAC, sealed bool) []record.Entry {
 		{Kind: record.NumberTaken, Step: "key", Undeclared: true},
 		{Kind: record.KeyAssigned, Step: "key", Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: id, Policy: "shared"}}},
 		{Kind: record.FlashVerified, Step: "flash", Keys: record.FlashKey(id), Images: []record.Image{{Name: "app", Address: 0x10000, Size: 16, Encrypted: true,
-			Partition: "factory", Slot: "factory", Plain: "sha256:" + strings.Repeat("a", 64), Flash: fmt.Sprintf("sha256:%064x", mac[:]), Version: "1.0.0"}}},
+			Partition: "factory", Slot: "factory", Plain: "sha256:" + strings.Repeat("a", 64), Flash: fmt.Sprintf("sha256:%064x", mac[:]), Version: "1.0.0", SecureVersion: new(uint32)}}},
 	}
 	if sealed {
 		list = append(list, record.Entry{Kind: record.Sealed, Step: "seal", Keys: record.FlashKey(id), Verdict: record.Pass, Fuses: locked})

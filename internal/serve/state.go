@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -20,11 +21,12 @@ type state struct {
 	Version       string            `json:"version,omitempty"`
 	SecureVersion uint32            `json:"secureVersion,omitempty"`
 	App           string            `json:"app,omitempty"`
-	Offered       int64             `json:"offered,omitempty"` // an offer that has no result yet
-	Told          []int64           `json:"told,omitempty"`    // offers that are in the ledger, those of the last releases
-	Tried         []int64           `json:"tried,omitempty"`   // updates that ended badly, the same
-	Refused       string            `json:"refused,omitempty"` // why, as the ledger was told last
-	Attributes    map[string]string `json:"attributes,omitempty"`
+	Offered       int64             `json:"offered,omitempty"`   // an offer that has no result yet
+	Told          []int64           `json:"told,omitempty"`      // offers that are in the ledger, those of the last releases
+	Tried         []int64           `json:"tried,omitempty"`     // updates that ended badly, the same: of too many, those of the highest numbers
+	Cancelled     []int64           `json:"cancelled,omitempty"` // offers that it gave up, as the ledger was told
+	Refused       string            `json:"refused,omitempty"`   // why, as the ledger was told last
+	Attributes    map[string]string `json:"attributes,omitzero"`
 
 	revision uint64
 }
@@ -73,9 +75,18 @@ func (s *Server) change(mac chip.MAC, st *state, f func(*state)) error {
 // into adds what happened in the field to what the line made.
 func (st *state) into(d *release.Device) {
 	if st.Release != 0 {
-		d.Release, d.Version, d.App = st.Release, st.Version, st.App
+		d.Took(st.Release, st.Version, st.App, st.SecureVersion)
 	}
-	d.SecureVersion, d.Tried = st.SecureVersion, st.Tried
+	if d.Tried = st.Tried; len(d.Tried) >= kept { // of lower numbers nobody knows any more
+		d.TriedTo = slices.Min(d.Tried)
+	}
+}
+
+// tried remembers an update that ended badly.
+func (st *state) tried(id int64) {
+	list := append(slices.Clone(st.Tried), id)
+	slices.Sort(list)
+	st.Tried = list[max(0, len(list)-kept):]
 }
 
 func remember(list []int64, id int64) []int64 {

@@ -113,18 +113,21 @@ func (s *Server) write(doc *release.Release) error {
 	if !old.Same(doc) {
 		return fmt.Errorf("release %d: %w", doc.ID, errTaken)
 	}
-	if doc.Withdrawn != "" && old.Withdrawn == "" {
-		old.Withdrawn = doc.Withdrawn
+	if old.Complete(doc) {
 		_, err = s.Store.Set(key, old.JSON(), revision)
 	}
 	return err
 }
 
 func (s *Server) listReleases(w http.ResponseWriter, r *http.Request) {
-	var list []*release.Release
-	var err error
-	if product := r.PathValue("product"); release.CheckProduct(product) == nil {
-		list, err = release.LoadAll(s.Store, product)
+	product := r.PathValue("product")
+	if release.CheckProduct(product) != nil {
+		nothing(w)
+		return
+	}
+	list, err := release.LoadAll(s.Store, product)
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("releases of %s: %w", product, store.ErrNotFound)
 	}
 	if err != nil {
 		s.fail(w, r, err)

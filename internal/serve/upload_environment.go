@@ -1,13 +1,18 @@
 package serve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strconv"
 
+	"station/internal/chip"
+	"station/internal/record"
 	"station/internal/release"
+	"station/internal/store"
 )
 
 // uploadFile takes a release as the environment's authors send it: it is
@@ -19,7 +24,12 @@ func (s *Server) uploadFile(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	doc := &release.Release{Format: release.Format, ID: id, Product: q.Get("deviceType"), Name: q.Get("fwName")}
+	secure, err := strconv.ParseUint(cmp.Or(q.Get("secureVersion"), "0"), 10, 32)
+	if err != nil {
+		http.Error(w, fmt.Sprintf("secureVersion %.40q: want a number, or none", q.Get("secureVersion")), http.StatusBadRequest)
+		return
+	}
+	doc := &release.Release{Format: release.Format, ID: id, Product: q.Get("deviceType"), Name: q.Get("fwName"), Version: q.Get("version"), SecureVersion: uint32(secure)}
 	for _, name := range []string{doc.Product, doc.Name} {
 		if err := release.CheckProduct(name); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -36,15 +46,42 @@ func (s *Server) uploadFile(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if err := s.checkForms(doc); err != nil {
+	if _, err = release.Parse(doc.JSON()); err == nil {
+		err = s.checkForms(doc)
+	}
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
-	if err := s.publish(doc); err != nil {
+	if doc, err = s.known(doc); err == nil {
+		err = s.publish(doc)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	_, _ = io.WriteString(w, "OK")
+}
+
+// known is the release that is here already under that number with these very files, by whichever
+// way it came and whatever more it has; else the one that has just come.
+func (s *Server) known(doc *release.Release) (*release.Release, error) {
+	old, _, err := release.Load(s.Store, doc.Product, doc.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return doc, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	other := old.Name != doc.Name || doc.Version != "" && doc.Version != old.Version || doc.SecureVersion != 0 && doc.SecureVersion != old.SecureVersion
+	for _, f := range doc.Forms {
+		had, ok := old.Form(f.Kind)
+		other = other || !ok || had.SHA256 != f.SHA256
+	}
+	if other {
+		return doc, nil
+	}
+	return old, nil
 }
 
 // takeParts stores the files as they come.
@@ -87,7 +124,13 @@ func (s *Server) publish(doc *release.Release) error {
 	if roll, _, err := release.LoadRollout(s.Store, doc.Product, doc.ID); err != nil || roll != nil {
 		return err
 	}
-	roll := release.Rollout{Product: doc.Product, Release: doc.ID, Percent: 100, State: release.Running, Samples: release.DefaultSamples, Failures: 100}
+	roll := &release.Rollout{Product: doc.Product, Release: doc.ID, Percent: 100, State: release.Running, Samples: release.DefaultSamples, Failures: 100}
+	if err := s.append(entry(record.RolloutChanged, chip.MAC{}, roll.Field(doc.Version), "as the environment hands out")); err != nil {
+		return err
+	}
 	_, err := s.Store.Set(release.RolloutKey(doc.Product, doc.ID), roll.JSON(), 0)
+	if errors.Is(err, store.ErrConflict) { // the same upload, at the same time
+		return nil
+	}
 	return err
 }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"station/internal/release"
 	"station/internal/store"
@@ -100,6 +103,14 @@ func TestUploadPartFaults(t *testing.T) {
 		w.do(anna, v.status, "PATCH", v.path, strings.NewReader("wrong"), "Upload-Offset", v.offset, "Upload-Length", v.length)
 	}
 	w.do(anna, 400, "HEAD", "/v1/artifacts/x", nil)
+	for _, more := range []io.Reader{strings.NewReader("right and more"), io.MultiReader(strings.NewReader("right"), strings.NewReader("!"))} { // told before, and not
+		if got := w.do(anna, 400, "PATCH", path, more, "Upload-Offset", "0", "Upload-Length", "5"); !strings.Contains(string(got.body), "more bytes than were announced") {
+			t.Errorf("got %s", got.body)
+		}
+	}
+	if have, err := w.store.Incoming(d); have != 0 || err != nil {
+		t.Errorf("%d bytes of a body that was too long stayed, %v", have, err)
+	}
 	if w.store.Has(d) {
 		t.Error("the wrong bytes are there")
 	}
@@ -112,6 +123,30 @@ func TestUploadPartFaults(t *testing.T) {
 	}
 	w.do(anna, 422, "PUT", "/v1/releases/lamp/1", strings.NewReader("{}"))
 	w.do(anna, 413, "PUT", "/v1/releases/lamp/1", strings.NewReader(strings.Repeat(" ", 1<<20+1)))
+}
+
+// The files of releases stay, whatever their age; what broke off and what no release has goes.
+func TestSweep(t *testing.T) {
+	w := newSite(t, 1)
+	app := w.put(release.KindApp, []byte("app"))
+	w.release(7, "1.2.0", 100, nil, app)
+	orphan := store.Digest(w.put(release.KindApp, []byte("orphan")).SHA256)
+	w.do(anna, 204, "PATCH", "/v1/artifacts/"+string(digestOf(t, w, []byte("right"))), strings.NewReader("ri"), "Upload-Offset", "0", "Upload-Length", "5")
+	for _, v := range []struct {
+		after time.Duration
+		there bool
+	}{{keepFor - time.Minute, true}, {keepFor + time.Minute, false}} {
+		if err := w.server.sweep(time.Now().Add(v.after)); err != nil {
+			t.Fatal(err)
+		}
+		left, err := os.ReadDir(filepath.Join(w.store.Dir(), "incoming"))
+		if _, bad := w.store.Artifact(orphan); (bad == nil) != v.there || (len(left) == 1) != v.there || err != nil {
+			t.Errorf("after %s: %v, %d incoming, %v", v.after, bad, len(left), err)
+		}
+	}
+	if got := w.do(device(w.devices[0]), 200, "GET", "/files/lamp/app.bin", nil); string(got.body) != "app" {
+		t.Errorf("got %s", got.body)
+	}
 }
 
 // The files of a release are what it says of them.

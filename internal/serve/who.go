@@ -118,16 +118,24 @@ func (s *Server) admit(v *visit, mac chip.MAC) (why string, err error) {
 		}
 	}
 	if why != "" {
-		if v.state.Refused == why {
-			return why, nil
-		}
-		e := entry(record.UpdateRefused, chip.MAC{}, record.Field{Product: d.Job, MAC: mac.String()}, why)
-		if err := s.append(e); err != nil {
-			return "", err
-		}
-		return why, s.change(mac, &v.state, func(st *state) { st.Refused = why })
+		return why, s.refuse(v, mac, record.Field{Product: d.Job, MAC: mac.String()}, why)
 	}
 	v.device = release.Of(d)
 	v.state.into(&v.device)
 	return "", nil
+}
+
+// refuse records that a device is turned away, unless that was the last that was said of it.
+func (s *Server) refuse(v *visit, mac chip.MAC, f record.Field, why string) error {
+	if v.state.Refused == why {
+		return nil
+	}
+	defer s.turn(mac)()
+	if err := s.load(mac, &v.state); err != nil || v.state.Refused == why { // another request of it may have been faster
+		return err
+	}
+	if err := s.append(entry(record.UpdateRefused, chip.MAC{}, f, why)); err != nil {
+		return err
+	}
+	return s.change(mac, &v.state, func(st *state) { st.Refused = why })
 }

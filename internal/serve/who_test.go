@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,9 +25,14 @@ func TestWho(t *testing.T) {
 	w := newSite(t, 3)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
 	const path = "/files/lamp/app.bin"
-	known, unsealed, aside, stranger := w.devices[0], macOf(100), macOf(101), macOf(102)
+	known, unsealed, aside, stranger, revoked := w.devices[0], macOf(100), macOf(101), macOf(102), macOf(103)
 	w.enter(visitOf(unsealed, false)...)
 	w.enter(append(visitOf(aside, true), record.Entry{Kind: record.Failed, MAC: aside, Job: "lamp", Verdict: record.Quarantine, Code: "E-CHIP-STATE", Message: "odd", Operator: "anna"})...)
+	identity := record.Identity{ID: "00"}
+	made := visitOf(revoked, true)
+	w.enter(slices.Insert(made, 3, record.Entry{Kind: record.IdentityMade, MAC: revoked, Job: "lamp", Revision: "4", JobHash: jobDigest, Batch: "b1", Operator: "anna", About: record.NamesIdentity(identity)})...)
+	w.do(device(revoked), 200, "GET", path, nil)
+	w.enter(record.Entry{Kind: record.IdentityRevoked, MAC: revoked, Operator: "eve", Message: "stolen", About: record.NamesIdentity(identity)})
 	wrong := func(r *http.Request) { r.SetBasicAuth(known.String(), "guessed") }
 	for name, as := range map[string]who{
 		"nobody": nobody, "wrong": wrong, "author": anna,
@@ -47,7 +53,15 @@ func TestWho(t *testing.T) {
 		w.do(device(stranger), 403, "GET", path, nil)
 		w.do(device(unsealed), 403, "GET", path, nil)
 		w.do(device(aside), 403, "GET", path, nil)
+		w.do(device(revoked), 403, "GET", path, nil)
 	}
+	// As often as it likes, and at the same time.
+	late := macOf(104)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() { w.do(device(late), 403, "GET", path, nil) })
+	}
+	wg.Wait()
 	// A device sees nothing of another one.
 	w.do(device(known), 403, "GET", "/default/controller/v1/"+w.devices[1].String(), nil)
 	w.do(target(known), 401, "GET", "/default/controller/v1/"+w.devices[1].String(), nil)
@@ -56,7 +70,8 @@ func TestWho(t *testing.T) {
 	for i, f := range fields {
 		refused = append(refused, f.MAC+" "+entries[i].Message)
 	}
-	want := []string{stranger.String() + " the ledger does not know it", unsealed.String() + " it was never sealed", aside.String() + " it was set aside"}
+	want := []string{stranger.String() + " the ledger does not know it", unsealed.String() + " it was never sealed", aside.String() + " it was set aside",
+		revoked.String() + " it was revoked", late.String() + " the ledger does not know it"}
 	if !slices.Equal(refused, want) {
 		t.Errorf("entries\n got %q\nwant %q", refused, want)
 	}

@@ -1,8 +1,6 @@
 package station
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -36,11 +34,12 @@ type Affected struct {
 	Product  string   `json:"product"`
 	Batch    string   `json:"batch,omitempty"`
 	Sealed   bool     `json:"sealed"`
-	Release  int64    `json:"release,omitempty"` // that it runs; absent: what the line wrote
-	Version  string   `json:"version,omitempty"` // of that
-	State    string   `json:"state"`             // runs, ran or offered: what is asked for; else has
-	Of       []int64  `json:"of,omitempty"`      // which of the releases asked for
-	Evidence []uint64 `json:"evidence"`          // entries of the ledger that say so
+	Release  int64    `json:"release,omitempty"`       // that it runs; absent: what the line wrote
+	Version  string   `json:"version,omitempty"`       // of that
+	Secure   *uint32  `json:"secureVersion,omitempty"` // of that; absent where nothing tells it
+	State    string   `json:"state"`                   // runs, ran or offered: what is asked for; else has
+	Of       []int64  `json:"of,omitempty"`            // which of the releases asked for
+	Evidence []uint64 `json:"evidence"`                // entries of the ledger that say so
 }
 
 // past is what the log says of one device, of its key and of the field.
@@ -89,9 +88,9 @@ func (w Wanted) pasts(book *ledger.Ledger) (map[chip.MAC]*past, error) {
 			p.keyed = e.Index
 			continue
 		}
-		var f record.Field
-		if err := json.Unmarshal(e.About, &f); err != nil {
-			return nil, LedgerFailure(fmt.Errorf("entry %d: %w", e.Index, err))
+		f, err := e.Field()
+		if err != nil {
+			return nil, LedgerFailure(err)
 		}
 		switch {
 		case e.Kind == record.UpdateOffered:
@@ -110,11 +109,13 @@ func (w Wanted) judge(d record.Device, p *past) (Affected, bool) {
 	}
 	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, State: "has", Evidence: []uint64{d.Last}}
 	if p.runs.Release == 0 {
-		for _, i := range d.Images {
-			if i.Slot == "factory" || a.Version == "" && i.Slot != "" {
-				a.Version = i.Version
-			}
+		made := release.Of(d)
+		a.Version = made.Version
+		if len(made.Unsure) == 0 {
+			a.Secure = &made.SecureVersion
 		}
+	} else if p.runs.App != "" || p.runs.SecureVersion > 0 {
+		a.Secure = &p.runs.SecureVersion
 	}
 	if !w.MAC.IsZero() && w.MAC != d.MAC {
 		return a, false

@@ -42,6 +42,8 @@ type Releases struct {
 // ReleaseLedger is the ledger as an author needs it.
 type ReleaseLedger interface {
 	Fields(kind record.Kind) ([]record.Field, error) // of all entries of a kind, oldest first
+	// Highest is the device of the product that has the highest secure version on record.
+	Highest(product string) (release.Device, error)
 	Append(e record.Entry) error
 }
 
@@ -78,13 +80,11 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 	input := digestOf(n.App)
 	for _, f := range made {
 		if f.Product == n.Product && f.Input == input && slices.Equal(f.Jobs, jobDigests(n.Jobs)) && (n.ID == 0 || n.ID == f.Release) {
-			return r.again(f, n.Name, image)
+			return r.again(f, &n, image)
 		}
 	}
-	for _, f := range made {
-		if f.Product == n.Product && f.SecureVersion > image.App.SecureVersion {
-			return nil, fmt.Errorf("release: the app's secure version is %d, that of release %d is %d: devices that have it would refuse this one", image.App.SecureVersion, f.Release, f.SecureVersion)
-		}
+	if err := r.notLower(n.Product, image.App.SecureVersion, made); err != nil {
+		return nil, err
 	}
 	doc := n.document(image)
 	if err := r.forms(&n, doc); err != nil {
@@ -109,6 +109,21 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 	return doc, r.write(doc)
 }
 
+// notLower holds a secure version against what devices of the product have: releases, what
+// the line wrote, what devices took.
+func (r *Releases) notLower(product string, secure uint32, made []record.Field) error {
+	for _, f := range made {
+		if f.Product == product && f.SecureVersion > secure {
+			return fmt.Errorf("release: the app's secure version is %d, that of release %d is %d: devices that have it would refuse this one", secure, f.Release, f.SecureVersion)
+		}
+	}
+	d, err := r.Ledger.Highest(product)
+	if err == nil && d.SecureVersion > secure {
+		err = fmt.Errorf("release: the app's secure version is %d, that of what device %s has is %d: it would refuse this one", secure, d.MAC, d.SecureVersion)
+	}
+	return err
+}
+
 // check tells everything that is wrong with what is given.
 func (n *NewRelease) check() (*firmware.Image, error) {
 	faults := []error{release.CheckProduct(n.Product)}
@@ -127,6 +142,13 @@ func (n *NewRelease) check() (*firmware.Image, error) {
 			faults = append(faults, fmt.Errorf("release: the app is for the chip with ID %d, %s for the %s, which has ID %d", image.ChipID, j.Path, j.Chip().Title, j.Chip().ImageID))
 		}
 	}
+	for _, j := range n.Jobs {
+		for _, region := range j.Regions {
+			if s := region.SecureVersion; s != nil && *s > image.App.SecureVersion {
+				faults = append(faults, fmt.Errorf("release: the app's secure version is %d, that of the image %s of %s is %d: its devices would refuse this one", image.App.SecureVersion, region.Name, j.Path, *s))
+			}
+		}
+	}
 	if n.Manifest != nil && n.Author == nil || n.Key != nil && n.Bundler == nil {
 		faults = append(faults, errors.New("release: the key that signs is missing"))
 	}
@@ -135,11 +157,32 @@ func (n *NewRelease) check() (*firmware.Image, error) {
 
 func (n *NewRelease) document(image *firmware.Image) *release.Release {
 	doc := &release.Release{Format: release.Format, ID: n.ID, Product: n.Product, Name: n.Name, Version: image.App.Version,
-		SecureVersion: image.App.SecureVersion, Chip: image.ChipID, Jobs: jobDigests(n.Jobs)}
+		SecureVersion: image.App.SecureVersion, Chip: image.ChipID, Jobs: jobDigests(n.Jobs), JobsSecureVersion: jobsSecureVersion(n.Jobs)}
 	if doc.Name == "" {
 		doc.Name = n.Product
 	}
 	return doc
+}
+
+// jobsSecureVersion is the highest secure version of the apps that jobs write; nil where that
+// of one cannot be read.
+func jobsSecureVersion(jobs []*job.Job) *uint32 {
+	highest, apps := uint32(0), 0
+	for _, j := range jobs {
+		for _, region := range j.Regions {
+			if region.Slot == "" {
+				continue
+			}
+			if region.SecureVersion == nil {
+				return nil
+			}
+			highest, apps = max(highest, *region.SecureVersion), apps+1
+		}
+	}
+	if apps == 0 {
+		return nil
+	}
+	return &highest
 }
 
 func jobDigests(jobs []*job.Job) (list []string) {
@@ -342,14 +385,16 @@ func (r *Releases) next(made []record.Field) (id int64, err error) {
 }
 
 // again is the release that an entry tells of, whose files are still there.
-func (r *Releases) again(f record.Field, name string, image *firmware.Image) (*release.Release, error) {
-	kept, _, err := release.Load(r.Store, f.Product, f.Release)
+func (r *Releases) again(f record.Field, n *NewRelease, image *firmware.Image) (*release.Release, error) {
+	doc := n.document(image)
+	doc.ID, doc.App = f.Release, f.App
+	kept, revision, err := release.Load(r.Store, f.Product, f.Release)
+	if err == nil && kept.Complete(doc) { // an older program made it
+		_, err = r.Store.Set(release.Key(kept.Product, kept.ID), kept.JSON(), revision)
+	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return kept, err
 	}
-	n := NewRelease{Product: f.Product, Name: name, ID: f.Release}
-	doc := n.document(image)
-	doc.App, doc.Jobs = f.App, f.Jobs
 	for _, form := range f.Forms {
 		if err := r.restore(doc, form); err != nil {
 			return nil, err

@@ -2,13 +2,12 @@ package station
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 
 	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/release"
 )
 
 // FieldLedger is the ledger for a server beside the line: it reads all the
@@ -106,13 +105,56 @@ func (l *FieldLedger) Fields(kind record.Kind) (list []record.Field, err error) 
 		if e.Kind != kind {
 			continue
 		}
-		var f record.Field
-		if err := json.Unmarshal(e.About, &f); err != nil {
-			return nil, LedgerFailure(fmt.Errorf("entry %d: %w", e.Index, err))
+		f, err := e.Field()
+		if err != nil {
+			return nil, LedgerFailure(err)
 		}
 		list = append(list, f)
 	}
 	return list, nil
+}
+
+// Highest is the device of a product that has the highest secure version on record: of what the
+// line wrote, or of what the device took since. Virtual ones count among their own kind.
+func (l *FieldLedger) Highest(product string) (highest release.Device, err error) {
+	took, err := l.took(product)
+	if err != nil {
+		return highest, err
+	}
+	for d, err := range l.read.Devices() {
+		if err != nil {
+			return highest, LedgerFailure(err)
+		}
+		if d.Job != product || !d.Sealed || d.Simulated && !l.Simulated() {
+			continue
+		}
+		v := release.Of(d)
+		if v.SecureVersion = max(v.SecureVersion, took[d.MAC]); v.SecureVersion > highest.SecureVersion {
+			highest = v
+		}
+	}
+	return highest, nil
+}
+
+// took are the highest secure versions that devices of a product told to have taken.
+func (l *FieldLedger) took(product string) (map[chip.MAC]uint32, error) {
+	took := map[chip.MAC]uint32{}
+	for e, err := range l.read.Entries(0) {
+		if err != nil {
+			return nil, LedgerFailure(err)
+		}
+		if e.Kind != record.UpdateResult {
+			continue
+		}
+		f, err := e.Field()
+		if err != nil {
+			return nil, LedgerFailure(err)
+		}
+		if f.Product == product && f.State == "success" {
+			took[e.MAC] = max(took[e.MAC], f.SecureVersion)
+		}
+	}
+	return took, nil
 }
 
 // Close ends the reading.

@@ -3,6 +3,7 @@ package station
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -86,4 +87,56 @@ func TestFieldDevices(t *testing.T) {
 	if len(book.devices) > fieldDevices {
 		t.Errorf("%d devices are kept", len(book.devices))
 	}
+}
+
+// A new release is held against the highest secure version that devices of the product have, as the
+// line made them or as they told later.
+func TestNotLower(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	if err := ledger.Create(path, record.Entry{Operator: "anna", Station: "bench-1"}); err != nil {
+		t.Fatal(err)
+	}
+	book, err := OpenFieldLedger(path, "bench-1", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	r := &Releases{Ledger: book}
+	mac := func(i int) chip.MAC { return chip.MAC{0x24, 0x0a, 0xc4, 0, 0, byte(i)} }
+	add := func(i int, product string, secure uint32, last record.Kind) {
+		t.Helper()
+		id := fmt.Sprintf("derived:master:%016x", i)
+		for _, e := range []record.Entry{
+			{Kind: record.DeviceSeen, Identity: &chip.Identity{MAC: mac(i)}},
+			{Kind: record.KeyAssigned, Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: id, Policy: "derived"}}},
+			{Kind: record.FlashVerified, Keys: record.FlashKey(id), Images: []record.Image{{Name: "app", Slot: "factory", Plain: "sha256:00", Version: "1.0.0", SecureVersion: &secure}}},
+			{Kind: last, Keys: record.FlashKey(id), Verdict: record.Pass},
+		} {
+			e.MAC, e.Job, e.Batch, e.Operator = mac(i), product, "b1", "anna"
+			if err := book.Append(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	lower := func(secure uint32, want string) {
+		t.Helper()
+		err := r.notLower("lamp", secure, nil)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d: got %v, want %q", secure, err, want)
+		}
+	}
+	lower(0, "")
+	add(1, "lamp", 2, record.Sealed)
+	add(2, "kettle", 9, record.Sealed)
+	add(3, "lamp", 9, record.BootVerified) // never sealed: nobody updates it
+	lower(2, "")
+	lower(1, "that of what device 24:0a:c4:00:00:01 has is 2: it would refuse this one")
+	for i, state := range []string{"failure", "success"} {
+		about := fmt.Appendf(nil, `{"product":"lamp","release":%d,"secureVersion":%d,"state":%q}`, i+1, 7-2*i, state)
+		if err := book.Append(record.Entry{Kind: record.UpdateResult, MAC: mac(1), Operator: "serve", About: about}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lower(5, "")
+	lower(4, "24:0a:c4:00:00:01 has is 5")
 }

@@ -67,8 +67,12 @@ func (r *Releases) change(id int64, why string, f func(*release.Release, *releas
 	if err != nil {
 		return nil, err
 	}
-	if roll, err = f(doc, roll); err != nil {
-		return nil, err
+	before := ""
+	if roll != nil {
+		before = string(roll.JSON())
+	}
+	if roll, err = f(doc, roll); err != nil || string(roll.JSON()) == before {
+		return roll, err // it is so already
 	}
 	if _, err := release.ParseRollout(roll.JSON()); err != nil {
 		return nil, err

@@ -1,10 +1,12 @@
 package station
 
 import (
+	"errors"
 	"fmt"
 
 	"station/internal/record"
 	"station/internal/release"
+	"station/internal/store"
 )
 
 // All are the releases of a product, the newest first; of all products where it
@@ -34,6 +36,9 @@ func (r *Releases) Find(id int64) (*release.Release, error) {
 
 func (r *Releases) find(id int64) (doc *release.Release, revision uint64, err error) {
 	product, _, err := r.Store.Get(release.ClaimKey(id))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, 0, fmt.Errorf("release %d: there is none in %s; \"station release list\" shows which there are, --store names another folder", id, r.Store.Dir())
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("release %d: %w", id, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"station/internal/keyfile"
 )
@@ -31,22 +32,30 @@ func (s *Store) Artifact(d Digest) (io.ReadSeekCloser, error) {
 	return f, nil
 }
 
-// Has tells whether the artifact is there.
+// Has tells whether the artifact is there. Who asks is about to use it: Sweep leaves it alone
+// from now on as if it were new.
 func (s *Store) Has(d Digest) bool {
-	_, err := os.Stat(s.artifact(d))
-	return err == nil
+	now := time.Now()
+	return os.Chtimes(s.artifact(d), now, now) == nil
 }
 
 // Put takes an artifact of at most so many bytes. It is there, whole, or not at all.
 func (s *Store) Put(r io.Reader, most int64) (d Digest, size int64, err error) {
+	return s.take(r, most, "")
+}
+
+// take is Put for bytes of a digest; "" is whatever comes.
+func (s *Store) take(r io.Reader, most int64, want Digest) (d Digest, size int64, err error) {
 	err = keyfile.ByContent(filepath.Join(s.dir, "incoming"), artifactMode, func(w io.Writer) (path string, err error) {
 		h := sha256.New()
 		size, err = io.Copy(io.MultiWriter(w, h), io.LimitReader(r, most+1))
 		if err == nil && size > most {
 			err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
 		}
+		if d = DigestOf(h.Sum(nil)); err == nil && want != "" && d != want {
+			err = ErrDigest
+		}
 		if err == nil {
-			d = DigestOf(h.Sum(nil))
 			path, err = s.pathFor(d)
 		}
 		return path, err
@@ -86,7 +95,7 @@ func (s *Store) Incoming(d Digest) (int64, error) {
 // Resume takes the next part of an artifact of total bytes, which begins at
 // offset; what came of a part that broke off stays. It tells how much is here,
 // and with the last byte the artifact is there, or everything of it is gone
-// (ErrDigest).
+// (ErrDigest). Of a part with more bytes than that nothing stays (ErrLength).
 func (s *Store) Resume(d Digest, offset, total int64, r io.Reader) (have int64, err error) {
 	if _, err := ParseDigest(string(d)); err != nil {
 		return 0, err
@@ -108,27 +117,28 @@ func (s *Store) Resume(d Digest, offset, total int64, r io.Reader) (have int64, 
 	if err != nil || have < total {
 		return have, err
 	}
-	return have, s.finish(f, d)
+	if more, err := io.CopyN(io.Discard, r, 1); more > 0 {
+		return offset, errors.Join(fmt.Errorf("artifact %s: %w", d, ErrLength), f.Truncate(offset))
+	} else if !errors.Is(err, io.EOF) {
+		return have, err
+	}
+	return have, s.finish(f, d, total)
 }
 
-// finish publishes what has come, if it is what was announced.
-func (s *Store) finish(f *os.File, d Digest) error {
-	h := sha256.New()
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
+// finish publishes a copy of what has come, if it is what was announced: into what has come, another
+// upload of the same artifact may still write.
+func (s *Store) finish(f *os.File, d Digest, total int64) error {
+	_, _, err := s.take(io.NewSectionReader(f, 0, total), total, d)
+	if err == nil || errors.Is(err, ErrDigest) {
+		err = errors.Join(err, gone(f.Name()))
+	}
+	return err
+}
+
+// gone removes a file, which another may have removed meanwhile.
+func gone(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
-	}
-	if _, err := io.Copy(h, f); err != nil {
-		return err
-	}
-	if DigestOf(h.Sum(nil)) != d {
-		return errors.Join(fmt.Errorf("artifact %s: %w", d, ErrDigest), os.Remove(f.Name()))
-	}
-	path, err := s.pathFor(d)
-	if err == nil {
-		err = keyfile.Publish(f, artifactMode, path)
-	}
-	if err != nil {
-		return fmt.Errorf("artifact %s: %w", d, err)
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ var (
 	ErrTooLarge = errors.New("it is too large")
 	// ErrOffset: what comes does not begin where the part that is here ends.
 	ErrOffset = errors.New("it does not go on where the last part ended")
+	// ErrLength: more came than was announced.
+	ErrLength = errors.New("it has more bytes than were announced")
 )
 
 // Digest is the SHA-256 of an artifact, "sha256:" and hexadecimal digits.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 func open(t testing.TB) *Store {
@@ -101,7 +102,10 @@ func TestResume(t *testing.T) {
 	if have, err := s.Resume(d, 300, 1000, bytes.NewReader(data[300:500])); have != 500 || err != nil || s.Has(d) {
 		t.Errorf("got %d, %v", have, err)
 	}
-	if have, err := s.Resume(d, 500, 1000, bytes.NewReader(append(bytes.Clone(data[500:]), "more"...))); have != 1000 || err != nil || !bytes.Equal(s.read(t, d), data) {
+	if have, err := s.Resume(d, 500, 1000, bytes.NewReader(append(bytes.Clone(data[500:]), "more"...))); have != 500 || !errors.Is(err, ErrLength) || s.Has(d) {
+		t.Errorf("more than was announced: got %d, %v", have, err)
+	}
+	if have, err := s.Resume(d, 500, 1000, bytes.NewReader(data[500:])); have != 1000 || err != nil || !bytes.Equal(s.read(t, d), data) {
 		t.Errorf("got %d, %v", have, err)
 	}
 	other := digest([]byte("other"))
@@ -110,6 +114,90 @@ func TestResume(t *testing.T) {
 	}
 	if n, _ := s.Incoming(other); n != 0 || s.left(t) != nil {
 		t.Errorf("left %d, %q", n, s.left(t))
+	}
+}
+
+// Who still writes into an upload that another has completed does not reach what is there by then.
+func TestTwoUploads(t *testing.T) {
+	s := open(t)
+	data := bytes.Repeat([]byte("right"), 100)
+	d := digest(data)
+	slow, send := io.Pipe()
+	done := make(chan error)
+	go func() {
+		_, err := s.Resume(d, 0, int64(len(data)), slow)
+		done <- err
+	}()
+	if _, err := send.Write([]byte("w")); err != nil { // it has opened the file
+		t.Fatal(err)
+	}
+	for n := int64(0); n == 0; {
+		var err error
+		if n, err = s.Incoming(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Resume(d, 1, int64(len(data)), bytes.NewReader(data[1:])); !errors.Is(err, ErrDigest) {
+		t.Fatalf("the first byte is wrong: %v", err)
+	}
+	if _, err := s.Resume(d, 0, int64(len(data)), bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := send.Write(bytes.Repeat([]byte("w"), len(data)-1)); err != nil {
+		t.Fatal(err)
+	}
+	send.Close()
+	if err := <-done; !errors.Is(err, ErrDigest) || !bytes.Equal(s.read(t, d), data) || s.left(t) != nil {
+		t.Errorf("got %v, %q, left %q", err, s.read(t, d), s.left(t))
+	}
+}
+
+// What nobody names and nobody has asked for since is swept, and nothing else.
+func TestSweep(t *testing.T) {
+	s := open(t)
+	put := func(text string) Digest {
+		t.Helper()
+		d, _, err := s.Put(strings.NewReader(text), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	named, asked, orphan := put("named"), put("asked"), put("orphan")
+	if _, err := s.Set("release/lamp/1", []byte("x"), 0); err != nil {
+		t.Fatal(err)
+	}
+	old, young := digest([]byte("old")), digest([]byte("young"))
+	for _, d := range []Digest{old, young} {
+		if _, err := s.Resume(d, 0, 5, strings.NewReader("o")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-48 * time.Hour)
+	for _, path := range []string{s.artifact(named), s.artifact(asked), s.artifact(orphan), filepath.Join(s.dir, "incoming", old.Hex()), revision(s.folder("release/lamp/1"), 1)} {
+		if err := os.Chtimes(path, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !s.Has(asked) {
+		t.Fatal("it is not there")
+	}
+	sweep := func(want int) {
+		t.Helper()
+		if n, err := s.Sweep(time.Now().Add(-24*time.Hour), func(d Digest) bool { return d == named }); n != want || err != nil {
+			t.Errorf("swept %d, want %d, %v", n, want, err)
+		}
+	}
+	sweep(2)
+	sweep(0)
+	if s.Has(orphan) || !s.Has(named) || !s.Has(asked) {
+		t.Error("the wrong artifacts are gone")
+	}
+	if left := s.left(t); len(left) != 1 || left[0] != young.Hex() {
+		t.Errorf("left of uploads: %q", left)
+	}
+	if _, _, err := s.Get("release/lamp/1"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,28 +5,34 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"station/internal/ledger"
+	"station/internal/record"
 )
 
 const v1Folder = "../../fixtures/ledger/v1/"
 
-func v1File(t *testing.T, name string) []byte {
+func v1File(t *testing.T, name string) []byte { return oldFile(t, v1Folder+name) }
+
+func oldFile(t *testing.T, path string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(v1Folder + name)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return data
 }
 
-func v1Key(t *testing.T) *ecdsa.PublicKey {
+func v1Key(t *testing.T) *ecdsa.PublicKey { return oldKey(t, v1Folder) }
+
+func oldKey(t *testing.T, folder string) *ecdsa.PublicKey {
 	t.Helper()
-	block, _ := pem.Decode(v1File(t, "signer.pem"))
+	block, _ := pem.Decode(oldFile(t, folder+"signer.pem"))
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
@@ -36,13 +42,15 @@ func v1Key(t *testing.T) *ecdsa.PublicKey {
 
 // v1Ledger is a ledger of entries of version 1, opened for writing once, so
 // that it has this program's projections.
-func v1Ledger(t *testing.T) *ledger.Ledger {
+func v1Ledger(t *testing.T) *ledger.Ledger { return oldLedger(t, v1Folder, ledger.Options{}) }
+
+func oldLedger(t *testing.T, folder string, opt ledger.Options) *ledger.Ledger {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	if err := os.WriteFile(path, v1File(t, "ledger.db"), 0o600); err != nil {
+	if err := os.WriteFile(path, oldFile(t, folder+"ledger.db"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := ledger.Open(path, ledger.Options{})
+	l, err := ledger.Open(path, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +94,30 @@ func TestVersion1Files(t *testing.T) {
 	}
 }
 
+// What a program of version 2 exported is what is in its ledger by now too, also when that has been
+// written on.
+func TestVersion2Files(t *testing.T) {
+	const folder, name = "../../fixtures/ledger/v2/", "devices.jsonl"
+	l, key := oldLedger(t, folder, ledger.Options{}), oldKey(t, folder)
+	p, err := ParseExportProof(oldFile(t, folder+name+".proof"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(record.Entry{Kind: record.LineHalted}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.CheckFile(bytes.NewReader(oldFile(t, folder+name))), p.CheckSigned(key), p.CheckLedger(l)); err != nil {
+		t.Error(err)
+	}
+	for fault := range l.Check(&ledger.Audit{Trusted: []*ecdsa.PublicKey{key}}) {
+		t.Error(fault)
+	}
+}
+
 // Of an entry of a newer version the table has what all versions have, and no guess
 // of the rest.
 func TestNewerEntryInExports(t *testing.T) {
-	row, err := Filter{}.entryRow([]byte(`{"v":3,"index":7,"time":"2026-11-20T08:00:00Z","kind":"x","mac":"24:0a:c4:01:02:03","prev":5,"job":"lamp","seconds":{"run":1}}`))
+	row, err := Filter{}.entryRow([]byte(`{"v":4,"index":7,"time":"2026-11-20T08:00:00Z","kind":"x","mac":"24:0a:c4:01:02:03","prev":5,"job":"lamp","seconds":{"run":1}}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,55 @@
+package serve
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// What nobody has asked for is kept for so long, and swept so often.
+const (
+	keepFor    = 7 * 24 * time.Hour
+	sweepEvery = 24 * time.Hour
+)
+
+// sweeping sweeps now and then until ctx ends.
+func (s *Server) sweeping(ctx context.Context) {
+	again := time.NewTicker(sweepEvery)
+	defer again.Stop()
+	for {
+		if err := s.sweep(time.Now()); err != nil && s.Access != nil {
+			s.Access.LogAttrs(ctx, slog.LevelError, "sweep failed", slog.String("error", err.Error()))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// sweep removes uploads that broke off, and files that no release has: of uploads that were not
+// completed, or that were refused.
+func (s *Server) sweep(now time.Time) error {
+	products, err := s.Store.Keys("release")
+	if err != nil {
+		return err
+	}
+	named := map[store.Digest]bool{}
+	for _, product := range products {
+		list, err := release.LoadAll(s.Store, product)
+		if err != nil {
+			return err
+		}
+		for _, r := range list {
+			for _, f := range r.Forms {
+				named[store.Digest(f.SHA256)] = true
+			}
+		}
+	}
+	_, err = s.Store.Sweep(now.Add(-keepFor), func(d store.Digest) bool { return named[d] })
+	return err
+}
