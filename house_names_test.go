@@ -61,7 +61,7 @@ func TestOnePlace(t *testing.T) {
 		{"keys are read", `x509\.Parse(PKIX|PKCS|EC)`, "internal/keyfile/pem.go"},
 		{"errors of a device or the station get their codes", `func FailureFrom\(`, "internal/flow/failure.go"},
 		{"proofs become files", `SetIndent\("", " "\)`, "internal/ledger/proof.go"},
-		{"artifacts get their names", `os\.Rename\(f\.Name\(\), path\)`, "internal/keyfile/write.go"},
+		{"artifacts get their names", `os\.Rename\(name, path\)`, "internal/keyfile/write.go"},
 		{"a person's name of a device is looked up", `\bb\.Named\(`, "cmd/station/identity.go"},
 		{"entries become visits", `append\([a-z.]+Steps, StepTime`, "internal/record/visit.go"},
 	} {
