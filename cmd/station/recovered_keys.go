@@ -32,7 +32,7 @@ type sealedDevice struct {
 }
 
 // secretPurposes are those of keys that nobody can read out of the fuses.
-var secretPurposes = []chip.Purpose{chip.FlashEncryption, chip.SecureBootV1}
+var secretPurposes = []chip.Purpose{chip.FlashEncryption, chip.SecureBootV1, chip.HMAC}
 
 // findKeys gathers what the ledger says of the keys of the device of that name.
 func findKeys(b *ledger.Ledger, name string) (d sealedDevice, err error) {
@@ -136,6 +136,8 @@ func (d *sealedDevice) fits(j *job.Job, keys sealedKeys) error {
 		return fmt.Errorf("the flash of %s is encrypted, and %s leaves it plain", d.mac, j.Path)
 	case j.SecureBoot.Version == 1 && keys[chip.SecureBootV1].Len() == 0:
 		return fmt.Errorf("the digest of the bootloader needs the key for secure boot, and the ledger knows none of %s", d.mac)
+	case j.Identity != nil && j.Identity.HMAC && keys[chip.HMAC].Len() == 0:
+		return fmt.Errorf("the NVS of the job is encrypted with keys of the key for HMACs, and the ledger knows none of %s", d.mac)
 	}
 	return nil
 }
@@ -153,7 +155,7 @@ func (k sealedKeys) Destroy() {
 // own is what the device has of its own in the images of a job. Only the token
 // makes its identity again: with an officer's key it is left out.
 func (r *recoverFlags) own(ctx context.Context, d sealedDevice, j *job.Job, keys sealedKeys) (own job.Own, err error) {
-	own = job.Own{MAC: d.mac, BootKey: keys[chip.SecureBootV1]}
+	own = job.Own{MAC: d.mac, BootKey: keys[chip.SecureBootV1], HMACKey: keys[chip.HMAC]}
 	if j.Identity != nil && d.known.Identity.Known() && r.token != nil {
 		err = station.IdentityAgain(ctx, r.token, d.known, j, &own)
 	}

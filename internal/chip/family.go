@@ -306,7 +306,10 @@ type KeyUse struct {
 	Value    uint32
 	Reversed bool // fuses hold the key file's bytes in reverse
 	Hidden   bool // the key must be read-protected
-	Bytes    int  // of a key; 0: as the coding scheme says
+	// Named: firmware looks for the key in a block that it names by number, so that
+	// the key goes there or nowhere.
+	Named bool
+	Bytes int // of a key; 0: as the coding scheme says
 	// Hides are the bits of RD_DIS that hide the key; 0: those of its block.
 	Hides uint32
 	With  []Value // fuses that belong to a key of this kind

@@ -211,7 +211,7 @@ func (c laterChip) keys() map[Purpose]KeyUse {
 		}
 	}
 	if c.hmac {
-		out[HMAC] = KeyUse{Blocks: all, Value: purposeHMACUp, Hidden: true, Bytes: 32}
+		out[HMAC] = KeyUse{Blocks: all, Value: purposeHMACUp, Hidden: true, Named: true, Bytes: 32}
 	}
 	return out
 }

@@ -99,9 +99,13 @@ func (d *differ) strangers(p Plan) {
 
 // claims are the purposes for which no block may be but the plan's own: those of its
 // keys, those of a key for flash encryption of another length, and in a whole plan
-// with secure boot all of that.
+// with secure boot all of that. A named one claims none: firmware asks for its block
+// alone, whatever another one says.
 func (p Plan) claims() (list []chip.Purpose) {
 	for _, k := range p.Keys() {
+		if k.Named(p.family()) {
+			continue
+		}
 		list = append(list, k.For())
 		for _, parts := range p.family().Seal.FlashKeys {
 			if p.family().WholeOf(k.For()) == chip.FlashEncryption && !slices.Contains(parts, k.For()) {

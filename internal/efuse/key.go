@@ -28,6 +28,9 @@ type Key struct {
 // For is the key's purpose.
 func (k *Key) For() chip.Purpose { return cmp.Or(k.Purpose, chip.FlashEncryption) }
 
+// Named tells that its block is the one that firmware names, on a chip of this family.
+func (k *Key) Named(f *chip.Family) bool { return known(f).Seal.Keys[k.For()].Named }
+
 // In is the block of a chip of this family that the key is for.
 func (k *Key) In(f *chip.Family) string {
 	if use := known(f).Seal.Keys[k.For()]; k.Block == "" && len(use.Blocks) > 0 {
@@ -81,6 +84,8 @@ func (k *Key) title() string {
 		return "device key, second half"
 	case chip.SecureBootV2, chip.SecureBootDigest0, chip.SecureBootDigest1, chip.SecureBootDigest2:
 		return "secure boot key digest"
+	case chip.HMAC:
+		return "HMAC key"
 	}
 	return string(k.For()) + " key"
 }

@@ -22,7 +22,7 @@ const (
 
 // ofStage takes the number off a stage of keys: 0 for the first.
 func ofStage(name string) (stem string, n int) {
-	for _, stem := range []string{StageKey, StageProtect, StageBootKey, StageBootProtect} {
+	for _, stem := range []string{StageKey, StageProtect, StageBootKey, StageBootProtect, StageHMACKey, StageHMACProtect} {
 		for n := 1; n < 3; n++ {
 			if name == Numbered(stem, n) {
 				return stem, n
@@ -139,6 +139,22 @@ type Options struct {
 	Plain bool
 	// Boot is what secure boot needs; nil for none.
 	Boot *BootOptions
+	// HMAC are the keys that firmware has HMACs computed with.
+	HMAC []HMACKey
+}
+
+// HMACKey is a key for HMACs, and the block that the firmware names.
+type HMACKey struct {
+	Purpose       chip.Purpose
+	Block, Policy string // the policy is public and goes into the digest of the plan
+}
+
+// hmacKeys are the keys for HMACs, none where the job has none.
+func (o Options) hmacKeys() (keys []*Key) {
+	for _, k := range o.HMAC {
+		keys = append(keys, &Key{Purpose: k.Purpose, Block: k.Block, Policy: k.Policy})
+	}
+	return keys
 }
 
 // BootOptions are what a job says about secure boot.
@@ -180,7 +196,7 @@ func (o Options) bootKeys(r *refusal) []*Key {
 }
 
 // protectionOf is the stage that protects what another burns.
-var protectionOf = map[string]string{StageKey: StageProtect, StageBootKey: StageBootProtect}
+var protectionOf = map[string]string{StageKey: StageProtect, StageBootKey: StageBootProtect, StageHMACKey: StageHMACProtect}
 
 // flashKeys are the parts of the key for flash encryption, none where the job has none.
 func (o Options) flashKeys(r *refusal) (keys []*Key) {
@@ -201,16 +217,27 @@ func (o Options) flashKeys(r *refusal) (keys []*Key) {
 	return keys
 }
 
-// place gives each key the first block that is not another's.
-func place(f *chip.Family, keys ...*Key) {
+// place gives each key the first block that is not another's. A named one has its own.
+func (r *refusal) place(f *chip.Family, keys ...*Key) {
 	var taken []string
 	for _, k := range keys {
-		for _, name := range f.Seal.Keys[k.For()].Blocks {
-			if !slices.Contains(taken, name) {
-				k.Block, taken = name, append(taken, name)
-				break
+		if k.Named(f) {
+			if slices.Contains(taken, k.Block) {
+				r.add(ErrPlan, "%s is for two keys: one block holds one", k.Block)
 			}
+			taken = append(taken, k.Block)
 		}
+	}
+	for _, k := range keys {
+		if k.Named(f) {
+			continue
+		}
+		left := slices.DeleteFunc(slices.Clone(f.Seal.Keys[k.For()].Blocks), func(name string) bool { return slices.Contains(taken, name) })
+		if len(left) == 0 {
+			r.add(ErrPlan, "no block of the %s is left for the key for %s", f.Title, k.For())
+			continue
+		}
+		k.Block, taken = left[0], append(taken, left[0])
 	}
 }
 
@@ -220,16 +247,16 @@ func New(o Options) (Plan, error) {
 	var r refusal
 	o.Chip = known(o.Chip)
 	wanted := o.wanted(&r)
-	flash, boot := o.flashKeys(&r), o.bootKeys(&r)
-	if len(boot) > 0 || len(flash) > 1 {
-		place(o.Chip, slices.Concat(flash, boot)...)
+	flash, boot, hmac := o.flashKeys(&r), o.bootKeys(&r), o.hmacKeys()
+	if len(boot) > 0 || len(flash) > 1 || len(hmac) > 0 {
+		r.place(o.Chip, slices.Concat(flash, boot, hmac)...)
 	}
 	var p Plan
 	var needs []Set
-	for _, name := range stagesWith(len(flash), len(boot)) {
+	for _, name := range stagesWith(len(flash), len(boot), len(hmac)) {
 		s := Stage{Chip: o.Chip, Name: name, Needs: slices.Clone(needs)}
 		stem, n := ofStage(name)
-		for key, keys := range map[string][]*Key{StageKey: flash, StageBootKey: boot} {
+		for key, keys := range map[string][]*Key{StageKey: flash, StageBootKey: boot, StageHMACKey: hmac} {
 			switch {
 			case n >= len(keys):
 			case stem == key:

@@ -233,6 +233,11 @@ func (p Plan) Keys() (keys []*Key) {
 	return keys
 }
 
+// Named are those of them that go into the block that firmware names.
+func (p Plan) Named() []*Key {
+	return slices.DeleteFunc(p.Keys(), func(k *Key) bool { return !k.Named(p.family()) })
+}
+
 // burns reports that the plan burns a key for a purpose.
 func (p Plan) burns(purpose chip.Purpose) bool {
 	return slices.ContainsFunc(p.Keys(), func(k *Key) bool { return k.For() == purpose })
@@ -293,6 +298,7 @@ type change struct {
 func (s Stage) changes(have Image) []change {
 	var out []change
 	f := known(s.Chip)
+	have.Family = cmp.Or(have.Family, f) // a zero image is a blank chip of the plan's family
 	if m := have.Holds(s.Key); s.Key != nil && m != MatchWhole && m != MatchHidden {
 		old := "empty"
 		if m != MatchEmpty {

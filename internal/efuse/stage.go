@@ -11,6 +11,8 @@ const (
 	StageProtect     = "key-protect"      // BLOCK1 compared, then hidden and frozen
 	StageBootKey     = "boot-key"         // key or digest of secure boot, into BLOCK2
 	StageBootProtect = "boot-key-protect" // BLOCK2 compared, frozen, and hidden if it is a key
+	StageHMACKey     = "hmac-key"         // a key that firmware has HMACs computed with, into the block that it names
+	StageHMACProtect = "hmac-key-protect" // that block compared, then hidden and frozen
 	StageConfig      = "config"           // what must be right before encryption is on
 	StageCount       = "count"            // FLASH_CRYPT_CNT: encryption on
 	StageBootOn      = "boot-on"          // secure boot on
@@ -19,11 +21,12 @@ const (
 	StageUART        = "uart"             // UART_DOWNLOAD_DIS: the end of serial access
 )
 
-var stageNames = []string{StageKey, StageProtect, StageBootKey, StageBootProtect, StageConfig, StageCount, StageBootOn, StageLock, StageFreeze, StageUART}
+var stageNames = []string{StageKey, StageProtect, StageBootKey, StageBootProtect, StageHMACKey, StageHMACProtect, StageConfig, StageCount, StageBootOn, StageLock, StageFreeze, StageUART}
 
 // stagesWith are the stages of a plan whose key for flash encryption has so many parts,
-// and with so many keys or digests for secure boot: all but the first have a number.
-func stagesWith(flash, boot int) []string {
+// and with so many keys or digests for secure boot and keys for HMACs: all but the first
+// have a number.
+func stagesWith(flash, boot, hmac int) []string {
 	list := slices.Clone(stageNames)
 	more := func(key, protect string, parts int) {
 		at := slices.Index(list, protect) + 1
@@ -34,6 +37,7 @@ func stagesWith(flash, boot int) []string {
 	}
 	more(StageKey, StageProtect, flash)
 	more(StageBootKey, StageBootProtect, boot)
+	more(StageHMACKey, StageHMACProtect, hmac)
 	return list
 }
 

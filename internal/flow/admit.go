@@ -74,9 +74,9 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 // decideUnknown admits a chip that has no key of ours.
 func (s *Session) decideUnknown() (decision, why string, err error) {
 	state := efuse.Classify(s.Fuses, nil)
-	for _, block := range s.keyBlocks() {
-		if now := s.Fuses.StateOf(block); now != efuse.KeyEmpty {
-			return "", "", failf("E-FOREIGN-KEY", "%s is %s and the ledger knows no key for %s: %s", block, now, s.ID.MAC, state.Words)
+	for _, at := range s.secretPlaces() {
+		if now := s.Fuses.StateOf(at.block); now != efuse.KeyEmpty {
+			return "", "", failf("E-FOREIGN-KEY", "%s is %s and the ledger knows no key for %s: %s", at.block, now, s.ID.MAC, state.Words)
 		}
 	}
 	if count := s.ID.Of().Seal.Count; s.Fuses.Value(count) != 0 {
@@ -98,15 +98,14 @@ func (s *Session) explained() error {
 	disagree := func(format string, args ...any) error {
 		return failf("E-LEDGER-DISAGREES", "%s: %w", s.ID.MAC, fmt.Errorf(format, args...))
 	}
-	for n, block := range s.keyBlocks() {
-		key, protect := efuse.Numbered(efuse.StageKey, n), efuse.Numbered(efuse.StageProtect, n)
-		switch state := s.Fuses.StateOf(block); {
-		case state != efuse.KeyEmpty && !s.intended(key):
-			return disagree("%s is %s, but no burn of the key was begun", block, state)
-		case state == efuse.KeyHidden && !s.settled(key):
-			return disagree("%s is read-protected, but the key was never verified", block)
-		case state == efuse.KeyHidden && !s.intended(protect):
-			return disagree("%s is read-protected, but the protection was never begun", block)
+	for _, at := range s.secretPlaces() {
+		switch state := s.Fuses.StateOf(at.block); {
+		case state != efuse.KeyEmpty && !s.intended(at.burn):
+			return disagree("%s is %s, but no burn of the key was begun", at.block, state)
+		case state == efuse.KeyHidden && !s.settled(at.burn):
+			return disagree("%s is read-protected, but the key was never verified", at.block)
+		case state == efuse.KeyHidden && !s.intended(at.protect):
+			return disagree("%s is read-protected, but the protection was never begun", at.block)
 		}
 	}
 	if count := s.ID.Of().Seal.Count; s.Fuses.Value(count) != 0 && !s.intended(efuse.StageCount) {

@@ -14,7 +14,8 @@ import (
 
 // Where a device's keys are. A block of the ESP32 is for one purpose. The later
 // chips have six, of which each key takes the next free one: a block is
-// programmed once, and what a cut burn has left in it is never completed.
+// programmed once, and what a cut burn has left in it is never completed. A key that
+// firmware names by its block goes there or nowhere.
 
 // places are the blocks of the plan's keys: as recorded, as the chip says itself,
 // or the next free ones. A purpose without any has no block left.
@@ -28,7 +29,9 @@ func (s *Session) places() map[chip.Purpose]string {
 	}
 	keys := s.Job.Plan.Keys()
 	for _, k := range keys {
-		if had := s.recordedBlock(k.For()); had != "" {
+		if had := s.recordedBlock(k.For()); k.Named(s.Job.Chip()) {
+			put(k.For(), k.Block)
+		} else if had != "" {
 			put(k.For(), had)
 		} else if s.Held[k.For()].Secret == nil && k.Secret.Len() > 0 { // a digest: it can be read
 			put(k.For(), s.Fuses.Placed(k))
@@ -74,6 +77,20 @@ func (s *Session) keyBlocks() []string {
 	return s.Fuses.FlashKeyBlocks()
 }
 
+// keyPlace is the block of a secret key, and the stages that burn and hide it there.
+type keyPlace struct{ block, burn, protect string }
+
+// secretPlaces are those of the key for flash encryption and of the keys for HMACs.
+func (s *Session) secretPlaces() (list []keyPlace) {
+	for n, block := range s.keyBlocks() {
+		list = append(list, keyPlace{block, efuse.Numbered(efuse.StageKey, n), efuse.Numbered(efuse.StageProtect, n)})
+	}
+	for n, k := range s.Job.Plan.Named() {
+		list = append(list, keyPlace{k.Block, efuse.Numbered(efuse.StageHMACKey, n), efuse.Numbered(efuse.StageHMACProtect, n)})
+	}
+	return list
+}
+
 // room makes sure that each key has a block.
 func (s *Session) room() error {
 	places := s.places()
@@ -87,6 +104,7 @@ func (s *Session) room() error {
 
 // moveOn gives each part of the key the next free block where a burn of it was cut
 // off: what the read-out and its decoder tell of the old block goes into the ledger.
+// A device whose key can be in one block only has none left then.
 func (s *Session) moveOn() error {
 	for n, part := range s.Job.FlashKeyParts() {
 		_, err := s.planFor().Only(efuse.Numbered(efuse.StageKey, n)).Diff(s.Fuses)
@@ -95,6 +113,12 @@ func (s *Session) moveOn() error {
 		}
 		if err := s.movePart(n, part, err); err != nil {
 			return err
+		}
+	}
+	for n, k := range s.Job.Plan.Named() {
+		_, err := s.planFor().Only(efuse.Numbered(efuse.StageHMACKey, n)).Diff(s.Fuses)
+		if errors.Is(err, efuse.ErrTorn) {
+			return Fail("E-KEY-BLOCKS", fmt.Errorf("%w, and the firmware looks for its key for %s in this block alone", err, k.For()))
 		}
 	}
 	return nil
@@ -115,7 +139,7 @@ func (s *Session) movePart(n int, part chip.Purpose, err error) error {
 
 // passedOver tells of half-burned blocks which a key does not go into.
 func (s *Session) passedOver(k *efuse.Key) string {
-	if k == nil {
+	if k == nil || k.Named(s.Job.Chip()) {
 		return ""
 	}
 	var torn []string

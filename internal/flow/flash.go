@@ -32,7 +32,7 @@ func flash(ctx context.Context, s *Session) error {
 	if err := s.erase(ctx); err != nil {
 		return err
 	}
-	regions, err := s.Job.RegionsFor(job.Own{MAC: s.ID.MAC, BootKey: s.Held[chip.SecureBootV1].Secret, Values: s.identity.values, NVSKeys: s.identity.nvsKeys})
+	regions, err := s.Job.RegionsFor(job.Own{MAC: s.ID.MAC, BootKey: s.Held[chip.SecureBootV1].Secret, HMACKey: s.Held[chip.HMAC].Secret, Values: s.identity.values, NVSKeys: s.identity.nvsKeys})
 	if err != nil {
 		return Fail("E-IDENTITY", err)
 	}

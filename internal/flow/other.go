@@ -32,6 +32,9 @@ func (s *Session) continues() error {
 	if d.FlashKey().ID != "" && !s.Job.Encrypts() {
 		return s.begunOther("its key is " + d.FlashKey().ID + ", this job's devices have none for their flash")
 	}
+	if err := s.sameBlocks(); err != nil {
+		return err
+	}
 	for _, k := range s.trusted() {
 		if had := d.KeyFor(k.Purpose).ID; had != "" && had != k.ID {
 			return s.begunOther("it trusts the key " + had + ", this job's trust " + k.ID)
@@ -56,6 +59,20 @@ func (s *Session) continues() error {
 	}
 	if _, err := s.planFor().Diff(s.Fuses); err != nil {
 		return s.begunOther("this job does not want what was burned: " + err.Error())
+	}
+	return nil
+}
+
+// sameBlocks refuses a job whose firmware looks for a key where the device has another
+// one, or has it somewhere else.
+func (s *Session) sameBlocks() error {
+	for _, want := range s.Job.Plan.Named() {
+		for _, had := range s.Device.Keys {
+			is, its := slices.Contains(had.Blocks, want.Block), had.Purpose == want.For()
+			if is != its {
+				return s.begunOther(fmt.Sprintf("%s is for its key for %s, this job's firmware looks for the key for %s in %s", strings.Join(had.Blocks, " and "), had.Purpose, want.For(), want.Block))
+			}
+		}
 	}
 	return nil
 }
@@ -104,9 +121,9 @@ func (s *Session) simulated() bool { return s.ID.Simulated && s.ID.MAC.Local() }
 // knows: fuses cannot be unburned, so the chip lacks none that it ever had.
 func (s *Session) stranger() error {
 	d := s.Device
-	for n, block := range s.keyBlocks() {
-		if s.Fuses.StateOf(block) == efuse.KeyEmpty && s.settled(efuse.Numbered(efuse.StageKey, n)) {
-			return failf(record.Stranger, "%s: the ledger saw the key burned, but %s is empty: this is another chip with the same MAC", d.MAC, block)
+	for _, at := range s.secretPlaces() {
+		if s.Fuses.StateOf(at.block) == efuse.KeyEmpty && s.settled(at.burn) {
+			return failf(record.Stranger, "%s: the ledger saw the key burned, but %s is empty: this is another chip with the same MAC", d.MAC, at.block)
 		}
 	}
 	if d.Fuses == nil || len(d.Keys) == 0 {

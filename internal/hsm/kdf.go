@@ -1,7 +1,6 @@
 package hsm
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -77,32 +76,14 @@ func counted(i int, fixed []byte) []byte {
 
 // CheckValue tells whether two keys are the same without telling the key: the
 // first 8 bytes of HMAC-SHA-256 under the key over CheckLabel, in hexadecimal.
-//
-// The HMAC is spelled out because crypto/hmac keeps the padded key on the
-// heap; the padded key is on a page of its own here and overwritten.
 func CheckValue(key *secret.Bytes) (string, error) {
-	if key.Len() == 0 || key.Len() > sha256.BlockSize {
-		return "", fmt.Errorf("hsm: check value: a key of %d bytes", key.Len())
-	}
-	page, err := secret.Make(sha256.BlockSize + sha256.Size)
+	mac, err := secret.NewHMAC(key)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("hsm: check value: %w", err)
 	}
-	defer page.Destroy()
-	b := page.Reveal()
-	pad := func(with byte, rest []byte) []byte {
-		clear(b)
-		for i := range sha256.BlockSize {
-			b[i] = with
-		}
-		for i, k := range key.Reveal() { // a copy would leave the key in vector registers
-			b[i] ^= k
-		}
-		return b[:sha256.BlockSize+copy(b[sha256.BlockSize:], rest)]
-	}
-	inner := sha256.Sum256(pad(0x36, []byte(CheckLabel)))
-	outer := sha256.Sum256(pad(0x5c, inner[:]))
-	return checkText(outer[:]), nil
+	defer mac.Destroy()
+	sum := mac.Sum([]byte(CheckLabel))
+	return checkText(sum[:]), nil
 }
 
 func checkText(mac []byte) string { return hex.EncodeToString(mac[:8]) }

@@ -68,6 +68,33 @@ func TestNVSEncrypted(t *testing.T) {
 	same(t, "enc.keys.bin", made.Reveal(), page)
 }
 
+// The keys that a chip makes of its key for HMACs are those that Espressif's tool makes.
+func TestNVSEncryptedByHMAC(t *testing.T) {
+	want := vector(t, "hmac.bin")
+	got, err := template(t, "small.csv").NVS(len(want), &Values{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Destroy()
+	key, err := secret.New(vector(t, "hmac.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer key.Destroy()
+	keys, err := KeysOfHMAC(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Destroy()
+	if err := EncryptNVS(got, keys); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "hmac.bin", got.Reveal(), want)
+	if _, err := KeysOfHMAC(nil); err == nil {
+		t.Error("keys of no key")
+	}
+}
+
 func same(t *testing.T, name string, got, want []byte) {
 	t.Helper()
 	if len(got) != len(want) {

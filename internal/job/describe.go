@@ -22,6 +22,7 @@ var elsewhere = map[string]string{
 	"image":                   "where the bytes came from does not matter; they are told as images",
 	"key.escrow":              "told as the key that the file holds",
 	"secure_boot.escrow":      "told as the key that the file holds",
+	"hmac.escrow":             "told as the key that the file holds",
 	"security.fuses":          "told as what is burned",
 	"secure_boot.keys":        "told as the keys that the files hold",
 	"identity.template":       "told as what the file holds",
@@ -43,6 +44,9 @@ func (j *Job) describe() []Setting {
 	}
 	if j.SecureBoot.escrowKey != nil {
 		list = append(list, Setting{"secure_boot.escrow", Fingerprint(j.SecureBoot.escrowKey)})
+	}
+	if j.HMAC != nil && j.HMAC.escrowKey != nil {
+		list = append(list, Setting{"hmac.escrow", Fingerprint(j.HMAC.escrowKey)})
 	}
 	for _, name := range j.SecureBoot.names {
 		list = append(list, Setting{"secure_boot.keys", name})

@@ -18,6 +18,9 @@ const minEscrowBits = 3072
 // one day. Whoever approves the plan is told, and approves those keys with it.
 func (j *Job) escrow(f *tomlfile.File) {
 	j.Key.escrowKey = j.officer(f, "key.escrow", j.Key.Escrow, "every key is also wrapped to %s (%s): whoever has its private key can open the devices")
+	if j.HMAC != nil {
+		j.HMAC.escrowKey = j.officer(f, "hmac.escrow", j.HMAC.Escrow, "the keys for HMACs are also wrapped to %s (%s): whoever has its private key can read the devices' NVS")
+	}
 	j.SecureBoot.escrowKey = j.officer(f, "secure_boot.escrow", j.SecureBoot.Escrow, "the keys of secure boot are also wrapped to %s (%s): whoever has its private key can make digests for bootloaders of his own")
 }
 

@@ -27,6 +27,8 @@ type Identity struct {
 	Partition string `toml:"partition"` // its name; absent: the kind's own
 	Template  string `toml:"template"`  // CSV of kind nvs
 	Keys      string `toml:"keys"`      // partition of the NVS keys, if NVS is encrypted for itself
+	// HMAC: it is encrypted with keys that the chip makes of its key for HMACs.
+	HMAC bool `toml:"hmac"`
 	// Prints is the text with {id} that the firmware prints; the step boot
 	// compares it. Absent: nothing is compared.
 	Prints      string       `toml:"prints"`
@@ -72,6 +74,9 @@ func (i *Identity) Purposes() []chip.Purpose {
 	return list
 }
 
+// forItself reports NVS that is encrypted for itself, as ESP-IDF does it.
+func (i *Identity) forItself() bool { return i.Keys != "" || i.HMAC }
+
 // Line is what the firmware prints of its ID; "" where nothing is compared.
 func (i *Identity) Line(id string) string {
 	if i == nil {
@@ -112,6 +117,12 @@ func (j *Job) identity(f *tomlfile.File) {
 			f.Fault("identity.prints", "%s; write a line of text that the firmware prints", why)
 		}
 	}
+	switch {
+	case i.HMAC && j.HMAC == nil:
+		f.Fault("identity.hmac", "the devices have no key for HMACs; write [hmac] with key_id, or leave this line out")
+	case i.HMAC && i.Keys != "":
+		f.Fault("identity.keys", "is a partition of keys, and with hmac = true the chip makes them of its key for HMACs; leave one of the two out")
+	}
 	i.readTemplate(j, f)
 	if i.Certificate != nil {
 		i.Certificate.read(j, f)
@@ -122,7 +133,7 @@ func (j *Job) identity(f *tomlfile.File) {
 func (i *Identity) readTemplate(j *Job, f *tomlfile.File) {
 	switch {
 	case i.Kind != kindNVS:
-		if i.Template != "" || i.Keys != "" {
+		if i.Template != "" || i.forItself() {
 			f.Fault("identity.kind", "%q has no template and no keys; write kind = %q, or leave them out", i.Kind, kindNVS)
 		}
 		return
@@ -181,14 +192,14 @@ func (j *Job) placeIdentity(f *tomlfile.File, p *firmware.Plan) {
 	}
 	sealed := where.Flags&firmware.FlagEncrypted != 0
 	switch {
-	case i.Keys == "" && !sealed:
+	case !i.forItself() && !sealed:
 		f.Fault("identity.partition", "the partition %s is not encrypted, and what goes into it must stay secret: add the flag encrypted to its row of the partition table%s", where.Name, orKeys(i))
 		return
-	case i.Keys != "" && sealed:
-		f.Fault("identity.partition", "the partition %s has the flag encrypted, with which ESP-IDF refuses an NVS that is encrypted for itself: take the flag away, or leave keys out", where.Name)
+	case i.forItself() && sealed:
+		f.Fault("identity.partition", "the partition %s has the flag encrypted, with which ESP-IDF refuses an NVS that is encrypted for itself: take the flag away, or leave keys and hmac out", where.Name)
 		return
-	case i.Keys == "" && i.Kind == kindNVS:
-		j.Warnings = append(j.Warnings, fmt.Sprintf("ESP-IDF's NVS does not open the partition %s, which has the flag encrypted: only a reader of your own can; with identity.keys it is encrypted as ESP-IDF does", where.Name))
+	case !i.forItself() && i.Kind == kindNVS:
+		j.Warnings = append(j.Warnings, fmt.Sprintf("ESP-IDF's NVS does not open the partition %s, which has the flag encrypted: only a reader of your own can; with identity.keys or identity.hmac it is encrypted as ESP-IDF does", where.Name))
 	}
 	regions := []firmware.Region{j.own(where, int(where.Size), sealed)}
 	if i.Keys != "" {

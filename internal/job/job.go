@@ -33,6 +33,7 @@ type Job struct {
 	Key            Key        `toml:"key"`
 	Security       Fuses      `toml:"security"`
 	SecureBoot     SecureBoot `toml:"secure_boot"`
+	HMAC           *HMAC      `toml:"hmac"`     // absent: devices get no key for HMACs
 	Identity       *Identity  `toml:"identity"` // absent: devices get none
 	Boot           Boot       `toml:"boot"`
 	Device         DeviceFile `toml:"device"`
@@ -139,6 +140,11 @@ func (j *Job) Keys() []WantedKey {
 		boot.escrowKey = cmp.Or(boot.escrowKey, j.Key.escrowKey)
 		keys = append(keys, WantedKey{chip.SecureBootV1, boot})
 	}
+	if j.HMAC != nil {
+		hmac := j.HMAC.Key()
+		hmac.escrowKey = cmp.Or(hmac.escrowKey, j.Key.escrowKey)
+		keys = append(keys, WantedKey{chip.HMAC, hmac})
+	}
 	return keys
 }
 
@@ -226,6 +232,7 @@ func Parse(path string, data []byte, tokens ...TokenKey) (*Job, error) {
 		j.defaults()
 		j.check(f)
 		j.secureBoot(f)
+		j.hmac(f)
 		j.plan(f)
 		j.escrow(f)
 		j.identity(f)
@@ -286,17 +293,10 @@ func (j *Job) check(f *tomlfile.File) {
 		j.Warnings = append(j.Warnings, "the "+j.Chip().Title+" is tabled: nothing of it was held against its own ROM (docs/chips.md)")
 	}
 	if j.Encrypts() {
-		missing("key.label", j.Key.Label, `write the label of the token's key, as "station hsm init" made it`)
-		oneOf("key.policy", j.Key.Policy, "derived", "random", "shared")
+		j.madeBy(f, "key", j.Key)
 		if lengths := j.Chip().Seal.FlashKeys; lengths[cmp.Or(j.Key.Bits, chip.UsualKeyBits)] == nil {
 			f.Fault("key.bits", "%d: the %s takes keys of %v bits for flash encryption", j.Key.Bits, j.Chip().Title, slices.Sorted(maps.Keys(lengths)))
 			j.Key.Bits = 0 // for the checks that follow
-		}
-		if j.Key.PRF != "" {
-			oneOf("key.prf", j.Key.PRF, "hmac-sha256", "aes-cmac")
-			if j.Key.Policy != "derived" {
-				f.Fault("key.prf", "belongs to policy = \"derived\" alone; leave it out")
-			}
 		}
 	} else {
 		j.plain(f)

@@ -17,7 +17,8 @@ type Own struct {
 	MAC     chip.MAC
 	BootKey *secret.Bytes    // for secure boot version 1
 	Values  *identity.Values // nil: what holds the identity is left out
-	NVSKeys *secret.Bytes    // where its NVS is encrypted for itself
+	NVSKeys *secret.Bytes    // where its NVS is encrypted for itself, with keys in a partition
+	HMACKey *secret.Bytes    // where the chip makes these keys of its key for HMACs
 }
 
 // Regions are those of one device. Whoever has them destroys them.
@@ -78,15 +79,25 @@ func (i *Identity) fill(r *Regions, own Own) error {
 		return fmt.Errorf("identity: %w", err)
 	}
 	r.secrets = append(r.secrets, image)
+	if i.HMAC {
+		made, err := identity.KeysOfHMAC(own.HMACKey)
+		if err != nil {
+			return fmt.Errorf("identity: NVS keys: %w", err)
+		}
+		defer made.Destroy()
+		own.NVSKeys = made
+	}
+	if i.forItself() {
+		if err := identity.EncryptNVS(image, own.NVSKeys); err != nil {
+			return err
+		}
+	}
 	if i.Keys != "" {
 		keys, err := identity.NVSKeys(own.NVSKeys)
 		if err != nil {
 			return err
 		}
 		r.secrets = append(r.secrets, keys)
-		if err := identity.EncryptNVS(image, own.NVSKeys); err != nil {
-			return err
-		}
 		r.hold(i.Keys, i.Keys, keys.Reveal())
 	}
 	r.hold(i.Partition, i.Partition, image.Reveal())

@@ -22,7 +22,7 @@ func (j *Job) plain(f *tomlfile.File) {
 	if j.Flash.Loader == LoaderRAM {
 		f.Fault("flash.loader", "%q is faster because it encrypts on the chip, and the flash stays plain; leave it out", LoaderRAM)
 	}
-	if j.Identity != nil {
+	if j.Identity != nil && !j.Identity.HMAC {
 		f.Fault("identity", "must stay secret in the flash, and flash encryption is off; leave [identity] out, or encrypt the flash")
 	}
 }

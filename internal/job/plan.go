@@ -37,7 +37,7 @@ func (j *Job) plan(f *tomlfile.File) {
 		j.cryptConfig = uint8(fuseOr(fuses, "FLASH_CRYPT_CONFIG", 15))
 	}
 	mode := efuse.Mode(j.Security.Mode)
-	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), KeyBits: j.Key.Bits, Fuses: fuses, Weak: j.Security.AllowWeak, Plain: !j.Encrypts(), Boot: j.bootOptions()})
+	plan, err := efuse.New(efuse.Options{Chip: j.Chip(), Mode: mode, KeyPolicy: j.Key.Origin(), KeyBits: j.Key.Bits, Fuses: fuses, Weak: j.Security.AllowWeak, Plain: !j.Encrypts(), Boot: j.bootOptions(), HMAC: j.hmacKeys()})
 	var refused *efuse.RefusedError
 	switch {
 	case errors.As(err, &refused):
@@ -56,7 +56,7 @@ func (j *Job) Locks() bool { return len(j.Plan.Of(LockStages...)) > 0 }
 
 // The stages of each burn step.
 var (
-	KeyStages   = []string{efuse.StageKey, efuse.StageProtect, efuse.StageBootKey, efuse.StageBootProtect}
+	KeyStages   = []string{efuse.StageKey, efuse.StageProtect, efuse.StageBootKey, efuse.StageBootProtect, efuse.StageHMACKey, efuse.StageHMACProtect}
 	CryptStages = []string{efuse.StageConfig, efuse.StageCount, efuse.StageBootOn}
 	LockStages  = []string{efuse.StageLock, efuse.StageFreeze, efuse.StageUART}
 )

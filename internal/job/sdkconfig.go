@@ -97,6 +97,7 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 	if c.on("SECURE_FLASH_ENCRYPTION_AES256") && j.Encrypts() && j.Key.Bits != 512 {
 		say("flash encryption is XTS-AES-256 (CONFIG_SECURE_FLASH_ENCRYPTION_AES256), and the job's key has 256 bits; write bits = 512 under [key]")
 	}
+	c.contradictsHMAC(j, say)
 	if c.on("ESP_CONSOLE_NONE", "ESP_CONSOLE_UART_NONE", "CONSOLE_UART_NONE") {
 		say("the console is off (CONFIG_ESP_CONSOLE_NONE): the marker is never seen; switch it on")
 	}
@@ -110,6 +111,24 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 		say("the flash has %v, the job says %v; see which one the module has", Size(size), j.Flash.Size)
 	}
 	return list
+}
+
+// contradictsHMAC says what the build was made for of NVS that the chip makes keys for.
+func (c sdkconfig) contradictsHMAC(j *Job, say func(format string, args ...any)) {
+	asks := j.Identity != nil && j.Identity.HMAC
+	if !c.on("NVS_SEC_KEY_PROTECT_USING_HMAC") {
+		if asks && len(c) > 0 {
+			say("NVS is not encrypted with keys that the chip makes: the firmware cannot read what identity.hmac writes; set CONFIG_NVS_SEC_KEY_PROTECT_USING_HMAC")
+		}
+		return
+	}
+	id, known := c.number("NVS_SEC_HMAC_EFUSE_KEY_ID")
+	switch {
+	case j.HMAC == nil:
+		say("the firmware makes the keys of its NVS of a key for HMACs (CONFIG_NVS_SEC_KEY_PROTECT_USING_HMAC), and the job has none: it burns one of its own at its first start, which nobody has; write [hmac]")
+	case known && id != uint64(*j.HMAC.KeyID):
+		say("the firmware looks for its key for HMACs in block %d (CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID), the job burns it into block %d; write key_id = %d under [hmac]", id, *j.HMAC.KeyID, id)
+	}
 }
 
 func (j *Job) tableOffset() uint32 {

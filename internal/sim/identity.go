@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"crypto/aes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
@@ -119,7 +120,25 @@ func (c *Chip) nvsKeys(rows []partition) *xts.Cipher {
 			return cipher
 		}
 	}
-	return nil
+	return c.hmacKeys()
+}
+
+// hmacKeys are those that the application has the chip make of its key for HMACs, two
+// HMACs of 32 bytes; nil where it makes none. It takes a block that says it is for that.
+func (c *Chip) hmacKeys() *xts.Cipher {
+	n := strings.TrimPrefix(c.opts.NVSKey, "BLOCK_KEY")
+	if c.opts.NVSKey == "" || c.fuses.field("KEY_PURPOSE_"+n) != purposeHMACUp {
+		return nil
+	}
+	key := c.keyIn(c.opts.Chip.Efuse.Block(c.opts.NVSKey))
+	var keys []byte
+	for _, word := range []string{"\x5a\x5a\xbe\xae", "\xa5\xa5\xde\xce"} {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(strings.Repeat(word, 8)))
+		keys = mac.Sum(keys)
+	}
+	cipher, _ := xts.NewCipher(aes.NewCipher, keys)
+	return cipher
 }
 
 // idOfNVS finds the text of the key "id".

@@ -133,6 +133,7 @@ const (
 	purposeXTS256First  = 2
 	purposeXTS256Second = 3
 	purposeXTS128       = 4
+	purposeHMACUp       = 8
 	purposeDigest0      = 9
 )
 
@@ -150,13 +151,19 @@ func (l newer) cipher(c *Chip) flashCipher {
 	return newXTS(key)
 }
 
-// xtsKey is a block as a key file has it: its bytes in reverse.
-func (c *Chip) xtsKey(block int) []byte {
+// keyIn are the bytes of a block.
+func (c *Chip) keyIn(block int) []byte {
 	data, _, _ := c.fuses.decoded(&c.fuses.words, block)
 	b := make([]byte, 32)
 	for i, w := range data[:8] {
 		binary.LittleEndian.PutUint32(b[4*i:], w)
 	}
+	return b
+}
+
+// xtsKey is a block as a key file has it: its bytes in reverse.
+func (c *Chip) xtsKey(block int) []byte {
+	b := c.keyIn(block)
 	slices.Reverse(b)
 	return b
 }

@@ -43,7 +43,10 @@ type Options struct {
 	// Identity is what the application prints of its ID, with {id} where the ID
 	// stands that it reads from its flash. Empty: nothing.
 	Identity string
-	Console  int // baud of the firmware's console, bootloader and application; 0 means 115200
+	// NVSKey is the block of the key for HMACs that the application makes the keys of its
+	// NVS of, where there is no partition of keys. Empty: it makes none.
+	NVSKey  string
+	Console int // baud of the firmware's console, bootloader and application; 0 means 115200
 
 	Bootloader Bootloader // which features the second-stage bootloader was built with
 	Rollback   bool       // it was built with CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE

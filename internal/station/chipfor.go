@@ -13,6 +13,11 @@ import (
 // application that says the job's marker.
 func ChipFor(job *job.Job) sim.Options {
 	o := sim.Options{Chip: job.Chip(), FlashSize: 1 << 20, Crystal: crystal(job), Ready: job.Boot.Marker, Console: job.Boot.Baud, Identity: job.Identity.Line("{id}")}
+	for _, k := range job.Plan.Named() {
+		if k.For() == chip.HMAC {
+			o.NVSKey = k.Block
+		}
+	}
 	for o.FlashSize < int(job.Flash.Size) {
 		o.FlashSize *= 2
 	}

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -136,6 +137,7 @@ func TestPowerCutsOfLaterChips(t *testing.T) {
 			m.cutLater(t, fmt.Sprintf("ESP32-C2, %d bits", bits), withBits(t, chip.ESP32C2, bits), 60)
 		})
 	}
+	t.Run("key for HMACs", func(t *testing.T) { m.cutLater(t, "ESP32-C3, key for HMACs", hmacJob(t, chip.ESP32C3, 2), 20) })
 	t.Run("key in two blocks", func(t *testing.T) { m.cutLater(t, "ESP32-S3, XTS-AES-256", withBits(t, chip.ESP32S3, 512), 20) })
 	m.publish(t, "c3")
 }
@@ -175,8 +177,8 @@ func (m *matrix) cutLater(t *testing.T, product, path string, stride int) {
 					return device, "sealed when put back", sealedSomewhere(s, device)
 				case closed && device.Field("ENABLE_SECURITY_DOWNLOAD") == 1:
 					return device, "QUARANTINE E-CLOSED", sealedSomewhere(s, device)
-				case out.Verdict == record.Scrap && out.Failure.Code == "E-KEY-BLOCKS" && len(keyBlocksOf(j.Chip())) == 1 && device.Field(j.Chip().Seal.Count) == 0:
-					return device, "SCRAP E-KEY-BLOCKS", nil // its only block is half burned
+				case out.Verdict == record.Scrap && out.Failure.Code == "E-KEY-BLOCKS" && (len(keyBlocksOf(j.Chip())) == 1 || tornHMAC(j, device)) && device.Field(j.Chip().Seal.Count) == 0:
+					return device, "SCRAP E-KEY-BLOCKS", nil // the only block that can have the key is half burned
 				case out.Verdict != record.Retry && !closed:
 					return device, "", fmt.Errorf("%s %v", out.Verdict, out.Failure)
 				}
@@ -272,7 +274,11 @@ func orderOfLater(j *job.Job, before, after sim.Words) error {
 			return field(before, "WR_DIS")&locks == locks && (!use.Hidden || field(before, "RD_DIS")&hides == hides)
 		})
 	}
-	keyed := !slices.ContainsFunc(j.FlashKeyParts(), func(p chip.Purpose) bool { return !ready(p) })
+	parts := slices.Clone(j.FlashKeyParts())
+	for _, k := range j.Plan.Named() {
+		parts = append(parts, k.For())
+	}
+	keyed := !slices.ContainsFunc(parts, func(p chip.Purpose) bool { return !ready(p) })
 	switch {
 	case fresh("SPI_BOOT_CRYPT_CNT") && !keyed:
 		return fmt.Errorf("encryption is on before its key is hidden and frozen")
@@ -282,6 +288,15 @@ func orderOfLater(j *job.Job, before, after sim.Words) error {
 		return fmt.Errorf("the loader is closed before all else is burned")
 	}
 	return nil
+}
+
+// tornHMAC reports a key for HMACs whose burn was cut off: it says that it is for nothing.
+func tornHMAC(j *job.Job, device *sim.Chip) bool {
+	if j.HMAC == nil {
+		return false
+	}
+	got, key := littleEndian(blockOf(j.Chip(), device.Fuses(), *j.HMAC.KeyID)), keyOf(j.Chip(), "station hmac v1", device.MAC(), 32)
+	return !bytes.Equal(got, key) && device.Field(fmt.Sprint("KEY_PURPOSE_", *j.HMAC.KeyID)) == 0
 }
 
 // keyBlocksOf are the blocks of a chip that may hold keys, the first being BLOCK_KEY0.
@@ -301,6 +316,11 @@ func sealedSomewhere(s *station, device *sim.Chip) error {
 	}
 	if len(blocks) != len(s.job.FlashKeyParts()) {
 		return fmt.Errorf("blocks %d hold the key", blocks)
+	}
+	if s.job.HMAC != nil {
+		if err := checkHMAC(s.job, device, *s.job.HMAC.KeyID); err != nil {
+			return err
+		}
 	}
 	return checkLater(s, device, blocks...)
 }

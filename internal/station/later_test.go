@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"station/internal/chip"
+	"station/internal/efuse"
 	"station/internal/flow"
 	"station/internal/job"
 	"station/internal/record"
@@ -107,6 +108,9 @@ func checkLater(s *station, device *sim.Chip, blocks ...int) error {
 			return fmt.Errorf("WR_DIS is %08x", lock)
 		}
 	}
+	for _, k := range s.job.Plan.Named() {
+		want["RD_DIS"] |= f.Efuse.Blocks[f.Efuse.Block(k.Block)].ReadMask()
+	}
 	for _, v := range f.Seal.Release {
 		if v.Field != "WR_DIS" {
 			want[v.Field] = v.Value
@@ -130,7 +134,7 @@ func signedOnly(j *job.Job, device *sim.Chip) error {
 	if j.Chip().Seal.SecureBoot == nil {
 		return nil
 	}
-	digests := j.Plan.Keys()[len(j.FlashKeyParts()):]
+	digests := slices.DeleteFunc(j.Plan.Keys(), func(k *efuse.Key) bool { return !strings.HasPrefix(string(k.For()), "secure-boot-digest") })
 	for n := range 3 {
 		block := slices.IndexFunc([]int{0, 1, 2, 3, 4, 5}, func(b int) bool { return device.Field(fmt.Sprint("KEY_PURPOSE_", b)) == uint32(9+n) })
 		revoked := device.Field(fmt.Sprint("SECURE_BOOT_KEY_REVOKE", n))

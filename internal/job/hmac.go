@@ -1,0 +1,91 @@
+package job
+
+import (
+	"cmp"
+	"crypto/rsa"
+	"fmt"
+	"slices"
+
+	"station/internal/chip"
+	"station/internal/efuse"
+	"station/internal/tomlfile"
+)
+
+// HMAC is a key of the devices that their firmware cannot read, and has the chip
+// compute HMACs with: the keys of its NVS, and what else it derives.
+type HMAC struct {
+	// KeyID is the number of the key block, 0 to 5, as the firmware has it
+	// (CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID).
+	KeyID *int `toml:"key_id"`
+	// Policy, Label and PRF say where the key of a device comes from; empty: as the
+	// flash key does.
+	Policy string `toml:"policy"`
+	Label  string `toml:"label"`
+	PRF    string `toml:"prf"`
+	Escrow string `toml:"escrow"` // as of [key]; absent: key.escrow
+
+	escrowKey *rsa.PublicKey
+}
+
+// Key is the key as the token makes it.
+func (h *HMAC) Key() Key {
+	return Key{Policy: h.Policy, Label: h.Label, PRF: h.PRF, escrowKey: h.escrowKey}
+}
+
+// block is the one that the firmware names.
+func (h *HMAC) block() string { return fmt.Sprint("BLOCK_KEY", *h.KeyID) }
+
+// hmac checks the table.
+func (j *Job) hmac(f *tomlfile.File) {
+	h := j.HMAC
+	if h == nil {
+		return
+	}
+	use, has := j.Chip().Seal.Keys[chip.HMAC]
+	if !has {
+		f.Fault("hmac", "the %s does not compute HMACs with a key in its fuses; leave [hmac] out", j.Chip().Title)
+		return
+	}
+	if last := len(use.Blocks) - 1; h.KeyID == nil || *h.KeyID < 0 || *h.KeyID > last {
+		f.Fault("hmac.key_id", "write the number of the key block that the firmware names, 0 to %d (CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID)", last)
+		h.KeyID = &last // for the checks that follow
+	}
+	h.Policy, h.Label = cmp.Or(h.Policy, j.Key.Policy, "derived"), cmp.Or(h.Label, j.Key.Label)
+	if h.Policy == "derived" && h.Policy == j.Key.Policy {
+		h.PRF = cmp.Or(h.PRF, j.Key.PRF)
+	}
+	j.madeBy(f, "hmac", h.Key())
+	switch {
+	case h.Policy != "shared":
+	case j.Key.Policy == "shared" && h.Label == j.Key.Label:
+		f.Fault("hmac.label", "is that of the key for flash encryption; one key has one purpose: write another")
+	default:
+		j.Warnings = append(j.Warnings, "hmac.policy = \"shared\": the devices encrypt their NVS with the same keys, so that what is in one can be put into another")
+	}
+}
+
+// madeBy checks how a table says where a key comes from.
+func (j *Job) madeBy(f *tomlfile.File, table string, k Key) {
+	if k.Label == "" {
+		f.Fault(table+".label", `is missing; write the label of the token's key, as "station hsm init" made it`)
+	}
+	for _, word := range []struct {
+		key, value string
+		known      []string
+	}{{"policy", k.Policy, []string{"derived", "random", "shared"}}, {"prf", cmp.Or(k.PRF, "hmac-sha256"), []string{"hmac-sha256", "aes-cmac"}}} {
+		if _, err := Word([]byte(word.value), word.known...); err != nil {
+			f.Fault(table+"."+word.key, "%v", err)
+		}
+	}
+	if k.PRF != "" && k.Policy != "derived" && slices.Contains([]string{"random", "shared"}, k.Policy) {
+		f.Fault(table+".prf", "belongs to policy = \"derived\" alone; leave it out")
+	}
+}
+
+// hmacKeys are what the burn plan needs; none without the table.
+func (j *Job) hmacKeys() []efuse.HMACKey {
+	if _, has := j.Chip().Seal.Keys[chip.HMAC]; j.HMAC == nil || !has {
+		return nil
+	}
+	return []efuse.HMACKey{{Purpose: chip.HMAC, Block: j.HMAC.block(), Policy: j.HMAC.Key().Origin()}}
+}
