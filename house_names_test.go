@@ -26,7 +26,7 @@ func TestStepNames(t *testing.T) {
 	own := map[string]bool{"connect": true, "admit": true, "bind": true} // and those with a dash: words of nothing else
 	aboutSteps := regexp.MustCompile(`\bStep(ID)?\b|\bstep\b`)
 	programLines(t, func(path string, n int, line string) {
-		if path == table || strings.HasPrefix(path, "internal/tui/lang_") {
+		if path == table || strings.HasPrefix(path, "internal/words/") {
 			return
 		}
 		for _, m := range names {

@@ -101,7 +101,7 @@ func (q *question) said(m *Model, w int) []string {
 		var f *flow.Failure
 		if errors.As(q.err, &f) { // first what it means, then what an engineer wants to know
 			kind := f.Kind()
-			sentence, _ := m.lang.failure(kind.Code, kind.Sentence, kind.Action)
+			sentence, _ := m.lang.Failure(kind.Code, kind.Sentence, kind.Action)
 			lines = append(lines, m.style.alarm.s(fit(sentence, w)))
 		}
 		for _, l := range wrap(clean(text), w, 3, m.style.signs.ellipsis) {

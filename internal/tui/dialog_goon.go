@@ -44,12 +44,12 @@ func (d *goOnDialog) view(m *Model, w, _ int) []string {
 	if e == nil {
 		return lines
 	}
-	sentence, _ := m.lang.failure(e.Code, e.Message, e.Action)
+	sentence, _ := m.lang.Failure(e.Code, e.Message, e.Action)
 	add := func(text string, n int) {
 		lines = append(append(lines, wrap(text, w, n, m.style.signs.ellipsis)...), "")
 	}
 	add(sentence, 2)
-	if cause, ok := m.lang.failures[e.Cause]; ok {
+	if cause, ok := m.lang.Failures[e.Cause]; ok {
 		add(string(e.Cause)+": "+cause[0], 2)
 	} else {
 		add(string(e.Cause)+": "+flow.FailureOf(e.Cause).Sentence, 2)

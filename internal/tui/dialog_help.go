@@ -6,6 +6,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"station/internal/record"
+	"station/internal/words"
 )
 
 // helpDialog shows the keys of the line and what the tiles mean.
@@ -41,9 +42,9 @@ func (d *helpDialog) lines(m *Model) []string {
 	}
 	lines = append(lines, "", m.style.bold.s(m.lang.helpSigns))
 	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station} {
-		st := m.style.tone[tonesOf[v]]
-		lines = append(lines, "  "+st.strong.s(fit(fmt.Sprintf(" %s %s %s", st.sign, v, m.lang.verdicts[v]), 24))+" "+m.lang.meaning[v])
+		st := m.style.tone[words.TonesOf[v]]
+		lines = append(lines, "  "+st.strong.s(fit(fmt.Sprintf(" %s %s %s", st.sign, v, m.lang.Verdicts[v]), 24))+" "+m.lang.Meaning[v])
 	}
 	st := m.style.tone[held]
-	return append(lines, "  "+st.strong.s(fit(" "+st.sign+" "+m.lang.doNotUnplug, 24))+" "+m.lang.meaningHeld)
+	return append(lines, "  "+st.strong.s(fit(" "+st.sign+" "+m.lang.DoNotUnplug, 24))+" "+m.lang.meaningHeld)
 }

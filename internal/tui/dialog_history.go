@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"station/internal/record"
+	"station/internal/words"
 )
 
 // historyDialog lists the devices of the day. What is typed or scanned is part
@@ -112,7 +113,7 @@ func (d *historyDialog) view(m *Model, w, h int) []string {
 }
 
 func (m *Model) row(r record.Visit, w int) string {
-	st := m.style.tone[tonesOf[r.Verdict]]
+	st := m.style.tone[words.TonesOf[r.Verdict]]
 	end := r.End.In(m.now.Location())
 	virtual, when := "", end.Format("15:04:05")
 	if r.Virtual {

@@ -288,7 +288,7 @@ func TestPINIsNeverShown(t *testing.T) {
 
 // A failure is told in the operator's words before those for an engineer.
 func TestRefusalInPlainWords(t *testing.T) {
-	for language, sentence := range map[string]string{"en": "The key token's PIN is wrong.", "zh": chineseFailures["E-HSM-PIN"][0]} {
+	for language, sentence := range map[string]string{"en": "The key token's PIN is wrong.", "zh": chinese.Failures["E-HSM-PIN"][0]} {
 		m := begin(t, Config{Language: language, Shift: &Shift{PIN: func(*secret.Bytes) error {
 			return flow.Fail("E-HSM-PIN", errors.New("login: CKR_PIN_INCORRECT"))
 		}}}, 80, 24)

@@ -47,28 +47,28 @@ func (m *Model) footHeight() int { return len(m.footParts()) }
 func (m *Model) day() string {
 	d := &m.status.Day
 	done := d.Counts.Passed - d.Counts.Already
-	parts := []string{fmt.Sprintf(m.lang.done, done)}
+	parts := []string{fmt.Sprintf(m.lang.Done, done)}
 	if m.status.Target > 0 {
-		parts[0] = fmt.Sprintf(m.lang.doneOf, done, m.status.Target)
+		parts[0] = fmt.Sprintf(m.lang.DoneOf, done, m.status.Target)
 	}
 	if yield, ok := d.FirstPassYield(); ok {
-		parts = append(parts, fmt.Sprintf(m.lang.firstPass, fmt.Sprintf("%.1f %%", 100*yield)))
+		parts = append(parts, fmt.Sprintf(m.lang.FirstPass, fmt.Sprintf("%.1f %%", 100*yield)))
 	}
 	now := m.now
 	if m.status.Done { // the pace of the work, not of the time since
 		now = m.status.Now
 	}
 	if rate := d.PerHour(now); rate > 0 {
-		parts = append(parts, fmt.Sprintf(m.lang.perHour, fmt.Sprintf("%.0f", rate)))
+		parts = append(parts, fmt.Sprintf(m.lang.PerHour, fmt.Sprintf("%.0f", rate)))
 	}
 	if each := d.PerDevice(); each > 0 {
-		parts = append(parts, fmt.Sprintf(m.lang.perDevice, decimal(each.Seconds())))
+		parts = append(parts, fmt.Sprintf(m.lang.PerDevice, decimal(each.Seconds())))
 	}
 	if n := d.Counts.Already; n > 0 {
-		parts = append(parts, fmt.Sprintf(m.lang.sealedBefore, n))
+		parts = append(parts, fmt.Sprintf(m.lang.SealedBefore, n))
 	}
 	if n := d.Virtual; n > 0 {
-		parts = slices.Insert(parts, 1, fmt.Sprintf(m.lang.virtualVisits, n))
+		parts = slices.Insert(parts, 1, fmt.Sprintf(m.lang.VirtualVisits, n))
 	}
 	return fit(" "+some(parts, m.style.signs.sep, m.style.signs.ellipsis, m.width-2), m.width)
 }
@@ -78,7 +78,7 @@ func (m *Model) failures() string {
 	d := &m.status.Day
 	codes := d.Failures()
 	if len(codes) == 0 {
-		return m.style.dim.s(fit(" "+m.lang.noFailures, m.width))
+		return m.style.dim.s(fit(" "+m.lang.NoFailures, m.width))
 	}
 	parts := []string{fmt.Sprintf(m.lang.failed, d.Counts.Failed()+d.Counts.Station)}
 	if n := d.Counts.Quarantined + d.Counts.Scrap; n > 0 {

@@ -24,7 +24,7 @@ func TestALineThatStoppedIsLetGoOn(t *testing.T) {
 		kind := flow.FailureOf(flow.CodeAlike)
 		send(m, flow.Event{Time: morning, Event: flow.LineHalted, Code: "E-ALIKE", Message: kind.Sentence, Action: kind.Action,
 			Cause: "E-BOOT-MARKER", Detail: "3 devices failed with E-BOOT-MARKER"})
-		sentence, action := m.lang.failure("E-ALIKE", kind.Sentence, kind.Action)
+		sentence, action := m.lang.Failure("E-ALIKE", kind.Sentence, kind.Action)
 		mustShow(t, m, sentence+" E-BOOT-MARKER"+pick(c.cfg.Language == "zh", "。", ".")+" "+action, m.lang.kGoOn)
 		press(m, "y")
 		press(m, c.open)

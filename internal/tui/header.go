@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"station/internal/board"
+	"station/internal/words"
 )
 
 // header is who, what and where, and below it what concerns the whole line.
@@ -21,14 +22,14 @@ func (m *Model) header() []string {
 	if m.now.IsZero() {
 		time = ""
 	}
-	left := some([]string{label(m.lang.station, s.Station), label(m.lang.job, job), label(m.lang.batch, s.Batch),
-		label(m.lang.operator, s.Operator)}, m.style.signs.sep, m.style.signs.ellipsis, m.width-2-width(time)-1)
+	left := some([]string{label(m.lang.Station, s.Station), label(m.lang.Job, job), label(m.lang.Batch, s.Batch),
+		label(m.lang.Operator, s.Operator)}, m.style.signs.sep, m.style.signs.ellipsis, m.width-2-width(time)-1)
 	lines := []string{m.style.bold.s(fit(" "+sides(left, time, m.width-2), m.width))}
 	if m.simulated() {
-		lines = append(lines, m.style.simulation.s(center(m.lang.simulation, m.width)))
+		lines = append(lines, m.style.simulation.s(center(m.lang.Simulation, m.width)))
 	}
 	if m.status.Undeclared && !m.status.Done {
-		text := fmt.Sprintf(m.lang.undeclared, clean(m.status.Batch))
+		text := fmt.Sprintf(m.lang.Undeclared, clean(m.status.Batch))
 		lines = append(lines, m.style.alarm.s(center(cut(text, m.width, m.style.signs.ellipsis), m.width)))
 	}
 	if m.dialog != nil && len(m.status.Slots) > 0 {
@@ -42,7 +43,7 @@ func (m *Model) header() []string {
 func (m *Model) summary() string {
 	var parts []string
 	for _, s := range m.status.Slots {
-		st := m.style.tone[toneOf(s)]
+		st := m.style.tone[words.ToneOf(s)]
 		parts = append(parts, st.paper.s(" "+s.Name+" "+st.sign+" "))
 	}
 	return fit(" "+some(parts, " ", m.style.signs.ellipsis, m.width-2), m.width)
@@ -68,10 +69,10 @@ func (m *Model) banners() []string {
 	add(m.style.alarm, m.faultText())
 	add(m.style.key, m.owedText())
 	if m.paused {
-		add(m.style.tone[held].strong, m.lang.paused)
+		add(m.style.tone[held].strong, m.lang.Paused)
 	}
 	if m.status.Done && !m.stopping {
-		add(m.style.tone[held].strong, m.lang.ended)
+		add(m.style.tone[held].strong, m.lang.Ended)
 	}
 	if m.player != nil {
 		add(m.style.key, m.playerText())
@@ -108,7 +109,7 @@ func (m *Model) stoppingText() string {
 
 // slotNames are one slot or several in words.
 func (m *Model) slotNames(names []string) string {
-	return fmt.Sprintf(pick(len(names) == 1, m.lang.slot, m.lang.slots), strings.Join(names, ", "))
+	return fmt.Sprintf(pick(len(names) == 1, m.lang.Slot, m.lang.slots), strings.Join(names, ", "))
 }
 
 // owedText names the devices that somebody has to put back, where no tile does.
@@ -131,11 +132,11 @@ func (m *Model) faultText() string {
 	if e == nil {
 		return ""
 	}
-	sentence, action := m.lang.failure(e.Code, e.Message, e.Action)
+	sentence, action := m.lang.Failure(e.Code, e.Message, e.Action)
 	if e.Cause != "" {
 		sentence += " " + fmt.Sprintf(m.lang.cause, e.Cause)
 	}
-	return fmt.Sprintf(m.lang.fault, sentence+" "+action)
+	return fmt.Sprintf(m.lang.Fault, sentence+" "+action)
 }
 
 type namedPart struct {

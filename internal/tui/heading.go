@@ -5,6 +5,7 @@ import (
 
 	"station/internal/board"
 	"station/internal/record"
+	"station/internal/words"
 )
 
 // What a tile says first, and largest: the name of its slot and how things
@@ -89,7 +90,7 @@ func (m *Model) drawHead(h heading, letters, words paint) []line {
 
 // verdictHead is the heading of a slot with a result: its name and the word.
 func (m *Model) verdictHead(s *board.SlotStatus, w, h int) heading {
-	glyph, word, own := m.style.tone[toneOf(s)].glyph, string(s.Verdict), m.lang.verdicts[s.Verdict]
+	glyph, word, own := m.style.tone[words.ToneOf(s)].glyph, string(s.Verdict), m.lang.Verdicts[s.Verdict]
 	return m.head(s, w, h, 2, own, strings.TrimSpace(word+" "+own), glyph+" "+word, word, glyph)
 }
 
@@ -123,7 +124,7 @@ func (m *Model) limits(g grid, body int) limit {
 func (m *Model) passHead(s *board.SlotStatus, w, h int, most limit) heading {
 	head := m.verdictHead(s, w, h)
 	if most.sign && !head.sign {
-		below := strings.TrimSpace(string(s.Verdict) + " " + m.lang.verdicts[s.Verdict])
+		below := strings.TrimSpace(string(s.Verdict) + " " + m.lang.Verdicts[s.Verdict])
 		head = m.head(s, w, h, 0, "", below, m.style.tone[pass].glyph)
 	}
 	head.scale = head.scale.atMost(most.scale)

@@ -333,10 +333,10 @@ func TestOneSlotAsksForItsSerial(t *testing.T) {
 		}
 		for _, want := range []string{"2", "3", "4"} {
 			frame := m.View()
-			if n := strings.Count(frame, m.lang.scanNow[:8]) + strings.Count(frame, m.lang.scanShort); n < 1 || !strings.Contains(frame, "Serial for slot "+want+":") {
+			if n := strings.Count(frame, m.lang.ScanNow[:8]) + strings.Count(frame, m.lang.scanShort); n < 1 || !strings.Contains(frame, "Serial for slot "+want+":") {
 				t.Errorf("slot %s does not ask:\n%s", want, frame)
 			}
-			if n := strings.Count(frame, m.lang.scanNow); n > 1 {
+			if n := strings.Count(frame, m.lang.ScanNow); n > 1 {
 				t.Errorf("%d slots ask:\n%s", n, frame)
 			}
 			press(m, "right", "a", "enter")
@@ -359,8 +359,8 @@ func TestADeviceIsAskedBack(t *testing.T) {
 	for _, cfg := range []Config{{}, {Language: "zh"}} {
 		m := screen(t, cfg, 120, 24)
 		send(m, started("1"), fail, gone)
-		mustShow(t, m, fmt.Sprintf(m.lang.putBackMAC, "24:0a:c4:01:02:03"), m.lang.kDismiss)
-		mustHide(t, m, m.lang.free)
+		mustShow(t, m, fmt.Sprintf(m.lang.PutBackMAC, "24:0a:c4:01:02:03"), m.lang.kDismiss)
+		mustHide(t, m, m.lang.Free)
 		send(m, started("1")) // another one
 		mustShow(t, m, fmt.Sprintf(m.lang.owed, "24:0a:c4:01:02:03"))
 		back := started("2")
@@ -370,7 +370,7 @@ func TestADeviceIsAskedBack(t *testing.T) {
 		send(m, passed("1"))
 		send(m, started("1"), fail, gone)
 		press(m, "x")
-		mustShow(t, m, m.lang.free)
+		mustShow(t, m, m.lang.Free)
 		mustHide(t, m, m.lang.kDismiss)
 	}
 }
@@ -379,10 +379,10 @@ func TestADeviceIsAskedBack(t *testing.T) {
 func TestNothingIsReadyWhileTheLineIsHalted(t *testing.T) {
 	m := screen(t, Config{}, 120, 24)
 	send(m, started("1"), passed("1"), flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
-	mustShow(t, m, m.lang.free)
+	mustShow(t, m, m.lang.Free)
 	send(m, flow.Event{Time: morning, Event: flow.LineHalted, Code: "E-HSM", Message: "m", Action: "a"})
-	mustShow(t, m, "NO NEW DEVICE", m.lang.taken)
-	mustHide(t, m, "Ready for the next device", m.lang.plugIn)
+	mustShow(t, m, "NO NEW DEVICE", m.lang.Taken)
+	mustHide(t, m, "Ready for the next device", m.lang.PlugIn)
 }
 
 func TestStoppedFromOutside(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"station/internal/board"
 	"station/internal/flow"
+	"station/internal/words"
 )
 
 // A barcode scanner is a keyboard: characters, then Enter. What it types while
@@ -51,7 +52,7 @@ func (m *Model) takeBack() tea.Cmd {
 // fixture among those that want one. The others wait for their turn.
 func (m *Model) waiting() *board.SlotStatus {
 	for _, s := range m.status.Slots {
-		if toneOf(s) == scanning {
+		if words.ToneOf(s) == scanning {
 			return s
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"station/internal/flow"
 	"station/internal/racetest"
 	"station/internal/record"
+	"station/internal/words"
 )
 
 // slotNames are names as fixtures have them.
@@ -124,7 +125,7 @@ func checkTiles(t *testing.T, m *Model, what string) {
 	t.Helper()
 	g, body := m.grid(), m.bodyHeight()
 	most := m.limits(g, body)
-	largest, least, signs, words := scale{}, scale{99, 99}, false, false
+	largest, least, signs, spelt := scale{}, scale{99, 99}, false, false
 	for i := range g.n {
 		s, b := m.status.Slots[g.first+i], m.box(g, body, i)
 		if b.most = most; !b.framed {
@@ -152,7 +153,7 @@ func checkTiles(t *testing.T, m *Model, what string) {
 		if want := wordOf(m, s); !strings.Contains(word, want) && !(s.Held && strings.Contains(word, m.lang.holdShort)) {
 			t.Fatalf("%s: slot %s does not say %s\n%s", what, s.Name, want, m.View())
 		}
-		roomy := b.h-2 > leastLetters+1 && fitting(letter(s)+" "+m.style.tone[toneOf(s)].glyph, b.w-4, leastLetters, m.style.ascii).x > 0
+		roomy := b.h-2 > leastLetters+1 && fitting(letter(s)+" "+m.style.tone[words.ToneOf(s)].glyph, b.w-4, leastLetters, m.style.ascii).x > 0
 		if text == "" && roomy && !s.Busy && (s.Verdict != "" && s.Verdict != record.Pass || most == noLimit) && letter(s) != "" {
 			t.Fatalf("%s: slot %s has room for block letters\n%s", what, s.Name, m.View())
 		}
@@ -160,12 +161,12 @@ func checkTiles(t *testing.T, m *Model, what string) {
 		case s.Busy:
 		case s.Verdict == "" || s.Verdict == record.Pass:
 			largest = scale{max(largest.x, size.x), max(largest.y, size.y)}
-			words = words || !sign && s.Verdict != ""
+			spelt = spelt || !sign && s.Verdict != ""
 		default:
 			least, signs = least.atMost(size), signs || sign
 		}
 	}
-	if least.x < 99 && (largest.x > least.x || largest.y > least.y || signs && words) {
+	if least.x < 99 && (largest.x > least.x || largest.y > least.y || signs && spelt) {
 		t.Fatalf("%s: PASS or READY is drawn in %+v, a worse verdict in %+v; sign alone %v\n%s", what, largest, least, signs, m.View())
 	}
 }
@@ -178,7 +179,7 @@ func wordOf(m *Model, s *board.SlotStatus) string {
 	case s.Busy:
 		return ""
 	case s.Verdict == "":
-		return m.lang.ready
+		return m.lang.Ready
 	}
 	return string(s.Verdict)
 }
@@ -208,7 +209,7 @@ func readTile(m *Model, s *board.SlotStatus, rows []string) (text string, size s
 			break
 		}
 	}
-	name, st, word := letter(s), m.style.tone[toneOf(s)], string(s.Verdict)
+	name, st, word := letter(s), m.style.tone[words.ToneOf(s)], string(s.Verdict)
 	for _, form := range []string{st.glyph + " " + word, word, st.glyph, "READY", "=45%", "DO NOT", "!!", ""} {
 		for _, text := range []string{strings.TrimSpace(name + " " + form), form} {
 			for y := 1; y < 30; y++ {

@@ -14,6 +14,7 @@ import (
 	"station/internal/board"
 	"station/internal/job"
 	"station/internal/record"
+	"station/internal/words/wordstest"
 )
 
 // What the station did today is known before the first event counts on.
@@ -53,7 +54,7 @@ func TestPlanOfAJob(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 	for _, l := range p.Lines {
-		if english.fuse(l.Field) == "" || !isChinese(chinese.fuse(l.Field)) {
+		if english.fuse(l.Field) == "" || !wordstest.Chinese(chinese.fuse(l.Field)) {
 			t.Errorf("%s: %q, %q", l.Field, english.fuse(l.Field), chinese.fuse(l.Field))
 		}
 	}

@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"station/internal/board"
+	"station/internal/words"
 )
 
 // strip draws a slot without a frame, for windows with many slots: the state
 // on the first line, then what there is room for.
 func (m *Model) strip(s *board.SlotStatus, w, h int, chosen bool) []string {
 	w-- // a gap to the next one
-	t := toneOf(s)
+	t := words.ToneOf(s)
 	st := m.style.tone[t]
 	mark := " "
 	if chosen {
@@ -30,8 +31,8 @@ func (m *Model) strip(s *board.SlotStatus, w, h int, chosen bool) []string {
 		right = " " + right
 	}
 	name, what := fit(cutLeft(s.Name, m.nameWidth(), m.style.signs.ellipsis), m.nameWidth()), m.stripState(s, st)
-	if _, verdict := tonesOf[s.Verdict]; verdict && !s.Busy { // the language's own word only where it fits
-		what = joined([]string{st.sign + " " + string(s.Verdict), m.lang.verdicts[s.Verdict]}, " ", w-m.nameWidth()-2-width(right))
+	if _, verdict := words.TonesOf[s.Verdict]; verdict && !s.Busy { // the language's own word only where it fits
+		what = joined([]string{st.sign + " " + string(s.Verdict), m.lang.Verdicts[s.Verdict]}, " ", w-m.nameWidth()-2-width(right))
 	}
 	state := mark + name + " " + what
 	if t == held && width(state) > w {
@@ -56,9 +57,9 @@ func (m *Model) strip(s *board.SlotStatus, w, h int, chosen bool) []string {
 }
 
 func (m *Model) stripState(s *board.SlotStatus, st toneStyle) string {
-	switch t := toneOf(s); {
+	switch t := words.ToneOf(s); {
 	case t == idle:
-		return st.sign + " " + pick(m.ready(), m.lang.ready, m.lang.empty)
+		return st.sign + " " + pick(m.ready(), m.lang.Ready, m.lang.Empty)
 	case t == held:
 		return "! " + m.lang.holdShort
 	case t == scanning && s == m.waiting():
@@ -66,9 +67,9 @@ func (m *Model) stripState(s *board.SlotStatus, st toneStyle) string {
 	case t == scanning:
 		return m.style.tone[working].sign + " " + m.lang.scanLater
 	case s.Busy:
-		return st.sign + " " + m.lang.stepTitle(s.Step, s.Title)
+		return st.sign + " " + m.lang.StepTitle(s.Step, s.Title)
 	}
-	return strings.TrimSpace(fmt.Sprintf("%s %s %s", st.sign, s.Verdict, m.lang.verdicts[s.Verdict]))
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s", st.sign, s.Verdict, m.lang.Verdicts[s.Verdict]))
 }
 
 // nameWidth lines the states up below each other.
@@ -91,11 +92,11 @@ func (m *Model) stripMore(s *board.SlotStatus, w int) []string {
 	var lines []string
 	switch {
 	case s.Held:
-		lines = append(lines, "  "+sides(m.lang.stepTitle(s.Step, s.Title), m.far(s), w-2))
+		lines = append(lines, "  "+sides(m.lang.StepTitle(s.Step, s.Title), m.far(s), w-2))
 	case s.Busy && s.Total > 0:
 		lines = append(lines, m.bar(s, w-6)+" "+m.far(s))
 	case !s.Busy && s.Verdict != "":
-		if _, action := m.say(s); toneOf(s) != pass && (!s.Removed || m.status.Owes(s.MAC)) {
+		if _, action := m.say(s); words.ToneOf(s) != pass && (!s.Removed || m.status.Owes(s.MAC)) {
 			for _, text := range m.do(s, action, w-2, 1) {
 				lines = append(lines, "  "+text)
 			}
@@ -104,7 +105,7 @@ func (m *Model) stripMore(s *board.SlotStatus, w int) []string {
 	if !s.MAC.IsZero() {
 		lines = append(lines, "  "+m.style.dim.s(s.MAC.String()))
 	}
-	if hint := m.lang.hint(s); hint != "" {
+	if hint := m.lang.Hint(s); hint != "" {
 		lines = append(lines, cut(hint, w, m.style.signs.ellipsis))
 	}
 	return lines

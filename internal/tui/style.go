@@ -5,7 +5,7 @@ import (
 
 	"github.com/charmbracelet/lipgloss"
 
-	"station/internal/record"
+	"station/internal/words"
 )
 
 // paint is a style ready for use: what to write before and after a text. It
@@ -31,67 +31,65 @@ func (c colour) of() lipgloss.TerminalColor {
 	return lipgloss.CompleteColor{TrueColor: c.rgb, ANSI256: c.c256, ANSI: c.c16}
 }
 
-// The palette is Okabe and Ito's, made for every kind of colour vision ("Color
-// Universal Design", 2008). No two tones share a colour, and red-like means
-// that the device leaves the line.
-var (
-	black      = colour{"#000000", "16", "0"}
-	white      = colour{"#FFFFFF", "231", "15"}
-	grey       = colour{"#949494", "246", "7"}
-	green      = colour{"#009E73", "36", "2"}
-	yellow     = colour{"#F0E442", "227", "3"}
-	vermillion = colour{"#D55E00", "166", "1"}
-	purple     = colour{"#CC79A7", "175", "5"}
-	blue       = colour{"#0072B2", "25", "4"}
-	sky        = colour{"#56B4E9", "74", "6"}
-	orange     = colour{"#E69F00", "214", "15"}
-)
+// palette has the colours for terminals with fewer colours.
+var palette = map[string]colour{
+	words.Black:      {words.Black, "16", "0"},
+	words.White:      {words.White, "231", "15"},
+	words.Grey:       {words.Grey, "246", "7"},
+	words.Green:      {words.Green, "36", "2"},
+	words.Yellow:     {words.Yellow, "227", "3"},
+	words.Vermillion: {words.Vermillion, "166", "1"},
+	words.Purple:     {words.Purple, "175", "5"},
+	words.Blue:       {words.Blue, "25", "4"},
+	words.Sky:        {words.Sky, "74", "6"},
+	words.Orange:     {words.Orange, "214", "15"},
+}
 
 // tone is what a tile says at a glance.
-type tone int
+type tone = words.Tone
 
 const (
-	idle tone = iota
-	working
-	scanning // waits for a serial number
-	held     // do not unplug
-	pass
-	retry
-	scrap
-	quarantine
-	station
-	tones
+	idle       = words.Idle
+	working    = words.Working
+	scanning   = words.Scanning
+	held       = words.Held
+	pass       = words.Pass
+	retry      = words.Retry
+	scrap      = words.Scrap
+	quarantine = words.Quarantine
+	station    = words.Station
+	tones      = words.Tones
 )
 
-// appearance is how a tone differs from all others: its sign, its frame and its
-// colour. Signs and frames keep to characters that the Linux console and
-// Windows consoles have too.
+// appearance is how a tone differs from all others on a terminal. Signs and frames
+// keep to characters that the Linux console and Windows consoles have too.
 type appearance struct {
-	sign, signASCII   string
+	words.Look
+	signASCII         string
 	frame, frameASCII string // corners and edges: ┌─┐││└─┘
 	glyph             string // the sign in block letters
-	paper, ink        colour // of the filled tile
-	fill              bool   // the whole tile is painted
 }
 
 var looks = [tones]appearance{
-	idle:       {"○", "o", "┌─┐││└─┘", "+-+||+-+", "", grey, black, false},
-	working:    {"►", ">", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
-	scanning:   {"?", "?", "┌─┐││└─┘", "+-+||+-+", "", sky, black, false},
-	held:       {"!!", "!!", "▄▄▄██▀▀▀", "!!!!!!!!", "", orange, black, false},
-	pass:       {record.Pass.Sign(), "ok", "╔═╗║║╚═╝", "========", "v", green, black, true},
-	retry:      {record.Retry.Sign(), "<", "┌ ┐  └ ┘", "+ +  + +", "r", yellow, black, true},
-	scrap:      {record.Scrap.Sign(), "x", "××××××××", "xxxxxxxx", "x", vermillion, black, true},
-	quarantine: {record.Quarantine.Sign(), "^", "////////", "////////", "q", purple, black, true},
-	station:    {record.Station.Sign(), "#", "▒▒▒▒▒▒▒▒", "########", "s", blue, white, true},
+	idle:       {words.Looks[idle], "o", "┌─┐││└─┘", "+-+||+-+", ""},
+	working:    {words.Looks[working], ">", "┌─┐││└─┘", "+-+||+-+", ""},
+	scanning:   {words.Looks[scanning], "?", "┌─┐││└─┘", "+-+||+-+", ""},
+	held:       {words.Looks[held], "!!", "▄▄▄██▀▀▀", "!!!!!!!!", ""},
+	pass:       {words.Looks[pass], "ok", "╔═╗║║╚═╝", "========", "v"},
+	retry:      {words.Looks[retry], "<", "┌ ┐  └ ┘", "+ +  + +", "r"},
+	scrap:      {words.Looks[scrap], "x", "××××××××", "xxxxxxxx", "x"},
+	quarantine: {words.Looks[quarantine], "^", "////////", "////////", "q"},
+	station:    {words.Looks[station], "#", "▒▒▒▒▒▒▒▒", "########", "s"},
 }
 
 // inks16 are the inks that can be read on the 16-colour papers.
 var inks16 = map[string]string{"1": "15", "4": "15", "5": "15"}
 
-func (l appearance) inkOf() colour {
-	ink := l.ink
-	if c, ok := inks16[l.paper.c16]; ok {
+func (l appearance) paper() colour { return palette[l.Paper] }
+
+func (l appearance) ink() colour {
+	ink := palette[l.Ink]
+	if c, ok := inks16[l.paper().c16]; ok {
 		ink.c16 = c
 	}
 	return ink
@@ -154,22 +152,22 @@ func newStyles(r *lipgloss.Renderer, ascii, mono bool) styles {
 		return r.NewStyle().Foreground(c.of())
 	}
 	s.bold = paintOf(r.NewStyle().Bold(true))
-	s.dim = paintOf(ink(grey))
-	s.title = paintOf(ink(sky).Bold(true))
+	s.dim = paintOf(ink(palette[words.Grey]))
+	s.title = paintOf(ink(palette[words.Sky]).Bold(true))
 	s.key = paintOf(r.NewStyle().Reverse(true))
 	s.selected = s.key
-	s.bar = paintOf(ink(sky))
-	s.alarm = paintOf(on(vermillion, looks[scrap].inkOf()).Bold(true))
-	s.simulation = paintOf(on(sky, black).Bold(true))
+	s.bar = paintOf(ink(palette[words.Sky]))
+	s.alarm = paintOf(on(looks[scrap].paper(), looks[scrap].ink()).Bold(true))
+	s.simulation = paintOf(on(palette[words.Sky], palette[words.Black]).Bold(true))
 	for i, l := range looks {
-		t := toneStyle{sign: l.sign, glyph: l.glyph, frame: frameOf(l.frame), fill: l.fill}
+		t := toneStyle{sign: l.Sign, glyph: l.glyph, frame: frameOf(l.frame), fill: l.Fill}
 		if ascii {
 			t.sign, t.frame = l.signASCII, frameOf(l.frameASCII)
 		}
-		t.paper = paintOf(on(l.paper, l.inkOf()))
-		t.strong = paintOf(on(l.paper, l.inkOf()).Bold(true))
-		t.edge = paintOf(ink(l.paper))
-		if l.fill {
+		t.paper = paintOf(on(l.paper(), l.ink()))
+		t.strong = paintOf(on(l.paper(), l.ink()).Bold(true))
+		t.edge = paintOf(ink(l.paper()))
+		if l.Fill {
 			t.edge = t.paper
 		}
 		s.tone[i] = t

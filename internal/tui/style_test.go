@@ -25,7 +25,7 @@ func TestTonesDiffer(t *testing.T) {
 		for _, c := range []struct {
 			of    set
 			value string
-		}{{signs, l.sign}, {frames, l.frame}, {colours, l.paper.rgb}, {colours, l.paper.c256}, {colours, "16:" + l.paper.c16}, {ascii, l.signASCII}} {
+		}{{signs, l.Sign}, {frames, l.frame}, {colours, l.paper().rgb}, {colours, l.paper().c256}, {colours, "16:" + l.paper().c16}, {ascii, l.signASCII}} {
 			if other, ok := c.of[c.value]; ok {
 				t.Errorf("tones %d and %d share %q", i, other, c.value)
 			}
@@ -57,7 +57,7 @@ func (c rgb) luminance() float64 { return 0.2126*c[0] + 0.7152*c[1] + 0.0722*c[2
 // WCAG 2 asks for 4.5 to 1.
 func TestWordsCanBeRead(t *testing.T) {
 	for i, l := range looks {
-		a, b := parse(t, l.paper.rgb).luminance(), parse(t, l.ink.rgb).luminance()
+		a, b := parse(t, l.paper().rgb).luminance(), parse(t, l.ink().rgb).luminance()
 		if ratio := (max(a, b) + 0.05) / (min(a, b) + 0.05); ratio < 4.5 {
 			t.Errorf("tone %d: contrast %.1f, want 4.5", i, ratio)
 		}
@@ -77,7 +77,7 @@ func TestColoursForEveryEye(t *testing.T) {
 	for eye, matrix := range eyes {
 		for a := held; a < tones; a++ {
 			for b := a + 1; b < tones; b++ {
-				d := distance(seen(matrix, parse(t, looks[a].paper.rgb)), seen(matrix, parse(t, looks[b].paper.rgb)))
+				d := distance(seen(matrix, parse(t, looks[a].paper().rgb)), seen(matrix, parse(t, looks[b].paper().rgb)))
 				if d < 15 {
 					t.Errorf("%s: tones %d and %d are %.0f apart, want 15", eye, a, b, d)
 				}

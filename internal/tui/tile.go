@@ -6,29 +6,8 @@ import (
 	"time"
 
 	"station/internal/board"
-	"station/internal/record"
+	"station/internal/words"
 )
-
-// toneOf is what the slot's tile says.
-func toneOf(s *board.SlotStatus) tone {
-	switch {
-	case s.Held:
-		return held
-	case s.Busy && s.Step.Scans():
-		return scanning
-	case s.Busy:
-		return working
-	}
-	if t, ok := tonesOf[s.Verdict]; ok {
-		return t
-	}
-	return idle
-}
-
-var tonesOf = map[record.Verdict]tone{
-	record.Pass: pass, record.Retry: retry, record.Scrap: scrap,
-	record.Quarantine: quarantine, record.Station: station,
-}
 
 // line is one line inside a tile.
 type line struct {
@@ -79,7 +58,7 @@ func (m *Model) tile(s *board.SlotStatus, b box) []string {
 	if !b.framed {
 		return m.strip(s, w, h, b.chosen)
 	}
-	st := m.style.tone[toneOf(s)]
+	st := m.style.tone[words.ToneOf(s)]
 	iw, ih := w-4, h-2 // a cell of space beside each edge
 	body := m.inside(s, iw, ih, b.most)
 	base := paint{}
@@ -152,7 +131,7 @@ const virtualMark = "SIMULATED"
 // bottom is the lower edge: what the slot's past says, and the watermark.
 func (m *Model) bottom(s *board.SlotStatus, st toneStyle, w int) string {
 	label, mark := "", ""
-	if hint := m.lang.hint(s); hint != "" && width(hint)+6 <= w {
+	if hint := m.lang.Hint(s); hint != "" && width(hint)+6 <= w {
 		label = " " + hint + " "
 	}
 	switch {
@@ -170,7 +149,7 @@ func (m *Model) bottom(s *board.SlotStatus, st toneStyle, w int) string {
 
 // inside is what a framed tile says, at most h lines of w cells.
 func (m *Model) inside(s *board.SlotStatus, w, h int, most limit) []line {
-	switch t := toneOf(s); {
+	switch t := words.ToneOf(s); {
 	case t == idle:
 		return m.insideIdle(s, w, h, most)
 	case s.Busy:
@@ -182,10 +161,10 @@ func (m *Model) inside(s *board.SlotStatus, w, h int, most limit) []line {
 
 func (m *Model) insideIdle(s *board.SlotStatus, w, h int, most limit) []line {
 	st := m.style.tone[idle]
-	lines, word, forms := []line{}, m.lang.empty, []string{""}
+	lines, word, forms := []line{}, m.lang.Empty, []string{""}
 	if m.ready() {
-		word, forms = m.lang.ready, []string{"READY", ""}
-		lines = asLines(wrap(m.lang.plugIn, w, 2, m.style.signs.ellipsis), line{center: true, rank: 1})
+		word, forms = m.lang.Ready, []string{"READY", ""}
+		lines = asLines(wrap(m.lang.PlugIn, w, 2, m.style.signs.ellipsis), line{center: true, rank: 1})
 		lines = append(lines, m.handLines(s, w)...)
 	}
 	room := max(h/2, min(leastLetters, h-1-len(lines)))
@@ -201,7 +180,7 @@ func (m *Model) insideIdle(s *board.SlotStatus, w, h int, most limit) []line {
 // hand is what a person has to do at the device, which cannot be reset over its
 // port.
 func (m *Model) hand(s *board.SlotStatus) string {
-	return m.lang.hands[s.Hand]
+	return m.lang.Hands[s.Hand]
 }
 
 func (m *Model) handLines(s *board.SlotStatus, w int) (lines []line) {
@@ -218,7 +197,7 @@ func (m *Model) ready() bool {
 
 // hintLines tell the hint where the tile's edge is too short for it.
 func (m *Model) hintLines(s *board.SlotStatus, w, n int) []line {
-	hint := m.lang.hint(s)
+	hint := m.lang.Hint(s)
 	if hint == "" || width(hint)+2 <= w {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"station/internal/board"
 	"station/internal/record"
+	"station/internal/words"
 )
 
 // roomy is the height of a tile's inside from which the small print counts as
@@ -33,7 +34,7 @@ const leastLetters = 3
 // verdictText is what happened and what to do, in at most h lines of w cells,
 // and how many are left for the word. The word in block letters comes first.
 func (m *Model) verdictText(s *board.SlotStatus, w, h int) (text []line, free int) {
-	strong := m.style.tone[toneOf(s)].strong
+	strong := m.style.tone[words.ToneOf(s)].strong
 	if s.Removed {
 		strong = m.style.bold
 	}
@@ -52,20 +53,20 @@ func (m *Model) verdictText(s *board.SlotStatus, w, h int) (text []line, free in
 
 // say is the sentence and the action, as things stand in the slot now.
 func (m *Model) say(s *board.SlotStatus) (sentence, action string) {
-	sentence, action = m.lang.sentence(s)
+	sentence, action = m.lang.Sentence(s)
 	switch {
 	case m.unseen[s.Name]:
 		action += " " + fmt.Sprintf(m.lang.ackNow, m.lang.space)
 	case m.status.Owes(s.MAC):
-		action = fmt.Sprintf(m.lang.putBackMAC, s.MAC)
+		action = fmt.Sprintf(m.lang.PutBackMAC, s.MAC)
 	case s.Removed && s.Verdict == record.Retry && s.MAC.IsZero():
-		action = m.lang.putBack
+		action = m.lang.PutBack
 	case s.Removed && m.ready():
-		action = strings.TrimSpace(m.lang.free + " " + m.hand(s))
+		action = strings.TrimSpace(m.lang.Free + " " + m.hand(s))
 	case s.Removed:
-		action = m.lang.taken
+		action = m.lang.Taken
 	case m.ready() && m.hand(s) != "": // nobody can tell when it is taken out
-		action += " " + fmt.Sprintf(m.lang.nextByHand, m.hand(s))
+		action += " " + fmt.Sprintf(m.lang.NextByHand, m.hand(s))
 	}
 	return sentence, action
 }
@@ -75,11 +76,11 @@ func (m *Model) say(s *board.SlotStatus) (sentence, action string) {
 func (m *Model) short(s *board.SlotStatus) string {
 	switch {
 	case m.status.Owes(s.MAC), s.Code == "E-CLOSED" && !s.Removed:
-		return m.lang.shorts[record.Retry]
+		return m.lang.Shorts[record.Retry]
 	case s.Removed:
-		return m.lang.taken
+		return m.lang.Taken
 	}
-	return m.lang.shorts[s.Verdict]
+	return m.lang.Shorts[s.Verdict]
 }
 
 // do is the action in at most n lines of w cells, whole or in its short form.
@@ -102,8 +103,8 @@ func asLines(texts []string, like line) []line {
 // word is the slot with its verdict: in block letters where they fit into w
 // cells and h lines, else on one line.
 func (m *Model) word(s *board.SlotStatus, w, h int, most limit) []line {
-	st := m.style.tone[toneOf(s)]
-	word, own := string(s.Verdict), m.lang.verdicts[s.Verdict]
+	st := m.style.tone[words.ToneOf(s)]
+	word, own := string(s.Verdict), m.lang.Verdicts[s.Verdict]
 	paint := st.strong
 	if s.Removed {
 		paint = m.style.bold
@@ -132,13 +133,13 @@ func (m *Model) plainWord(s *board.SlotStatus, word, own string, w int) string {
 func (m *Model) facts(s *board.SlotStatus, w int) string {
 	parts := []string{string(s.Code)}
 	if s.Seconds > 0 {
-		parts = append(parts, fmt.Sprintf(m.lang.sec, decimal(s.Seconds)))
+		parts = append(parts, fmt.Sprintf(m.lang.Sec, decimal(s.Seconds)))
 	}
 	if s.Visits > 1 {
-		parts = append(parts, fmt.Sprintf(m.lang.visit, s.Visits))
+		parts = append(parts, fmt.Sprintf(m.lang.Visit, s.Visits))
 	}
 	if s.Tried > 1 {
-		parts = append(parts, fmt.Sprintf(m.lang.passedOf, s.Passed, s.Tried))
+		parts = append(parts, fmt.Sprintf(m.lang.PassedOf, s.Passed, s.Tried))
 	}
 	return joined(parts, m.style.signs.sep, w)
 }

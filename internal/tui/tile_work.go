@@ -7,11 +7,12 @@ import (
 
 	"station/internal/board"
 	"station/internal/flow"
+	"station/internal/words"
 )
 
 // insideWork is a tile whose device is being worked on.
 func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
-	if toneOf(s) == scanning {
+	if words.ToneOf(s) == scanning {
 		return m.insideScan(s, w, h)
 	}
 	lines, hand := m.workHead(s, w, h), m.handLines(s, w)
@@ -36,9 +37,9 @@ func (m *Model) insideWork(s *board.SlotStatus, w, h int) []line {
 // the line has stopped.
 func (m *Model) waitsFor() string {
 	if halt := m.status.Halt; halt != nil && halt.Code == flow.CodeAlike {
-		return m.lang.waitsStopped
+		return m.lang.WaitsStopped
 	}
-	return m.lang.waits
+	return m.lang.Waits
 }
 
 // named reports whether the upper edge of the tile was too short for the MAC.
@@ -66,7 +67,7 @@ func (m *Model) insideScan(s *board.SlotStatus, w, h int) []line {
 		lines = []line{{text: m.plainWord(s, st.sign+" "+m.lang.scanShort, "", w), paint: st.strong, center: true}}
 	}
 	lines = append(lines, line{rank: 9})
-	for _, text := range wrap(m.lang.scanNow, w, 2, m.style.signs.ellipsis) {
+	for _, text := range wrap(m.lang.ScanNow, w, 2, m.style.signs.ellipsis) {
 		lines = append(lines, line{text: text, paint: m.style.bold, center: true, rank: 1})
 	}
 	return ranked(lines, h)
@@ -96,7 +97,7 @@ func (m *Model) workHead(s *board.SlotStatus, w, h int) []line {
 // is room for them.
 func (m *Model) warning(s *board.SlotStatus, w, h int) []line {
 	st := m.style.tone[held]
-	warn := fmt.Sprintf("%s %s %s", st.sign, m.lang.doNotUnplug, st.sign)
+	warn := fmt.Sprintf("%s %s %s", st.sign, m.lang.DoNotUnplug, st.sign)
 	if width(warn) > w {
 		warn = m.lang.holdShort
 	}
@@ -120,7 +121,7 @@ func (m *Model) warning(s *board.SlotStatus, w, h int) []line {
 // stepLine is the step in words with how far it is at the right.
 func (m *Model) stepLine(s *board.SlotStatus, w int) string {
 	st := m.style.tone[working]
-	return sides(st.sign+" "+m.lang.stepTitle(s.Step, s.Title), m.far(s), w)
+	return sides(st.sign+" "+m.lang.StepTitle(s.Step, s.Title), m.far(s), w)
 }
 
 // far is the percentage of a step that counts bytes, the time that is left for
@@ -130,7 +131,7 @@ func (m *Model) far(s *board.SlotStatus) string {
 	case s.Total > 0:
 		return fmt.Sprintf("%3d %%", s.Percent)
 	case m.hand(s) != "" && !s.HandUntil.IsZero():
-		return fmt.Sprintf(m.lang.left, clock(max(s.HandUntil.Sub(m.now), 0)))
+		return fmt.Sprintf(m.lang.Left, clock(max(s.HandUntil.Sub(m.now), 0)))
 	}
 	return clock(max(m.now.Sub(s.StepStarted), 0))
 }
@@ -144,7 +145,7 @@ func (m *Model) bar(s *board.SlotStatus, w int) string {
 func (m *Model) numbers(s *board.SlotStatus, w int) string {
 	parts := []string{fmt.Sprintf("%d / %d kB", s.Bytes/1000, s.Total/1000)}
 	if left := s.Left(m.now); left > 0 {
-		parts = append(parts, fmt.Sprintf(m.lang.left, clock(left)), fmt.Sprintf("%.0f kB/s", s.Rate/1000))
+		parts = append(parts, fmt.Sprintf(m.lang.Left, clock(left)), fmt.Sprintf("%.0f kB/s", s.Rate/1000))
 	}
 	return joined(parts, "  ", w)
 }
@@ -156,7 +157,7 @@ func (m *Model) steps(s *board.SlotStatus, w int) string {
 	if here < 0 {
 		return ""
 	}
-	words := fmt.Sprintf(m.lang.step, here+1, n)
+	words := fmt.Sprintf(m.lang.Step, here+1, n)
 	row := strings.Repeat(m.style.signs.dot, here) + m.style.signs.here + strings.Repeat(m.style.signs.hollow, n-here-1)
 	return sides(words, row, w)
 }

@@ -63,7 +63,7 @@ func anyLine(n int) eventsMsg {
 // Where a port cannot reset its device the tile tells what a person has to do:
 // before a device, at work, and when one was taken out.
 func TestWhatAHandHasToDo(t *testing.T) {
-	for language, texts := range map[string]map[flow.Hand]string{"en": english.hands, "zh": chinese.hands} {
+	for language, texts := range map[string]map[flow.Hand]string{"en": english.Hands, "zh": chinese.Hands} {
 		m := screen(t, Config{Language: language}, 120, 24)
 		hand := func(do flow.Hand, until time.Time) {
 			send(m, flow.Event{Time: morning, Event: flow.DeviceHand, Slot: "1", Hand: do, Until: until})
@@ -75,12 +75,12 @@ func TestWhatAHandHasToDo(t *testing.T) {
 		mustHide(t, m, texts[flow.HandLoader])
 		send(m, started("1"))
 		hand(flow.HandApp, morning.Add(83*time.Second))
-		mustShow(t, m, texts[flow.HandApp], fmt.Sprintf(m.lang.left, "1:23"))
+		mustShow(t, m, texts[flow.HandApp], fmt.Sprintf(m.lang.Left, "1:23"))
 		hand(flow.HandNone, time.Time{})
 		mustHide(t, m, texts[flow.HandApp], texts[flow.HandLoader])
 		send(m, passed("1"))
 		hand(flow.HandLoader, time.Time{})
-		mustShow(t, m, m.lang.remove, texts[flow.HandLoader]) // nobody can tell when it is out
+		mustShow(t, m, m.lang.Remove, texts[flow.HandLoader]) // nobody can tell when it is out
 		send(m, flow.Event{Time: morning, Event: flow.DeviceRemoved, Slot: "1"})
 		mustShow(t, m, texts[flow.HandLoader])
 	}

@@ -1,4 +1,4 @@
-package tui
+package words
 
 import "station/internal/flow"
 
