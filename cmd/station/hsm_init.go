@@ -34,9 +34,9 @@ in the station's ledger, which is made if there is none.
 
 "--policy none" makes the signing key alone. With it, --role makes a key that no
 policy asks for: "secure-boot" signs images ("station image sign"), with --type
-rsa-3072 for secure boot version 2 or p-256 for version 1; "ca" signs the
-certificates of devices. What must be backed up before the first device is
-sealed is in docs/keys.md.`,
+rsa-3072 or p-256, as the chips take it ("station chips" lists their kinds); "ca"
+signs the certificates of devices. What must be backed up before the first device
+is sealed is in docs/keys.md.`,
 		Example: `  station hsm init --policy derived --label station-master --operator eve
   station hsm init --policy none --operator eve
   station hsm init --policy none --role secure-boot --type rsa-3072 --operator eve
@@ -83,7 +83,7 @@ func (i *initFlags) check() error {
 	case i.is != "" && i.role != string(hsm.SecureBoot):
 		return fmt.Errorf("--type is for --role %s", hsm.SecureBoot)
 	case i.is != "" && i.is != string(hsm.RSA3072) && i.is != string(hsm.P256):
-		return fmt.Errorf("--type %q is not known; write %s (secure boot 2) or %s (secure boot 1)", i.is, hsm.RSA3072, hsm.P256)
+		return fmt.Errorf("--type %q is not known; write %s or %s, as \"station chips\" has it of the chips", i.is, hsm.RSA3072, hsm.P256)
 	case i.prf != string(hsm.HMAC) && i.prf != string(hsm.CMAC):
 		return fmt.Errorf("--prf %q is not known; write %s or %s", i.prf, hsm.HMAC, hsm.CMAC)
 	case i.prf != string(hsm.HMAC) && role != hsm.Master:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/keyfile"
 	"station/internal/plain"
@@ -30,22 +31,23 @@ func imageSignCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign FILE",
 		Short: "Sign an image for secure boot",
-		Long: `Sign an image for secure boot. The key says for which version: EC P-256 for
-version 1 (apps and partition tables), RSA-3072 for version 2 (apps and
-bootloaders, chips from revision 3.0). What a version 1 chip checks of its
-bootloader is no signature but a digest: station image digest.
+		Long: `Sign an image for secure boot, as the chip takes it that the image is for: the
+ESP32 takes EC P-256 with version 1 (apps and partition tables) and RSA-3072 with
+version 2 (apps and bootloaders, revision 3.0 and later); other chips have version
+2 with the kinds of keys that "station chips" lists. What a version 1 chip checks
+of its bootloader is no signature but a digest: station image digest.
 
 --key is a private key in PEM, without a passphrase, in a file that nobody else
 can read; or a PKCS#11 URI whose object=LABEL names a key that may sign, as
 "station hsm init --role secure-boot" makes it. A URI without a module means the
 station's own token.
 
-With version 2 an image can have up to three signatures: give --key again, or
-have the second person --append theirs to the signed file. The ESP32 reads the
-first alone, so the key that its BLOCK2 knows goes first.
+With version 2 an image can have up to three signatures of one kind: give --key
+again, or have the second person --append theirs to the signed file. The ESP32
+reads the first alone, so the key that its BLOCK2 knows goes first.
 
 Sign first, encrypt last. Change nothing in a signed image, its flash settings
-neither. Version 2 prints the key digest that BLOCK2 must hold.`,
+neither. Version 2 prints the key digest that the fuses must hold.`,
 		Example: `  station image sign --key secure_boot_signing_key.pem --out app-signed.bin app.bin
   station image sign --version 2 --key 'pkcs11:token=release;object=station-secure-boot?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/station/pin' --out app-signed.bin app.bin
   station image sign --append --key next.pem --out app-both.bin app-signed.bin`,
@@ -67,7 +69,7 @@ neither. Version 2 prints the key digest that BLOCK2 must hold.`,
 
 func (s *signFlags) run(cmd *cobra.Command, path string) error {
 	if s.version < 0 || s.version > 2 {
-		return fmt.Errorf("image: --version %d: secure boot of the ESP32 has versions 1 and 2", s.version)
+		return fmt.Errorf("image: --version %d: secure boot has versions 1 and 2", s.version)
 	}
 	image, err := keyfile.Read(path, keyfile.Image)
 	if err != nil {
@@ -75,7 +77,7 @@ func (s *signFlags) run(cmd *cobra.Command, path string) error {
 	}
 	var keys []crypto.Signer
 	for _, name := range s.keys {
-		key, done, err := s.signer(cmd.Context(), name)
+		key, done, err := s.signer(cmd.Context(), secureboot.ChipOf(image), name)
 		if err != nil {
 			return err
 		}
@@ -115,17 +117,17 @@ func (s *signFlags) sign(image []byte, keys []crypto.Signer) (file []byte, err e
 }
 
 // signer is a key of --key, and what ends its use.
-func (s *signFlags) signer(ctx context.Context, name string) (crypto.Signer, func(), error) {
+func (s *signFlags) signer(ctx context.Context, family *chip.Family, name string) (crypto.Signer, func(), error) {
 	key, done, err := s.openSigner(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	version, err := secureboot.VersionOf(key.Public())
+	version, err := secureboot.VersionFor(family, key.Public())
 	switch {
 	case err != nil:
 		err = fmt.Errorf("--key: %w", err)
 	case s.version != 0 && s.version != int(version):
-		err = fmt.Errorf("image: --version %d, but the key is for version %d: 1 takes EC P-256, 2 takes RSA-3072", s.version, version)
+		err = fmt.Errorf("image: --version %d, but the %s takes this key with version %d", s.version, family.Title, version)
 	}
 	if err != nil {
 		done()
@@ -173,16 +175,20 @@ func (k tokenKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([
 }
 
 func printSignature(w io.Writer, s *secureboot.Signature) {
-	kind := "ECDSA P-256"
-	if s.Version == secureboot.V2 {
-		kind = "RSA-3072 PSS"
+	kind := string(s.Key)
+	if s.Key == chip.RSA3072 {
+		kind += " PSS"
 	}
-	plain.Fprintf(w, "signature     secure boot version %d, %s\nsigned        %d bytes, sha256:%x\n", s.Version, kind, s.Signed, s.Digest)
+	plain.Fprintf(w, "signature     secure boot version %d, %s\nsigned        %d bytes, %s:%x\n", s.Version, kind, s.Signed, s.Hash(), s.Digest)
+	reads := s.Chip.Trusts(int(s.Version))
 	for i, digest := range s.KeyDigests {
-		if i > 0 {
-			plain.Fprintf(w, "also signed   by the key of digest %x, which the ESP32 does not read\n", digest)
-			continue
+		switch {
+		case i >= reads:
+			plain.Fprintf(w, "also signed   by the key of digest %x, which the %s does not read\n", digest, s.Chip.Title)
+		case reads > 1:
+			plain.Fprintf(w, "key digest    %x (one of up to %d in the fuses of the %s, burned in this order)\n", digest, reads, s.Chip.Title)
+		default:
+			plain.Fprintf(w, "key digest    %x (%s, burned in this order)\n", digest, s.Chip.Seal.Keys[s.Chip.Seal.SecureBoot[2].Purpose].Blocks[0])
 		}
-		plain.Fprintf(w, "key digest    %x (BLOCK2, burned in this order)\n", digest)
 	}
 }

@@ -134,7 +134,7 @@ func verifyImage(w io.Writer, path, keyPath string) (*imageSignature, *innerImag
 		if key, err = keyfile.ReadPublic(keyPath); err != nil {
 			return nil, nil, err
 		}
-		if _, err := secureboot.VersionOf(key); err != nil {
+		if _, err := secureboot.VersionFor(secureboot.ChipOf(data), key); err != nil {
 			return nil, nil, fmt.Errorf("--key: %w", err)
 		}
 	}
@@ -148,7 +148,7 @@ func verifyImage(w io.Writer, path, keyPath string) (*imageSignature, *innerImag
 	if err != nil {
 		return nil, nil, printFaults(w, path, err)
 	}
-	out := &imageSignature{Version: int(signature.Version), Signed: signature.Signed, Digest: fmt.Sprintf("sha256:%x", signature.Digest)}
+	out := &imageSignature{Version: int(signature.Version), Signed: signature.Signed, Digest: fmt.Sprintf("%s:%x", signature.Hash(), signature.Digest)}
 	for _, digest := range signature.KeyDigests {
 		out.KeyDigests = append(out.KeyDigests, fmt.Sprintf("%x", digest))
 	}

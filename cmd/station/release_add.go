@@ -196,7 +196,7 @@ func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token
 		if err != nil {
 			return token, station.TokenFailure(err)
 		}
-		if _, err := secureboot.VersionOf(key.Public()); err != nil {
+		if _, err := secureboot.VersionFor(secureboot.ChipOf(n.App), key.Public()); err != nil {
 			return token, fmt.Errorf("--sign: %w", err)
 		}
 		n.Boot = tokenKey{key}

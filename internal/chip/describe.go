@@ -18,6 +18,7 @@ type Summary struct {
 	Key        string `json:"key"`        // blocks that may hold the key for flash encryption
 	Count      string `json:"count"`      // the field that switches encryption on
 	Coding     string `json:"coding"`     // of key blocks
+	Signed     string `json:"signed"`     // kinds of keys that sign for secure boot, by version
 	Burns      string `json:"burns"`      // crystals at which the burn timing is known, MHz
 }
 
@@ -30,7 +31,7 @@ const (
 // Summary tells what the family is.
 func (f *Family) Summary() Summary {
 	s := Summary{Name: f.Name, Title: f.Title, State: StateTabled, Bootloader: fmt.Sprintf("%#x", f.Bootloader), Crystals: numbers(f.Crystals),
-		Cipher: f.ciphers(), Count: f.Seal.Count, Coding: "none or 3/4", Burns: "none"}
+		Cipher: f.ciphers(), Count: f.Seal.Count, Coding: "none or 3/4", Burns: "none", Signed: f.SignedBy()}
 	if f.Proved {
 		s.State = StateProved
 	}
@@ -50,6 +51,19 @@ func (f *Family) Summary() Summary {
 		s.Burns = numbers(timed)
 	}
 	return s
+}
+
+// SignedBy names the kinds of keys that sign for secure boot: "RSA-3072 or ECDSA P-256".
+func (f *Family) SignedBy() string {
+	var versions []string
+	for _, version := range slices.Sorted(maps.Keys(f.Seal.SecureBoot)) {
+		var kinds []string
+		for _, kind := range f.Seal.SecureBoot[version].Keys {
+			kinds = append(kinds, string(kind))
+		}
+		versions = append(versions, fmt.Sprintf("%s (version %d)", strings.Join(kinds, " or "), version))
+	}
+	return strings.Join(versions, ", ")
 }
 
 // ciphers names them by the length of the key.

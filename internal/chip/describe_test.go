@@ -14,10 +14,10 @@ var update = flag.Bool("update", false, "write the generated documents")
 func TestChipsPage(t *testing.T) {
 	const path = "../../docs/chips.md"
 	var b strings.Builder
-	b.WriteString("| chip | name in a job | state | bootloader at | crystal, MHz | cipher of the flash | key for flash encryption in | coding of key blocks | encryption is on by | burn timing known at, MHz |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| chip | name in a job | state | bootloader at | crystal, MHz | cipher of the flash | key for flash encryption in | coding of key blocks | encryption is on by | secure boot is signed with | burn timing known at, MHz |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, f := range Families {
 		s := f.Summary()
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s | %s | %s | `%s` | %s |\n", s.Title, s.Name, s.State, s.Bootloader, s.Crystals, s.Cipher, s.Key, s.Coding, s.Count, s.Burns)
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s | %s | %s | `%s` | %s | %s |\n", s.Title, s.Name, s.State, s.Bootloader, s.Crystals, s.Cipher, s.Key, s.Coding, s.Count, s.Signed, s.Burns)
 	}
 	page, err := os.ReadFile(path)
 	if err != nil {

@@ -147,8 +147,8 @@ var ESP32 = newFamily(Family{
 		Until:       map[string]Revision{"ABS_DONE_0": 300},
 		NeedsDigest: map[string]string{"ABS_DONE_0": "BLOCK2", "ABS_DONE_1": "BLOCK2"},
 		SecureBoot: map[int]SecureBoot{
-			1: {Purpose: SecureBootV1, On: "ABS_DONE_0"},
-			2: {Purpose: SecureBootV2, On: "ABS_DONE_1",
+			1: {Keys: []SigningKey{P256}, Purpose: SecureBootV1, On: "ABS_DONE_0"},
+			2: {Keys: []SigningKey{RSA3072}, Purpose: SecureBootV2, On: "ABS_DONE_1",
 				Always:  []Value{{"WR_DIS", 1 << 0}},        // nothing more can be hidden: the digest stays readable
 				Release: []Value{{"UART_DOWNLOAD_DIS", 1}}}, // ESP-IDF's check of release devices
 		},

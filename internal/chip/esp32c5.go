@@ -9,7 +9,7 @@ var ESP32C5 = newFamily(later(laterChip{
 	load:   []Span{{0x4080_0000, 0x4086_0000}},
 	mapped: []Span{{0x4200_0000, 0x4400_0000}},
 	burns:  map[int][]RegWrite{40: nil, 48: nil}, // as reset leaves them (ESP-IDF efuse_hal.c)
-	xts256: false, xtsInKey5: true, hmac: true,
+	xts256: false, xtsInKey5: true, hmac: true, signs: []SigningKey{RSA3072, P256, P384},
 	faults: [][]Bits{
 		{{0, 0xf}},
 		{{0, 0xf0}},
@@ -75,7 +75,7 @@ var ESP32C5 = newFamily(later(laterChip{
 		{"HYS_EN_PAD", 0, 4, 26, 1, 2, -1, ""},
 		{"XTS_DPA_PSEUDO_LEVEL", 0, 4, 27, 2, 14, -1, ""},
 		{"XTS_DPA_CLK_ENABLE", 0, 4, 29, 1, 14, -1, ""},
-		{"SECURE_BOOT_SHA384_EN", 0, 4, 31, 1, 14, -1, ""},
+		{"SECURE_BOOT_SHA384_EN", 0, 4, 31, 1, 14, -1, "images are hashed with SHA-384"},
 		{"HUK_GEN_STATE", 0, 5, 0, 9, 19, -1, ""},
 		{"XTAL_48M_SEL", 0, 5, 9, 3, 17, -1, ""},
 		{"XTAL_48M_SEL_MODE", 0, 5, 12, 1, 17, -1, ""},

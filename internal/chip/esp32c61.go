@@ -9,7 +9,7 @@ var ESP32C61 = newFamily(later(laterChip{
 	load:   []Span{{0x4080_0000, 0x4086_0000}},
 	mapped: []Span{{0x4200_0000, 0x4400_0000}},
 	burns:  map[int][]RegWrite{40: usualBurn(0x600b_49e8, 0x600b_49f0, 0x600b_49f4)},
-	xts256: false, xtsInKey5: true, hmac: false,
+	xts256: false, xtsInKey5: true, hmac: false, signs: []SigningKey{P256},
 	faults: [][]Bits{
 		{{0, 0xf}},
 		{{0, 0xf0}},

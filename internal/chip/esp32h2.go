@@ -9,7 +9,7 @@ var ESP32H2 = newFamily(later(laterChip{
 	load:   []Span{{0x4080_0000, 0x4088_0000}},
 	mapped: []Span{{0x4200_0000, 0x4300_0000}},
 	burns:  map[int][]RegWrite{32: usualBurn(0x600b_09e8, 0x600b_09f0, 0x600b_09f4)},
-	xts256: false, xtsInKey5: false, hmac: true,
+	xts256: false, xtsInKey5: false, hmac: true, signs: []SigningKey{RSA3072, P256},
 	faults: [][]Bits{
 		{{0, 0xf}},
 		{{0, 0xf0}},

@@ -9,7 +9,7 @@ var ESP32P4 = newFamily(later(laterChip{
 	load:   []Span{{0x4ff0_0000, 0x4ffc_0000}},
 	mapped: []Span{{0x4000_0000, 0x4c00_0000}},
 	burns:  map[int][]RegWrite{40: nil}, // as reset leaves them (ESP-IDF efuse_hal.c)
-	xts256: true, xtsInKey5: true, hmac: true,
+	xts256: true, xtsInKey5: true, hmac: true, signs: []SigningKey{RSA3072, P256},
 	faults: [][]Bits{
 		{{0, 0xf}},
 		{{0, 0xf0}},

@@ -15,7 +15,7 @@ var ESP32S2 = newFamily(later(laterChip{
 		{Addr: 0x3f41_a1f4, Value: 0x5100<<8 | 1, Mask: 0xffffff},          // PWR_ON_NUM, TSUP_A
 		{Addr: 0x3f41_a1f8, Value: 0x80, Mask: 0xffff},                     // PWR_OFF_NUM
 	}},
-	xts256: true, xtsInKey5: true, hmac: true,
+	xts256: true, xtsInKey5: true, hmac: true, signs: []SigningKey{RSA3072},
 	faults: [][]Bits{
 		{{0, 0xf}},
 		{{0, 0xf0}},

@@ -3,6 +3,7 @@ package chip
 import (
 	"cmp"
 	"fmt"
+	"slices"
 )
 
 // Family is everything that the program knows of one kind of chip. There is one
@@ -280,7 +281,8 @@ type Seal struct {
 
 // SecureBoot is how one version of secure boot is switched on.
 type SecureBoot struct {
-	Purpose Purpose // of what its block holds
+	Keys    []SigningKey // kinds of keys that may sign, the usual one first
+	Purpose Purpose      // of what its block holds
 	// More are the purposes of further digests, where the chip trusts several keys.
 	More []Purpose
 	// Revoke are the fields that take back the trust in each of the keys, the
@@ -290,10 +292,26 @@ type SecureBoot struct {
 	// Always and Release are what a device needs besides, in every mode and in
 	// release.
 	Always, Release []Value
+	// With are fuses that belong to a kind of key.
+	With map[SigningKey][]Value
 }
 
 // Purposes are those of all digests that the chip can hold, in order.
 func (b SecureBoot) Purposes() []Purpose { return append([]Purpose{b.Purpose}, b.More...) }
+
+// BootVersion is the version of secure boot in which the chip takes a kind of key; 0
+// for none.
+func (f *Family) BootVersion(k SigningKey) int {
+	for version, boot := range f.Seal.SecureBoot {
+		if slices.Contains(boot.Keys, k) {
+			return version
+		}
+	}
+	return 0
+}
+
+// Trusts is how many keys the chip can trust with a version of secure boot.
+func (f *Family) Trusts(version int) int { return len(f.Seal.SecureBoot[version].Purposes()) }
 
 // Reason is a field and what follows from it.
 type Reason struct{ Field, About string }

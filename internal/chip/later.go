@@ -30,7 +30,8 @@ type laterChip struct {
 	xts256    bool // two key blocks may hold one key of 512 bits
 	xtsInKey5 bool // the last key block may hold a key for flash encryption
 	hmac      bool
-	faults    [][]Bits // of BLOCK1 to BLOCK10
+	signs     []SigningKey // for secure boot
+	faults    [][]Bits     // of BLOCK1 to BLOCK10
 	fields    []Field
 }
 
@@ -140,7 +141,7 @@ func (c laterChip) seal() Seal {
 		},
 		OpenInDevelopment: []string{"DIS_DOWNLOAD_MANUAL_ENCRYPT"},
 		SecureBoot: map[int]SecureBoot{
-			2: {Purpose: SecureBootDigest0, More: []Purpose{SecureBootDigest1, SecureBootDigest2}, Revoke: revokes, On: "SECURE_BOOT_EN",
+			2: {Keys: c.signs, Purpose: SecureBootDigest0, More: []Purpose{SecureBootDigest1, SecureBootDigest2}, Revoke: revokes, On: "SECURE_BOOT_EN",
 				Always:  []Value{{"WR_DIS", 1 << 0}},               // nothing more can be hidden: the digests stay readable
 				Release: []Value{{"ENABLE_SECURITY_DOWNLOAD", 1}}}, // ESP-IDF's check of release devices
 		},
@@ -150,8 +151,14 @@ func (c laterChip) seal() Seal {
 	if c.xts256 {
 		s.FlashKeys[512] = []Purpose{FlashEncryption1, FlashEncryption2}
 	}
-	for _, name := range revokes {
+	long := c.has("SECURE_BOOT_SHA384_EN") // with it, the ROM hashes images with SHA-384, as P-384 wants it
+	for _, name := range slices.Concat(revokes, long) {
 		s.Burnable[name] = "config"
+	}
+	for _, name := range long {
+		boot := s.SecureBoot[2]
+		boot.With = map[SigningKey][]Value{P384: {{name, 1}}}
+		s.SecureBoot[2] = boot
 	}
 	for _, name := range slices.Concat(loader, jtag, boot) {
 		s.Burnable[name] = "config"
@@ -175,7 +182,7 @@ func (c laterChip) seal() Seal {
 	for _, name := range boot {
 		s.Open = append(s.Open, Reason{name, "the chip can start code from flash without its bootloader"})
 	}
-	s.Untouched = slices.Concat([]string{"RD_DIS", s.Count, "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"}, revokes, loader, jtag, boot)
+	s.Untouched = slices.Concat([]string{"RD_DIS", s.Count, "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"}, revokes, long, loader, jtag, boot)
 	for i := range keyBlocks {
 		s.Untouched = append(s.Untouched, fmt.Sprint("KEY_PURPOSE_", i))
 		s.LockBits[8+i], s.LockBits[23+i] = "key-protect", "key-protect"

@@ -33,3 +33,13 @@ const (
 // KeySizes are the lengths in bytes that a key for a chip can have: 16 in half of the
 // ESP32-C2's block, 24 under coding scheme 3/4 of the ESP32, 64 for XTS-AES-256.
 var KeySizes = []int{16, 24, 32, 64}
+
+// SigningKey is a kind of key that signs images for secure boot.
+type SigningKey string
+
+// The kinds. P-192, which some chips take too, is too weak to begin with.
+const (
+	RSA3072 SigningKey = "RSA-3072"
+	P256    SigningKey = "ECDSA P-256"
+	P384    SigningKey = "ECDSA P-384"
+)

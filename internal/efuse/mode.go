@@ -160,7 +160,8 @@ func (o Options) hmacKeys() (keys []*Key) {
 // BootOptions are what a job says about secure boot.
 type BootOptions struct {
 	Version int
-	Keys    []BootKey // that the chip trusts, at least one
+	Kind    chip.SigningKey // of the keys, with version 2
+	Keys    []BootKey       // that the chip trusts, at least one
 }
 
 // BootKey is what one block of secure boot holds.
@@ -341,6 +342,7 @@ func (o Options) bootFuses() []chip.Value {
 		return nil
 	}
 	list := append([]chip.Value{{Field: use.On, Value: 1}}, use.Always...)
+	list = append(list, use.With[o.Boot.Kind]...)
 	for n := len(o.Boot.Keys); n < len(use.Revoke); n++ {
 		list = append(list, chip.Value{Field: use.Revoke[n], Value: 1})
 	}

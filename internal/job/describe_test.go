@@ -63,7 +63,7 @@ var untold = map[string]string{
 	"described":             "the description itself", "digest": "of the description", "planDigest": "of the description",
 	"Regions.PerDevice": "follows from secure_boot.version and identity.partition",
 	"Identity.Template": "elsewhere", "Identity.template": "looked at below", "Identity.Certificate.CA": "elsewhere", "Identity.Certificate.ca": "looked at below",
-	"SecureBoot.Keys": "elsewhere", "SecureBoot.Escrow": "elsewhere", "SecureBoot.token": "how keys that a URI names are read", "SecureBoot.public": "told by its name", "SecureBoot.keys": "told as what is burned", "SecureBoot.names": "looked at below",
+	"SecureBoot.Keys": "elsewhere", "SecureBoot.Escrow": "elsewhere", "SecureBoot.token": "how keys that a URI names are read", "SecureBoot.public": "told by its name", "SecureBoot.keys": "told as what is burned", "SecureBoot.names": "looked at below", "SecureBoot.kind": "in the names",
 	"FlasherArgs": "elsewhere", "PartitionTable": "elsewhere", "Images": "elsewhere", "Key.Escrow": "elsewhere",
 	"Security.Fuses": "elsewhere", "Line.Target": "elsewhere",
 }

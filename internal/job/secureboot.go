@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"station/internal/chip"
 	"station/internal/efuse"
 	"station/internal/firmware"
 	"station/internal/keyfile"
@@ -24,8 +25,8 @@ import (
 // SecureBoot says that devices start only what is signed.
 type SecureBoot struct {
 	Version int `toml:"version"` // of the ESP32 1 for revisions 0 to 2, 2 for revision 3; of later chips 2; absent: no secure boot
-	// Keys are the files of the public keys that may sign, or their PKCS#11 URIs: RSA-3072 for version 2,
-	// P-256 for version 1. The ESP32 trusts one, later chips up to three.
+	// Keys are the files of the public keys that may sign, or their PKCS#11 URIs, of a kind that
+	// the chip takes. The ESP32 trusts one, later chips up to three.
 	Keys []string `toml:"keys"`
 	// Policy, Label and PRF say where the key of a device comes from that version
 	// 1 makes the digest of the bootloader with; empty: as the flash key does.
@@ -38,6 +39,7 @@ type SecureBoot struct {
 	token     TokenKey // nil: no token is at hand
 	public    []crypto.PublicKey
 	keys      []efuse.BootKey // version 2: what the fuses hold
+	kind      chip.SigningKey // of all of them
 	names     []string        // of the public keys, for descriptions
 }
 
@@ -110,7 +112,7 @@ func (j *Job) secureBoot(f *tomlfile.File) {
 }
 
 // trusts is how many keys the chip can trust.
-func (j *Job) trusts() int { return len(j.Chip().Seal.SecureBoot[j.SecureBoot.Version].Purposes()) }
+func (j *Job) trusts() int { return j.Chip().Trusts(j.SecureBoot.Version) }
 
 func upTo(n int) string {
 	if n == 1 {
@@ -164,22 +166,26 @@ func (s *SecureBoot) read(j *Job, name string) error {
 		return err
 	}
 	same := func(k crypto.PublicKey) bool { return k.(interface{ Equal(crypto.PublicKey) bool }).Equal(key) }
-	version, err := secureboot.VersionOf(key)
-	switch {
-	case err != nil:
+	version, err := secureboot.VersionFor(j.Chip(), key)
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
+	}
+	kind, _ := secureboot.KindOf(key) // has a version, so it has a kind
+	switch {
 	case int(version) != s.Version:
 		return fmt.Errorf("%s: the key is for version %d of secure boot, the job says version %d", path, version, s.Version)
 	case slices.ContainsFunc(s.public, same):
 		return fmt.Errorf("%s: the same key twice; name each once", path)
+	case s.kind != "" && s.kind != kind:
+		return fmt.Errorf("%s: the key is %s, the one before %s: a bootloader is built for keys of one kind", path, kind, s.kind)
 	}
-	s.public = append(s.public, key)
-	if rsa, ok := key.(*rsa.PublicKey); ok {
-		digest, err := secureboot.KeyDigest(rsa)
+	s.public, s.kind = append(s.public, key), kind
+	if version == secureboot.V2 {
+		digest, err := secureboot.KeyDigest(key)
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("RSA-3072, digest %x", digest)
+		name := fmt.Sprintf("%s, digest %x", kind, digest)
 		burned, err := secret.New(digest[:]) // no secret, but fuses take only such
 		s.names, s.keys = append(s.names, name), append(s.keys, efuse.BootKey{Policy: name, Digest: burned})
 		return err
@@ -198,7 +204,7 @@ func (j *Job) bootOptions() *efuse.BootOptions {
 	case s.Version == 1:
 		return &efuse.BootOptions{Version: 1, Keys: []efuse.BootKey{{Policy: s.Key().Origin()}}}
 	}
-	return &efuse.BootOptions{Version: 2, Keys: s.keys}
+	return &efuse.BootOptions{Version: 2, Kind: s.kind, Keys: s.keys}
 }
 
 // signed checks every image that the chip will check, against the very keys,
@@ -255,7 +261,7 @@ func (j *Job) howSigned(r firmware.Region) string {
 // one of the job's keys made one that the chip looks at.
 func (j *Job) signatureFaults(image []byte) (faults []error) {
 	for _, key := range j.SecureBoot.public {
-		_, err := secureboot.VerifyFor(j.trusts(), image, key)
+		_, err := secureboot.VerifyFor(j.Chip(), image, key)
 		if err == nil {
 			return nil
 		}

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/rsa"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/secret"
 )
@@ -51,47 +52,72 @@ func TestEspsecureV1(t *testing.T) {
 }
 
 func TestEspsecureV2(t *testing.T) {
-	a, b := vectorPrivate(t, "v2a.pem"), vectorPrivate(t, "v2b.pem")
+	a, b, e256, e384 := vectorPrivate(t, "v2a.pem"), vectorPrivate(t, "v2b.pem"), vectorPrivate(t, "v2e256.pem"), vectorPrivate(t, "v2e384.pem")
 	digest := func(name string) [32]byte { return [32]byte(vector(t, name)) }
+	ab := [][32]byte{digest("v2a.digest"), digest("v2b.digest")}
 	for _, v := range []struct {
 		name string
+		chip *chip.Family
 		key  crypto.PublicKey
 		want [][32]byte
 		bad  string
 	}{
-		{"app.v2a.bin", a.Public(), [][32]byte{digest("v2a.digest")}, ""},
-		{"bootloader.v2a.bin", a.Public(), [][32]byte{digest("v2a.digest")}, ""},
-		{"app.v2ab.bin", a.Public(), [][32]byte{digest("v2a.digest"), digest("v2b.digest")}, ""},
-		{"app.v2ab.bin", nil, [][32]byte{digest("v2a.digest"), digest("v2b.digest")}, ""},
-		{"app.v2ab.bin", b.Public(), [][32]byte{digest("v2a.digest"), digest("v2b.digest")},
-			"signed with the wanted key in block 2, and the ESP32 reads the first block alone"},
-		{"app.v2e256.bin", nil, nil, "has an ECDSA key"},
-		{"app.v2e384.bin", nil, nil, "has an ECDSA key"},
+		{"app.v2a.bin", chip.ESP32, a.Public(), ab[:1], ""},
+		{"bootloader.v2a.bin", chip.ESP32, a.Public(), ab[:1], ""},
+		{"app.v2ab.bin", chip.ESP32, a.Public(), ab, ""},
+		{"app.v2ab.bin", chip.ESP32, nil, ab, ""},
+		{"app.v2ab.bin", chip.ESP32C3, b.Public(), ab, ""},
+		{"app.v2ab.bin", chip.ESP32, b.Public(), ab, "signed with the wanted key in block 2, and the ESP32 reads the first block alone"},
+		{"app.v2e256.bin", chip.ESP32C6, nil, [][32]byte{digest("v2e256.digest")}, ""},
+		{"app.v2e256.bin", chip.ESP32P4, e256.Public(), [][32]byte{digest("v2e256.digest")}, ""},
+		{"app.v2e256.bin", chip.ESP32C5, e384.Public(), [][32]byte{digest("v2e256.digest")}, "signed with another key"},
+		{"app.v2e384.bin", chip.ESP32C5, nil, [][32]byte{digest("v2e384.digest")}, ""},
+		{"app.v2e384.bin", chip.ESP32C5, e384.Public(), [][32]byte{digest("v2e384.digest")}, ""},
+		{"app.v2e256.bin", chip.ESP32, nil, nil, "has an ECDSA P-256 key, which the ESP32 does not take: sign with RSA-3072"},
+		{"app.v2e256.bin", chip.ESP32C3, nil, nil, "has an ECDSA P-256 key, which the ESP32-C3 does not take: sign with RSA-3072"},
+		{"app.v2e384.bin", chip.ESP32C6, nil, nil, "has an ECDSA P-384 key, which the ESP32-C6 does not take: sign with RSA-3072 or ECDSA P-256"},
+		{"app.v2a.bin", chip.ESP32C61, nil, nil, "has an RSA-3072 key, which the ESP32-C61 does not take: sign with ECDSA P-256"},
+		{"app.v2a.bin", chip.ESP32C61, a.Public(), nil, "the ESP32-C61 takes no RSA-3072 key; it takes ECDSA P-256 (version 2)"},
 	} {
-		s, err := Verify(vector(t, v.name), v.key)
+		s, err := VerifyFor(v.chip, vector(t, v.name), v.key)
 		if v.bad == "" && err != nil || v.bad != "" && (err == nil || !strings.Contains(err.Error(), v.bad)) {
 			t.Errorf("%s: got %v, want %q", v.name, err, v.bad)
 		}
-		if s == nil != (v.want == nil) || s != nil && !equalDigests(s.KeyDigests, v.want) {
+		if s == nil != (v.want == nil) || s != nil && !slices.Equal(s.KeyDigests, v.want) {
 			t.Errorf("%s: got %+v, want keys %x", v.name, s, v.want)
 		}
 	}
-	got, err := KeyDigest(a.Public().(*rsa.PublicKey))
-	if err != nil || got != digest("v2a.digest") {
-		t.Errorf("got %x, %v", got, err)
+	for name, key := range map[string]crypto.Signer{"v2a.digest": a, "v2e256.digest": e256, "v2e384.digest": e384} {
+		if got, err := KeyDigest(key.Public()); err != nil || got != digest(name) {
+			t.Errorf("%s: got %x, %v", name, got, err)
+		}
 	}
 }
 
-func equalDigests(a, b [][32]byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
+// What is signed with an EC key is as espsecure has it, but for the signature itself.
+func TestEspsecureEC(t *testing.T) {
+	for _, v := range []struct {
+		name, key string
+		chip      *chip.Family
+		sig, end  int
+	}{
+		{"app.v2e256.bin", "v2e256.pem", chip.ESP32C6, 101, 165},
+		{"app.v2e384.bin", "v2e384.pem", chip.ESP32C5, 149, 245},
+	} {
+		got, err := SignFor(v.chip, vector(t, "app.bin"), vectorPrivate(t, v.key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := vector(t, v.name)
+		for _, file := range [][]byte{got, want} {
+			sector := file[len(file)-4096:]
+			clear(sector[v.sig:v.end])
+			clear(sector[1196:1200])
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: not as espsecure made it", v.name)
 		}
 	}
-	return true
 }
 
 // Two keys sign at once, or one after the other: all but the signatures
@@ -127,6 +153,7 @@ func TestTwoSignatures(t *testing.T) {
 		"the same key twice":                     func() ([]byte, error) { return Sign(vector(t, "app.bin"), a, a) },
 		"version 1 has one signature: give":      func() ([]byte, error) { return Sign(vector(t, "app.bin"), ecKey(t), vectorPrivate(t, "v1.pem")) },
 		"version 1 has one signature; only":      func() ([]byte, error) { return Append(one, ecKey(t)) },
+		"keys of two kinds, RSA-3072 and ECDSA":  func() ([]byte, error) { return SignFor(chip.ESP32C6, vector(t, "app.bin"), a, ecKey(t)) },
 		"nothing is added to a signature that":   func() ([]byte, error) { return Append(vector(t, "app.bin"), b) },
 		"0 keys, want 1 to 3":                    func() ([]byte, error) { return Sign(vector(t, "app.bin")) },
 		"there is no room for more":              func() ([]byte, error) { return Append(full(t, both), vectorPrivate(t, "v2a.pem")) },

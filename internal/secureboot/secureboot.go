@@ -1,73 +1,94 @@
-// Package secureboot signs images for the ESP32's secure boot and verifies
-// them: version 1 (ECDSA on P-256, for apps and partition tables) and version
-// 2 (for apps and bootloaders: RSA-3072 with PSS on an ESP32 from revision 3 and
-// most chips after it, ECDSA on others); and it makes the digest by which a chip
-// knows its bootloader with version 1. It reads no file and holds no key: who
-// signs is a crypto.Signer.
+// Package secureboot signs images for the secure boot of chips and verifies them:
+// version 1 of the ESP32 (ECDSA on P-256, for apps and partition tables) and version
+// 2 (for apps and bootloaders: RSA-3072 with PSS or ECDSA, as the chip takes it);
+// and it makes the digest by which an ESP32 knows its bootloader with version 1. It
+// reads no file and holds no key: who signs is a crypto.Signer.
 package secureboot
 
 import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 )
 
-// Version is that of secure boot. Its keys are of one kind, so the key decides.
+// Version is that of secure boot. Which one a key signs for depends on the chip.
 type Version int
 
-// The versions of the ESP32.
+// The versions.
 const (
-	V1 Version = 1 // ECDSA on P-256
-	V2 Version = 2 // RSA-3072
+	V1 Version = 1
+	V2 Version = 2
 )
 
-// VersionOf tells which version a public key signs for.
-func VersionOf(key crypto.PublicKey) (Version, error) {
-	switch key := key.(type) {
-	case *ecdsa.PublicKey:
-		if key.Curve != elliptic.P256() {
-			return 0, fmt.Errorf("secure boot: an EC key on %s: version 1 wants P-256", key.Params().Name)
-		}
-		return V1, nil
-	case *rsa.PublicKey:
-		if n := key.N.BitLen(); n != modulusBits {
-			return 0, fmt.Errorf("secure boot: an RSA key of %d bits: version 2 of the ESP32 wants %d", n, modulusBits)
-		}
-		return V2, nil
+// VersionFor tells in which version the chip takes images that the key signed.
+func VersionFor(f *chip.Family, key crypto.PublicKey) (Version, error) {
+	kind, err := KindOf(key)
+	if err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("secure boot: a key of type %T: version 1 wants EC P-256, version 2 RSA-%d", key, modulusBits)
+	version := Version(f.BootVersion(kind))
+	if version == 0 {
+		return 0, fmt.Errorf("secure boot: the %s takes no %s key; it takes %s", f.Title, kind, f.SignedBy())
+	}
+	return version, nil
+}
+
+// ChipOf is the chip that an image says it is for; the ESP32 for anything else, a
+// partition table too: no other chip checks one.
+func ChipOf(file []byte) *chip.Family {
+	const idAt = 12
+	if len(file) < idAt+2 || file[0] != imageMagic {
+		return chip.Known(nil)
+	}
+	return chip.Known(chip.ByImageID(uint32(binary.LittleEndian.Uint16(file[idAt:]))))
 }
 
 // Signature is what the signature of a file says.
 type Signature struct {
 	Version Version
-	Signed  int               // bytes that it covers, with their padding
-	Digest  [sha256.Size]byte // SHA-256 that was signed; version 1 does not keep it, so it is computed
+	Key     chip.SigningKey
+	Chip    *chip.Family // for which it was verified
+	Signed  int          // bytes that it covers, with their padding
+	Digest  []byte       // that was signed: SHA-384 with P-384, else SHA-256; version 1 does not keep it, so it is computed
 	// KeyDigests are, with version 2, those of the keys that signed, in the
 	// order of their blocks. BLOCK2 of an ESP32 must hold the first, in this order of
 	// bytes: burned as secure_boot_v2 it is not reversed. A later chip must hold any.
 	KeyDigests [][sha256.Size]byte
 }
 
+// Hash names the function of Digest: "sha256".
+func (s *Signature) Hash() string {
+	if len(s.Digest) == sha256.Size {
+		return "sha256"
+	}
+	return "sha384"
+}
+
 // ErrKeyNeeded: the file has a version 1 signature, which can be verified only
 // with the public key at hand.
 var ErrKeyNeeded = errors.New("a version 1 signature does not tell its key")
 
-// Sign returns the image with its signature after it: with version 2 of each
-// key, in that order, up to three. The ESP32 reads the first alone; the others
-// are for devices whose BLOCK2 has another key. Only an ESP image or, with
-// version 1, a partition table is signed: whole, not encrypted, unsigned, and
-// ending where the chip will look for the signature; the error has every fault.
+// Sign returns the image with its signature after it, as its chip takes it: with
+// version 2 of each key, in that order, up to three, all of one kind. The ESP32 reads
+// the first alone; the others are for devices whose BLOCK2 has another key. Only an
+// ESP image or, with version 1, a partition table is signed: whole, not encrypted,
+// unsigned, and ending where the chip will look for the signature; the error has
+// every fault.
 func Sign(image []byte, keys ...crypto.Signer) ([]byte, error) {
-	version, err := versionOf(keys)
+	return SignFor(ChipOf(image), image, keys...)
+}
+
+// SignFor is Sign for a chip whatever the image says.
+func SignFor(f *chip.Family, image []byte, keys ...crypto.Signer) ([]byte, error) {
+	version, kind, err := versionOf(f, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -78,94 +99,104 @@ func Sign(image []byte, keys ...crypto.Signer) ([]byte, error) {
 	if version == V1 {
 		out, err = signV1(image, keys[0])
 	} else {
-		out, err = signV2(image, keys...)
+		out, err = signV2(image, kind, keys...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("secure boot: sign: %w", err)
 	}
-	return noticed(out, keys[0].Public())
+	return noticed(f, out, keys[0].Public())
 }
 
 // Append adds the signature of one more key to a file that has one of version
 // 2: two people can sign who keep their keys apart. It refuses a file whose
 // signatures are not good.
 func Append(file []byte, key crypto.Signer) ([]byte, error) {
-	if version, err := VersionOf(key.Public()); err != nil {
+	f := ChipOf(file)
+	if version, err := VersionFor(f, key.Public()); err != nil {
 		return nil, err
 	} else if version != V2 {
 		return nil, errors.New("secure boot: sign: version 1 has one signature; only version 2 takes another one")
 	}
-	s, err := Verify(file, nil)
+	s, err := VerifyFor(f, file, nil)
 	if err != nil {
 		return nil, fmt.Errorf("secure boot: sign: nothing is added to a signature that is not good: %w", err)
 	}
 	n := len(s.KeyDigests)
-	digest, err := KeyDigest(key.Public().(*rsa.PublicKey))
+	digest, _ := KeyDigest(key.Public()) // has a version, so it has a digest
+	kind, _ := KindOf(key.Public())
 	switch {
-	case err != nil:
-		return nil, err
+	case kind != s.Key:
+		return nil, fmt.Errorf("secure boot: sign: the file has a signature of an %s key, and all of a file are of one kind; this key is %s", s.Key, kind)
 	case n == maxBlocks:
 		return nil, fmt.Errorf("secure boot: sign: the file has %d signatures, and there is no room for more", n)
 	case slices.Contains(s.KeyDigests, digest):
 		return nil, errors.New("secure boot: sign: this key has signed the file already")
 	}
-	block, err := blockV2(s.Digest[:], key)
+	block, err := formFor(kind).block(s.Digest, key)
 	if err != nil {
 		return nil, fmt.Errorf("secure boot: sign: %w", err)
 	}
 	out := slices.Clone(file)
 	copy(out[s.Signed+n*blockSize:], block)
-	return noticed(out, nil)
+	return noticed(f, out, nil)
 }
 
 // noticed verifies a new signature: a token or a memory that is at fault is
 // noticed here, not by the chip.
-func noticed(file []byte, key crypto.PublicKey) ([]byte, error) {
-	if _, err := Verify(file, key); err != nil {
+func noticed(f *chip.Family, file []byte, key crypto.PublicKey) ([]byte, error) {
+	if _, err := VerifyFor(f, file, key); err != nil {
 		return nil, fmt.Errorf("secure boot: sign: the new signature does not verify: %w", err)
 	}
 	return file, nil
 }
 
-// versionOf is the version that all the keys sign for.
-func versionOf(keys []crypto.Signer) (version Version, err error) {
+// versionOf is the version that all the keys sign for, and the kind that they are of.
+func versionOf(f *chip.Family, keys []crypto.Signer) (version Version, kind chip.SigningKey, err error) {
 	if len(keys) == 0 || len(keys) > maxBlocks {
-		return 0, fmt.Errorf("secure boot: sign: %d keys, want 1 to %d", len(keys), maxBlocks)
+		return 0, "", fmt.Errorf("secure boot: sign: %d keys, want 1 to %d", len(keys), maxBlocks)
 	}
 	for i, key := range keys {
-		v, err := VersionOf(key.Public())
+		v, err := VersionFor(f, key.Public())
 		if err != nil {
-			return 0, err
+			return 0, "", err
 		}
-		if version = v; v == V1 && len(keys) > 1 {
-			return 0, errors.New("secure boot: sign: version 1 has one signature: give one key")
+		k, _ := KindOf(key.Public())
+		switch {
+		case v == V1 && len(keys) > 1:
+			return 0, "", errors.New("secure boot: sign: version 1 has one signature: give one key")
+		case i > 0 && k != kind:
+			return 0, "", fmt.Errorf("secure boot: sign: keys of two kinds, %s and %s: all signatures of a file are of one", kind, k)
 		}
+		version, kind = v, k
 		for _, other := range keys[:i] {
 			if other.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(key.Public()) {
-				return 0, errors.New("secure boot: sign: the same key twice")
+				return 0, "", errors.New("secure boot: sign: the same key twice")
 			}
 		}
 	}
-	return version, nil
+	return version, kind, nil
 }
 
-// Verify verifies a file's signature as the ESP32 would. key is the one that
-// must have signed, nil for whatever key a version 2 signature brings along
-// (ErrKeyNeeded with version 1). The error has every fault; the signature is
+// Verify verifies a file's signature as the chip would that the file is for. key is
+// the one that must have signed, nil for whatever key a version 2 signature brings
+// along (ErrKeyNeeded with version 1). The error has every fault; the signature is
 // what could be read nevertheless, nil where there is none.
-func Verify(file []byte, key crypto.PublicKey) (*Signature, error) { return VerifyFor(1, file, key) }
+func Verify(file []byte, key crypto.PublicKey) (*Signature, error) {
+	return VerifyFor(ChipOf(file), file, key)
+}
 
-// VerifyFor is Verify for a chip that looks at so many signatures, one of which
-// must be of the key, and all of which must be good.
-func VerifyFor(blocks int, file []byte, key crypto.PublicKey) (*Signature, error) {
+// VerifyFor is Verify for a chip whatever the file says. It looks at as many
+// signatures as the chip does, one of which must be of the key, and all of which must
+// be good.
+func VerifyFor(family *chip.Family, file []byte, key crypto.PublicKey) (*Signature, error) {
 	version := V2
 	if key != nil {
 		var err error
-		if version, err = VersionOf(key); err != nil {
+		if version, err = VersionFor(family, key); err != nil {
 			return nil, err
 		}
 	}
-	var f faults
+	f := faults{chip: family}
 	length := f.image(file)
 	at := version.signatureAt(file, length)
 	if key == nil && !hasV2(file, at) && hasV1(file, V1.signatureAt(file, length)) {
@@ -174,8 +205,7 @@ func VerifyFor(blocks int, file []byte, key crypto.PublicKey) (*Signature, error
 	if version == V1 {
 		return f.verifyV1(file, at, key.(*ecdsa.PublicKey)), f.err()
 	}
-	want, _ := key.(*rsa.PublicKey)
-	return f.verifyV2(file, at, want, blocks), f.err()
+	return f.verifyV2(file, at, key), f.err()
 }
 
 // end is where the chip looks for the signature behind an image of n bytes.
@@ -266,7 +296,10 @@ func signableTable(b []byte, v Version) error {
 }
 
 // faults collects all that is wrong with a file.
-type faults struct{ list []error }
+type faults struct {
+	chip *chip.Family // that is to start it
+	list []error
+}
 
 func (f *faults) add(format string, args ...any) {
 	f.list = append(f.list, fmt.Errorf(format, args...))

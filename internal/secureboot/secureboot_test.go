@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"station/internal/chip"
 )
 
 var (
@@ -48,7 +50,7 @@ func signed(t testing.TB, image []byte, key crypto.Signer) []byte {
 	t.Helper()
 	file, err := Sign(image, key)
 	if err != nil && strings.Contains(err.Error(), "neither an ESP image nor") {
-		file, err = signV2(image, key)
+		file, err = signV2(image, chip.RSA3072, key)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +153,10 @@ func TestUnfitKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p521, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -159,8 +165,9 @@ func TestUnfitKeys(t *testing.T) {
 		key  crypto.Signer
 		want string
 	}{
-		{small, "an RSA key of 2048 bits: version 2 of the ESP32 wants 3072"},
-		{p384, "an EC key on P-384: version 1 wants P-256"},
+		{small, "an RSA key of 2048 bits: version 2 wants 3072"},
+		{p384, "the ESP32 takes no ECDSA P-384 key; it takes ECDSA P-256 (version 1), RSA-3072 (version 2)"},
+		{p521, "an EC key on P-521: chips take P-256, and some P-384"},
 		{ed, "a key of type ed25519.PublicKey"},
 	} {
 		if _, err := Sign(knownImage(t), v.key); err == nil || !strings.Contains(err.Error(), v.want) {
@@ -197,7 +204,7 @@ func TestBrokenSigner(t *testing.T) {
 		{"RSA garbage", broken{rsaKey(t), make([]byte, 384), nil}, "does not verify"},
 		{"RSA short", broken{rsaKey(t), make([]byte, 10), nil}, "a signature of 10 bytes, want 384"},
 		{"EC garbage", broken{ecKey(t), []byte("no ASN.1"), nil}, "no ECDSA signature"},
-		{"EC negative", broken{ecKey(t), minus, nil}, "no signature on P-256"},
+		{"EC negative", broken{ecKey(t), minus, nil}, "no signature on the key's curve"},
 		{"EC of something else", broken{ecKey(t), []byte{0x30, 6, 2, 1, 1, 2, 1, 1}, nil}, "does not verify"},
 	} {
 		_, err := Sign(knownImage(t), v.key)
@@ -230,7 +237,7 @@ func TestFaultsV2(t *testing.T) {
 		{"nothing", func(b []byte) []byte { return b }, nil},
 		{"magic", at(0, 1), []string{"no version 2 signature: no block begins at 0x1000"}},
 		{"version", at(1, 5), []string{"no version 2 signature"}},
-		{"ECDSA", at(1, 1), []string{"the signature block has an ECDSA key"}},
+		{"ECDSA", at(1, 1), []string{"the signature block has an ECDSA"}},
 		{"reserved", at(2, 1), []string{"bytes 2 and 3 of the signature block are 0x0001, want 0"}},
 		{"digest", at(4, 1), []string{"the image was changed", "the signature is not that of the key and the digest"}},
 		{"n", at(36+100, 1), []string{"R in the", "the signature is not that"}},
@@ -255,6 +262,46 @@ func TestFaultsV2(t *testing.T) {
 		{"empty", func([]byte) []byte { return nil }, []string{"no version 2 signature: no block begins at 0x0"}},
 	} {
 		_, err := Verify(v.change(bytes.Clone(whole)), nil)
+		wantFaults(t, v.name, err, v.want...)
+	}
+}
+
+// What can be wrong with a block that has an EC key.
+func TestFaultsEC(t *testing.T) {
+	whole := vector(t, "app.v2e256.bin")
+	change := func(offset int, value byte) func([]byte) []byte {
+		return func(b []byte) []byte {
+			sector := b[len(b)-4096:]
+			sector[offset] ^= value
+			binary.LittleEndian.PutUint32(sector[1196:], crc32.ChecksumIEEE(sector[:1196]))
+			return b
+		}
+	}
+	for _, v := range []struct {
+		name   string
+		change func([]byte) []byte
+		want   []string
+	}{
+		{"nothing", func(b []byte) []byte { return b }, nil},
+		{"P-192", change(36, 3), []string{"the signature block has an ECDSA P-192 key, which the ESP32-H2 does not take: sign with RSA-3072 or ECDSA P-256"}},
+		{"another curve", change(36, 5), []string{"the signature block has an ECDSA key, which"}},
+		{"variant", change(2, 2), []string{"the signature block has an ECDSA key, which"}},
+		{"reserved", change(3, 1), []string{"bytes 2 and 3 of the signature block are 0x0100, want 0"}},
+		{"digest", change(4, 1), []string{"the image was changed", "the signature is not that of the key"}},
+		{"X", change(37, 1), []string{"the key in the signature block is no point of P-256"}},
+		{"r", change(101, 1), []string{"the signature is not that of the key"}},
+		{"s", change(164, 1), []string{"the signature is not that of the key"}},
+		{"behind the signature", change(165, 1), []string{"the bytes between signature and CRC are not zero"}},
+		{"before the CRC", change(1195, 1), []string{"the bytes between signature and CRC are not zero"}},
+		{"CRC", func(b []byte) []byte { b[len(b)-4096+1197] ^= 1; return b }, []string{"the CRC of the signature block is"}},
+		{"end", change(1215, 1), []string{"the last 16 bytes"}},
+		{"a second block with RSA", func(b []byte) []byte {
+			rsa := vector(t, "app.v2a.bin")
+			copy(b[len(b)-4096+1216:], rsa[len(rsa)-4096:][:1216])
+			return b
+		}, []string{"signature block 2: the block has version 2, want 3", "signature block 2: the key is on curve 141, want 2", "signature block 2: the key in the"}},
+	} {
+		_, err := VerifyFor(chip.ESP32H2, v.change(bytes.Clone(whole)), nil)
 		wantFaults(t, v.name, err, v.want...)
 	}
 }
@@ -334,10 +381,14 @@ func FuzzVerify(f *testing.F) {
 	f.Add(signed(f, knownImage(f), ecKey(f)))
 	f.Add([]byte{})
 	f.Add(make([]byte, 4096))
+	f.Add(vector(f, "app.v2e256.bin"))
+	f.Add(vector(f, "app.v2e384.bin"))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, key := range []crypto.PublicKey{nil, pub, &ecKey(t).PublicKey} {
-			if s, err := Verify(file, key); err == nil && (s == nil || s.Signed > len(file)) {
-				t.Errorf("%T: got %+v and no fault", key, s)
+			for _, family := range []*chip.Family{chip.ESP32, chip.ESP32C5} {
+				if s, err := VerifyFor(family, file, key); err == nil && (s == nil || s.Signed > len(file)) {
+					t.Errorf("%s, %T: got %+v and no fault", family.Name, key, s)
+				}
 			}
 		}
 	})

@@ -4,11 +4,10 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
-	"encoding/asn1"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math/big"
+
+	"station/internal/chip"
 )
 
 // A version 1 signature, right behind the image with its SHA-256 (ESP-IDF,
@@ -34,20 +33,13 @@ func hasV1(file []byte, at int) bool {
 // and key give the same file.
 func signV1(image []byte, key crypto.Signer) ([]byte, error) {
 	digest := sha256.Sum256(image)
-	der, err := key.Sign(nil, digest[:], crypto.SHA256)
+	r, sig, err := ecSignature(key, digest[:], crypto.SHA256, scalar)
 	if err != nil {
 		return nil, err
 	}
-	var sig struct{ R, S *big.Int }
-	if _, err := asn1.Unmarshal(der, &sig); err != nil {
-		return nil, fmt.Errorf("the signer's answer is no ECDSA signature: %w", err)
-	}
-	if sig.R.Sign() <= 0 || sig.S.Sign() <= 0 || sig.R.BitLen() > 8*scalar || sig.S.BitLen() > 8*scalar {
-		return nil, errors.New("the signer's answer is no signature on P-256")
-	}
 	var block [sizeV1]byte
-	sig.R.FillBytes(block[offsetR:offsetS])
-	sig.S.FillBytes(block[offsetS:])
+	copy(block[offsetR:], r)
+	copy(block[offsetS:], sig)
 	return append(image[:len(image):len(image)], block[:]...), nil
 }
 
@@ -62,8 +54,9 @@ func (f *faults) verifyV1(file []byte, at int, key *ecdsa.PublicKey) *Signature 
 		f.add("no version 1 signature: its version field at %#x is %#x, want 0", at, v)
 		return nil
 	}
-	s := &Signature{Version: V1, Signed: at, Digest: sha256.Sum256(image)}
-	if !ecdsa.Verify(key, s.Digest[:], new(big.Int).SetBytes(block[offsetR:offsetS]), new(big.Int).SetBytes(block[offsetS:])) {
+	digest := sha256.Sum256(image)
+	s := &Signature{Version: V1, Key: chip.P256, Chip: f.chip, Signed: at, Digest: digest[:]}
+	if !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(block[offsetR:offsetS]), new(big.Int).SetBytes(block[offsetS:])) {
 		f.add("the signature is not this key's over this image: the image was changed after it was signed, or another key signed it")
 	}
 	return s

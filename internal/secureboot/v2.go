@@ -11,6 +11,8 @@ import (
 	"hash/crc32"
 	"math/big"
 	"slices"
+
+	"station/internal/chip"
 )
 
 // A version 2 signature is a sector of its own behind the image, which is
@@ -19,15 +21,19 @@ import (
 // is 1 in its ROM's header). The rest is 0xFF. Numbers are little endian, the
 // signature too (ESP-IDF, "Secure Boot V2", signature block format):
 //
-//	   0  E7, version 2, 2 zero
-//	   4  SHA-256 of the padded image
-//	  36  modulus n, 384 bytes
-//	 420  exponent e u32
-//	 424  R = 2^6144 mod n, 384 bytes
-//	 808  M' = -1/n mod 2^32, u32
-//	 812  RSASSA-PSS over the digest: SHA-256, MGF1 with SHA-256, salt of 32 bytes
+//	   0  E7, version, variant, zero
+//	   4  digest of the padded image
+//	      key and signature: see form
 //	1196  CRC-32 of all before it
 //	1200  16 zero
+//
+// With an RSA key the version is 2, the digest SHA-256, and behind it are
+//
+//	 36  modulus n, 384 bytes
+//	420  exponent e u32
+//	424  R = 2^6144 mod n, 384 bytes
+//	808  M' = -1/n mod 2^32, u32
+//	812  RSASSA-PSS over the digest: SHA-256, MGF1 with SHA-256, salt of 32 bytes
 const (
 	sectorSize  = 4096
 	blockSize   = 1216
@@ -36,36 +42,29 @@ const (
 	modulusBits = 3072
 	modulusSize = modulusBits / 8
 
-	offsetDigest    = 4
-	offsetModulus   = offsetDigest + sha256.Size
-	offsetExponent  = offsetModulus + modulusSize
-	offsetRinv      = offsetExponent + 4
-	offsetMprime    = offsetRinv + modulusSize
-	offsetSignature = offsetMprime + 4
-	offsetCRC       = offsetSignature + modulusSize
-	offsetZeros     = offsetCRC + 4
+	offsetDigest = 4
+	offsetCRC    = 1196
+	offsetZeros  = offsetCRC + 4
+
+	// Of an RSA key, from its modulus on.
+	exponentAt = modulusSize
+	rinvAt     = exponentAt + 4
+	mprimeAt   = rinvAt + modulusSize
+	rsaKeySize = mprimeAt + 4
 )
 
 var pss = &rsa.PSSOptions{SaltLength: sha256.Size, Hash: crypto.SHA256}
 
-// KeyDigest is what BLOCK2 must hold for images that the key signed: SHA-256
-// over n, e, R and M' as the block has them.
-func KeyDigest(key *rsa.PublicKey) ([sha256.Size]byte, error) {
-	if _, err := VersionOf(key); err != nil {
-		return [sha256.Size]byte{}, err
-	}
-	return sha256.Sum256(keyFields(key)), nil
-}
-
-// keyFields are n, e, R and M'. What they say besides n and e spares the chip
+// rsaFields are n, e, R and M'. What they say besides n and e spares the chip
 // a division.
-func keyFields(key *rsa.PublicKey) []byte {
-	b := make([]byte, offsetSignature-offsetModulus)
+func rsaFields(public crypto.PublicKey) []byte {
+	key := public.(*rsa.PublicKey)
+	b := make([]byte, rsaKeySize)
 	littleEndian(b[:modulusSize], key.N)
-	binary.LittleEndian.PutUint32(b[offsetExponent-offsetModulus:], uint32(key.E))
+	binary.LittleEndian.PutUint32(b[exponentAt:], uint32(key.E))
 	r := new(big.Int).Lsh(big.NewInt(1), 2*modulusBits)
-	littleEndian(b[offsetRinv-offsetModulus:offsetMprime-offsetModulus], r.Mod(r, key.N))
-	binary.LittleEndian.PutUint32(b[offsetMprime-offsetModulus:], mPrime(binary.LittleEndian.Uint32(b)))
+	littleEndian(b[rinvAt:mprimeAt], r.Mod(r, key.N))
+	binary.LittleEndian.PutUint32(b[mprimeAt:], mPrime(binary.LittleEndian.Uint32(b)))
 	return b
 }
 
@@ -94,13 +93,15 @@ func pad(b []byte, to int) []byte {
 	return append(b, bytes.Repeat([]byte{0xff}, to-len(b))...)
 }
 
-// signV2 is the image, its padding, and a sector with a block of each key.
-func signV2(image []byte, keys ...crypto.Signer) ([]byte, error) {
+// signV2 is the image, its padding, and a sector with a block of each key, which
+// are all of one kind.
+func signV2(image []byte, kind chip.SigningKey, keys ...crypto.Signer) ([]byte, error) {
+	m := formFor(kind)
 	contents := pad(image[:len(image):len(image)], V2.end(len(image)))
-	digest := sha256.Sum256(contents)
+	digest := m.digest(contents)
 	var sector []byte
 	for _, key := range keys {
-		block, err := blockV2(digest[:], key)
+		block, err := m.block(digest, key)
 		if err != nil {
 			return nil, err
 		}
@@ -109,20 +110,32 @@ func signV2(image []byte, keys ...crypto.Signer) ([]byte, error) {
 	return append(contents, pad(sector, sectorSize)...), nil
 }
 
-// blockV2 is one key's signature block over a digest.
-func blockV2(digest []byte, key crypto.Signer) ([]byte, error) {
-	sig, err := key.Sign(rand.Reader, digest, pss)
+func (m form) digest(contents []byte) []byte {
+	h := m.hash.New()
+	h.Write(contents)
+	return h.Sum(nil)
+}
+
+// block is one key's signature block over a digest.
+func (m form) block(digest []byte, key crypto.Signer) ([]byte, error) {
+	sig, err := m.sign(digest, key)
 	if err != nil {
 		return nil, err
 	}
-	if len(sig) != modulusSize {
-		return nil, fmt.Errorf("the signer gave a signature of %d bytes, want %d", len(sig), modulusSize)
+	b := make([]byte, blockSize)
+	b[0], b[1], b[2] = magicV2, m.version, m.variant
+	p := m.of(b)
+	copy(p.digest, digest)
+	copy(p.key, m.fields(key.Public()))
+	copy(p.signature, sig)
+	binary.LittleEndian.PutUint32(b[offsetCRC:], crc32.ChecksumIEEE(b[:offsetCRC]))
+	return b, nil
+}
+
+func rsaSign(digest []byte, key crypto.Signer) ([]byte, error) {
+	sig, err := key.Sign(rand.Reader, digest, pss)
+	if err == nil && len(sig) != modulusSize {
+		err = fmt.Errorf("the signer gave a signature of %d bytes, want %d", len(sig), modulusSize)
 	}
-	b := make([]byte, 0, blockSize)
-	b = append(b, magicV2, byte(V2), 0, 0)
-	b = append(b, digest...)
-	b = append(b, keyFields(key.Public().(*rsa.PublicKey))...)
-	b = append(b, reversed(sig)...)
-	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
-	return append(b, make([]byte, blockSize-len(b))...), nil
+	return reversed(sig), err
 }

@@ -48,7 +48,7 @@ func TestKeyDigestOfKnownKey(t *testing.T) {
 	if want := "3e0c11b828b802f5fd9e35cf3bf043e777d99675ece75910df5801100af045af"; err != nil || hex.EncodeToString(digest[:]) != want {
 		t.Errorf("got %x, %v, want %s", digest, err, want)
 	}
-	b := keyFields(key)
+	b := rsaFields(key)
 	for _, v := range []struct {
 		name string
 		at   int
@@ -80,7 +80,7 @@ func TestMPrime(t *testing.T) {
 func TestShortR(t *testing.T) {
 	n := new(big.Int).Lsh(big.NewInt(1), 3071)
 	n.Add(n, big.NewInt(12345)) // 2^6144 mod n is far below n
-	b := keyFields(&rsa.PublicKey{N: n, E: 3})
+	b := rsaFields(&rsa.PublicKey{N: n, E: 3})
 	r := new(big.Int).SetBytes(reversed(b[388:772]))
 	want := new(big.Int).Exp(big.NewInt(2), big.NewInt(6144), n)
 	if r.Cmp(want) != 0 || want.BitLen() > 3000 {

@@ -103,7 +103,7 @@ func (s *Server) checkApp(doc *release.Release, f *release.Form, content io.Read
 	}
 	err = errors.New("nobody may sign apps here")
 	for _, key := range s.Signers {
-		if _, bad := secureboot.VersionOf(key); bad != nil {
+		if _, bad := secureboot.VersionFor(secureboot.ChipOf(app), key); bad != nil {
 			continue
 		}
 		if _, err = secureboot.Verify(app, key); err == nil {

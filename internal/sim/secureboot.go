@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"crypto"
 	"crypto/aes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -13,6 +15,8 @@ import (
 	"hash/crc32"
 	"math/big"
 	"slices"
+
+	"station/internal/chip"
 )
 
 // Secure boot in the mask ROM: before it jumps into the bootloader it checks
@@ -91,12 +95,40 @@ func (c *Chip) imageLength(at uint32, h header) int {
 const (
 	block2Size   = 1216
 	block2CRC    = 1196
-	block2N      = 36
-	block2E      = 420
-	block2R      = 424
-	block2Sig    = 812
 	modulus2Size = 384
 )
+
+// signing is how a kind of key stands in a block: where it begins, where its
+// signature does, and the hash of the image before both.
+type signing struct {
+	kind     chip.SigningKey
+	version  byte
+	key, sig int
+	hash     func([]byte) []byte
+	good     func(block, digest []byte) bool
+}
+
+var (
+	rsaSigning  = signing{chip.RSA3072, 2, 36, 812, sha256Of, pssGood}
+	p256Signing = signing{chip.P256, 3, 36, 101, sha256Of, func(block, digest []byte) bool { return ecdsaGood(elliptic.P256(), 2, block[36:], digest) }}
+	p384Signing = signing{chip.P384, 3, 52, 149, sha384Of, func(block, digest []byte) bool { return ecdsaGood(elliptic.P384(), 3, block[52:], digest) }}
+)
+
+// signings are those that this chip takes: with SECURE_BOOT_SHA384_EN its ROM hashes
+// images with SHA-384, and with that goes P-384 alone.
+func (c *Chip) signings() (list []signing) {
+	takes := chip.Known(c.opts.Chip).Seal.SecureBoot[2].Keys
+	long := c.fuses.fieldOr("SECURE_BOOT_SHA384_EN", 0) != 0
+	for _, s := range []signing{rsaSigning, p256Signing, p384Signing} {
+		if slices.Contains(takes, s.kind) && (s.kind == chip.P384) == long {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func sha256Of(b []byte) []byte { h := sha256.Sum256(b); return h[:] }
+func sha384Of(b []byte) []byte { h := sha512.Sum384(b); return h[:] }
 
 // signature2 checks the signature behind the image of that length: its block
 // begins at the next sector, and the padding before it is signed too. It gives
@@ -106,10 +138,10 @@ func (c *Chip) signature2(at uint32, length int) string {
 	if int(at)+end+sectorSize > len(c.flash.mem) {
 		return "No signature block magic byte found at signature sector (found 0xff not 0xe7). Image not V2 signed?"
 	}
-	digest := sha256.Sum256(c.plainFlash(at, end))
+	image := c.plainFlash(at, end)
 	first := ""
 	for i := range c.si.data().blocks {
-		fault := c.signatureBlock(c.plainFlash(at+uint32(end+i*block2Size), block2Size), digest)
+		fault := c.signatureBlock(c.plainFlash(at+uint32(end+i*block2Size), block2Size), image)
 		if fault == "" {
 			return ""
 		}
@@ -118,19 +150,24 @@ func (c *Chip) signature2(at uint32, length int) string {
 	return first
 }
 
-// signatureBlock checks one block against the digest of an image.
-func (c *Chip) signatureBlock(block []byte, digest [32]byte) string {
-	key := sha256.Sum256(block[block2N:block2Sig])
+// signatureBlock checks one block against an image.
+func (c *Chip) signatureBlock(block, image []byte) string {
+	takes := c.signings()
+	i := slices.IndexFunc(takes, func(s signing) bool { return s.version == block[1] })
 	switch {
 	case block[0] != 0xe7:
 		return fmt.Sprintf("No signature block magic byte found at signature sector (found 0x%02x not 0xe7). Image not V2 signed?", block[0])
-	case block[1] != 2 || crc32.ChecksumIEEE(block[:block2CRC]) != binary.LittleEndian.Uint32(block[block2CRC:]):
+	case i < 0 || crc32.ChecksumIEEE(block[:block2CRC]) != binary.LittleEndian.Uint32(block[block2CRC:]):
 		return "Sig block 0 invalid: CRC mismatch"
-	case !bytes.Equal(block[4:36], digest[:]):
+	}
+	s := takes[i]
+	digest := s.hash(image)
+	switch {
+	case !bytes.Equal(block[4:s.key], digest):
 		return "Sig block 0 invalid: Image digest does not match"
-	case !slices.Contains(c.si.trusted(c), key):
+	case !slices.Contains(c.si.trusted(c), sha256.Sum256(block[s.key:s.sig])):
 		return "Sig block 0 signed with untrusted key"
-	case !pssGood(block, digest[:]):
+	case !s.good(block, digest):
 		return "signature verification failed"
 	}
 	return ""
@@ -150,11 +187,8 @@ func (c *Chip) readDigest(block int) (d [32]byte) {
 // pssGood checks RSASSA-PSS with the key in the block. What the block says of
 // Montgomery's constants must be right: the hardware multiplies with them.
 func pssGood(block, digest []byte) bool {
-	little := func(from int) *big.Int {
-		b := bytes.Clone(block[from : from+modulus2Size])
-		slices.Reverse(b)
-		return new(big.Int).SetBytes(b)
-	}
+	const block2N, block2E, block2R, block2Sig = 36, 420, 424, 812
+	little := func(from int) *big.Int { return littleInt(block[from : from+modulus2Size]) }
 	n := little(block2N)
 	if n.BitLen() != 8*modulus2Size || n.Bit(0) == 0 {
 		return false
@@ -170,6 +204,23 @@ func pssGood(block, digest []byte) bool {
 	slices.Reverse(sig)
 	key := &rsa.PublicKey{N: n, E: int(binary.LittleEndian.Uint32(block[block2E:]))}
 	return rsa.VerifyPSS(key, crypto.SHA256, digest, sig, &rsa.PSSOptions{SaltLength: sha256.Size}) == nil
+}
+
+// littleInt is a number whose lowest byte comes first.
+func littleInt(b []byte) *big.Int {
+	b = bytes.Clone(b)
+	slices.Reverse(b)
+	return new(big.Int).SetBytes(b)
+}
+
+// ecdsaGood checks the signature of the key that stands there: the curve's number, X,
+// Y, r and s.
+func ecdsaGood(curve elliptic.Curve, number byte, b, digest []byte) bool {
+	n := curve.Params().BitSize / 8
+	part := func(i int) *big.Int { return littleInt(b[1+i*n : 1+(i+1)*n]) }
+	point := append([]byte{4}, part(0).FillBytes(make([]byte, n))...)
+	key, err := ecdsa.ParseUncompressedPublicKey(curve, append(point, part(1).FillBytes(make([]byte, n))...))
+	return b[0] == number && err == nil && ecdsa.Verify(key, digest, part(2), part(3))
 }
 
 // romDigest checks the bootloader against the digest at address 0, with the

@@ -21,6 +21,7 @@ import (
 	"station/internal/efuse"
 	"station/internal/flow"
 	"station/internal/job"
+	"station/internal/racetest"
 	"station/internal/record"
 	"station/internal/secureboot"
 	"station/internal/sim"
@@ -141,7 +142,7 @@ func signedOnly(j *job.Job, device *sim.Chip) error {
 		switch {
 		case len(digests) == 0 && block < 0 && revoked == 0:
 		case n >= len(digests) && block < 0 && revoked == 1:
-		case n < len(digests) && block >= 0 && revoked == 0 && bytes.Equal(digests[n].Secret.Reveal(), littleEndian(keyBlockOf(device.Fuses(), block))) &&
+		case n < len(digests) && block >= 0 && revoked == 0 && bytes.Equal(digests[n].Secret.Reveal(), littleEndian(blockOf(j.Chip(), device.Fuses(), block))) &&
 			device.Field("WR_DIS")>>(23+block)&1 == 1 && device.Field("WR_DIS")>>(8+block)&1 == 1 && device.Field("RD_DIS")>>block&1 == 0:
 		default:
 			return fmt.Errorf("digest %d is in block %d, revoked %d, WR_DIS %08x", n, block, revoked, device.Field("WR_DIS"))
@@ -165,12 +166,17 @@ func littleEndian(words [8]uint32) (b []byte) {
 	return b
 }
 
-// signedC3 is the C3's job with secure boot: its images signed with some keys of
-// the vectors, its fuses for others.
 func signedC3(t testing.TB, signers, trusted []string, pairs ...string) string {
 	t.Helper()
+	return signedJob(t, chip.ESP32C3, signers, trusted, pairs...)
+}
+
+// signedJob is the job of a family with secure boot: its images signed with some keys
+// of the vectors, its fuses for others.
+func signedJob(t testing.TB, f *chip.Family, signers, trusted []string, pairs ...string) string {
+	t.Helper()
 	table := "[secure_boot]\nversion = 2\nkeys = [\"" + strings.Join(trusted, "\", \"") + "\"]\n\n[boot]\n"
-	path := editCopy(t, filepath.Dir(c3Job), "[boot]\n", table, `size = "1MB"`, `size = "4MB"`)
+	path := editCopy(t, filepath.Dir(laterJob(f)), "[boot]\n", table, `size = "1MB"`, `size = "4MB"`)
 	dir := filepath.Dir(path)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -305,6 +311,60 @@ func TestSecureBootOfAC3(t *testing.T) {
 				t.Errorf("a closed one, again: %s %v", out.Verdict, out.Failure)
 			}
 		})
+	}
+}
+
+// bootKeyFiles are keys of the vectors, one of each kind.
+var bootKeyFiles = map[chip.SigningKey]string{chip.RSA3072: "v2a.pem", chip.P256: "v2e256.pem", chip.P384: "v2e384.pem"}
+
+// Every family takes each kind of key that it has for secure boot, and no other, through
+// the whole procedure: the digest in its fuses, the start by the ROM and by the bootloader.
+func TestSecureBootOfEveryFamily(t *testing.T) {
+	var sample racetest.Sample
+	for _, f := range chip.Families[1:] {
+		for _, kind := range slices.Sorted(maps.Keys(bootKeyFiles)) {
+			t.Run(f.Name+"/"+string(kind), func(t *testing.T) {
+				if !slices.Contains(f.Seal.SecureBoot[2].Keys, kind) {
+					refusesKind(t, f, kind)
+				} else if !sample.Out(8) {
+					startsSigned(t, f, kind)
+				}
+			})
+		}
+	}
+}
+
+// refusesKind wants a job with a key of a kind that the chip does not take refused.
+func refusesKind(t *testing.T, f *chip.Family, kind chip.SigningKey) {
+	key := bootKeyFiles[kind]
+	path := editCopy(t, filepath.Dir(laterJob(f)), "[boot]\n", "[secure_boot]\nversion = 2\nkeys = [\""+key+"\"]\n\n[boot]\n")
+	write(t, filepath.Join(filepath.Dir(path), key), publicOf(t, key))
+	want := fmt.Sprintf("the %s takes no %s key; it takes %s", f.Title, kind, f.SignedBy())
+	if f.Seal.SecureBoot == nil {
+		want = "2: the " + f.Title + " has "
+	}
+	if _, err := job.Load(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "job.toml:") {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+// startsSigned wants a device sealed whose images such a key signed.
+func startsSigned(t *testing.T, f *chip.Family, kind chip.SigningKey) {
+	key := []string{bootKeyFiles[kind]}
+	s := newStation(t, signedJob(t, f, key, key))
+	o := ChipFor(s.job)
+	o.MAC, o.Crystal = VirtualMAC(0), f.Crystals[0]
+	device := newChip(t, o)
+	wantVerdict(t, s.visit(device), record.Pass, "")
+	if err := checkLater(s, device, 0); err != nil {
+		t.Error(err)
+	}
+	for _, with := range f.Seal.SecureBoot[2].With {
+		for _, v := range with {
+			if got, want := device.Field(v.Field), f.Seal.SecureBoot[2].With[kind] != nil; (got == v.Value) != want {
+				t.Errorf("%s is %d, wanted with this key: %t", v.Field, got, want)
+			}
+		}
 	}
 }
 
