@@ -157,6 +157,8 @@ func (c *checker) run() error {
 		return c.export(c.path, strings.TrimSuffix(c.path, ".proof"))
 	case strings.HasPrefix(head.Format, "station-batch-certificate/"):
 		return c.certificate(data)
+	case strings.HasPrefix(head.Format, "station-site-certificate/"):
+		return c.siteCertificate(data)
 	case strings.HasPrefix(head.Format, "station-device-proof/"):
 		return c.device(data)
 	case strings.HasPrefix(head.Format, "station-consistency-proof/"):
@@ -278,6 +280,20 @@ func (c *checker) certificate(data []byte) error {
 	for _, text := range since {
 		plain.Fprintf(c.out, "%-12s %s\n", "SINCE", text)
 	}
+	return nil
+}
+
+// siteCertificate checks that of a batch over all benches of a site.
+func (c *checker) siteCertificate(data []byte) error {
+	if err := c.needKey(); err != nil {
+		return err
+	}
+	cert, err := qa.CheckSiteCertificate(data, c.trusted...)
+	if err != nil {
+		return err
+	}
+	c.found = provenFile{Kind: "certificate", Batch: cert.Account.Batch, Made: cert.Issued}
+	fmt.Fprint(c.out, cert.Text())
 	return nil
 }
 

@@ -18,9 +18,8 @@ import (
 )
 
 func ledgerExportCommand(l *ledgerFlags) *cobra.Command {
-	var table, format, devices string
-	var bom bool
-	var filter filterFlags
+	var of exportFlags
+	var devices string
 	file := &fileFlags{ledgerFlags: l, signerFlags: signerFlags{tokenFlags: tokenFlags{options: l.options}}, held: true}
 	cmd := &cobra.Command{
 		Use:   "export",
@@ -38,21 +37,8 @@ in docs/export.md.`,
 			// third of the time, and a limit keeps it small.
 			defer debug.SetGCPercent(debug.SetGCPercent(300))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(56 << 20))
-			x := qa.Export{File: filepath.Base(file.out.path), Format: qa.Format(format), BOM: bom, Software: version(), Made: time.Now()}
-			if x.Format == "" {
-				x.Format = qa.Format(cmp.Or(strings.TrimPrefix(filepath.Ext(file.out.path), "."), string(qa.CSV)))
-			}
-			if !slices.Contains(qa.Formats, x.Format) {
-				return fmt.Errorf("export: format %q is not known; write csv, jsonl or xlsx", x.Format)
-			}
-			if bom && x.Format != qa.CSV {
-				return fmt.Errorf("export: --bom is for csv")
-			}
-			var err error
-			if x.Table, err = qa.FindTable(table); err != nil {
-				return fmt.Errorf("export: %w", err)
-			}
-			if x.Filter, err = filter.filter(); err != nil {
+			x, err := of.export(file.out.path)
+			if err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
 			if x.Filter.MAC, err = l.macs(devices); err != nil {
@@ -78,17 +64,46 @@ in docs/export.md.`,
 			return err
 		},
 	}
-	filter.addTimes(cmd)
-	f := cmd.Flags()
-	f.StringVar(&table, "table", qa.Tables[0].Name, "devices or entries")
-	f.StringVar(&format, "format", "", "csv, jsonl or xlsx (default: as --out ends, or csv)")
-	f.BoolVar(&bom, "bom", false, "begin a CSV with the mark of UTF-8, without which Excel misreads letters beyond ASCII")
-	f.StringVar(&filter.verdict, "verdict", "", "PASS, RETRY, SCRAP, QUARANTINE, STATION or BEGUN")
-	f.StringVar(&devices, "mac", "", "one device by its MAC, serial number or ID (`NAME`), or a range MAC..MAC")
-	f.StringVar(&filter.key, "key", "", "key `ID`, a range ID..ID, or policy:label for all of its keys")
-	f.BoolVar(&filter.simulated, "simulated", false, "virtual chips too, marked SIMULATION")
+	of.add(cmd)
+	cmd.Flags().StringVar(&devices, "mac", "", "one device by its MAC, serial number or ID (`NAME`), or a range MAC..MAC")
+	cmd.Flags().BoolVar(&of.simulated, "simulated", false, "virtual chips too, marked SIMULATION")
 	file.add(cmd)
 	return cmd
+}
+
+// exportFlags say what is exported, and in which form.
+type exportFlags struct {
+	filterFlags
+	table, format string
+	bom           bool
+}
+
+func (e *exportFlags) add(cmd *cobra.Command) {
+	e.addTimes(cmd)
+	f := cmd.Flags()
+	f.StringVar(&e.table, "table", qa.Tables[0].Name, "devices or entries")
+	f.StringVar(&e.format, "format", "", "csv, jsonl or xlsx (default: as --out ends, or csv)")
+	f.BoolVar(&e.bom, "bom", false, "begin a CSV with the mark of UTF-8, without which Excel misreads letters beyond ASCII")
+	f.StringVar(&e.verdict, "verdict", "", "PASS, RETRY, SCRAP, QUARANTINE, STATION or BEGUN")
+	f.StringVar(&e.key, "key", "", "key `ID`, a range ID..ID, or policy:label for all of its keys")
+}
+
+// export is what the flags say of an export into a file.
+func (e *exportFlags) export(out string) (x qa.Export, err error) {
+	x = qa.Export{File: filepath.Base(out), Format: qa.Format(e.format), BOM: e.bom, Software: version(), Made: time.Now()}
+	if x.Format == "" {
+		x.Format = qa.Format(cmp.Or(strings.TrimPrefix(filepath.Ext(out), "."), string(qa.CSV)))
+	}
+	if !slices.Contains(qa.Formats, x.Format) {
+		return x, fmt.Errorf("format %q is not known; write csv, jsonl or xlsx", x.Format)
+	}
+	if e.bom && x.Format != qa.CSV {
+		return x, fmt.Errorf("--bom is for csv")
+	}
+	if x.Table, err = qa.FindTable(e.table); err == nil {
+		x.Filter, err = e.filter()
+	}
+	return x, err
 }
 
 // leftOut says what an export has only for the asking.

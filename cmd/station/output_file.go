@@ -47,6 +47,14 @@ func (o *output) bytes(data []byte) error {
 // beside is the file whose name has more at its end.
 func (o *output) beside(end string) *output { return &output{o.path + end, o.overwrite} }
 
+// check refuses a file that may not be written, before anything is read for it.
+func (o *output) check() error {
+	if o.path == "" {
+		return nil
+	}
+	return keyfile.Check(o.path, o.overwrite)
+}
+
 // print is bytes for a file, or for w where none was named.
 func (o *output) print(w io.Writer, data []byte) error {
 	if o.path != "" {
@@ -58,7 +66,7 @@ func (o *output) print(w io.Writer, data []byte) error {
 
 // written are the flags that name what a command writes. What all others name
 // is read.
-var written = map[string]bool{"out": true, "meter": true, "log": true, "junit": true}
+var written = map[string]bool{"out": true, "meter": true, "log": true, "junit": true, "certificate": true}
 
 // guardFiles keeps the outputs of a command away from what matters, and refuses
 // an output that could not be written before anything is done.

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"station/internal/plain"
+	qa "station/internal/report"
 	"station/internal/site/hub"
+	"station/internal/site/replica"
 )
 
 // siteFlags name the folder of a site.
@@ -19,7 +23,8 @@ type siteFlags struct {
 func siteCommand(o *options) *cobra.Command {
 	s := &siteFlags{options: o}
 	cmd := &cobra.Command{Use: "site", Short: "One record of many stations"}
-	cmd.AddCommand(siteInitCommand(s), siteAddCommand(s), siteRevokeCommand(s), siteRunCommand(s), siteListCommand(s), siteShowCommand(s), siteVerifyCommand(s), siteReleaseCommand(s), sitePushCommand(o))
+	cmd.AddCommand(siteInitCommand(s), siteAddCommand(s), siteRevokeCommand(s), siteRunCommand(s), siteListCommand(s), siteShowCommand(s), siteVerifyCommand(s), siteReleaseCommand(s), sitePushCommand(o),
+		siteDeviceCommand(s), siteBatchCommand(s), siteExportCommand(s), siteReportCommand(s))
 	return cmd
 }
 
@@ -35,4 +40,45 @@ func (s *siteFlags) apply(ctx context.Context, f *hub.Folder) error {
 		return nil
 	}
 	return stationFault(err)
+}
+
+// use lets f read the ledgers of all benches, as the site has them at this moment: of the
+// site that runs here, or of its folder.
+func (s *siteFlags) use(ctx context.Context, f func(*hub.Folder, *replica.Set) error) error {
+	folder, err := hub.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	set, end, err := folder.Replicas(ctx, func(text string) { plain.Fprintf(stderr, "station: site: %s\n", text) })
+	if err != nil {
+		return stationFault(err)
+	}
+	defer end()
+	return f(folder, set)
+}
+
+// benchesOf are the benches that a report tells of: those with real devices, if there
+// are any, and of the others only if they are asked for.
+func benchesOf(set *replica.Set, simulated bool) (list []qa.Bench, err error) {
+	var virtual []qa.Bench
+	for _, name := range set.Benches() {
+		l := set.Ledger(name)
+		head, err := qa.HeadOf(l, nil)
+		if err != nil {
+			return nil, stationFault(fmt.Errorf("%s: %w", name, err))
+		}
+		b := qa.Bench{Name: name, Head: head, Within: func(from, to time.Time) (uint64, uint64) { return set.Within(name, from, to) }}
+		if l.Simulated() {
+			virtual = append(virtual, b)
+		} else {
+			list = append(list, b)
+		}
+	}
+	if simulated || len(list) == 0 {
+		list = virtual
+	}
+	if len(list) == 0 {
+		return nil, errors.New("site: it has no ledger of any bench yet")
+	}
+	return list, nil
 }

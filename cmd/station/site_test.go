@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,6 +121,7 @@ func TestSite(t *testing.T) {
 	if out, _ := w.run(0, "site", "verify"); !strings.Contains(out, fmt.Sprintf("bench-1 is whole: %d entries", w.entries())) {
 		t.Errorf("verify says %s", out)
 	}
+	w.siteQA() // beside the site that runs
 	w.run(0, "site", "revoke", "bench-1")
 	if _, said := w.run(exitStation, "site", "push"); !strings.Contains(said, "Authorization Violation") {
 		t.Errorf("a bench that was revoked: %s", said)
@@ -140,5 +142,55 @@ func TestSite(t *testing.T) {
 	if _, said := w.run(exitStation, "site", "list"); !strings.Contains(said, "not running") {
 		t.Errorf("list of a site that does not run: %s", said)
 	}
+	w.siteQA()                          // and from the folder of one that does not
 	w.sealOne(job, "24:0a:c4:01:02:0b") // a bench needs no site
+}
+
+// siteQA asks the site what QA asks: it answers as the bench's own ledger does.
+func (w *workplace) siteQA() {
+	w.t.Helper()
+	says := func(schema string, wants []string, args ...string) {
+		w.t.Helper()
+		if schema != "" {
+			out, _ := w.run(0, append(slices.Clip(args), "--json")...)
+			if err := fits(schema, out); err != nil {
+				w.t.Errorf("%v\n%s", err, out)
+			}
+		}
+		out, _ := w.run(0, args...)
+		for _, want := range wants {
+			if !strings.Contains(out, want) {
+				w.t.Errorf("%q does not say %q:\n%s", args, want, out)
+			}
+		}
+	}
+	says("site-device/1", []string{fileMAC + " at bench-1: PASS", `"kind":"device.sealed"`}, "site", "device", fileMAC)
+	w.run(0, "key", "public", "--out", "station-signer.pem", "--overwrite")
+	w.run(0, "site", "device", fileMAC, "--proofs", "proofs", "--overwrite")
+	for _, key := range []string{"site/witness.pem", "station-signer.pem"} {
+		w.run(0, "ledger", "check", "proofs/bench-1-"+strings.ReplaceAll(fileMAC, ":", "")+".proof", "--key", key)
+	}
+	if _, said := w.run(exitUsage, "site", "device", "24:0a:c4:09:09:09"); !strings.Contains(said, "no bench of the site plant-1 knows") {
+		w.t.Errorf("an unknown device: %s", said)
+	}
+	says("site-batches/1", []string{"b1", "bench-1", "8"}, "site", "batch")
+	says("site-batch/1", []string{"started      0", "bench        bench-1: 0 started", "8 of 8 ordered devices are missing"}, "site", "batch", "b1")
+	w.run(exitFailed, "site", "batch", "b1", "--certificate", "b1.site", "--operator", "anna", "--overwrite")
+	w.run(0, "site", "batch", "b1", "--certificate", "b1.site", "--operator", "anna", "--anyway", "the rest is not needed", "--overwrite")
+	if out, _ := w.run(0, "ledger", "check", "b1.site", "--key", "site/witness.pem"); !strings.Contains(out, "b1.site: OK") {
+		w.t.Errorf("the certificate: %s", out)
+	}
+	w.run(exitUsage, "ledger", "check", "b1.site", "--key", "station-signer.pem")
+
+	own, _ := w.run(0, "ledger", "export")
+	all, _ := w.run(0, "site", "export")
+	if all = strings.ReplaceAll(strings.Replace(all, ",bench\n", "\n", 1), ",bench-1\n", "\n"); all != own {
+		w.t.Errorf("the site exports\n%s\nthe bench\n%s", all, own)
+	}
+	w.run(exitFailed, "site", "export", "--batch", "none", "--out", "none.csv", "--overwrite")
+	w.run(0, "site", "export", "--table", "entries", "--mac", fileMAC, "--out", "entries.xlsx", "--overwrite")
+	w.run(0, "site", "report", "--out", "site.html", "--overwrite")
+	if page := string(w.read("site.html")); !strings.Contains(page, `<b id="devices">2</b>`) || !strings.Contains(page, "bench-1") {
+		w.t.Error("the page of the site does not count two devices")
+	}
 }

@@ -75,6 +75,8 @@ type batchFold struct {
 	seen    map[chip.MAC]bool
 	numbers map[int]chip.MAC
 	keyed   map[chip.MAC]bool
+	started map[chip.MAC]record.Verdict // what became of those that are counted
+	whole   []string                    // differences that speak of all devices of the batch, at whichever bench
 }
 
 // BalanceOf counts a batch in the first size entries of the ledger, and tells of
@@ -89,7 +91,15 @@ func BalanceOf(l *ledger.Ledger, size uint64, batch string, told func(entries, t
 }
 
 func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*Balance, error) {
-	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[chip.MAC]bool{}, numbers: map[int]chip.MAC{}, keyed: map[chip.MAC]bool{}}
+	f, err := countBatch(l, size, batch, told)
+	if err != nil {
+		return nil, err
+	}
+	return &f.Balance, nil
+}
+
+func countBatch(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*batchFold, error) {
+	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[chip.MAC]bool{}, numbers: map[int]chip.MAC{}, keyed: map[chip.MAC]bool{}, started: map[chip.MAC]record.Verdict{}}
 	name, err := json.Marshal(batch)
 	if err != nil {
 		return nil, err
@@ -136,7 +146,7 @@ func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, tot
 	if err := f.compare(l, size); err != nil {
 		return nil, err
 	}
-	return &f.Balance, nil
+	return f, nil
 }
 
 func (f *batchFold) add(e *record.Entry) {
@@ -169,6 +179,12 @@ func (f *batchFold) add(e *record.Entry) {
 
 func (f *batchFold) differ(format string, args ...any) {
 	f.Differences = append(f.Differences, fmt.Sprintf(format, args...))
+}
+
+// differWhole is differ for what is so only where no other bench makes the batch too.
+func (f *batchFold) differWhole(format string, args ...any) {
+	f.differ(format, args...)
+	f.whole = append(f.whole, f.Differences[len(f.Differences)-1])
 }
 
 func (f *batchFold) order(quota int) {
@@ -214,22 +230,30 @@ func (f *batchFold) devices(l *ledger.Ledger) error {
 			f.Joined++
 			f.keyed[mac] = true
 		}
-		switch verdict, _ := d.State(); verdict {
-		case record.Pass:
-			f.Passed++
-		case record.Scrap:
-			f.Scrapped++
-		case record.Quarantine:
-			f.Quarantined++
-		default:
-			f.Unfinished++
+		verdict, _ := d.State()
+		f.started[mac] = verdict
+		count := f.of(verdict)
+		if *count++; count == &f.Unfinished {
 			unfinished = append(unfinished, mac.String())
 		}
 	}
 	if f.Unfinished > 0 {
-		f.differ("%d devices were started and have no end: %s", f.Unfinished, some(unfinished))
+		f.differWhole("%d devices were started and have no end: %s", f.Unfinished, some(unfinished))
 	}
 	return nil
+}
+
+// of is the count of devices with a verdict.
+func (b *Balance) of(v record.Verdict) *int {
+	switch v {
+	case record.Pass:
+		return &b.Passed
+	case record.Scrap:
+		return &b.Scrapped
+	case record.Quarantine:
+		return &b.Quarantined
+	}
+	return &b.Unfinished
 }
 
 // later tells what happened to the devices of a closed batch since.
@@ -286,9 +310,9 @@ func (f *batchFold) settle() {
 	switch n := f.Ordered - f.Passed; {
 	case f.Ordered == 0:
 	case n > 0:
-		f.differ("%d of %d ordered devices are missing", n, f.Ordered)
+		f.differWhole("%d of %d ordered devices are missing", n, f.Ordered)
 	case n < 0:
-		f.differ("%d devices more than the %d ordered passed", -n, f.Ordered)
+		f.differWhole("%d devices more than the %d ordered passed", -n, f.Ordered)
 	}
 	if f.most > 0 && !f.free && f.Numbers > f.most {
 		f.differ("%d numbers were taken of %d", f.Numbers, f.most)

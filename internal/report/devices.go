@@ -10,75 +10,91 @@ import (
 )
 
 // deviceRows yields the wanted devices, each as it was before index size, and
-// holds every device against the log on the way. It works on several batches of
-// devices at once and keeps their order.
+// holds every device against the log on the way.
 func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, error] {
 	f = f.of(l)
 	return func(yield func([]string, error) bool) {
+		rows := devicesOf(l, size, func(d record.Device, entries []record.Entry) []string { return f.deviceRow(d, entries) })
+		for row, err := range rows {
+			if (row != nil || err != nil) && !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// deviceRow is nil for a device that is not wanted.
+func (f Filter) deviceRow(d record.Device, entries []record.Entry) []string {
+	if !f.wantsDevice(&d, entries) {
+		return nil
+	}
+	return cells(deviceColumns, &deviceRow{d, lastSealed(entries)})
+}
+
+// devicesOf yields what is made of each device and its entries, in the order of the
+// MACs, each as it was before index size; every device is held against the log. It works
+// on several batches of devices at once and keeps their order.
+func devicesOf[T any](l *ledger.Ledger, size uint64, of func(record.Device, []record.Entry) T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
 		told, err := l.Told(size)
 		if err != nil {
-			yield(nil, err)
+			yield(none, err)
 			return
 		}
 		stop := make(chan struct{})
 		defer close(stop)
-		for out := range deviceBatches(told, f, stop) {
+		for out := range deviceBatches(told, of, stop) {
 			b := <-out
-			for _, row := range b.rows {
-				if row != nil && !yield(row, nil) {
+			for i := range b.made {
+				if b.is[i] && !yield(b.made[i], nil) {
 					return
 				}
 			}
 			if b.err != nil {
-				yield(nil, b.err)
+				yield(none, b.err)
 				return
 			}
 		}
 		if err := told.Rest(); err != nil {
-			yield(nil, err)
+			yield(none, err)
 		}
 	}
 }
 
 // deviceBatches makes the batches until stop is closed.
-func deviceBatches(told *ledger.Told, f Filter, stop <-chan struct{}) <-chan chan batch {
-	queue := make(chan chan batch, runtime.GOMAXPROCS(0))
+func deviceBatches[T any](told *ledger.Told, of func(record.Device, []record.Entry) T, stop <-chan struct{}) <-chan chan batch[T] {
+	queue := make(chan chan batch[T], runtime.GOMAXPROCS(0))
 	go func() {
 		defer close(queue)
 		for list, err := range told.Devices() {
-			out := make(chan batch, 1)
+			out := make(chan batch[T], 1)
 			select {
 			case queue <- out:
 			case <-stop:
 				return
 			}
 			go func() {
-				rows, bad := deviceBatch(told, list, f)
-				if bad == nil {
-					bad = err
+				b := batch[T]{made: make([]T, len(list)), is: make([]bool, len(list))}
+				b.err = told.Hold(list, func(i int, d record.Device, entries []record.Entry) error {
+					b.made[i], b.is[i] = of(d, entries), true
+					return nil
+				})
+				if b.err == nil {
+					b.err = err
 				}
-				out <- batch{rows, bad}
+				out <- b
 			}()
 		}
 	}()
 	return queue
 }
 
-// batch is the rows of some devices; nil for one that is not wanted.
-type batch struct {
-	rows [][]string
+// batch is what was made of some devices; not of those that came later.
+type batch[T any] struct {
+	made []T
+	is   []bool
 	err  error
-}
-
-func deviceBatch(told *ledger.Told, list []ledger.Stored, f Filter) (rows [][]string, err error) {
-	rows = make([][]string, len(list))
-	err = told.Hold(list, func(i int, d record.Device, entries []record.Entry) error {
-		if f.wantsDevice(&d, entries) {
-			rows[i] = cells(deviceColumns, &deviceRow{d, lastSealed(entries)})
-		}
-		return nil
-	})
-	return rows, err
 }
 
 // lastSealed is the entry that sealed the device last; a zero one where none did.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -28,8 +27,6 @@ type Report struct {
 	Zone     *time.Location              // of the times on the page
 	Limit    int                         // devices in the list at most; 0 is all
 	Progress func(entries, total uint64) // told of every entry that was read, if not nil
-
-	closed uint64 // index of the entry that closed its batch
 }
 
 // page is what the template shows.
@@ -37,6 +34,7 @@ type page struct {
 	Stats
 	Report    Report
 	Proof     *ExportProof
+	Benches   []Bench // of a site; none for a ledger by itself
 	Devices   int
 	Verdicts  []VerdictCount
 	List      []*DeviceLine
@@ -56,6 +54,7 @@ type VerdictCount struct {
 // DeviceLine is one device in the list.
 type DeviceLine struct {
 	MAC           chip.MAC
+	Bench         string // of a site, whose device it is
 	Serial, KeyID string
 	Verdict       record.Verdict
 	Code          record.Code
@@ -117,35 +116,53 @@ func secondsText(f float64) string {
 
 // Write writes the page and returns its proof, not yet signed.
 func (r Report) Write(w io.Writer, h *Head) (*ExportProof, error) {
-	p, err := r.page(h)
+	p, err := r.page([]Bench{{Head: h}})
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
+	x := Export{File: r.File, Table: Table{Name: reportTable}, Format: "html", Filter: r.Filter, Software: r.Software, Made: r.Made}
+	rows := p.Proof.Rows
+	p.Proof = x.proof(h)
+	p.Proof.Columns, p.Proof.Rows = 0, rows
+	return p.Proof, p.write(w)
+}
+
+// WriteSite writes the page of all benches of a site. It has no proof of its own: it
+// names the ledger of each bench, of which every row can be proved.
+func (r Report) WriteSite(w io.Writer, benches []Bench) error {
+	p, err := r.page(benches)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	p.Benches = benches
+	return p.write(w)
+}
+
+func (p *page) write(w io.Writer) error {
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(plaintext.NewWriter(&b), p); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+		return fmt.Errorf("report: %w", err)
 	}
 	sum := sha256.Sum256(b.Bytes())
 	p.Proof.SHA256 = hex.EncodeToString(sum[:])
 	if _, err := w.Write(b.Bytes()); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+		return fmt.Errorf("report: %w", err)
 	}
-	return p.Proof, nil
+	return nil
 }
 
-func (r Report) page(h *Head) (*page, error) {
+// page adds up what the benches have made; of a site there are many.
+func (r Report) page(benches []Bench) (*page, error) {
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}
-	x := Export{File: r.File, Table: Table{Name: reportTable}, Format: "html", Filter: r.Filter, Software: r.Software, Made: r.Made}
-	p := &page{Report: r, Proof: x.proof(h)}
-	p.Proof.Columns = 0
-	stats, macs, until, err := p.Report.scan(h)
+	p := &page{Report: r, Proof: &ExportProof{Filter: r.Filter, Software: r.Software, Made: r.Made, Simulated: benches[0].Ledger.Simulated()}}
+	stats, devices, err := r.scan(benches)
 	if err != nil {
 		return nil, err
 	}
 	p.Stats = stats
-	if err := p.describe(h, macs, until); err != nil {
+	if err := p.describe(devices); err != nil {
 		return nil, err
 	}
 	p.Proof.Rows = uint64(len(p.List))
@@ -153,86 +170,25 @@ func (r Report) page(h *Head) (*page, error) {
 	return p, err
 }
 
-// longest is more than any visit takes: what was written longer before the
-// report's time belongs to none of its visits.
-const longest = 24 * time.Hour
-
-// scan folds the visits that ended in the report's time. It returns their
-// devices in the order of their first visit, and where in the log the time ends.
-func (r *Report) scan(h *Head) (Stats, []chip.MAC, uint64, error) {
-	stats, until, index := newStatsFold(), uint64(0), uint64(0)
-	r.closed = math.MaxUint64
-	var macs []chip.MAC
-	known := map[chip.MAC]bool{}
-	var visits record.Visits
-	count := func(ended []*record.Visit) {
-		for _, v := range ended {
-			if !r.Filter.in(v.End) {
+// describe looks at every device, and lists as many as the page may have.
+func (p *page) describe(devices []visitor) error {
+	verdicts, burned := map[record.Verdict]int{}, map[BurnCount]int{}
+	for some := range slices.Chunk(devices, 512) {
+		for _, h := range histories(some) {
+			if h.err != nil {
+				return h.err
+			}
+			if !p.Report.counts(h) {
 				continue
 			}
-			stats.add(v)
-			if !known[v.MAC] {
-				known[v.MAC] = true
-				macs = append(macs, v.MAC)
+			line, d := newDeviceLine(h.entries, h.of.until, burned)
+			line.Bench = h.of.Name
+			p.Devices++
+			verdicts[line.Verdict]++
+			line.Firmware = p.firmware(d, h.entries)
+			if p.Report.Limit == 0 || len(p.List) < p.Report.Limit {
+				p.List = append(p.List, line)
 			}
-		}
-	}
-	early := r.Filter
-	early.From, early.To = early.From.Add(-longest), time.Time{}
-	if r.Filter.Batch != "" {
-		lot, _, err := h.Ledger.Lot(record.BatchLot(r.Filter.Batch, h.Ledger.Simulated()))
-		if err != nil {
-			return Stats{}, nil, 0, err
-		}
-		index, until = lot.First, lot.First
-	}
-	for e, err := range h.Ledger.Entries(index) {
-		if err != nil {
-			return Stats{}, nil, 0, err
-		}
-		if index++; index > h.Size {
-			break
-		}
-		if r.Progress != nil {
-			r.Progress(index, h.Size)
-		}
-		if r.Filter.To.IsZero() || e.Time.Before(r.Filter.To) {
-			until = index
-		}
-		if !early.in(e.Time) {
-			continue
-		}
-		if e.Simulated != h.Ledger.Simulated() {
-			continue // a virtual chip among real ones
-		}
-		if e.Kind == record.BatchClosed && e.Batch == r.Filter.Batch {
-			r.closed = index
-		}
-		if (r.Filter.Batch == "" || e.Batch == r.Filter.Batch) && (r.Filter.Job == "" || e.Job == r.Filter.Job) {
-			count(visits.Add(&e))
-		}
-	}
-	count(visits.End())
-	return stats.end(r.Zone), macs, until, nil
-}
-
-// describe looks at every device, and lists as many as the page may have.
-func (p *page) describe(h *Head, macs []chip.MAC, until uint64) error {
-	verdicts, burned := map[record.Verdict]int{}, map[BurnCount]int{}
-	for _, mac := range macs {
-		history, err := h.Ledger.History(mac)
-		if err != nil {
-			return err
-		}
-		if !p.Report.counts(history, until, h.Ledger.Simulated()) {
-			continue
-		}
-		line, d := newDeviceLine(history, until, burned)
-		p.Devices++
-		verdicts[line.Verdict]++
-		line.Firmware = p.firmware(d, history)
-		if p.Report.Limit == 0 || len(p.List) < p.Report.Limit {
-			p.List = append(p.List, line)
 		}
 	}
 	for _, v := range []record.Verdict{record.Pass, record.Retry, record.Scrap, record.Quarantine, record.Station, record.Begun} {
@@ -251,18 +207,18 @@ func (p *page) describe(h *Head, macs []chip.MAC, until uint64) error {
 
 // counts tells whether the account of the report's batch counts a device: it may
 // have only visited it. A closed batch is what it was when it was closed.
-func (r Report) counts(history []record.Entry, until uint64, simulated bool) bool {
+func (r Report) counts(h history) bool {
 	if r.Filter.Batch == "" {
 		return true
 	}
 	var d record.Device
-	for _, e := range history {
-		if e.Index >= min(until, r.closed) {
+	for _, e := range h.entries {
+		if e.Index >= min(h.of.until, h.of.closed) {
 			break
 		}
 		d.Apply(e)
 	}
-	return d.InLot() == record.BatchLot(r.Filter.Batch, simulated)
+	return d.InLot() == record.BatchLot(r.Filter.Batch, h.of.Ledger.Simulated())
 }
 
 // Left is how many devices the list leaves out.

@@ -247,7 +247,7 @@ func TestPageAgreesWithTheDay(t *testing.T) {
 		}
 		day.Record(e)
 	}
-	s, _, _, err := (&Report{Zone: time.UTC}).scan(headOf(t, x.l))
+	s, _, err := (&Report{Zone: time.UTC}).scan([]Bench{{Head: headOf(t, x.l)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestPageOfABatchCountsAsItsAccount(t *testing.T) {
 	x.add(record.Entry{Kind: record.DeviceSeen, MAC: mac(1), Batch: "b", Job: "lamp", Run: "visitor", Slot: "1"},
 		record.Entry{Kind: record.Failed, MAC: chip.MAC{2, 5: 1}, Batch: "b", Job: "lamp", Run: "doubtful", Slot: "1", Verdict: record.Quarantine, Code: record.Doubtful})
 	of := func(batch string) map[record.Verdict]int {
-		p, err := (Report{Filter: Filter{Batch: batch}}).page(headOf(t, x.l))
+		p, err := (Report{Filter: Filter{Batch: batch}}).page([]Bench{{Head: headOf(t, x.l)}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,168 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/ledger"
+	"station/internal/record"
+)
+
+// plant is a site of three benches: device 1 was made at the first and tried at the
+// second, device 2 was begun at the first and finished at the second, device 3 is the
+// third's alone, device 4 was only seen, twice.
+func plant(t *testing.T) []Bench {
+	t.Helper()
+	var list []Bench
+	for n, visits := range [][]visit{
+		{{n: 1, slot: "1", batch: "b1"}, {n: 2, slot: "2", batch: "b1", end: "RETRY E-BOOT"}, {n: 4, slot: "1", end: "STATION E-HSM"}},
+		{{n: 2, slot: "1", batch: "b1", again: true}, {n: 4, slot: "2", end: "STATION E-HSM"}},
+		{{n: 3, slot: "1", batch: "b1"}},
+	} {
+		x := newLine(t, false)
+		x.now = x.now.Add(time.Duration(n) * time.Hour)
+		if n == 1 {
+			x.now = x.now.Add(time.Minute)
+			x.add(record.Entry{Kind: record.DeviceSeen, MAC: mac(1), Job: "lamp", Run: "tried", Slot: "1"},
+				record.Entry{Kind: record.Failed, MAC: mac(1), Job: "lamp", Run: "tried", Slot: "1", Verdict: record.Quarantine, Code: "E-CLAIMED"},
+				record.Entry{Kind: record.KeyAssigned, MAC: mac(2), Keys: []record.Key{{ID: keyID(2), Policy: "derived", Purpose: "flash-encryption"}}})
+		}
+		for _, v := range visits {
+			x.do(v)
+		}
+		h := headOf(t, x.l)
+		list = append(list, Bench{Name: fmt.Sprint("bench-", n+1), Head: h, Within: func(time.Time, time.Time) (uint64, uint64) { return 0, h.Size }})
+	}
+	return list
+}
+
+// A device stands once in the table of a site, as the bench has it whose device it is;
+// what another bench says of it is no verdict.
+func TestSiteExport(t *testing.T) {
+	benches := plant(t)
+	rows := func(f Filter, name string) (list [][]string) {
+		t.Helper()
+		var out bytes.Buffer
+		x := SiteExport{Export: Export{Table: table(t, name), Format: CSV, Filter: f}, Site: "plant-1", Benches: benches}
+		n, err := x.Write(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err = csv.NewReader(&out).ReadAll(); err != nil || uint64(len(list)) != n+1 {
+			t.Fatalf("%d rows, it says %d: %v", len(list)-1, n, err)
+		}
+		if head := list[0]; head[len(head)-1] != "bench" || head[1] != columnsOf(deviceColumns)[1].Name && name == "devices" {
+			t.Errorf("columns %q", head)
+		}
+		return list[1:]
+	}
+	var got []string
+	for _, r := range rows(Filter{}, "devices") {
+		got = append(got, strings.Join([]string{r[1], r[3], r[4], r[len(r)-1]}, " "))
+	}
+	want := []string{mac(1).String() + " PASS  bench-1", mac(2).String() + " PASS  bench-2", mac(3).String() + " PASS  bench-3", mac(4).String() + " STATION E-HSM bench-2"}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("devices\n%q, want\n%q", got, want)
+	}
+	if list := rows(Filter{Verdict: record.Quarantine}, "devices"); len(list) != 0 {
+		t.Errorf("set aside at a bench that it is not of: %q", list)
+	}
+	if list := rows(Filter{Verdict: record.Retry}, "devices"); len(list) != 0 {
+		t.Errorf("what became of it at another bench: %q", list)
+	}
+	entries, all := rows(Filter{}, "entries"), uint64(0)
+	for _, b := range benches {
+		all += b.Size
+	}
+	if uint64(len(entries)) != all {
+		t.Errorf("%d entries of %d", len(entries), all)
+	}
+	for _, f := range Formats { // the other forms too
+		if _, err := (SiteExport{Export: Export{Table: table(t, "devices"), Format: f}, Benches: benches}).Write(io.Discard); err != nil {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	if len(table(t, "devices").Columns) != len(deviceColumns) {
+		t.Error("the table of a ledger by itself has the bench now")
+	}
+}
+
+// The page of a site counts what its benches count, and each device once.
+func TestSiteReport(t *testing.T) {
+	benches := plant(t)
+	p, err := Report{Zone: time.UTC}.page(benches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Devices != 4 || p.Stats.Visits != 7 || len(p.Stats.Slots) != 2 || p.Verdicts[0].N != 3 {
+		t.Errorf("%d devices, %d visits, %d slots, %d passed", p.Devices, p.Stats.Visits, len(p.Stats.Slots), p.Verdicts[0].N)
+	}
+	if p.List[0].MAC != mac(1) || p.List[0].Bench != "bench-1" || p.List[1].Bench != "bench-2" {
+		t.Errorf("list %+v", p.List[0])
+	}
+	// Of a batch, and of a time in which only another bench saw it.
+	p, err = Report{Zone: time.UTC, Filter: Filter{Batch: "b1"}}.page(benches)
+	if err != nil || p.Devices != 3 || p.Verdicts[0].N != 3 {
+		t.Errorf("of the batch: %d devices, %+v, %v", p.Devices, p.Verdicts, err)
+	}
+	p, err = Report{Zone: time.UTC, Filter: Filter{From: begin.Add(time.Hour), To: begin.Add(time.Hour + 62*time.Second)}}.page(benches)
+	if err != nil || p.Devices != 1 || p.List[0].Verdict != record.Pass || p.List[0].Bench != "bench-1" {
+		t.Errorf("seen elsewhere later: %d devices, %+v, %v", p.Devices, p.List, err)
+	}
+	var out bytes.Buffer
+	if err := (Report{Title: "Day", Made: begin}).WriteSite(&out, benches); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range benches {
+		if !strings.Contains(html.UnescapeString(out.String()), b.Root.String()) {
+			t.Errorf("the page does not name the root of %s", b.Name)
+		}
+	}
+}
+
+// The account of a site counts each device once, and its certificate is what the site
+// signed: the sums, and the head of each bench's ledger.
+func TestSiteBatch(t *testing.T) {
+	benches := plant(t)
+	a, err := SiteBalance("plant-1", "b1", benches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := []string{mac(2).String() + " from bench-1 to bench-2"}
+	if a.Started != 3 || a.Passed != 3 || a.Unfinished != 0 || !slices.Equal(a.Moved, moved) || len(a.Benches) != 3 || a.Closed || !a.Balanced() {
+		t.Errorf("account %+v", a)
+	}
+	if _, err := SiteBalance("plant-1", "b9", benches); !errors.Is(err, ErrNoBatch) {
+		t.Errorf("a batch that nobody has: %v", err)
+	}
+	key, other := newKey(t), newKey(t)
+	cert, err := CertifySite(a, key, SiteCertificate{Issued: begin, Operator: "anna"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := cert.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := CheckSiteCertificate(file, &key.PublicKey); err != nil {
+		t.Error(err)
+	}
+	if _, err := CheckSiteCertificate(file, &other.PublicKey); !errors.Is(err, ledger.ErrSignature) {
+		t.Errorf("somebody else's key: %v", err)
+	}
+	for _, change := range [][2]string{{`"passed": 3`, `"passed": 4`}, {benches[1].Root.String(), benches[0].Root.String()}, {`"anna"`, `"eve"`}, {benches[0].Ledger.Origin(), "station-ledger/0"}} {
+		bad := bytes.Replace(file, []byte(change[0]), []byte(change[1]), 1)
+		if _, err := CheckSiteCertificate(bad, &key.PublicKey); err == nil || bytes.Equal(bad, file) {
+			t.Errorf("%s is taken", change[1])
+		}
+	}
+}
