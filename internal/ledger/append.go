@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klauspost/compress/s2"
 	"go.etcd.io/bbolt"
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -43,7 +42,7 @@ type txn struct {
 	base    *snapshot     // what it held when the transaction began
 	kept    *dictionaries // those that are in the file
 	// dictionaries are those that this transaction made.
-	dictionaries map[uint64]*s2.Dict
+	dictionaries map[uint64]heldDictionary
 }
 
 // known is what the transactions before left: to read and decode it again would
@@ -76,7 +75,7 @@ func (k *known) remember(t *txn) {
 }
 
 func newTxn(tx *bbolt.Tx, h head, o Options, file boltfile.File, kept *dictionaries) *txn {
-	return &txn{kept: kept, dictionaries: map[uint64]*s2.Dict{}, head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
+	return &txn{kept: kept, dictionaries: map[uint64]heldDictionary{}, head: h, tx: tx, opt: o, file: file, b: map[string]*bbolt.Bucket{},
 		lots: map[string]*record.Lot{}, devices: map[chip.MAC]record.Device{}, known: newKnown()}
 }
 

@@ -144,12 +144,12 @@ func (p *piece) open(c *chunk, value []byte) {
 		return
 	}
 	p.hashes = hashes
-	raw, err := unpack(c.s, p.n, stored, c.scratch)
+	raw, leaf, err := unpack(c.s, p.n, stored, c.scratch)
 	if err != nil {
 		p.texts = append(p.texts, "it cannot be unpacked: "+err.Error())
 		return
 	}
-	if tlog.RecordHash(raw) != p.hashes[0] {
+	if leaf != p.hashes[0] {
 		p.texts = append(p.texts, "it is not what was written: its hash differs")
 	}
 	e, canonical, err := record.Read(raw)

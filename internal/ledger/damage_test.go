@@ -93,7 +93,7 @@ func (t *txn) forge(n uint64, raw string) error {
 
 func (t *txn) raw(n uint64) string {
 	value, _ := t.get(inEntries, number(n))
-	raw, _ := unpack(t, n, value[hashCount(n)*tlog.HashSize:], nil)
+	raw, _, _ := unpack(t, n, value[hashCount(n)*tlog.HashSize:], nil)
 	return string(raw)
 }
 

@@ -115,10 +115,11 @@ func entryAt(r reader, n uint64) ([]byte, error) {
 // whole is entryAt for whoever has the value; buf as for unpack.
 func whole(r reader, n uint64, value, buf []byte) (raw []byte, err error) {
 	stored, err := behindHashes(n, value)
-	if err == nil {
-		raw, err = unpack(r, n, stored, buf)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && tlog.RecordHash(raw) != tlog.Hash(value) {
+	raw, leaf, err := unpack(r, n, stored, buf)
+	if err == nil && leaf != tlog.Hash(value) {
 		err = corrupt("entry %d is not what was written", n)
 	}
 	return raw, err

@@ -1,12 +1,13 @@
 package ledger
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"math/bits"
 	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/s2"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // Entries of a line are alike: names, digests and the form of the JSON come
@@ -24,8 +25,10 @@ const (
 	dictionaryEvery = 4096 // entries; before that at each power of two
 	dictionaryReach = 512  // how many entries back it looks for one of each kind
 	dictionarySize  = 16 << 10
-	largestEntry    = 1 << 20 // bytes; what says that it is larger is damaged
-	dictionariesMax = 64      // held in memory at a time
+	largestEntry    = 1 << 20   // bytes; what says that it is larger is damaged
+	dictionariesMax = 512 << 10 // bytes of those held in memory at a time
+	dictionariesAll = 8 << 20   // the same for whoever reads all of the log in another order
+	packingTable    = 32 << 10  // bytes that one has besides when it is packed with
 )
 
 // dictionaryOf is the index of the entry from which on the dictionary of entry
@@ -43,7 +46,28 @@ func dictionaryOf(n uint64) uint64 {
 // dictionaries are those of one file that were used lately.
 type dictionaries struct {
 	mu   sync.Mutex
-	held map[uint64]*s2.Dict
+	held map[uint64]heldDictionary
+	size int  // of all that are held, in bytes
+	wide bool // they are asked for in any order
+}
+
+// widen keeps as many as whoever reads the log in the order of the devices needs.
+func (d *dictionaries) widen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wide = true
+}
+
+func (d *dictionaries) most() int {
+	if d.wide {
+		return dictionariesAll
+	}
+	return dictionariesMax
+}
+
+type heldDictionary struct {
+	*s2.Dict
+	size int
 }
 
 // get returns a dictionary; nil where the ledger has none, because it was
@@ -53,34 +77,38 @@ func (d *dictionaries) get(r reader, n uint64) (*s2.Dict, error) {
 		return nil, nil
 	}
 	d.mu.Lock()
-	dict := d.held[n]
+	held := d.held[n]
 	d.mu.Unlock()
-	if dict != nil {
-		return dict, nil
+	if held.Dict != nil {
+		return held.Dict, nil
 	}
 	text, found, err := lookup(r, inDictionaries, number(n))
 	if err != nil || !found {
 		return nil, err
 	}
-	if dict = s2.MakeDictManual(bytes.Clone(text), 0); dict == nil {
+	const room = 16 // behind the text: with it s2 takes no copy of its own
+	dict := s2.MakeDictManual(append(make([]byte, 0, len(text)+room), text...), 0)
+	if dict == nil {
 		return nil, corrupt("dictionary %d is none", n)
 	}
-	d.keep(n, dict)
+	d.keep(n, heldDictionary{dict, len(text)})
 	return dict, nil
 }
 
-func (d *dictionaries) keep(n uint64, dict *s2.Dict) {
+func (d *dictionaries) keep(n uint64, dict heldDictionary) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.held == nil {
-		d.held = map[uint64]*s2.Dict{}
+		d.held = map[uint64]heldDictionary{}
 	}
-	if len(d.held) >= dictionariesMax {
-		for other := range d.held { // any one
-			delete(d.held, other)
+	for other, old := range d.held { // any one
+		if d.size+dict.size <= d.most() {
 			break
 		}
+		delete(d.held, other)
+		d.size -= old.size
 	}
+	d.size += dict.size - d.held[n].size
 	d.held[n] = dict
 }
 
@@ -97,12 +125,22 @@ func pack(r reader, n uint64, raw []byte) ([]byte, error) {
 	return small, nil
 }
 
-// unpack returns the plain bytes of entry n: in memory of their own, or those of
-// buf where they have room there.
-func unpack(r reader, n uint64, stored, buf []byte) ([]byte, error) {
+// unpack returns the plain bytes of entry n and their leaf: in memory of their own, or
+// in that of buf where they have room there.
+func unpack(r reader, n uint64, stored, buf []byte) (raw []byte, leaf tlog.Hash, err error) {
 	if stored[0] != packed {
-		return stored, nil
+		return stored, tlog.RecordHash(stored), nil
 	}
+	// A leaf is the hash of a zero and the entry: with the zero in front it is made in one go.
+	if buf, err = unpackBehind(r, n, stored, buf); err != nil {
+		return nil, leaf, err
+	}
+	buf[0] = 0
+	return buf[1:], sha256.Sum256(buf), nil
+}
+
+// unpackBehind unpacks an entry behind one byte that it leaves free.
+func unpackBehind(r reader, n uint64, stored, buf []byte) ([]byte, error) {
 	dict, err := r.dictionary(dictionaryOf(n))
 	if err != nil {
 		return nil, err
@@ -111,14 +149,14 @@ func unpack(r reader, n uint64, stored, buf []byte) ([]byte, error) {
 	if dict == nil || err != nil || size > largestEntry {
 		return nil, corrupt("entry %d is not what was written: it cannot be unpacked", n)
 	}
-	if cap(buf) < size {
-		buf = make([]byte, size)
+	if cap(buf) < 1+size {
+		buf = make([]byte, 1+size)
 	}
-	raw, err := dict.Decode(buf[:size], stored[1:])
-	if err != nil {
+	buf = buf[:1+size]
+	if _, err := dict.Decode(buf[1:], stored[1:]); err != nil {
 		return nil, corrupt("entry %d is not what was written: %w", n, err)
 	}
-	return raw, nil
+	return buf, nil
 }
 
 // makeDictionary makes the dictionary of the entries from n on: of each kind
@@ -143,7 +181,7 @@ func (t *txn) makeDictionary(n uint64) error {
 	if dict == nil {
 		return nil // too short to be of use
 	}
-	t.dictionaries[n] = dict
+	t.dictionaries[n] = heldDictionary{dict, len(text) + packingTable}
 	return t.put(inDictionaries, number(n), text)
 }
 
@@ -159,8 +197,8 @@ func (t *txn) haveDictionary() error {
 
 // dictionary implements reader.
 func (t *txn) dictionary(n uint64) (*s2.Dict, error) {
-	if d := t.dictionaries[n]; d != nil {
-		return d, nil
+	if d := t.dictionaries[n]; d.Dict != nil {
+		return d.Dict, nil
 	}
 	return t.kept.get(t, n)
 }

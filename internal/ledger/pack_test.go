@@ -77,7 +77,7 @@ func TestUnpackDamage(t *testing.T) {
 	if err != nil || good[0] != packed {
 		t.Fatalf("got %q, %v", good, err)
 	}
-	if raw, err := unpack(r, 40, good, nil); err != nil || string(raw) != `{"v":2,"kind":"device.seen","x":1}` {
+	if raw, _, err := unpack(r, 40, good, nil); err != nil || string(raw) != `{"v":2,"kind":"device.seen","x":1}` {
 		t.Fatalf("got %q, %v", raw, err)
 	}
 	for name, stored := range map[string][]byte{
@@ -86,11 +86,11 @@ func TestUnpackDamage(t *testing.T) {
 		"over 1 MiB":   {packed, 0x81, 0x80, 0x40, 0},
 		"cut":          good[:len(good)-1],
 	} {
-		if raw, err := unpack(r, 40, stored, nil); !errors.Is(err, ErrCorrupt) {
+		if raw, _, err := unpack(r, 40, stored, nil); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: got %d bytes, %v", name, len(raw), err)
 		}
 	}
-	if _, err := unpack(oneDictionary{}, 40, good, nil); !errors.Is(err, ErrCorrupt) {
+	if _, _, err := unpack(oneDictionary{}, 40, good, nil); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("without a dictionary: got %v", err)
 	}
 }
@@ -102,7 +102,7 @@ func FuzzUnpack(f *testing.F) {
 		if len(stored) == 0 {
 			return
 		}
-		raw, err := unpack(r, 40, stored, nil)
+		raw, _, err := unpack(r, 40, stored, nil)
 		if err == nil && len(raw) > largestEntry && stored[0] == packed {
 			t.Errorf("%d bytes", len(raw))
 		}
@@ -178,3 +178,23 @@ type oneDictionary struct{ *s2.Dict }
 func (oneDictionary) get(string, string) ([]byte, error) { return nil, nil }
 
 func (o oneDictionary) dictionary(uint64) (*s2.Dict, error) { return o.Dict, nil }
+
+// Dictionaries that were used lately take no more memory than they may.
+func TestDictionariesTakeLittleMemory(t *testing.T) {
+	var d dictionaries
+	text := []byte(strings.Repeat("x", 10<<10))
+	held := heldDictionary{s2.MakeDictManual(text, 0), len(text)}
+	fill := func() {
+		for n := range uint64(2000) {
+			d.keep(n, held)
+			d.keep(n, held)
+		}
+	}
+	if fill(); d.size > dictionariesMax || d.size != len(d.held)*len(text) || len(d.held) < 40 {
+		t.Errorf("%d bytes in %d", d.size, len(d.held))
+	}
+	d.widen()
+	if fill(); d.size > dictionariesAll || len(d.held) < 700 {
+		t.Errorf("read in another order: %d bytes in %d", d.size, len(d.held))
+	}
+}

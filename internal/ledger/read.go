@@ -423,10 +423,16 @@ func link(r reader, mac chip.MAC, n, known uint64, buf []byte) (raw []byte, e re
 	if err != nil {
 		return nil, e, err
 	}
-	if e, err = decode(raw); err != nil || e.MAC != mac || e.Prev >= n || e.Prev < known {
-		return nil, e, corrupt("entry %d does not continue the device's chain: %w", n, errors.Join(err, errChain))
+	e, err = decode(raw)
+	return raw, e, continues(&e, mac, n, known, err)
+}
+
+// continues makes sure that entry n, read with err, is one of the device's chain.
+func continues(e *record.Entry, mac chip.MAC, n, known uint64, err error) error {
+	if err != nil || e.MAC != mac || e.Prev >= n || e.Prev < known {
+		return corrupt("entry %d does not continue the device's chain: %w", n, errors.Join(err, errChain))
 	}
-	return raw, e, nil
+	return nil
 }
 
 var errChain = errors.New("another MAC or a wrong index")

@@ -3,12 +3,16 @@ package ledger
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"runtime"
 	"slices"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/s2"
+
 	"station/internal/chip"
+	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
 
@@ -20,6 +24,7 @@ type Told struct {
 	l         *Ledger
 	size, end uint64          // entries: that are told, and that are held; what a running line appends later is not asked for
 	seen      []atomic.Uint64 // a bit for each entry that was met in the chain of a device
+	pages     atomic.Pointer[boltfile.Snapshot]
 }
 
 // Told begins with the devices as they are now; it tells them as they were before
@@ -29,7 +34,20 @@ func (l *Ledger) Told(size uint64) (*Told, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.read.packs.widen()
 	return &Told{l: l, size: size, end: end, seen: make([]atomic.Uint64, end/64+1)}, nil
+}
+
+// view is that of the ledger. While the file does not change it is one snapshot, which
+// remembers the pages that lead to entries.
+func (t *Told) view(fn func(*snapshot) error) error {
+	return t.l.view(func(s *snapshot) error {
+		if p := t.pages.Load(); p != nil && p.TxID() == s.TxID() {
+			s = newSnapshot(p, s.kept)
+		}
+		t.pages.Store(s.Snapshot)
+		return fn(s)
+	})
 }
 
 // Hold folds all entries of some devices anew, and tells of a device that the
@@ -39,8 +57,12 @@ func (l *Ledger) Told(size uint64) (*Told, error) {
 // are left out; a device may be given twice. Several goroutines may each hold some
 // devices.
 func (t *Told) Hold(list []Stored, each func(i int, d record.Device, entries []record.Entry) error) error {
-	return t.l.view(func(s *snapshot) error {
-		f := chainFold{t: t, s: s}
+	return t.view(func(s *snapshot) error {
+		log, err := newChainReader(s)
+		if err != nil {
+			return err
+		}
+		f := chainFold{t: t, log: log, text: make([]byte, 4<<10)}
 		order := make([]int, len(list))
 		for i := range list {
 			order[i] = i
@@ -63,8 +85,10 @@ func (t *Told) Hold(list []Stored, each func(i int, d record.Device, entries []r
 // chainFold folds the chains of devices, one after the other, in the same memory.
 type chainFold struct {
 	t     *Told
-	s     *snapshot
+	log   chainReader
+	read  record.Reader
 	text  []byte
+	json  []byte
 	chain []record.Entry // of this device from first on, the oldest first
 	first int
 }
@@ -85,24 +109,19 @@ func (f *chainFold) hold(d *Stored) (then record.Device, told []record.Entry, er
 	if told == nil {
 		then, told = now, all
 	}
-	payload, err := devicePayload(now)
-	if err == nil && !bytes.Equal(payload[deviceHead:], d.json) {
+	now.Images = nil // as in devicePayload
+	if f.json = now.AppendLine(f.json[:0]); !bytes.Equal(f.json, d.json) {
 		err = corrupt(notTold)
 	}
 	return then, told, err
 }
 
-// follow reads a device's chain from its last entry to its first.
+// follow reads a device's chain from its last entry to its first, without what no
+// projection and no row is made of.
 func (f *chainFold) follow(d *Stored) error {
 	f.first = len(f.chain)
+	skip := record.Without{Burns: true}
 	for n, more := d.last, true; more; {
-		raw, e, err := link(f.s, d.mac, n, 0, f.text)
-		if err != nil {
-			return err
-		}
-		if cap(raw) > cap(f.text) {
-			f.text = raw
-		}
 		if f.first == 0 {
 			grown := make([]record.Entry, 2*len(f.chain)+16)
 			f.first = len(grown) - len(f.chain)
@@ -110,13 +129,64 @@ func (f *chainFold) follow(d *Stored) error {
 			f.chain = grown
 		}
 		f.first--
-		f.chain[f.first] = e
+		e := &f.chain[f.first]
+		if err := f.link(d.mac, n, e, skip); err != nil {
+			return err
+		}
 		if n < f.t.end {
 			f.t.seen[n/64].Or(1 << (n % 64))
 		}
+		skip.Fuses = skip.Fuses || n < f.t.size && e.RulesFuses()
 		n, more = e.Prev, e.Prev > 0
 	}
 	return nil
+}
+
+// link reads one entry of a device's chain.
+func (f *chainFold) link(mac chip.MAC, n uint64, e *record.Entry, skip record.Without) error {
+	value, err := f.log.entry(n)
+	if err != nil {
+		return err
+	}
+	raw, err := whole(&f.log, n, value, f.text)
+	if err != nil {
+		return err
+	}
+	return continues(e, mac, n, 0, f.read.Decode(raw, e, skip))
+}
+
+// chainReader reads the entries of devices of one snapshot: those of a device lie close
+// together, and have a dictionary in common.
+type chainReader struct {
+	*snapshot
+	cursor *boltfile.Cursor
+	n      uint64 // of the last dictionary
+	dict   *s2.Dict
+}
+
+func newChainReader(s *snapshot) (chainReader, error) {
+	b, err := s.bucket(inEntries)
+	return chainReader{snapshot: s, cursor: b.Cursor()}, err
+}
+
+// entry returns what is stored of entry n, valid until the next is asked for.
+func (r *chainReader) entry(n uint64) ([]byte, error) {
+	var key [8]byte
+	binary.BigEndian.PutUint64(key[:], n)
+	value, err := r.cursor.Get(key[:])
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", inEntries, readable(inEntries, number(n)), err)
+	}
+	return value, nil
+}
+
+// dictionary implements reader.
+func (r *chainReader) dictionary(n uint64) (d *s2.Dict, err error) {
+	if r.dict == nil || r.n != n {
+		r.n = n
+		r.dict, err = r.snapshot.dictionary(n)
+	}
+	return r.dict, err
 }
 
 const notTold = "its projection is not what its entries say; \"station ledger verify\" lists the faults"

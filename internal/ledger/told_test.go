@@ -142,3 +142,27 @@ func TestLinesHoldTheTree(t *testing.T) {
 		}
 	}
 }
+
+// An entry of which a byte was changed is not told, also where nothing that the device
+// is depends on it.
+func TestToldHoldsEachEntry(t *testing.T) {
+	path := copyOf(t, filled(t).Path())
+	tamper(t, path, func(tx *txn) error {
+		const n = 40
+		raw, err := entryAt(tx, n)
+		value := tx.bucket(inEntries).Get([]byte(number(n)))
+		other := bytes.Replace(raw, []byte(`"slot":"3"`), []byte(`"slot":"4"`), 1)
+		if bytes.Equal(raw, other) {
+			t.Fatalf("%s has no slot", raw)
+		}
+		return errors.Join(err, tx.bucket(inEntries).Put([]byte(number(n)), append(bytes.Clone(value[:hashCount(n)*tlog.HashSize]), other...)))
+	})
+	l, err := Open(path, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := tellAll(l, math.MaxUint64, func(record.Device, []record.Entry) {}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "not what was written") {
+		t.Errorf("all devices are told: %v", err)
+	}
+}

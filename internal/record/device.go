@@ -56,7 +56,9 @@ type Device struct {
 // so that the projection can always be rebuilt from the log. The device keeps
 // no memory of the entry's. Whoever changes what it does raises the ledger's
 // projection version, so that ledgers in use are projected anew.
-func (d *Device) Apply(e Entry) {
+func (d *Device) Apply(e Entry) { d.apply(&e) }
+
+func (d *Device) apply(e *Entry) {
 	if d.MAC.IsZero() {
 		d.MAC, d.First, d.Seen = e.MAC, e.Index, e.Time
 	}
@@ -111,15 +113,21 @@ func (d *Device) Apply(e Entry) {
 	}
 }
 
+// RulesFuses tells that the entry has the fuses of its device whatever the entries before
+// say of them.
+func (e *Entry) RulesFuses() bool {
+	return e.Fuses != nil && (e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed)
+}
+
 // fused takes the fuses of the chip that the entry is about, if it is this device
 // beyond doubt: admitted, or burned by us. Before there is a key it is whatever
 // was seen.
-func (d *Device) fused(e Entry) {
+func (d *Device) fused(e *Entry) {
 	admitted := e.Kind == Admitted && e.Decision != DecisionQuarantine
 	switch {
 	case e.Fuses == nil:
 		return
-	case e.Kind == BurnIntended, e.Kind == BurnSettled, e.Kind == Sealed:
+	case e.RulesFuses():
 	case d.Fuses == nil && (admitted || len(d.Keys) == 0), admitted && len(d.Keys) == 0:
 	default:
 		return
@@ -148,7 +156,7 @@ func (d *Device) begun() bool {
 // or its key. Until then its batch is only that of the last visit.
 func (d *Device) Placed() bool { return len(d.Keys) > 0 || len(d.Numbers) > 0 }
 
-func (d *Device) made(e Entry) {
+func (d *Device) made(e *Entry) {
 	if e.Job != "" {
 		d.Job, d.Revision, d.JobHash = e.Job, e.Revision, e.JobHash
 		if !d.Placed() {
@@ -165,7 +173,7 @@ func (d *Device) made(e Entry) {
 
 // keyed takes keys of the device, or once more those that it has: then for
 // another job, for an escrow that they had not got, or in another block.
-func (d *Device) keyed(e Entry) {
+func (d *Device) keyed(e *Entry) {
 	d.Keys = slices.Clone(d.Keys) // copies of a device may share the list
 	for _, k := range e.Keys {
 		had := d.KeyFor(k.Purpose)
@@ -185,7 +193,7 @@ func (d *Device) keyed(e Entry) {
 	}
 }
 
-func (d *Device) failed(e Entry) {
+func (d *Device) failed(e *Entry) {
 	if onlyVisits[e.Code] && !(e.Code == Doubtful && d.neverSeen()) {
 		return
 	}

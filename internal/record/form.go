@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -30,6 +31,33 @@ func Decode(raw []byte) (Entry, error) {
 		return e, nil
 	}
 	return decode(raw)
+}
+
+// Reader decodes entries one after the other, for whoever reads very many: their
+// texts are parts of a few large pieces of memory, which live as long as one of them
+// is held. The zero value is ready.
+type Reader struct {
+	text strings.Builder
+}
+
+const textPiece = 32 << 10
+
+// Without says which fields nobody will ask for. They may be there all the same.
+type Without struct{ Burns, Fuses bool }
+
+// Decode decodes as the function of that name, into e.
+func (r *Reader) Decode(raw []byte, e *Entry, skip Without) (err error) {
+	if r.text.Len()+len(raw) > r.text.Cap() {
+		r.text = strings.Builder{}
+		r.text.Grow(max(textPiece, len(raw)))
+	}
+	from := r.text.Len()
+	r.text.Write(raw)
+	*e = Entry{}
+	if !scanText(r.text.String()[from:], e, skip) {
+		*e, err = decode(raw)
+	}
+	return err
 }
 
 // Read decodes an entry and tells whether its bytes are canonical, both in one pass:

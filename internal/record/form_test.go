@@ -39,6 +39,8 @@ func everyField(v reflect.Value, n *int) {
 		for i := range 3 {
 			everyField(v.Index(i), n)
 		}
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]int{"a <lot>": *n, "another": 1}))
 	case reflect.Array:
 		for i := range v.Len() {
 			everyField(v.Index(i), n)

@@ -69,7 +69,7 @@ func (i *Identity) CertificateSerial() string {
 
 // identified takes what an entry says of the device's identity. What cannot be
 // read changes nothing: the ledger lets no such entry in.
-func (d *Device) identified(e Entry) {
+func (d *Device) identified(e *Entry) {
 	i, err := e.MadeIdentity()
 	if err != nil {
 		return

@@ -28,6 +28,7 @@ type line struct {
 	at   int
 	sep  byte // in front of the next field of this object: { or ,
 	odd  bool
+	skip Without
 }
 
 // take reads exactly this, if it is what comes next.
@@ -74,13 +75,27 @@ func optList[T any](l *line, name string, one func(*T)) (all []T) {
 		return nil
 	}
 	l.must("[")
-	all = make([]T, 0, 4)
+	rest := l.text[l.at:]
+	all = make([]T, 0, 1+strings.Count(rest[:1+strings.Index(rest, "}]")], "},{"))
 	for more := true; more && !l.odd; more = l.take(",") {
 		all = append(all, *new(T))
 		one(&all[len(all)-1])
 	}
 	l.must("]")
 	return all
+}
+
+// passOver goes behind a list of objects. A text may have its end in it too: what
+// stands behind that is no field, so that only the long way can tell.
+func (l *line) passOver(name string) bool {
+	if !l.field(name) {
+		return false
+	}
+	end := strings.Index(l.text[l.at:], "}]")
+	if l.odd = l.odd || end < 0; !l.odd {
+		l.at += end + len("}]")
+	}
+	return true
 }
 
 func (l *line) optStrings(name string) []string {

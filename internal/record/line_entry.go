@@ -10,9 +10,15 @@ import (
 // false where only the long way can tell what it is. The fields are in the order
 // of the structs, and each has to be here: a test says which is not.
 func scan(raw []byte) (e Entry, ok bool) {
-	l := line{text: string(raw)}
-	l.object(func() { l.entry(&e) })
-	return e, !l.odd && l.at == len(l.text) && !(e.Version == 2 && e.hasVersion3())
+	ok = scanText(string(raw), &e, Without{})
+	return e, ok
+}
+
+// scanText is scan for a text of which the entry may be made: its texts are parts of it.
+func scanText(text string, e *Entry, skip Without) bool {
+	l := line{text: text, skip: skip}
+	l.object(func() { l.entry(e) })
+	return !l.odd && l.at == len(l.text) && !(e.Version == 2 && e.hasVersion3())
 }
 
 func (l *line) entry(e *Entry) {
@@ -79,8 +85,12 @@ func (l *line) found(e *Entry) {
 // burned reads what was done, and how it ended.
 func (l *line) burned(e *Entry) {
 	l.optString("stage", &e.Stage)
-	e.Burns = optList(l, "burns", func(b *FuseChange) { l.object(func() { l.burn(b) }) })
-	e.Fuses = optList(l, "fuses", func(b *Block) { l.object(func() { l.block(b) }) })
+	if !l.skip.Burns || !l.passOver("burns") {
+		e.Burns = optList(l, "burns", func(b *FuseChange) { l.object(func() { l.burn(b) }) })
+	}
+	if !l.skip.Fuses || !l.passOver("fuses") {
+		e.Fuses = optList(l, "fuses", func(b *Block) { l.object(func() { l.block(b) }) })
+	}
 	e.Images = optList(l, "images", func(i *Image) { l.object(func() { l.image(i) }) })
 	if l.field("boot") {
 		e.Boot = new(Boot)

@@ -52,18 +52,21 @@ const (
 	aboutChip       = "family of the chip as jobs name it, such as esp32c3"
 )
 
-// deviceRow is a device, and the entry that sealed it last; a zero one where none did.
+// deviceRow is a device, what it is by now, and the entry that sealed it last; a zero
+// one where none did.
 type deviceRow struct {
-	record.Device
-	seal record.Entry
+	*record.Device
+	verdict record.Verdict
+	code    record.Code
+	seal    *record.Entry
 }
 
 var deviceColumns = []column[*deviceRow]{
 	{Column{"simulation", Text, aboutSimulation, 0}, func(d *deviceRow) string { return mark(d.Simulated) }},
 	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows", 0}, func(d *deviceRow) string { return d.MAC.String() }},
 	{Column{"serial", Text, "serial number bound to the device by a scan", 0}, func(d *deviceRow) string { return d.Serial }},
-	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict", 0}, func(d *deviceRow) string { verdict, _ := d.State(); return string(verdict) }},
-	{Column{"code", Text, "failure code (E-…) behind the verdict", 0}, func(d *deviceRow) string { _, code := d.State(); return string(code) }},
+	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict", 0}, func(d *deviceRow) string { return string(d.verdict) }},
+	{Column{"code", Text, "failure code (E-…) behind the verdict", 0}, func(d *deviceRow) string { return string(d.code) }},
 	{Column{"keyId", Text, aboutKeyID, 0}, func(d *deviceRow) string { return keyIDs(d.Keys) }},
 	{Column{"policy", Text, "derived, random or shared", 0}, func(d *deviceRow) string { return policies(d.Keys) }},
 	{Column{"job", Text, "name of the product that it was made as", 0}, func(d *deviceRow) string { return d.Job }},

@@ -25,10 +25,11 @@ func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, err
 
 // deviceRow is nil for a device that is not wanted.
 func (f Filter) deviceRow(d record.Device, entries []record.Entry) []string {
-	if !f.wantsDevice(&d, entries) {
+	verdict, code := d.State()
+	if !f.wantsDevice(&d, verdict, entries) {
 		return nil
 	}
-	return cells(deviceColumns, &deviceRow{d, lastSealed(entries)})
+	return cells(deviceColumns, &deviceRow{&d, verdict, code, lastSealed(entries)})
 }
 
 // devicesOf yields what is made of each device and its entries, in the order of the
@@ -98,11 +99,11 @@ type batch[T any] struct {
 }
 
 // lastSealed is the entry that sealed the device last; a zero one where none did.
-func lastSealed(entries []record.Entry) record.Entry {
-	for _, e := range slices.Backward(entries) {
-		if e.Kind == record.Sealed {
-			return e
+func lastSealed(entries []record.Entry) *record.Entry {
+	for i := range slices.Backward(entries) {
+		if entries[i].Kind == record.Sealed {
+			return &entries[i]
 		}
 	}
-	return record.Entry{}
+	return new(record.Entry)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -174,7 +173,16 @@ func (f Filter) in(t time.Time) bool {
 
 // entryIn tells whether the time of an entry is wanted, to the millisecond, as
 // exports tell it.
-func (f Filter) entryIn(e record.Entry) bool { return f.in(e.Time.Truncate(time.Millisecond)) }
+func (f Filter) entryIn(e *record.Entry) bool { return f.in(e.Time.Truncate(time.Millisecond)) }
+
+func (f Filter) oneIn(entries []record.Entry) bool {
+	for i := range entries {
+		if f.entryIn(&entries[i]) {
+			return true
+		}
+	}
+	return false
+}
 
 // wants tells whether something is wanted, whatever its time.
 func (f Filter) wants(simulated bool, batch, job string, verdict record.Verdict) bool {
@@ -183,15 +191,13 @@ func (f Filter) wants(simulated bool, batch, job string, verdict record.Verdict)
 }
 
 func (f Filter) wantsEntry(e *record.Entry) bool {
-	return f.wants(e.Simulated, e.Batch, e.Job, e.Verdict) && f.entryIn(*e) &&
+	return f.wants(e.Simulated, e.Batch, e.Job, e.Verdict) && f.entryIn(e) &&
 		f.MAC.has(func() string { return macText(e.MAC) }) && f.Key.has(func() string { return keyIDs(e.Keys) })
 }
 
-// wantsDevice tells whether a device with these entries is wanted: one of them
-// lies in the time.
-func (f Filter) wantsDevice(d *record.Device, entries []record.Entry) bool {
-	verdict, _ := d.State()
-	return f.wants(d.Simulated, d.Batch, d.Job, verdict) &&
-		slices.ContainsFunc(entries, f.entryIn) &&
+// wantsDevice tells whether a device of that verdict with these entries is wanted: one
+// of them lies in the time.
+func (f Filter) wantsDevice(d *record.Device, verdict record.Verdict, entries []record.Entry) bool {
+	return f.wants(d.Simulated, d.Batch, d.Job, verdict) && f.oneIn(entries) &&
 		f.MAC.has(d.MAC.String) && f.Key.has(func() string { return keyIDs(d.Keys) })
 }

@@ -1,7 +1,6 @@
 package boltfile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -127,12 +126,7 @@ func (b Bucket) nearby(key []byte) (page, bool) {
 	b.s.mu.Lock()
 	p, in := b.s.near, b.s.nearIn
 	b.s.mu.Unlock()
-	if in != b.root || p.count() == 0 {
-		return page{}, false
-	}
-	first, err1 := p.key(0)
-	last, err2 := p.key(p.count() - 1)
-	return p, err1 == nil && err2 == nil && bytes.Compare(first, key) <= 0 && bytes.Compare(key, last) <= 0
+	return p, in == b.root && p.spans(key)
 }
 
 // Get returns the value of key, nil where it is absent.

@@ -128,6 +128,16 @@ func (p page) start(i int) uint64 { return p.at(i) + p.field(i, 0) }
 
 func (p page) key(i int) ([]byte, error) { return p.slice(p.start(i), p.field(i, 4)) }
 
+// spans tells whether key lies among the page's keys.
+func (p page) spans(key []byte) bool {
+	if p.b == nil || p.count() == 0 {
+		return false
+	}
+	first, err1 := p.key(0)
+	last, err2 := p.key(p.count() - 1)
+	return err1 == nil && err2 == nil && bytes.Compare(first, key) <= 0 && bytes.Compare(key, last) <= 0
+}
+
 func (p page) child(i int) uint64 { return native.Uint64(p.b[p.at(i)+8:]) }
 
 func (p page) item(i int) (Item, error) {
