@@ -54,7 +54,7 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 		}
 	}
 	if unknown != nil {
-		plain.Fprintf(stderr, "station: nothing can be said of %d of %d releases:\n", len(unknown), len(all))
+		plain.Fprintf(stderr, "station: nothing can be said of %d of %s:\n", len(unknown), plain.Count(len(all), "release"))
 		for _, why := range unknown {
 			plain.Fprintf(stderr, "%s\n", why)
 		}

@@ -79,7 +79,7 @@ func (c *closeFlags) pack(cmd *cobra.Command, batch string) error {
 		if err != nil {
 			return notTrue(err)
 		}
-		plain.Fprintf(cmd.ErrOrStderr(), "wrote %s (%d devices, %d bills of materials)\n", c.out.path, devices, len(bills))
+		plain.Fprintf(cmd.ErrOrStderr(), "wrote %s (%s, %s of materials)\n", c.out.path, plain.Count(devices, "device"), plain.Count(len(bills), "bill"))
 		return nil
 	})
 }

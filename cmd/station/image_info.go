@@ -42,7 +42,7 @@ func imageInfoCommand() *cobra.Command {
 				return fmt.Errorf("image: %s is neither an ESP image nor a partition table nor otadata nor an OTA image", args[0])
 			}
 			if len(info.Faults) > 0 {
-				return fmt.Errorf("image: %s has %d faults", args[0], len(info.Faults))
+				return fmt.Errorf("image: %s has %s", args[0], plain.Count(len(info.Faults), "fault"))
 			}
 			return nil
 		},

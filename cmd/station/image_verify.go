@@ -188,7 +188,7 @@ type faultyFile struct {
 }
 
 func (f *faultyFile) Error() string {
-	return fmt.Sprintf("image: %s has %d faults", f.path, len(f.faults))
+	return fmt.Sprintf("image: %s has %s", f.path, plain.Count(len(f.faults), "fault"))
 }
 
 func (f *faultyFile) Unwrap() []error { return f.faults }

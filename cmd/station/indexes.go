@@ -33,7 +33,7 @@ func (m *mendFlags) remake(out io.Writer, book *ledger.Ledger, last record.Entry
 	if err := errors.Join(book.Rebuild(), book.Close()); err != nil {
 		return stationFault(station.LedgerFailure(fmt.Errorf("%w; the file as it was is %s", err, kept)))
 	}
-	found := fmt.Sprintf("%d faults of the indexes, none of the log: %s", len(faults), faults[0])
+	found := fmt.Sprintf("%s of the indexes, none of the log: %s", plain.Count(len(faults), "fault"), faults[0])
 	if err := m.mended(out, book.Path(), kept, found, last); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (m *mendFlags) remake(out io.Writer, book *ledger.Ledger, last record.Entry
 }
 
 func anew(last record.Entry) string {
-	return fmt.Sprintf("; the indexes are made anew from the log, %d entries", last.Index+1)
+	return fmt.Sprintf("; the indexes are made anew from the log, %s", plain.Count(last.Index+1, "entry"))
 }
 
 func foundBy(book *ledger.Ledger, audit *ledger.Audit) (list []ledger.Fault) {

@@ -175,7 +175,7 @@ func (r *recoverFlags) use(ctx context.Context, person io.Writer) (func(sealedDe
 		case d.chip.Cipher == chip.TweakedAES:
 			how = fmt.Sprintf("flash-encryption config %d", d.config)
 		}
-		plain.Fprintf(person, "wrote %d images of %s and flash_args to %s; %s\n", len(regions.List), job.Name, r.dest.path, how)
+		plain.Fprintf(person, "wrote %s of %s and flash_args to %s; %s\n", plain.Count(len(regions.List), "image"), job.Name, r.dest.path, how)
 		for _, region := range job.Regions {
 			if own.Values == nil && region.PerDevice && region.Partition != "" {
 				plain.Fprintf(person, "left out %s at %#x: it holds the identity of the device, which only the token makes again; where the flash was erased, the line writes it\n", region.Name, region.Address)

@@ -233,8 +233,8 @@ func (c *checker) export(proof, path string) error {
 	if p.Simulated {
 		fmt.Fprintln(c.out, "SIMULATION   nothing in it is a real device")
 	}
-	plain.Fprintf(c.out, "table        %s, %d rows\nof           %s\nledger       %s, the first %d entries\nmade         %s\n",
-		p.Table, p.Rows, p.Filter, p.Origin, p.Size, p.Made.Format(time.RFC3339))
+	plain.Fprintf(c.out, "table        %s, %s\nof           %s\nledger       %s, the first %d entries\nmade         %s\n",
+		p.Table, plain.Count(p.Rows, "row"), p.Filter, p.Origin, p.Size, p.Made.Format(time.RFC3339))
 	return nil
 }
 
@@ -310,7 +310,7 @@ func (c *checker) device(data []byte) error {
 		d.Apply(e)
 	}
 	c.found = provenFile{Kind: "device", MAC: p.MAC.String(), Chip: d.Chip, Rows: uint64(len(entries))}
-	plain.Fprintf(c.out, "device       %s, %d entries\n", strings.TrimSpace(p.MAC.String()+" "+d.Chip), len(entries))
+	plain.Fprintf(c.out, "device       %s, %s\n", strings.TrimSpace(p.MAC.String()+" "+d.Chip), plain.Count(len(entries), "entry"))
 	for _, e := range entries {
 		plain.Fprintf(c.out, "%12d %s %s %s %s\n", e.Index, e.Time.UTC().Format(time.RFC3339), e.Kind, e.KeyIDs(), e.Verdict)
 	}

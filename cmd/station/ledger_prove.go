@@ -38,7 +38,7 @@ of the checkpoint in FILE. "station ledger check" checks both offline.`,
 					return err
 				}
 				if newer > 0 {
-					plain.Fprintf(cmd.ErrOrStderr(), "%d entries are newer than the newest checkpoint and not in the proof; \"station ledger checkpoint\" signs a new one\n", newer)
+					plain.Fprintf(cmd.ErrOrStderr(), "%s after the newest checkpoint, not in the proof; \"station ledger checkpoint\" signs a new one\n", plain.Count(newer, "entry"))
 				}
 				return out.print(cmd.OutOrStdout(), data)
 			})

@@ -142,7 +142,7 @@ func mendable(out io.Writer, path string) (found string, remake bool, err error)
 	if len(ofLog) != 1 || len(faults) == 0 {
 		return "", false, tooMany(out, ofLog)
 	}
-	return fmt.Sprintf("%s; and %d faults of the indexes, none of the log", ofLog[0], len(faults)-1), true, nil
+	return fmt.Sprintf("%s; and %s of the indexes, none of the log", ofLog[0], plain.Count(len(faults)-1, "fault")), true, nil
 }
 
 func faultsIn(path string, audit *ledger.Audit) (list []ledger.Fault) {
@@ -157,7 +157,7 @@ func tooMany(out io.Writer, faults []ledger.Fault) error {
 	for _, f := range faults {
 		plain.Fprintf(out, "FAULT %s\n", f)
 	}
-	return beyondMending(fmt.Errorf("%d faults", len(faults)))
+	return beyondMending(errors.New(plain.Count(len(faults), "fault")))
 }
 
 // beyondMending refuses what is more than a damaged header or wrong indexes.

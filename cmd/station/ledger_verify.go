@@ -94,7 +94,7 @@ func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) it
 	if faults > 0 {
 		return faulty(faults, audit, check)
 	}
-	plain.Fprintf(out, "ledger is whole: %d entries, %d devices, root %s\n", audit.Size, audit.Devices, audit.Root)
+	plain.Fprintf(out, "ledger is whole: %s, %s, root %s\n", plain.Count(audit.Size, "entry"), plain.Count(audit.Devices, "device"), audit.Root)
 	switch by := len(audit.Trusted); {
 	case audit.Checkpoints == 0:
 	case by == 0:
@@ -129,9 +129,9 @@ func watched(audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Faul
 // faulty says what to do about faults: the indexes alone can be made anew.
 func faulty(faults int, audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
 	for range watched(&ledger.Audit{Log: true, Trusted: audit.Trusted, Kept: audit.Kept, Site: audit.Site}, check) {
-		return stationFault(fmt.Errorf("ledger: %d faults; keep this file as it is and restore the last backup", faults))
+		return stationFault(fmt.Errorf("ledger: %s; keep this file as it is and restore the last backup", plain.Count(faults, "fault")))
 	}
-	return stationFault(fmt.Errorf("ledger: %d faults of the indexes, none of the log; \"station ledger recover\" makes the indexes anew from it", faults))
+	return stationFault(fmt.Errorf("ledger: %s of the indexes, none of the log; \"station ledger recover\" makes the indexes anew from it", plain.Count(faults, "fault")))
 }
 
 type verifyAnswer struct {

@@ -92,7 +92,7 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *prog
 		if err != nil {
 			return stationFault(err)
 		}
-		plain.Fprintf(person, "wrote %s (%d rows, %s) and %s.proof\n", f.out.path, proof.Rows, proof.Filter, f.out.path)
+		plain.Fprintf(person, "wrote %s (%s, %s) and %s.proof\n", f.out.path, plain.Count(proof.Rows, "row"), proof.Filter, f.out.path)
 		return nil
 	})
 }

@@ -123,6 +123,14 @@ func TestRelease(t *testing.T) {
 		t.Errorf("after a loss it is another one:\n%s\n%s", got, first)
 	}
 	w.completed(add, first)
+	for _, missing := range [][]string{{"rollout", "start", "99", "--operator", "anna"}, {"rollout", "status", "99"}, {"release", "show", "99"}, {"release", "withdraw", "99", "--operator", "anna", "--reason", "x"}} {
+		if _, said := w.run(exitUsage, missing...); !strings.Contains(said, `release 99: there is none in releases; "station release list" shows which there are`) {
+			t.Errorf("%q: got %s", missing, said)
+		}
+	}
+	if out, said := w.run(0, "rollout", "status", "1"); out != "" || !strings.Contains(said, "release 1 is not handed out") {
+		t.Errorf("got %s, %s", out, said)
+	}
 	w.run(0, "rollout", "start", "1", "--percent", "25", "--operator", "anna")
 	w.run(0, "rollout", "start", "1", "--percent", "25", "--operator", "anna") // nothing new, no entry
 	w.run(exitUsage, "rollout", "start", "1", "--percent", "5", "--operator", "anna")

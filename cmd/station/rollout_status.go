@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"station/internal/plain"
 	field "station/internal/release"
 	"station/internal/station"
 )
@@ -33,18 +34,25 @@ func rolloutStatusCommand(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				answers := rolloutsAnswer{[]*field.Rollout{}}
-				for _, doc := range list {
-					roll, _, err := all.Rollout(doc)
+				if only != 0 {
+					doc, err := all.Find(only)
 					if err != nil {
 						return err
 					}
-					if roll == nil || only != 0 && doc.ID != only {
-						continue
-					}
-					if *asJSON {
+					list = []*field.Release{doc}
+				}
+				answers := rolloutsAnswer{[]*field.Rollout{}}
+				for _, doc := range list {
+					roll, _, err := all.Rollout(doc)
+					switch {
+					case err != nil:
+						return err
+					case roll == nil && only != 0 && !*asJSON:
+						plain.Fprintf(stderr, "station: release %d is not handed out; \"station rollout start %d\" begins it\n", only, only)
+					case roll == nil:
+					case *asJSON:
 						answers.Rollouts = append(answers.Rollouts, roll)
-					} else {
+					default:
 						printRelease(cmd.OutOrStdout(), doc, roll)
 					}
 				}

@@ -31,7 +31,7 @@ this bench, nothing is sent, and the bench makes nothing until that is explained
 				if err != nil {
 					return stationFault(err)
 				}
-				plain.Fprintf(cmd.OutOrStdout(), "the site has the ledger's %d entries\n", now.Mirrored)
+				plain.Fprintf(cmd.OutOrStdout(), "the site has %s of the ledger\n", plain.Count(now.Mirrored, "entry"))
 				return nil
 			})
 		},

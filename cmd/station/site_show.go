@@ -60,9 +60,9 @@ func (b siteBenchAnswer) text() string {
 	}
 	if b.Size > 0 {
 		line("ledger", "%s", b.Origin)
-		line("mirror", "%d entries, root %s", b.Size, b.Root)
+		line("mirror", "%s, root %s", plain.Count(b.Size, "entry"), b.Root)
 		line("last entry", "%s", b.Last.Format(time.RFC3339))
-		line("signed", "%d entries, by both", b.Signed)
+		line("signed", "%s, by both", plain.Count(b.Signed, "entry"))
 	}
 	for _, c := range b.Conflicts {
 		line("conflict", "entry %d, device %s: %v", c.Entry, c.Device, &c.Taken)

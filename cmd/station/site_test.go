@@ -74,7 +74,7 @@ func TestSite(t *testing.T) {
 	old := w.read("ledger.db")
 	w.run(0, "ledger", "checkpoint", "--out", "bench.checkpoint")
 	w.run(0, "batch", "amend", "b1", "--quota", "8", "--operator", "anna", "--reason", "one board is broken")
-	if out, _ := w.run(0, "site", "push"); !strings.Contains(out, "the site has the ledger's") {
+	if out, _ := w.run(0, "site", "push"); !strings.Contains(out, "of the ledger") {
 		t.Errorf("push says %q", out)
 	}
 	w.run(0, "ledger", "checkpoint", "--out", "both.checkpoint")

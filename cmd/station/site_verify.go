@@ -78,7 +78,7 @@ func (a siteVerifyAnswer) print(out io.Writer) {
 			plain.Fprintf(out, "FAULT %s: %s\n", v.Bench, fault)
 		}
 		if len(v.Faults) == 0 {
-			plain.Fprintf(out, "%s is whole: %d entries, signed by both to %d\n", v.Bench, v.Size, v.Signed)
+			plain.Fprintf(out, "%s is whole: %s, signed by both to %d\n", v.Bench, plain.Count(v.Size, "entry"), v.Signed)
 		}
 	}
 }

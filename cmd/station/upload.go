@@ -89,5 +89,19 @@ func uploadFault(err error, then string) error {
 	if a, is := errors.AsType[*field.Answer](err); is && a.Status < 500 && a.Status != http.StatusRequestTimeout {
 		return err
 	}
+	if _, is := errors.AsType[*tls.CertificateVerificationError](err); is {
+		return fmt.Errorf("%w: %s; %s", err, certificateFix(err), then)
+	}
 	return stationFault(fmt.Errorf("%w; %s", err, then))
+}
+
+// certificateFix is what to do about a server's certificate that does not hold.
+func certificateFix(err error) string {
+	if _, is := errors.AsType[x509.UnknownAuthorityError](err); is {
+		return "give the CA that certified the server, --ca FILE"
+	}
+	if _, is := errors.AsType[x509.HostnameError](err); is {
+		return "give --upload a name that stands in the server's certificate"
+	}
+	return "the server needs another certificate"
 }

@@ -66,6 +66,14 @@ func TestUpload(t *testing.T) {
 	if !strings.Contains(said, "401") || strings.Contains(said, "guessed") {
 		t.Errorf("a wrong password: %s", said)
 	}
+	noCA := []string{"release", "add", "example/build/station-example.bin", "--product", "station-example", "--job", "example/job.toml", "--operator", "anna", "--upload", s.url, "--credentials", "anna.txt"}
+	if _, said := w.run(exitUsage, append(noCA, signed...)...); !strings.Contains(said, "give the CA that certified the server, --ca FILE; the release is made") {
+		t.Errorf("a server that nobody certified: %s", said)
+	}
+	noCA[len(noCA)-3] = strings.NewReplacer("localhost", "127.0.0.2", "127.0.0.1", "127.0.0.2").Replace(s.url)
+	if _, said := w.run(exitStation, append(append(noCA, "--ca", s.at("ca.pem")), signed...)...); !strings.Contains(said, "connection refused") {
+		t.Errorf("a server that is not there: %s", said)
+	}
 	limitFiles(s.pid, 8192)
 	if _, said := add(exitStation, "anna.txt", signed...); !strings.Contains(said, "507") || !strings.Contains(said, "the same command once more") {
 		t.Errorf("a full disk: %s", said)

@@ -108,8 +108,8 @@ func TestUploadPartFaults(t *testing.T) {
 			t.Errorf("got %s", got.body)
 		}
 	}
-	if have, err := w.store.Incoming(d); have != 0 || err != nil {
-		t.Errorf("%d bytes of a body that was too long stayed, %v", have, err)
+	if left, err := os.ReadDir(filepath.Join(w.store.Dir(), "incoming")); len(left) != 0 || err != nil {
+		t.Errorf("of a body that was too long %q stayed, %v", left, err)
 	}
 	if w.store.Has(d) {
 		t.Error("the wrong bytes are there")

@@ -118,7 +118,7 @@ func (s *Store) Resume(d Digest, offset, total int64, r io.Reader) (have int64, 
 		return have, err
 	}
 	if more, err := io.CopyN(io.Discard, r, 1); more > 0 {
-		return offset, errors.Join(fmt.Errorf("artifact %s: %w", d, ErrLength), f.Truncate(offset))
+		return offset, errors.Join(fmt.Errorf("artifact %s: %w", d, ErrLength), back(f, offset))
 	} else if !errors.Is(err, io.EOF) {
 		return have, err
 	}
@@ -133,6 +133,14 @@ func (s *Store) finish(f *os.File, d Digest, total int64) error {
 		err = errors.Join(err, gone(f.Name()))
 	}
 	return err
+}
+
+// back takes back what came behind offset.
+func back(f *os.File, offset int64) error {
+	if offset == 0 {
+		return gone(f.Name())
+	}
+	return f.Truncate(offset)
 }
 
 // gone removes a file, which another may have removed meanwhile.

@@ -56,6 +56,6 @@ func few(errs []error) []error {
 	if len(errs) <= maxFaults {
 		return errs
 	}
-	rest := fmt.Sprintf("and %d faults more", len(errs)-maxFaults)
+	rest := fmt.Sprintf("and %d more", len(errs)-maxFaults)
 	return append(errs[:maxFaults:maxFaults], errors.New(rest))
 }

@@ -55,7 +55,7 @@ func TestFewFaultsInShort(t *testing.T) {
 		t.Fatal("no fault")
 	}
 	said := strings.Split(err.Error(), "\n")
-	if len(said) != maxFaults+1 || said[maxFaults] != "and 7 faults more" {
+	if len(said) != maxFaults+1 || said[maxFaults] != "and 7 more" {
 		t.Errorf("%d lines, the last %q", len(said), said[len(said)-1])
 	}
 	if want := "job.toml:1: " + strings.Repeat("k", maxText) + " ...: unknown key"; !strings.HasPrefix(said[0], want) {
