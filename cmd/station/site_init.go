@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -14,13 +15,17 @@ func siteInitCommand(s *siteFlags) *cobra.Command {
 	var c hub.Config
 	var names []string
 	var cert, key, ca string
+	var cluster, credentials, clusterCA string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make the certificate and the keys of a site",
 		Long: `Make the folder of a site: its name and address, the key by which it signs
 checkpoints, and the certificate of its server. Without --cert, --key and --ca it makes
 a CA of its own, which every bench gets with its pass. Who has the folder has the
-site: it is backed up as a whole, and nobody else may read it.`,
+site: it is backed up as a whole, and nobody else may read it.
+
+With --cluster the copies of the benches' ledgers are on three servers of a NATS cluster
+of yours; docs/site.md says what that needs. Benches come to the site all the same.`,
 		Example: `  station site init --dir site --name plant-1 --url tls://site.example:4222`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,6 +38,16 @@ site: it is backed up as a whole, and nobody else may read it.`,
 				if own, err = hub.ReadOwn(cert, key, ca); err != nil {
 					return err
 				}
+			}
+			if cluster != "" || credentials != "" || clusterCA != "" {
+				if cluster == "" || credentials == "" {
+					return errors.New("site init: --cluster and --cluster-creds go together")
+				}
+				var err error
+				if c.Cluster, err = hub.ReadCluster(cluster, credentials, clusterCA); err != nil {
+					return fmt.Errorf("site init: %w", err)
+				}
+				defer c.Cluster.Credentials.Destroy()
 			}
 			if err := hub.Init(s.dir, c, names, own); err != nil {
 				return err
@@ -50,6 +65,9 @@ site: it is backed up as a whole, and nobody else may read it.`,
 	f.StringVar(&cert, "cert", "", "PEM `FILE` of a certificate of the server that another CA made")
 	f.StringVar(&key, "key", "", "PEM `FILE` of its private key")
 	f.StringVar(&ca, "ca", "", "PEM `FILE` of that CA's certificate")
+	f.StringVar(&cluster, "cluster", "", "`URL` of a NATS cluster that keeps the copies, tls://HOST:PORT; its other servers with commas")
+	f.StringVar(&credentials, "cluster-creds", "", "`FILE` by which it knows the site: .creds, or the seed of an nkey")
+	f.StringVar(&clusterCA, "cluster-ca", "", "PEM `FILE` of the CA of its certificates (default: those of this machine)")
 	_ = cmd.MarkFlagRequired("name")
 	_ = cmd.MarkFlagRequired("url")
 	return cmd

@@ -1,5 +1,5 @@
 // Package matrixtest counts how interrupted work ends, for the tables of
-// docs/crash-matrix.md, which tests of several packages fill.
+// docs/crash-matrix.md and docs/site-faults.md, which tests of several packages fill.
 package matrixtest
 
 import (
@@ -33,9 +33,15 @@ func (e Ends) Cell() (text string, trials int) {
 	return strings.Join(list, "<br>"), trials
 }
 
-// Publish holds a table against its section of the document, which lies between
-// two comments, or with -update writes it there. command is the test's.
+// Publish holds a table against its section of docs/crash-matrix.md.
 func Publish(t *testing.T, section, table, command string) {
+	t.Helper()
+	PublishIn(t, path, section, table, command)
+}
+
+// PublishIn holds a table against its section of a document, which lies between
+// two comments, or with -update writes it there. command is the test's.
+func PublishIn(t *testing.T, path, section, table, command string) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -25,6 +25,8 @@ type Config struct {
 	Name   string `json:"name"`
 	URL    string `json:"url"`    // where benches find it
 	Listen string `json:"listen"` // where it listens
+	// Cluster, if not nil, keeps the copies; else they are in the folder.
+	Cluster *Cluster `json:"cluster,omitempty"`
 }
 
 const (
@@ -95,6 +97,9 @@ func (f *Folder) fill(names []string, own *Own) error {
 	}
 	if err == nil {
 		err = f.keep(own)
+	}
+	if err == nil && f.Cluster != nil {
+		err = f.keepCluster()
 	}
 	if err == nil {
 		err = f.makeAdmin()

@@ -23,8 +23,10 @@ type Hub struct {
 	Key  crypto.Signer // its witness's
 	Tell func(string)
 
-	conn   *nats.Conn
+	conn   *nats.Conn   // by which benches and the admin ask
+	store  *nats.Conn   // by which JetStream is reached
 	reload func() error // lets in and puts out
+	copies int          // of each stream
 
 	replicas *replica.Set // the readable ledgers
 
@@ -50,11 +52,11 @@ const (
 func (h *Hub) start(ctx context.Context) (err error) {
 	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
 	h.mirrors = map[string]*mirror{}
-	if h.js, err = jetstream.New(h.conn); err != nil {
+	if h.js, err = jetstream.New(h.store); err != nil {
 		return err
 	}
 	for name, bucket := range map[string]*jetstream.KeyValue{knownBucket: &h.known, claimBucket: &h.claims} {
-		if *bucket, err = h.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: name, History: 1, Storage: jetstream.FileStorage}); err != nil {
+		if *bucket, err = h.bucket(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -96,6 +98,9 @@ func (h *Hub) close() {
 // each answers every message on its own, so that none waits for another.
 func (h *Hub) each(answer func(context.Context, *nats.Msg) any) nats.MsgHandler {
 	return func(m *nats.Msg) {
+		if !asksItself(m.Reply, asker(m.Subject)) {
+			return
+		}
 		h.gate.Lock()
 		defer h.gate.Unlock()
 		if h.ctx.Err() != nil {
@@ -113,6 +118,14 @@ func (h *Hub) each(answer func(context.Context, *nats.Msg) any) nats.MsgHandler 
 			}
 		})
 	}
+}
+
+// asker is who asks.
+func asker(subject string) string {
+	if strings.HasPrefix(subject, adminTopic) {
+		return adminName
+	}
+	return strings.Split(subject, ".")[2]
 }
 
 // asked is a question of a bench.
@@ -165,6 +178,7 @@ func (h *Hub) mirror(ctx context.Context, bench string) (*mirror, error) {
 		return m, nil
 	}
 	m := &mirror{hub: h, bench: bench, grown: make(chan struct{})}
+	m.reading, m.stop = context.WithCancel(h.ctx)
 	if err := m.open(ctx); err != nil {
 		return nil, fmt.Errorf("mirror of %s: %w", bench, err)
 	}

@@ -44,14 +44,20 @@ type mirror struct {
 	replica     *replica.Replica // nil until it is held against the stream
 	replicaSize uint64           // entries that it has
 	kept        uint64           // entries under the checkpoint that it has
+
+	reading context.Context // for as long as the stream goes on where it was
+	stop    context.CancelFunc
 }
 
 // open finds or makes the stream, and reads what is known.
 func (m *mirror) open(ctx context.Context) (err error) {
-	m.stream, err = m.hub.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: site.StreamOf(m.bench), Subjects: []string{site.EntriesOf(m.bench)}, Storage: jetstream.FileStorage,
+	want := jetstream.StreamConfig{
+		Name: site.StreamOf(m.bench), Subjects: []string{site.EntriesOf(m.bench)}, Storage: jetstream.FileStorage, Replicas: m.hub.copies,
 		MaxMsgs: -1, MaxBytes: -1, DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true,
-	})
+	}
+	if m.stream, err = m.hub.js.CreateOrUpdateStream(ctx, want); err == nil {
+		err = fits(m.stream.CachedInfo().Config, want)
+	}
 	if err != nil {
 		return err
 	}
@@ -63,24 +69,60 @@ func (m *mirror) open(ctx context.Context) (err error) {
 		return err
 	}
 	info, err := m.stream.Info(ctx)
-	if err == nil && info.State.LastSeq < m.known.Size { // the stream lost its end: it is read anew
-		m.known = known{Signed: m.known.Signed, Halt: m.known.Halt, Releases: m.known.Releases, Conflicts: m.known.Conflicts}
+	if err == nil && info.State.LastSeq < m.known.Size {
+		m.forget()
 	}
 	m.saved = m.known.Size
 	return err
+}
+
+// forget forgets what was read: the stream lost its end, and the bench fills it again.
+// The caller holds mu, or is alone.
+func (m *mirror) forget() {
+	m.known = known{Signed: m.known.Signed, Halt: m.known.Halt, Releases: m.known.Releases, Conflicts: m.known.Conflicts}
+	m.saved = 0
+}
+
+// whole makes sure that the stream still has what had been read of it.
+func (m *mirror) whole(read, stored uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if stored < read && read <= m.known.Size {
+		m.hub.Tell(fmt.Sprintf("mirror of %s: the servers have lost the end of it: %d entries of %d are there; it is read anew", m.bench, stored, read))
+		m.forget()
+		m.restart()
+	}
+}
+
+// goesOn ends when the stream does not go on where it was.
+func (m *mirror) goesOn() context.Context {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reading
+}
+
+// restart lets all who read the stream begin behind what is known. The caller holds mu.
+func (m *mirror) restart() {
+	m.stop()
+	m.reading, m.stop = context.WithCancel(m.hub.ctx)
 }
 
 // saveEvery is after how many entries what is known is stored: a start has to read no
 // more than these.
 const saveEvery = 10_000
 
+// heartbeat is how often the server says that there is nothing new: of one that is gone,
+// two are missed, and another is asked.
+const heartbeat = 2 * time.Second
+
 // follow reads the stream for as long as the site runs, behind so many messages as
 // have been read.
 func (m *mirror) follow(have func() uint64, take func(n uint64, raw []byte, more bool) error) {
 	for m.hub.ctx.Err() == nil {
-		err := m.read(have()+1, take)
-		if m.hub.ctx.Err() != nil {
-			return
+		ctx := m.goesOn()
+		err := m.read(ctx, have()+1, take)
+		if ctx.Err() != nil {
+			continue
 		}
 		m.hub.Tell(fmt.Sprintf("mirror of %s: %v", m.bench, err))
 		select {
@@ -91,18 +133,18 @@ func (m *mirror) follow(have func() uint64, take func(n uint64, raw []byte, more
 }
 
 // read reads from a message on; more tells that there are others behind it already.
-func (m *mirror) read(from uint64, take func(n uint64, raw []byte, more bool) error) error {
-	consumer, err := m.stream.OrderedConsumer(m.hub.ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from})
+func (m *mirror) read(ctx context.Context, from uint64, take func(n uint64, raw []byte, more bool) error) error {
+	consumer, err := m.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from})
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return err
 	}
 	defer messages.Stop()
 	for {
-		msg, err := messages.Next(jetstream.NextContext(m.hub.ctx))
+		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}
@@ -181,10 +223,12 @@ func (m *mirror) state() known {
 
 // reach waits until all that is stored was read.
 func (m *mirror) reach(ctx context.Context) (known, error) {
+	read := m.state().Size
 	info, err := m.stream.Info(ctx)
 	if err != nil {
 		return known{}, err
 	}
+	m.whole(read, info.State.LastSeq)
 	for {
 		m.mu.Lock()
 		k, grown := m.known, m.grown

@@ -42,7 +42,7 @@ func (m *mirror) replicateOnce() error {
 		return err
 	}
 	var some [][]byte
-	return m.read(have+1, func(_ uint64, raw []byte, more bool) error {
+	return m.read(m.goesOn(), have+1, func(_ uint64, raw []byte, more bool) error {
 		if some = append(some, raw); more && len(some) < replicateAtOnce {
 			return nil
 		}

@@ -20,12 +20,13 @@ import (
 	"station/internal/site/replica"
 )
 
-// Server is a site that runs: a NATS server of its own with JetStream in the folder,
-// and the hub on it.
+// Server is a site that runs: a NATS server of its own, to which benches come, with
+// JetStream in the folder or in a cluster elsewhere, and the hub on it.
 type Server struct {
 	folder *Folder
 	nats   *server.Server
-	conn   *nats.Conn
+	conn   *nats.Conn // to that server
+	store  *nats.Conn // to JetStream
 	hub    *Hub
 	lock   *os.File
 
@@ -74,6 +75,14 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if s.conn, err = s.connect(); err != nil {
 		return err
 	}
+	if s.store = s.conn; s.folder.Cluster != nil {
+		if s.store, err = s.folder.join(tell); err == nil {
+			err = carry(s.conn, s.store)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	witness, err := s.folder.Witness()
 	if err != nil {
 		return err
@@ -82,7 +91,10 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if err != nil {
 		return err
 	}
-	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, reload: s.reload, replicas: replicas}
+	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas}
+	if s.folder.Cluster != nil {
+		s.hub.copies = copies
+	}
 	if err := s.hub.start(ctx); err != nil || s.alone {
 		return err
 	}
@@ -110,11 +122,15 @@ func (f *Folder) options() (*server.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server.Options{
+	o := &server.Options{
 		ServerName: f.Name, Host: host, Port: port, NoSigs: true, MaxPayload: maxEntry,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, TLSTimeout: site.ConnectTime.Seconds(),
-		JetStream: true, StoreDir: f.path("jetstream"), SyncAlways: true, Nkeys: users,
-	}, nil
+		Nkeys: users,
+	}
+	if f.Cluster == nil {
+		o.JetStream, o.StoreDir, o.SyncAlways = true, f.path("jetstream"), true
+	}
+	return o, nil
 }
 
 // users are those who may connect, and what each may do.
@@ -188,6 +204,9 @@ func (s *Server) Close() {
 	if s.hub != nil {
 		s.hub.close()
 		_ = os.Remove(s.folder.path("address"))
+	}
+	if s.store != nil {
+		s.store.Close()
 	}
 	if s.conn != nil {
 		s.conn.Close()

@@ -232,6 +232,19 @@ func TestPermissions(t *testing.T) {
 	if err != nil || !strings.Contains(string(reply.Data), "wrong last sequence") {
 		t.Errorf("another entry in the place of one: %s, %v", reply.Data, err)
 	}
+	// What it asks is answered to itself: elsewhere the answer would be another bench's question.
+	other := newBench(t2{t, "asked-by-another"})
+	other.push()
+	for _, subject := range []string{site.EntriesOf(b.Pass.Bench), site.AskOf(b.Pass.Bench, site.Meet)} {
+		err := conn.PublishMsg(&nats.Msg{Subject: subject, Reply: site.AskOf(other.Pass.Bench, site.Meet), Header: nats.Header{site.HeaderExpected: {"2"}}, Data: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.RequestMsg(&nats.Msg{Subject: site.EntriesOf(b.Pass.Bench), Header: nats.Header{site.HeaderExpected: {"2"}}, Data: []byte("{}")}, answerTime); err != nil {
+		t.Fatal(err)
+	}
+	other.push()
 	stranger := *b.Pass
 	if stranger.Seed, err = site.NewSeed(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,166 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/ledger"
+	"station/internal/record"
+	"station/internal/site"
+	"station/internal/site/hub"
+	"station/internal/site/outbox"
+)
+
+// plant is a site on a cluster.
+type plant struct {
+	*cluster
+	folder *hub.Folder
+	server *hub.Server
+
+	mu   sync.Mutex
+	said []string // by the site
+}
+
+func newPlant(t *testing.T) *plant {
+	t.Helper()
+	p := &plant{cluster: newCluster(t)}
+	creds := filepath.Join(t.TempDir(), "seed")
+	if err := os.WriteFile(creds, p.seed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := hub.ReadCluster(p.url(), creds, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := hub.Init(dir, hub.Config{Name: "plant-1", URL: "tls://localhost:4222", Listen: "127.0.0.1:0", Cluster: c}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if p.folder, err = hub.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	if p.server, err = p.folder.Start(t.Context(), p.tell); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.server.Close() })
+	return p
+}
+
+func (p *plant) tell(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.said = append(p.said, text)
+}
+
+// heard is what the site has said.
+func (p *plant) heard() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.said)
+}
+
+// bench is one of the plant's, with a ledger that is on the disk.
+type bench struct {
+	*outbox.Outbox
+	t    *testing.T
+	p    *plant
+	key  *ecdsa.PrivateKey
+	done chan struct{}
+	stop context.CancelFunc
+}
+
+func (p *plant) bench(name string, skew time.Duration) *bench {
+	p.t.Helper()
+	dir := p.t.TempDir()
+	if err := errors.Join(p.folder.Add(name, filepath.Join(dir, "pass"), false), p.folder.Apply(p.t.Context())); err != nil {
+		p.t.Fatal(err)
+	}
+	pass, err := site.ReadPass(filepath.Join(dir, "pass"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(pass.Destroy)
+	pass.URL = "tls://" + p.server.Address()
+	book, err := ledger.Open(filepath.Join(dir, "ledger.db"), ledger.Options{Create: true, Station: name, Software: "test", Simulated: true, Now: func() time.Time { return time.Now().Add(skew) }})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { book.Close() })
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	b := &bench{t: p.t, p: p, key: key, done: make(chan struct{}), Outbox: &outbox.Outbox{Pass: pass, Ledger: book, Again: 50 * time.Millisecond}}
+	return b
+}
+
+// run connects it until end.
+func (b *bench) run() {
+	ctx, cancel := context.WithCancel(b.t.Context())
+	b.stop = cancel
+	go func() { defer close(b.done); b.Run(ctx) }()
+}
+
+func (b *bench) end() { b.stop(); <-b.done }
+
+// work appends n entries.
+func (b *bench) work(n int) error {
+	var list []record.Entry
+	for i := range n {
+		list = append(list, record.Entry{Kind: record.DeviceSeen, MAC: chip.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Simulated: true})
+	}
+	_, err := b.Ledger.AppendAll(list)
+	return err
+}
+
+// sign lets the ledger's own key sign what there is.
+func (b *bench) sign() error {
+	_, err := b.Ledger.Checkpoint(b.key)
+	return err
+}
+
+// settled waits until the site has all, and has signed it.
+func (b *bench) settled() {
+	b.t.Helper()
+	size, _, _ := b.Ledger.Head()
+	b.p.until("the site has all of "+b.Pass.Bench, func() bool {
+		signed, err := b.Ledger.LastCheckpoint()
+		s := b.Status()
+		if s.State == outbox.Halted {
+			b.t.Fatalf("%s is refused: %v", b.Pass.Bench, s.Err)
+		}
+		return err == nil && s.State == outbox.Up && s.Mirrored == size && ledger.SignedBy(signed, b.Pass.Witness)
+	})
+}
+
+// same compares the site's copy with the ledger, byte for byte, and lets the site do so
+// with what it saw.
+func (b *bench) same() {
+	b.t.Helper()
+	mirror, n := b.p.server.Mirror(b.t.Context(), b.Pass.Bench), uint64(0)
+	for raw, err := range b.Ledger.Lines(0) {
+		got, mirrorErr := mirror(n)
+		if err != nil || mirrorErr != nil || !bytes.Equal(got, raw) {
+			b.t.Errorf("%s: entry %d is %q, %v, want %q, %v", b.Pass.Bench, n, got, mirrorErr, raw, err)
+			return
+		}
+		n++
+	}
+	if got, err := mirror(n); err == nil {
+		b.t.Errorf("%s: an entry too many: %q", b.Pass.Bench, got)
+	}
+	if v, err := b.p.folder.Verify(b.t.Context(), b.Pass.Bench); err != nil || len(v.Faults) > 0 || v.Size != n || v.Signed == 0 {
+		b.t.Errorf("%s: %+v, %v", b.Pass.Bench, v, err)
+	}
+}
