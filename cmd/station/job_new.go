@@ -25,7 +25,8 @@ func jobNewCommand() *cobra.Command {
 		Long: `Write a job file for an ESP-IDF build from its flasher_args.json. What the
 build does not say is set to the safe choice and marked to be looked at. Secure
 boot, identity and what closes a device stand there as comments, with what the
-sdkconfig beside the build says of them.`,
+sdkconfig beside the build says of them; the length of the key for flash
+encryption is the one that it has.`,
 		Example: `  station job new build/flasher_args.json --name lamp --marker "lamp: ready" --out job.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +46,7 @@ sdkconfig beside the build says of them.`,
 				return fmt.Errorf("job new: %w", err)
 			}
 			err = out.write(func(w io.Writer) error {
-				return writeJob(w, build, path, name, marker, label, job.Sections(filepath.Dir(args[0])))
+				return writeJob(w, build, jobTexts{path, name, marker, label, filepath.Dir(args[0])})
 			})
 			if err != nil {
 				return err
@@ -105,14 +106,35 @@ func tableOffset(build *firmware.FlasherArgs) string {
 	return ""
 }
 
-func writeJob(w io.Writer, build *firmware.FlasherArgs, path, name, marker, label, sections string) error {
+// keyBits is the line for a build whose key for flash encryption is not of the usual
+// length.
+func keyBits(dir string) string {
+	if bits := job.BuiltKeyBits(dir); bits != 0 {
+		return fmt.Sprintf("bits = %d           # as the build's sdkconfig has it\n", bits)
+	}
+	return ""
+}
+
+// chipLine names the chip, and what one needs that was not held against its ROM.
+func chipLine(f *chip.Family) string {
+	if f.Proved {
+		return fmt.Sprintf("chip = %q", f.Name)
+	}
+	return fmt.Sprintf("chip = %q   # tabled (station chips): a real device needs { name = %q, allow_tabled = true }", f.Name, f.Name)
+}
+
+// jobTexts are what a job file says that is not in its flasher_args.json.
+type jobTexts struct{ path, name, marker, label, build string }
+
+func writeJob(w io.Writer, build *firmware.FlasherArgs, t jobTexts) error {
+	family := chip.Known(chip.ByName(build.Chip))
 	size, note := build.Size, ""
 	if _, err := firmware.ParseFlashSize(size); err != nil {
 		size, note = "4MB", "   # the build does not say: look at the module"
 	}
 	_, err := fmt.Fprintf(w, `name = %q
 revision = "1"
-chip = %q
+%s
 
 # Bootloader, partition table and apps of the build. The partition table decides
 # what is encrypted.
@@ -127,13 +149,13 @@ baud = 921600
 [key]
 policy = "derived"   # each device its own key, derived inside the token from its MAC
 label = %q
-
+%s
 [security]
 mode = "release"     # for good: encryption can never be switched off
 
 [boot]
 marker = %q
 timeout = "10s"
-%s`, name, cmp.Or(build.Chip, chip.Known(nil).Name), path, tableOffset(build), size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), label, marker, sections)
+%s`, t.name, chipLine(family), t.path, tableOffset(build), size, note, cmp.Or(build.Mode, "keep"), cmp.Or(build.Freq, "keep"), t.label, keyBits(t.build), t.marker, job.Sections(t.build, family))
 	return err
 }

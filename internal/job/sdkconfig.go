@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 	"station/internal/keyfile"
 )
@@ -66,6 +68,48 @@ func (c sdkconfig) number(names ...string) (uint64, bool) {
 	return 0, false
 }
 
+// keySizes are the bits of a key for flash encryption, by the names that choose them.
+var keySizes = map[string]int{"SECURE_FLASH_ENCRYPTION_AES128_DERIVED": 128, "SECURE_FLASH_ENCRYPTION_AES128": 256, "SECURE_FLASH_ENCRYPTION_AES256": 512}
+
+// keySize is the name that chooses the length of the key for flash encryption, ""
+// where the build has no choice.
+func (c sdkconfig) keySize() string {
+	for name := range keySizes {
+		if c.on(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// BuiltKeyBits is the length of the key for flash encryption that the build in the
+// folder is for; 0 for the usual one.
+func BuiltKeyBits(build string) int {
+	config, _, _ := readConfig(build) // what is wrong with it is warned of where the job is checked
+	if bits := keySizes[config.keySize()]; bits != chip.UsualKeyBits {
+		return bits
+	}
+	return 0
+}
+
+// bootKey is the kind of keys whose signatures the bootloader checks; "" where that is
+// not known.
+func (c sdkconfig) bootKey() chip.SigningKey {
+	switch {
+	case c.on("SECURE_SIGNED_APPS_RSA_SCHEME"):
+		return chip.RSA3072
+	case c.on("SECURE_SIGNED_APPS_ECDSA_SCHEME"):
+		return chip.P256
+	case !c.on("SECURE_SIGNED_APPS_ECDSA_V2_SCHEME"):
+		return ""
+	case c.on("SECURE_BOOT_ECDSA_KEY_LEN_192_BITS"):
+		return "ECDSA P-192"
+	case c.on("SECURE_BOOT_ECDSA_KEY_LEN_384_BITS"):
+		return chip.P384
+	}
+	return chip.P256
+}
+
 // contradicts is what the build was made for and the job does otherwise. The
 // names are those of ESP-IDF 3.3 to 6.1.
 func (c sdkconfig) contradicts(j *Job) (list []string) {
@@ -94,8 +138,11 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 	if c.on("SECURE_FLASH_ENCRYPTION_MODE_RELEASE") && j.Security.Mode == "development" {
 		say("flash encryption is in release mode: the firmware burns the fuses that a development job leaves open")
 	}
-	if c.on("SECURE_FLASH_ENCRYPTION_AES256") && j.Encrypts() && j.Key.Bits != 512 {
-		say("flash encryption is XTS-AES-256 (CONFIG_SECURE_FLASH_ENCRYPTION_AES256), and the job's key has 256 bits; write bits = 512 under [key]")
+	if has, name := cmp.Or(j.Key.Bits, chip.UsualKeyBits), c.keySize(); name != "" && j.Encrypts() && has != keySizes[name] {
+		say("the key for flash encryption has %d bits (CONFIG_%s), the job's %d; write bits = %d under [key]", keySizes[name], name, has, keySizes[name])
+	}
+	if built, has := c.bootKey(), j.SecureBoot.kind; built != "" && has != "" && built != has {
+		say("the bootloader checks signatures of %s keys, the job's keys are %s: it would refuse every app; build for the keys of the job", built, has)
 	}
 	c.contradictsHMAC(j, say)
 	if c.on("ESP_CONSOLE_NONE", "ESP_CONSOLE_UART_NONE", "CONSOLE_UART_NONE") {

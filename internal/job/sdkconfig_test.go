@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/firmware"
 )
 
@@ -20,6 +21,8 @@ func TestSdkconfigThatContradicts(t *testing.T) {
 		{"CONFIG_SECURE_BOOT_ENABLED=y\n", "secure boot is on"},
 		{"CONFIG_SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT=y\n", "flash encryption is in development mode"},
 		{"CONFIG_SECURE_FLASH_ENCRYPTION_AES256=y\n", "write bits = 512 under [key]"},
+		{"CONFIG_SECURE_FLASH_ENCRYPTION_AES128_DERIVED=y\n", "write bits = 128 under [key]"},
+		{"CONFIG_SECURE_FLASH_ENCRYPTION_AES128=y\n", ""},
 		{"CONFIG_ESP_CONSOLE_NONE=y\n", "the console is off"},
 		{"CONFIG_CONSOLE_UART_NONE=y\r\n", "the console is off"},
 		{"CONFIG_ESP_CONSOLE_UART_BAUDRATE=921600\n", "the console is at 921600 baud, the job listens at 115200; write baud = 921600 under [boot]"},
@@ -43,7 +46,7 @@ func TestSdkconfigThatContradicts(t *testing.T) {
 
 // What depends on the job: a build that fits one contradicts another.
 func TestSdkconfigForJobsOfOtherKinds(t *testing.T) {
-	v1, v2 := SecureBoot{Version: 1}, SecureBoot{Version: 2}
+	v1, v2 := SecureBoot{Version: 1, kind: chip.P256}, SecureBoot{Version: 2, kind: chip.RSA3072}
 	for _, c := range []struct {
 		boot       SecureBoot
 		mode, text string
@@ -56,6 +59,8 @@ func TestSdkconfigForJobsOfOtherKinds(t *testing.T) {
 		{v1, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y", "secure boot is version 2, the job's is version 1"},
 		{v2, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y", ""},
 		{v2, "release", "CONFIG_SECURE_BOOT_ENABLED=y", "secure boot is version 1, the job's is version 2"},
+		{v2, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y\nCONFIG_SECURE_SIGNED_APPS_RSA_SCHEME=y", ""},
+		{v2, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y\nCONFIG_SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y", "checks signatures of ECDSA P-256 keys, the job's keys are RSA-3072"},
 		{v2, "release", "CONFIG_A=y", "secure boot is off"},
 		{v2, "release", "", ""}, // there is no sdkconfig
 		{SecureBoot{}, "development", "CONFIG_SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT=y", ""},

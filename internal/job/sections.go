@@ -2,12 +2,17 @@ package job
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+
+	"station/internal/chip"
+	"station/internal/efuse"
 )
 
 // Sections are the parts of a job that not every product has, as comments for a
 // new job file, with what the build in the folder says of each.
-func Sections(build string) string {
+func Sections(build string, f *chip.Family) string {
 	config, path, err := readConfig(build)
 	if config == nil || err != nil {
 		path = ""
@@ -17,8 +22,8 @@ func Sections(build string) string {
 		says  string
 		lines string
 	}{
-		{config.saysEncryption(), encryptionLines},
-		{config.saysSecureBoot(), strings.Replace(secureBootLines, "N", config.secureBootVersion(), 1)},
+		{config.saysEncryption(), encryptionLines + closing(f)},
+		{config.saysSecureBoot(), config.secureBootLines(f)},
 		{"What a device is known by later: ID, token, certificate. Its partition must be encrypted; docs/files.md has all keys.", identityLines},
 	} {
 		b.WriteString("\n# " + section.says + "\n" + section.lines)
@@ -30,13 +35,13 @@ func Sections(build string) string {
 }
 
 const (
-	encryptionLines = `# mode = "development" under [security] lets the flash be rewritten over the serial port. These fuses end serial
-# access for good after a good start (chips of revision 3), under [security] too:
-# fuses = { UART_DOWNLOAD_DIS = 1 }
+	encryptionLines = `# mode = "development" under [security] lets the flash be rewritten over the serial port. A fuse ends serial
+# access for good after a good start, under [security] too:
 `
-	secureBootLines = `# Images are signed with "station image sign"; the key is made with "station hsm init --policy none --role secure-boot".
+	secureBootLines = `# Images are signed with "station image sign"; the key is made with "station hsm init --policy none --role secure-boot%s".
+# The %s takes %s.
 # [secure_boot]
-# version = N
+# version = %s
 # keys = ["release.pub.pem"]
 `
 	identityLines = `# [identity]
@@ -47,6 +52,33 @@ const (
 # subject = "CN={mac}"
 `
 )
+
+// closing are the fuses by which a chip's serial loader is closed.
+func closing(f *chip.Family) (lines string) {
+	for _, name := range slices.Sorted(maps.Keys(f.Seal.Burnable)) {
+		if f.Seal.Burnable[name] != efuse.StageUART {
+			continue
+		}
+		lines += fmt.Sprintf("# fuses = { %s = 1 }", name)
+		if since := f.Seal.Since[name]; since != 0 {
+			lines += fmt.Sprintf("   # chips from revision %v on", since)
+		}
+		lines += "\n"
+	}
+	return lines
+}
+
+// secureBootLines are what a job needs for secure boot, as comments.
+func (c sdkconfig) secureBootLines(f *chip.Family) string {
+	if f.Seal.SecureBoot == nil {
+		return fmt.Sprintf("# This station has none for the %s.\n", f.Title)
+	}
+	flag := ""
+	if c.bootKey() == chip.P256 {
+		flag = " --type p-256"
+	}
+	return fmt.Sprintf(secureBootLines, flag, f.Title, f.SignedBy(), c.secureBootVersion())
+}
 
 func (c sdkconfig) saysEncryption() string {
 	switch {
@@ -65,7 +97,11 @@ func (c sdkconfig) saysSecureBoot() string {
 	case c == nil:
 		return "Secure boot, if the build has it (CONFIG_SECURE_BOOT): take the # away."
 	case c.on("SECURE_BOOT", "SECURE_BOOT_ENABLED"):
-		return "Secure boot is ON in the build: take the # away, or the firmware switches it on by itself at its first start."
+		with := ""
+		if key := c.bootKey(); key != "" {
+			with = ", with " + string(key) + " keys"
+		}
+		return "Secure boot is ON in the build" + with + ": take the # away, or the firmware switches it on by itself at its first start."
 	}
 	return "Secure boot is off in the build (CONFIG_SECURE_BOOT)."
 }

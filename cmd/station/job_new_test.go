@@ -1,0 +1,108 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"station/internal/chip"
+	"station/internal/firmware"
+	"station/internal/job"
+)
+
+// A build for a chip of every family, with every length of key and kind of signing key
+// that the family has, becomes a job that says so and contradicts nothing of the build.
+func TestJobNewOfEveryFamily(t *testing.T) {
+	sizes := map[int]string{128: "AES128_DERIVED", 256: "AES128", 512: "AES256"}
+	schemes := map[chip.SigningKey]string{
+		chip.RSA3072: "CONFIG_SECURE_SIGNED_APPS_RSA_SCHEME=y\n",
+		chip.P256:    "CONFIG_SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y\nCONFIG_SECURE_BOOT_ECDSA_KEY_LEN_256_BITS=y\n",
+		chip.P384:    "CONFIG_SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y\nCONFIG_SECURE_BOOT_ECDSA_KEY_LEN_384_BITS=y\n",
+	}
+	for _, f := range chip.Families[1:] {
+		for _, bits := range slices.Sorted(maps.Keys(f.Seal.FlashKeys)) {
+			text := newJob(t, f, fmt.Sprintf("CONFIG_IDF_TARGET=%q\nCONFIG_SECURE_FLASH_ENC_ENABLED=y\nCONFIG_SECURE_FLASH_ENCRYPTION_%s=y\n", f.Name, sizes[bits]), bits)
+			if says := strings.Contains(text, fmt.Sprintf("\nbits = %d ", bits)); says != (bits != chip.UsualKeyBits) {
+				t.Errorf("%s, %d bits: the job says %t", f.Name, bits, says)
+			}
+			if tabled := strings.Contains(text, "allow_tabled = true }"); tabled == f.Proved {
+				t.Errorf("%s: the job says how a tabled chip is allowed: %t", f.Name, tabled)
+			}
+		}
+		for _, kind := range f.Seal.SecureBoot[2].Keys {
+			text := newJob(t, f, "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y\n"+schemes[kind], chip.UsualKeyBits)
+			for _, want := range []string{"# Secure boot is ON in the build, with " + string(kind) + " keys:", "# The " + f.Title + " takes " + f.SignedBy() + ".\n", "# version = 2\n"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s, %s: no %q in\n%s", f.Name, kind, want, text)
+				}
+			}
+			if says := strings.Contains(text, "--type p-256"); says != (kind == chip.P256) {
+				t.Errorf("%s, %s: how its key is made: %t", f.Name, kind, says)
+			}
+		}
+	}
+}
+
+// newJob is the job of a family's build: its fixture, with that sdkconfig. It loads, with
+// a key of so many bits, and with a warning of secure boot and of
+// a tabled chip alone.
+func newJob(t *testing.T, f *chip.Family, sdkconfig string, bits int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../fixtures/chips/"+f.Name)); err != nil {
+		t.Fatal(err)
+	}
+	csv, err := os.ReadFile(filepath.Join(dir, "partitions.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := firmware.ParseCSV("partitions.csv", csv, firmware.TableOptions{Offset: firmware.DefaultTableOffset, FlashSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{fmt.Sprintf("%#x", f.Bootloader): "bootloader.bin", fmt.Sprintf("%#x", firmware.DefaultTableOffset): "table.bin"}
+	for _, p := range table.Partitions {
+		if p.Type == firmware.TypeApp {
+			files[fmt.Sprintf("%#x", p.Offset)] = "app.bin"
+		}
+	}
+	args, err := json.Marshal(map[string]any{"flash_files": files, "flash_settings": map[string]string{"flash_size": "1MB"}, "extra_esptool_args": map[string]string{"chip": f.Name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"table.bin": table.Binary(), "flasher_args.json": args, "sdkconfig": []byte(sdkconfig)} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "new.toml")
+	root := rootCommand()
+	root.SetArgs([]string{"job", "new", filepath.Join(dir, "flasher_args.json"), "--name", "lamp", "--marker", "station-example: ready", "--out", path})
+	root.SetErr(new(strings.Builder))
+	if err := root.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := job.Load(path)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if got := cmp.Or(j.Key.Bits, chip.UsualKeyBits); got != bits || j.Chip() != f {
+		t.Errorf("%s: a key of %d bits for the %s, want %d", f.Name, got, j.ChipName(), bits)
+	}
+	for _, warning := range j.Warnings {
+		if !strings.Contains(warning, "secure boot is on, and the job has none") && !strings.Contains(warning, "is tabled") {
+			t.Errorf("%s: %s", f.Name, warning)
+		}
+	}
+	return string(text)
+}
