@@ -72,6 +72,9 @@ func TestEveryFamily(t *testing.T) {
 				t.Errorf("%s: %s: no field %s", f.Name, b.Name, b.Purpose)
 			}
 		}
+		if len(f.Speeds) == 0 || len(f.Mapped) == 0 || len(f.Crystals) == 0 || len(f.Revisions) == 0 || len(f.Seal.FlashKeys) == 0 {
+			t.Errorf("%s: something that every family has is missing", f.Name)
+		}
 		f.everyName(t)
 	}
 }

@@ -7,6 +7,7 @@ package chip
 // flash_encryption_secure_features.c and the release check of flash_encrypt.c.
 var ESP32 = newFamily(Family{
 	Name: "esp32", Title: "ESP32", ImageID: 0, Proved: true, Bootloader: 0x1000, Crystals: []int{26, 40}, Revisions: []Revision{300, 301, 100, 200, 0}, Cipher: TweakedAES,
+	Mapped: []Span{{0x3f40_0000, 0x3f80_0000}, {0x400d_0000, 0x4040_0000}}, Speeds: usualSpeeds,
 	Loader: Loader{Magic: 0x00f0_1d83, Calibration: 0x3ff5_f06c, BeginWords: 4, Clkdiv: 0x3ff4_0014, InRAM: true,
 		SPI: SPI{Cmd: 0x3ff4_2000, User: 0x3ff4_201c, User2: 0x3ff4_2024, MISOLen: 0x3ff4_202c, W0: 0x3ff4_2080}},
 	Efuse: Efuse{

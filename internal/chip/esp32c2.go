@@ -8,6 +8,7 @@ package chip
 var ESP32C2 = newFamily(Family{
 	Name: "esp32c2", Title: "ESP32-C2", ImageID: 12, Bootloader: 0x0, Crystals: []int{26, 40}, Revisions: []Revision{200, 101, 100}, Cipher: XTS128,
 	Load: []Span{{0x3fca_0000, 0x3fce_0000}, {0x4037_c000, 0x403c_0000}}, Mapped: []Span{{0x3c00_0000, 0x3c40_0000}, {0x4200_0000, 0x4240_0000}},
+	Speeds: map[byte]string{0: "30m", 1: "20m", 2: "15m", 0xf: "60m"}, OwnPage: true,
 	Loader: Loader{BeginWords: 5, Clkdiv: 0x6000_0014, Assumes: 40, SPI: spiAt(0x6000_2000),
 		Major: []string{"WAFER_VERSION_MAJOR"}, Minor: []string{"WAFER_VERSION_MINOR"},
 		Packages: map[uint32]string{0: "ESP32-C2", 1: "ESP32-C2"}},

@@ -9,6 +9,7 @@ var ESP32C3 = newFamily(later(laterChip{
 	base:     0x6000_8800, cmd: 0x6000_89d4, errors: 0x6000_89c0,
 	load:   []Span{{0x3fc8_0000, 0x3fce_0000}, {0x4037_c000, 0x403e_0000}, {0x5000_0000, 0x5000_2000}},
 	mapped: []Span{{0x3c00_0000, 0x3c80_0000}, {0x4200_0000, 0x4280_0000}},
+	speeds: usualSpeeds, ownPage: false,
 	burns:  map[int][]RegWrite{40: usualBurn(0x6000_89e8, 0x6000_89f0, 0x6000_89f4)},
 	xts256: false, xtsInKey5: false, hmac: true, signs: []SigningKey{RSA3072},
 	faults: [][]Bits{

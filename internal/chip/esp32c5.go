@@ -8,6 +8,7 @@ var ESP32C5 = newFamily(later(laterChip{
 	base: 0x600b_4800, cmd: 0x600b_49d8, errors: 0x600b_4990,
 	load:   []Span{{0x4080_0000, 0x4086_0000}},
 	mapped: []Span{{0x4200_0000, 0x4400_0000}},
+	speeds: newerSpeeds, ownPage: true,
 	burns:  map[int][]RegWrite{40: nil, 48: nil}, // as reset leaves them (ESP-IDF efuse_hal.c)
 	xts256: false, xtsInKey5: true, hmac: true, signs: []SigningKey{RSA3072, P256, P384},
 	faults: [][]Bits{

@@ -8,6 +8,7 @@ var ESP32C61 = newFamily(later(laterChip{
 	base: 0x600b_4800, cmd: 0x600b_49d4, errors: 0x600b_49c0,
 	load:   []Span{{0x4080_0000, 0x4086_0000}},
 	mapped: []Span{{0x4200_0000, 0x4400_0000}},
+	speeds: newerSpeeds, ownPage: true,
 	burns:  map[int][]RegWrite{40: usualBurn(0x600b_49e8, 0x600b_49f0, 0x600b_49f4)},
 	xts256: false, xtsInKey5: true, hmac: false, signs: []SigningKey{P256},
 	faults: [][]Bits{

@@ -8,6 +8,7 @@ var ESP32S2 = newFamily(later(laterChip{
 	base: 0x3f41_a000, cmd: 0x3f41_a1d4, errors: 0x3f41_a194,
 	load:   []Span{{0x3ffb_0000, 0x4000_0000}, {0x4002_0000, 0x4007_2000}},
 	mapped: []Span{{0x3f00_0000, 0x3f3f_0000}, {0x4008_0000, 0x40b8_0000}},
+	speeds: usualSpeeds, ownPage: false,
 	burns: map[int][]RegWrite{40: {
 		{Addr: 0x3f41_a1e8, Value: 0x50, Mask: 0xff},                       // DAC_CLK_DIV
 		{Addr: 0x3f41_a1ec, Value: 1<<16 | 2<<8 | 1, Mask: 0xffffff},       // TSUR_A, TRD, THR_A

@@ -8,6 +8,7 @@ var ESP32S3 = newFamily(later(laterChip{
 	base: 0x6000_7000, cmd: 0x6000_71d4, errors: 0x6000_71c0,
 	load:   []Span{{0x3fc8_8000, 0x3fd0_0000}, {0x4037_0000, 0x403e_0000}},
 	mapped: []Span{{0x3c00_0000, 0x3e00_0000}, {0x4200_0000, 0x4400_0000}},
+	speeds: usualSpeeds, ownPage: false,
 	burns:  map[int][]RegWrite{40: usualBurn(0x6000_71e8, 0x6000_71f4, 0x6000_71f8)},
 	xts256: true, xtsInKey5: false, hmac: true, signs: []SigningKey{RSA3072},
 	faults: [][]Bits{

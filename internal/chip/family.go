@@ -20,9 +20,14 @@ type Family struct {
 	// Bootloader is the flash address from which the ROM starts.
 	Bootloader uint32
 	// Load is where an image's segments are loaded, Mapped where the chip sees its flash:
-	// the memories of ESP-IDF's linker scripts, data before code. The virtual chip has
-	// those of the ESP32 itself.
+	// the memories of ESP-IDF's linker scripts, data before code. The virtual
+	// ESP32 itself has its Load.
 	Load, Mapped []Span
+	// Speeds are the frequencies of the flash by their codes in an image header.
+	Speeds map[byte]string
+	// OwnPage: the firmware chooses how much of the flash the cache maps at a time, as its
+	// descriptor tells; elsewhere it is 64 KB.
+	OwnPage bool
 
 	Crystals  []int      // MHz
 	Revisions []Revision // that are usual, the most usual first

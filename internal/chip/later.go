@@ -17,6 +17,8 @@ type laterChip struct {
 	revisions   []Revision
 
 	load, mapped []Span // memories
+	speeds       map[byte]string
+	ownPage      bool
 
 	magic       uint32 // of a ROM that does not tell its ID
 	clkdiv, spi uint32 // registers: the UART's divider, the first of SPI1
@@ -50,7 +52,7 @@ const (
 
 // later makes the family of a laterChip.
 func later(c laterChip) Family {
-	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Revisions: c.revisions, Load: c.load, Mapped: c.mapped, Cipher: XTS128}
+	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Revisions: c.revisions, Load: c.load, Mapped: c.mapped, Speeds: c.speeds, OwnPage: c.ownPage, Cipher: XTS128}
 	f.Loader = Loader{Magic: c.magic, BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages,
 		SPI:   spiAt(c.spi),
 		Major: c.has("WAFER_VERSION_MAJOR", "WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI"),
@@ -60,6 +62,13 @@ func later(c laterChip) Family {
 	f.Seal = c.seal()
 	return f
 }
+
+// usualSpeeds are the codes of the first chips, newerSpeeds those of chips that write 40m
+// and 80m alike in places.
+var (
+	usualSpeeds = map[byte]string{0: "40m", 1: "26m", 2: "20m", 0xf: "80m"}
+	newerSpeeds = map[byte]string{0: "40m or 80m", 2: "20m", 0xf: "80m"}
+)
 
 // spiAt is the controller of all of them, by its first register.
 func spiAt(base uint32) SPI {

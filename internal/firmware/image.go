@@ -87,8 +87,7 @@ func (i *Image) parseHeader(b []byte, f *faults) {
 	if i.Mode, known = modes.name(b[2]); !known {
 		f.add("unknown SPI mode %d in the header", b[2])
 	}
-	of, listed := chips[i.ChipID]
-	if i.Freq, known = of.freqs.name(b[3] & 0xf); !known && listed {
+	if i.Freq, known = i.speed(b[3] & 0xf); !known {
 		f.add("unknown flash frequency %#x in the header", b[3]&0xf)
 	}
 	if b[3]>>4 > maxSizeCode {
@@ -129,7 +128,7 @@ func (i *Image) parseSegments(b []byte, f *faults) bool {
 		}
 		s := Segment{Load: load, Offset: at, Size: int(size)}
 		i.Segments = append(i.Segments, s)
-		s.check(n, chips[i.ChipID].pageOf(s, i.data(b, 0)), f)
+		s.check(n, i.pageOf(s, i.data(b, 0)), f)
 		for _, x := range i.data(b, n) {
 			i.Checksum ^= x
 		}
