@@ -40,7 +40,7 @@ var fileWords = map[string][]string{
 	"station hsm status":        {"", "--job {in}"},
 	"station key import":        {"", "--label fleet-9 --operator eve {in}"},
 	"station key recover":       {fileMAC + " --operator eve --reason RMA --to officer.pem --out {out}", fileMAC + " --operator eve --reason RMA --to {in} --out new", fileMAC + " --operator eve --reason RMA --job {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --officer {in} --out new", fileMAC + " --operator eve --reason RMA --to officer.pem --ledger {in} --out new"},
-	"station key public":        {"--out {out}"},
+	"station key public":        {"--out {out}", "--job {in}"},
 	"station identity ca":       {"--subject CN=Plant --label station-ca --out {out}"},
 	"station identity show":     {fileMAC + " --out {out}", fileMAC + " --ledger {in}"},
 	"station identity verify":   {"", fileMAC + " --ledger {in}", fileMAC + " --ca {in}"},

@@ -48,7 +48,7 @@ its serial number or its ID. The key is never shown and never a file. What comes
   --job FILE   the job's images, encrypted for this device, in the folder --out
   --to FILE    the key wrapped to the RSA public key in FILE (RSA-OAEP with
                SHA-256), in the file --out. A device may have further keys:
-               --purpose secure-boot-v1 or hmac
+               --purpose secure-boot-v1, hmac or hmac-updates
 
 Images of a job with secure boot version 1 have the digest of the bootloader for
 this device among them, and what holds its identity is made again by the token;
@@ -74,7 +74,7 @@ where the station file wants two people for it, both names.`,
 	f.StringVar(&r.reason, "reason", "", "why")
 	f.StringVar(&r.job, "job", "", "job `FILE` whose images are encrypted")
 	f.StringVar(&r.to, "to", "", "RSA public key `FILE` (PEM) to wrap the key to")
-	f.StringVar(&r.purpose, "purpose", "", "of the key that --to wraps: flash-encryption, secure-boot-v1 or hmac (default: the device's first)")
+	f.StringVar(&r.purpose, "purpose", "", "of the key that --to wraps: flash-encryption, secure-boot-v1, hmac or hmac-updates (default: the device's first)")
 	f.StringVar(&r.officer, "officer", "", "RSA private key `FILE` (PEM) that opens the escrow")
 	r.dest.add(cmd, "out", "", "folder of the images, or file of the wrapped key")
 	for _, name := range []string{"operator", "reason", "out"} {

@@ -32,7 +32,7 @@ type sealedDevice struct {
 }
 
 // secretPurposes are those of keys that nobody can read out of the fuses.
-var secretPurposes = []chip.Purpose{chip.FlashEncryption, chip.SecureBootV1, chip.HMAC}
+var secretPurposes = []chip.Purpose{chip.FlashEncryption, chip.SecureBootV1, chip.HMAC, chip.HMACUpdates}
 
 // findKeys gathers what the ledger says of the keys of the device of that name.
 func findKeys(b *ledger.Ledger, name string) (d sealedDevice, err error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"io"
 
@@ -38,7 +39,9 @@ ledger. The same app once more is the same release with the same files.
   --job           the revisions of the product that are in the field, one job file
                   each: its partition table says where updates go, and its devices
                   are offered the release
-  --fleet-key     pre-encrypts the app (esp_encrypted_img): RSA-3072 or EC P-256
+  --fleet-key     pre-encrypts the app (esp_encrypted_img): RSA-3072 or EC P-256.
+                  Devices whose jobs have [ota] need none: the app is encrypted for
+                  the key that their chips make of the one in their fuses
   --manifest-key  makes the environment's manifest: the fleet's RSA-4096 key
 
 Where the jobs share a flash key, the app is encrypted with it for every slot of
@@ -177,10 +180,40 @@ func shared(jobs []*job.Job) (label string, err error) {
 	return label, nil
 }
 
+// updateKey is the label of the key for updates that the jobs' devices have in their
+// fuses, "" where they have none.
+func updateKey(jobs []*job.Job) (label string, err error) {
+	for i, j := range jobs {
+		own := ""
+		if j.OTA != nil {
+			own = j.OTA.Label
+		}
+		if i > 0 && own != label {
+			return "", fmt.Errorf("release: the devices of %s and %s have other keys for updates: make a release for each", jobs[0].Path, j.Path)
+		}
+		label = own
+	}
+	return label, nil
+}
+
+// encryptFor has the app encrypted for the key that the devices make of theirs.
+func (a *addFlags) encryptFor(ctx context.Context, token *hsm.Token, n *station.NewRelease) error {
+	public, err := station.UpdateKey(ctx, token, n.Jobs[0])
+	if err != nil {
+		return err
+	}
+	if n.Fleet != nil && !public.Equal(n.Fleet) {
+		return fmt.Errorf("--fleet-key: the devices of %s make another key of theirs (%q under [ota]); leave --fleet-key out", n.Jobs[0].Path, n.Jobs[0].OTA.Label)
+	}
+	n.Fleet = public
+	return nil
+}
+
 // token finds the keys that are needed, nil where none is.
 func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token, error) {
 	label, err := shared(n.Jobs)
-	if err != nil || a.sign == "" && n.Manifest == nil && label == "" {
+	ota, err1 := updateKey(n.Jobs)
+	if err := errors.Join(err, err1); err != nil || a.sign == "" && n.Manifest == nil && label == "" && ota == "" {
 		return nil, err
 	}
 	file, err := station.LoadFile(a.options.station)
@@ -204,6 +237,11 @@ func (a *addFlags) token(ctx context.Context, n *station.NewRelease) (*hsm.Token
 	if n.Manifest != nil {
 		if n.Author, err = token.ManifestKey(ctx, a.signManifest); err != nil {
 			return token, station.TokenFailure(err)
+		}
+	}
+	if ota != "" {
+		if err := a.encryptFor(ctx, token, n); err != nil {
+			return token, err
 		}
 	}
 	if label == "" {

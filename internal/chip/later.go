@@ -227,7 +227,8 @@ func (c laterChip) keys() map[Purpose]KeyUse {
 		}
 	}
 	if c.hmac {
-		out[HMAC] = KeyUse{Blocks: all, Value: purposeHMACUp, Hidden: true, Named: true, Bytes: 32}
+		up := KeyUse{Blocks: all, Value: purposeHMACUp, Hidden: true, Named: true, Bytes: 32}
+		out[HMAC], out[HMACUpdates] = up, up
 	}
 	return out
 }

@@ -19,6 +19,8 @@ const (
 	SecureBootV2 Purpose = "secure-boot-v2" // the digest of the public key that signs: no secret, and of no token
 	HMAC         Purpose = "hmac"           // firmware asks the chip for HMACs under it
 
+	HMACUpdates Purpose = "hmac-updates" // the chip makes the private key of it that opens pre-encrypted updates
+
 	// What a device is known by later. These go into its flash, not into fuses.
 	DeviceID         Purpose = "device-id"          // its public name
 	DeviceToken      Purpose = "device-token"       // what it shows a server, which asks the token for the same

@@ -9,14 +9,15 @@ import (
 	"station/internal/chip"
 )
 
-// A key for HMACs goes into the block that firmware names, and every other key leaves that
+// A key for HMACs goes into the block that firmware names, so does one for updates, and every other key leaves that
 // to it; it is hidden before encryption is on. What leaves no room is refused.
 func TestPlanWithHMACKey(t *testing.T) {
 	for _, f := range chip.Families[1:] {
 		_, has := f.Seal.Keys[chip.HMAC]
 		for n := range 6 {
 			name := fmt.Sprint("BLOCK_KEY", n)
-			p, err := New(Options{Chip: f, Mode: Release, KeyPolicy: "derived", HMAC: []HMACKey{{chip.HMAC, name, "derived hmac"}}})
+			p, err := New(Options{Chip: f, Mode: Release, KeyPolicy: "derived",
+				HMAC: []HMACKey{{chip.HMAC, name, "derived hmac"}, {chip.HMACUpdates, fmt.Sprint("BLOCK_KEY", 5-n), "shared fleet"}}})
 			if !has {
 				if err == nil {
 					_, err = p.Diff(Image{Family: f})
@@ -30,8 +31,9 @@ func TestPlanWithHMACKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			lines := p.String()
-			want := []string{"key: BLOCK_KEY" + fmt.Sprint(1-min(n, 1)) + " empty → device key", "hmac-key: " + name + " empty → HMAC key (derived hmac): the key for HMACs",
-				fmt.Sprintf("hmac-key-protect: KEY_PURPOSE_%d 0 → 8", n), fmt.Sprintf("hmac-key-protect: RD_DIS bit %d", n), "count: "}
+			want := []string{"key: BLOCK_KEY" + fmt.Sprint([]int{1, 0, 0, 0, 0, 1}[n]) + " empty → device key", "hmac-key: " + name + " empty → HMAC key (derived hmac): the key for HMACs",
+				fmt.Sprintf("hmac-key-protect: KEY_PURPOSE_%d 0 → 8", n), fmt.Sprintf("hmac-key-protect: RD_DIS bit %d", n),
+				fmt.Sprintf("hmac-key-2: BLOCK_KEY%d empty → HMAC key for updates (shared fleet)", 5-n), fmt.Sprintf("hmac-key-protect-2: KEY_PURPOSE_%d 0 → 8", 5-n), "count: "}
 			for _, line := range want {
 				_, after, found := strings.Cut(lines, line)
 				if lines = after; !found {
@@ -39,13 +41,13 @@ func TestPlanWithHMACKey(t *testing.T) {
 				}
 			}
 			c := newLater(t, f)
-			key, hmac := testKey(t, 32), testKey(t, 32)
-			hmac.Purpose = chip.HMAC
-			whole := p.WithKey(key).WithKey(hmac)
+			key, hmac, ota := testKey(t, 32), testKey(t, 32), testKey(t, 32)
+			hmac.Purpose, ota.Purpose = chip.HMAC, chip.HMACUpdates
+			whole := p.WithKey(key).WithKey(hmac).WithKey(ota)
 			if err := c.burn(whole); err != nil {
 				t.Fatal(err)
 			}
-			if left, err := p.WithKey(&Key{Compared: true}).WithKey(&Key{Purpose: chip.HMAC, Compared: true}).Diff(c.image()); err != nil || len(left) > 0 {
+			if left, err := p.WithKey(&Key{Compared: true}).WithKey(&Key{Purpose: chip.HMAC, Compared: true}).WithKey(&Key{Purpose: chip.HMACUpdates, Compared: true}).Diff(c.image()); err != nil || len(left) > 0 {
 				t.Errorf("%s: %v is left, %v", f.Name, left, err)
 			}
 			if got := Classify(c.image(), nil); got.Name != InRelease {

@@ -86,6 +86,8 @@ func (k *Key) title() string {
 		return "secure boot key digest"
 	case chip.HMAC:
 		return "HMAC key"
+	case chip.HMACUpdates:
+		return "HMAC key for updates"
 	}
 	return string(k.For()) + " key"
 }

@@ -342,6 +342,7 @@ var abouts = map[chip.Purpose]string{
 	chip.SecureBootDigest1:  "the digest of a public key that signs bootloader and apps",
 	chip.SecureBootDigest2:  "the digest of a public key that signs bootloader and apps",
 	chip.HMAC:               "the key for HMACs",
+	chip.HMACUpdates:        "the key of which the chip makes the one that opens updates",
 }
 
 // Changes is what burning the stage changes in this chip, for ledger and

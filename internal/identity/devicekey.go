@@ -24,9 +24,17 @@ func DeviceKey(scalar *secret.Bytes) (*ecdsa.PublicKey, error) {
 		copy(b, sum[:])
 		clear(sum[:])
 	}
+	return PublicKey(scalar)
+}
+
+// PublicKey is that of a private key on P-256, a scalar of 32 bytes, big endian.
+func PublicKey(scalar *secret.Bytes) (*ecdsa.PublicKey, error) {
+	if scalar.Len() != scalarSize || !isScalar(scalar.Reveal()) {
+		return nil, errors.New("identity: the bytes are no private key on P-256")
+	}
 	// crypto/ecdh would keep a copy of the key on the heap.
 	//lint:ignore SA1019 the only way to a public key that leaves nothing behind
-	x, y := elliptic.P256().ScalarBaseMult(b)
+	x, y := elliptic.P256().ScalarBaseMult(scalar.Reveal())
 	if x == nil || y == nil {
 		return nil, errors.New("identity: no public key")
 	}

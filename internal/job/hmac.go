@@ -32,8 +32,15 @@ func (h *HMAC) Key() Key {
 	return Key{Policy: h.Policy, Label: h.Label, PRF: h.PRF, escrowKey: h.escrowKey}
 }
 
-// block is the one that the firmware names.
-func (h *HMAC) block() string { return fmt.Sprint("BLOCK_KEY", *h.KeyID) }
+// keyID checks the number of a block; firmware has it under the name called.
+func keyID(f *tomlfile.File, at string, id *int, use chip.KeyUse, called string) *int {
+	last := len(use.Blocks) - 1
+	if id != nil && *id >= 0 && *id <= last {
+		return id
+	}
+	f.Fault(at, "write the number of the key block that the firmware names, 0 to %d (%s)", last, called)
+	return &last // for the checks that follow
+}
 
 // hmac checks the table.
 func (j *Job) hmac(f *tomlfile.File) {
@@ -46,10 +53,7 @@ func (j *Job) hmac(f *tomlfile.File) {
 		f.Fault("hmac", "the %s does not compute HMACs with a key in its fuses; leave [hmac] out", j.Chip().Title)
 		return
 	}
-	if last := len(use.Blocks) - 1; h.KeyID == nil || *h.KeyID < 0 || *h.KeyID > last {
-		f.Fault("hmac.key_id", "write the number of the key block that the firmware names, 0 to %d (CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID)", last)
-		h.KeyID = &last // for the checks that follow
-	}
+	h.KeyID = keyID(f, "hmac.key_id", h.KeyID, use, "CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID")
 	h.Policy, h.Label = cmp.Or(h.Policy, j.Key.Policy, "derived"), cmp.Or(h.Label, j.Key.Label)
 	if h.Policy == "derived" && h.Policy == j.Key.Policy {
 		h.PRF = cmp.Or(h.PRF, j.Key.PRF)
@@ -82,10 +86,16 @@ func (j *Job) madeBy(f *tomlfile.File, table string, k Key) {
 	}
 }
 
-// hmacKeys are what the burn plan needs; none without the table.
-func (j *Job) hmacKeys() []efuse.HMACKey {
-	if _, has := j.Chip().Seal.Keys[chip.HMAC]; j.HMAC == nil || !has {
+// hmacKeys are what the burn plan needs; none without the tables.
+func (j *Job) hmacKeys() (list []efuse.HMACKey) {
+	if _, has := j.Chip().Seal.Keys[chip.HMAC]; !has {
 		return nil
 	}
-	return []efuse.HMACKey{{Purpose: chip.HMAC, Block: j.HMAC.block(), Policy: j.HMAC.Key().Origin()}}
+	if h := j.HMAC; h != nil {
+		list = append(list, efuse.HMACKey{Purpose: chip.HMAC, Block: fmt.Sprint("BLOCK_KEY", *h.KeyID), Policy: h.Key().Origin()})
+	}
+	if o := j.OTA; o != nil {
+		list = append(list, efuse.HMACKey{Purpose: chip.HMACUpdates, Block: fmt.Sprint("BLOCK_KEY", *o.KeyID), Policy: o.Key().Origin()})
+	}
+	return list
 }

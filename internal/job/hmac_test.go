@@ -55,6 +55,21 @@ func TestHMACFaults(t *testing.T) {
 			t.Errorf("%s, %q: got %v, want %q", v.chip, v.more, err, v.want)
 		}
 	}
+	for _, v := range []struct{ chip, more, want string }{
+		{"esp32c3", key + "[ota]\nkey_id = 3\nlabel = \"fleet\"\n", ""},
+		{"esp32c3", "[ota]\nkey_id = 0\nlabel = \"fleet\"\n", ""},
+		{"esp32c61", "[ota]\nkey_id = 3\nlabel = \"fleet\"\n", "ota: the ESP32-C61 does not compute HMACs with a key in its fuses; leave [ota] out"},
+		{"esp32c3", "[ota]\nlabel = \"fleet\"\n", "ota.key_id: write the number of the key block that the firmware names, 0 to 5 (hmac_key_id of its esp_decrypt_cfg_t)"},
+		{"esp32c3", "[ota]\nkey_id = 3\n", "ota.label: is missing"},
+		{"esp32c3", "[ota]\nkey_id = 3\nlabel = \"station-master\"\n", "ota.label: is that of another key of the devices"},
+		{"esp32c3", key + "[ota]\nkey_id = 2\nlabel = \"fleet\"\n", "ota.key_id: is that of [hmac]; one block holds one key"},
+		{"esp32c3", "[ota]\nkey_id = 3\nlabel = \"fleet\"\npolicy = \"derived\"\n", "unknown key"},
+	} {
+		_, err := Load(laterJobWith(t, v.chip, v.more))
+		if v.want == "" && err != nil || v.want != "" && (err == nil || !strings.Contains(err.Error(), v.want) || !strings.Contains(err.Error(), "job.toml:")) {
+			t.Errorf("%s, %q: got %v, want %q", v.chip, v.more, err, v.want)
+		}
+	}
 	_, err := Load(laterJobWith(t, "esp32c3", "[hmac]\nkey_id = 2\npolicy = \"shared\"\n", `policy = "derived"`, `policy = "shared"`))
 	if err == nil || !strings.Contains(err.Error(), "hmac.label: is that of the key for flash encryption") {
 		t.Errorf("one shared key for two purposes: %v", err)

@@ -34,6 +34,7 @@ type Job struct {
 	Security       Fuses      `toml:"security"`
 	SecureBoot     SecureBoot `toml:"secure_boot"`
 	HMAC           *HMAC      `toml:"hmac"`     // absent: devices get no key for HMACs
+	OTA            *OTA       `toml:"ota"`      // absent: devices get no key for updates
 	Identity       *Identity  `toml:"identity"` // absent: devices get none
 	Boot           Boot       `toml:"boot"`
 	Device         DeviceFile `toml:"device"`
@@ -145,6 +146,11 @@ func (j *Job) Keys() []WantedKey {
 		hmac.escrowKey = cmp.Or(hmac.escrowKey, j.Key.escrowKey)
 		keys = append(keys, WantedKey{chip.HMAC, hmac})
 	}
+	if j.OTA != nil {
+		ota := j.OTA.Key()
+		ota.escrowKey = j.Key.escrowKey
+		keys = append(keys, WantedKey{chip.HMACUpdates, ota})
+	}
 	return keys
 }
 
@@ -233,6 +239,7 @@ func Parse(path string, data []byte, tokens ...TokenKey) (*Job, error) {
 		j.check(f)
 		j.secureBoot(f)
 		j.hmac(f)
+		j.ota(f)
 		j.plan(f)
 		j.escrow(f)
 		j.identity(f)

@@ -6,6 +6,7 @@ package station
 import (
 	"cmp"
 	"context"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"station/internal/hsm"
 	"station/internal/identity"
 	"station/internal/job"
+	"station/internal/otaimage"
 	"station/internal/secret"
 )
 
@@ -102,6 +104,26 @@ func TokenFailure(err error) error {
 		}
 	}
 	return flow.Fail("E-HSM", err)
+}
+
+// UpdateKey is the public key for which updates of a job's devices are encrypted: their
+// chips make the private one of the key for updates in their fuses.
+func UpdateKey(ctx context.Context, token *hsm.Token, j *job.Job) (*ecdsa.PublicKey, error) {
+	key, err := token.DeviceKey(ctx, hsm.Request{Chip: j.ChipName(), Purpose: chip.HMACUpdates, Policy: hsm.Shared, Label: j.OTA.Label, Size: 32})
+	if err != nil {
+		return nil, TokenFailure(err)
+	}
+	defer key.Secret.Destroy()
+	scalar, err := otaimage.DeviceScalar(key.Secret)
+	if err != nil {
+		return nil, err
+	}
+	defer scalar.Destroy()
+	public, err := identity.PublicKey(scalar)
+	if err != nil {
+		return nil, fmt.Errorf("key %q: %w: no device opens an update with it; make another key", j.OTA.Label, err)
+	}
+	return public, nil
 }
 
 // SharedKey is the flash key that the devices of a job share.
