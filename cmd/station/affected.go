@@ -12,6 +12,7 @@ import (
 	"station/internal/ledger"
 	"station/internal/plain"
 	"station/internal/station"
+	"station/internal/store"
 )
 
 func affectedCommand(o *options) *cobra.Command {
@@ -51,6 +52,9 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 			case format != "csv" && format != "json":
 				return fmt.Errorf("affected: --format %q: write csv or json", format)
 			}
+			if _, err := store.ParseDigest(w.Firmware); err != nil && w.Firmware != "" {
+				return fmt.Errorf("affected: --firmware: %w; \"station release show\" and \"station job check --json\" name it", err)
+			}
 			if cve != "" {
 				var err error
 				if w.Any, err = hit(o, r.store, cve, scan); err != nil {
@@ -71,6 +75,9 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 				list, err := station.FindAffected(b, w)
 				if err != nil {
 					return stationFault(err)
+				}
+				if len(list) == 0 { // a list without rows, of a name that is misspelt, must not pass for an all-clear
+					plain.Fprintf(stderr, "station: the ledger knows no such device: is the name right, and is it this ledger?\n")
 				}
 				if *asJSON {
 					format = "answer"

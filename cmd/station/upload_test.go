@@ -111,6 +111,14 @@ func (w *workplace) findsVulnerable() {
 	}
 	w.run(exitUsage, "affected", "--cve", "CVE-2025-8", "--scan", "scan.json")
 	w.run(exitUsage, "affected", "--scan", "scan.json")
+	for _, odd := range []string{"nonsense", "sha256:61f3", strings.Repeat("a", 64)} {
+		if _, said := w.run(exitUsage, "affected", "--firmware", odd); !strings.Contains(said, "want sha256: and 64 hexadecimal digits") {
+			w.t.Errorf("--firmware %s: %s", odd, said)
+		}
+	}
+	if _, said := w.run(0, "affected", "--release", "99"); !strings.Contains(said, "the ledger knows no such device") {
+		w.t.Errorf("a release that there is none of: %s", said)
+	}
 }
 
 // The environment's author interface, as its scripts use it: a release is made,
