@@ -15,7 +15,7 @@ func batchCommand(o *options) *cobra.Command {
 	l := &ledgerFlags{options: o}
 	cmd := &cobra.Command{Use: "batch", Short: "Open, show, amend and close batches; certify what they came to"}
 	cmd.PersistentFlags().StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
-	cmd.AddCommand(batchOpenCommand(l), batchShowCommand(l), batchAmendCommand(l), batchCloseCommand(l), batchPackageCommand(l))
+	cmd.AddCommand(batchOpenCommand(l), batchShowCommand(l), batchAmendCommand(l), batchReturnCommand(l), batchCloseCommand(l), batchPackageCommand(l))
 	return cmd
 }
 

@@ -99,7 +99,7 @@ func (c *closeFlags) once(cmd *cobra.Command, batch string) error {
 		}
 		defer token.Close()
 		if account.Closed.IsZero() {
-			_, err := b.Append(record.Entry{Kind: record.BatchClosed, Batch: batch, Operator: c.operator, Message: c.anyway})
+			err := c.closed(b, batch)
 			if errors.Is(err, record.ErrBatch) {
 				return fmt.Errorf("batch close: %w", err)
 			}
@@ -125,6 +125,21 @@ func (c *closeFlags) once(cmd *cobra.Command, batch string) error {
 		plain.Fprintf(stderr, "wrote %s\n", c.out.path)
 		return nil
 	})
+}
+
+// closed closes it, and gives the site the numbers back that are left.
+func (c *closeFlags) closed(b *ledger.Ledger, batch string) error {
+	list := []record.Entry{{Kind: record.BatchClosed, Batch: batch, Operator: c.operator, Message: c.anyway}}
+	left, err := numbersLeft(b, batch)
+	if err != nil {
+		return err
+	}
+	if left != nil {
+		left.Operator = c.operator
+		list = append(list, *left)
+	}
+	_, err = b.AppendAll(list)
+	return err
 }
 
 // certify counts the batch and signs what it comes to.

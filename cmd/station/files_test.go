@@ -72,6 +72,7 @@ var fileWords = map[string][]string{
 	"station ledger check":  {"", "{in} --key signer.pem", "kept.checkpoint --key {in}", "kept.checkpoint --key signer.pem --ledger {in}"},
 	"station batch open":    {"", "b7 --devices 1 --operator anna --job {in}", "b7 --devices 1 --operator anna --ledger {in}"},
 	"station batch amend":   {"", "b1 --quota 4 --operator anna --reason more --ledger {in}"},
+	"station batch return":  {"", "b1 --operator anna --reason more --ledger {in}"},
 	"station batch show":    {"", "--ledger {in}"},
 	"station batch package": {"b0 --operator anna --out {out}", "b0 --operator anna --ledger {in}"},
 	"station batch close":   {"b1 --operator anna --anyway test --out {out}", "b1 --operator anna --ledger {in}"},

@@ -28,11 +28,15 @@ func admit(ctx context.Context, s *Session) error {
 	}
 	s.Device, s.Known = device, known
 	decision, why, err := s.decide(ctx)
+	decision, why, err = s.elsewhere(decision, why, err)
 	if err != nil {
 		f := FailureFrom(err)
 		decision, why = DecisionQuarantine, f.Error()
 	}
 	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, Keys: s.Device.NamedKeys(), Fuses: efuse.Redact(s.Fuses)}
+	if at := device.Elsewhere; at != nil && at.Bench != "" {
+		e.About = record.AboutOf(at)
+	}
 	if noteErr := s.note(e); noteErr != nil {
 		return noteErr
 	}
@@ -42,6 +46,9 @@ func admit(ctx context.Context, s *Session) error {
 
 func (s *Session) decide(ctx context.Context) (decision, why string, err error) {
 	if err := s.stranger(); err != nil {
+		return "", "", err
+	}
+	if err := s.conflicted(s.Device); err != nil {
 		return "", "", err
 	}
 	// A device whose loader was being closed and answers now is not closed.
@@ -69,6 +76,32 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 		return decisionResume, s.resumePoint(), nil
 	}
 	return s.decideSealed(ctx)
+}
+
+// elsewhere lets another bench's device pass where nothing is left to do at it, and goes
+// on with none. A key that nobody here knows is no foreign one before the site has said so.
+func (s *Session) elsewhere(decision, why string, err error) (string, string, error) {
+	at := s.Device.Elsewhere
+	switch {
+	case at == nil:
+	case at.Bench == "":
+		if err != nil && (FailureFrom(err).Code == "E-FOREIGN-KEY" || FailureFrom(err).Code == "E-FOREIGN-FUSES") {
+			err = failf(record.ElsewhereCode, "another bench may have made it, and the site cannot be asked now; put it back when the site is there: %w", FailureFrom(err).Err)
+		}
+	case err == nil && decision == DecisionSealed:
+		return decision, why + "; made at " + at.Bench, nil
+	case err == nil:
+		err = failf(record.ElsewhereCode, "it was begun at %s, which goes on with it: %s", at.Bench, why)
+	}
+	return decision, why, err
+}
+
+// conflicted refuses a device of which the site has found a conflict.
+func (s *Session) conflicted(d record.Device) error {
+	if !d.Conflicted {
+		return nil
+	}
+	return failf(record.Conflicting, "the site found %s in a conflict with another device; \"station site show\" of the benches says which; when it is explained, \"station site settle %s\" at the site lets it go on", d.MAC, d.MAC)
 }
 
 // decideUnknown admits a chip that has no key of ours.

@@ -104,6 +104,13 @@ func burnCrypt(s *Session) (efuse.Plan, error) { return s.planFor().Of(job.Crypt
 func burnLock(s *Session) (efuse.Plan, error) { return s.planFor().Of(job.LockStages...), nil }
 
 func seal(_ context.Context, s *Session) error {
+	now, _, err := s.device(s.ID.MAC)
+	if err != nil {
+		return Fail("E-LEDGER", err)
+	}
+	if err := s.conflicted(now); err != nil { // found since the device was admitted
+		return err
+	}
 	return s.note(record.Entry{Kind: record.Sealed, Keys: s.Held.named(), Verdict: record.Pass, Fuses: efuse.Redact(s.Fuses), Boot: &s.lastBoot, Message: unproved(s.ID)})
 }
 

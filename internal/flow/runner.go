@@ -62,7 +62,9 @@ type Runner struct {
 	Batch      string
 	// Undeclared takes a batch that nobody opened.
 	Undeclared bool
-	Simulated  bool
+	// Numbered gives every device a number, also where nothing limits them.
+	Numbered  bool
+	Simulated bool
 	// VirtualOnly is why no real device may be made here; nil: they may.
 	VirtualOnly error
 	Serials     *Serials // nil: nobody can scan one
@@ -320,7 +322,7 @@ func (v *visit) backToLoader(ctx context.Context) error {
 // was begun in another batch takes a number of this one; a sealed one stays in
 // its own.
 func (v *visit) reserve() error {
-	if d := v.s.Device; v.Batch == "" && (v.Job.Quota.Devices == 0 || d.Placed() && d.Batch != "") {
+	if d := v.s.Device; v.Batch == "" && (v.Job.Quota.Devices == 0 && !v.Numbered || d.Placed() && d.Batch != "") {
 		return nil
 	}
 	_, err := v.Ledger.Reserve(v.about(record.Entry{Quota: v.Job.Quota.Devices, Undeclared: v.Undeclared}))
@@ -417,7 +419,7 @@ func (v *visit) fail(err error) Outcome {
 // ledgerFailure tells what the ledger refuses because of what it holds from a
 // ledger that cannot be written.
 func ledgerFailure(err error) error {
-	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrSerialTaken, record.ErrIdentity, record.ErrQuota, record.ErrBatch, record.ErrMixed} {
+	for _, refusal := range []error{record.ErrKeyTaken, record.ErrKeyBound, record.ErrSerialTaken, record.ErrIdentity, record.ErrQuota, record.ErrNumbers, record.ErrBatch, record.ErrMixed} {
 		if errors.Is(err, refusal) {
 			return err
 		}

@@ -265,6 +265,8 @@ var rules = map[record.Kind]func(*txn, *record.Entry, record.Device) error{
 	record.BatchAmended:    (*txn).allowAmend,
 	record.BatchClosed:     (*txn).allowClose,
 	record.NumberTaken:     (*txn).takeNumber,
+	record.NumbersLeased:   (*txn).allowLease,
+	record.NumbersReturned: (*txn).allowLease,
 }
 
 // shared is the key policy under which many devices have one key.
@@ -406,7 +408,26 @@ func (t *txn) takeNumber(e *record.Entry, d record.Device) error {
 		return fmt.Errorf("%w: %s may have %d devices%s", record.ErrQuota, name, limit, room(*e, *l, as))
 	}
 	e.Number = l.Reserved + 1
+	site, err := l.NextNumber()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, name)
+	}
+	if site > 0 {
+		e.About = record.AboutOf(record.Numbered{Site: site})
+	}
 	return nil
+}
+
+// allowLease takes numbers that the site has leased, and lets them go again.
+func (t *txn) allowLease(e *record.Entry, _ record.Device) error {
+	if e.Lot() == "" || !e.MAC.IsZero() {
+		return errors.New("numbers are those of a batch or job")
+	}
+	l, err := t.lot(e.Lot())
+	if err == nil {
+		err = l.CheckLease(*e)
+	}
+	return err
 }
 
 // room says how a batch gets a place for a device more, where places of it are used

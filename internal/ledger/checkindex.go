@@ -102,6 +102,17 @@ func (u *auditor) promises(e *record.Entry, d *record.Device) {
 		if limit := as.Limit(*e); !u.log.some && (e.Number != l.Reserved+1 || limit > 0 && e.Number > limit) {
 			u.fault(n, "number %d of %s, after %d of %d", e.Number, e.Lot(), l.Reserved, limit)
 		}
+		u.lease(e)
+	case record.NumbersLeased, record.NumbersReturned:
+		u.lease(e)
+	}
+}
+
+// lease checks what the entry says of numbers that the site gave.
+func (u *auditor) lease(e *record.Entry) {
+	l, _ := u.idx.lot(e.Lot())
+	if err := l.CheckLease(*e); err != nil && !u.log.some {
+		u.fault(int64(e.Index), "%s: %v", e.Lot(), err)
 	}
 }
 

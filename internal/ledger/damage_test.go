@@ -328,6 +328,8 @@ func TestBrokenPromises(t *testing.T) {
 		"created again":       {Kind: record.LedgerCreated},
 		"a number left out":   {Kind: record.NumberTaken, MAC: mac(1), Batch: "b", Number: 7},
 		"a number too many":   {Kind: record.NumberTaken, MAC: mac(1), Batch: "full", Number: 2, Quota: 1},
+		"another's number":    {Kind: record.NumberTaken, MAC: mac(1), Batch: "leased", Number: 1, About: record.AboutOf(record.Numbered{Site: 6})},
+		"numbers out of turn": {Kind: record.NumbersLeased, Batch: "leased", About: record.AboutOf(record.Lease{Turn: 1, Numbers: record.Numbers{First: 5, Count: 2}})},
 		"a clock that lies":   {Kind: record.DeviceSeen, MAC: mac(1), ClockBack: 5},
 		"a chain that lies":   {Kind: record.DeviceSeen, MAC: mac(1), Prev: 3},
 		"a key of no meaning": {Kind: record.LedgerKey, Public: []byte("key")},
@@ -337,16 +339,17 @@ func TestBrokenPromises(t *testing.T) {
 		if _, err := l.Reserve(record.Entry{MAC: mac(2), Batch: "full", Undeclared: true}); err != nil {
 			t.Fatal(err)
 		}
+		add(t, l, record.Entry{Kind: record.NumbersLeased, Batch: "leased", About: record.AboutOf(record.Lease{Turn: 1, Numbers: record.Numbers{First: 5, Count: 2}})})
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
 		bad := copyOf(t, l.Path())
 		tamper(t, bad, func(tx *txn) error { return tx.slip(e) })
 		list := check(bad)
-		if ok := named(list, 14) || name == "another's key" && named(list, 3); !ok {
+		if ok := named(list, 15) || name == "another's key" && named(list, 3); !ok {
 			t.Errorf("%s: got %v", name, list)
 		}
-		if list := checkLog(bad); !named(list, 14) {
+		if list := checkLog(bad); !named(list, 15) {
 			t.Errorf("%s: in the log alone %v", name, list)
 		}
 	}

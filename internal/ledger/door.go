@@ -72,6 +72,7 @@ var doorErrors = []struct {
 	{"identity", record.ErrIdentity},
 	{"mixed", record.ErrMixed},
 	{"quota", record.ErrQuota},
+	{"numbers", record.ErrNumbers},
 	{"batch", record.ErrBatch},
 	{"signature", ErrSignature},
 	{"newer", ErrNewer},
@@ -128,6 +129,7 @@ var guestKinds = map[record.Kind]bool{
 	record.BatchOpened:     true,
 	record.BatchAmended:    true,
 	record.BatchClosed:     true,
+	record.NumbersReturned: true,
 
 	record.ReleaseMade:      false,
 	record.ReleaseWithdrawn: false,
@@ -153,6 +155,9 @@ func guestEntry(e record.Entry) (record.Entry, error) {
 	said := record.Entry{Kind: e.Kind, Station: e.Station, Operator: e.Operator, Software: e.Software, Simulated: e.Simulated, Message: e.Message}
 	if batch {
 		said.Batch, said.Quota, said.Job, said.Revision, said.JobHash = e.Batch, e.Quota, e.Job, e.Revision, e.JobHash
+		if e.Kind == record.NumbersReturned {
+			said.About = e.About
+		}
 	} else {
 		said.MAC, said.Decision, said.Token, said.About = e.MAC, e.Decision, e.Token, e.About
 		for _, k := range e.Keys { // their names, and nothing to open them with

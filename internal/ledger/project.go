@@ -116,7 +116,7 @@ func countLots(stored func(string) (*record.Lot, error), e record.Entry, before,
 		}
 	}
 	switch e.Kind {
-	case record.BatchOpened, record.BatchAmended, record.BatchClosed, record.NumberTaken:
+	case record.BatchOpened, record.BatchAmended, record.BatchClosed, record.NumberTaken, record.NumbersLeased, record.NumbersReturned:
 		l, err := lot(e.Lot())
 		if err != nil {
 			return err

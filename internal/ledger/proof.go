@@ -65,17 +65,37 @@ func (l *Ledger) Prove(mac chip.MAC) (p Proof, newer int, err error) {
 	return p, newer, nil
 }
 
+// ProveUnder is Prove under a checkpoint of this log that the ledger need not have.
+func (l *Ledger) ProveUnder(signed []byte, mac chip.MAC) (p Proof, newer int, err error) {
+	c, err := ReadCheckpoint(signed)
+	if err == nil {
+		err = l.project(func(s *snapshot) (err error) {
+			p = Proof{Format: deviceProof, MAC: mac}
+			newer, err = s.proveUnder(&p, signed, c)
+			return err
+		})
+	}
+	if err != nil {
+		return Proof{}, 0, fmt.Errorf("prove %s: %w", mac, err)
+	}
+	return p, newer, nil
+}
+
 func (s *snapshot) prove(p *Proof) (newer int, err error) {
+	signed, c, err := s.checkpoint()
+	if err != nil {
+		return 0, err
+	}
+	return s.proveUnder(p, signed, c)
+}
+
+func (s *snapshot) proveUnder(p *Proof, signed []byte, c Checkpoint) (newer int, err error) {
 	d, found, err := bareDevice(s, p.MAC)
 	if err != nil {
 		return 0, err
 	}
 	if !found {
 		return 0, errors.New("the ledger does not know this device")
-	}
-	signed, c, err := s.checkpoint()
-	if err != nil {
-		return 0, err
 	}
 	p.Checkpoint = string(signed)
 	list, err := chain(s, p.MAC, d.Last, 0)

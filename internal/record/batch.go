@@ -23,6 +23,8 @@ var persons = map[Kind]bool{
 	Released:     true,
 	KeyRecovered: true,
 
+	ConflictSettled: true,
+
 	ReleaseMade:      false,
 	ReleaseWithdrawn: true,
 	RolloutChanged:   false,

@@ -50,6 +50,12 @@ type Device struct {
 	SetAside   bool      `json:"setAside"`             // SCRAP or QUARANTINE, until an engineer releases it
 	SetAsideBy Code      `json:"setAsideBy,omitempty"` // the code
 	SetAsideAs Verdict   `json:"setAsideAs,omitempty"` // SCRAP or QUARANTINE
+	// Conflict is the newest that the site told of; Conflicted, that nobody has settled it.
+	Conflict   string `json:"conflict,omitempty"`
+	Conflicted bool   `json:"conflicted,omitempty"`
+	// Elsewhere is whose it is where that is another bench, as the site says: no ledger
+	// keeps it.
+	Elsewhere *Elsewhere `json:"-"`
 }
 
 // Apply folds one entry into the device. It is the only way a Device changes,
@@ -93,6 +99,8 @@ func (d *Device) apply(e *Entry) {
 			d.Numbers = map[string]int{}
 		}
 		d.Numbers[e.Lot()] = e.Number
+	case ConflictFound, ConflictSettled:
+		d.conflicts(e)
 	case Released:
 		d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
 		d.Failures = 0
@@ -217,7 +225,7 @@ const (
 	OtherJob    Code = "E-OTHER-JOB"
 )
 
-var onlyVisits = map[Code]bool{Stranger: true, SameMAC: true, SealedOther: true, OtherJob: true, Doubtful: true}
+var onlyVisits = map[Code]bool{Stranger: true, SameMAC: true, SealedOther: true, OtherJob: true, Doubtful: true, Conflicting: true, ElsewhereCode: true}
 
 // Begun is the verdict of a device that has none: its visits never came to an
 // end, or it was released and has not been back.
@@ -228,6 +236,8 @@ const Begun Verdict = "BEGUN"
 // whatever a later visit said. Every list, report, label and account tells this.
 func (d Device) State() (Verdict, Code) {
 	switch {
+	case d.Conflicted:
+		return Quarantine, Conflicting
 	case d.SetAside:
 		return d.SetAsideAs, d.SetAsideBy
 	case d.Sealed:

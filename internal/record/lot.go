@@ -22,6 +22,11 @@ type Lot struct {
 	Passed      int `json:"passed"`   // of them sealed and not set aside since
 	Scrapped    int `json:"scrapped"`
 	Quarantined int `json:"quarantined"`
+
+	// Leases is how many blocks of numbers the site has given this bench, and Free
+	// what is left of them. Without leases the bench counts by itself.
+	Leases int           `json:"leases,omitempty"`
+	Free   [held]Numbers `json:"free,omitzero"`
 }
 
 // Lot names the lot that the entry belongs to; "" for none.
@@ -58,6 +63,7 @@ func (l Lot) BatchName(simulated bool) (string, bool) {
 
 // Apply folds an entry that speaks of the lot itself.
 func (l *Lot) Apply(e Entry) {
+	l.leased(e)
 	switch e.Kind {
 	case BatchOpened:
 		l.Opened, l.Quota, l.Job, l.JobHash = e.Time, e.Quota, e.Job, e.JobHash

@@ -99,7 +99,7 @@ func Refusal(d record.Device, known bool) string {
 	switch {
 	case !known:
 		return "the ledger does not know it"
-	case d.SetAside:
+	case d.SetAside, d.Conflicted:
 		return "it was set aside"
 	case !d.Sealed:
 		return "it was never sealed"

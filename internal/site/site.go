@@ -15,6 +15,8 @@ import (
 	"regexp"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"station/internal/record"
 )
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
@@ -45,6 +47,9 @@ const (
 	Meet    = "meet"    // Meeting: how far is my mirror?
 	Go      = "go"      // Continuation: my ledger goes on where the mirror ends
 	Witness = "witness" // Testimony: sign my checkpoint too
+	Lease   = "lease"   // LeaseWanted: give me numbers of a lot
+	Notices = "notices" // Told: what has become of devices?
+	Seek    = "seek"    // Sought: does another bench know this device?
 )
 
 // Of an atomic batch of messages (NATS, ADR-50), which is stored whole or not at all,
@@ -74,6 +79,15 @@ type Answer struct {
 	Signed []byte `json:"signed,omitempty"`
 	// Taken says who has what was claimed.
 	Taken *Taken `json:"taken,omitempty"`
+	// Lease are the numbers that the bench gets.
+	Lease *record.Lease `json:"lease,omitempty"`
+	// Notices are what every bench has to know of devices, as far as Place.
+	Notices []Notice `json:"notices,omitempty"`
+	Place   uint64   `json:"place,omitempty"`
+	// Known is what another bench knows of a device.
+	Known *Known `json:"known,omitempty"`
+	// Full says why it gets none: the quota is used up.
+	Full string `json:"full,omitempty"`
 	// Halt says why the bench must not go on.
 	Halt *Halt `json:"halt,omitempty"`
 	// Error says why there is no answer.

@@ -134,15 +134,22 @@ var provocations = map[flow.Code]provocation{
 	"E-LEDGER-SITE":    refusedBySite,
 	"E-SITE":           beforeClaims(siteGone),
 	"E-CLAIMED":        beforeClaims(claimedByOther),
-	"E-PORT":           onPort(func(t *testing.T) string { return filepath.Join(t.TempDir(), "ttyUSB0") }),
-	"E-PORT-BUSY":      onPort(heldPort),
-	"E-QUOTA":          quotaUsedUp,
-	"E-BATCH":          batchClosed,
-	"E-SERIAL":         onVisit(sim.Options{}, "\n[boot]", withSerial),
-	"E-IDENTITY":       onIdentity(func(*sim.Options) {}, "CN={mac},", "CN={mac},OU={batch},"), // at a line without a batch
-	"E-ALIKE":          alike,
-	"E-PANIC":          panics,
-	flow.LabelMissing:  labelMissing,
+	record.Conflicting: beforeClaims(conflictFound),
+	record.ElsewhereCode: beforeClaims(func(t *testing.T, b *siteBench, _ *Site) {
+		other := &siteLine{siteBench: b.another(t, "bench-2"), t: t}
+		other.start()
+		other.key(7, "derived:"+master+":00")
+		other.settled()
+	}),
+	"E-PORT":          onPort(func(t *testing.T) string { return filepath.Join(t.TempDir(), "ttyUSB0") }),
+	"E-PORT-BUSY":     onPort(heldPort),
+	"E-QUOTA":         quotaUsedUp,
+	"E-BATCH":         batchClosed,
+	"E-SERIAL":        onVisit(sim.Options{}, "\n[boot]", withSerial),
+	"E-IDENTITY":      onIdentity(func(*sim.Options) {}, "CN={mac},", "CN={mac},OU={batch},"), // at a line without a batch
+	"E-ALIKE":         alike,
+	"E-PANIC":         panics,
+	flow.LabelMissing: labelMissing,
 }
 
 func codeOf(out flow.Outcome) flow.Code {

@@ -9,6 +9,7 @@ import (
 	"station/internal/hsm"
 	"station/internal/job"
 	"station/internal/ledger"
+	"station/internal/record"
 	"station/internal/secret"
 )
 
@@ -78,7 +79,7 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 	if err != nil {
 		return s, err
 	}
-	if s.Site != nil && s.Site.asks {
+	if s.Site.asks() {
 		entries = claims{entries, s.Site}
 	}
 	rates := OpenRates(o.File.Ledger)
@@ -94,7 +95,7 @@ func Open(ctx context.Context, o Setup) (s *Station, err error) {
 		Alike:   o.File.Line.AlikeLimit(), Past: past, Resume: o.GoOn,
 	}
 	if s.Site != nil {
-		s.Line.Faults = s.Site.Faults
+		s.Line.Faults, s.Line.Numbered = s.Site.Faults, s.Site.offline == OfflineLease
 	}
 	s.Line.Serials = flow.NewSerials(o.Job, s.Ledger.SerialOwner)
 	return s, nil
@@ -139,11 +140,12 @@ func (s *Station) openSite(ctx context.Context, o Setup) (err error) {
 	if err := s.Site.Refused(); err != nil {
 		return err
 	}
+	s.Site.numbers.lot(record.Entry{Batch: o.Batch, Job: o.Job.Name, Quota: o.Job.Quota.Devices, Simulated: s.Ledger.Simulated()})
 	s.Site.Start()
-	if !s.Site.asks {
+	if !s.Site.asks() {
 		return nil
 	}
-	select { // its first device needs its word
+	select { // its first device needs its word, or its numbers
 	case <-s.Site.word:
 	case <-ctx.Done():
 	}

@@ -27,18 +27,25 @@ import (
 type SiteFile struct {
 	Pass    string  `toml:"pass"`    // as "station site add" makes it, relative to the station file
 	Offline Offline `toml:"offline"` // what is done while the site is away
+	// Numbers is how many numbers of a quota the bench asks for at a time; 0 is usualLease.
+	Numbers int `toml:"numbers"`
 }
 
-// Offline is what a bench does while its site is away: stop; empty is to go on, and
-// to ask the site for nothing.
+// Offline is what a bench does while its site is away; empty is to go on, and to ask
+// the site for nothing.
 type Offline string
 
-// OfflineStop makes nothing without the site's word that nobody else has a device's names.
-const OfflineStop Offline = "stop"
+// What is done.
+const (
+	// OfflineStop makes nothing without the site's word that nobody else has a device's names.
+	OfflineStop Offline = "stop"
+	// OfflineLease makes as many devices as the bench has numbers in hand.
+	OfflineLease Offline = "lease"
+)
 
 // UnmarshalText reads what is done.
 func (o *Offline) UnmarshalText(b []byte) error {
-	w, err := job.Word(b, string(OfflineStop))
+	w, err := job.Word(b, string(OfflineStop), string(OfflineLease))
 	*o = Offline(w)
 	return err
 }
@@ -49,9 +56,10 @@ type Site struct {
 	// Faults has E-LEDGER-SITE in it when the site begins to refuse the ledger.
 	Faults chan *flow.Failure
 
-	asks  bool         // for the names of each device
-	halts string       // the file that keeps why it refuses
-	tell  func(string) // to the engineer
+	offline Offline // empty: the site is asked for nothing
+	numbers *numbers
+	halts   string       // the file that keeps why it refuses
+	tell    func(string) // to the engineer
 
 	mu      sync.Mutex
 	state   outbox.State
@@ -81,8 +89,9 @@ func OpenSite(file *File, book *ledger.Ledger, tell func(string)) (*Site, error)
 		return nil, err
 	}
 	s := &Site{Outbox: &outbox.Outbox{Pass: pass, Ledger: book}, Faults: make(chan *flow.Failure, 1), halts: haltPath(file.Ledger), tell: tell,
-		asks: file.Site.Offline == OfflineStop, word: make(chan struct{})}
-	s.Told = s.told
+		offline: file.Site.Offline, word: make(chan struct{})}
+	s.numbers = newNumbers(s, file.Site.Numbers)
+	s.Told, s.Notice = s.told, s.notice
 	return s, nil
 }
 
@@ -145,8 +154,11 @@ func (s *Site) told(now outbox.Status) {
 		}
 	case outbox.Away:
 		goesOn := "the line goes on; its entries are sent later"
-		if s.asks {
+		switch s.offline {
+		case OfflineStop:
 			goesOn = "no device is begun"
+		case OfflineLease:
+			goesOn = fmt.Sprintf("the line goes on with the %d numbers that it has", s.numbers.left())
 		}
 		s.tell(fmt.Sprintf("site %s: away, and %s: %v", s.Pass.Site, goesOn, now.Err))
 	}
@@ -201,6 +213,9 @@ func (s *Site) finish() {
 	}
 }
 
+// asks tells whether the site is asked for the names and numbers of each device.
+func (s *Site) asks() bool { return s != nil && s.offline != "" }
+
 // Healthy is E-LEDGER-SITE while the site refuses the ledger.
 func (s *Site) Healthy() error {
 	if s == nil {
@@ -212,8 +227,12 @@ func (s *Site) Healthy() error {
 	if s.refused != nil {
 		return s.refused
 	}
-	if s.asks && now.State != outbox.Up {
-		return away(cmp.Or(now.Err, outbox.ErrAway))
+	switch err := cmp.Or(now.Err, outbox.ErrAway); {
+	case now.State == outbox.Up:
+	case s.offline == OfflineStop:
+		return away(err)
+	case s.offline == OfflineLease && s.numbers.left() == 0:
+		return away(fmt.Errorf("%w, and %w", record.ErrNumbers, err))
 	}
 	return s.saved
 }
@@ -241,6 +260,7 @@ func (c claims) Append(e record.Entry) (record.Entry, error) {
 	switch {
 	case errors.As(err, &taken):
 		return e, flow.Fail("E-CLAIMED", fmt.Errorf("%s: %w", e.Kind, err))
+	case errors.Is(err, outbox.ErrAway) && c.site.offline == OfflineLease: // claimed when the site reads the entry
 	case err != nil:
 		return e, away(fmt.Errorf("%s: %w", e.Kind, err))
 	}
@@ -261,6 +281,8 @@ func (s *Site) Health() board.Part {
 	switch {
 	case refused:
 		return board.Part{Words: "refuses"}
+	case now.State != outbox.Up && s.offline == OfflineLease:
+		return board.Part{Words: fmt.Sprintf("away, %d numbers left", s.numbers.left())}
 	case now.State != outbox.Up && now.Mirrored == 0: // it has not been heard of since the start
 		return board.Part{Words: "away"}
 	case now.State != outbox.Up:
@@ -279,7 +301,7 @@ func PushSite(ctx context.Context, file *File, book *ledger.Ledger, keep func(si
 		return outbox.Status{}, err
 	}
 	defer s.Close()
-	s.Keep = keep
+	s.Keep, s.Notice = keep, nil // a line writes down what the site tells of devices
 	now, err := s.Push(ctx)
 	if now.Halt() != nil {
 		err = s.failure(err)

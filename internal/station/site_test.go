@@ -132,6 +132,7 @@ func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) provocation {
 		b := newSiteBench(t)
 		b.file.Site.Offline = OfflineStop
 		s := b.open(t)
+		s.Again = time.Millisecond
 		s.Start()
 		<-s.word
 		defer s.Close()
@@ -141,7 +142,7 @@ func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) provocation {
 		spoil(t, b, s)
 		st := stationOf(t)
 		r := st.runner()
-		r.Ledger = claims{st.ledger, s}
+		r.Ledger = claims{s.Ledger, s}
 		wire, err := newChip(t, sim.Options{MAC: VirtualMAC(7), FlashSize: 1 << 20}).Open()
 		if err != nil {
 			t.Fatal(err)
@@ -154,14 +155,20 @@ func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) provocation {
 	}
 }
 
-// claimedByOther lets another bench have the device.
-func claimedByOther(t *testing.T, b *siteBench, _ *Site) {
+// another is a second bench of the site.
+func (b *siteBench) another(t *testing.T, id string) *siteBench {
+	t.Helper()
 	file := *b.file
-	file.ID, file.Ledger, file.Site.Pass = "bench-2", filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "pass")
-	if err := errors.Join(b.folder.Add("bench-2", file.Site.Pass, false), b.folder.Apply(t.Context())); err != nil {
+	file.ID, file.Ledger, file.Site.Pass = id, filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(b.folder.Add(id, file.Site.Pass, false), b.folder.Apply(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	other := (&siteBench{file: &file}).open(t)
+	return &siteBench{folder: b.folder, server: b.server, file: &file}
+}
+
+// claimedByOther lets another bench have the device.
+func claimedByOther(t *testing.T, b *siteBench, _ *Site) {
+	other := b.another(t, "bench-2").open(t)
 	other.Start()
 	<-other.word
 	defer other.Close()

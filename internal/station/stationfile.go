@@ -215,6 +215,9 @@ func (s *File) check(f *tomlfile.File) {
 	if d := time.Duration(s.HSM.Answer); d != 0 && (d < time.Second || d > 10*time.Minute) {
 		f.Fault("hsm.answer", "%s is out of range; write a time from 1s to 10m", d)
 	}
+	if n := s.Site.Numbers; n < 0 || n > maxLease {
+		f.Fault("site.numbers", "%d: write how many numbers of a quota the bench asks for at a time, 1 to %d, or leave it out for %d", n, maxLease, usualLease)
+	}
 	s.People.check(f)
 	s.Label.check(f)
 	names, ports := map[string]int{}, map[string]int{}

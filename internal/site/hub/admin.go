@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"station/internal/chip"
 	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/site"
@@ -24,6 +25,7 @@ const (
 	topicList    = "list"
 	topicRelease = "release"
 	topicVerify  = "verify"
+	topicSettle  = "settle"
 	topicCatchUp = "catch-up"
 )
 
@@ -76,6 +78,15 @@ func (h *Hub) told(ctx context.Context, msg *nats.Msg) any {
 		var r Release
 		if r, err = site.Parse[Release](msg.Data); err == nil {
 			err = h.release(about, r)
+		}
+	case topicSettle:
+		var s site.Settled
+		var mac chip.MAC
+		if s, err = site.Parse[site.Settled](msg.Data); err == nil {
+			mac, err = chip.ParseMAC(about)
+		}
+		if err == nil {
+			err = h.settleConflict(ctx, mac, s)
 		}
 	case topicVerify:
 		var m *mirror

@@ -90,12 +90,18 @@ func (m *mirror) settle(n uint64, raw []byte, _ bool) error {
 	if err != nil {
 		return nil // take has refused it
 	}
+	if err := m.settleNumbers(e); err != nil {
+		return err
+	}
 	names, err := site.NamesOf(e)
 	if err != nil {
 		return nil
 	}
 	taken := new(site.Taken)
 	if err := m.hub.claim(m.hub.ctx, m.bench, names); errors.As(err, &taken) {
+		if err := m.hub.quarantine(m.hub.ctx, names, taken, m.bench); err != nil {
+			return err
+		}
 		m.conflict(Conflict{Taken: *taken, Device: names.MAC, Entry: n - 1, Found: now()})
 	} else if err != nil {
 		return err

@@ -23,30 +23,36 @@ type Hub struct {
 	Key  crypto.Signer // its witness's
 	Tell func(string)
 
-	conn   *nats.Conn   // by which benches and the admin ask
-	store  *nats.Conn   // by which JetStream is reached
-	reload func() error // lets in and puts out
-	copies int          // of each stream
+	holders holders
+	conn    *nats.Conn   // by which benches and the admin ask
+	store   *nats.Conn   // by which JetStream is reached
+	reload  func() error // lets in and puts out
+	copies  int          // of each stream
 
 	replicas *replica.Set // the readable ledgers
 
 	js     jetstream.JetStream
 	known  jetstream.KeyValue // of each bench
 	claims jetstream.KeyValue // who has which name
-	ctx    context.Context
-	stop   context.CancelFunc
-	busy   sync.WaitGroup
-	gate   sync.Mutex // held while something begins, or all ends
+	quotas jetstream.KeyValue // who has which numbers of a lot
+	// conflicts has what every bench is told of a device.
+	conflicts jetstream.KeyValue
+	ctx       context.Context
+	stop      context.CancelFunc
+	busy      sync.WaitGroup
+	gate      sync.Mutex // held while something begins, or all ends
 
 	mu      sync.Mutex
 	mirrors map[string]*mirror
 }
 
 const (
-	answerTime  = 30 * time.Second // for one question
-	knownBucket = "KNOWN"
-	claimBucket = "CLAIMS"
-	adminTopic  = "site.admin." // and what the admin wants
+	answerTime   = 30 * time.Second // for one question
+	knownBucket  = "KNOWN"
+	claimBucket  = "CLAIMS"
+	quotaBucket  = "QUOTAS"
+	noticeBucket = "CONFLICTS"
+	adminTopic   = "site.admin." // and what the admin wants
 )
 
 func (h *Hub) start(ctx context.Context) (err error) {
@@ -55,7 +61,7 @@ func (h *Hub) start(ctx context.Context) (err error) {
 	if h.js, err = jetstream.New(h.store); err != nil {
 		return err
 	}
-	for name, bucket := range map[string]*jetstream.KeyValue{knownBucket: &h.known, claimBucket: &h.claims} {
+	for name, bucket := range map[string]*jetstream.KeyValue{knownBucket: &h.known, claimBucket: &h.claims, quotaBucket: &h.quotas, noticeBucket: &h.conflicts} {
 		if *bucket, err = h.bucket(ctx, name); err != nil {
 			return err
 		}
@@ -136,7 +142,7 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 	if err != nil {
 		return site.Answer{Error: err.Error()}
 	}
-	if question != site.Claim { // which is no matter of the mirror
+	if question != site.Claim && question != site.Lease && question != site.Notices && question != site.Seek { // which are no matter of the mirror
 		m.turn.Lock()
 		defer m.turn.Unlock()
 	}
@@ -150,6 +156,12 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 		a, err = answered(ctx, msg.Data, m.witness)
 	case site.Claim:
 		a, err = answered(ctx, msg.Data, m.claimed)
+	case site.Seek:
+		a, err = answered(ctx, msg.Data, m.sought)
+	case site.Notices:
+		a, err = answered(ctx, msg.Data, m.notices)
+	case site.Lease:
+		a, err = answered(ctx, msg.Data, m.leased)
 	default:
 		err = fmt.Errorf("the site has no answer to %q: is it older than the bench?", question)
 	}

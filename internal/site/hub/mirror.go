@@ -23,6 +23,7 @@ type known struct {
 	Signers   [][]byte   `json:"signers,omitempty"` // keys that the log names, SubjectPublicKeyInfo
 	Signed    []byte     `json:"signed,omitempty"`  // the newest checkpoint that both signed
 	Halt      *site.Halt `json:"halt,omitempty"`
+	Met       uint64     `json:"met,omitempty"`       // entries of the ledger when it came first
 	Settled   uint64     `json:"settled,omitempty"`   // entries of which the names are claimed
 	Conflicts []Conflict `json:"conflicts,omitempty"` // that were found then
 	Releases  []Release  `json:"releases,omitempty"`

@@ -91,7 +91,7 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if err != nil {
 		return err
 	}
-	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas}
+	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas, holders: holders{folder: s.folder}}
 	if s.folder.Cluster != nil {
 		s.hub.copies = copies
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"station/internal/ledger"
+	"station/internal/record"
 	"station/internal/site"
 )
 
@@ -25,6 +26,11 @@ type Outbox struct {
 	Told func(Status)
 	// Keep keeps a checkpoint that the site signed too; nil is Ledger.KeepCosigned.
 	Keep func(signed []byte) error
+	// Refill, if not nil, sees to it that the bench has numbers of a quota in hand,
+	// whenever the site is there and the ledger has grown.
+	Refill func(ctx context.Context) error
+	// Notice, if not nil, takes what the site tells of devices.
+	Notice func(site.Notice) error
 	// Again is how long it waits before it tries to reach the site once more; 0 is 5 s.
 	Again time.Duration
 
@@ -81,10 +87,6 @@ const again = 5 * time.Second
 
 // Run keeps the mirror filled until ctx ends.
 func (o *Outbox) Run(ctx context.Context) {
-	wait := o.Again
-	if wait == 0 {
-		wait = again
-	}
 	for ctx.Err() == nil {
 		err := o.session(ctx, true)
 		if ctx.Err() != nil {
@@ -93,9 +95,17 @@ func (o *Outbox) Run(ctx context.Context) {
 		o.ended(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait):
+		case <-time.After(o.wait()):
 		}
 	}
+}
+
+// wait is how long the site is left alone where nothing has happened here.
+func (o *Outbox) wait() time.Duration {
+	if o.Again == 0 {
+		return again
+	}
+	return o.Again
 }
 
 // Push fills the mirror once, as far as the ledger goes.
@@ -132,6 +142,9 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 	}
 	o.up(s)
 	defer o.up(nil)
+	if err := errors.Join(s.hear(ctx), s.refill(ctx)); err != nil {
+		return err
+	}
 	o.set(func(st *Status) { *st = Status{State: Up, Mirrored: s.mirrored} })
 	for {
 		if err := s.push(ctx); err != nil {
@@ -149,8 +162,34 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 		case <-lost:
 			return errLost
 		case <-o.Ledger.Grown():
+		case <-time.After(o.wait()):
+		}
+		if err := errors.Join(s.hear(ctx), s.refill(ctx)); err != nil {
+			return err
 		}
 	}
+}
+
+// hear takes what the site has to tell of devices since it was asked last.
+func (s *session) hear(ctx context.Context) error {
+	for s.Notice != nil {
+		a, err := s.ask(ctx, site.Notices, site.Told{Place: s.heard})
+		for _, n := range a.Notices {
+			err = errors.Join(err, s.Notice(n))
+		}
+		if err != nil || len(a.Notices) == 0 {
+			return err
+		}
+		s.heard = a.Place
+	}
+	return nil
+}
+
+func (s *session) refill(ctx context.Context) error {
+	if s.Refill == nil {
+		return nil
+	}
+	return s.Refill(ctx)
 }
 
 func (o *Outbox) up(s *session) {
@@ -165,20 +204,44 @@ var ErrAway = errors.New("the site cannot be reached")
 // Claim asks the site for names of a device, and waits for its word: *site.Taken
 // where somebody else has one of them, ErrAway where it says nothing.
 func (o *Outbox) Claim(ctx context.Context, names site.Names) error {
+	a, err := o.askNow(ctx, site.Claim, names)
+	if err == nil && a.Taken != nil {
+		return a.Taken
+	}
+	return err
+}
+
+// Lease asks the site for numbers of a lot: site.ErrFull where the quota is used up,
+// ErrAway where the site says nothing.
+func (o *Outbox) Lease(ctx context.Context, w site.LeaseWanted) (record.Lease, error) {
+	a, err := o.askNow(ctx, site.Lease, w)
+	switch {
+	case err != nil:
+		return record.Lease{}, err
+	case a.Lease == nil:
+		return record.Lease{}, fmt.Errorf("%w: %s", site.ErrFull, a.Full)
+	}
+	return *a.Lease, nil
+}
+
+// Sought asks the site what another bench knows of a device; nil is nothing.
+func (o *Outbox) Sought(ctx context.Context, q site.Sought) (*site.Known, error) {
+	a, err := o.askNow(ctx, site.Seek, q)
+	return a.Known, err
+}
+
+// askNow asks the site, if it is there; every other end than its answer is ErrAway.
+func (o *Outbox) askNow(ctx context.Context, question string, v any) (a site.Answer, err error) {
 	o.mu.Lock()
 	s := o.at
 	o.mu.Unlock()
 	if s == nil {
-		return ErrAway
+		return a, ErrAway
 	}
-	a, err := s.ask(ctx, site.Claim, names)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: %w", ErrAway, err)
-	case a.Taken != nil:
-		return a.Taken
+	if a, err = s.ask(ctx, question, v); err != nil {
+		err = fmt.Errorf("%w: %w", ErrAway, err)
 	}
-	return nil
+	return a, err
 }
 
 var errLost = errors.New("the connection to the site was lost")

@@ -20,6 +20,7 @@ type session struct {
 	*Outbox
 	conn     *nats.Conn
 	mirrored uint64 // entries that the site has
+	heard    uint64 // place of the newest notice
 	cosigned uint64 // size of the last checkpoint that it signed
 }
 

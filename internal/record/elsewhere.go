@@ -1,0 +1,11 @@
+package record
+
+// Elsewhere is how a bench knows a device that it did not make: the About of Admitted then.
+type Elsewhere struct {
+	Bench string `json:"bench"` // that made it; "": the site could not be asked whose it is
+	// Checkpoint is the site's, under which it has proved that bench's entries of the device.
+	Checkpoint string `json:"checkpoint"`
+}
+
+// ElsewhereCode is the code of a device that only another bench may go on with.
+const ElsewhereCode Code = "E-ELSEWHERE"

@@ -1,0 +1,37 @@
+package site
+
+import (
+	"time"
+
+	"station/internal/chip"
+)
+
+// Notice is what every bench has to know of a device: that it is in a conflict, or is
+// in none any more.
+type Notice struct {
+	ID        string    `json:"id"` // of the conflict
+	MAC       chip.MAC  `json:"mac"`
+	Simulated bool      `json:"simulated,omitempty"`
+	Reason    string    `json:"reason"`
+	Found     time.Time `json:"found"`
+	// Settled is who explained it and how; nil while nobody has.
+	Settled *Settled `json:"settled,omitempty"`
+}
+
+// Settled is a person's word that a conflict is explained.
+type Settled struct {
+	Time     time.Time `json:"time"`
+	Operator string    `json:"operator"`
+	Reason   string    `json:"reason"`
+}
+
+// Told asks for the notices behind a place; the Answer's Place is where to ask on from.
+type Told struct {
+	Place uint64 `json:"place"`
+}
+
+// NoticeKey is where the notice of a device is kept.
+func NoticeKey(mac chip.MAC, simulated bool) string {
+	n := Name{Kind: NameMAC, Value: mac.String()}
+	return n.Key(simulated)
+}

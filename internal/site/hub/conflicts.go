@@ -1,0 +1,118 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"station/internal/chip"
+	"station/internal/record"
+	"station/internal/site"
+)
+
+// quarantine tells all benches that neither of two devices goes on.
+func (h *Hub) quarantine(ctx context.Context, names site.Names, t *site.Taken, bench string) error {
+	reason := fmt.Sprintf("%v, and %s gave it to device %s", t, bench, names.MAC)
+	for _, text := range []string{names.MAC, t.MAC} {
+		mac, err := chip.ParseMAC(text)
+		if err == nil {
+			err = h.changeNotice(ctx, mac, names.Simulated, func(n *site.Notice) error {
+				if n.Reason == reason || n.ID != "" && n.Settled == nil {
+					return errKnown // also what was settled, and is read again
+				}
+				*n = site.Notice{ID: rand.Text(), MAC: mac, Simulated: names.Simulated, Reason: reason, Found: now()}
+				return nil
+			})
+		}
+		if err != nil && !errors.Is(err, errKnown) {
+			return fmt.Errorf("conflict of %s: %w", text, err)
+		}
+	}
+	return nil
+}
+
+var errKnown = errors.New("it is known")
+
+// changeNotice changes what is told of a device, by compare-and-set.
+func (h *Hub) changeNotice(ctx context.Context, mac chip.MAC, simulated bool, change func(*site.Notice) error) error {
+	key := site.NoticeKey(mac, simulated)
+	for {
+		var n site.Notice
+		had, err := h.conflicts.Get(ctx, key)
+		if err == nil {
+			err = json.Unmarshal(had.Value(), &n)
+		} else if errors.Is(err, jetstream.ErrKeyNotFound) {
+			err = nil
+		}
+		if err == nil {
+			err = change(&n)
+		}
+		if err != nil {
+			return err
+		}
+		data, err := json.Marshal(n)
+		switch {
+		case err != nil:
+			return err
+		case had == nil:
+			_, err = h.conflicts.Create(ctx, key, data)
+		default:
+			_, err = h.conflicts.Update(ctx, key, data, had.Revision())
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return err
+		}
+	}
+}
+
+// mostNotices is how many are told at once.
+const mostNotices = 500
+
+// told answers a bench that wants to know what has become of devices.
+func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err error) {
+	w, err := m.hub.conflicts.WatchAll(ctx, jetstream.ResumeFromRevision(q.Place+1))
+	if err != nil {
+		return a, err
+	}
+	defer func() { _ = w.Stop() }()
+	a.Place = q.Place
+	for e := range w.Updates() {
+		if e == nil || len(a.Notices) == mostNotices {
+			return a, nil
+		}
+		n, err := site.Parse[site.Notice](e.Value())
+		if err != nil {
+			return a, err
+		}
+		a.Notices, a.Place = append(a.Notices, n), e.Revision()
+	}
+	return a, ctx.Err()
+}
+
+// ErrNoConflict: nobody has to explain anything about the device.
+var ErrNoConflict = errors.New("the site knows of no conflict of this device that is open")
+
+// settleConflict is a person's word about a device, told to all benches.
+func (h *Hub) settleConflict(ctx context.Context, mac chip.MAC, s site.Settled) error {
+	if record.Blank(s.Operator) || record.Blank(s.Reason) {
+		return errors.New("who settles it, and why, is missing")
+	}
+	s.Time = now()
+	return h.changeNotice(ctx, mac, mac.Local(), func(n *site.Notice) error {
+		if n.ID == "" || n.Settled != nil {
+			return ErrNoConflict
+		}
+		n.Settled = &s
+		return nil
+	})
+}
+
+// Settle says that a conflict of a device is explained.
+func (f *Folder) Settle(ctx context.Context, mac chip.MAC, s site.Settled) error {
+	_, err := f.tell(ctx, topicSettle+"."+fmt.Sprintf("%x", mac[:]), s)
+	return wrapped("settle", err)
+}
