@@ -100,7 +100,7 @@ func (d *Device) apply(e *Entry) {
 		}
 		d.Numbers[e.Lot()] = e.Number
 	case ConflictFound, ConflictSettled:
-		d.conflicts(e)
+		d.conflicts(*e)
 	case Released:
 		d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
 		d.Failures = 0
