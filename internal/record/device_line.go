@@ -65,6 +65,10 @@ func (w *writer) state(d *Device) {
 	w.bool(`,"setAside":`, d.SetAside)
 	w.optText(`,"setAsideBy":`, string(d.SetAsideBy))
 	w.optText(`,"setAsideAs":`, string(d.SetAsideAs))
+	w.optText(`,"conflict":`, d.Conflict)
+	if d.Conflicted {
+		w.bool(`,"conflicted":`, true)
+	}
 }
 
 func (w *writer) key(k *Key) {
