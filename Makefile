@@ -86,7 +86,7 @@ test: deps
 	$(GO) test -race -timeout 30m ./cmd/station ./internal/station ./internal/ledger ./...
 
 .PHONY: cases
-FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestStops|TestWire|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
+FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestHMACKeyOfEveryFamily|TestStops|TestWire|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestForeignFiles|TestOutputs|TestHostile|Anywhere$$|$\
 	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
 	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$

@@ -14,7 +14,7 @@ import (
 func TestPlanWithHMACKey(t *testing.T) {
 	for _, f := range chip.Families[1:] {
 		_, has := f.Seal.Keys[chip.HMAC]
-		for n := range 6 {
+		for _, n := range []int{0, 4} {
 			name := fmt.Sprint("BLOCK_KEY", n)
 			p, err := New(Options{Chip: f, Mode: Release, KeyPolicy: "derived",
 				HMAC: []HMACKey{{chip.HMAC, name, "derived hmac"}, {chip.HMACUpdates, fmt.Sprint("BLOCK_KEY", 5-n), "shared fleet"}}})
@@ -30,7 +30,7 @@ func TestPlanWithHMACKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines := p.String()
+			lines := strings.Join(p.Lines(Image{}), "\n") // of a blank chip
 			want := []string{"key: BLOCK_KEY" + fmt.Sprint([]int{1, 0, 0, 0, 0, 1}[n]) + " empty → device key", "hmac-key: " + name + " empty → HMAC key (derived hmac): the key for HMACs",
 				fmt.Sprintf("hmac-key-protect: KEY_PURPOSE_%d 0 → 8", n), fmt.Sprintf("hmac-key-protect: RD_DIS bit %d", n),
 				fmt.Sprintf("hmac-key-2: BLOCK_KEY%d empty → HMAC key for updates (shared fleet)", 5-n), fmt.Sprintf("hmac-key-protect-2: KEY_PURPOSE_%d 0 → 8", 5-n), "count: "}
