@@ -89,8 +89,8 @@ test: deps
 FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestHMACKeyOfEveryFamily|TestStops|TestWire|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestForeignFiles|TestOutputs|TestHostile|Anywhere$$|$\
 	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
-	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$
-FULL_IN := ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog
+	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$|TestFaults$$|TestTenThousandClaims
+FULL_IN := ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog ./internal/site/faults
 cases: deps
 	$(GO) test -timeout 30m -run '$(FULL)' $(FULL_IN)
 

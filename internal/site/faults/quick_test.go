@@ -5,7 +5,7 @@ import (
 	_ "unsafe" // for go:linkname
 )
 
-// The servers' own clocks, as their own tests set them: who leads is decided in a second
+// The servers' own clocks, as their own tests set them: who leads is decided in two seconds
 // instead of ten. Nothing else in the servers is changed.
 //
 //go:linkname minElection github.com/nats-io/nats-server/v2/server.minElectionTimeout
@@ -18,5 +18,5 @@ var maxElection time.Duration
 var heartbeat time.Duration
 
 func init() {
-	minElection, maxElection, heartbeat = 400*time.Millisecond, 900*time.Millisecond, 100*time.Millisecond
+	minElection, maxElection, heartbeat = 1500*time.Millisecond, 2500*time.Millisecond, 150*time.Millisecond
 }

@@ -48,6 +48,7 @@ type Hub struct {
 
 const (
 	answerTime   = 30 * time.Second // for one question
+	claimTime    = 5 * time.Second  // for a name, for which a device waits
 	knownBucket  = "KNOWN"
 	claimBucket  = "CLAIMS"
 	quotaBucket  = "QUOTAS"
@@ -155,6 +156,8 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 	case site.Witness:
 		a, err = answered(ctx, msg.Data, m.witness)
 	case site.Claim:
+		ctx, cancel := context.WithTimeout(ctx, claimTime)
+		defer cancel()
 		a, err = answered(ctx, msg.Data, m.claimed)
 	case site.Seek:
 		a, err = answered(ctx, msg.Data, m.sought)

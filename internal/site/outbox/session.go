@@ -27,6 +27,10 @@ type session struct {
 // answerTime is how long the site may take to answer.
 const answerTime = time.Minute
 
+// commitTime is how long the site may take to store a batch. What it stored and did not
+// say so is known at the next contact.
+const commitTime = 15 * time.Second
+
 // ask asks the site something.
 func (s *session) ask(ctx context.Context, question string, v any) (a site.Answer, err error) {
 	data, err := json.Marshal(v)
@@ -152,7 +156,7 @@ func (s *session) send(ctx context.Context, batch [][]byte) error {
 
 // commit sends the last message of a batch, and makes sure where it was stored.
 func (s *session) commit(ctx context.Context, msg *nats.Msg, want uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(ctx, commitTime)
 	defer cancel()
 	reply, err := s.conn.RequestMsgWithContext(ctx, msg)
 	if err != nil {
