@@ -136,11 +136,11 @@ conformance/node_modules: conformance/package-lock.json
 	@touch $@
 
 # Debian packages: the HSM that runs in software, a C compiler for PKCS#11 and for
-# the component for devices, its crypto library, and two serial port servers of
-# others to test against.
-PACKAGES := softhsm2 gcc libc6-dev libmbedtls-dev python3-serial ser2net swupdate
+# the component for devices, its crypto library, two serial port servers of
+# others and a database to test against.
+PACKAGES := softhsm2 gcc libc6-dev libmbedtls-dev python3-serial ser2net swupdate postgresql
 deps:
-	@test -e $(SOFTHSM) -a -e /usr/include/mbedtls/ssl.h -a -x /usr/sbin/ser2net -a -x /usr/bin/swupdate && command -v gcc >/dev/null && /usr/bin/python3 -c 'import serial' 2>/dev/null || \
+	@test -e $(SOFTHSM) -a -e /usr/include/mbedtls/ssl.h -a -x /usr/sbin/ser2net -a -x /usr/bin/swupdate && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && command -v gcc >/dev/null && /usr/bin/python3 -c 'import serial' 2>/dev/null || \
 		{ $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq $(PACKAGES); }
 
 # The component for devices: built and tested on this machine with Debian's Mbed

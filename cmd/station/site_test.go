@@ -182,6 +182,11 @@ func (w *workplace) siteQA() {
 	}
 	w.run(exitUsage, "ledger", "check", "b1.site", "--key", "station-signer.pem")
 
+	if _, said := w.run(exitUsage, "site", "sync", "--postgres", "postgres://mes:hunter2@db/mes"); !strings.Contains(said, "it holds a password") || strings.Contains(said, "hunter2") {
+		w.t.Errorf("a password in the arguments: %s", said)
+	}
+	w.run(exitStation, "site", "sync", "--postgres", "host="+w.dir, "--once")
+
 	own, _ := w.run(0, "ledger", "export")
 	all, _ := w.run(0, "site", "export")
 	if all = strings.ReplaceAll(strings.Replace(all, ",bench\n", "\n", 1), ",bench-1\n", "\n"); all != own {

@@ -11,6 +11,8 @@ import (
 // Visit is one device in one slot, from the moment it was recognised to its
 // verdict.
 type Visit struct {
+	Run      string   // joins its entries
+	First    uint64   // index of the first of them
 	MAC      chip.MAC // zero where the device never told
 	Virtual  bool     // the device was a virtual chip
 	Serial   string
@@ -51,7 +53,7 @@ func (f *Visits) Add(e *Entry) (ended []*Visit) {
 	}
 	v := f.open[e.Run]
 	if v == nil {
-		v = &Visit{MAC: e.MAC, Station: e.Station, Slot: e.Slot, Operator: e.Operator, Begin: e.Time, Verdict: Begun, whole: e.Kind == DeviceSeen}
+		v = &Visit{Run: e.Run, First: e.Index, MAC: e.MAC, Station: e.Station, Slot: e.Slot, Operator: e.Operator, Begin: e.Time, Verdict: Begun, whole: e.Kind == DeviceSeen}
 		ended = f.giveUp(v)
 		if f.open == nil {
 			f.open = map[string]*Visit{}
@@ -69,6 +71,17 @@ func (f *Visits) Add(e *Entry) (ended []*Visit) {
 
 // Open is how many visits have not ended.
 func (f *Visits) Open() int { return len(f.open) }
+
+// Oldest is the index of the first entry of the visits that have not ended; false where
+// there is none.
+func (f *Visits) Oldest() (index uint64, open bool) {
+	for _, v := range f.open {
+		if !open || v.First < index {
+			index, open = v.First, true
+		}
+	}
+	return index, open
+}
 
 // End gives up all visits that have not ended, in the order of their begin.
 func (f *Visits) End() []*Visit {

@@ -1,0 +1,83 @@
+package tables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Version is that of the schema. A column that goes away or means something else makes
+// a new one.
+const Version = 1
+
+// ErrNewer: a newer version of this program made the tables.
+var ErrNewer = errors.New("a newer version of this program made these tables")
+
+const create = `
+CREATE TABLE station.version (version integer NOT NULL);
+INSERT INTO station.version VALUES (1);
+CREATE TABLE station.benches (
+	bench    text PRIMARY KEY,
+	ledger   text NOT NULL,
+	entries  bigint NOT NULL,
+	last     bytea NOT NULL,
+	reread   bigint NOT NULL,
+	revoked  timestamptz,
+	synced   timestamptz NOT NULL
+);
+CREATE TABLE station.devices (
+	bench text NOT NULL REFERENCES station.benches ON DELETE CASCADE,
+	mac text NOT NULL, serial text, verdict text NOT NULL, code text, job text, revision text, batch text,
+	id text, certificate text, chip text, keyed boolean NOT NULL, sealed boolean NOT NULL, visits integer NOT NULL,
+	seen timestamptz NOT NULL, updated timestamptz NOT NULL, simulated boolean NOT NULL,
+	PRIMARY KEY (bench, mac)
+);
+CREATE INDEX ON station.devices (mac);
+CREATE INDEX ON station.devices (serial);
+CREATE INDEX ON station.devices (batch);
+CREATE TABLE station.visits (
+	bench text NOT NULL REFERENCES station.benches ON DELETE CASCADE,
+	run text NOT NULL, mac text, slot text, operator text, begun timestamptz NOT NULL, ended timestamptz NOT NULL,
+	verdict text NOT NULL, code text, already boolean NOT NULL, seconds double precision, simulated boolean NOT NULL,
+	PRIMARY KEY (bench, run)
+);
+CREATE INDEX ON station.visits (mac);
+CREATE INDEX ON station.visits (ended);
+CREATE TABLE station.batches (
+	bench text NOT NULL REFERENCES station.benches ON DELETE CASCADE,
+	batch text NOT NULL, simulated boolean NOT NULL, job text, opened timestamptz, closed timestamptz, ordered integer NOT NULL, numbers integer NOT NULL,
+	refused integer NOT NULL, started integer NOT NULL, passed integer NOT NULL, scrapped integer NOT NULL, quarantined integer NOT NULL,
+	PRIMARY KEY (bench, batch, simulated)
+);
+CREATE VIEW station.site_devices AS
+	SELECT DISTINCT ON (mac) * FROM station.devices
+	ORDER BY mac, sealed DESC, keyed DESC, CASE WHEN sealed OR keyed THEN seen END, updated DESC;
+`
+
+// prepare makes the tables where there are none. Of two who come at the same time one
+// waits.
+func prepare(ctx context.Context, conn *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('station.version'))`); err != nil {
+			return err
+		}
+		var there bool
+		if err := tx.QueryRow(ctx, `SELECT to_regclass('station.version') IS NOT NULL`).Scan(&there); err != nil {
+			return err
+		}
+		if !there {
+			_, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS station;"+create)
+			return err
+		}
+		var version int
+		if err := tx.QueryRow(ctx, `SELECT version FROM station.version`).Scan(&version); err != nil {
+			return err
+		}
+		if version != Version {
+			return fmt.Errorf("%w: their version is %d, this program's %d", ErrNewer, version, Version)
+		}
+		return nil
+	})
+}
