@@ -41,6 +41,7 @@ var answers = map[string]any{
 	"site-bench/1":        siteBenchAnswer{},
 	"site-benches/1":      siteBenchesAnswer{},
 	"site-device/1":       siteDeviceAnswer{},
+	"site-readers/1":      siteReadersAnswer{},
 	"site-verify/1":       siteVerifyAnswer{},
 	"verified-identity/1": identityVerdict{},
 	"verified-image/1":    imageVerdict{},

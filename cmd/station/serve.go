@@ -25,6 +25,7 @@ import (
 type serveFlags struct {
 	*options
 	station.ServeFile
+	page        pageFlags
 	most        int64
 	poll        time.Duration
 	connections int
@@ -48,7 +49,7 @@ Each offer, each result and each refusal is an entry.
 
 The server's own certificate is in files (--cert, --key), or the CA in the HSM makes
 one for its names (--name, --issuer), and a new one when half of its time is over.
---site runs a site ("station site init") in the same process.
+--site runs a site ("station site init") in the same process, --page its page.
 [serve] in the station file has all of it too. Releases are kept in a folder, --store. Ctrl-C ends it when what has begun is done.`,
 		Example: `  station serve --listen :8443 --cert server.pem --key server.key --authors authors --tokens tokens
   station serve --listen :8443 --cert server.pem --key server.key --authors authors --client-ca line-ca.pem --crl line.crl
@@ -78,6 +79,7 @@ one for its names (--name, --issuer), and a new one when half of its time is ove
 	f.StringArrayVar(&s.Signers, "signer", nil, "PEM `FILE` of a public key that signs apps or bundles; with any, no release comes in that none of them signed")
 	f.StringVar(&s.Store, "store", "", "`DIR` of the releases (default: releases beside the ledger)")
 	f.StringVar(&s.Site, "site", "", "`DIR` of a site to run beside the server")
+	s.page.add(cmd)
 	f.Int64Var(&s.most, "max-size", serve.DefaultMost, "bytes that an artifact may have")
 	f.DurationVar(&s.poll, "poll", serve.DefaultPoll, "how often a hawkBit client shall ask")
 	f.IntVar(&s.connections, "connections", serve.Connections, "connections at the same time")
@@ -87,7 +89,7 @@ one for its names (--name, --issuer), and a new one when half of its time is ove
 // complete takes from the station file what no flag says.
 func (s *serveFlags) complete(cmd *cobra.Command, file station.ServeFile) {
 	for name, v := range map[string][2]*string{"listen": {&s.Listen, &file.Listen}, "cert": {&s.Cert, &file.Cert}, "key": {&s.Key, &file.Key}, "issuer": {&s.Issuer, &file.Issuer},
-		"issuer-label": {&s.Label, &file.Label}, "authors": {&s.Authors, &file.Authors}, "tokens": {&s.Tokens, &file.Tokens}, "store": {&s.Store, &file.Store}, "site": {&s.Site, &file.Site}} {
+		"issuer-label": {&s.Label, &file.Label}, "authors": {&s.Authors, &file.Authors}, "tokens": {&s.Tokens, &file.Tokens}, "store": {&s.Store, &file.Store}, "site": {&s.Site, &file.Site}, "page": {&s.page.listen, &file.Page}} {
 		if !cmd.Flags().Changed(name) && *v[1] != "" {
 			*v[0] = *v[1]
 		}
@@ -157,6 +159,10 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File)
 			return err
 		}
 		defer at.Close()
+		if err := s.page.start(ctx, at, s.Site, releases); err != nil {
+			return err
+		}
+		defer s.page.close()
 	}
 	l, err := net.Listen("tcp", s.Listen)
 	if err != nil {
@@ -188,6 +194,9 @@ func (s *serveFlags) check() error {
 		fault("two certificates of its own; give --cert and --key, or --name, not both")
 	case len(s.Names) > 0 && s.Issuer == "":
 		fault("--name wants the certificate of the CA that certifies it; give --issuer, as \"station identity ca\" writes it")
+	}
+	if s.Site == "" && s.page.listen != "" {
+		fault("--page is the page of a site; give --site")
 	}
 	if s.most < 1 || s.poll < time.Second || s.connections < 1 {
 		fault("--max-size and --connections want 1 or more, --poll a second or more")

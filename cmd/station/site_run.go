@@ -11,14 +11,17 @@ import (
 
 func siteRunCommand(s *siteFlags) *cobra.Command {
 	s = &siteFlags{options: s.options}
+	var page pageFlags
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the site by itself",
 		Long: `Run the site by itself; "station serve --site DIR" runs it beside the update server.
-Benches come by TLS. What it acknowledges is on the disk. Ctrl-C ends it; the benches
+Benches come by TLS. --page serves the site's page to people: who has a token
+("station site token add") sees every bench live. What it acknowledges is on the disk. Ctrl-C ends it; the benches
 go on, and send later what it missed.`,
-		Example: `  station site run --dir site`,
-		Args:    cobra.NoArgs,
+		Example: `  station site run --dir site
+  station site run --dir site --page :8444`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := unbroken(cmd.Context())
 			defer stop()
@@ -27,11 +30,15 @@ go on, and send later what it missed.`,
 				return err
 			}
 			defer server.Close()
+			if err := page.start(ctx, server, s.dir, nil); err != nil {
+				return err
+			}
 			<-ctx.Done()
-			return nil
+			return page.close()
 		},
 	}
 	s.add(cmd)
+	page.add(cmd)
 	return cmd
 }
 

@@ -91,6 +91,7 @@ func TestSite(t *testing.T) {
 		t.Errorf("a ledger that was set back: %s", said)
 	}
 	seal := []string{"run", "--job", job, "--port", "socket://127.0.0.1:1", "--once", "--operator", "anna"}
+	w.readers()
 	for _, book := range [][]byte{old, right} { // until somebody has looked
 		w.write("ledger.db", string(book))
 		if _, said := w.run(exitStation, seal...); !strings.Contains(said, "E-LEDGER-SITE") {

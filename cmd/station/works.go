@@ -129,6 +129,7 @@ func (w *works) open(ctx context.Context, ask station.AskPIN) (err error) {
 		w.opened = nil
 		return err
 	}
+	w.log = tee(w.log, w.opened.Site.Tell)
 	if w.junit.path != "" {
 		w.verdicts = &junit{name: plain.Line(w.job.Title())}
 		w.log = tee(w.log, w.verdicts.told)

@@ -53,8 +53,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// bounded gives each request its patience.
-func (s *Server) bounded(next http.Handler) http.Handler {
+// Bounded gives each request its patience.
+func Bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		if r.Body != nil && r.Body != http.NoBody {

@@ -26,6 +26,12 @@ const (
 // its end. cas are the CAs of devices' certificates, nil for none; connections
 // is how many there may be at the same time, 0 for Connections.
 func (s *Server) Listen(ctx context.Context, l net.Listener, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), cas *x509.CertPool, connections int) error {
+	go s.sweeping(ctx)
+	return Listen(ctx, l, s.Handler(), cert, cas, connections)
+}
+
+// Listen serves any handler so. The handler's part of the bounds is Bounded.
+func Listen(ctx context.Context, l net.Listener, handler http.Handler, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), cas *x509.CertPool, connections int) error {
 	if connections == 0 {
 		connections = Connections
 	}
@@ -33,9 +39,8 @@ func (s *Server) Listen(ctx context.Context, l net.Listener, cert func(*tls.Clie
 	if cas != nil {
 		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, cas
 	}
-	h := &http.Server{Handler: s.Handler(), TLSConfig: config, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+	h := &http.Server{Handler: handler, TLSConfig: config, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(quiet{}, "", 0)}
-	go s.sweeping(ctx)
 	done := make(chan error, 1)
 	go func() { done <- h.ServeTLS(netutil.LimitListener(l, connections), "", "") }()
 	select {

@@ -108,7 +108,7 @@ func (s *Server) Handler() http.Handler {
 	device("POST /{tenant}/controller/v1/{device}/cancelAction/{action}/feedback", s.ddiCancelled)
 	device("GET /{tenant}/controller/v1/{device}/softwaremodules/{module}/artifacts", s.ddiArtifacts)
 	device("GET /{tenant}/controller/v1/{device}/softwaremodules/{module}/artifacts/{file}", s.ddiFile)
-	return s.bounded(s.logged(mux))
+	return Bounded(s.logged(mux))
 }
 
 func (s *Server) most() int64 {

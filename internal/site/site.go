@@ -39,6 +39,13 @@ func EntriesOf(bench string) string { return "site.entries." + bench }
 // all benches and all questions.
 func AskOf(bench, question string) string { return "site.ask." + bench + "." + question }
 
+// LiveOf is the subject on which a bench tells what its slots do now; "*" is all
+// benches. Nobody keeps it: the last word counts, and one that is lost was not needed.
+func LiveOf(bench string) string { return "site.live." + bench }
+
+// MostLive is how large such a word may be.
+const MostLive = 256 << 10
+
 // InboxOf begins the subjects of the answers that a bench gets.
 func InboxOf(bench string) string { return "_INBOX." + bench }
 

@@ -66,6 +66,8 @@ type Site struct {
 	refused error // since the site refused the ledger until it takes it, also while it is away
 	saved   error // of that file
 
+	live live
+
 	stop context.CancelFunc
 	done chan struct{}
 	end  chan struct{} // closed when all is mirrored, or cannot be now
@@ -178,6 +180,7 @@ func (s *Site) settled(now outbox.Status) bool {
 func (s *Site) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.done = cancel, make(chan struct{})
+	go s.tellLive(ctx)
 	go func() {
 		defer close(s.done)
 		s.Run(ctx)
@@ -191,6 +194,7 @@ const lastEntries = 2 * time.Second
 func (s *Site) Close() error {
 	if s.stop != nil {
 		s.finish()
+		s.sayLive(true)
 		s.stop()
 		<-s.done
 	}

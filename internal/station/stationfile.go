@@ -47,7 +47,8 @@ type ServeFile struct {
 	CRLs      []string     `toml:"crl"`
 	Signers   []string     `toml:"signer"`
 	Store     string       `toml:"store"`
-	Site      string       `toml:"site"` // the folder of a site that runs beside it
+	Site      string       `toml:"site"` // the folder of a site that runs beside it,
+	Page      string       `toml:"page"` // and the address of its page
 	Poll      job.Duration `toml:"poll"`
 }
 

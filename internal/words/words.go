@@ -70,9 +70,14 @@ func (l *Language) Failure(code flow.Code, sentence, action string) (string, str
 
 // Hint is what the slot's last visits say about the slot; empty where they say nothing.
 func (l *Language) Hint(s *board.SlotStatus) string {
-	h, ok := s.Hint()
-	if !ok {
+	h, _ := s.Hint()
+	return l.HintOf(s.Name, h)
+}
+
+// HintOf is a hint about the slot of that name.
+func (l *Language) HintOf(slot string, h board.Hint) string {
+	if h.Kind == board.NoHint {
 		return ""
 	}
-	return fmt.Sprintf(l.Hints[h.Kind], s.Name, h.Bad, h.Visits)
+	return fmt.Sprintf(l.Hints[h.Kind], slot, h.Bad, h.Visits)
 }

@@ -266,6 +266,10 @@ func (f *Folder) Members(ctx context.Context) (list []Member, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return members(benches, known), nil
+}
+
+func members(benches []Bench, known []Status) (list []Member) {
 	for _, b := range benches {
 		m := Member{b, Status{Bench: b.Name}}
 		for _, s := range known {
@@ -277,5 +281,5 @@ func (f *Folder) Members(ctx context.Context) (list []Member, err error) {
 			list = append(list, m)
 		}
 	}
-	return list, nil
+	return list
 }

@@ -42,6 +42,8 @@ type Hub struct {
 	busy      sync.WaitGroup
 	gate      sync.Mutex // held while something begins, or all ends
 
+	live live
+
 	mu      sync.Mutex
 	mirrors map[string]*mirror
 }
@@ -79,6 +81,9 @@ func (h *Hub) start(ctx context.Context) (err error) {
 		return err
 	}
 	if _, err = h.conn.Subscribe(site.AskOf("*", "*"), h.each(h.asked)); err != nil {
+		return err
+	}
+	if _, err = h.conn.Subscribe(site.LiveOf("*"), h.live.take); err != nil {
 		return err
 	}
 	if _, err = h.conn.Subscribe(adminTopic+">", h.each(h.told)); err != nil {

@@ -156,7 +156,7 @@ func (f *Folder) users() (list []*server.NkeyUser, err error) {
 // what is meant for it.
 func permissions(bench string) *server.Permissions {
 	return &server.Permissions{
-		Publish:   &server.SubjectPermission{Allow: []string{site.EntriesOf(bench), site.AskOf(bench, "*")}},
+		Publish:   &server.SubjectPermission{Allow: []string{site.EntriesOf(bench), site.AskOf(bench, "*"), site.LiveOf(bench)}},
 		Subscribe: &server.SubjectPermission{Allow: []string{site.InboxOf(bench) + ".>"}},
 	}
 }
@@ -195,6 +195,9 @@ func (s *Server) reload() error {
 	}
 	return s.nats.ReloadOptions(options)
 }
+
+// Name is that of the site.
+func (s *Server) Name() string { return s.folder.Name }
 
 // Address is where the site listens.
 func (s *Server) Address() string { return s.nats.Addr().String() }

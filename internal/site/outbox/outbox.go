@@ -244,4 +244,15 @@ func (o *Outbox) askNow(ctx context.Context, question string, v any) (a site.Ans
 	return a, err
 }
 
+// Live tells the site what the bench does now. It waits for no answer.
+func (o *Outbox) Live(state []byte) error {
+	o.mu.Lock()
+	s := o.at
+	o.mu.Unlock()
+	if s == nil {
+		return ErrAway
+	}
+	return s.conn.Publish(site.LiveOf(o.Pass.Bench), state)
+}
+
 var errLost = errors.New("the connection to the site was lost")

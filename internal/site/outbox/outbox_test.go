@@ -211,7 +211,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	for _, subject := range []string{site.EntriesOf("bench-2"), site.AskOf("bench-2", site.Meet), "site.admin.list", "$JS.API.STREAM.NAMES", "$KV.KNOWN.bench-2", "_INBOX.bench-2.1", "anything"} {
+	for _, subject := range []string{site.EntriesOf("bench-2"), site.LiveOf("bench-2"), site.AskOf("bench-2", site.Meet), "site.admin.list", "$JS.API.STREAM.NAMES", "$KV.KNOWN.bench-2", "_INBOX.bench-2.1", "anything"} {
 		if err := errors.Join(conn.Publish(subject, []byte("{}")), conn.Flush()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"net"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"station/internal/page"
+	"station/internal/plain"
+	field "station/internal/release"
+	"station/internal/serve"
+	"station/internal/site/hub"
+)
+
+// pageFlags say where the page of a site is served.
+type pageFlags struct {
+	listen, cert, key string
+	cas               []string
+	done              chan error // nil: it is not served
+	stop              context.CancelFunc
+}
+
+func (p *pageFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.listen, "page", "", "`ADDRESS` at which the site's page is served over HTTPS; none without it")
+	f.StringVar(&p.cert, "page-cert", "", "PEM `FILE` of the page's certificate (default: the site's own)")
+	f.StringVar(&p.key, "page-key", "", "PEM `FILE` of its private key")
+	f.StringArrayVar(&p.cas, "page-ca", nil, "PEM `FILE` of a CA whose certificates may read the page without a token; more than one may")
+	cmd.MarkFlagsRequiredTogether("page-cert", "page-key")
+}
+
+// readersOf are those who may read the page of a site's folder.
+func readersOf(dir string) *page.Readers {
+	return &page.Readers{Path: filepath.Join(dir, "readers.json")}
+}
+
+// start serves the page until ctx ends or it is closed; releases may be nil.
+func (p *pageFlags) start(ctx context.Context, at *hub.Server, dir string, releases field.Records) error {
+	if p.listen == "" {
+		return nil
+	}
+	if p.cert == "" {
+		p.cert, p.key = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")
+	}
+	own, err := serve.OwnCertificate(p.cert, p.key)
+	if err != nil {
+		return err
+	}
+	var pool *x509.CertPool
+	if len(p.cas) > 0 {
+		cas, err := serve.ReadCertificates(p.cas, nil)
+		if err != nil {
+			return err
+		}
+		pool = cas.Pool
+	}
+	l, err := net.Listen("tcp", p.listen)
+	if err != nil {
+		return stationFault(err)
+	}
+	plain.Fprintf(stderr, "station: page at https://%s\n", l.Addr())
+	s := &page.Server{Name: at.Name(), Site: at, Readers: readersOf(dir), Releases: releases, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
+	ctx, p.stop = context.WithCancel(ctx)
+	p.done = make(chan error, 1)
+	go func() { p.done <- s.Listen(ctx, l, own, pool) }()
+	return nil
+}
+
+// close ends the page.
+func (p *pageFlags) close() error {
+	if p.done == nil {
+		return nil
+	}
+	p.stop()
+	return stationFault(<-p.done)
+}

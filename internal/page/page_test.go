@@ -1,0 +1,246 @@
+package page
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"station/internal/flow"
+	"station/internal/ledger"
+	"station/internal/record"
+	"station/internal/words/wordstest"
+)
+
+const asksToken = `name="token"`
+
+// Who has not shown who he is sees nothing but that the page is there.
+func TestNothingWithoutLogin(t *testing.T) {
+	p := newPlant(t)
+	c := p.client()
+	for _, path := range []string{"/", "/live", "/batches", "/releases", "/device?q=x", "/device/bench-1/24:0a:c4:01:02:03", "/device/bench-1/24:0a:c4:01:02:03/proof", "/else"} {
+		if code, body, _ := p.get(c, path); !strings.Contains(body, asksToken) || strings.Contains(body, "bench-1") {
+			t.Errorf("%s: %d, %s", path, code, body)
+		}
+		if code, body, _ := p.get(c, path, "Accept", "text/event-stream"); code != 401 || strings.Contains(body, "bench") {
+			t.Errorf("%s for no browser: %d, %s", path, code, body)
+		}
+	}
+	if code, body, _ := p.get(c, "/healthz"); code != 200 || body != "ok\n" {
+		t.Errorf("health: %d %q", code, body)
+	}
+	_, _, h := p.get(c, "/login")
+	if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+		t.Errorf("policy %q", csp)
+	}
+}
+
+func TestLogin(t *testing.T) {
+	p := newPlant(t)
+	c := p.client()
+	if code, body := p.login(c, "wrong"); code != 403 || !strings.Contains(body, english.Wrong) {
+		t.Errorf("a wrong token: %d, %s", code, body)
+	}
+	if code, body := p.login(c, " "+p.token+"\n"); code != 200 || !strings.Contains(body, "bench-1") {
+		t.Fatalf("the right token: %d, %s", code, body)
+	}
+	if set := cookie("x", sessionTime); !set.HttpOnly || !set.Secure || set.SameSite != http.SameSiteStrictMode || !strings.HasPrefix(set.Name, "__Host-") {
+		t.Errorf("the cookie is %+v", set)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", p.url+"/logout", nil)
+	check(t, err)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	resp, err := c.Do(r)
+	check(t, err)
+	resp.Body.Close()
+	if resp.StatusCode != 403 {
+		t.Errorf("a form of another site: %s", resp.Status)
+	}
+	check(t, p.page.Readers.Revoke("anna"))
+	if _, body, _ := p.get(c, "/"); !strings.Contains(body, asksToken) {
+		t.Error("who was revoked is still in")
+	}
+	token, err := p.page.Readers.Add("anna")
+	check(t, err)
+	if _, err := p.page.Readers.Add("anna"); err == nil {
+		t.Error("a second token of one name")
+	}
+	p.login(c, token)
+	p.post(c, "/logout", nil)
+	if _, body, _ := p.get(c, "/"); !strings.Contains(body, asksToken) {
+		t.Error("who has logged out is still in")
+	}
+	for range mostTries {
+		p.page.tries.failed("127.0.0.1")
+	}
+	if code, body := p.login(c, token); code != http.StatusTooManyRequests || !strings.Contains(body, english.TooMany) {
+		t.Errorf("after %d wrong tokens: %d, %s", mostTries, code, body)
+	}
+}
+
+// Wrong tokens of one address keep no other one out, and only for a while.
+func TestTries(t *testing.T) {
+	var tries tries
+	now := time.Now()
+	for range mostTries {
+		if !tries.may("a", now) {
+			t.Fatal("too early")
+		}
+		tries.failed("a")
+	}
+	if tries.may("a", now) || !tries.may("b", now) || !tries.may("a", now.Add(tryTime)) {
+		t.Error("who may try is wrong")
+	}
+}
+
+func TestClientCertificate(t *testing.T) {
+	p := newPlant(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	wanted := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "eve"}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, wanted, p.caCert, key.Public(), p.caKey)
+	check(t, err)
+	if code, body, _ := p.get(p.client(tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}), "/"); code != 200 || !strings.Contains(body, "bench-1") {
+		t.Errorf("with a certificate: %d, %s", code, body)
+	}
+	own, err := x509.CreateCertificate(rand.Reader, wanted, wanted, key.Public(), key)
+	check(t, err)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/batches", nil)
+	check(t, err)
+	if resp, err := p.client(tls.Certificate{Certificate: [][]byte{own}, PrivateKey: key}).Do(r); err == nil {
+		resp.Body.Close()
+		if resp.StatusCode == 200 {
+			t.Error("a certificate of nobody is let in")
+		}
+	}
+}
+
+var begin = time.Now()
+
+func ready() flow.Event {
+	return flow.Event{Time: begin, Event: flow.LineReady, Job: "lamp", Batch: "2026-47", Operator: "anna", Slots: []string{"A1"}}
+}
+
+func flashing() flow.Event {
+	return flow.Event{Time: begin, Event: flow.StepStarted, Slot: "A1", Step: "flash", MAC: madeMAC, Total: 100}
+}
+
+// Slots are told in the operator's words in the reader's language; foreign text is harmless.
+func TestBenches(t *testing.T) {
+	p := newPlant(t)
+	p.visit()
+	p.online()
+	c := p.client()
+	p.login(c, p.token)
+	p.does(ready(), flashing(), flow.Event{Time: begin, Event: flow.StepProgress, Slot: "A1", Percent: 42, Bytes: 42, Total: 100})
+	_, body, _ := p.get(c, "/")
+	for _, want := range []string{"bench-1", "A1", "lamp", "2026-47", "Write flash", `value="42"`, "E-BAUD", english.Here, madeMAC.String()} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page lacks %q:\n%s", want, body)
+		}
+	}
+	p.does(flow.Event{Time: begin, Event: flow.DeviceFailed, Slot: "A1", Verdict: record.Retry, Code: "E-DEAF", Detail: "hidden detail", Serial: "<b>\u202e"})
+	_, body, _ = p.get(c, "/?lang=zh")
+	sentence := chinese.Failures["E-DEAF"]
+	for _, want := range []string{sentence[0], sentence[1], "RETRY", "重试", "&lt;b&gt;", `lang="zh-Hans"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the Chinese page lacks %q:\n%s", want, body)
+		}
+	}
+	if strings.Contains(body, "<b>\u202e") || strings.Contains(body, "\u202e") || strings.Contains(body, "hidden detail") {
+		t.Error("foreign text, or what is for the engineer, comes through")
+	}
+	if _, body, _ := p.get(p.client(), "/login", "Accept-Language", "zh-CN,zh;q=0.9"); !strings.Contains(body, chinese.LogIn) {
+		t.Error("the browser's language is not heard")
+	}
+	p.page.Silence = 1 // nothing is as young as that
+	if _, body, _ = p.get(c, "/?lang=en"); !strings.Contains(body, english.Away) {
+		t.Error("a bench that says nothing is not away")
+	}
+	p.does(flow.Event{Time: begin, Event: flow.LineDone})
+	if _, body, _ = p.get(c, "/"); !strings.Contains(body, english.LineEnded) {
+		t.Error("the end of the line is not told")
+	}
+}
+
+// A change comes by itself to who looks, and nothing more to who is revoked.
+func TestStream(t *testing.T) {
+	p := newPlant(t)
+	p.online()
+	c := p.client()
+	p.login(c, p.token)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/live", nil)
+	check(t, err)
+	resp, err := c.Do(r)
+	check(t, err)
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	until := func(want string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), want) {
+				return
+			}
+		}
+		t.Fatalf("the stream ended without %q: %v", want, lines.Err())
+	}
+	until("bench-1")
+	p.does(ready(), flashing())
+	until("Write flash")
+	p.does(flow.Event{Time: begin, Event: flow.DevicePassed, Slot: "A1", Verdict: record.Pass, MAC: madeMAC})
+	until("PASS")
+	p.page.scene.mu.Lock()
+	p.page.scene.streams += mostStreams - 1
+	p.page.scene.mu.Unlock()
+	if code, _, _ := p.get(c, "/live"); code != http.StatusServiceUnavailable {
+		t.Errorf("one stream too many: %d", code)
+	}
+	check(t, p.page.Readers.Revoke("anna"))
+	for lines.Scan() {
+	}
+	check(t, lines.Err())
+}
+
+// A device is found by its names, with its whole life and the proof that a command checks.
+func TestDevice(t *testing.T) {
+	p := newPlant(t)
+	p.visit()
+	c := p.client()
+	p.login(c, p.token)
+	for _, name := range []string{madeMAC.String(), "SN-0007"} {
+		_, body, _ := p.get(c, "/device?q="+url.QueryEscape(name))
+		for _, want := range []string{"SN-0007", madeMAC.String(), "E-BAUD", "RETRY", string(record.SerialBound), "/proof"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s: the page lacks %q:\n%s", name, want, body)
+			}
+		}
+	}
+	_, file, _ := p.get(c, "/device/bench-1/"+madeMAC.String()+"/proof")
+	var proof ledger.Proof
+	if err := json.Unmarshal([]byte(file), &proof); err != nil || proof.MAC != madeMAC {
+		t.Errorf("proof %s: %v", file, err)
+	}
+	for path, want := range map[string]int{"/device?q=%3Cb%3E": 200, "/device/bench-1/24:0a:c4:01:02:99": 404, "/device/bench-9/24:0a:c4:01:02:03": 404, "/device/bench-1/x/proof": 404} {
+		if code, body, _ := p.get(c, path); code != want || strings.Contains(body, "<b>") {
+			t.Errorf("%s: %d, %s", path, code, body)
+		}
+	}
+	for path, want := range map[string]string{"/batches": english.None, "/releases": english.None} {
+		if code, body, _ := p.get(c, path); code != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, %s", path, code, body)
+		}
+	}
+}
+
+func TestLanguagesAreComplete(t *testing.T) { wordstest.Complete(t, english, chinese) }
