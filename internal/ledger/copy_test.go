@@ -3,10 +3,13 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"station/internal/record"
 )
 
 // A copy has every byte of the log, whatever version wrote it, and indexes that say
@@ -53,7 +56,7 @@ func TestCopy(t *testing.T) {
 	if err := CreateCopy(filepath.Join(t.TempDir(), "none.db"), lines[1]); err == nil {
 		t.Error("a copy begins with an entry that creates no ledger")
 	}
-	later := bytes.Replace(lines[1], []byte(`{"v":2`), []byte(`{"v":9`), 1)
+	later := bytes.Replace(lines[1], fmt.Appendf(nil, `{"v":%d`, record.Version), []byte(`{"v":9`), 1)
 	if err := twin.Copy([][]byte{later}); !errors.Is(err, ErrNewer) {
 		t.Errorf("an entry of a newer version: %v", err)
 	}

@@ -510,3 +510,23 @@ func TestSealedAtAnotherBench(t *testing.T) {
 	b[1].st.under(t, `name = "station-example"`, `name = "other"`)
 	wantVerdict(t, b[1].visit(sealed), record.Quarantine, record.SealedOther)
 }
+
+// Slots that want the last number at the same instant each get one while there are any.
+func TestSlotsShareNumbers(t *testing.T) {
+	b := lines(t, OfflineStop, 0, 8, "bench-1")[0]
+	answers := make(chan error, 9)
+	for n := range 9 {
+		go func() { _, err := b.take(n); answers <- err }()
+	}
+	full := 0
+	for range 9 {
+		if err := <-answers; errors.Is(err, record.ErrQuota) {
+			full++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if full != 1 || different(t, b) != 8 {
+		t.Errorf("%d were refused; numbers %v", full, b.taken())
+	}
+}
