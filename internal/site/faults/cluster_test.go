@@ -14,6 +14,9 @@ import (
 
 const nodes = 3
 
+// patience is after how long what has to come does not come any more.
+const patience = 3 * time.Minute
+
 // cluster are three NATS servers, each of which reaches each other, and is reached by
 // the site, over a wire of its own.
 type cluster struct {
@@ -144,7 +147,7 @@ func (c *cluster) ready() {
 // until waits for what has to come.
 func (c *cluster) until(what string, is func() bool) {
 	c.t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatalf("it never came: %s", what)
 		}

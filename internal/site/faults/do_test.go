@@ -32,7 +32,7 @@ func (p *plant) at(bytes string, after bool, do func()) (fired func()) {
 		p.t.Helper()
 		select {
 		case <-done:
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			p.t.Errorf("%q was never said", bytes)
 		}
 		for _, w := range p.client {
@@ -148,7 +148,7 @@ func free(path string) uint64 {
 
 // reaches waits until the site has so many entries of a bench.
 func (p *plant) reaches(b *bench, n uint64) {
-	for end := time.Now().Add(time.Minute); b.Status().Mirrored < n; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); b.Status().Mirrored < n; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Errorf("the site never has %d entries of %s: %+v", n, b.Pass.Bench, b.Status())
 			return

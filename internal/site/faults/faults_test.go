@@ -193,7 +193,7 @@ func (p *plant) race(a, b *bench, world string, names, inFlight int) {
 // claim asks until the site says whose it is, and once more: it does not take its word back.
 func (b *bench) claim(names site.Names) bool {
 	said := 0
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		err := b.Claim(b.t.Context(), names)
 		taken := new(site.Taken)
 		switch {

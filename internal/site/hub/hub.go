@@ -51,6 +51,7 @@ type Hub struct {
 const (
 	answerTime   = 30 * time.Second // for one question
 	claimTime    = 5 * time.Second  // for a name, for which a device waits
+	openTime     = 5 * time.Second  // for a bench's stream
 	knownBucket  = "KNOWN"
 	claimBucket  = "CLAIMS"
 	quotaBucket  = "QUOTAS"
@@ -199,6 +200,8 @@ func (h *Hub) mirror(ctx context.Context, bench string) (*mirror, error) {
 	}
 	m := &mirror{hub: h, bench: bench, grown: make(chan struct{})}
 	m.reading, m.stop = context.WithCancel(h.ctx)
+	ctx, cancel := context.WithTimeout(ctx, openTime) // others wait for mu
+	defer cancel()
 	if err := m.open(ctx); err != nil {
 		return nil, fmt.Errorf("mirror of %s: %w", bench, err)
 	}
