@@ -74,7 +74,7 @@ func benchesOf(set *replica.Set, simulated bool) (list []qa.Bench, err error) {
 			list = append(list, b)
 		}
 	}
-	if simulated || len(list) == 0 {
+	if simulated && len(virtual) > 0 || len(list) == 0 {
 		list = virtual
 	}
 	if len(list) == 0 {
