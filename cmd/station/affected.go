@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -12,21 +13,20 @@ import (
 	"station/internal/ledger"
 	"station/internal/plain"
 	"station/internal/station"
-	"station/internal/store"
 )
 
 func affectedCommand(o *options) *cobra.Command {
 	l, r := &ledgerFlags{options: o}, &releaseFlags{options: o}
 	var w station.Wanted
-	var device, format, cve, scan string
+	var device, firmware, format, cve, scan string
 	var out output
 	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "affected",
 		Short: "List the devices that a release, a key or a firmware is in, with the entries that say so",
 		Long: `List devices: those that run a release, ran it or were offered it; those that
-have a key; those that have a firmware, by the digest of an image that the line
-wrote or of an app that they took later. Several of these together list the
+have a key; those that have a firmware, by the file of an image that the line wrote
+or of an app that they took later, or by its digest. Several of these together list the
 devices for which all of them are so.
 
 --cve finds the releases that a vulnerability is in, by their bills of materials
@@ -40,23 +40,23 @@ Each row names the entries of the ledger that say so, and the head of the ledger
 as of now; "station ledger prove NAME" proves them to anybody.`,
 		Example: `  station affected --release 7
   station affected --key fleet --format json --out affected.json
-  station affected --firmware sha256:61f3ed6e…
+  station affected --firmware build/lamp.bin
   station affected --cve CVE-2024-23170 --scan grype.cdx.json --format json --out affected.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case w.Empty() && device == "" && cve == "":
+			case w.Empty() && firmware == "" && device == "" && cve == "":
 				return fmt.Errorf("affected: by what? Give --release, --key, --firmware, --mac or --cve")
 			case cve == "" && scan != "":
 				return fmt.Errorf("affected: --scan is for a vulnerability: name it with --cve")
 			case format != "csv" && format != "json":
 				return fmt.Errorf("affected: --format %q: write csv or json", format)
 			}
-			if _, err := store.ParseDigest(w.Firmware); err != nil && w.Firmware != "" {
-				return fmt.Errorf("affected: --firmware: %w; \"station release show\" and \"station job check --json\" name it", err)
+			var err error
+			if w.Firmware, err = digestsOf(firmware); err != nil {
+				return fmt.Errorf("affected: --firmware: %w", err)
 			}
 			if cve != "" {
-				var err error
 				if w.Any, err = hit(o, r.store, cve, scan); err != nil {
 					return err
 				}
@@ -71,6 +71,11 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 						return fmt.Errorf("affected: %w", err)
 					}
 					w.MAC = d.MAC
+				}
+				if firmware != "" {
+					if w.Known, err = knownReleases(cmp.Or(r.store, releasesBeside(b.Path()))); err != nil {
+						return stationFault(err)
+					}
 				}
 				list, err := station.FindAffected(b, w)
 				if err != nil {
@@ -89,7 +94,7 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 	f := cmd.Flags()
 	f.Int64Var(&w.Release, "release", 0, "`NUMBER` of a release")
 	f.StringVar(&w.Key, "key", "", "`ID`, label or check value of a key, or the digest of one that devices trust")
-	f.StringVar(&w.Firmware, "firmware", "", "`DIGEST` of an image or an app, sha256:…")
+	f.StringVar(&firmware, "firmware", "", "`FILE` of an image or an app, or its digest sha256:…")
 	f.StringVar(&device, "mac", "", "one device: its MAC, its serial number or its ID (`NAME`)")
 	f.StringVar(&cve, "cve", "", "`ID` of a vulnerability, such as CVE-2024-23170")
 	f.StringVar(&scan, "scan", "", "`FILE` of what a scanner found, CycloneDX in JSON")

@@ -38,7 +38,8 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 	if err != nil {
 		return nil, stationFault(err)
 	}
-	all, err := (&station.Releases{Store: s}).All("")
+	releases := &station.Releases{Store: s}
+	all, err := releases.All("")
 	if err != nil {
 		return nil, stationFault(err)
 	}
@@ -49,9 +50,13 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 			unknown = append(unknown, fmt.Sprintf("release %d of %s: %v", r.ID, r.Product, err))
 			continue
 		}
-		if affected, _ := b.Finds(cve); affected || b.Has(found) {
-			hits = append(hits, r)
+		if affected, _ := b.Finds(cve); !affected && !b.Has(found) {
+			continue
 		}
+		if _, err := releases.Fill(r); err != nil {
+			return nil, stationFault(err)
+		}
+		hits = append(hits, r)
 	}
 	if unknown != nil {
 		plain.Fprintf(stderr, "station: nothing can be said of %d of %s:\n", len(unknown), plain.Count(len(all), "release"))

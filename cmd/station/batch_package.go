@@ -63,6 +63,11 @@ func (c *closeFlags) pack(cmd *cobra.Command, batch string) error {
 		if err != nil {
 			return stationFault(err)
 		}
+		known, err := knownReleases(releasesBeside(b.Path()))
+		if err != nil {
+			return stationFault(err)
+		}
+		withFilled(releases, known)
 		bills, err := qa.BillsOf(b, batch, releases)
 		if err != nil {
 			return stationFault(err)

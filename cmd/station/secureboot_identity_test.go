@@ -49,6 +49,7 @@ func TestSecureBootAndIdentityByHand(t *testing.T) {
 			t.Errorf("version %d: digests %q", version, found)
 		}
 	}
+	w.findsOddApp(macs[1])
 	digest, err := os.ReadFile("../../fixtures/secureboot/v2a.digest")
 	if err != nil {
 		t.Fatal(err)

@@ -56,6 +56,8 @@ type Region struct {
 	// SecureVersion is the app descriptor's; nil of what is no app.
 	SecureVersion *uint32 `json:"secureVersion,omitempty"`
 	SHA256        string  `json:"sha256"` // sha256:… of Data
+	// FileSHA256 is sha256:… of the file that Data is made of; empty where the station makes it.
+	FileSHA256 string `json:"fileSha256,omitempty"`
 	// PerDevice is what each device has bytes of its own for; Data is FF.
 	PerDevice bool `json:"perDevice,omitempty"`
 	// MinRevision and MaxRevision are the chips it runs on; 0 is any.
@@ -68,8 +70,10 @@ type Region struct {
 
 // Hold gives the region its bytes, and what follows from them.
 func (r *Region) Hold(data []byte) {
-	r.Data, r.Size, r.SHA256 = data, len(data), fmt.Sprintf("sha256:%x", sha256.Sum256(data))
+	r.Data, r.Size, r.SHA256 = data, len(data), digestOf(data)
 }
+
+func digestOf(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
 
 // CheckRevision says why the chip cannot run what is in the region.
 func (r Region) CheckRevision(rev chip.Revision) error {
@@ -107,6 +111,7 @@ type planner struct {
 type piece struct {
 	ImageFile
 	data      []byte
+	digest    string     // of the file, as it was read
 	unread    error      // why there is no data
 	partition *Partition // that holds it; nil: none, or the table is broken
 	image     *Image     // where it is a bootloader or an app
@@ -167,6 +172,7 @@ func (p *planner) load() {
 		case len(x.data) == 0:
 			x.unread = &Fault{File: image.File, Text: "the file is empty; build it again"}
 		}
+		x.digest = digestOf(x.data)
 		total += len(x.data)
 	}
 }
@@ -225,7 +231,7 @@ func (p *planner) readTable() {
 		}
 		p.Plan.Table = read(p.Layout.Table, data)
 		if p.Plan.Table != nil {
-			p.tableImage(image)
+			p.tableImage(image, digestOf(data))
 		}
 	case image != nil && image.unread == nil:
 		if bytes.HasPrefix(image.data, rowMagic) {
@@ -241,13 +247,13 @@ func (p *planner) readTable() {
 	}
 }
 
-// tableImage makes the image of the table from its file, or compares it.
-func (p *planner) tableImage(image *piece) {
+// tableImage makes the image of the table from its file, which has a digest, or compares it.
+func (p *planner) tableImage(image *piece, digest string) {
 	made := p.Plan.Table.Binary()
 	if image == nil {
 		p.pieces = append(p.pieces, &piece{
 			ImageFile: ImageFile{Name: "partition-table", File: p.Layout.Table, Address: p.TableOffset},
-			data:      made,
+			data:      made, digest: digest,
 		})
 		return
 	}

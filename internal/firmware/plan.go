@@ -6,9 +6,12 @@ import (
 	"slices"
 )
 
-// cryptAlign is what encrypted regions are padded to: the span of flash that
+// CryptAlign is what encrypted regions are padded to: the span of flash that
 // shares one tweaked key.
-const cryptAlign = 32
+const CryptAlign = 32
+
+// Filled is what a line encrypts of a file: with FF behind it up to the end of such a span.
+func Filled(file []byte) []byte { return pad(file, CryptAlign) }
 
 // cryptLimit is the first address that flash encryption cannot reach.
 const cryptLimit = 0x1000000
@@ -35,7 +38,7 @@ func (p *planner) inspect(x *piece) {
 		p.in(x.File, "address %#x is not on a sector; use a multiple of %#x", x.Address, SectorSize)
 	}
 	if p.scope(x); x.encrypt {
-		x.data = pad(x.data, cryptAlign)
+		x.data = Filled(x.data)
 		if uint64(x.Address)+uint64(len(x.data)) > cryptLimit {
 			p.in(x.File, "ends beyond %#x, which flash encryption of the ESP32 cannot reach", cryptLimit)
 		}
@@ -252,6 +255,7 @@ func (p *planner) finish() {
 	for _, x := range p.pieces {
 		r := Region{Name: x.Name, Address: x.Address, Encrypted: x.encrypt}
 		r.Hold(x.data)
+		r.FileSHA256 = x.digest
 		if x.partition != nil {
 			r.Partition = x.partition.Name
 			if x.partition.Type == TypeApp {

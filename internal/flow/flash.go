@@ -168,11 +168,15 @@ func (s *Session) verify(ctx context.Context, src *content, again bool) (record.
 	if src.inChip != want {
 		return record.Image{}, failf("E-FLASH-VERIFY", "the chip's MD5 is %x, want %x", src.inChip, want)
 	}
-	return record.Image{
+	image := record.Image{
 		Name: src.Name, Address: src.Address, Size: src.Size, Encrypted: src.Encrypted, Version: src.Version, SecureVersion: src.SecureVersion, Partition: src.Partition, Slot: src.Slot,
 		Plain: src.SHA256,
 		Flash: fmt.Sprintf("sha256:%x", sum), MD5: fmt.Sprintf("%x", want),
-	}, nil
+	}
+	if src.FileSHA256 != src.SHA256 {
+		image.File = src.FileSHA256
+	}
+	return image, nil
 }
 
 // content is what the flash must hold of a region. Its sums are taken while it

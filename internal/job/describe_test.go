@@ -52,6 +52,7 @@ var untold = map[string]string{
 	"Plan.Compare.Secret":   "of one device",
 	"Plan.Compare.Compared": "of one device",
 	"Regions.SHA256":        "of Data, which is told",
+	"Regions.FileSHA256":    "of what Data is made of",
 	"Regions.Partition":     "the address is told",
 	"Regions.Slot":          "in the partition table, which is told",
 	"Regions.Project":       "in Data",

@@ -26,17 +26,21 @@ const (
 
 // Field is the About of these kinds.
 type Field struct {
-	Product       string      `json:"product"`
-	Release       int64       `json:"release"`
-	Version       string      `json:"version,omitempty"`
-	SecureVersion uint32      `json:"secureVersion,omitempty"`
-	App           string      `json:"app,omitempty"`   // sha256:… of the plain app with its signature
-	Input         string      `json:"input,omitempty"` // sha256:… of the app as it was given
-	Jobs          []string    `json:"jobs,omitempty"`  // digests of the job revisions that it is for
-	Forms         []FieldForm `json:"forms,omitempty"`
-	State         string      `json:"state,omitempty"`   // of a rollout or a result
-	Percent       int         `json:"percent,omitempty"` // of a rollout
-	MAC           string      `json:"mac,omitempty"`     // of UpdateRefused: one that the ledger may not know
+	Product       string `json:"product"`
+	Release       int64  `json:"release"`
+	Version       string `json:"version,omitempty"`
+	SecureVersion uint32 `json:"secureVersion,omitempty"`
+	App           string `json:"app,omitempty"`   // sha256:… of the plain app with its signature
+	Input         string `json:"input,omitempty"` // sha256:… of the app as it was given
+	// AppFilled and InputFilled are sha256:… of both as a line encrypts them, filled up; absent
+	// where that is the same. Entries of versions 1 and 2 know an image by that alone.
+	AppFilled   string      `json:"appFilled,omitempty"`
+	InputFilled string      `json:"inputFilled,omitempty"`
+	Jobs        []string    `json:"jobs,omitempty"` // digests of the job revisions that it is for
+	Forms       []FieldForm `json:"forms,omitempty"`
+	State       string      `json:"state,omitempty"`   // of a rollout or a result
+	Percent     int         `json:"percent,omitempty"` // of a rollout
+	MAC         string      `json:"mac,omitempty"`     // of UpdateRefused: one that the ledger may not know
 }
 
 // Field is what an entry of these kinds is about.

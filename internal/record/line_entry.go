@@ -161,6 +161,7 @@ func (l *line) image(i *Image) {
 	i.Encrypted = l.bool()
 	l.optString("partition", &i.Partition)
 	l.optString("slot", &i.Slot)
+	l.optString("file", &i.File)
 	l.needs("plain")
 	i.Plain = l.string()
 	l.needs("flash")

@@ -170,13 +170,21 @@ type Image struct {
 	Encrypted bool   `json:"encrypted"`
 	Partition string `json:"partition,omitempty"` // label of the partition that it is in
 	Slot      string `json:"slot,omitempty"`      // of an app: factory, ota_0, …
-	Plain     string `json:"plain"`               // sha256:… of the bytes before encryption
-	Flash     string `json:"flash"`               // sha256:… of the bytes in flash
-	MD5       string `json:"md5"`                 // of the bytes in flash, as the ROM computes it
-	Version   string `json:"version"`             // from the app descriptor, if any
+	// File is sha256:… of the file as its author has it, where that is not Plain: it was
+	// filled up for the cipher, or its header set to the job's flash. Versions 1 and 2 do not tell it.
+	File    string `json:"file,omitempty"`
+	Plain   string `json:"plain"`   // sha256:… of the bytes before encryption
+	Flash   string `json:"flash"`   // sha256:… of the bytes in flash
+	MD5     string `json:"md5"`     // of the bytes in flash, as the ROM computes it
+	Version string `json:"version"` // from the app descriptor, if any
 	// SecureVersion is the app descriptor's; nil of what is no app, and in entries of
 	// versions 1 and 2, which do not tell it.
 	SecureVersion *uint32 `json:"secureVersion,omitempty"`
+}
+
+// Is tells whether a digest is that of the image: of its file, or of what was made of it.
+func (i Image) Is(digest string) bool {
+	return digest != "" && (digest == i.File || digest == i.Plain || digest == i.Flash)
 }
 
 // Boot is what the console told.

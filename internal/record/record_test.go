@@ -221,6 +221,33 @@ func TestVersion1HasNoLaterFields(t *testing.T) {
 	}
 }
 
+// A file's digest came with version 3: in an entry of version 2 it is damage.
+func TestVersion2TellsNoFile(t *testing.T) {
+	for version, good := range map[int]bool{2: false, 3: true} {
+		raw := mustMarshal(t, Entry{Version: version, Kind: FlashVerified, Images: []Image{{Name: "app", File: "sha256:f", Plain: "sha256:p"}}})
+		short, canonical, err := Read(raw)
+		if _, scanned := scan(raw); err != nil || canonical != good || scanned != good {
+			t.Errorf("%s: canonical %v, scanned %v, %v", raw, canonical, scanned, err)
+		}
+		if long, canonical, err := readLong(raw); err != nil || canonical != good || !reflect.DeepEqual(long, short) {
+			t.Errorf("%s, the long way: canonical %v, %v", raw, canonical, err)
+		}
+	}
+}
+
+// An image is found by its file and by what was made of it, and by nothing where nothing is asked.
+func TestImageIs(t *testing.T) {
+	i := Image{File: "sha256:f", Plain: "sha256:p", Flash: "sha256:e"}
+	for digest, want := range map[string]bool{i.File: true, i.Plain: true, i.Flash: true, "sha256:0": false} {
+		if i.Is(digest) != want {
+			t.Errorf("%s: want %v", digest, want)
+		}
+	}
+	if (Image{Plain: "sha256:p"}).Is("") {
+		t.Error("no digest is that of an image without a file")
+	}
+}
+
 // An image's secure version came with version 3: before, nothing is known of it, and one
 // that is told is damage. Zero is told too.
 func TestVersion2TellsNoSecureVersion(t *testing.T) {

@@ -20,7 +20,8 @@ type Device struct {
 	Check         string  // check value of its flash key, where devices share it; else empty
 	Version       string  // that it runs,
 	SecureVersion uint32  // the highest of all that it has or had, as far as anybody told
-	App           string  // digest of the plain app that it was sealed with, or got last
+	App           string  // digest of the plain app that it was sealed with, or got last, as its author has it if the record tells that
+	Written       string  // digest of the app that it was sealed with as the line encrypted it, filled up; empty where it got another one
 	Release       int64   // that it runs; 0 where it runs what it was sealed with
 	Tried         []int64 // releases that it tried and could not take
 	TriedTo       int64   // all releases up to this number are as if tried
@@ -49,7 +50,7 @@ func (d *Device) wrote(images []record.Image) {
 		}
 		apps++
 		if d.App == "" || i.Slot == "factory" {
-			d.App, d.Version = i.Plain, i.Version
+			d.App, d.Written, d.Version = cmp.Or(i.File, i.Plain), i.Plain, i.Version
 		}
 		if i.SecureVersion == nil {
 			d.Unsure = append(d.Unsure, i.Plain)
@@ -71,13 +72,12 @@ func (d Device) Told(list []*Release) Device {
 	}
 	unsure := d.Unsure
 	for _, r := range list {
-		of := func(app string) bool { return r.App != "" && r.App == app }
 		switch {
 		case r.JobsSecureVersion != nil && slices.Contains(r.Jobs, d.Job):
 			d.SecureVersion, unsure = max(d.SecureVersion, *r.JobsSecureVersion), nil
-		case slices.ContainsFunc(unsure, of):
+		case slices.ContainsFunc(unsure, r.Is):
 			d.SecureVersion = max(d.SecureVersion, r.SecureVersion)
-			unsure = slices.DeleteFunc(slices.Clone(unsure), of)
+			unsure = slices.DeleteFunc(slices.Clone(unsure), r.Is)
 		}
 	}
 	d.Unsure = unsure
@@ -87,7 +87,7 @@ func (d Device) Told(list []*Release) Device {
 // Took is the device after an update to a release: one of which nothing is told but the number
 // says nothing of secure versions either.
 func (d *Device) Took(id int64, version, app string, secure uint32) {
-	d.Release, d.Version, d.App = id, version, app
+	d.Release, d.Version, d.App, d.Written = id, version, app, ""
 	d.SecureVersion = max(d.SecureVersion, secure)
 	if app != "" || secure > 0 {
 		d.Unsure = nil
@@ -122,7 +122,7 @@ func (r *Release) Misfit(d Device) string {
 		return "the device has tried it"
 	case r.ID <= d.Release:
 		return "the device runs it, or a newer one"
-	case r.App != "" && r.App == d.App:
+	case r.Is(d.App), r.Is(d.Written):
 		return "the device was sealed with it"
 	case len(d.Unsure) > 0:
 		return "nothing tells the secure version of what the line wrote into the device: it could be higher"

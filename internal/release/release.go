@@ -1,6 +1,7 @@
 package release
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 
+	"station/internal/firmware"
 	"station/internal/record"
 	"station/internal/store"
 )
@@ -19,16 +21,19 @@ const Format = 1
 // the files that it was made into. It is a record of the store, and its digests
 // are in the ledger.
 type Release struct {
-	Format        int      `json:"format"`
-	ID            int64    `json:"id"` // of no other release, of whatever product; the highest is the newest
-	Product       string   `json:"product"`
-	Name          string   `json:"name"` // of the firmware
-	Version       string   `json:"version,omitempty"`
-	SecureVersion uint32   `json:"secureVersion,omitempty"`
-	Chip          uint16   `json:"chip,omitempty"`
-	App           string   `json:"app,omitempty"` // sha256:… of the plain app with its signature; absent where only its maker knows
-	AppSize       int64    `json:"appSize,omitempty"`
-	Jobs          []string `json:"jobs,omitempty"` // digests of the job revisions whose devices it fits; absent: all of the product
+	Format        int    `json:"format"`
+	ID            int64  `json:"id"` // of no other release, of whatever product; the highest is the newest
+	Product       string `json:"product"`
+	Name          string `json:"name"` // of the firmware
+	Version       string `json:"version,omitempty"`
+	SecureVersion uint32 `json:"secureVersion,omitempty"`
+	Chip          uint16 `json:"chip,omitempty"`
+	App           string `json:"app,omitempty"` // sha256:… of the plain app with its signature; absent where only its maker knows
+	AppSize       int64  `json:"appSize,omitempty"`
+	// AppFilled is sha256:… of the app as a line encrypts it, filled up, by which entries of versions 1
+	// and 2 know it; absent where that is the same, and of what an older program made.
+	AppFilled string   `json:"appFilled,omitempty"`
+	Jobs      []string `json:"jobs,omitempty"` // digests of the job revisions whose devices it fits; absent: all of the product
 	// JobsSecureVersion is the highest secure version of the apps that the jobs write, against which
 	// the release was held; absent where that was not done.
 	JobsSecureVersion *uint32 `json:"jobsSecureVersion,omitempty"`
@@ -125,8 +130,10 @@ func (r *Release) check() error {
 			fault("form %q: %d bytes, digest %.80q: want some bytes and sha256:…", f.Kind, f.Size, f.SHA256)
 		}
 	}
-	if r.App != "" && !isDigest(r.App) {
-		fault("app: digest %.80q", r.App)
+	for _, digest := range []string{r.App, r.AppFilled} {
+		if digest != "" && !isDigest(digest) {
+			fault("app: digest %.80q", digest)
+		}
 	}
 	return errors.Join(faults...)
 }
@@ -145,12 +152,27 @@ func (r *Release) Form(kind Kind) (Form, bool) {
 	return r.Forms[i], true
 }
 
+// Is tells whether a digest is that of the release's app, as it is or as a line wrote it.
+func (r *Release) Is(digest string) bool {
+	return digest != "" && (digest == r.App || digest == r.AppFilled)
+}
+
+// FilledDigest is that of an app as a line encrypts it, filled up; "" where that is the same app.
+func FilledDigest(app []byte) string {
+	filled := firmware.Filled(app)
+	if len(filled) == len(app) {
+		return ""
+	}
+	sum := sha256.Sum256(filled)
+	return string(store.DigestOf(sum[:]))
+}
+
 // Same tells whether two documents speak of the same content: what is known of
 // it and of its jobs beside, and whether it was withdrawn, apart.
 func (r *Release) Same(o *Release) bool {
 	bare := func(r *Release) string {
 		c := *r
-		c.Withdrawn, c.JobsSecureVersion, c.Forms = "", nil, slices.Clone(r.Forms)
+		c.Withdrawn, c.JobsSecureVersion, c.AppFilled, c.Forms = "", nil, "", slices.Clone(r.Forms)
 		for i := range c.Forms {
 			c.Forms[i].SHA1, c.Forms[i].MD5 = "", ""
 		}
@@ -160,7 +182,7 @@ func (r *Release) Same(o *Release) bool {
 }
 
 // Complete takes from another document of the same content what this one does not have: that it was
-// withdrawn, and what its jobs write. It tells whether there was something.
+// withdrawn, what its jobs write, its app's other digest. It tells whether there was something.
 func (r *Release) Complete(o *Release) (changed bool) {
 	if r.Withdrawn == "" && o.Withdrawn != "" {
 		r.Withdrawn, changed = o.Withdrawn, true
@@ -168,12 +190,15 @@ func (r *Release) Complete(o *Release) (changed bool) {
 	if r.JobsSecureVersion == nil && o.JobsSecureVersion != nil {
 		r.JobsSecureVersion, changed = o.JobsSecureVersion, true
 	}
+	if r.AppFilled == "" && o.AppFilled != "" {
+		r.AppFilled, changed = o.AppFilled, true
+	}
 	return changed
 }
 
 // Field is what an entry of the ledger says of the release.
 func (r *Release) Field() record.Field {
-	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App, Jobs: r.Jobs}
+	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App, AppFilled: r.AppFilled, Jobs: r.Jobs}
 	for _, form := range r.Forms {
 		f.Forms = append(f.Forms, record.FieldForm{Kind: string(form.Kind), Size: form.Size, SHA256: form.SHA256})
 	}

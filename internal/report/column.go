@@ -46,7 +46,7 @@ const (
 	aboutSimulation = "SIMULATION where the ledger is of virtual devices or a throw-away token; otherwise empty"
 	aboutKeyID      = "public name of each of the device's keys: policy, token object, check value"
 	aboutDigest     = "SHA-256 of the job: settings, fuses and every image"
-	aboutImages     = "name@address, version, SHA-256 of the plain image and, where encrypted, of the flash"
+	aboutImages     = "name@address, version, SHA-256 of the plain image, of its file where it was filled up or changed and, where encrypted, of the flash"
 	aboutBlock1     = "state of the key block: empty, written or hidden (read-protected)"
 	aboutBlock2     = "empty, hidden or a digest"
 	aboutChip       = "family of the chip as jobs name it, such as esp32c3"
@@ -273,6 +273,7 @@ func images(list []record.Image) string {
 		b = strconv.AppendUint(b, uint64(i.Address), 16)
 		b = appendNamed(b, " version ", i.Version)
 		b = appendNamed(b, " plain ", i.Plain)
+		b = appendNamed(b, " file ", i.File)
 		if i.Encrypted {
 			b = appendNamed(b, " flash ", i.Flash)
 		}

@@ -343,15 +343,16 @@ func BillsOf(l *ledger.Ledger, batch string, releases []record.Field) (list []Bi
 		}
 		for _, i := range d.Images {
 			if d.Batch == batch && !d.Simulated {
-				apps[i.Plain] = true
+				apps[i.Plain], apps[i.File] = true, true
 			}
 		}
 	}
+	delete(apps, "")
 	for _, r := range releases {
 		at := slices.IndexFunc(r.Forms, func(f record.FieldForm) bool { return f.Kind == "sbom" })
-		for _, app := range slices.Compact([]string{r.App, r.Input}) {
-			if at >= 0 && app != "" && apps[app] {
-				list = append(list, Bill{app, r.Product, r.Release, r.Version, r.Forms[at].SHA256})
+		for _, app := range slices.Compact([][2]string{{r.App, r.AppFilled}, {r.Input, r.InputFilled}}) {
+			if at >= 0 && (apps[app[0]] || apps[app[1]]) {
+				list = append(list, Bill{app[0], r.Product, r.Release, r.Version, r.Forms[at].SHA256})
 			}
 		}
 	}

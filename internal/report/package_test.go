@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,29 @@ func TestBillsAreThoseOfTheBatch(t *testing.T) {
 	bills, err := BillsOf(x.l, "b1", releases)
 	if err != nil || len(bills) != 1 || bills[0].SBOM != sha(70) {
 		t.Errorf("got %v, %v; want the bill of b1's real device alone", bills, err)
+	}
+}
+
+// The line fills an app up for the cipher. The bill is found by the file that its entry names, and in
+// an old entry, which names none, by the release that tells what the app is filled up.
+func TestBillsOfFilledApps(t *testing.T) {
+	x := newLine(t, false)
+	for n, i := range []record.Image{{Name: "app", Size: 32, File: sha(3), Plain: sha(13)}, {Name: "app", Size: 32, Plain: sha(14)}, {Name: "app", Size: 32, Plain: sha(25)}} {
+		if _, err := x.l.Append(record.Entry{Kind: record.FlashVerified, MAC: mac(n + 1), Batch: "b1", Images: []record.Image{i}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var releases []record.Field
+	for n := 3; n < 7; n++ {
+		releases = append(releases, record.Field{Release: int64(n), App: sha(n), AppFilled: sha(10 + n), Input: sha(30 + n), InputFilled: sha(20 + n), Forms: []record.FieldForm{{Kind: "sbom", SHA256: sha(70 + n)}}})
+	}
+	var got []string
+	bills, err := BillsOf(x.l, "b1", releases)
+	for _, b := range bills {
+		got = append(got, b.App)
+	}
+	if want := []string{sha(3), sha(4), sha(35)}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }
 

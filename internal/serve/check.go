@@ -97,6 +97,8 @@ func (s *Server) checkApp(doc *release.Release, f *release.Form, content io.Read
 		return errors.New("it is no app")
 	case doc.App != f.SHA256 || doc.Version != image.App.Version || doc.SecureVersion != image.App.SecureVersion || doc.Chip != image.ChipID:
 		return errors.New("the app says something else than the release: digest, version, secure version or chip")
+	case doc.AppFilled != "" && doc.AppFilled != release.FilledDigest(app):
+		return errors.New("appFilled is not the digest of the app as a line encrypts it")
 	}
 	if s.Signers == nil {
 		return nil

@@ -13,18 +13,22 @@ import (
 // Wanted is which devices are asked for: those for which all that is said here
 // is so. What is empty is not asked.
 type Wanted struct {
-	Release  int64  // they run it, or ran it, or were offered it
-	Key      string // they have this key: its ID, its label, its check value or its digest
-	Firmware string // sha256:… of an image that the line wrote, or of an app that they took later
+	Release int64  // they run it, or ran it, or were offered it
+	Key     string // they have this key: its ID, its label, its check value or its digest
+	// Firmware are digests, sha256:… of an image that the line wrote, or of an app that they took
+	// later; one of them is enough.
+	Firmware []string
 	MAC      chip.MAC
 	// Any is, where it is not nil, a list of releases: they run one of them, ran it, were
 	// offered it, or were sealed with its app.
 	Any []*release.Release
+	// Known are releases that tell how else the digest of an app is written; the log tells it too.
+	Known []*release.Release
 }
 
 // Empty tells that nothing is asked.
 func (w Wanted) Empty() bool {
-	return w.Release == 0 && w.Key == "" && w.Firmware == "" && w.MAC.IsZero() && w.Any == nil
+	return w.Release == 0 && w.Key == "" && len(w.Firmware) == 0 && w.MAC.IsZero() && w.Any == nil
 }
 
 // Affected is one device and why it is among them.
@@ -42,68 +46,32 @@ type Affected struct {
 	Evidence []uint64 `json:"evidence"`                // entries of the ledger that say so
 }
 
-// past is what the log says of one device, of its key and of the field.
-type past struct {
-	runs    record.Field
-	results map[int64]uint64 // successes, by release, and the entry
-	offers  map[int64]uint64
-	keyed   uint64 // the last entry that names the key asked for
-}
-
 // FindAffected lists the devices, by MAC. It reads the whole log once.
 func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
-	pasts, err := w.pasts(book)
+	said, err := w.read(book)
 	if err != nil {
 		return nil, err
+	}
+	w.Firmware = said.names(w.Firmware...)
+	apps := map[int64][]string{}
+	for _, r := range w.Any {
+		apps[r.ID] = said.names(append([]string{r.App, r.AppFilled}, said.inputs[r.ID]...)...)
 	}
 	var list []Affected
 	for d, err := range book.Devices() {
 		if err != nil {
 			return nil, LedgerFailure(err)
 		}
-		if a, is := w.judge(d, pasts[d.MAC]); is {
+		if a, is := w.judge(d, said.pasts[d.MAC], apps); is {
 			list = append(list, a)
 		}
 	}
 	return list, nil
 }
 
-// pasts is what the log says, by device.
-func (w Wanted) pasts(book *ledger.Ledger) (map[chip.MAC]*past, error) {
-	all := map[chip.MAC]*past{}
-	for e, err := range book.Entries(0) {
-		if err != nil {
-			return nil, LedgerFailure(err)
-		}
-		keyed := w.Key != "" && slices.ContainsFunc(e.Keys, w.isKey)
-		if !keyed && e.Kind != record.UpdateOffered && e.Kind != record.UpdateResult {
-			continue
-		}
-		p := all[e.MAC]
-		if p == nil {
-			p = &past{results: map[int64]uint64{}, offers: map[int64]uint64{}}
-			all[e.MAC] = p
-		}
-		if keyed {
-			p.keyed = e.Index
-			continue
-		}
-		f, err := e.Field()
-		if err != nil {
-			return nil, LedgerFailure(err)
-		}
-		switch {
-		case e.Kind == record.UpdateOffered:
-			p.offers[f.Release] = e.Index
-		case f.State == "success":
-			p.runs, p.results[f.Release] = f, e.Index
-		}
-	}
-	return all, nil
-}
-
-// judge tells whether a device is among the wanted, and why.
-func (w Wanted) judge(d record.Device, p *past) (Affected, bool) {
+// judge tells whether a device is among the wanted, and why. apps are the digests of the
+// apps of releases.
+func (w Wanted) judge(d record.Device, p *past, apps map[int64][]string) (Affected, bool) {
 	if p == nil {
 		p = &past{}
 	}
@@ -126,7 +94,7 @@ func (w Wanted) judge(d record.Device, p *past) (Affected, bool) {
 		}
 		a.Evidence = []uint64{p.keyed}
 	}
-	return a, w.released(&a, p) && w.holds(&a, d, p) && (w.Any == nil || w.any(&a, d, p))
+	return a, w.released(&a, p) && w.holds(&a, d, p) && (w.Any == nil || w.any(&a, d, p, apps))
 }
 
 // isKey tells whether a key is the wanted one. The digest of a public key that
@@ -139,12 +107,12 @@ func (w Wanted) isKey(k record.Key) bool {
 var states = []string{"runs", "has", "ran", "offered"}
 
 // any tells whether the device has to do with one of the releases.
-func (w Wanted) any(a *Affected, d record.Device, p *past) bool {
+func (w Wanted) any(a *Affected, d record.Device, p *past, apps map[int64][]string) bool {
 	found := *a
 	found.State = ""
 	for _, r := range w.Any {
 		one := *a
-		if !(Wanted{Release: r.ID}).released(&one, p) && (r.App == "" || !(Wanted{Firmware: r.App}).holds(&one, d, p)) {
+		if !(Wanted{Release: r.ID}).released(&one, p) && (len(apps[r.ID]) == 0 || !(Wanted{Firmware: apps[r.ID]}).holds(&one, d, p)) {
 			continue
 		}
 		found.Of = append(found.Of, r.ID)
@@ -178,15 +146,15 @@ func (w Wanted) released(a *Affected, p *past) bool {
 
 // holds tells whether the device has the firmware, or had it.
 func (w Wanted) holds(a *Affected, d record.Device, p *past) bool {
-	if w.Firmware == "" {
+	if len(w.Firmware) == 0 {
 		return true
 	}
-	if p.runs.App == w.Firmware {
+	if slices.Contains(w.Firmware, p.runs.App) {
 		a.State, a.Evidence = "runs", []uint64{p.results[p.runs.Release]}
 		return true
 	}
 	for _, i := range d.Images {
-		if i.Plain == w.Firmware || i.Flash == w.Firmware {
+		if slices.ContainsFunc(w.Firmware, i.Is) {
 			a.State, a.Evidence = "has", []uint64{d.Flashed}
 			if p.runs.Release != 0 && i.Slot != "" {
 				a.State, a.Evidence = "ran", []uint64{d.Flashed, p.results[p.runs.Release]}

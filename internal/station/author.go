@@ -102,7 +102,7 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 		return nil, fmt.Errorf("release %d: %w", doc.ID, err)
 	}
 	field := doc.Field()
-	field.Input = input
+	field.Input, field.InputFilled = input, release.FilledDigest(n.App)
 	if err := r.append(record.ReleaseMade, field, ""); err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (r *Releases) forms(n *NewRelease, doc *release.Release) error {
 	if err != nil {
 		return err
 	}
-	doc.App, doc.AppSize = digestOf(app), int64(len(app))
+	doc.App, doc.AppSize, doc.AppFilled = digestOf(app), int64(len(app)), release.FilledDigest(app)
 	if err := fits(n.Jobs, len(app)); err != nil {
 		return err
 	}
@@ -389,8 +389,12 @@ func (r *Releases) again(f record.Field, n *NewRelease, image *firmware.Image) (
 	doc := n.document(image)
 	doc.ID, doc.App = f.Release, f.App
 	kept, revision, err := release.Load(r.Store, f.Product, f.Release)
-	if err == nil && kept.Complete(doc) { // an older program made it
-		_, err = r.Store.Set(release.Key(kept.Product, kept.ID), kept.JSON(), revision)
+	if err == nil { // an older program may have made it
+		var filled bool
+		if filled, err = r.Fill(kept); err == nil && (kept.Complete(doc) || filled) {
+			_, err = r.Store.Set(release.Key(kept.Product, kept.ID), kept.JSON(), revision)
+		}
+		return kept, err
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return kept, err
@@ -399,6 +403,9 @@ func (r *Releases) again(f record.Field, n *NewRelease, image *firmware.Image) (
 		if err := r.restore(doc, form); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := r.Fill(doc); err != nil {
+		return nil, err
 	}
 	return doc, r.write(doc)
 }
