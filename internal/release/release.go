@@ -130,6 +130,9 @@ func (r *Release) check() error {
 			fault("form %q: %d bytes, digest %.80q: want some bytes and sha256:…", f.Kind, f.Size, f.SHA256)
 		}
 	}
+	if r.AppFilled != "" && r.App == "" {
+		fault("appFilled without app")
+	}
 	for _, digest := range []string{r.App, r.AppFilled} {
 		if digest != "" && !isDigest(digest) {
 			fault("app: digest %.80q", digest)
