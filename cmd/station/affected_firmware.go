@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func withFilled(entries []record.Field, known []*field.Release) {
 		if at < 0 {
 			continue
 		}
-		f.AppFilled = known[at].AppFilled
+		f.AppFilled = cmp.Or(f.AppFilled, known[at].AppFilled)
 		if f.Input == f.App {
 			f.InputFilled = f.AppFilled
 		}

@@ -50,6 +50,7 @@ func TestSecureBootAndIdentityByHand(t *testing.T) {
 		}
 	}
 	w.findsOddApp(macs[1])
+	w.findsInOldLedger()
 	digest, err := os.ReadFile("../../fixtures/secureboot/v2a.digest")
 	if err != nil {
 		t.Fatal(err)

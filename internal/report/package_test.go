@@ -110,7 +110,7 @@ func TestBillsAreThoseOfTheBatch(t *testing.T) {
 // an old entry, which names none, by the release that tells what the app is filled up.
 func TestBillsOfFilledApps(t *testing.T) {
 	x := newLine(t, false)
-	for n, i := range []record.Image{{Name: "app", Size: 32, File: sha(3), Plain: sha(13)}, {Name: "app", Size: 32, Plain: sha(14)}, {Name: "app", Size: 32, Plain: sha(25)}} {
+	for n, i := range []record.Image{{Name: "app", Size: 32, File: sha(3), Plain: sha(99)}, {Name: "app", Size: 32, Plain: sha(14)}, {Name: "app", Size: 32, Plain: sha(25)}} {
 		if _, err := x.l.Append(record.Entry{Kind: record.FlashVerified, MAC: mac(n + 1), Batch: "b1", Images: []record.Image{i}}); err != nil {
 			t.Fatal(err)
 		}
