@@ -109,17 +109,18 @@ const (
 	cancelled = "cancelled"
 )
 
-// result takes how an update ended. Only the first word counts of what a device
-// says of an offer.
+// result takes how an update ended, of any release that the device was offered: while it
+// downloaded or started again the offer may have been withdrawn, or another one made.
 func (s *Server) result(v *visit, id int64, how, said string) error {
 	defer s.turn(v.device.MAC)()
-	if err := s.load(v.device.MAC, &v.state); err != nil || v.state.Offered != id {
+	if err := s.load(v.device.MAC, &v.state); err != nil || !v.state.news(id, how) {
 		return err
 	}
 	r, _, err := release.Load(s.Store, v.device.Product, id)
 	if err != nil {
 		return err
 	}
+	first := !v.state.gaveUp(id)
 	if how == cancelled && slices.Contains(v.state.Cancelled, id) { // it was offered once more since
 		return s.change(v.device.MAC, &v.state, func(st *state) { st.Offered = 0 })
 	}
@@ -127,24 +128,11 @@ func (s *Server) result(v *visit, id int64, how, said string) error {
 	if err := s.append(entry(record.UpdateResult, v.device.MAC, f, said)); err != nil {
 		return err
 	}
-	if err := s.change(v.device.MAC, &v.state, func(st *state) { st.ended(r, how) }); err != nil || how == cancelled {
+	if err := s.change(v.device.MAC, &v.state, func(st *state) { st.ended(r, how) }); err != nil || how == cancelled || !first {
 		return err
 	}
 	s.counts.results(how).Add(1)
 	return s.count(r, func(roll *release.Rollout) bool { return roll.Result(how == success) })
-}
-
-// ended is what becomes of an offer.
-func (st *state) ended(r *release.Release, how string) {
-	st.Offered = 0
-	switch how {
-	case success:
-		st.Release, st.Version, st.App, st.SecureVersion = r.ID, r.Version, r.App, max(st.SecureVersion, r.SecureVersion)
-	case failure:
-		st.tried(r.ID)
-	case cancelled:
-		st.Cancelled = remember(st.Cancelled, r.ID)
-	}
 }
 
 // parseID reads the number of a release.

@@ -67,7 +67,10 @@ func (s *said) add(e *record.Entry, w Wanted) error {
 		s.of(e.MAC).offers[f.Release] = e.Index
 	case f.State == "success":
 		p := s.of(e.MAC)
-		p.runs, p.results[f.Release] = f, e.Index
+		p.results[f.Release] = e.Index
+		if f.Release >= p.runs.Release { // a lower one was told late
+			p.runs = f
+		}
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func TestAffected(t *testing.T) {
 		return e.Index
 	}
 	seven1 := field(1, record.UpdateResult, 7, "success") // runs 7
-	seven2 := field(2, record.UpdateResult, 7, "success") // ran 7, runs 8
-	eight2 := field(2, record.UpdateResult, 8, "success")
+	eight2 := field(2, record.UpdateResult, 8, "success") // ran 7, which it told late, runs 8
+	seven2 := field(2, record.UpdateResult, 7, "success")
 	offer3 := field(3, record.UpdateOffered, 7, "") // could not take it
 	field(3, record.UpdateResult, 7, "failure")
 	for _, v := range []struct {
