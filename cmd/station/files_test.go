@@ -65,6 +65,7 @@ var fileWords = map[string][]string{
 	"station ledger verify":     {"", "--ledger {in}", "--key {in}", "--checkpoint {in}", "--site {in}"},
 	"station site init": {"", "--dir new --name p --url tls://localhost:1 --cert {in} --key officer-private.pem --ca ca.pem", "--dir new --name p --url tls://localhost:1 --cert ca.pem --key {in} --ca ca.pem", "--dir new --name p --url tls://localhost:1 --cert ca.pem --key officer-private.pem --ca {in}",
 		"--dir new --name p --url tls://localhost:1 --cluster tls://localhost:2 --cluster-creds {in}", "--dir new --name p --url tls://localhost:1 --cluster tls://localhost:2 --cluster-creds officer-private.pem --cluster-ca {in}"},
+	"station site run":      {"", "--page 127.0.0.1:0 --page-cert {in} --page-key officer-private.pem", "--page 127.0.0.1:0 --page-cert ca.pem --page-key {in}", "--page 127.0.0.1:0 --page-ca {in}"},
 	"station site add":      {"bench-7 --out {out}"},
 	"station site export":   {"--out {out}"},
 	"station site report":   {"--out {out}"},
@@ -81,7 +82,8 @@ var fileWords = map[string][]string{
 		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --tokens tokens --authors {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --tokens {in}",
 		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca {in}", "--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --client-ca signer.pem --crl {in}",
 		"--listen 127.0.0.1:0 --cert signer.pem --key officer-private.pem --authors authors --tokens tokens --signer {in}",
-		"--listen 127.0.0.1:0 --name localhost --authors authors --tokens tokens --issuer {in}"},
+		"--listen 127.0.0.1:0 --name localhost --authors authors --tokens tokens --issuer {in}",
+		"--cert signer.pem --key officer-private.pem --authors authors --tokens tokens --site site --page 127.0.0.1:0 --page-cert {in} --page-key officer-private.pem", "--cert signer.pem --key officer-private.pem --authors authors --tokens tokens --site site --page 127.0.0.1:0 --page-cert ca.pem --page-key {in}", "--cert signer.pem --key officer-private.pem --authors authors --tokens tokens --site site --page 127.0.0.1:0 --page-ca {in}"},
 	"station release add": {"", "{in} --product station-example --job small/job.toml --operator anna", fileApp + " --product station-example --job {in} --operator anna",
 		fileApp + " --product station-example --job small/job.toml --operator anna --fleet-key {in}", fileApp + " --product station-example --job small/job.toml --operator anna --manifest-key {in}",
 		fileApp + " --product station-example --job small/job.toml --operator anna --sbom {in}",
@@ -92,7 +94,7 @@ var fileWords = map[string][]string{
 		"--listen 127.0.0.1:0 --operator anna --manifest-key officer.pem --job small/job.toml --fleet-key {in}", "--listen 127.0.0.1:0 --operator anna --fleet-key officer.pem --job small/job.toml --manifest-key {in}",
 		"--listen 127.0.0.1:0 --operator anna --fleet-key officer.pem --manifest-key officer.pem --job small/job.toml --upload https://127.0.0.1:1 --credentials {in}",
 		"--listen 127.0.0.1:0 --operator anna --fleet-key officer.pem --manifest-key officer.pem --job small/job.toml --upload https://127.0.0.1:1 --credentials author.txt --ca {in}"},
-	"station affected":             {"--mac " + fileMAC + " --out {out}", "--mac " + fileMAC + " --ledger {in}", "--cve CVE-2025-1 --scan {in}"},
+	"station affected":             {"--mac " + fileMAC + " --out {out}", "--mac " + fileMAC + " --ledger {in}", "--cve CVE-2025-1 --scan {in}", "--firmware {in}"},
 	"station release bundle check": {"", "--key bundle.pem {in}", "--key {in} lamp.bundle"},
 }
 

@@ -21,6 +21,7 @@ var formsOfTheirOwn = map[string]string{
 	"image_info.go":   "CSV of a table whose names are text",
 	"batch_close.go":  "a certificate, which makes lines of its own",
 	"ledger_check.go": "a certificate, which makes lines of its own",
+	"site_batch.go":   "a certificate, which makes lines of its own",
 	"main.go":         "an error, whose later lines are indented",
 	"progress.go":     "moves the cursor; what it says is plain before",
 	"output.go":       "the number of messages that were dropped",

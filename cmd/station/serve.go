@@ -141,7 +141,7 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File)
 	if token != nil {
 		defer token.Close()
 	}
-	if err := errors.Join(err, ownErr); err != nil {
+	if err := errors.Join(err, ownErr, s.page.read(s.Site)); err != nil {
 		return err
 	}
 	book, releases, err := openField(file, s.Store)

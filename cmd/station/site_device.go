@@ -105,9 +105,7 @@ func (a siteDeviceAnswer) print(out io.Writer) error {
 	for _, d := range a.Devices {
 		plain.Fprintf(out, "%s at %s: %s, %d entries of %s\n", d.MAC, d.Bench, strings.TrimSpace(string(d.Verdict)+" "+string(d.Code)), len(d.Entries), d.Ledger)
 		for _, line := range d.Entries {
-			if _, err := fmt.Fprintf(out, "%s\n", line); err != nil {
-				return err
-			}
+			plain.Fprintf(out, "%s\n", line)
 		}
 	}
 	return nil

@@ -25,6 +25,9 @@ go on, and send later what it missed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := unbroken(cmd.Context())
 			defer stop()
+			if err := page.read(s.dir); err != nil {
+				return err
+			}
 			server, err := startSite(ctx, s.dir)
 			if err != nil {
 				return err

@@ -16,7 +16,6 @@ type leaser struct {
 	name    string
 	lot     record.Lot
 	entries []record.Entry
-	mine    []int // numbers that it took
 }
 
 func (b *leaser) append(t *testing.T, e record.Entry) {

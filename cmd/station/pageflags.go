@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"path/filepath"
@@ -19,7 +20,9 @@ import (
 type pageFlags struct {
 	listen, cert, key string
 	cas               []string
-	done              chan error // nil: it is not served
+	own               func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	pool              *x509.CertPool // nil: nobody has a certificate
+	done              chan error     // nil: it is not served
 	stop              context.CancelFunc
 }
 
@@ -37,25 +40,29 @@ func readersOf(dir string) *page.Readers {
 	return &page.Readers{Path: filepath.Join(dir, "readers.json")}
 }
 
-// start serves the page until ctx ends or it is closed; releases may be nil.
-func (p *pageFlags) start(ctx context.Context, at *hub.Server, dir string, releases field.Records) error {
+// read reads the files of the page of a site's folder.
+func (p *pageFlags) read(dir string) (err error) {
 	if p.listen == "" {
 		return nil
 	}
 	if p.cert == "" {
 		p.cert, p.key = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")
 	}
-	own, err := serve.OwnCertificate(p.cert, p.key)
-	if err != nil {
+	if p.own, err = serve.OwnCertificate(p.cert, p.key); err != nil || len(p.cas) == 0 {
 		return err
 	}
-	var pool *x509.CertPool
-	if len(p.cas) > 0 {
-		cas, err := serve.ReadCertificates(p.cas, nil)
-		if err != nil {
-			return err
-		}
-		pool = cas.Pool
+	cas, err := serve.ReadCertificates(p.cas, nil)
+	if err == nil {
+		p.pool = cas.Pool
+	}
+	return err
+}
+
+// start serves the page, whose files are read, until ctx ends or it is closed;
+// releases may be nil.
+func (p *pageFlags) start(ctx context.Context, at *hub.Server, dir string, releases field.Records) error {
+	if p.listen == "" {
+		return nil
 	}
 	l, err := net.Listen("tcp", p.listen)
 	if err != nil {
@@ -65,7 +72,7 @@ func (p *pageFlags) start(ctx context.Context, at *hub.Server, dir string, relea
 	s := &page.Server{Name: at.Name(), Site: at, Readers: readersOf(dir), Releases: releases, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done = make(chan error, 1)
-	go func() { p.done <- s.Listen(ctx, l, own, pool) }()
+	go func() { p.done <- s.Listen(ctx, l, p.own, p.pool) }()
 	return nil
 }
 
