@@ -242,7 +242,15 @@ func (s *updateServer) upload(manifest, image string) {
 	}
 	form.Close()
 	s.id++
-	s.ask("POST", fmt.Sprintf("/uploadFile?id=%d&deviceType=station-example&fwName=app", s.id), form.FormDataContentType(), &body, 200)
+	s.ask("POST", fmt.Sprintf("/uploadFile?id=%d&deviceType=station-example&fwName=app&secureVersion=%d", s.id, secureVersion(manifest)), form.FormDataContentType(), &body, 200)
+}
+
+// secureVersion is that of the app that a manifest was made for.
+func secureVersion(manifest string) uint32 {
+	if manifest == "third" || manifest == "fourth" {
+		return 2
+	}
+	return 1
 }
 
 // release brings a manifest and a bundle, and starts its rollout.
@@ -254,7 +262,7 @@ func (s *updateServer) release(version, manifest, bundle string) {
 func (s *updateServer) releaseOf(version, manifest string, bundle []byte) {
 	s.t.Helper()
 	s.id++
-	doc := &field.Release{Format: field.Format, ID: s.id, Product: "station-example", Name: "app", Version: version}
+	doc := &field.Release{Format: field.Format, ID: s.id, Product: "station-example", Name: "app", Version: version, SecureVersion: secureVersion(manifest)}
 	for kind, b := range map[field.Kind][]byte{field.KindManifest: deviceFile(s.t, manifest+".manifest"), field.KindBundle: bundle} {
 		f := field.Form{Kind: kind, Size: int64(len(b)), SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(b))}
 		if kind == field.KindBundle {

@@ -61,7 +61,7 @@ func TestSecondsOfVisits(t *testing.T) {
 		for _, e := range c.entries {
 			ended = append(ended, f.Add(&e)...)
 		}
-		c.want.MAC = chip.MAC{1}
+		c.want.MAC, c.want.Run = chip.MAC{1}, "a"
 		if len(ended) != 1 || !reflect.DeepEqual(*ended[0], c.want) || f.Open() != 0 {
 			t.Errorf("got %+v, want %+v", ended, c.want)
 		}
