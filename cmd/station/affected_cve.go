@@ -38,7 +38,7 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 	if err != nil {
 		return nil, stationFault(err)
 	}
-	releases := &station.Releases{Store: s}
+	releases := &station.Releases{Store: s, LeftOut: tellDamaged}
 	all, err := releases.All("")
 	if err != nil {
 		return nil, stationFault(err)

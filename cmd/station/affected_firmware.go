@@ -54,7 +54,7 @@ func knownReleases(dir string) ([]*field.Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	releases := &station.Releases{Store: s}
+	releases := &station.Releases{Store: s, LeftOut: tellDamaged}
 	all, err := releases.All("")
 	for _, r := range all {
 		if err == nil {

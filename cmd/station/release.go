@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"station/internal/plain"
+	field "station/internal/release"
 	"station/internal/station"
 	"station/internal/store"
 )
@@ -45,7 +47,7 @@ func (r *releaseFlags) with(f func(*station.Releases) error) error {
 		return err
 	}
 	defer book.Close()
-	return f(&station.Releases{Ledger: book, Store: s, Operator: r.operator, Simulated: book.Simulated()})
+	return f(&station.Releases{Ledger: book, Store: s, Operator: r.operator, Simulated: book.Simulated(), LeftOut: tellDamaged})
 }
 
 // of is with for the release whose number was given.
@@ -59,11 +61,24 @@ func (r *releaseFlags) of(number string, f func(*station.Releases, int64) error)
 
 // releaseNumber reads the number of a release.
 func releaseNumber(text string) (int64, error) {
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id < 1 {
-		return 0, fmt.Errorf("release %q: want its number, as \"station release list\" shows it", text)
+	id, err := field.ParseID(text)
+	if err != nil {
+		return 0, fmt.Errorf("release %q: want its number, from 1 to %d, as \"station release list\" shows it", text, field.MaxID)
 	}
 	return id, nil
+}
+
+// tellDamaged tells of a record of the store that cannot be read.
+func tellDamaged(d *field.Damaged) { plain.Fprintf(stderr, "station: left out: %v\n", d) }
+
+// rolloutOf is the rollout of a release, nil also where its record is damaged, which is told.
+func rolloutOf(all *station.Releases, doc *field.Release) (*field.Rollout, error) {
+	roll, _, err := all.Rollout(doc)
+	if damaged, is := errors.AsType[*field.Damaged](err); is {
+		tellDamaged(damaged)
+		return nil, nil
+	}
+	return roll, err
 }
 
 // releasesBeside is the store of releases where no flag names one.

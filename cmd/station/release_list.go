@@ -31,7 +31,7 @@ func releaseListCommand(r *releaseFlags) *cobra.Command {
 				answers := releasesAnswer{[]releaseAnswer{}}
 				for _, doc := range list {
 					state := "not handed out"
-					roll, _, err := all.Rollout(doc)
+					roll, err := rolloutOf(all, doc)
 					switch {
 					case err != nil:
 						return err

@@ -43,7 +43,7 @@ func rolloutStatusCommand(o *options) *cobra.Command {
 				}
 				answers := rolloutsAnswer{[]*field.Rollout{}}
 				for _, doc := range list {
-					roll, _, err := all.Rollout(doc)
+					roll, err := rolloutOf(all, doc)
 					switch {
 					case err != nil:
 						return err

@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -183,6 +184,12 @@ func (s *Server) releases(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "releases.html", languageOf(r).Releases, list)
 }
 
+func (s *Server) leftOut(d *release.Damaged) {
+	if s.Tell != nil {
+		s.Tell(fmt.Sprintf("page: left out: %v", d))
+	}
+}
+
 // offers are the newest releases of all products.
 func (s *Server) offers() (list []offered, err error) {
 	products, err := s.Releases.Keys("release")
@@ -190,13 +197,15 @@ func (s *Server) offers() (list []offered, err error) {
 		return nil, err
 	}
 	for _, p := range products {
-		docs, err := release.LoadAll(s.Releases, p)
+		docs, err := release.LoadAll(s.Releases, p, s.leftOut)
 		if err != nil {
 			return nil, err
 		}
 		for _, doc := range docs[:min(len(docs), mostRows/10)] {
 			roll, _, err := release.LoadRollout(s.Releases, p, doc.ID)
-			if err != nil {
+			if damaged, is := errors.AsType[*release.Damaged](err); is {
+				s.leftOut(damaged)
+			} else if err != nil {
 				return nil, err
 			}
 			plaintext.Value(doc)

@@ -103,8 +103,8 @@ func (r *Release) check() error {
 	if r.Format != Format {
 		fault("format %d; this program knows %d", r.Format, Format)
 	}
-	if r.ID < 1 {
-		fault("id %d: want 1 or more", r.ID)
+	if err := CheckID(r.ID); err != nil {
+		faults = append(faults, fmt.Errorf("release: %w", err))
 	}
 	for what, name := range map[string]string{"product": r.Product, "name": r.Name} {
 		if err := CheckProduct(name); err != nil {

@@ -171,7 +171,9 @@ func TestParseFaults(t *testing.T) {
 		old, now, want string
 	}{
 		{`"format": 1`, `"format": 2`, "format 2"},
-		{`"id": 7`, `"id": 0`, "id 0"},
+		{`"id": 7`, `"id": 0`, "id 0: a release has a number from 1 to 999999999"},
+		{`"id": 7`, `"id": 1000000000`, "id 1000000000: a release has a number from 1 to 999999999"},
+		{`"id": 7`, `"id": -9223372036854775808`, "id -9223372036854775808: a release"},
 		{`"lamp"`, `"../lamp"`, "want letters"},
 		{`"lamp-fw"`, `""`, "it has no name"},
 		{`"kind": "app"`, `"kind": "bundle"`, "there twice"},
@@ -185,7 +187,7 @@ func TestParseFaults(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", v.now, err, v.want)
 		}
 	}
-	for _, bad := range []string{"", "{}", `{"product":"lamp","release":7,"percent":101,"state":"running","samples":1,"failures":1,"offered":0,"succeeded":0,"failed":0}`} {
+	for _, bad := range []string{"", "{}", `{"product":"lamp","release":1000000000,"percent":1,"state":"running","samples":1,"failures":1,"offered":0,"succeeded":0,"failed":0}`, `{"product":"lamp","release":7,"percent":101,"state":"running","samples":1,"failures":1,"offered":0,"succeeded":0,"failed":0}`} {
 		if _, err := ParseRollout([]byte(bad)); err == nil {
 			t.Errorf("%s was taken", bad)
 		}

@@ -57,7 +57,7 @@ func ParseRollout(data []byte) (*Rollout, error) {
 
 func (r *Rollout) check() error {
 	switch {
-	case CheckProduct(r.Product) != nil || r.Release < 1:
+	case CheckProduct(r.Product) != nil || CheckID(r.Release) != nil:
 		return errors.New("rollout: want a product and a release")
 	case r.Percent < 0 || r.Percent > 100:
 		return fmt.Errorf("rollout: %d per cent, want 0 to 100", r.Percent)

@@ -92,7 +92,7 @@ func clock(d time.Duration) string {
 // action is the release of an address, if that is what the device is offered.
 func (s *Server) action(v *visit, part string) *release.Release {
 	r, err := s.offer(v)
-	id, bad := parseID(v.ask.PathValue(part))
+	id, bad := release.ParseID(v.ask.PathValue(part))
 	switch {
 	case err != nil:
 		s.fail(v, v.ask, err)
@@ -166,7 +166,7 @@ type ddiSaid struct {
 // ddiRead reads what a device says of an action; it has answered where that is
 // nothing of use.
 func (s *Server) ddiRead(v *visit) (id int64, said ddiSaid, ok bool) {
-	id, err := parseID(v.ask.PathValue("action"))
+	id, err := release.ParseID(v.ask.PathValue("action"))
 	if err != nil {
 		nothing(v)
 		return 0, said, false
@@ -198,7 +198,7 @@ func (s *Server) ddiFeedback(v *visit) {
 }
 
 func (s *Server) ddiCancel(v *visit) {
-	id, err := parseID(v.ask.PathValue("action"))
+	id, err := release.ParseID(v.ask.PathValue("action"))
 	if err != nil || v.state.Offered != id {
 		nothing(v)
 		return

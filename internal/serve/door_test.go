@@ -138,6 +138,8 @@ func TestUploadFaults(t *testing.T) {
 	}{
 		{"no id", "deviceType=lamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
 		{"id", "id=-1&deviceType=lamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
+		{"huge id", "id=9223372036854775807&deviceType=lamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
+		{"id above the last", "id=1000000000&deviceType=lamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
 		{"type", "id=1&deviceType=..%2Flamp&fwName=f", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
 		{"name", "id=1&deviceType=lamp&fwName=a%2Fb", map[string][]byte{"manifestFile": manifest, "firmwareFile": binary}, 400},
 		{"no manifest", good, map[string][]byte{"firmwareFile": binary}, 400},

@@ -140,7 +140,7 @@ func FuzzUploadFile(f *testing.F) {
 			return
 		}
 		among(t, a, http.StatusOK, http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity)
-		list, err := release.LoadAll(w.store, "lamp")
+		list, err := release.LoadAll(w.store, "lamp", func(d *release.Damaged) { t.Fatal(d) })
 		if err != nil {
 			t.Fatalf("the releases: %v", err)
 		}

@@ -2,9 +2,7 @@ package serve
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 
 	"station/internal/chip"
 	"station/internal/record"
@@ -133,13 +131,4 @@ func (s *Server) result(v *visit, id int64, how, said string) error {
 	}
 	s.counts.results(how).Add(1)
 	return s.count(r, func(roll *release.Rollout) bool { return roll.Result(how == success) })
-}
-
-// parseID reads the number of a release.
-func parseID(text string) (int64, error) {
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || id < 1 {
-		return 0, fmt.Errorf("id %.40q: want a number from 1 on", text)
-	}
-	return id, nil
 }

@@ -30,6 +30,7 @@ type Store interface {
 	Get(key string) (value []byte, revision uint64, err error)
 	Set(key string, value []byte, revision uint64) (uint64, error)
 	Keys(prefix string) ([]string, error)
+	Path(key string, revision uint64) string
 	// Generation changes with every record whose key begins with the kind.
 	Generation(kind string) (n uint64, settled bool, err error)
 	// Sweep removes uploads that broke off and artifacts that are not named, those that nobody asked

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"errors"
+	"log/slog"
 	"sync"
 
 	"station/internal/release"
@@ -54,13 +56,25 @@ func (s *Server) releases(product string) ([]*release.Release, error) {
 	if release.CheckProduct(product) != nil {
 		return nil, nil
 	}
-	return s.shelf.read(s.Store, "release", product, func() ([]*release.Release, error) { return release.LoadAll(s.Store, product) })
+	return s.shelf.read(s.Store, "release", product, func() ([]*release.Release, error) { return release.LoadAll(s.Store, product, s.leftOut) })
 }
 
 // rollout is that of a release, nil where there is none.
 func (s *Server) rollout(r *release.Release) (*release.Rollout, error) {
 	return s.rollouts.read(s.Store, "rollout", release.RolloutKey(r.Product, r.ID), func() (*release.Rollout, error) {
 		roll, _, err := release.LoadRollout(s.Store, r.Product, r.ID)
+		if damaged, is := errors.AsType[*release.Damaged](err); is { // the release is offered to nobody
+			s.leftOut(damaged)
+			return nil, nil
+		}
 		return roll, err
 	})
+}
+
+// leftOut tells of a record that cannot be used.
+func (s *Server) leftOut(d *release.Damaged) {
+	s.counts.errors.Add(1)
+	if s.Access != nil {
+		s.Access.Error("left out", slog.String("error", d.Error()))
+	}
 }

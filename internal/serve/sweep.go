@@ -32,15 +32,16 @@ func (s *Server) sweeping(ctx context.Context) {
 }
 
 // sweep removes uploads that broke off, and files that no release has: of uploads that were not
-// completed, or that were refused.
+// completed, or that were refused. As long as the document of a release is damaged no file goes: it
+// could be one of that.
 func (s *Server) sweep(now time.Time) error {
 	products, err := s.Store.Keys("release")
 	if err != nil {
 		return err
 	}
-	named := map[store.Digest]bool{}
+	named, whole := map[store.Digest]bool{}, true
 	for _, product := range products {
-		list, err := release.LoadAll(s.Store, product)
+		list, err := release.LoadAll(s.Store, product, func(d *release.Damaged) { s.leftOut(d); whole = false })
 		if err != nil {
 			return err
 		}
@@ -50,6 +51,6 @@ func (s *Server) sweep(now time.Time) error {
 			}
 		}
 	}
-	_, err = s.Store.Sweep(now.Add(-keepFor), func(d store.Digest) bool { return named[d] })
+	_, err = s.Store.Sweep(now.Add(-keepFor), func(d store.Digest) bool { return named[d] || !whole })
 	return err
 }

@@ -125,7 +125,7 @@ func (s *Server) listReleases(w http.ResponseWriter, r *http.Request) {
 		nothing(w)
 		return
 	}
-	list, err := release.LoadAll(s.Store, product)
+	list, err := release.LoadAll(s.Store, product, s.leftOut)
 	if err == nil && len(list) == 0 {
 		err = fmt.Errorf("releases of %s: %w", product, store.ErrNotFound)
 	}

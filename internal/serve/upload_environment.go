@@ -19,7 +19,7 @@ import (
 // offered to every device of its type at once, as there.
 func (s *Server) uploadFile(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	id, err := parseID(q.Get("id"))
+	id, err := release.ParseID(q.Get("id"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

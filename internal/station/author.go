@@ -37,6 +37,7 @@ type Releases struct {
 	Store     *store.Store
 	Operator  string
 	Simulated bool
+	LeftOut   func(*release.Damaged) // is told of what cannot be read; nil: nobody
 }
 
 // ReleaseLedger is the ledger as an author needs it.
@@ -79,7 +80,7 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 	}
 	input := digestOf(n.App)
 	for _, f := range made {
-		if f.Product == n.Product && f.Input == input && slices.Equal(f.Jobs, jobDigests(n.Jobs)) && (n.ID == 0 || n.ID == f.Release) {
+		if release.CheckID(f.Release) == nil && f.Product == n.Product && f.Input == input && slices.Equal(f.Jobs, jobDigests(n.Jobs)) && (n.ID == 0 || n.ID == f.Release) {
 			return r.again(f, &n, image)
 		}
 	}
@@ -94,6 +95,9 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 		if doc.ID, err = r.next(made); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := release.Parse(doc.JSON()); err != nil {
+		return nil, err
 	}
 	switch _, err := r.Store.Set(release.ClaimKey(doc.ID), []byte(doc.Product), 0); {
 	case errors.Is(err, store.ErrConflict):
@@ -127,6 +131,11 @@ func (r *Releases) notLower(product string, secure uint32, made []record.Field) 
 // check tells everything that is wrong with what is given.
 func (n *NewRelease) check() (*firmware.Image, error) {
 	faults := []error{release.CheckProduct(n.Product)}
+	if n.ID != 0 {
+		if err := release.CheckID(n.ID); err != nil {
+			faults = append(faults, fmt.Errorf("release: --id: %w", err))
+		}
+	}
 	image, err := firmware.ParseImage(n.App)
 	if err != nil {
 		return nil, fmt.Errorf("release: the app: %w", err)
@@ -366,20 +375,24 @@ func digestOf(data []byte) string {
 	return string(store.DigestOf(sum[:]))
 }
 
-// next is the number after the highest.
+// next is the number after the highest. What is out of bounds an older program took: it counts not.
 func (r *Releases) next(made []record.Field) (id int64, err error) {
 	keys, err := r.Store.Keys("id")
 	if err != nil {
 		return 0, err
 	}
 	for _, k := range keys {
-		var n int64
-		if _, err := fmt.Sscan(k, &n); err == nil {
+		if n, err := release.ParseID(k); err == nil {
 			id = max(id, n)
 		}
 	}
 	for _, f := range made {
-		id = max(id, f.Release)
+		if release.CheckID(f.Release) == nil {
+			id = max(id, f.Release)
+		}
+	}
+	if id == release.MaxID {
+		return 0, fmt.Errorf("release: %d, the last number that there is, is taken: give one that is free with --id", id)
 	}
 	return id + 1, nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // All are the releases of a product, the newest first; of all products where it
-// is empty.
+// is empty. What is damaged is left out, and told.
 func (r *Releases) All(product string) (list []*release.Release, err error) {
 	products := []string{product}
 	if product == "" {
@@ -19,13 +19,19 @@ func (r *Releases) All(product string) (list []*release.Release, err error) {
 		}
 	}
 	for _, p := range products {
-		docs, err := release.LoadAll(r.Store, p)
+		docs, err := release.LoadAll(r.Store, p, r.leftOut)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, docs...)
 	}
 	return list, nil
+}
+
+func (r *Releases) leftOut(d *release.Damaged) {
+	if r.LeftOut != nil {
+		r.LeftOut(d)
+	}
 }
 
 // Find is the release of a number.

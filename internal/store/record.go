@@ -51,6 +51,9 @@ func revision(folder string, rev uint64) string {
 	return filepath.Join(folder, strconv.FormatUint(rev, 10))
 }
 
+// Path is the file of a record at a revision.
+func (s *Store) Path(key string, rev uint64) string { return revision(s.folder(key), rev) }
+
 // Get returns a record and its revision, which Set wants.
 func (s *Store) Get(key string) (value []byte, rev uint64, err error) {
 	if err := checkKey(key); err != nil {
