@@ -28,6 +28,7 @@ type Server struct {
 	conn   *nats.Conn // to that server
 	store  *nats.Conn // to JetStream
 	hub    *Hub
+	door   door
 	lock   *os.File
 
 	alone bool // nobody can reach it but this process
@@ -63,6 +64,10 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.reload(); err != nil {
+		return err
+	}
+	options.CustomClientAuthentication, options.AlwaysEnableNonce = &s.door, true
 	options.DontListen = s.alone
 	if s.nats, err = server.NewServer(options); err != nil {
 		return err
@@ -118,14 +123,9 @@ func (f *Folder) options() (*server.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := f.users()
-	if err != nil {
-		return nil, err
-	}
 	o := &server.Options{
 		ServerName: f.Name, Host: host, Port: port, NoSigs: true, MaxPayload: maxEntry,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, TLSTimeout: site.ConnectTime.Seconds(),
-		Nkeys: users,
 	}
 	if f.Cluster == nil {
 		o.JetStream, o.StoreDir, o.SyncAlways = true, f.path("jetstream"), true
@@ -182,18 +182,11 @@ func (s *Server) connect() (*nats.Conn, error) {
 
 // reload lets in those whom the folder names now, and puts out those whom it does not.
 func (s *Server) reload() error {
-	options, err := s.folder.options()
+	users, err := s.folder.users()
 	if err != nil {
 		return err
 	}
-	_, port, err := net.SplitHostPort(s.Address())
-	if err == nil {
-		options.Port, err = strconv.Atoi(port)
-	}
-	if err != nil {
-		return err
-	}
-	return s.nats.ReloadOptions(options)
+	return s.door.let(s.nats, users)
 }
 
 // Name is that of the site.

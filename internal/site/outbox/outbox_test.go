@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"station/internal/chip"
 	"station/internal/ledger"
@@ -196,6 +197,35 @@ func TestCutWire(t *testing.T) {
 	}
 	if cut < 6 {
 		t.Errorf("only %d of the wires were cut", cut)
+	}
+}
+
+// Only who holds the secret of a bench's nkey is that bench.
+func TestNobodyElse(t *testing.T) {
+	b := newBench(t)
+	public, err := site.PublicNkey(b.Pass.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, option := range map[string]nats.Option{
+		"another's signature": nats.Nkey(public, other.Sign),
+		"no nkey":             func(o *nats.Options) error { o.Nkey, o.SignatureCB = "", nil; return nil },
+		"the nkey as a name": func(o *nats.Options) error {
+			o.Nkey, o.SignatureCB, o.User, o.Password = "", nil, public, public
+			return nil
+		},
+	} {
+		conn, err := b.Pass.Connect(t.Context(), option)
+		if !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if conn != nil {
+			conn.Close()
+		}
 	}
 }
 
