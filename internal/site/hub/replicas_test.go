@@ -169,6 +169,9 @@ func TestReplicas(t *testing.T) {
 			t.Errorf("in all %+v", sum)
 		}
 	}
+	if err := s.hub.caughtUp(t.Context()); err != nil { // Watch tells of entries, which come before their checkpoint
+		t.Fatal(err)
+	}
 	check(s.Replicas())
 	replicas(t, f, check) // beside the site that runs
 	s.Close()
