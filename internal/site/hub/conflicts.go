@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -37,42 +36,15 @@ func (h *Hub) quarantine(ctx context.Context, names site.Names, t *site.Taken, b
 
 var errKnown = errors.New("it is known")
 
-// changeNotice changes what is told of a device, by compare-and-set.
+// changeNotice changes what is told of a device.
 func (h *Hub) changeNotice(ctx context.Context, mac chip.MAC, simulated bool, change func(*site.Notice) error) error {
-	key := site.NoticeKey(mac, simulated)
-	for {
-		var n site.Notice
-		had, err := h.conflicts.Get(ctx, key)
-		if err == nil {
-			err = json.Unmarshal(had.Value(), &n)
-		} else if errors.Is(err, jetstream.ErrKeyNotFound) {
-			err = nil
-		}
-		if err == nil {
-			err = change(&n)
-		}
-		if err != nil {
-			return err
-		}
-		data, err := json.Marshal(n)
-		switch {
-		case err != nil:
-			return err
-		case had == nil:
-			_, err = h.conflicts.Create(ctx, key, data)
-		default:
-			_, err = h.conflicts.Update(ctx, key, data, had.Revision())
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
-			return err
-		}
-	}
+	return changeRecord(ctx, h.conflicts, site.NoticeKey(mac, simulated), change)
 }
 
 // mostNotices is how many are told at once.
 const mostNotices = 500
 
-// told answers a bench that wants to know what has become of devices.
+// notices answers a bench that wants to know what has become of devices.
 func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err error) {
 	w, err := m.hub.conflicts.WatchAll(ctx, jetstream.ResumeFromRevision(q.Place+1))
 	if err != nil {

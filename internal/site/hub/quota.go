@@ -3,14 +3,11 @@ package hub
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"station/internal/record"
 	"station/internal/site"
@@ -178,36 +175,14 @@ func (q quota) read(bench string, e record.Entry) error {
 	return nil
 }
 
-// changeQuota changes what is kept of a lot, by compare-and-set.
+// changeQuota changes what is kept of a lot.
 func (h *Hub) changeQuota(ctx context.Context, lot string, change func(quota) error) error {
-	key := site.LotKey(lot)
-	for {
-		q := quota{}
-		had, err := h.quotas.Get(ctx, key)
-		if err == nil {
-			err = json.Unmarshal(had.Value(), &q)
-		} else if errors.Is(err, jetstream.ErrKeyNotFound) {
-			err = nil
+	return changeRecord(ctx, h.quotas, site.LotKey(lot), func(q *quota) error {
+		if *q == nil {
+			*q = quota{}
 		}
-		if err == nil {
-			err = change(q)
-		}
-		if err != nil {
-			return err
-		}
-		data, err := json.Marshal(q)
-		switch {
-		case err != nil:
-			return err
-		case had == nil:
-			_, err = h.quotas.Create(ctx, key, data)
-		default:
-			_, err = h.quotas.Update(ctx, key, data, had.Revision())
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) { // else somebody was quicker
-			return err
-		}
-	}
+		return change(*q)
+	})
 }
 
 // leased answers a bench that wants numbers.
