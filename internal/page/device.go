@@ -158,13 +158,23 @@ func (s *Server) batches(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	slices.SortFunc(list, func(a, b replica.Batch) int { return b.Total().Opened.Compare(a.Total().Opened) })
-	list = list[:min(len(list), mostRows)]
-	plaintext.Value(&list)
-	s.show(w, r, http.StatusOK, "batches.html", languageOf(r).Batches, list)
+	shown := newest(list, mostRows)
+	plaintext.Value(&shown.List)
+	s.show(w, r, http.StatusOK, "batches.html", languageOf(r).Batches, shown)
 }
 
 // mostRows is how long a list may be.
 const mostRows = 500
+
+// rows are what a page lists, newest first.
+type rows[T any] struct {
+	List []T
+	Cut  bool // older ones are not shown
+}
+
+func newest[T any](list []T, most int) rows[T] {
+	return rows[T]{list[:min(len(list), most)], len(list) > most}
+}
 
 // offered is a release with its rollout, which is nil where there is none.
 type offered struct {
@@ -173,15 +183,15 @@ type offered struct {
 }
 
 func (s *Server) releases(w http.ResponseWriter, r *http.Request) {
-	var list []offered
+	var shown rows[offered]
 	if s.Releases != nil {
 		var err error
-		if list, err = s.offers(); err != nil {
+		if shown, err = s.offers(); err != nil {
 			s.fail(w, r, http.StatusInternalServerError, err)
 			return
 		}
 	}
-	s.show(w, r, http.StatusOK, "releases.html", languageOf(r).Releases, list)
+	s.show(w, r, http.StatusOK, "releases.html", languageOf(r).Releases, shown)
 }
 
 func (s *Server) leftOut(d *release.Damaged) {
@@ -191,26 +201,30 @@ func (s *Server) leftOut(d *release.Damaged) {
 }
 
 // offers are the newest releases of all products.
-func (s *Server) offers() (list []offered, err error) {
+func (s *Server) offers() (all rows[offered], err error) {
 	products, err := s.Releases.Keys("release")
 	if err != nil {
-		return nil, err
+		return all, err
 	}
 	for _, p := range products {
 		docs, err := release.LoadAll(s.Releases, p, s.leftOut)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
-		for _, doc := range docs[:min(len(docs), mostRows/10)] {
+		shown := newest(docs, mostRows/10)
+		all.Cut = all.Cut || shown.Cut
+		for _, doc := range shown.List {
 			roll, _, err := release.LoadRollout(s.Releases, p, doc.ID)
 			if damaged, is := errors.AsType[*release.Damaged](err); is {
 				s.leftOut(damaged)
 			} else if err != nil {
-				return nil, err
+				return all, err
 			}
 			plaintext.Value(doc)
-			list = append(list, offered{doc, roll})
+			all.List = append(all.List, offered{doc, roll})
 		}
 	}
-	return list[:min(len(list), mostRows)], nil
+	shown := newest(all.List, mostRows)
+	shown.Cut = shown.Cut || all.Cut
+	return shown, nil
 }

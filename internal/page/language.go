@@ -17,8 +17,8 @@ type language struct {
 	SearchHow, NotFound, Switch, Lost              string
 	Today, SealedToday, FailedToday, AsideToday    string
 	Yield, TodaysFailures, None, Here, Away, Never string
-	LineEnded, Revoked, Refused, DoesNot, PutOff   string
-	Quota, Devices, Opened, Closed, Open, Made     string
+	LineEnded, Revoked, Refused, PutOff            string
+	Quota, Devices, Opened, Closed, Open           string
 	Product, Version, Rollout, Withdrawn, Share    string
 	Bench, Life, Proof, ProofHow, NoProof          string
 	Serial, ID, Key, Verdict, Time, What, Code     string
@@ -32,8 +32,8 @@ var english = language{
 	SearchHow: "MAC, serial number or ID", NotFound: "No bench of this site knows a device of that name.", Switch: "中文", Lost: "Not live: the site cannot be reached. What you see may be old.",
 	Today: "Today", SealedToday: "sealed", FailedToday: "to be put back", AsideToday: "set aside or scrap",
 	Yield: "first pass", TodaysFailures: "Failures of today", None: "none", Here: "working", Away: "AWAY since", Never: "no word since the site started; last entry",
-	LineEnded: "line ended", Revoked: "revoked", Refused: "LEDGER REFUSED", DoesNot: "no device of this day", PutOff: "Its device has to come back.",
-	Quota: "quota", Devices: "devices", Opened: "opened", Closed: "closed", Open: "open", Made: "made",
+	LineEnded: "line ended", Revoked: "revoked", Refused: "LEDGER REFUSED", PutOff: "Its device has to come back.",
+	Quota: "quota", Devices: "devices", Opened: "opened", Closed: "closed", Open: "open",
 	Product: "product", Version: "version", Rollout: "rollout", Withdrawn: "withdrawn", Share: "of the devices",
 	Bench: "bench", Life: "Whole life", Proof: "Proof", ProofHow: "Download the proof of all entries up to the last checkpoint; check it with:", NoProof: "No checkpoint has been signed yet: there is nothing to prove it with.",
 	Serial: "serial number", ID: "ID", Key: "key", Verdict: "result", Time: "time", What: "what", Code: "code",
@@ -47,8 +47,8 @@ var chinese = language{
 	SearchHow: "MAC、序列号或 ID", NotFound: "本站点没有工位认识这个设备。", Switch: "English", Lost: "未连接：无法访问站点，显示的内容可能已过时。",
 	Today: "今天", SealedToday: "已封装", FailedToday: "需放回", AsideToday: "隔离或报废",
 	Yield: "一次合格率", TodaysFailures: "今天的失败", None: "无", Here: "工作中", Away: "离线，自", Never: "站点启动后没有消息；最后一条记录",
-	LineEnded: "生产线已结束", Revoked: "已吊销", Refused: "账本被拒绝", DoesNot: "今天没有设备", PutOff: "它的设备需要放回。",
-	Quota: "配额", Devices: "设备", Opened: "开始", Closed: "结束", Open: "进行中", Made: "已生产",
+	LineEnded: "生产线已结束", Revoked: "已吊销", Refused: "账本被拒绝", PutOff: "它的设备需要放回。",
+	Quota: "配额", Devices: "设备", Opened: "开始", Closed: "结束", Open: "进行中",
 	Product: "产品", Version: "版本", Rollout: "推送", Withdrawn: "已撤回", Share: "的设备",
 	Bench: "工位", Life: "全部记录", Proof: "证明", ProofHow: "下载到最后一个检查点为止全部记录的证明；用此命令检查：", NoProof: "还没有签名的检查点，无法证明。",
 	Serial: "序列号", ID: "ID", Key: "密钥", Verdict: "结果", Time: "时间", What: "内容", Code: "代码",

@@ -12,6 +12,10 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +23,8 @@ import (
 	"station/internal/flow"
 	"station/internal/ledger"
 	"station/internal/record"
+	"station/internal/release"
+	"station/internal/site/replica"
 	"station/internal/words/wordstest"
 )
 
@@ -244,3 +250,45 @@ func TestDevice(t *testing.T) {
 }
 
 func TestLanguagesAreComplete(t *testing.T) { wordstest.Complete(t, english, chinese) }
+
+// A list that leaves older ones out says so.
+func TestCutListSaysSo(t *testing.T) {
+	for _, n := range []int{2, 3} {
+		shown := newest([]offered{{Release: &release.Release{ID: 3}}, {Release: &release.Release{ID: 2}}, {Release: &release.Release{ID: 1}}}[:n], 2)
+		for page, data := range map[string]any{"releases.html": shown, "batches.html": rows[replica.Batch]{Cut: shown.Cut}} {
+			var b strings.Builder
+			if err := templates.ExecuteTemplate(&b, page, frame{language: &english, Data: data}); err != nil {
+				t.Fatal(err)
+			}
+			if len(shown.List) != 2 || strings.Contains(b.String(), english.More) != (n == 3) {
+				t.Errorf("%s with %d of 2 rows: %s", page, n, b.String())
+			}
+		}
+	}
+}
+
+// Every text of the page is shown somewhere.
+func TestEveryTextIsShown(t *testing.T) {
+	var program strings.Builder
+	for _, pattern := range []string{"*.go", "files/*.html"} {
+		list, err := filepath.Glob(pattern)
+		if err != nil || len(list) < 5 {
+			t.Fatal(list, err)
+		}
+		for _, name := range list {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			program.Write(b)
+		}
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[language]()) {
+		if len(f.Index) == 1 && !f.Anonymous && !regexp.MustCompile(`\.`+f.Name+`\b`).MatchString(program.String()) {
+			t.Errorf("nobody shows %s", f.Name)
+		}
+	}
+}
