@@ -1,0 +1,216 @@
+package station
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"station/internal/chip"
+	"station/internal/esploader"
+	"station/internal/flow"
+	"station/internal/hsm"
+	"station/internal/hsm/hsmtest"
+	"station/internal/ledger"
+	"station/internal/port"
+	"station/internal/record"
+	"station/internal/sim"
+)
+
+// onToken is a visit while the token does what the faults say.
+func onToken(list ...string) provocation {
+	return func(t *testing.T) (code flow.Code) {
+		cfg, faults := hsmtest.Faulty(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+		token := hsmtest.Open(t, cfg)
+		job := smallProduct(t)
+		synctest.Test(t, func(t *testing.T) {
+			s := newShift(t, token, job)
+			faults.Set(list...)
+			wire, err := newChip(t, sim.Options{FlashSize: 1 << 20}).Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			code = codeOf(s.line.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})))
+		})
+		return code
+	}
+}
+
+// noPIN opens a token whose PIN file anybody may read.
+func noPIN(t *testing.T) flow.Code {
+	cfg := hsmtest.Token(t)
+	if err := os.Chmod(strings.TrimPrefix(cfg.URI.PINSource, "file:"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	token, err := hsm.Open(cfg)
+	if err == nil {
+		token.Close()
+		return "it was opened"
+	}
+	return flow.FailureFrom(TokenFailure(err)).Code
+}
+
+// twoTokens opens a token by what it has in common with the one beside it.
+func twoTokens(t *testing.T) flow.Code {
+	cfg := hsmtest.Token(t)
+	other := exec.Command("softhsm2-util", "--init-token", "--free", "--label", cfg.URI.Token, "--so-pin", "12345678", "--pin", "1234")
+	if out, err := other.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cfg.URI.Serial = ""
+	token, err := hsm.Open(cfg)
+	if err == nil {
+		token.Close()
+		return "it was opened"
+	}
+	return flow.FailureFrom(TokenFailure(err)).Code
+}
+
+func readOnlyLedger(t *testing.T) flow.Code {
+	s := stationOf(t)
+	book, err := ledger.Open(s.ledger.Path(), ledger.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	r := s.runner()
+	r.Ledger = book
+	wire, err := newChip(t, sim.Options{}).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codeOf(r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})))
+}
+
+func openLedgerFile(t *testing.T, path string) {
+	book, err := ledger.Open(path, ledger.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { book.Close() })
+}
+
+func onLedgerFile(spoil func(t *testing.T, path string)) provocation {
+	return func(t *testing.T) flow.Code {
+		path := filepath.Join(t.TempDir(), "ledger.db")
+		if err := ledger.Create(path, record.Entry{}); err != nil {
+			t.Fatal(err)
+		}
+		spoil(t, path)
+		_, err := ledger.Open(path, ledger.Options{})
+		return flow.FailureFrom(LedgerFailure(err)).Code
+	}
+}
+
+// onPort is a line of one slot at that port.
+func onPort(path func(t *testing.T) string) provocation {
+	return func(t *testing.T) flow.Code {
+		token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+		s := newShift(t, token, smallProduct(t), Slot("1", path(t), "manual", true))
+		s.line.Once = true
+		s.line.Run(t.Context())
+		return s.code(flow.DeviceFailed)
+	}
+}
+
+// code is that of the first event of a kind.
+func (s *shift) code(event string) flow.Code {
+	for _, e := range s.events {
+		if e.Event == event {
+			return e.Code
+		}
+	}
+	return ""
+}
+
+// heldPort is a port that is open elsewhere.
+func heldPort(t *testing.T) string {
+	pty, err := newChip(t, sim.Options{NoLines: true, InLoader: true}).ServePTY(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := port.Open(pty.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { held.Close() })
+	return pty.Path
+}
+
+func quotaUsedUp(t *testing.T) flow.Code {
+	s := stationOf(t, "[key]", "[quota]\ndevices = 1\n\n[key]")
+	s.visit(newChip(t, sim.Options{MAC: VirtualMAC(0)}))
+	return codeOf(s.visit(newChip(t, sim.Options{MAC: VirtualMAC(1)})))
+}
+
+func batchClosed(t *testing.T) flow.Code {
+	s := stationOf(t)
+	for _, kind := range []record.Kind{record.BatchOpened, record.BatchClosed} {
+		if _, err := s.ledger.Append(record.Entry{Kind: kind, Batch: "b", Operator: "eve", Message: "test", Simulated: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wire, err := newChip(t, sim.Options{}).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.runner()
+	r.Batch = "b"
+	return codeOf(r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})))
+}
+
+// alike puts devices into a line that never start.
+func alike(t *testing.T) (code flow.Code) {
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	job := smallProduct(t)
+	synctest.Test(t, func(t *testing.T) {
+		var chips []*sim.Chip
+		for n := range flow.AlikeFailures + 1 {
+			chips = append(chips, newChip(t, sim.Options{MAC: VirtualMAC(n), FlashSize: 1 << 20, Faults: faults(sim.Fault{Kind: sim.MuteApp, Times: -1})}))
+		}
+		s := newShift(t, token, job, newTray(chips...).slot("1"))
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		s.line.Run(ctx)
+		code = s.code(flow.LineHalted)
+	})
+	return code
+}
+
+func panics(t *testing.T) flow.Code {
+	s := stationOf(t)
+	r := s.runner()
+	broken := false
+	r.Now = func() time.Time {
+		if broken {
+			broken = false
+			panic("the clock is broken")
+		}
+		return time.Now()
+	}
+	r.Emit = func(e flow.Event) { broken = e.Event == flow.StepDone && e.Step == "admit" }
+	wire, err := newChip(t, sim.Options{}).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codeOf(r.Device(t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{})))
+}
+
+func labelMissing(t *testing.T) (code flow.Code) {
+	l := Labels{Print: func(chip.MAC) error {
+		_, err := os.OpenFile(filepath.Join(t.TempDir(), "no", "printer"), os.O_WRONLY, 0)
+		return err
+	}}
+	emit := l.Watch(func(e flow.Event) {
+		if e.Event == flow.LabelFailed {
+			code = e.Code
+		}
+	})
+	emit(passed(1))
+	emit(flow.Event{Event: flow.LineDone})
+	return code
+}

@@ -1,0 +1,78 @@
+package station
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"station/internal/record"
+	"station/internal/site"
+	"station/internal/site/hub"
+)
+
+// conflicted waits until the bench's ledger says whether a device is in a conflict.
+func (b *siteLine) conflicted(n int, is bool) {
+	b.t.Helper()
+	for {
+		d, _, err := b.site.Ledger.Device(VirtualMAC(n))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if d.Conflicted == is {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// Two devices that got one key while nobody could ask are refused at every bench, also at
+// one that never saw them, until a person has settled it; each ledger says so.
+func TestConflictStopsBothEverywhere(t *testing.T) {
+	b := lines(t, OfflineLease, 3, 0, "bench-1", "bench-2", "bench-3")
+	b[0].key(1, "derived:m:1")
+	b[0].settled()
+	b[1].key(2, "derived:m:1")
+	for _, bench := range b {
+		bench.conflicted(1, true)
+		bench.conflicted(2, true)
+	}
+	for n := 1; n < 3; n++ {
+		chip := b[0].chip(n)
+		factory := chip.Fuses()
+		wantVerdict(t, b[2].visit(chip), record.Quarantine, record.Conflicting)
+		if chip.Fuses() != factory {
+			t.Error("it was burned")
+		}
+	}
+	folder := b[0].folder
+	if err := folder.Settle(t.Context(), VirtualMAC(9), site.Settled{Operator: "eve", Reason: "none"}); err == nil || !strings.Contains(err.Error(), hub.ErrNoConflict.Error()) {
+		t.Errorf("a device without a conflict: %v", err)
+	}
+	if err := folder.Settle(t.Context(), VirtualMAC(1), site.Settled{Operator: " ", Reason: "x"}); err == nil {
+		t.Error("it was settled by nobody")
+	}
+	if err := folder.Settle(t.Context(), VirtualMAC(1), site.Settled{Operator: "eve", Reason: "the other is scrap"}); err != nil {
+		t.Fatal(err)
+	}
+	b[2].stop()
+	b[2].start()
+	for _, bench := range b {
+		bench.conflicted(1, false)
+		bench.conflicted(2, true)
+		list, err := bench.site.Ledger.History(VirtualMAC(1))
+		if last := list[len(list)-1]; err != nil || last.Kind != record.ConflictSettled || last.Operator != "eve" || last.Message != "the other is scrap" {
+			t.Errorf("%s: its last entry is %+v, %v", bench.file.ID, last, err)
+		}
+	}
+}
+
+// conflictFound is a conflict that the site has found, and told.
+func conflictFound(t *testing.T, b *siteBench, s *Site) {
+	other := &siteLine{siteBench: b.another(t, "bench-2"), t: t}
+	other.start()
+	other.key(7, "derived:m:7")
+	other.settled()
+	this := &siteLine{siteBench: b, t: t, site: s}
+	this.key(7, "derived:m:7")
+	this.conflicted(7, true)
+}
