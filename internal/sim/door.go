@@ -3,8 +3,11 @@ package sim
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math/bits"
 	"net"
@@ -18,18 +21,19 @@ import (
 //
 // A client asks, little endian:
 //
-//	0  what: r read, w write, x write raw, e erase, i info, b restart
-//	1  address u32
+//	0  what: r read, w write, x write raw, e erase, i info, b restart, h HMAC-SHA-256 by
+//	   the chip's peripheral
+//	1  address u32, of h the number of the key block
 //	5  size u32
-//	9  with w and x the bytes
+//	9  with w, x and h the bytes
 //
 // and is answered:
 //
 //	0  0 done; 1 refused: addresses and sizes of r, w, x are multiples of 16, of
-//	   e multiples of 4096, all within the flash, at most 64 KiB; 2 no
-//	   application runs, or no longer the one that ran when the client came
+//	   e multiples of 4096, all within the flash, at most 64 KiB; of h the block's purpose
+//	   is HMAC_UP; 2 no application runs, or no longer the one that ran when the client came
 //	1  size u32
-//	5  the bytes: of r those asked for; of i the app's address u32, the secure version of
+//	5  the bytes: of r those asked for; of h the 32 of the HMAC; of i the app's address u32, the secure version of
 //	   the fuses u32, whether the flash is encrypted u8, FLASH_CRYPT_CONFIG u8, MAC 6,
 //	   the chip's ID as image headers have it u16
 const (
@@ -115,7 +119,7 @@ func (c *Chip) answerApp(conn io.Reader, run int, head []byte) ([]byte, error) {
 		return nil, errors.ErrUnsupported
 	}
 	var data []byte
-	if head[0] == 'w' || head[0] == 'x' {
+	if bytes.IndexByte([]byte("wxh"), head[0]) >= 0 {
 		data = make([]byte, size)
 		if _, err := io.ReadFull(conn, data); err != nil {
 			return nil, err
@@ -125,6 +129,9 @@ func (c *Chip) answerApp(conn io.Reader, run int, head []byte) ([]byte, error) {
 	defer c.mu.Unlock()
 	if run == 0 || c.app.runsNow() != run {
 		return nil, errNoApp
+	}
+	if head[0] == 'h' {
+		return c.appHMAC(address, data)
 	}
 	return c.actAsApp(head[0], address, size, data)
 }
@@ -151,6 +158,17 @@ func (c *Chip) actAsApp(what byte, address, size uint32, data []byte) ([]byte, e
 	}
 	c.start(resetSWCPU)
 	return nil, nil
+}
+
+// appHMAC is what the peripheral makes of data with the key in a block, hidden or not.
+func (c *Chip) appHMAC(block uint32, data []byte) ([]byte, error) {
+	key := c.hmacKey(fmt.Sprint("BLOCK_KEY", block))
+	if key == nil {
+		return nil, errors.ErrUnsupported
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write(data)
+	return mac.Sum(nil), nil
 }
 
 // appWrites does one write or erase of the application: all of it, or half if

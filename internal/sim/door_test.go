@@ -2,12 +2,16 @@ package sim
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"io"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
 )
 
 // appDoor is a client of a chip's application door.
@@ -185,5 +189,32 @@ func TestRollback(t *testing.T) {
 	copy(c.flash.mem[0xe000:], entry(2, stateValid, seqCRC(2))) // the app says that it works
 	if got := strings.Join(starts(c), " "); got != "2 2 2" {
 		t.Errorf("confirmed: got %q", got)
+	}
+}
+
+// The application of a C3 has HMACs of the key in a block that is for them, though nobody can
+// read it; of another block, or of a chip without the peripheral, it has none.
+func TestAppHMAC(t *testing.T) {
+	key := expand("key for HMACs", 32)
+	w := keyedC3(testKey[:], 1)
+	start, _ := wordsOf(chip.ESP32C3)
+	k := blockWords(key)
+	copy(w[start[chip.ESP32C3.Efuse.Block("BLOCK_KEY3")]:], k[:])
+	SetFieldOf(chip.ESP32C3, w, "KEY_PURPOSE_3", purposeHMACUp)
+	SetFieldOf(chip.ESP32C3, w, "RD_DIS", 1|1<<3)
+	c := newChip(t, Options{Chip: chip.ESP32C3, Words: w, Flash: lay(2<<20, xtsAll(testKey[:], recordedC3Images())), FlashSize: 2 << 20})
+	d := openDoor(t, c)()
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("odd"))
+	if status, got := d.ask('h', 3, 3, []byte("odd")); status != doorDone || !bytes.Equal(got, mac.Sum(nil)) {
+		t.Errorf("status %d, %x", status, got)
+	}
+	for _, block := range []uint32{0, 2, 6, 1 << 31} {
+		if status, got := d.ask('h', block, 3, []byte("odd")); status != doorRefused || len(got) != 0 {
+			t.Errorf("BLOCK_KEY%d: status %d, %x", block, status, got)
+		}
+	}
+	if status, _ := openDoor(t, encryptedChip(t, 0x7f, Options{}))().ask('h', 1, 3, []byte("odd")); status != doorRefused {
+		t.Errorf("an ESP32: status %d", status)
 	}
 }

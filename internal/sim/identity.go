@@ -7,9 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/xts"
+
+	"station/internal/chip"
 )
 
 // The application's own look at its identity: the partition esp_secure_cert, or
@@ -126,11 +129,10 @@ func (c *Chip) nvsKeys(rows []partition) *xts.Cipher {
 // hmacKeys are those that the application has the chip make of its key for HMACs, two
 // HMACs of 32 bytes; nil where it makes none. It takes a block that says it is for that.
 func (c *Chip) hmacKeys() *xts.Cipher {
-	n := strings.TrimPrefix(c.opts.NVSKey, "BLOCK_KEY")
-	if c.opts.NVSKey == "" || c.fuses.field("KEY_PURPOSE_"+n) != purposeHMACUp {
+	key := c.hmacKey(c.opts.NVSKey)
+	if key == nil {
 		return nil
 	}
-	key := c.keyIn(c.opts.Chip.Efuse.Block(c.opts.NVSKey))
 	var keys []byte
 	for _, word := range []string{"\x5a\x5a\xbe\xae", "\xa5\xa5\xde\xce"} {
 		mac := hmac.New(sha256.New, key)
@@ -139,6 +141,16 @@ func (c *Chip) hmacKeys() *xts.Cipher {
 	}
 	cipher, _ := xts.NewCipher(aes.NewCipher, keys)
 	return cipher
+}
+
+// hmacKey is the key with which the chip's peripheral computes HMACs for firmware that names
+// this block; nil where the chip has no such peripheral, or the block is not for that.
+func (c *Chip) hmacKey(block string) []byte {
+	purpose := "KEY_PURPOSE_" + strings.TrimPrefix(block, "BLOCK_KEY")
+	if use, has := c.opts.Chip.Seal.Keys[chip.HMAC]; !has || !slices.Contains(use.Blocks, block) || c.fuses.field(purpose) != purposeHMACUp {
+		return nil
+	}
+	return c.keyIn(c.opts.Chip.Efuse.Block(block))
 }
 
 // idOfNVS finds the text of the key "id".
