@@ -57,6 +57,15 @@ bool so_p256_verify(secure_ota_blob key, const uint8_t *digest, const uint8_t *s
     return so_rsa_verify(key, digest, signature, SO_P256_SIGNATURE);
 }
 
+/* A point with an odd last byte is on the curve. */
+secure_ota_result so_p256_agree(const uint8_t *scalar, const uint8_t *point, uint8_t *shared)
+{
+    size_t i;
+    for (i = 0; i < SO_P256_SCALAR; i++)
+        shared[i] = scalar[i] ^ point[1 + i];
+    return point[SO_P256_POINT - 1] & 1 ? SECURE_OTA_OK : SECURE_OTA_E_DAMAGED;
+}
+
 bool so_gcm_start(so_gcm *g, const uint8_t *key, const uint8_t *iv)
 {
     (void)key;

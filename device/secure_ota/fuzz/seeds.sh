@@ -20,12 +20,15 @@ seed 7 "$dir/versions" 64
 # A manifest that opens under the fuzzer's own crypto: the descriptor in front, and sizes at the end of the halves.
 { head -c 256 "$dir/descriptor"; head -c 255 /dev/zero; printf '\000'; head -c 511 /dev/zero; printf '\001'; } > "$dir/manifest"
 line() { printf '\000\000\000\000'; }
-image() { # an image whose cipher text is the app, and whose key opens to 32 bytes
-	printf '\317\266\210\007'; head -c 383 /dev/zero; printf '\002'; head -c 16 /dev/zero; printf '\224\022\000\000'; head -c 104 /dev/zero
+rsa() { head -c 383 /dev/zero; printf '\002'; } # opens to 32 bytes
+ecies() { head -c 63 /dev/zero; printf '\001'; head -c 320 /dev/zero; } # a point of the curve
+image() { # an image whose cipher text is the app
+	printf '\317\266\210\007'; "$1"; head -c 16 /dev/zero; printf '\224\022\000\000'; head -c 104 /dev/zero
 	head -c 23 "$data/next.bin"; printf '\000'; tail -c +25 "$data/next.bin" # no digest behind it
 }
-{ cat "$dir/manifest"; line; image; } > "$dir/update/image"
+{ cat "$dir/manifest"; line; image rsa; } > "$dir/update/image"
+{ cat "$dir/manifest"; line; image ecies; } > "$dir/update/ecies"
 { cat "$dir/manifest"; line; cat "$data/next.bundle"; } > "$dir/update/bundle"
-{ cat "$dir/manifest"; printf '\050\003\007\000'; image; } > "$dir/update/bad-line"
+{ cat "$dir/manifest"; printf '\050\003\007\000'; image rsa; } > "$dir/update/bad-line"
 { cat "$dir/manifest"; printf '\200\001\000\003'; cat "$data/next.bundle"; } > "$dir/update/bad-line-bundle"
 rm "$dir/descriptor" "$dir/entry" "$dir/versions" "$dir/manifest"

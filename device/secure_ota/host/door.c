@@ -91,6 +91,18 @@ secure_ota_flash door_port(door *d)
     return f;
 }
 
+static int hmac_calculate(void *context, const uint8_t *data, size_t size, uint8_t mac[32])
+{
+    door *d = context;
+    return ask(d, 'h', d->hmac_key, size, data, mac, 32);
+}
+
+secure_ota_hmac door_hmac(door *d)
+{
+    secure_ota_hmac h = {d, hmac_calculate};
+    return h;
+}
+
 int door_restart(door *d)
 {
     int r = ask(d, 'b', 0, 0, NULL, NULL, 0);

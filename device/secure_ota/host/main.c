@@ -11,7 +11,7 @@
 
 static const char usage[] =
     "usage: secure_ota-host DO --chip SOCKET [--server HOST:PORT --ca FILE] [--cert FILE --key FILE | --login FILE]\n"
-    "                       --keys DIR --type TYPE [--rollback]\n"
+    "                       --keys DIR --type TYPE [--hmac-key N] [--rollback]\n"
     "\n"
     "Is the application on a virtual chip (station sim --app) and takes updates for it.\n"
     "\n"
@@ -22,14 +22,15 @@ static const char usage[] =
     "  state     whether what runs is to be confirmed yet\n"
     "\n"
     "DIR has manifest.der, author.der and, as far as the fleet uses them, image.der,\n"
-    "bundle.der, v1.der, v2.digest. FILE of --login has USER:PASSWORD.\n"
+    "bundle.der, v1.der, v2.digest. FILE of --login has USER:PASSWORD. N is the key\n"
+    "block with which the chip computes HMACs, for images that were encrypted for it.\n"
     "Ends with 0: done; 1: nothing to do; 2: wrong usage; 10 and more: what\n"
     "secure_ota.h has, counted from SECURE_OTA_E_CONFIG.\n"
     "\n"
     "  secure_ota-host update --chip apps/1 --server localhost:8443 --ca ca.pem --cert 1.pem --key 1.key --keys keys --type lamp\n";
 
 typedef struct {
-    const char *what, *chip, *server, *ca, *cert, *key, *login, *keys, *type;
+    const char *what, *chip, *server, *ca, *cert, *key, *login, *keys, *type, *hmac_key;
     bool rollback;
 } options;
 
@@ -44,8 +45,8 @@ static bool parse(int argc, char **argv, options *o)
         const struct {
             const char *name;
             const char **value;
-        } all[] = {{"--chip", &o->chip}, {"--server", &o->server}, {"--ca", &o->ca},     {"--cert", &o->cert},
-                   {"--key", &o->key},   {"--login", &o->login},   {"--keys", &o->keys}, {"--type", &o->type}};
+        } all[] = {{"--chip", &o->chip},   {"--server", &o->server}, {"--ca", &o->ca},     {"--cert", &o->cert},        {"--key", &o->key},
+                   {"--login", &o->login}, {"--keys", &o->keys},     {"--type", &o->type}, {"--hmac-key", &o->hmac_key}};
         size_t k;
         if (strcmp(argv[i], "--rollback") == 0) {
             o->rollback = true;
@@ -179,6 +180,10 @@ int main(int argc, char **argv)
     c.ports.flash = door_port(&chip);
     c.ports.http = https_port(&net);
     c.ports.random = https_random(&net);
+    if (o.hmac_key != NULL) {
+        chip.hmac_key = (uint32_t)strtoul(o.hmac_key, NULL, 10);
+        c.ports.hmac = door_hmac(&chip);
+    }
     c.ports.clock.sleep = nap;
     c.ports.log.say = say;
     c.device_type = o.type;

@@ -76,7 +76,7 @@ typedef struct {
 typedef struct {
     secure_ota_blob manifest_private; /* RSA-4096: opens the manifest */
     secure_ota_blob manifest_author;  /* RSA-3072, public: signed the manifest */
-    secure_ota_blob image_private;    /* RSA-3072: opens esp_encrypted_img; null if the fleet uses bundles */
+    secure_ota_blob image_private;    /* RSA-3072: opens esp_encrypted_img; null if the fleet uses bundles, or its chips' own keys (ports.hmac) */
     secure_ota_blob bundle_author;    /* P-256, public: signed the bundle; null if the fleet uses esp_encrypted_img */
     secure_ota_blob app_v1;           /* P-256, public: signed the app for secure boot 1; or null */
     const uint8_t *app_v2_digest;     /* 32 bytes, as in the fuses: the key that signed the app for secure boot 2; or null */

@@ -75,12 +75,22 @@ typedef struct {
     int (*fill)(void *context, unsigned char *data, size_t size);
 } secure_ota_random;
 
+/* The HMAC peripheral of the chips that have one, with the key in the block that the firmware
+ * names (purpose HMAC_UP), which no software can read. A device with it opens images that were
+ * encrypted for that key (ECIES); some 2050 calls each, of at most 36 bytes. */
+typedef struct {
+    void *context;
+    /* HMAC-SHA-256 of data under the key. 0, or anything else for an error. Null: there is none. */
+    int (*calculate)(void *context, const uint8_t *data, size_t size, uint8_t mac[32]);
+} secure_ota_hmac;
+
 typedef struct {
     secure_ota_flash flash;
     secure_ota_http http;
     secure_ota_clock clock; /* sleep may be null: never waits */
     secure_ota_log log;     /* say may be null: says nothing */
     secure_ota_random random;
+    secure_ota_hmac hmac; /* calculate may be null: takes no ECIES images */
 } secure_ota_ports;
 
 #endif

@@ -18,6 +18,9 @@
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 #include "sdkconfig.h"
+#if CONFIG_SECURE_OTA_HMAC_KEY
+#include "esp_hmac.h"
+#endif
 
 static const char *const tag = "secure_ota";
 
@@ -226,6 +229,14 @@ static int fill(void *context, unsigned char *data, size_t size)
     return 0;
 }
 
+#if CONFIG_SECURE_OTA_HMAC_KEY
+static int hmac_calculate(void *context, const uint8_t *data, size_t size, uint8_t mac[32])
+{
+    (void)context;
+    return esp_hmac_calculate((hmac_key_id_t)CONFIG_SECURE_OTA_HMAC_KEY_ID, data, size, mac) == ESP_OK ? 0 : -1;
+}
+#endif
+
 secure_ota_result secure_ota_esp_idf(secure_ota_config *config, const secure_ota_server *server)
 {
     const secure_ota_flash flash = {NULL, flash_read, flash_write, flash_write_raw, flash_erase, flash_encrypted, flash_running, flash_secure_version};
@@ -238,6 +249,9 @@ secure_ota_result secure_ota_esp_idf(secure_ota_config *config, const secure_ota
     config->ports.clock.sleep = nap;
     config->ports.log.say = say;
     config->ports.random.fill = fill;
+#if CONFIG_SECURE_OTA_HMAC_KEY
+    config->ports.hmac.calculate = hmac_calculate;
+#endif
     config->chip_id = CONFIG_IDF_FIRMWARE_CHIP_ID;
     config->table_address = CONFIG_PARTITION_TABLE_OFFSET;
     config->device_type = CONFIG_SECURE_OTA_DEVICE_TYPE;

@@ -34,7 +34,8 @@ enum {
     SO_GCM_TAG = 16,
     SO_RSA_MAX = 512, /* bytes of an RSA-4096 modulus */
     SO_P256_POINT = 65,
-    SO_P256_SIGNATURE = 64
+    SO_P256_SIGNATURE = 64,
+    SO_P256_SCALAR = 32
 };
 
 /* Once, before anything else. random is for backends that have none of their own. */
@@ -52,6 +53,13 @@ bool so_rsa_decrypt(secure_ota_blob key, const uint8_t *in, size_t in_size, uint
 bool so_rsa_verify(secure_ota_blob key, const uint8_t digest[SO_SHA256], const uint8_t *signature, size_t size);
 bool so_rsa_verify_pss(secure_ota_blob key, const uint8_t digest[SO_SHA256], const uint8_t *signature, size_t size);
 bool so_p256_verify(secure_ota_blob key, const uint8_t digest[SO_SHA256], const uint8_t signature[SO_P256_SIGNATURE]);
+
+/* ECDH on P-256: x of the other's point (4, x, y) times a private key, all big endian.
+ * SECURE_OTA_E_DAMAGED: no such point is on the curve; SECURE_OTA_E_CONFIG: the private key is none. */
+secure_ota_result so_p256_agree(const uint8_t scalar[SO_P256_SCALAR], const uint8_t point[SO_P256_POINT], uint8_t shared[SO_P256_SCALAR]);
+
+/* HMAC-SHA-256 with a key of 32 bytes. */
+bool so_hmac_sha256(const uint8_t key[SO_SHA256], const uint8_t *data, size_t size, uint8_t mac[SO_SHA256]);
 
 /* AES-256-GCM, decrypting as it comes. out_len may lag behind in_size; out must
  * have room for in_size + 16. finish gives what is left and compares the tag:

@@ -4,6 +4,8 @@
 #include "crypto.h"
 #include "der.h"
 
+#include <string.h>
+
 #include <mbedtls/ecdsa.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/md.h>
@@ -157,6 +159,38 @@ bool so_p256_verify(secure_ota_blob key, const uint8_t digest[SO_SHA256], const 
     mbedtls_ecp_point_free(&q);
     mbedtls_ecp_group_free(&group);
     return ok;
+}
+
+/* x_of_product writes x of point times scalar. The library blinds with the random numbers of the port. */
+static secure_ota_result x_of_product(mbedtls_ecp_group *group, const mbedtls_mpi *scalar, mbedtls_ecp_point *point, uint8_t x[SO_P256_SCALAR])
+{
+    uint8_t product[SO_P256_POINT];
+    size_t size = 0;
+    if (mbedtls_ecp_check_privkey(group, scalar) != 0 || mbedtls_ecp_mul(group, point, scalar, point, fill, NULL) != 0 ||
+        mbedtls_ecp_point_write_binary(group, point, MBEDTLS_ECP_PF_UNCOMPRESSED, &size, product, sizeof product) != 0 || size != sizeof product)
+        return SECURE_OTA_E_CONFIG;
+    memcpy(x, product + 1, SO_P256_SCALAR);
+    so_wipe(product, sizeof product);
+    return SECURE_OTA_OK;
+}
+
+secure_ota_result so_p256_agree(const uint8_t scalar[SO_P256_SCALAR], const uint8_t point[SO_P256_POINT], uint8_t shared[SO_P256_SCALAR])
+{
+    mbedtls_ecp_group group;
+    mbedtls_ecp_point q;
+    mbedtls_mpi d;
+    secure_ota_result r = SECURE_OTA_E_CONFIG;
+    mbedtls_ecp_group_init(&group);
+    mbedtls_ecp_point_init(&q);
+    mbedtls_mpi_init(&d);
+    if (mbedtls_ecp_group_load(&group, MBEDTLS_ECP_DP_SECP256R1) == 0 && mbedtls_mpi_read_binary(&d, scalar, SO_P256_SCALAR) == 0)
+        r = mbedtls_ecp_point_read_binary(&group, &q, point, SO_P256_POINT) == 0 && mbedtls_ecp_check_pubkey(&group, &q) == 0
+                ? x_of_product(&group, &d, &q, shared)
+                : SECURE_OTA_E_DAMAGED;
+    mbedtls_mpi_free(&d);
+    mbedtls_ecp_point_free(&q);
+    mbedtls_ecp_group_free(&group);
+    return r;
 }
 
 bool so_gcm_start(so_gcm *g, const uint8_t key[SO_AES_KEY], const uint8_t iv[SO_GCM_IV])

@@ -77,6 +77,20 @@ bool so_p256_verify(secure_ota_blob key, const uint8_t digest[SO_SHA256], const 
                                                  PSA_ALG_ECDSA(PSA_ALG_SHA_256), digest, signature, SO_P256_SIGNATURE);
 }
 
+secure_ota_result so_p256_agree(const uint8_t scalar[SO_P256_SCALAR], const uint8_t point[SO_P256_POINT], uint8_t shared[SO_P256_SCALAR])
+{
+    psa_key_id_t id;
+    size_t size;
+    psa_status_t s;
+    if (!import(&id, PSA_KEY_TYPE_ECC_KEY_PAIR(PSA_ECC_FAMILY_SECP_R1), 8 * SO_P256_SCALAR, PSA_ALG_ECDH, PSA_KEY_USAGE_DERIVE, scalar, SO_P256_SCALAR))
+        return SECURE_OTA_E_CONFIG;
+    s = psa_raw_key_agreement(PSA_ALG_ECDH, id, point, SO_P256_POINT, shared, SO_P256_SCALAR, &size);
+    psa_destroy_key(id);
+    if (s == PSA_ERROR_INVALID_ARGUMENT)
+        return SECURE_OTA_E_DAMAGED; /* the point: all else is right */
+    return s == PSA_SUCCESS && size == SO_P256_SCALAR ? SECURE_OTA_OK : SECURE_OTA_E_CONFIG;
+}
+
 bool so_gcm_start(so_gcm *g, const uint8_t key[SO_AES_KEY], const uint8_t iv[SO_GCM_IV])
 {
     g->op = psa_aead_operation_init();

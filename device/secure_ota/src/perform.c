@@ -70,7 +70,7 @@ static secure_ota_result decrypt(update *u, const so_image_header *h, so_gcm *gc
 
 static secure_ota_result take_image(update *u)
 {
-    const secure_ota_keys *keys = &u->ota->config->keys;
+    const secure_ota_config *config = u->ota->config;
     uint8_t *header = u->ota->sector;
     so_image_header h;
     so_gcm gcm;
@@ -78,16 +78,16 @@ static secure_ota_result take_image(update *u)
     if (r != SECURE_OTA_OK)
         return r;
     /* Anybody can encrypt to the fleet: only the app's signature tells who made it. */
-    if (keys->image_private.data == NULL || (keys->app_v1.data == NULL && keys->app_v2_digest == NULL))
+    if (config->keys.app_v1.data == NULL && config->keys.app_v2_digest == NULL)
         return SECURE_OTA_E_CONFIG;
     if ((r = so_image_parse(header, &h)) != SECURE_OTA_OK)
         return r;
     if (h.size > target(u)->size)
         return SECURE_OTA_E_SIZE;
     so_writer_init(&u->writer, u->ota, target(u)->address, target(u)->size, false);
-    r = so_image_start(&h, keys->image_private, &gcm);
-    if (r == SECURE_OTA_OK)
-        r = decrypt(u, &h, &gcm);
+    if ((r = so_image_start(&h, config, &gcm)) != SECURE_OTA_OK)
+        return r;
+    r = decrypt(u, &h, &gcm);
     so_gcm_free(&gcm);
     if (r == SECURE_OTA_OK && !so_fetch_ended(&u->fetch))
         r = SECURE_OTA_E_DAMAGED;

@@ -5,7 +5,7 @@
 
 #include "crypto.h"
 
-blob key_manifest, key_author, key_image, key_bundle, key_v1, key_v2, key_flash;
+blob key_manifest, key_author, key_image, key_bundle, key_v1, key_v2, key_flash, key_hmac;
 
 void bench_keys(void)
 {
@@ -17,6 +17,7 @@ void bench_keys(void)
     key_v1 = load("v1.der");
     key_v2 = load("v2.digest");
     key_flash = load("flash.key");
+    key_hmac = load("hmac.key");
     CHECK(so_crypto_init(&random));
 }
 
@@ -29,6 +30,7 @@ void bench_keys_free(void)
     unload(key_v1);
     unload(key_v2);
     unload(key_flash);
+    unload(key_hmac);
 }
 
 static secure_ota_blob key(blob b)
@@ -47,6 +49,11 @@ int bench_random(void *context, unsigned char *data, size_t size)
         *data++ = (unsigned char)(x >> 24 | 1);
     }
     return 0;
+}
+
+int bench_hmac(void *context, const uint8_t *data, size_t size, uint8_t mac[32])
+{
+    return so_hmac_sha256(context, data, size, mac) ? 0 : -1;
 }
 
 static void say(void *context, bool error, const char *text, uint32_t number)
@@ -82,6 +89,8 @@ void bench_init(bench *b, bool encrypts)
     b->config.ports.log.say = say;
     b->config.ports.log.progress = progress;
     b->config.ports.random.fill = bench_random;
+    b->config.ports.hmac.context = key_hmac.data;
+    b->config.ports.hmac.calculate = bench_hmac;
     b->config.keys.manifest_private = key(key_manifest);
     b->config.keys.manifest_author = key(key_author);
     b->config.keys.image_private = key(key_image);

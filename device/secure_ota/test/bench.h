@@ -31,6 +31,9 @@ const char *bench_version(bench *b, uint32_t address);
 
 int bench_random(void *context, unsigned char *data, size_t size);
 
-extern blob key_manifest, key_author, key_image, key_bundle, key_v1, key_v2, key_flash;
+/* The chip's peripheral, with the 32 bytes of context in its fuses. */
+int bench_hmac(void *context, const uint8_t *data, size_t size, uint8_t mac[32]);
+
+extern blob key_manifest, key_author, key_image, key_bundle, key_v1, key_v2, key_flash, key_hmac;
 
 #endif

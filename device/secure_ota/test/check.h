@@ -35,6 +35,7 @@ void test_slots(void);
 void test_fetch(void);
 void test_update(void);
 void test_power(void);
+void test_ecies(void);
 void test_result(void);
 
 #endif

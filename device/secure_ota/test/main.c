@@ -9,7 +9,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
     } groups[] = {{"words", test_words},   {"crypto", test_crypto}, {"manifest", test_manifest}, {"slots", test_slots},
-                  {"fetch", test_fetch},   {"update", test_update}, {"power", test_power},   {"result", test_result}};
+                  {"fetch", test_fetch},   {"update", test_update}, {"power", test_power},   {"result", test_result},
+                  {"ecies", test_ecies}};
     size_t i;
     if (argc > 1)
         data_folder = argv[1];

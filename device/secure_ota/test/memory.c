@@ -109,20 +109,23 @@ static void measure(const char *name, void *(*run)(void *))
 
 int main(int argc, char **argv)
 {
-    static const char *const binaries[] = {"next.img", "v2.img", "next.bundle"};
+    static const char *const binaries[] = {"next.img", "v2.img", "next.bundle", "ecies.img"};
+    blob ecies;
     size_t i;
     if (argc > 1)
         data_folder = argv[1];
     bench_keys();
+    ecies = load("ecies.digest");
     printf("%-24s %6zu bytes, on a machine with pointers of %zu\n", "secure_ota", sizeof(secure_ota), sizeof(void *));
     for (i = 0; i < sizeof binaries / sizeof binaries[0]; i++) {
         bench_init(&b, true);
         b.config.rollback = true;
         bench_offer(&b, "next", binaries[i]);
         b.site.release = "9223372036854775807";
-        if (i == 1) {
+        if (i == 1 || i == 3) {
             b.config.keys.app_v1.data = NULL;
-            b.config.keys.app_v2_digest = key_v2.data;
+            b.config.keys.app_v2_digest = i == 1 ? key_v2.data : ecies.data;
+            b.config.chip_id = i == 1 ? 0 : 5;
         }
         if (i == 0)
             measure("check_for_update", check_only);
@@ -136,6 +139,7 @@ int main(int argc, char **argv)
         }
         bench_free(&b);
     }
+    unload(ecies);
     bench_keys_free();
     printf("%u passed, %u failed\n", checks - failures, failures);
     return failures != 0;

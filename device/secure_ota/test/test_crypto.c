@@ -47,6 +47,16 @@ static void sha(void)
     CHECK(memcmp(got, want, sizeof want) == 0);
 }
 
+/* RFC 4231, case 1: a key of 20 bytes is one of 32 with zeros behind it. */
+static void hmac(void)
+{
+    static const uint8_t want[] = {0xb0, 0x34, 0x4c, 0x61, 0xd8, 0xdb, 0x38, 0x53, 0x5c, 0xa8, 0xaf, 0xce, 0xaf, 0x0b, 0xf1, 0x2b,
+                                   0x88, 0x1d, 0xc2, 0x00, 0xc9, 0x83, 0x3d, 0xa7, 0x26, 0xe9, 0x37, 0x6c, 0x2e, 0x32, 0xcf, 0xf7};
+    uint8_t key[32] = {0}, got[32];
+    memset(key, 0x0b, 20);
+    CHECK(so_hmac_sha256(key, (const uint8_t *)"Hi There", 8, got) && memcmp(got, want, sizeof want) == 0);
+}
+
 /* A key that is none is refused by every function, whatever else it gets. */
 static void no_key(void)
 {
@@ -77,15 +87,18 @@ static void image_key(void)
 {
     blob image = load("next.img");
     secure_ota_blob right = {key_image.data, key_image.size}, wrong = {key_manifest.data, key_manifest.size};
+    secure_ota_config config;
     so_image_header h;
     uint8_t out[4800 + 16];
     size_t a, b;
     int turn;
     so_gcm g;
+    memset(&config, 0, sizeof config);
     CHECK(so_image_parse(image.data, &h) == SECURE_OTA_OK && h.size == image.size - 512 && h.size < sizeof out - 16);
     for (turn = 0; turn < 2; turn++) {
         a = b = 0;
-        CHECK(so_image_start(&h, turn == 0 ? right : wrong, &g) == SECURE_OTA_OK);
+        config.keys.image_private = turn == 0 ? right : wrong;
+        CHECK(so_image_start(&h, &config, &g) == SECURE_OTA_OK);
         CHECK(so_gcm_update(&g, image.data + 512, h.size, out, sizeof out, &a));
         CHECK(so_gcm_finish(&g, out + a, sizeof out - a, &b, h.tag) == (turn == 0));
         so_gcm_free(&g);
@@ -99,6 +112,7 @@ void test_crypto(void)
 {
     gcm();
     sha();
+    hmac();
     no_key();
     sizes();
     image_key();

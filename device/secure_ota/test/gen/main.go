@@ -24,6 +24,7 @@ import (
 	"station/internal/chip"
 	"station/internal/firmware"
 	"station/internal/flashcrypt"
+	"station/internal/keyfile"
 	"station/internal/otaimage"
 	"station/internal/release"
 	"station/internal/secret"
@@ -44,6 +45,7 @@ func main() {
 	g.firmware()
 	g.manifests()
 	g.images()
+	g.ecies()
 	g.bundles()
 }
 
@@ -211,12 +213,14 @@ func (g *generator) images() {
 }
 
 // later is an app for a chip after the ESP32, whose ID that is, signed for its secure boot.
-func (g *generator) later(id byte, app []byte) []byte {
+func (g *generator) later(id byte, app []byte) []byte { return g.laterBy(id, app, g.v2) }
+
+func (g *generator) laterBy(id byte, app []byte, signer *rsa.PrivateKey) []byte {
 	b := append([]byte(nil), app...)
 	b[12] = id
 	body := b[:len(b)-sha256.Size]
 	sum := sha256.Sum256(body)
-	return must(secureboot.Sign(append(body, sum[:]...), g.v2))
+	return must(secureboot.Sign(append(body, sum[:]...), signer))
 }
 
 // laterBundles are for chips with XTS-AES: an ESP32-C3, and an ESP32-S3 with the long key.
@@ -230,6 +234,17 @@ func (g *generator) laterBundles() {
 	g.bundleFor("c3", c3, g.flashKey, g.bundle, product, release.CipherXTS128, 0x10000, 0x20000)
 	g.bundleFor("c3-elsewhere", c3, g.flashKey, g.bundle, product, release.CipherXTS128, 0x60000)
 	g.bundleFor("s3", g.later(9, g.plain), g.longKey, g.bundle, product, release.CipherXTS256, 0x10000, 0x20000)
+}
+
+// ecies are images for an ESP32-C3 with a key in its fuses, of which Espressif's tool made
+// the public key; one is for another chip's key.
+func (g *generator) ecies() {
+	c3 := g.laterBy(5, g.plain, g.author)
+	g.write("hmac.key", g.read("fixtures/ota/hmac.key"))
+	g.write("ecies.digest", must(secureboot.Verify(c3, &g.author.PublicKey)).KeyDigests[0][:])
+	public := must(keyfile.ReadPublic(filepath.Join(g.root, "fixtures/ota/hmac.public.pem")))
+	g.write("ecies.img", must(otaimage.Seal(c3, public)))
+	g.write("ecies-strange.img", must(otaimage.Seal(c3, g.stranger.Public())))
 }
 
 func (g *generator) bundle1(name string, app []byte, key []byte, signer crypto.Signer, what string, at ...uint32) {
