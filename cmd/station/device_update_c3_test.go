@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -22,15 +23,13 @@ import (
 
 const c3Files = "../../fixtures/chips/esp32c3/"
 
-// nextC3 is the app of the C3 as the version that next.manifest tells of: signed
-// for secure boot 2, and in a bundle of the key that the fleet's flash has. digest is
-// that of who signs apps.
-func nextC3(t *testing.T) (bundle, digest []byte) {
+// nextC3App is the app of the C3 as the version that next.manifest tells of, signed for
+// secure boot 2. digest is that of who signed it.
+func nextC3App(t *testing.T) (signed, digest []byte) {
 	t.Helper()
 	app, err := os.ReadFile(c3Files + "app.bin")
 	appKey, err1 := x509.ParsePKCS8PrivateKey(deviceFile(t, "author-private.der"))
-	bundleKey, err2 := x509.ParsePKCS8PrivateKey(deviceFile(t, "bundle-private.der"))
-	if err := errors.Join(err, err1, err2); err != nil {
+	if err := errors.Join(err, err1); err != nil {
 		t.Fatal(err)
 	}
 	sum := len(app) - sha256.Size - 1
@@ -39,11 +38,22 @@ func nextC3(t *testing.T) (bundle, digest []byte) {
 		app[firmware.FirstData+i] = b
 	}
 	whole := sha256.Sum256(app[:sum+1])
-	signed, err := secureboot.Sign(append(app[:sum+1:sum+1], whole[:]...), appKey.(*rsa.PrivateKey))
+	signed, err = secureboot.Sign(append(app[:sum+1:sum+1], whole[:]...), appKey.(*rsa.PrivateKey))
 	if err != nil {
 		t.Fatal(err)
 	}
 	proved, err := secureboot.Verify(signed, &appKey.(*rsa.PrivateKey).PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed, proved.KeyDigests[0][:]
+}
+
+// nextC3 is that app in a bundle of the key that the fleet's flash has.
+func nextC3(t *testing.T) (bundle, digest []byte) {
+	t.Helper()
+	signed, digest := nextC3App(t)
+	bundleKey, err := x509.ParsePKCS8PrivateKey(deviceFile(t, "bundle-private.der"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +82,25 @@ func nextC3(t *testing.T) (bundle, digest []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bundle, proved.KeyDigests[0][:]
+	return bundle, digest
+}
+
+// fieldC3 is a C3 in the field, sealed with a job that is changed by pairs.
+func (w *workplace) fieldC3(pairs ...string) (d *fieldDevice, mac string) {
+	w.t.Helper()
+	pairs = append(pairs, `chip = "esp32"`, `chip = "esp32c3"`, "address = 0x1000", "address = 0x0")
+	approval := w.fieldProductOf(strings.NewReplacer(pairs...).Replace(fieldJob), c3Files+"bootloader.bin", c3Files+"app.bin")
+	d = newFieldDevice(w.t, w, sim.Options{Chip: chip.ESP32C3, MAC: [6]byte{0x24, 0x0a, 0xc4, 1, 2, 4}, Real: true, FlashSize: 1 << 20, Rollback: true})
+	w.seal(0, nil, "--job", "field/job.toml", "--port", d.port, "--approve", approval, "--operator", "anna")
+	return d, chip.MAC(d.chip.MAC()).String()
+}
+
+// trusts lets the application take apps of one author, for secure boot 2.
+func (d *fieldDevice) trusts(digest []byte) {
+	d.t.Helper()
+	if err := errors.Join(os.WriteFile(filepath.Join(d.keys, "v2.digest"), digest, 0o600), os.Remove(filepath.Join(d.keys, "v1.der"))); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // A C3 that the line sealed takes its update too: a slot bundle, encrypted by
@@ -80,15 +108,9 @@ func nextC3(t *testing.T) (bundle, digest []byte) {
 // the ESP32 it does not take.
 func TestVirtualC3Updates(t *testing.T) {
 	w := newWorkplace(t)
-	job := strings.NewReplacer(`chip = "esp32"`, `chip = "esp32c3"`, "address = 0x1000", "address = 0x0").Replace(fieldJob)
-	approval := w.fieldProductOf(job, c3Files+"bootloader.bin", c3Files+"app.bin")
-	d := newFieldDevice(t, w, sim.Options{Chip: chip.ByName("esp32c3"), MAC: [6]byte{0x24, 0x0a, 0xc4, 1, 2, 4}, Real: true, FlashSize: 1 << 20, Rollback: true})
+	d, mac := w.fieldC3()
 	bundle, digest := nextC3(t)
-	if err := errors.Join(os.WriteFile(filepath.Join(d.keys, "v2.digest"), digest, 0o600), os.Remove(filepath.Join(d.keys, "v1.der"))); err != nil {
-		t.Fatal(err)
-	}
-	w.seal(0, nil, "--job", "field/job.toml", "--port", d.port, "--approve", approval, "--operator", "anna")
-	mac := chip.MAC(d.chip.MAC()).String()
+	d.trusts(digest)
 	server := w.serveUpdates(d, mac)
 	if got := d.boots(); got != "1.0.0 at 0x10000" {
 		t.Fatalf("sealed, it boots %s", got)
@@ -100,4 +122,39 @@ func TestVirtualC3Updates(t *testing.T) {
 	d.does("confirm", "done")
 	d.staysUpdated("1.1.0 at 0x20000")
 	server.proves(w, mac, "1 failure, 2 success")
+}
+
+// A C3 with the fleet's key for updates in its fuses takes a release that was encrypted for it: nothing
+// in its flash opens that, only HMACs of its chip with the key in that block.
+func TestVirtualC3TakesECIES(t *testing.T) {
+	w := newWorkplace(t)
+	w.run(0, "key", "new", "--label", "fleet-ota", "--operator", "eve")
+	w.run(0, "hsm", "init", "--policy", "none", "--role", "manifest", "--operator", "eve")
+	d, mac := w.fieldC3(`policy = "shared"`, `policy = "derived"`, `label = "fleet"`, `label = "station-master"`, "[boot]\n", "[ota]\nkey_id = 3\nlabel = \"fleet-ota\"\n\n[boot]\n")
+	app, digest := nextC3App(t)
+	d.trusts(digest)
+	w.write("next.bin", string(app))
+	w.run(0, "key", "public", "station-manifest", "--out", "author.pem")
+	author, _ := pem.Decode(w.read("author.pem"))
+	if err := errors.Join(os.WriteFile(filepath.Join(d.keys, "author.der"), author.Bytes, 0o600), os.Remove(filepath.Join(d.keys, "image.der")), os.Remove(filepath.Join(d.keys, "bundle.der"))); err != nil {
+		t.Fatal(err)
+	}
+	w.run(0, "release", "add", "next.bin", "--product", "station-example", "--job", "field/job.toml",
+		"--manifest-key", copyPEM(t, "../../fixtures/fota/manifest-encryption-private.pem", w.dir), "--operator", "anna")
+	w.run(0, "rollout", "start", "1", "--percent", "100", "--operator", "anna")
+	server := w.serveUpdates(d, mac, "--store", "releases")
+	server.id = 1
+	if got := d.boots(); got != "1.0.0 at 0x10000" {
+		t.Fatalf("sealed, it boots %s", got)
+	}
+	reach := d.server
+	for _, key := range [][]string{nil, {"--hmac-key", "2"}} { // no peripheral, and a block that is empty
+		d.server = append(reach[:len(reach):len(reach)], key...)
+		d.does("update", "the configuration lacks a port, a key or a name, or a key cannot be read")
+	}
+	d.server = append(reach, "--hmac-key", "3")
+	d.does("update", "1.1.0")
+	d.does("confirm", "done")
+	d.staysUpdated("1.1.0 at 0x20000")
+	server.proves(w, mac, "1 success")
 }

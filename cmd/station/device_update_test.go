@@ -158,9 +158,9 @@ const authorPassword = "correct horse"
 
 // serveUpdates starts station serve, and gives the device what it needs to
 // reach it: a certificate that names its MAC.
-func (w *workplace) serveUpdates(d *fieldDevice, mac string) *updateServer {
+func (w *workplace) serveUpdates(d *fieldDevice, mac string, more ...string) *updateServer {
 	w.t.Helper()
-	s := w.serve(mac)
+	s := w.serve(mac, more...)
 	d.server = []string{"--server", strings.TrimPrefix(s.url, "https://"), "--ca", s.at("ca.pem"), "--cert", s.at(mac + ".pem"), "--key", s.at(mac + ".key")}
 	return s
 }
