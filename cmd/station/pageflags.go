@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"path/filepath"
 
@@ -19,10 +18,10 @@ import (
 // pageFlags say where the page of a site is served.
 type pageFlags struct {
 	listen, cert, key string
-	cas               []string
+	cas, crls         []string
 	own               func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	pool              *x509.CertPool // nil: nobody has a certificate
-	done              chan error     // nil: it is not served
+	certified         *page.Certified // nil: nobody has a certificate
+	done              chan error      // nil: it is not served
 	stop              context.CancelFunc
 }
 
@@ -32,6 +31,7 @@ func (p *pageFlags) add(cmd *cobra.Command) {
 	f.StringVar(&p.cert, "page-cert", "", "PEM `FILE` of the page's certificate (default: the site's own)")
 	f.StringVar(&p.key, "page-key", "", "PEM `FILE` of its private key")
 	f.StringArrayVar(&p.cas, "page-ca", nil, "PEM `FILE` of a CA whose certificates may read the page without a token; more than one may")
+	f.StringArrayVar(&p.crls, "page-crl", nil, "PEM `FILE` of certificates that such a CA revoked, read again when it changes; more than one may")
 	cmd.MarkFlagsRequiredTogether("page-cert", "page-key")
 }
 
@@ -48,13 +48,10 @@ func (p *pageFlags) read(dir string) (err error) {
 	if p.cert == "" {
 		p.cert, p.key = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")
 	}
-	if p.own, err = serve.OwnCertificate(p.cert, p.key); err != nil || len(p.cas) == 0 {
+	if p.own, err = serve.OwnCertificate(p.cert, p.key); err != nil || len(p.cas)+len(p.crls) == 0 {
 		return err
 	}
-	cas, err := serve.ReadCertificates(p.cas, nil)
-	if err == nil {
-		p.pool = cas.Pool
-	}
+	p.certified, err = page.ReadCertified(p.cas, p.crls)
 	return err
 }
 
@@ -69,10 +66,10 @@ func (p *pageFlags) start(ctx context.Context, at *hub.Server, dir string, relea
 		return stationFault(err)
 	}
 	plain.Fprintf(stderr, "station: page at https://%s\n", l.Addr())
-	s := &page.Server{Name: at.Name(), Site: at, Readers: readersOf(dir), Releases: releases, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
+	s := &page.Server{Name: at.Name(), Site: at, Readers: readersOf(dir), Certified: p.certified, Releases: releases, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done = make(chan error, 1)
-	go func() { p.done <- s.Listen(ctx, l, p.own, p.pool) }()
+	go func() { p.done <- s.Listen(ctx, l, p.own) }()
 	return nil
 }
 

@@ -89,12 +89,14 @@ one for its names (--name, --issuer), and a new one when half of its time is ove
 // complete takes from the station file what no flag says.
 func (s *serveFlags) complete(cmd *cobra.Command, file station.ServeFile) {
 	for name, v := range map[string][2]*string{"listen": {&s.Listen, &file.Listen}, "cert": {&s.Cert, &file.Cert}, "key": {&s.Key, &file.Key}, "issuer": {&s.Issuer, &file.Issuer},
-		"issuer-label": {&s.Label, &file.Label}, "authors": {&s.Authors, &file.Authors}, "tokens": {&s.Tokens, &file.Tokens}, "store": {&s.Store, &file.Store}, "site": {&s.Site, &file.Site}, "page": {&s.page.listen, &file.Page}} {
+		"issuer-label": {&s.Label, &file.Label}, "authors": {&s.Authors, &file.Authors}, "tokens": {&s.Tokens, &file.Tokens}, "store": {&s.Store, &file.Store}, "site": {&s.Site, &file.Site}, "page": {&s.page.listen, &file.Page},
+		"page-cert": {&s.page.cert, &file.PageCert}, "page-key": {&s.page.key, &file.PageKey}} {
 		if !cmd.Flags().Changed(name) && *v[1] != "" {
 			*v[0] = *v[1]
 		}
 	}
-	for name, v := range map[string][2]*[]string{"name": {&s.Names, &file.Names}, "client-ca": {&s.ClientCAs, &file.ClientCAs}, "crl": {&s.CRLs, &file.CRLs}, "signer": {&s.Signers, &file.Signers}} {
+	for name, v := range map[string][2]*[]string{"name": {&s.Names, &file.Names}, "client-ca": {&s.ClientCAs, &file.ClientCAs}, "crl": {&s.CRLs, &file.CRLs}, "signer": {&s.Signers, &file.Signers},
+		"page-ca": {&s.page.cas, &file.PageCAs}, "page-crl": {&s.page.crls, &file.PageCRLs}} {
 		if !cmd.Flags().Changed(name) {
 			*v[0] = *v[1]
 		}
@@ -197,6 +199,9 @@ func (s *serveFlags) check() error {
 	}
 	if s.Site == "" && s.page.listen != "" {
 		fault("--page is the page of a site; give --site")
+	}
+	if (s.page.cert == "") != (s.page.key == "") {
+		fault("the page's certificate is two files; give --page-cert and --page-key")
 	}
 	if s.most < 1 || s.poll < time.Second || s.connections < 1 {
 		fault("--max-size and --connections want 1 or more, --poll a second or more")

@@ -2,15 +2,22 @@ package main
 
 import (
 	"bufio"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 // readers: a token is told once, and nothing but its digest is in the site's folder.
@@ -32,33 +39,60 @@ func (w *workplace) readers() {
 	w.run(exitUsage, "site", "token", "revoke", "wall")
 }
 
+// pageAt starts what serves a page, and says where that is.
+func (w *workplace) pageAt(args ...string) (cmd *exec.Cmd, at string) {
+	w.t.Helper()
+	cmd = w.command(args...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = cmd.Process.Kill() })
+	said := bufio.NewReader(stderr)
+	for at == "" {
+		line, err := said.ReadString('\n')
+		if err != nil {
+			w.t.Fatalf("it ends before it says where the page is: %q", line)
+		}
+		_, at, _ = strings.Cut(strings.TrimSpace(line), "page at ")
+	}
+	go io.Copy(io.Discard, said)
+	return cmd, at
+}
+
+// ended interrupts it, and wants a good end.
+func (w *workplace) ended(cmd *exec.Cmd) {
+	w.t.Helper()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		w.t.Errorf("it ends with %v", err)
+	}
+}
+
+// reader is a browser that trusts the site's CA.
+func (w *workplace) reader(certs ...tls.Certificate) *http.Client {
+	w.t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(w.read("site/ca.pem"))
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certs}}}
+}
+
 // The page is served beside the site, says where, and ends with it.
 func TestSitePage(t *testing.T) {
 	w := newWorkplace(t)
 	w.run(0, "site", "init", "--name", "plant-1", "--url", "tls://localhost:4222", "--listen", "127.0.0.1:0")
 	token, _ := w.run(0, "site", "token", "add", "wall")
-	cmd := w.command("site", "run", "--page", "127.0.0.1:0")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	said, at := bufio.NewScanner(stderr), ""
-	for at == "" && said.Scan() {
-		_, at, _ = strings.Cut(said.Text(), "page at ")
-	}
-	go io.Copy(io.Discard, stderr)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(w.read("site/ca.pem"))
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Jar: jar, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	resp, err := client.PostForm(at+"/login", url.Values{"token": {strings.TrimSpace(token)}})
+	cmd, at := w.pageAt("site", "run", "--page", "127.0.0.1:0")
+	resp, err := w.reader().PostForm(at+"/login", url.Values{"token": {strings.TrimSpace(token)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,13 +101,62 @@ func TestSitePage(t *testing.T) {
 	if err != nil || !strings.Contains(string(body), "plant-1") || strings.Contains(string(body), "name=\"token\"") {
 		t.Errorf("who has a token sees %s, %v", body, err)
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ends with %v", err)
-	}
+	w.ended(cmd)
 	if _, said := w.run(exitUsage, "serve", "--page", ":0"); !strings.Contains(said, "give --site") {
 		t.Errorf("a page without a site: %s", said)
 	}
+}
+
+// The station file of an update server has all of the page; a certificate opens it
+// until a list names it.
+func TestServePage(t *testing.T) {
+	w := newWorkplace(t)
+	w.run(0, "site", "init", "--name", "plant-1", "--url", "tls://localhost:4222", "--listen", "127.0.0.1:0")
+	ca, caKey := issue(t, w.dir, "people", nil, nil)
+	cert, key := issue(t, w.dir, "eve", ca, caKey)
+	issue(t, w.dir, "localhost", ca, caKey)
+	revoke := func(gone ...x509.RevocationListEntry) {
+		t.Helper()
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour), RevokedCertificateEntries: gone}, ca, caKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write("people.crl", string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
+	}
+	revoke()
+	hash, err := bcrypt.GenerateFromPassword([]byte(authorPassword), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("authors", "anna:"+string(hash))
+	w.write("tokens", "")
+	w.write("station.toml", string(w.read("station.toml"))+`[serve]
+listen = "127.0.0.1:0"
+cert = "localhost.pem"
+key = "localhost.key"
+authors = "authors"
+tokens = "tokens"
+site = "site"
+page = "127.0.0.1:0"
+page_ca = ["people.pem"]
+page_crl = ["people.crl"]
+`)
+	cmd, at := w.pageAt("serve")
+	eve := w.reader(tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key})
+	status := func() int {
+		resp, err := eve.Get(at + "/releases")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := status(); got != 200 {
+		t.Errorf("with a certificate: %d", got)
+	}
+	revoke(x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: time.Now()})
+	if got := status(); got != 401 {
+		t.Errorf("with one that was revoked: %d", got)
+	}
+	w.ended(cmd)
 }

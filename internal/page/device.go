@@ -194,11 +194,7 @@ func (s *Server) releases(w http.ResponseWriter, r *http.Request) {
 	s.show(w, r, http.StatusOK, "releases.html", languageOf(r).Releases, shown)
 }
 
-func (s *Server) leftOut(d *release.Damaged) {
-	if s.Tell != nil {
-		s.Tell(fmt.Sprintf("page: left out: %v", d))
-	}
-}
+func (s *Server) leftOut(d *release.Damaged) { s.tell(fmt.Sprintf("left out: %v", d)) }
 
 // offers are the newest releases of all products.
 func (s *Server) offers() (all rows[offered], err error) {

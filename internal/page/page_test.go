@@ -109,25 +109,70 @@ func TestTries(t *testing.T) {
 	}
 }
 
+// certificate is one of the people's CA, or one that nobody stands for.
+func (p *plant) certificate(serial int64, ownWord bool) tls.Certificate {
+	p.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(p.t, err)
+	wanted := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "eve"}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	issuer, signer := p.caCert, p.caKey
+	if ownWord {
+		issuer, signer = wanted, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, wanted, issuer, key.Public(), signer)
+	check(p.t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
 func TestClientCertificate(t *testing.T) {
 	p := newPlant(t)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
-	wanted := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "eve"}, NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, wanted, p.caCert, key.Public(), p.caKey)
-	check(t, err)
-	if code, body, _ := p.get(p.client(tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}), "/"); code != 200 || !strings.Contains(body, "bench-1") {
+	if code, body, _ := p.get(p.client(p.certificate(2, false)), "/"); code != 200 || !strings.Contains(body, "bench-1") {
 		t.Errorf("with a certificate: %d, %s", code, body)
 	}
-	own, err := x509.CreateCertificate(rand.Reader, wanted, wanted, key.Public(), key)
-	check(t, err)
 	r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/batches", nil)
 	check(t, err)
-	if resp, err := p.client(tls.Certificate{Certificate: [][]byte{own}, PrivateKey: key}).Do(r); err == nil {
+	if resp, err := p.client(p.certificate(2, true)).Do(r); err == nil {
 		resp.Body.Close()
 		if resp.StatusCode == 200 {
 			t.Error("a certificate of nobody is let in")
 		}
+	}
+}
+
+// Who is put into a list while the page runs is out at the next question, and the
+// others when the list is damaged, until it is right again.
+func TestRevokedCertificate(t *testing.T) {
+	p := newPlant(t)
+	var told []string
+	p.page.Tell = func(text string) { told = append(told, text) }
+	in := func(c *http.Client) bool {
+		_, body, _ := p.get(c, "/")
+		return !strings.Contains(body, asksToken)
+	}
+	gone, other := p.client(p.certificate(2, false)), p.client(p.certificate(3, false))
+	if !in(gone) || !in(other) {
+		t.Fatal("nobody is in before anybody was revoked")
+	}
+	p.revokes(2)
+	if in(gone) || !in(other) || len(told) != 0 {
+		t.Errorf("the wrong one is out; told %q", told)
+	}
+	list, err := os.ReadFile(p.crl)
+	check(t, err)
+	check(t, os.WriteFile(p.crl, list[:len(list)/2], 0o600))
+	if in(other) || in(other) || len(told) != 1 || !strings.Contains(told[0], "people.crl") {
+		t.Errorf("half a list lets them in, or is told %d times: %q", len(told), told)
+	}
+	check(t, os.Remove(p.crl))
+	if in(other) {
+		t.Error("a list that is gone lets them in")
+	}
+	p.revokes(2)
+	if in(gone) || !in(other) {
+		t.Error("the list that is back is not read")
+	}
+	if _, err := ReadCertified(p.page.Certified.cas, []string{p.crl + "x"}); err == nil {
+		t.Error("a list that is not there is taken")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
@@ -16,6 +17,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -45,6 +47,7 @@ type plant struct {
 	roots  *x509.CertPool
 	caCert *x509.Certificate // of people
 	caKey  *ecdsa.PrivateKey
+	crl    string // file of the list of what they revoked
 	status board.Status
 }
 
@@ -92,25 +95,41 @@ func (p *plant) serve(dir string) {
 	p.roots.AddCert(ca)
 	p.caKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(p.t, err)
-	people := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "people"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	people := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "people"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, SubjectKeyId: []byte("people"), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
 	der, err := x509.CreateCertificate(rand.Reader, people, people, p.caKey.Public(), p.caKey)
 	check(p.t, err)
 	p.caCert, err = x509.ParseCertificate(der)
 	check(p.t, err)
-	cas := x509.NewCertPool()
-	cas.AddCert(p.caCert)
+	file := filepath.Join(dir, "people.pem")
+	p.crl = filepath.Join(dir, "people.crl")
+	check(p.t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	p.revokes()
+	p.page.Certified, err = ReadCertified([]string{file}, []string{p.crl})
+	check(p.t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(p.t, err)
 	p.url = "https://" + l.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- p.page.Listen(ctx, l, own, cas) }()
+	go func() { done <- p.page.Listen(ctx, l, own) }()
 	p.t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
 			p.t.Error(err)
 		}
 	})
+}
+
+// revokes writes the list of the people's certificates that are good no more.
+func (p *plant) revokes(serials ...int64) {
+	p.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, p.caCert, p.caKey)
+	check(p.t, err)
+	check(p.t, os.WriteFile(p.crl, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o600))
 }
 
 // visit writes a device into the bench's ledger, and sends it to the site.

@@ -26,11 +26,12 @@ import (
 
 // Server serves the page of a site that runs in this process.
 type Server struct {
-	Name     string // of the site
-	Site     *hub.Server
-	Readers  *Readers        // who may read, by token
-	Releases release.Records // nil: there are none
-	Tell     func(string)    // what the page itself could not do
+	Name      string // of the site
+	Site      *hub.Server
+	Readers   *Readers        // who may read, by token
+	Certified *Certified      // who may read by a certificate; nil: nobody
+	Releases  release.Records // nil: there are none
+	Tell      func(string)    // what the page itself could not do
 	// Silence is after how long without a word a bench is away; 0 is 15 s.
 	Silence time.Duration
 
@@ -48,8 +49,12 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"line": pl
 
 const connections = 1000
 
-// Listen serves until ctx ends. cas certify those who may read without a token; nil is nobody.
-func (s *Server) Listen(ctx context.Context, l net.Listener, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), cas *x509.CertPool) error {
+// Listen serves until ctx ends.
+func (s *Server) Listen(ctx context.Context, l net.Listener, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
+	var cas *x509.CertPool
+	if s.Certified != nil {
+		cas = s.Certified.Pool()
+	}
 	s.ended = make(chan struct{})
 	go func() { // streams have no end of their own
 		<-ctx.Done()
@@ -128,10 +133,16 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, status int, name, 
 
 // fail answers in words. What is the page's own fault is told to who runs it, not to the reader.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, code int, err error) {
-	if err != nil && s.Tell != nil {
-		s.Tell(fmt.Sprintf("page: %s: %v", plaintext.Line(r.URL.Path), err))
+	if err != nil {
+		s.tell(fmt.Sprintf("%s: %v", plaintext.Line(r.URL.Path), err))
 	}
 	http.Error(w, http.StatusText(code), code)
+}
+
+func (s *Server) tell(text string) {
+	if s.Tell != nil {
+		s.Tell("page: " + text)
+	}
 }
 
 // file answers with a file of ours.

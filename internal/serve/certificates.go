@@ -10,7 +10,7 @@ import (
 	"station/internal/keyfile"
 )
 
-// Certificates are those that the line's CAs issued to devices, and the lists of
+// Certificates are those that CAs issued, to devices or to people, and the lists of
 // those that they revoked.
 type Certificates struct {
 	Pool *x509.CertPool
@@ -87,18 +87,26 @@ func eachPEM(path, kind string, each func(der []byte) error) error {
 	return nil
 }
 
-// Certificate implements Identities for a certificate whose chain was verified:
-// it is not revoked, and its common name or serial number is a MAC.
-func (c *Certificates) Certificate(cert *x509.Certificate) (chip.MAC, error) {
+// Revoked tells whether a list names the certificate.
+func (c *Certificates) Revoked(cert *x509.Certificate) bool {
 	for _, list := range c.crls {
 		if string(list.RawIssuer) != string(cert.RawIssuer) {
 			continue
 		}
 		for _, gone := range list.RevokedCertificateEntries {
 			if gone.SerialNumber.Cmp(cert.SerialNumber) == 0 {
-				return chip.MAC{}, errors.New("the certificate was revoked")
+				return true
 			}
 		}
+	}
+	return false
+}
+
+// Certificate implements Identities for a certificate whose chain was verified:
+// it is not revoked, and its common name or serial number is a MAC.
+func (c *Certificates) Certificate(cert *x509.Certificate) (chip.MAC, error) {
+	if c.Revoked(cert) {
+		return chip.MAC{}, errors.New("the certificate was revoked")
 	}
 	for _, name := range []string{cert.Subject.CommonName, cert.Subject.SerialNumber} {
 		if mac, err := chip.ParseMAC(name); err == nil {

@@ -47,15 +47,19 @@ type ServeFile struct {
 	CRLs      []string     `toml:"crl"`
 	Signers   []string     `toml:"signer"`
 	Store     string       `toml:"store"`
-	Site      string       `toml:"site"` // the folder of a site that runs beside it,
-	Page      string       `toml:"page"` // and the address of its page
+	Site      string       `toml:"site"`      // the folder of a site that runs beside it,
+	Page      string       `toml:"page"`      // and the address of its page,
+	PageCert  string       `toml:"page_cert"` // its certificate, in place of the site's own,
+	PageKey   string       `toml:"page_key"`
+	PageCAs   []string     `toml:"page_ca"`  // who reads it without a token,
+	PageCRLs  []string     `toml:"page_crl"` // and who of them does not any more
 	Poll      job.Duration `toml:"poll"`
 }
 
 // files are the paths in it.
 func (s *ServeFile) files() (list []*string) {
-	list = []*string{&s.Cert, &s.Key, &s.Issuer, &s.Authors, &s.Tokens, &s.Store, &s.Site}
-	for _, more := range [][]string{s.ClientCAs, s.CRLs, s.Signers} {
+	list = []*string{&s.Cert, &s.Key, &s.Issuer, &s.Authors, &s.Tokens, &s.Store, &s.Site, &s.PageCert, &s.PageKey}
+	for _, more := range [][]string{s.ClientCAs, s.CRLs, s.Signers, s.PageCAs, s.PageCRLs} {
 		for i := range more {
 			list = append(list, &more[i])
 		}
