@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32c3/esp_efuse_table.csv (Apache-2.0).
 var ESP32C3 = newFamily(later(laterChip{
 	name: "esp32c3", title: "ESP32-C3", imageID: 5, bootloader: 0x0, crystals: []int{40}, proved: true, revisions: []Revision{4, 3, 101},
-	clkdiv: 0x6000_0014, spi: 0x6000_2000,
+	clkdiv: 0x6000_0014, spi: 0x6000_2000, usb: rtcUSB(0x6000_8090, 0x6000_80a8, 0x6000_80ac, 0),
 	packages: map[uint32]string{0: "ESP32-C3 (QFN32)", 1: "ESP8685 (QFN28)", 2: "ESP32-C3 AZ (QFN32)", 3: "ESP8686 (QFN24)"},
 	base:     0x6000_8800, cmd: 0x6000_89d4, errors: 0x6000_89c0,
 	load:   []Span{{0x3fc8_0000, 0x3fce_0000}, {0x4037_c000, 0x403e_0000}, {0x5000_0000, 0x5000_2000}},

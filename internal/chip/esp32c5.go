@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32c5/esp_efuse_table.csv (Apache-2.0).
 var ESP32C5 = newFamily(later(laterChip{
 	name: "esp32c5", title: "ESP32-C5", imageID: 23, bootloader: 0x2000, crystals: []int{40, 48}, revisions: []Revision{100, 1},
-	clkdiv: 0x6000_0014, spi: 0x6000_3000,
+	clkdiv: 0x6000_0014, spi: 0x6000_3000, usb: lpUSB(0x600b_1c00, 0x18),
 	base: 0x600b_4800, cmd: 0x600b_49d8, errors: 0x600b_4990,
 	load:   []Span{{0x4080_0000, 0x4086_0000}},
 	mapped: []Span{{0x4200_0000, 0x4400_0000}},

@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32c6/esp_efuse_table.csv (Apache-2.0).
 var ESP32C6 = newFamily(later(laterChip{
 	name: "esp32c6", title: "ESP32-C6", imageID: 13, bootloader: 0x0, crystals: []int{40}, revisions: []Revision{1, 2, 0},
-	clkdiv: 0x6000_0014, spi: 0x6000_3000,
+	clkdiv: 0x6000_0014, spi: 0x6000_3000, usb: lpUSB(0x600b_1c00, 0x18),
 	base: 0x600b_0800, cmd: 0x600b_09d4, errors: 0x600b_09c0,
 	load:   []Span{{0x4080_0000, 0x4088_0000}},
 	mapped: []Span{{0x4200_0000, 0x4300_0000}},

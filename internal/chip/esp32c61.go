@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32c61/esp_efuse_table.csv (Apache-2.0).
 var ESP32C61 = newFamily(later(laterChip{
 	name: "esp32c61", title: "ESP32-C61", imageID: 20, bootloader: 0x0, crystals: []int{40}, revisions: []Revision{100, 0},
-	clkdiv: 0x6000_0014, spi: 0x6000_3000,
+	clkdiv: 0x6000_0014, spi: 0x6000_3000, usb: lpUSB(0x600b_1c00, 0x18),
 	base: 0x600b_4800, cmd: 0x600b_49d4, errors: 0x600b_49c0,
 	load:   []Span{{0x4080_0000, 0x4086_0000}},
 	mapped: []Span{{0x4200_0000, 0x4400_0000}},

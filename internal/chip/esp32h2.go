@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32h2/esp_efuse_table.csv (Apache-2.0).
 var ESP32H2 = newFamily(later(laterChip{
 	name: "esp32h2", title: "ESP32-H2", imageID: 16, bootloader: 0x0, crystals: []int{32}, revisions: []Revision{2, 1, 0},
-	clkdiv: 0x6000_0014, spi: 0x6000_3000,
+	clkdiv: 0x6000_0014, spi: 0x6000_3000, usb: lpUSB(0x600b_1c00, 0x1c),
 	base: 0x600b_0800, cmd: 0x600b_09d4, errors: 0x600b_09c0,
 	load:   []Span{{0x4080_0000, 0x4088_0000}},
 	mapped: []Span{{0x4200_0000, 0x4300_0000}},

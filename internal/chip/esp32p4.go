@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32p4/esp_efuse_table.csv (Apache-2.0).
 var ESP32P4 = newFamily(later(laterChip{
 	name: "esp32p4", title: "ESP32-P4", imageID: 18, bootloader: 0x2000, crystals: []int{40}, revisions: []Revision{103, 1},
-	clkdiv: 0x500c_a014, spi: 0x5008_d000,
+	clkdiv: 0x500c_a014, spi: 0x5008_d000, usb: lpUSB(0x5011_6000, 0x18),
 	base: 0x5012_d000, cmd: 0x5012_d1d4, errors: 0x5012_d1c0,
 	load:   []Span{{0x4ff0_0000, 0x4ffc_0000}},
 	mapped: []Span{{0x4000_0000, 0x4c00_0000}},

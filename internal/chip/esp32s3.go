@@ -4,7 +4,7 @@ package chip
 // components/efuse/esp32s3/esp_efuse_table.csv (Apache-2.0).
 var ESP32S3 = newFamily(later(laterChip{
 	name: "esp32s3", title: "ESP32-S3", imageID: 9, bootloader: 0x0, crystals: []int{40}, revisions: []Revision{2, 1},
-	clkdiv: 0x6000_0014, spi: 0x6000_2000,
+	clkdiv: 0x6000_0014, spi: 0x6000_2000, usb: rtcUSB(0x6000_8098, 0x6000_80b0, 0x6000_80b4, 0x6000_812c),
 	base: 0x6000_7000, cmd: 0x6000_71d4, errors: 0x6000_71c0,
 	load:   []Span{{0x3fc8_8000, 0x3fd0_0000}, {0x4037_0000, 0x403e_0000}},
 	mapped: []Span{{0x3c00_0000, 0x3e00_0000}, {0x4200_0000, 0x4400_0000}},

@@ -57,6 +57,7 @@ type Loader struct {
 	BeginWords int
 	Clkdiv     uint32 // the UART's clock divider, as the ROM measured the host's speed
 	InRAM      bool   // there is a loader of ours for the chip's RAM (docs/loader.md)
+	USB        OwnUSB
 	SPI        SPI
 	// Major and Minor are the fields of the chip's revision, the lowest bits
 	// first; none on a chip that tells it otherwise.

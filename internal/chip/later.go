@@ -23,6 +23,7 @@ type laterChip struct {
 	magic       uint32 // of a ROM that does not tell its ID
 	clkdiv, spi uint32 // registers: the UART's divider, the first of SPI1
 	packages    map[uint32]string
+	usb         OwnUSB
 
 	base, cmd uint32
 	errors    uint32 // the first of two registers that tell of coding faults
@@ -53,7 +54,7 @@ const (
 // later makes the family of a laterChip.
 func later(c laterChip) Family {
 	f := Family{Name: c.name, Title: c.title, ImageID: c.imageID, Proved: c.proved, Bootloader: c.bootloader, Crystals: c.crystals, Revisions: c.revisions, Load: c.load, Mapped: c.mapped, Speeds: c.speeds, OwnPage: c.ownPage, Cipher: XTS128}
-	f.Loader = Loader{Magic: c.magic, BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages,
+	f.Loader = Loader{Magic: c.magic, BeginWords: 5, Clkdiv: c.clkdiv, Packages: c.packages, USB: c.usb,
 		SPI:   spiAt(c.spi),
 		Major: c.has("WAFER_VERSION_MAJOR", "WAFER_VERSION_MAJOR_LO", "WAFER_VERSION_MAJOR_HI"),
 		Minor: c.has("WAFER_VERSION_MINOR", "WAFER_VERSION_MINOR_LO", "WAFER_VERSION_MINOR_HI")}

@@ -52,7 +52,7 @@ func usbJTAG() []step {
 // strategies are the ways to reset into the loader, in the order in which they
 // are tried.
 func (l *Loader) strategies() [][]step {
-	if p, says := l.port.(interface{ USBJTAG() bool }); says && p.USBJTAG() {
+	if l.ownUSB() {
 		return [][]step{usbJTAG()}
 	}
 	ways := [][]step{tight(shortHold), tight(longHold), classic(shortHold), classic(longHold)}
@@ -64,6 +64,12 @@ func (l *Loader) strategies() [][]step {
 		return endWithDTR(ways)
 	}
 	return ways
+}
+
+// ownUSB reports a port that is the chip's own USB-Serial-JTAG.
+func (l *Loader) ownUSB() bool {
+	p, says := l.port.(interface{ USBJTAG() bool })
+	return says && p.USBJTAG()
 }
 
 // drive goes through the steps. What the chip said before EN went low is
@@ -129,10 +135,26 @@ func (l *Loader) discard() error {
 // Errors: chip.ErrBootMode, ErrDeaf, ErrDownloadDisabled, ErrNoAnswer,
 // ErrNotESP32, ErrPortGone.
 func (l *Loader) Connect(ctx context.Context) error {
-	if err := l.connect(ctx); err != nil {
+	err := l.connect(ctx)
+	if err == nil {
+		err = l.calm(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	l.text.forget()
+	return nil
+}
+
+// calm stops what would reset a chip that is reached by a USB port of its own.
+func (l *Loader) calm(ctx context.Context) error {
+	writes := l.family.Loader.USB.Calm()
+	if !l.ownUSB() || writes == nil {
+		return nil
+	}
+	if err := l.WriteReg(ctx, writes...); err != nil {
+		return fmt.Errorf("stop the watchdogs: %w", err)
+	}
 	return nil
 }
 

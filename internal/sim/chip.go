@@ -48,7 +48,8 @@ type Chip struct {
 	jumper bool // GPIO0 held low by hand or fixture
 	dtr    bool
 	rts    bool
-	toLoad bool      // the flag of USB-Serial-JTAG that sends a reset into the loader
+	toLoad bool // the flag of USB-Serial-JTAG that sends a reset into the loader
+	usb    ownUSB
 	rising time.Time // when EN's capacitor lets the chip start; zero: it is not waiting
 
 	core      *core        // while code in RAM runs
@@ -209,7 +210,7 @@ func (c *Chip) Replug() {
 
 func (c *Chip) powerOff() {
 	c.hold()
-	c.mode, c.memory = off, nil
+	c.mode, c.memory, c.usb = off, nil, ownUSB{}
 }
 
 func (c *Chip) powerOn() {
@@ -244,7 +245,7 @@ func (c *Chip) enLow() bool { return c.rts && !c.dtr }
 
 func (c *Chip) gpio0Low() bool {
 	if c.opts.USBJTAG {
-		return c.jumper || c.toLoad
+		return c.jumper || c.toLoad || c.usb.forced
 	}
 	return c.jumper || c.dtr && !c.rts
 }

@@ -226,6 +226,7 @@ func (c *Chip) frame(f []byte) {
 		c.respond(op, a)
 	}
 	c.afterReply(op)
+	c.usb.tick(c)
 }
 
 // respond sends the answer, after a SYNC eight times.

@@ -74,6 +74,9 @@ func (l newer) readWord(c *Chip, addr uint32) uint32 {
 	case addr == l.family.Loader.Clkdiv:
 		return c.uartDivider() &^ 0xf00000
 	}
+	if v, mine := c.usb.read(c, addr); mine {
+		return v
+	}
 	return c.ram[addr]
 }
 
@@ -83,6 +86,7 @@ func (l newer) writeWord(c *Chip, addr, v uint32) {
 	case addr >= l.controlsFrom && addr < l.controlsFrom+fuseEnd-fuseBase:
 		l.writeFuseReg(c, addr, v)
 	case addr == l.strapReg || addr == l.family.Loader.Clkdiv:
+	case c.usb.write(c, addr, v):
 	default:
 		c.setRAM(addr, v)
 	}

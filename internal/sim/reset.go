@@ -46,6 +46,9 @@ func (c *Chip) start(reason int) {
 		if c.gpio0Low() {
 			c.straps = c.opts.LoaderStraps
 		}
+		if c.toLoad {
+			c.usb.entered(c)
+		}
 		c.toLoad = false // the lines are released by now
 	}
 	c.baud, c.divider, c.autobaud = consoleBaud, 0, false
