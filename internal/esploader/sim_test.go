@@ -157,7 +157,7 @@ func TestOverRealPorts(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		p, err := port.Open(serve(t, kind, c))
+		p, err := port.Host.Open(serve(t, kind, c))
 		if err != nil {
 			t.Fatal(err)
 		}

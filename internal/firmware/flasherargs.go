@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -212,6 +211,3 @@ func lineOf(b []byte, err error) int {
 	}
 	return 1 + bytes.Count(b[:offset], []byte("\n"))
 }
-
-// String is one line for people.
-func (f FlashFile) String() string { return fmt.Sprintf("%s at %#x", f.File, f.Address) }

@@ -118,13 +118,6 @@ func (s *Serials) Scan(slot, serial string) error {
 	return nil
 }
 
-// Pending is the serial number that waits for the next device; empty for none.
-func (s *Serials) Pending() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.next
-}
-
 // TakeBack lets the serial number that waits be scanned again.
 func (s *Serials) TakeBack() {
 	s.mu.Lock()

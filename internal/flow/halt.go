@@ -89,13 +89,6 @@ func (l *Line) well(ctx context.Context, f *Failure) error {
 	return l.remark(record.LineResumed, f)
 }
 
-// Halted is why the line starts no devices; nil while it does.
-func (l *Line) Halted() *Failure {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.halted
-}
-
 func (l *Line) setHalted(f *Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

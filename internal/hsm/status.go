@@ -94,31 +94,6 @@ func (s *Status) Compare(noted []Noted) {
 	}
 }
 
-// Probe tells what a token says without a PIN: who it is, its mechanisms and
-// the state of its PINs, no keys. It never logs in.
-func Probe(cfg Config) (Status, error) {
-	m, err := open(cfg.URI)
-	if err != nil {
-		return Status{}, edge(err)
-	}
-	s, err := alone(context.Background(), m, cfg.limit(), nil, func() (Status, error) {
-		if err := m.hold(); err != nil {
-			return Status{}, err
-		}
-		defer func() { _ = m.release() }()
-		all, err := m.slots()
-		if err != nil {
-			return Status{}, err
-		}
-		info, err := m.choose(all, cfg.URI)
-		if err != nil {
-			return Status{}, err
-		}
-		return m.status(info)
-	})
-	return s, edge(err)
-}
-
 // Status audits the token: everything of ours with its attributes, what is
 // too open, which of the wanted keys are missing, and what is not ours.
 func (t *Token) Status(ctx context.Context, want ...Want) (Status, error) {

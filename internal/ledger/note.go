@@ -140,19 +140,8 @@ func (s *signer) Sign(msg []byte) ([]byte, error) {
 	return sig, err
 }
 
-// VerifierKey is a key as other tools of transparency logs take it:
-// origin+ID+base64 of the type byte and the key.
-func VerifierKey(origin string, key *ecdsa.PublicKey) (string, error) {
-	v, err := newVerifier(origin, key)
-	if err != nil {
-		return "", err
-	}
-	der, _ := marshalKey(key)
-	return fmt.Sprintf("%s+%08x+%s", origin, v.hash, base64.StdEncoding.EncodeToString(append([]byte{2}, der...))), nil
-}
-
 // ParsePublicKey reads a P-256 public key: PEM (SubjectPublicKeyInfo), its DER,
-// or what VerifierKey returns.
+// or a verifier key as tools of transparency logs have it: origin+ID+base64.
 func ParsePublicKey(b []byte) (*ecdsa.PublicKey, error) {
 	key, err := keyfile.ParsePublic(b)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestCheckpointFormat(t *testing.T) {
 	if !bytes.Equal(blob[:4], id[:4]) || !ecdsa.VerifyASN1(&k.PublicKey, sum[:], blob[4:]) {
 		t.Error("key ID or signature is not what the specification says")
 	}
-	vkey, err := VerifierKey(l.Origin(), &k.PublicKey)
+	vkey, err := verifierKey(l.Origin(), &k.PublicKey)
 	if want := fmt.Sprintf("%s+%x+%s", l.Origin(), id[:4], base64.StdEncoding.EncodeToString(append([]byte{2}, der...))); vkey != want || err != nil {
 		t.Errorf("verifier key: got %s, %v, want %s", vkey, err, want)
 	}
@@ -168,7 +168,7 @@ func TestParsePublicKey(t *testing.T) {
 		k = newKey(t)
 		der, _ = x509.MarshalPKIXPublicKey(&k.PublicKey)
 	}
-	vkey, _ := VerifierKey("log", &k.PublicKey)
+	vkey, _ := verifierKey("log", &k.PublicKey)
 	for name, b := range map[string][]byte{
 		"der": der, "pem": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), "verifier key": []byte(vkey + "\n"),
 	} {
@@ -181,6 +181,17 @@ func TestParsePublicKey(t *testing.T) {
 			t.Errorf("%q was accepted", bad)
 		}
 	}
+}
+
+// verifierKey is a key as other tools of transparency logs take it:
+// origin+ID+base64 of the type byte and the key.
+func verifierKey(origin string, key *ecdsa.PublicKey) (string, error) {
+	v, err := newVerifier(origin, key)
+	if err != nil {
+		return "", err
+	}
+	der, _ := marshalKey(key)
+	return fmt.Sprintf("%s+%08x+%s", origin, v.hash, base64.StdEncoding.EncodeToString(append([]byte{2}, der...))), nil
 }
 
 // provenLedger has ten devices, a checkpoint, and one device that came back since.

@@ -115,9 +115,6 @@ type Port struct {
 	closed  atomic.Bool
 }
 
-// Open is Host.Open.
-func Open(name string) (*Port, error) { return Host.Open(name) }
-
 // Open opens a serial device at 115200 baud, 8N1, with DTR and RTS released
 // (GPIO0 and EN of a board high): by its path, or as usb:1-2.3:1.0 by the USB
 // socket and interface of its adapter, whatever name it has today. Or it

@@ -36,7 +36,7 @@ func listen(t *testing.T) (address string, accepted <-chan net.Conn) {
 
 func mustOpen(t *testing.T, name string) *Port {
 	t.Helper()
-	p, err := Open(name)
+	p, err := Host.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestNamesThatDoNotOpen(t *testing.T) {
 		{"/dev/null", nil, "not a serial port"},
 		{"", chip.ErrPortAbsent, "cable"},
 	} {
-		p, err := Open(c.name)
+		p, err := Host.Open(c.name)
 		if err == nil {
 			p.Close()
 			t.Errorf("%q opened", c.name)

@@ -122,7 +122,7 @@ func TestFloodingServers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			name := flood(t, c.text, c.deaf)
 			most, begin := heap(t), time.Now()
-			p, err := Open(name)
+			p, err := Host.Open(name)
 			if err == nil {
 				work := func() {
 					defer p.Close()

@@ -108,7 +108,7 @@ func TestPyserialExampleServer(t *testing.T) {
 func openWhenReady(t *testing.T, name string) *Port {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		p, err := Open(name)
+		p, err := Host.Open(name)
 		if err == nil {
 			t.Cleanup(func() { p.Close() })
 			return p
@@ -190,7 +190,7 @@ func TestSer2netWithoutDevice(t *testing.T) {
 	name := porttest.Ser2net(t, "/dev/pts/no-such")
 	said := false
 	for n := 0; n < 20 || !said; n++ {
-		_, err := Open(name)
+		_, err := Host.Open(name)
 		if !errors.Is(err, chip.ErrPortAbsent) {
 			t.Fatalf("got %v", err)
 		}

@@ -31,7 +31,7 @@ func TestWordsBeforeAReset(t *testing.T) {
 		}
 	}()
 	for range 50 {
-		if _, err := Open("rfc2217://" + l.Addr().String()); !errors.Is(err, chip.ErrPortAbsent) || !strings.Contains(err.Error(), "no such device") {
+		if _, err := Host.Open("rfc2217://" + l.Addr().String()); !errors.Is(err, chip.ErrPortAbsent) || !strings.Contains(err.Error(), "no such device") {
 			t.Fatalf("got %v", err)
 		}
 	}

@@ -286,7 +286,7 @@ func TestServersThatDoNotServe(t *testing.T) {
 		t.Run(c.says, func(t *testing.T) {
 			t.Parallel()
 			name, _ := serveCom(t, &comFar{greeting: c.greeting, answer: c.answer})
-			p, err := Open(name)
+			p, err := Host.Open(name)
 			if err == nil {
 				p.Close()
 				t.Fatal("it opened")

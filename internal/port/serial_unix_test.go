@@ -104,13 +104,13 @@ func TestPulledCable(t *testing.T) {
 func TestTwoStationsAtOnePort(t *testing.T) {
 	_, name := terminal(t)
 	p := mustOpen(t, name)
-	if second, err := Open(name); !errors.Is(err, chip.ErrPortBusy) {
+	if second, err := Host.Open(name); !errors.Is(err, chip.ErrPortBusy) {
 		t.Errorf("second station: got %v, %v, want ErrPortBusy", second, err)
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Open(name)
+	again, err := Host.Open(name)
 	if err != nil {
 		t.Fatalf("after close: %v", err)
 	}

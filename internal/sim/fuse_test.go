@@ -77,7 +77,7 @@ func TestFieldRules(t *testing.T) {
 				for i := range w {
 					w[i] = h.rdata(i)
 				}
-				if got := Field(&w, f.Name); got != 0 || c.Field(f.Name) == 0 {
+				if got := FieldOf(chip.ESP32, &w, f.Name); got != 0 || c.Field(f.Name) == 0 {
 					t.Errorf("read-protected: it reads %#x, holds %#x", got, c.Field(f.Name))
 				}
 			}

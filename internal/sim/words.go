@@ -24,10 +24,7 @@ func SetFieldOf(f *chip.Family, w *Words, name string, value uint32) {
 	}
 }
 
-// Field is the low 32 bits of a named field of the ESP32 out of all fuse words.
-func Field(w *Words, name string) (v uint32) { return FieldOf(chip.ESP32, w, name) }
-
-// FieldOf is Field for any family.
+// FieldOf is the low 32 bits of a family's named field, out of all fuse words.
 func FieldOf(f *chip.Family, w *Words, name string) (v uint32) {
 	i := 0
 	for bit := range bitsOf(f, fieldNamed(f, name)) {

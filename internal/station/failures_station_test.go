@@ -110,7 +110,7 @@ func onLedgerFile(spoil func(t *testing.T, path string)) provocation {
 func onPort(path func(t *testing.T) string) provocation {
 	return func(t *testing.T) flow.Code {
 		token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
-		s := newShift(t, token, smallProduct(t), Slot("1", path(t), "manual", true))
+		s := newShift(t, token, smallProduct(t), RealSlot{Name: "1", Port: path(t), Reset: "manual", Once: true}.Slot())
 		s.line.Once = true
 		s.line.Run(t.Context())
 		return s.code(flow.DeviceFailed)
@@ -133,7 +133,7 @@ func heldPort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := port.Open(pty.Path)
+	held, err := port.Host.Open(pty.Path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,12 +101,12 @@ func TestPortOfAnotherProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := port.Open(pty.Path)
+	other, err := port.Host.Open(pty.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	s := newShift(t, token, smallProduct(t), Slot("1", "socket://"+listener.Addr().String(), "manual", false), Slot("2", pty.Path, "manual", false))
+	s := newShift(t, token, smallProduct(t), RealSlot{Name: "1", Port: "socket://" + listener.Addr().String(), Reset: "manual"}.Slot(), RealSlot{Name: "2", Port: pty.Path, Reset: "manual"}.Slot())
 	s.line.Count = 2
 	tried, look := 0, s.line.Slots[1].Next
 	s.line.Slots[1].Next = func(ctx context.Context, removed func()) (flow.Loader, error) {

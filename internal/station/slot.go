@@ -32,11 +32,6 @@ type RealSlot struct {
 	Warn  func(string)
 }
 
-// Slot is the slot of a RealSlot on this machine.
-func Slot(name, portName string, reset job.Reset, once bool) flow.Slot {
-	return RealSlot{Name: name, Port: portName, Reset: reset, Once: once}.Slot()
-}
-
 // Slot is the slot as the line uses it.
 func (p RealSlot) Slot() flow.Slot {
 	if p.Ports == (port.System{}) {

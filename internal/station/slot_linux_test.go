@@ -295,7 +295,7 @@ func (l *countedListener) Accept() (net.Conn, error) {
 func TestSlotOfAPortThatIsTaken(t *testing.T) {
 	u := porttest.NewUSB(t)
 	path := terminalOf(t, VirtualMAC(1))
-	other, err := port.Open(path)
+	other, err := port.Host.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestSlotOfAPortThatIsTaken(t *testing.T) {
 	other.Close()
 	(<-coming).is(t, VirtualMAC(1))
 
-	holder, err := port.Open(path)
+	holder, err := port.Host.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestSettling(t *testing.T) {
 // A port that nobody has seen for long settles from when it has come.
 func TestSettlingAfterALongAbsence(t *testing.T) {
 	path := terminalOf(t, VirtualMAC(1))
-	other, err := port.Open(path)
+	other, err := port.Host.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,12 +113,6 @@ func fitting(text string, w, h int, ascii bool) scale {
 	return scale{x, y}
 }
 
-// big draws a text in block letters as large as w cells and h lines allow, or
-// nothing where even the smallest does not fit.
-func big(text string, w, h int, ascii bool) []string {
-	return fitting(text, w, h, ascii).draw(text, ascii)
-}
-
 // draw draws a text in block letters of this size.
 func (s scale) draw(text string, ascii bool) []string {
 	if s.x < 1 || s.y < 1 {

@@ -71,6 +71,12 @@ func TestGlyphs(t *testing.T) {
 	}
 }
 
+// big draws a text in block letters as large as w cells and h lines allow, or
+// nothing where even the smallest does not fit.
+func big(text string, w, h int, ascii bool) []string {
+	return fitting(text, w, h, ascii).draw(text, ascii)
+}
+
 // Block letters never leave their room, and more room never makes them smaller.
 func TestBigFits(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
