@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/filefault"
 	"station/internal/firmware"
 	"station/internal/job"
 	"station/internal/keyfile"
@@ -69,12 +70,12 @@ the job names under [secure_boot].`,
 // imageVerdict says whether an image, or each image of a job, is right. Of one that is
 // not, nothing but the faults counts.
 type imageVerdict struct {
-	File      string          `json:"file"` // the image, or the job
-	OK        bool            `json:"ok"`
-	Faults    []fileFault     `json:"faults,omitempty"`
-	Signature *imageSignature `json:"signature,omitempty"`
-	Inner     *innerImage     `json:"inner,omitempty"`  // of an OTA image
-	Images    []jobImage      `json:"images,omitempty"` // of a job
+	File      string            `json:"file"` // the image, or the job
+	OK        bool              `json:"ok"`
+	Faults    []filefault.Fault `json:"faults,omitempty"`
+	Signature *imageSignature   `json:"signature,omitempty"`
+	Inner     *innerImage       `json:"inner,omitempty"`  // of an OTA image
+	Images    []jobImage        `json:"images,omitempty"` // of a job
 }
 
 // imageSignature is a secure boot signature that holds.

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"station/internal/efuse"
+	"station/internal/filefault"
 	"station/internal/firmware"
 	"station/internal/job"
 	"station/internal/plain"
-	"station/internal/tomlfile"
 )
 
 func jobCheckCommand(o *options) *cobra.Command {
@@ -45,7 +45,7 @@ plan, fuse by fuse, with the digest of all of it that a person approves.`,
 type jobAnswer struct {
 	File       string            `json:"file"`
 	OK         bool              `json:"ok"`
-	Faults     []fileFault       `json:"faults,omitempty"`
+	Faults     []filefault.Fault `json:"faults,omitempty"`
 	Name       string            `json:"name,omitempty"`
 	Revision   string            `json:"revision,omitempty"`
 	Mode       string            `json:"mode,omitempty"`
@@ -57,13 +57,6 @@ type jobAnswer struct {
 	PlanDigest string            `json:"planDigest,omitempty"` // what a person approves
 }
 
-type fileFault struct {
-	File string `json:"file,omitempty"`
-	Line int    `json:"line,omitempty"`
-	Key  string `json:"key,omitempty"`
-	Text string `json:"text"`
-}
-
 func jobOf(path string, j *job.Job, err error) jobAnswer {
 	if err != nil {
 		return jobAnswer{File: path, Faults: faultsOf(err)}
@@ -73,17 +66,17 @@ func jobOf(path string, j *job.Job, err error) jobAnswer {
 }
 
 // faultsOf are the faults of a file, each with its place where it has one.
-func faultsOf(err error) (list []fileFault) {
+func faultsOf(err error) (list []filefault.Fault) {
 	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range all.Unwrap() {
 			list = append(list, faultsOf(one)...)
 		}
 		return list
 	}
-	if e, ok := errors.AsType[*tomlfile.Error](err); ok {
-		return []fileFault{{e.File, e.Line, e.Key, e.Text}}
+	if e, ok := errors.AsType[*filefault.Fault](err); ok {
+		return []filefault.Fault{*e}
 	}
-	return []fileFault{{Text: err.Error()}}
+	return []filefault.Fault{{Text: err.Error()}}
 }
 
 func printJob(out io.Writer, job *job.Job) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/filefault"
 	"station/internal/firmware"
 	"station/internal/keyfile"
 	"station/internal/plain"
@@ -44,7 +45,7 @@ wrong is named. docs/bundle.md has the form.`,
 type bundleVerdict struct {
 	File     string                  `json:"file"`
 	OK       bool                    `json:"ok"`
-	Faults   []fileFault             `json:"faults,omitempty"`
+	Faults   []filefault.Fault       `json:"faults,omitempty"`
 	Product  string                  `json:"product,omitempty"`
 	App      *firmware.AppDescriptor `json:"app,omitempty"`
 	Size     uint32                  `json:"size,omitempty"` // of the plain app

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"station/internal/filefault"
 	"station/internal/otaimage"
 )
 
@@ -52,7 +53,7 @@ func Describe(file string, b []byte) Info {
 			i.Kind, i.OTAData = "otadata", &d
 		} // else two sectors of anything
 	}
-	for _, f := range Faults(err) {
+	for _, f := range filefault.All(err) {
 		i.Faults = append(i.Faults, f.Text)
 	}
 	if err != nil && len(i.Faults) == 0 {

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"station/internal/filefault"
 )
 
 func TestExampleFlasherArgs(t *testing.T) {
@@ -95,7 +97,7 @@ func FuzzFlasherArgs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := ParseFlasherArgs("f.json", b)
 		if err != nil {
-			if len(Faults(err)) == 0 {
+			if len(filefault.All(err)) == 0 {
 				t.Fatalf("an error without faults: %v", err)
 			}
 			return

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"station/internal/chip"
+	"station/internal/filefault"
 )
 
 const fixtures = "../../fixtures"
@@ -30,9 +31,9 @@ func fixture(t testing.TB, name string) []byte {
 // order and with nothing besides.
 func wantFaults(t *testing.T, err error, want ...string) {
 	t.Helper()
-	list := Faults(err)
+	list := filefault.All(err)
 	for _, w := range want {
-		n := slices.IndexFunc(list, func(f *Fault) bool { return strings.Contains(f.Error(), w) })
+		n := slices.IndexFunc(list, func(f *filefault.Fault) bool { return strings.Contains(f.Error(), w) })
 		if n < 0 {
 			t.Errorf("no fault says %q in:\n%v", w, err)
 			continue

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"station/internal/chip"
+	"station/internal/filefault"
 	"station/internal/keyfile"
 )
 
@@ -162,7 +163,7 @@ func (p *planner) load() {
 		x := &piece{ImageFile: image}
 		p.pieces = append(p.pieces, x)
 		if total > maxImages {
-			x.unread = &Fault{File: image.File, Text: fmt.Sprintf("it is not read: the images before it have more than %d MB, and the largest flash has 16", maxImages>>20)}
+			x.unread = &filefault.Fault{File: image.File, Text: fmt.Sprintf("it is not read: the images before it have more than %d MB, and the largest flash has 16", maxImages>>20)}
 			continue
 		}
 		var err error
@@ -170,7 +171,7 @@ func (p *planner) load() {
 		case err != nil:
 			x.unread = unreadable(image.File, err)
 		case len(x.data) == 0:
-			x.unread = &Fault{File: image.File, Text: "the file is empty; build it again"}
+			x.unread = &filefault.Fault{File: image.File, Text: "the file is empty; build it again"}
 		}
 		x.digest = digestOf(x.data)
 		total += len(x.data)
@@ -181,14 +182,14 @@ func (p *planner) load() {
 // fits no flash and is not read.
 const maxImages = 64 << 20
 
-func unreadable(file string, err error) *Fault {
+func unreadable(file string, err error) *filefault.Fault {
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Fault{File: file, Text: "there is no such file; build the project or correct the name"}
+		return &filefault.Fault{File: file, Text: "there is no such file; build the project or correct the name"}
 	}
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err
 	}
-	return &Fault{File: file, Text: err.Error()}
+	return &filefault.Fault{File: file, Text: err.Error()}
 }
 
 // dropUnread leaves out what could not be read.
@@ -209,7 +210,7 @@ func (p *planner) readTable() {
 	read := func(file string, data []byte) *Table {
 		t, err := ParseTable(file, data, options)
 		if err != nil {
-			for _, f := range Faults(err) {
+			for _, f := range filefault.All(err) {
 				p.list = append(p.list, f)
 			}
 			return nil
@@ -313,7 +314,7 @@ func (t *Table) names() string {
 }
 
 func (p *planner) in(file, format string, args ...any) {
-	p.list = append(p.list, &Fault{File: file, Text: fmt.Sprintf(format, args...)})
+	p.list = append(p.list, &filefault.Fault{File: file, Text: fmt.Sprintf(format, args...)})
 }
 
 // pad returns b followed by FF up to a multiple of n.

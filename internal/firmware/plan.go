@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"station/internal/filefault"
 )
 
 // CryptAlign is what encrypted regions are padded to: the span of flash that
@@ -116,7 +118,7 @@ func (p *planner) parse(x *piece, what string) bool {
 
 // each files the faults of an image under its name.
 func (p *planner) each(file string, err error) {
-	for _, f := range Faults(err) {
+	for _, f := range filefault.All(err) {
 		p.in(file, "%s", f.Text)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"station/internal/chip"
+	"station/internal/filefault"
 )
 
 const (
@@ -217,7 +218,7 @@ func (t *Table) At(addr uint32) (Partition, bool) {
 }
 
 func (t *Table) warn(format string, args ...any) {
-	t.Warnings = append(t.Warnings, (&Fault{File: t.file, Text: fmt.Sprintf(format, args...)}).Error())
+	t.Warnings = append(t.Warnings, (&filefault.Fault{File: t.file, Text: fmt.Sprintf(format, args...)}).Error())
 }
 
 func (o TableOptions) offset() uint32 {

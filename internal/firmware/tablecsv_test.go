@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"station/internal/chip"
+	"station/internal/filefault"
 )
 
 func env(name string) (string, bool) {
@@ -146,7 +147,7 @@ func FuzzTableCSV(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		table, err := ParseCSV("t.csv", b, TableOptions{Env: env})
 		if err != nil {
-			if len(Faults(err)) == 0 {
+			if len(filefault.All(err)) == 0 {
 				t.Fatalf("an error without faults: %v", err)
 			}
 			return

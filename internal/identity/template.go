@@ -14,24 +14,9 @@ import (
 	"strconv"
 	"strings"
 
+	"station/internal/filefault"
 	"station/internal/secret"
 )
-
-// Fault is one thing that is wrong with a template.
-type Fault struct {
-	File   string
-	Line   int
-	Column string // key, type, encoding or value; empty for the whole row
-	Text   string
-}
-
-func (f *Fault) Error() string {
-	where := fmt.Sprintf("%s:%d: ", f.File, f.Line)
-	if f.Column != "" {
-		where += f.Column + ": "
-	}
-	return where + f.Text
-}
 
 // Template is a CSV in the form of ESP-IDF's NVS partition generator, in whose
 // values placeholders stand for those of a device.
@@ -55,7 +40,7 @@ func ParseTemplate(file string, data []byte, read func(path string) ([]byte, err
 	t := &Template{file: file}
 	var faults []error
 	add := func(line int, column, format string, args ...any) {
-		faults = append(faults, &Fault{file, line, column, fmt.Sprintf(format, args...)})
+		faults = append(faults, &filefault.Fault{File: file, Line: line, Key: column, Text: fmt.Sprintf(format, args...)})
 	}
 	r := csv.NewReader(bytes.NewReader(data))
 	r.FieldsPerRecord, r.TrimLeadingSpace, r.Comment = -1, true, '#'
@@ -250,9 +235,9 @@ func (t *Template) write(b []byte, v *Values) error {
 	var faults []error
 	for _, x := range t.rows {
 		if err := x.put(n, v); errors.Is(err, ErrNoRoom) {
-			return errors.Join(append(faults, &Fault{t.file, x.line, "", err.Error() + "; make the partition larger in the partition table"})...)
+			return errors.Join(append(faults, &filefault.Fault{File: t.file, Line: x.line, Text: err.Error() + "; make the partition larger in the partition table"})...)
 		} else if err != nil {
-			faults = append(faults, &Fault{t.file, x.line, "value", err.Error()})
+			faults = append(faults, &filefault.Fault{File: t.file, Line: x.line, Key: "value", Text: err.Error()})
 		}
 	}
 	return errors.Join(faults...)

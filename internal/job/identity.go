@@ -9,6 +9,7 @@ import (
 
 	"station/internal/bootlog"
 	"station/internal/chip"
+	"station/internal/filefault"
 	"station/internal/firmware"
 	"station/internal/identity"
 	"station/internal/keyfile"
@@ -266,7 +267,7 @@ func (j *Job) tryIdentity(f *tomlfile.File, regions []firmware.Region) {
 		image.Destroy()
 	}
 	for _, one := range unjoin(err) {
-		if fault := (*identity.Fault)(nil); errors.As(one, &fault) {
+		if fault := (*filefault.Fault)(nil); errors.As(one, &fault) {
 			f.Add(one)
 		} else if one != nil {
 			f.At("identity", "%v", one)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"station/internal/chip"
+	"station/internal/filefault"
 	"station/internal/firmware"
 	"station/internal/keyfile"
 	"station/internal/tomlfile"
@@ -67,7 +68,7 @@ func (j *Job) layout(f *tomlfile.File) {
 // onTheirLines files each fault of a layout under the key that names its file.
 // A fault that has a line of its own, of a table, keeps it.
 func (j *Job) onTheirLines(f *tomlfile.File, names map[string]string, err error) {
-	for _, fault := range firmware.Faults(err) {
+	for _, fault := range filefault.All(err) {
 		if key := names[fault.File]; key != "" && fault.Line == 0 && fault.File != "" {
 			f.At(key, "%v", fault)
 			continue
@@ -80,7 +81,7 @@ func (j *Job) onTheirLines(f *tomlfile.File, names map[string]string, err error)
 // with a line of their own.
 func (j *Job) ofTheBuild(f *tomlfile.File, err error) {
 	for _, one := range unjoin(err) {
-		if fault, ok := one.(*firmware.Fault); ok && fault.Line > 0 {
+		if fault, ok := one.(*filefault.Fault); ok && fault.Line > 0 {
 			f.Add(fault)
 			continue
 		}

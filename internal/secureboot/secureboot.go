@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"station/internal/chip"
+	"station/internal/filefault"
 	"station/internal/firmware"
 )
 
@@ -237,7 +238,7 @@ func (f *faults) image(file []byte) int {
 		return 0
 	}
 	i, err := firmware.ParseImage(file)
-	for _, fault := range firmware.Faults(err) {
+	for _, fault := range filefault.All(err) {
 		f.add("%s", fault.Text)
 	}
 	if i == nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"station/internal/filefault"
 )
 
 // What a file may have. The files are written by hand; what goes beyond this
@@ -19,7 +21,7 @@ const (
 // absurd notes what no such file has; nothing else is looked at then.
 func (f *File) absurd(data []byte) bool {
 	if len(data) > maxBytes {
-		f.errs = append(f.errs, &Error{File: f.Name, Text: fmt.Sprintf("has %d bytes; at most %d are read", len(data), maxBytes)})
+		f.errs = append(f.errs, &filefault.Fault{File: f.Name, Text: fmt.Sprintf("has %d bytes; at most %d are read", len(data), maxBytes)})
 		return true
 	}
 	tables, n := 0, 0
@@ -37,7 +39,7 @@ func (f *File) absurd(data []byte) bool {
 		default:
 			continue
 		}
-		f.errs = append(f.errs, &Error{File: f.Name, Line: n, Text: text})
+		f.errs = append(f.errs, &filefault.Fault{File: f.Name, Line: n, Text: text})
 		return true
 	}
 	return false

@@ -16,26 +16,9 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"station/internal/filefault"
 )
-
-// Error is one fault of a file.
-type Error struct {
-	File string
-	Line int    // 0 where the fault has no line (a key that is missing)
-	Key  string // dotted path
-	Text string
-}
-
-func (e *Error) Error() string {
-	where := e.File
-	if e.Line > 0 {
-		where = fmt.Sprintf("%s:%d", e.File, e.Line)
-	}
-	if e.Key == "" {
-		return where + ": " + short(e.Text)
-	}
-	return fmt.Sprintf("%s: %s: %s", where, short(e.Key), short(e.Text))
-}
 
 // File is a decoded file: it knows the line of each key, for checks that come
 // after decoding.
@@ -67,14 +50,15 @@ func Decode(name string, data []byte, v any) *File {
 
 // Err is every fault found, in the order of the lines, or nil.
 func (f *File) Err() error {
-	slices.SortStableFunc(f.errs, func(a, b error) int { return lineOf(a) - lineOf(b) })
+	slices.SortStableFunc(f.errs, func(a, b error) int { return f.lineOf(a) - f.lineOf(b) })
 	return errors.Join(few(f.errs)...)
 }
 
-func lineOf(err error) int {
-	var e *Error
-	if errors.As(err, &e) && e.Line > 0 {
-		return e.Line
+// lineOf is where a fault of this file stands; those of others come last.
+func (f *File) lineOf(err error) int {
+	var one *filefault.Fault
+	if errors.As(err, &one) && one.File == f.Name && one.Line > 0 {
+		return one.Line
 	}
 	return math.MaxInt32
 }
@@ -110,7 +94,7 @@ func (f *File) Fault(path, format string, args ...any) {
 // At adds a fault on the line of the key at path, whether it has one or not:
 // for what is wrong with a file that the key names.
 func (f *File) At(path, format string, args ...any) {
-	f.errs = append(f.errs, &Error{File: f.Name, Line: f.Line(path), Key: path, Text: fmt.Sprintf(format, args...)})
+	f.errs = append(f.errs, &filefault.Fault{File: f.Name, Line: f.Line(path), Key: short(path), Text: short(fmt.Sprintf(format, args...))})
 }
 
 // Add adds faults found elsewhere, in files that this one names.
@@ -137,7 +121,7 @@ func (f *File) Has(path string) bool { _, ok := f.lines[path]; return ok }
 
 func (f *File) syntax(err error) {
 	f.broken = true
-	e := &Error{File: f.Name, Text: strings.TrimPrefix(err.Error(), "toml: ")}
+	e := &filefault.Fault{File: f.Name, Text: short(strings.TrimPrefix(err.Error(), "toml: "))}
 	var decode *toml.DecodeError
 	if errors.As(err, &decode) {
 		e.Line, _ = decode.Position()
