@@ -91,7 +91,8 @@ func (h *Hub) told(ctx context.Context, msg *nats.Msg) any {
 	case topicVerify:
 		var m *mirror
 		if m, err = h.of(about); err == nil {
-			v := m.verify(h.ctx) // it takes as long as it takes
+			var v Verified
+			v, err = m.verify(h.ctx) // it takes as long as it takes
 			a.Verified = &v
 		}
 	default:
