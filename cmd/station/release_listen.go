@@ -134,7 +134,8 @@ func (l *releaseListener) handOut(ctx context.Context) func(*station.Releases, *
 		if err != nil || roll != nil {
 			return err
 		}
-		_, err = all.Start(doc.ID, 100, field.DefaultSamples, field.DefaultFailures, "as the environment hands out")
+		everybody := 100
+		_, err = all.Start(doc.ID, station.Share{Percent: &everybody}, "as the environment hands out")
 		return err
 	}
 }

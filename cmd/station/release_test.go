@@ -131,11 +131,14 @@ func TestRelease(t *testing.T) {
 	if out, said := w.run(0, "rollout", "status", "1"); out != "" || !strings.Contains(said, "release 1 is not handed out") {
 		t.Errorf("got %s, %s", out, said)
 	}
-	w.run(0, "rollout", "start", "1", "--percent", "25", "--operator", "anna")
-	w.run(0, "rollout", "start", "1", "--percent", "25", "--operator", "anna") // nothing new, no entry
+	w.run(0, "rollout", "start", "1", "--percent", "25", "--samples", "40", "--operator", "anna")
+	w.run(0, "rollout", "start", "1", "--operator", "anna") // nothing new, no entry
 	w.run(exitUsage, "rollout", "start", "1", "--percent", "5", "--operator", "anna")
 	w.run(0, "rollout", "pause", "1", "--operator", "anna", "--reason", "wait")
 	w.run(exitUsage, "rollout", "pause", "1", "--operator", "anna", "--reason", "wait")
+	if _, said := w.run(exitUsage, "rollout", "start", "1", "--percent", "25", "--operator", "anna"); !strings.Contains(said, `is paused: wait; "station rollout resume 1 --reason …" lets it go on`) {
+		t.Errorf("a held one is started: %s", said)
+	}
 	w.run(0, "rollout", "resume", "1", "--operator", "anna", "--reason", "on")
 	if out, _ := w.run(0, "rollout", "status"); !strings.Contains(out, "rollout       running at 25 %: 0 offered") {
 		t.Errorf("got %s", out)

@@ -12,8 +12,9 @@ import (
 	"station/internal/record"
 )
 
-// A server whose devices all come at the same time writes an entry for each.
-func TestFieldBurst(t *testing.T) {
+// emptyField is a ledger of which nobody knows anything yet.
+func emptyField(t *testing.T) *FieldLedger {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	if err := ledger.Create(path, record.Entry{Operator: "anna", Station: "bench-1"}); err != nil {
 		t.Fatal(err)
@@ -22,7 +23,13 @@ func TestFieldBurst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer book.Close()
+	t.Cleanup(func() { book.Close() })
+	return book
+}
+
+// A server whose devices all come at the same time writes an entry for each.
+func TestFieldBurst(t *testing.T) {
+	book := emptyField(t)
 	const burst = 64
 	var wg sync.WaitGroup
 	for i := range burst {

@@ -14,21 +14,43 @@ func (r *Releases) Rollout(doc *release.Release) (*release.Rollout, uint64, erro
 	return release.LoadRollout(r.Store, doc.Product, doc.ID)
 }
 
+// Share is what a person says of a rollout; what is nil stays as it is, and is
+// the default in a new one.
+type Share struct {
+	Percent  *int // of the devices, 0 to 100
+	Samples  *int // results before which it does not stop by itself
+	Failures *int // failures in a hundred results above which it stops
+}
+
+// DefaultPercent is the share of a new rollout, unless told otherwise.
+const DefaultPercent = 5
+
 // Start hands a release out to a share of its devices, or to a larger share. A
-// share only grows: who was offered it keeps the offer.
-func (r *Releases) Start(id int64, percent, samples, failures int, why string) (*release.Rollout, error) {
+// share only grows: who was offered it keeps the offer. One that is held goes on
+// by Resume alone, which wants a reason.
+func (r *Releases) Start(id int64, share Share, why string) (*release.Rollout, error) {
 	return r.change(id, why, func(doc *release.Release, roll *release.Rollout) (*release.Rollout, error) {
 		switch {
 		case doc.Withdrawn != "":
 			return nil, fmt.Errorf("rollout: release %d was withdrawn: %s", id, doc.Withdrawn)
 		case roll == nil:
-			roll = &release.Rollout{Product: doc.Product, Release: id}
-		case percent < roll.Percent:
+			roll = &release.Rollout{Product: doc.Product, Release: id, Percent: DefaultPercent, State: release.Running, Samples: release.DefaultSamples, Failures: release.DefaultFailures}
+		case roll.State != release.Running:
+			return nil, fmt.Errorf("rollout: that of release %d is %s: %s; \"station rollout resume %d --reason …\" lets it go on", id, roll.State, roll.Reason, id)
+		case share.Percent != nil && *share.Percent < roll.Percent:
 			return nil, fmt.Errorf("rollout: it is at %d %%, and a share only grows; \"station rollout pause %d\" holds it", roll.Percent, id)
 		}
-		roll.Percent, roll.State, roll.Reason, roll.Samples, roll.Failures = percent, release.Running, "", samples, failures
+		share.apply(roll)
 		return roll, nil
 	})
+}
+
+func (s Share) apply(roll *release.Rollout) {
+	for from, to := range map[*int]*int{s.Percent: &roll.Percent, s.Samples: &roll.Samples, s.Failures: &roll.Failures} {
+		if from != nil {
+			*to = *from
+		}
+	}
 }
 
 // Pause holds a rollout: no further device is offered the release.
