@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/mod/semver"
-
 	"station/internal/chip"
 	"station/internal/record"
 )
@@ -134,12 +132,6 @@ func (r *Release) Misfit(d Device) string {
 		return "it has no form that the device can read"
 	}
 	return ""
-}
-
-// older compares versions where both are such, like 1.2.0 or v1.2.0-rc1.
-func older(a, b string) bool {
-	a, b = "v"+strings.TrimPrefix(a, "v"), "v"+strings.TrimPrefix(b, "v")
-	return semver.IsValid(a) && semver.IsValid(b) && semver.Compare(a, b) < 0
 }
 
 // For are the forms that a device can read, the best first. A bundle is for

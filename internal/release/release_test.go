@@ -36,6 +36,8 @@ func TestMisfit(t *testing.T) {
 		{"job", func(_ *Release, d *Device) { d.Job = "sha256:other" }, "not made for the job"},
 		{"older", func(r *Release, _ *Device) { r.Version = "1.0.9" }, "version 1.0.9 is older than 1.1.0"},
 		{"older with a v", func(r *Release, _ *Device) { r.Version = "v1.0.9" }, "older"},
+		{"commits after what it runs", func(r *Release, _ *Device) { r.Version = "1.1.0-3-gabc" }, ""},
+		{"the tag before what it runs", func(r *Release, d *Device) { r.Version, d.Version = "1.1.0", "1.1.0-3-gabc" }, "older"},
 		{"before a release", func(r *Release, _ *Device) { r.Version = "1.1.0-rc1" }, "older"},
 		{"secure version", func(r *Release, d *Device) { r.SecureVersion, d.SecureVersion = 3, 4 }, "its secure version is 3, that of the device 4"},
 		{"runs it", func(r *Release, d *Device) { d.Release = r.ID }, "runs it, or a newer one"},

@@ -42,18 +42,25 @@ static uint32_t number(const char **p)
 
 static so_order order(uint32_t a, uint32_t b) { return a < b ? SO_OLDER : a > b ? SO_NEWER : SO_SAME; }
 
-/* commits is how many git describe counts after the tag: of -3-gabc 3; 0 for any other rest. */
-static uint32_t commits(const char *rest)
-{
-    uint32_t n;
-    if (rest[0] != '-' || !digit(rest[1]))
-        return 0;
-    rest++;
-    n = number(&rest);
-    return rest[0] == '-' && rest[1] == 'g' ? n : 0;
-}
+static bool hex(char c) { return digit(c) || (c >= 'a' && c <= 'f'); }
 
-static bool release(const char *rest) { return *rest == 0 || *rest == '+' || commits(rest) > 0; }
+/* release says whether a rest is that of a release: nothing, a build (+…), or what git describe
+ * adds, -3-gabc and perhaps -dirty, of which commits is the 3. */
+static bool release(const char *rest, uint32_t *commits)
+{
+    *commits = 0;
+    if (*rest == 0 || *rest == '+')
+        return true;
+    if (rest[0] != '-' || !digit(rest[1]))
+        return false;
+    rest++;
+    *commits = number(&rest);
+    if (rest[0] != '-' || rest[1] != 'g' || !hex(rest[2]))
+        return false;
+    for (rest += 2; hex(*rest); rest++)
+        ;
+    return *rest == 0 || *rest == '+' || *rest == '-';
+}
 
 /* by_parts compares pre-releases: numbers as numbers, all else as text. */
 static so_order by_parts(const char *a, const char *b)
@@ -76,6 +83,8 @@ static so_order by_parts(const char *a, const char *b)
 so_order so_version_compare(const char *a, const char *b)
 {
     so_order o;
+    uint32_t after_a, after_b;
+    bool is_a, is_b;
     a += *a == 'v' || *a == 'V';
     b += *b == 'v' || *b == 'V';
     if (!digit(*a) || !digit(*b))
@@ -88,10 +97,12 @@ so_order so_version_compare(const char *a, const char *b)
         a += *a == '.' && digit(a[1]);
         b += *b == '.' && digit(b[1]);
     } while (digit(*a) || digit(*b));
-    if (release(a) && release(b))
-        return order(commits(a), commits(b));
-    if (release(a) || release(b))
-        return release(a) ? SO_NEWER : SO_OLDER;
+    is_a = release(a, &after_a);
+    is_b = release(b, &after_b);
+    if (is_a && is_b)
+        return order(after_a, after_b);
+    if (is_a || is_b)
+        return is_a ? SO_NEWER : SO_OLDER;
     return by_parts(a, b);
 }
 

@@ -11,7 +11,8 @@ typedef enum { SO_OLDER = -1, SO_SAME = 0, SO_NEWER = 1, SO_UNCLEAR = 2 } so_ord
 
 /* How version a stands to version b: numbers between dots, then what git
  * describe adds (1.2-3-gabc is after 1.2), or a pre-release (1.2-rc1 is before
- * 1.2). SO_UNCLEAR where one of them does not begin with a number. */
+ * 1.2). SO_UNCLEAR where one of them does not begin with a number. The server has
+ * the same rule, and its tests the same cases: test/data/versions.txt. */
 so_order so_version_compare(const char *a, const char *b);
 
 /* Whether firmware may follow what runs. floor is the secure version of the fuses. */

@@ -1,4 +1,5 @@
 /* What is only computed: versions, descriptors, checksums, paths, DER. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "app.h"
@@ -7,28 +8,43 @@
 #include "der.h"
 #include "paths.h"
 
+/* word takes the next word of a line, "-" for an empty one; false at its end. */
+static bool word(char **line, char out[64])
+{
+    size_t n = strcspn(*line, " \n");
+    bool more = n > 0 && n < 64;
+    memset(out, 0, 64);
+    if (more && !(n == 1 && **line == '-'))
+        memcpy(out, *line, n);
+    *line += n;
+    *line += strspn(*line, " ");
+    return more;
+}
+
+/* The server's tests have the same cases. */
 static void versions(void)
 {
-    static const struct {
-        const char *a, *b;
-        so_order want;
-    } cases[] = {
-        {"1.0.0", "1.0.0", SO_SAME},     {"1.0.1", "1.0.0", SO_NEWER},      {"1.0.0", "1.0.1", SO_OLDER},     {"1.10.0", "1.9.9", SO_NEWER},
-        {"2", "1.9.9", SO_NEWER},        {"1.0", "1.0.0", SO_SAME},         {"1.0.0.1", "1.0.0", SO_NEWER},   {"v1.2.0", "1.2.0", SO_SAME},
-        {"V2.0", "v1.0", SO_NEWER},      {"1.2-3-gabc", "1.2", SO_NEWER},   {"1.2-3-gabc", "1.2-10-gdef", SO_OLDER}, {"1.2", "1.2-1-g0", SO_OLDER},
-        {"1.2-rc1", "1.2", SO_OLDER},    {"1.2", "1.2-rc1", SO_NEWER},      {"1.2-rc2", "1.2-rc10", SO_OLDER}, {"1.2-alpha", "1.2-beta", SO_OLDER},
-        {"1.2-rc1", "1.2-rc1", SO_SAME}, {"1.2+build7", "1.2+build8", SO_SAME}, {"1.2-rc1.1", "1.2-rc1", SO_NEWER}, {"1.2-rc1+a", "1.2-rc1+b", SO_SAME},
-        {"1cd5752", "1.0.0", SO_OLDER},  {"abc", "1.0", SO_UNCLEAR},        {"1.0", "", SO_UNCLEAR},          {"", "", SO_UNCLEAR},
-        {"v", "1", SO_UNCLEAR},          {"1.", "1", SO_OLDER},             {"99999999999999999999.1", "99999999999999999999.0", SO_NEWER},
-        {"1.0.0-dirty", "1.0.0", SO_OLDER}, {"1.3-rc1", "1.2", SO_NEWER},   {"1.2-3-gabc-dirty", "1.2", SO_NEWER},
-    };
-    size_t i;
-    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        so_order got = so_version_compare(cases[i].a, cases[i].b);
-        CHECK(got == cases[i].want, "%s and %s: got %d", cases[i].a, cases[i].b, got);
-        got = so_version_compare(cases[i].b, cases[i].a);
-        CHECK(got == (cases[i].want == SO_UNCLEAR ? SO_UNCLEAR : (so_order)-cases[i].want), "%s and %s: got %d", cases[i].b, cases[i].a, got);
+    static const char *const name[] = {"older", "same", "newer", "unclear"};
+    blob file = load("versions.txt");
+    char *text = malloc(file.size + 1), *line, *next;
+    unsigned cases = 0;
+    memcpy(text, file.data, file.size);
+    text[file.size] = 0;
+    for (line = text; (next = strchr(line, '\n')) != NULL; line = next + 1) {
+        char a[64], b[64], want[64];
+        so_order ab, ba;
+        if (*line == '#' || *line == '\n')
+            continue;
+        CHECK(word(&line, a) && word(&line, want) && word(&line, b), "the line of %s %s %s", a, want, b);
+        ab = so_version_compare(a, b);
+        ba = so_version_compare(b, a);
+        CHECK(strcmp(name[ab + 1], want) == 0, "%s and %s: got %s", a, b, name[ab + 1]);
+        CHECK(ba == (ab == SO_UNCLEAR ? SO_UNCLEAR : (so_order)-ab), "%s and %s: got %s", b, a, name[ba + 1]);
+        cases++;
     }
+    CHECK(cases >= 40, "%u cases", cases);
+    free(text);
+    unload(file);
 }
 
 static secure_ota_app app(const char *version, uint32_t secure, char elf)
