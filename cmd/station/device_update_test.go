@@ -266,7 +266,11 @@ func (s *updateServer) releaseOf(version, manifest string, bundle []byte) {
 	for kind, b := range map[field.Kind][]byte{field.KindManifest: deviceFile(s.t, manifest+".manifest"), field.KindBundle: bundle} {
 		f := field.Form{Kind: kind, Size: int64(len(b)), SHA256: fmt.Sprintf("sha256:%x", sha256.Sum256(b))}
 		if kind == field.KindBundle {
-			f.Check, doc.App = hex.EncodeToString(b[56:64]), fmt.Sprintf("sha256:%x", b[24:56])
+			head, err := field.ParseBundle(b[:field.BundleHeaderSize])
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			f.Check, doc.App, doc.AppSize, doc.Chip = hex.EncodeToString(head.Check[:]), fmt.Sprintf("sha256:%x", head.Plain), int64(head.PlainSize), head.Chip
 		}
 		s.ask("PATCH", "/v1/artifacts/"+f.SHA256, "application/octet-stream", bytes.NewReader(b), 204, "Upload-Offset", "0", "Upload-Length", fmt.Sprint(len(b)))
 		doc.Forms = append(doc.Forms, f)

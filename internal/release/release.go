@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -197,6 +198,34 @@ func (r *Release) Complete(o *Release) (changed bool) {
 		r.AppFilled, changed = o.AppFilled, true
 	}
 	return changed
+}
+
+// HasBundle tells what the header of a bundle says otherwise than the release.
+func (r *Release) HasBundle(b *Bundle) error {
+	app := firmware.ParseDescriptor(b.Descriptor[:])
+	if app == nil {
+		return errors.New("bundle: its header has no app descriptor")
+	}
+	var other []string
+	for _, v := range []struct {
+		what string
+		same bool
+	}{
+		{"product", b.Product == r.Product},
+		{"app", r.App == string(store.DigestOf(b.Plain[:]))},
+		{"size of the app", int64(b.PlainSize) == r.AppSize},
+		{"chip", b.Chip == r.Chip},
+		{"version", app.Version == r.Version},
+		{"secure version", app.SecureVersion == r.SecureVersion},
+	} {
+		if !v.same {
+			other = append(other, v.what)
+		}
+	}
+	if other == nil {
+		return nil
+	}
+	return fmt.Errorf("bundle: its header says something else than the release: %s", strings.Join(other, ", "))
 }
 
 // Field is what an entry of the ledger says of the release.

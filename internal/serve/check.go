@@ -95,8 +95,8 @@ func (s *Server) checkApp(doc *release.Release, f *release.Form, content io.Read
 		return err
 	case image.App == nil:
 		return errors.New("it is no app")
-	case doc.App != f.SHA256 || doc.Version != image.App.Version || doc.SecureVersion != image.App.SecureVersion || doc.Chip != image.ChipID:
-		return errors.New("the app says something else than the release: digest, version, secure version or chip")
+	case doc.App != f.SHA256 || doc.AppSize != f.Size || doc.Version != image.App.Version || doc.SecureVersion != image.App.SecureVersion || doc.Chip != image.ChipID:
+		return errors.New("the app says something else than the release: digest, size, version, secure version or chip")
 	case doc.AppFilled != "" && doc.AppFilled != release.FilledDigest(app):
 		return errors.New("appFilled is not the digest of the app as a line encrypts it")
 	}
@@ -125,8 +125,11 @@ func (s *Server) checkBundle(doc *release.Release, f *release.Form, content io.R
 	if err != nil {
 		return err
 	}
-	if b.Product != doc.Product || f.Check != hex.EncodeToString(b.Check[:]) || doc.App != "sha256:"+hex.EncodeToString(b.Plain[:]) {
-		return errors.New("its header says something else than the release: product, app or key")
+	if f.Check != hex.EncodeToString(b.Check[:]) {
+		return errors.New("its header says something else than the release: check value of the key")
+	}
+	if err := doc.HasBundle(b); err != nil {
+		return err
 	}
 	if s.Signers != nil {
 		var keys []*ecdsa.PublicKey

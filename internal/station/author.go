@@ -449,6 +449,9 @@ func (r *Releases) restore(doc *release.Release, form record.FieldForm) error {
 		if err != nil {
 			return err
 		}
+		if err := doc.HasBundle(b); err != nil {
+			return fmt.Errorf("release %d: %w", doc.ID, err)
+		}
 		f.Check = hex.EncodeToString(b.Check[:])
 	}
 	doc.Forms = append(doc.Forms, f)

@@ -1,0 +1,93 @@
+package serve
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"station/internal/firmware"
+	"station/internal/release"
+)
+
+// bundleOf makes a slot bundle of an app; the cipher is of no interest here.
+func bundleOf(t *testing.T, app []byte) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	of := release.BundleOf{App: app, Product: "lamp", Check: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Signer: key,
+		Targets: []release.Target{{Address: 0x10000, Cipher: release.CipherESP32, Config: 0xf}},
+		Encrypt: func(_ release.Target, plain []byte) ([]byte, error) { return plain, nil }}
+	if _, err := of.Write(f); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// What a release says of its app is held against the app, and against the bundle's header, where
+// there is only that.
+func TestReleaseIsHeldAgainstItsFiles(t *testing.T) {
+	w := newSite(t, 0)
+	app, err := os.ReadFile("../../fixtures/small/app.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := firmware.ParseImage(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := w.put(release.KindApp, app)
+	bundle := w.put(release.KindBundle, bundleOf(t, app))
+	bundle.Check = "0102030405060708"
+	for name, form := range map[string]release.Form{"app": whole, "bundle": bundle} {
+		honest := release.Release{Format: release.Format, ID: 7, Product: "lamp", Name: "lamp-fw", Version: image.App.Version, SecureVersion: image.App.SecureVersion,
+			Chip: image.ChipID, App: whole.SHA256, AppSize: whole.Size, Forms: []release.Form{form}}
+		put := func(status int, r release.Release) said {
+			return w.do(anna, status, "PUT", "/v1/releases/"+r.Product+"/7", bytes.NewReader(r.JSON()))
+		}
+		for what, lie := range map[string]func(*release.Release){
+			"version":        func(r *release.Release) { r.Version += "9" },
+			"secure version": func(r *release.Release) { r.SecureVersion++ },
+			"chip":           func(r *release.Release) { r.Chip = 9 },
+			"size":           func(r *release.Release) { r.AppSize++ },
+			"app":            func(r *release.Release) { r.App = jobDigest },
+		} {
+			r := honest
+			lie(&r)
+			if got := put(http.StatusUnprocessableEntity, r); !strings.Contains(string(got.body), "says something else than the release") {
+				t.Errorf("%s, another %s: got %s", name, what, got.body)
+			}
+		}
+		if name == "bundle" {
+			r := honest
+			r.Product = "kettle"
+			put(http.StatusUnprocessableEntity, r)
+			r = honest
+			r.Forms = []release.Form{form}
+			r.Forms[0].Check = hex.EncodeToString(make([]byte, 8))
+			put(http.StatusUnprocessableEntity, r)
+			continue
+		}
+		put(http.StatusNoContent, honest)
+	}
+	honest := release.Release{Format: release.Format, ID: 8, Product: "lamp", Name: "lamp-fw", Version: image.App.Version, SecureVersion: image.App.SecureVersion,
+		Chip: image.ChipID, App: whole.SHA256, AppSize: whole.Size, Forms: []release.Form{bundle}}
+	w.do(anna, http.StatusNoContent, "PUT", "/v1/releases/lamp/8", bytes.NewReader(honest.JSON()))
+}

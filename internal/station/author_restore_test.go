@@ -1,0 +1,89 @@
+package station
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"station/internal/record"
+	"station/internal/release"
+	"station/internal/store"
+)
+
+// A release whose document was lost comes back from the files that the ledger names, unless its bundle
+// is of another app than the release.
+func TestRestoredBundleIsHeldAgainstTheRelease(t *testing.T) {
+	app, err := os.ReadFile("../../fixtures/small/app.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]struct {
+		change func(header []byte)
+		want   string
+	}{
+		"the same":               {func([]byte) {}, ""},
+		"another app":            {func(h []byte) { h[24]++ }, "something else than the release: app"},
+		"another secure version": {func(h []byte) { h[128+4]++ }, "something else than the release: secure version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kept, err := store.Open(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &Releases{Ledger: emptyField(t), Store: kept, Operator: "anna"}
+			bundle := bundled(t, app)
+			v.change(bundle)
+			f := record.Field{Product: "lamp", Release: 7, Input: digestOf(app), App: digestOf(app)}
+			for _, part := range []struct {
+				kind release.Kind
+				data []byte
+			}{{release.KindApp, app}, {release.KindBundle, bundle}} {
+				form, err := r.put(part.kind, bytes.NewReader(part.data))
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.Forms = append(f.Forms, record.FieldForm{Kind: string(form.Kind), Size: form.Size, SHA256: form.SHA256})
+			}
+			if err := r.append(record.ReleaseMade, f, ""); err != nil {
+				t.Fatal(err)
+			}
+			doc, err := r.Make(t.Context(), NewRelease{App: app, Product: "lamp"})
+			if v.want == "" && (err != nil || len(doc.Forms) != 2 || doc.Forms[1].Check != "0102030405060708") {
+				t.Errorf("got %+v, %v", doc, err)
+			}
+			if v.want != "" && (err == nil || !strings.Contains(err.Error(), v.want)) {
+				t.Errorf("got %v, want %s", err, v.want)
+			}
+		})
+	}
+}
+
+// bundled is a slot bundle of an app; the cipher is of no interest here.
+func bundled(t *testing.T, app []byte) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	of := release.BundleOf{App: app, Product: "lamp", Check: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Signer: key,
+		Targets: []release.Target{{Address: 0x10000, Cipher: release.CipherESP32, Config: 0xf}},
+		Encrypt: func(_ release.Target, plain []byte) ([]byte, error) { return plain, nil }}
+	if _, err := of.Write(f); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
