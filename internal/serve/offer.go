@@ -57,10 +57,7 @@ func (s *Server) offer(v *visit) (*release.Release, error) {
 		}
 	}
 	return r, s.change(v.device.MAC, &v.state, func(st *state) {
-		st.Offered, st.Refused = r.ID, ""
-		if !slices.Contains(st.Told, r.ID) {
-			st.Told = remember(st.Told, r.ID)
-		}
+		st.Offered, st.Refused, st.Told = r.ID, "", remember(st.Told, r.ID)
 	})
 }
 
@@ -114,7 +111,7 @@ func (s *Server) result(v *visit, id int64, how, said string) error {
 	if err := s.load(v.device.MAC, &v.state); err != nil || !v.state.news(id, how) {
 		return err
 	}
-	r, _, err := release.Load(s.Store, v.device.Product, id)
+	r, err := s.offered(v, id)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,8 @@ type Store interface {
 // Ledger is the record of the devices.
 type Ledger interface {
 	Device(mac chip.MAC) (record.Device, bool, error)
+	// Updates are what the device was offered and how that ended, the oldest first.
+	Updates(mac chip.MAC) ([]record.Entry, error)
 	Append(e record.Entry) error
 }
 

@@ -28,6 +28,8 @@ type state struct {
 	Refused       string            `json:"refused,omitempty"`   // why, as the ledger was told last
 	Attributes    map[string]string `json:"attributes,omitzero"`
 
+	ever     []record.Field // all offers that are in the ledger
+	took     []int64        // releases that it took, as the ledger has it
 	revision uint64
 }
 
@@ -36,17 +38,30 @@ const kept = 32
 
 func key(mac chip.MAC) string { return "device/" + strings.ReplaceAll(mac.String(), ":", "") }
 
+// load reads what is kept of a device. The ledger knows of it too: a store that is
+// new or was brought back from a backup learns from it what it does not have.
 func (s *Server) load(mac chip.MAC, st *state) error {
-	data, revision, err := s.Store.Get(key(mac))
 	*st = state{}
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
+	data, revision, err := s.Store.Get(key(mac))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return err
+	default:
+		st.revision = revision
+		if err := jsonv2.Unmarshal(data, st); err != nil {
+			return err
+		}
 	}
+	entries, err := s.Ledger.Updates(mac)
 	if err != nil {
 		return err
 	}
-	st.revision = revision
-	return jsonv2.Unmarshal(data, st)
+	told, err := toldBy(entries)
+	if err == nil {
+		st.learn(told)
+	}
+	return err
 }
 
 // change changes what is kept of a device; where another request of it was
@@ -86,11 +101,16 @@ func (st *state) into(d *release.Device) {
 func (st *state) tried(id int64) {
 	list := append(slices.Clone(st.Tried), id)
 	slices.Sort(list)
+	list = slices.Compact(list)
 	st.Tried = list[max(0, len(list)-kept):]
 }
 
+// remember adds a number to those that are in the list.
 func remember(list []int64, id int64) []int64 {
-	list = append(list, id)
+	if slices.Contains(list, id) {
+		return list
+	}
+	list = append(slices.Clone(list), id)
 	return list[max(0, len(list)-kept):]
 }
 

@@ -18,6 +18,9 @@ type visit struct {
 	ask    *http.Request
 	device release.Device
 	state  state
+	// cancels: by this door a device can be told to give up what it was offered.
+	cancels bool
+	lapsed  int64 // what it was offered and may not have any more; 0: nothing
 }
 
 // author lets only authors in.

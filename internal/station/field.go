@@ -26,7 +26,8 @@ type FieldLedger struct {
 // fieldDevice is what the ledger knows of a device.
 type fieldDevice struct {
 	record.Device
-	found bool
+	found   bool
+	updates []record.Entry // offers and results
 }
 
 // fieldDevices is how many are kept: those that download something just now, with
@@ -45,18 +46,38 @@ func OpenFieldLedger(path, station, software string) (*FieldLedger, error) {
 // Device is what the ledger knows of a MAC. It is read, and held against the log,
 // once for each change of the ledger.
 func (l *FieldLedger) Device(mac chip.MAC) (record.Device, bool, error) {
+	d, err := l.device(mac)
+	return d.Device, d.found, err
+}
+
+// Updates are what a device was offered and how that ended, the oldest first.
+func (l *FieldLedger) Updates(mac chip.MAC) ([]record.Entry, error) {
+	d, err := l.device(mac)
+	return d.updates, err
+}
+
+func (l *FieldLedger) device(mac chip.MAC) (d fieldDevice, err error) {
 	commit, err := l.read.Commit()
 	if err != nil {
-		return record.Device{}, false, LedgerFailure(err)
+		return d, LedgerFailure(err)
 	}
 	if d, ok := l.known(commit, mac); ok {
-		return d.Device, d.found, nil
+		return d, nil
 	}
-	d, found, err := l.read.Device(mac)
-	if err == nil {
-		l.keep(commit, mac, fieldDevice{d, found})
+	if d.Device, d.found, err = l.read.Device(mac); err != nil {
+		return fieldDevice{}, err
 	}
-	return d, found, err
+	history, err := l.read.History(mac)
+	if err != nil {
+		return fieldDevice{}, err
+	}
+	for _, e := range history {
+		if e.Kind == record.UpdateOffered || e.Kind == record.UpdateResult {
+			d.updates = append(d.updates, e)
+		}
+	}
+	l.keep(commit, mac, d)
+	return d, nil
 }
 
 func (l *FieldLedger) known(commit uint64, mac chip.MAC) (d fieldDevice, ok bool) {
