@@ -69,7 +69,6 @@ func (s *Server) ddiPoll(v *visit) {
 	if v.state.Attributes == nil {
 		base.Links["configData"] = link{home(v) + "/configData"}
 	}
-	before := v.state.Offered
 	r, err := s.offer(v)
 	switch {
 	case err != nil:
@@ -77,8 +76,8 @@ func (s *Server) ddiPoll(v *visit) {
 		return
 	case r != nil:
 		base.Links["deploymentBase"] = link{fmt.Sprintf("%s/deploymentBase/%d", home(v), r.ID)}
-	case before != 0: // what it was offered, it shall not take any more
-		base.Links["cancelAction"] = link{fmt.Sprintf("%s/cancelAction/%d", home(v), before)}
+	case v.lapsed != 0:
+		base.Links["cancelAction"] = link{fmt.Sprintf("%s/cancelAction/%d", home(v), v.lapsed)}
 	}
 	s.json(v, base)
 }
@@ -163,19 +162,37 @@ type ddiSaid struct {
 	} `json:"status"`
 }
 
-// ddiRead reads what a device says of an action; it has answered where that is
-// nothing of use.
+// The words of the DDI for how far an action has come, and for its end.
+var (
+	ddiExecutions = []string{"closed", "proceeding", "canceled", "scheduled", "rejected", "resumed", "download", "downloaded"}
+	ddiEnds       = []string{success, failure, "none"}
+)
+
+// ddiRead reads what a device says of an action that it was offered once; it has
+// answered where that is nothing of use.
 func (s *Server) ddiRead(v *visit) (id int64, said ddiSaid, ok bool) {
 	id, err := release.ParseID(v.ask.PathValue("action"))
-	if err != nil {
+	if err != nil || !v.state.knows(id) {
 		nothing(v)
 		return 0, said, false
 	}
-	ok = s.body(v, &said)
-	return id, said, ok
+	if !s.body(v, &said) {
+		return 0, said, false
+	}
+	switch execution := said.Status.Execution; {
+	case !slices.Contains(ddiExecutions, execution):
+		http.Error(v, "want a status with its execution: "+strings.Join(ddiExecutions, ", "), http.StatusBadRequest)
+	case execution == "closed" && !slices.Contains(ddiEnds, said.Status.Result.Finished):
+		http.Error(v, "want a status that is closed with its result: "+strings.Join(ddiEnds, ", "), http.StatusBadRequest)
+	default:
+		return id, said, true
+	}
+	return 0, said, false
 }
 
-// ddiFeedback takes how far an update has come. Only its end changes anything.
+// ddiFeedback takes how far an update has come. Only its end changes anything; the
+// DDI counts an end "none" as a success, and "rejected" as no end: the device may
+// take it another time.
 func (s *Server) ddiFeedback(v *visit) {
 	id, said, ok := s.ddiRead(v)
 	if !ok {
@@ -183,23 +200,26 @@ func (s *Server) ddiFeedback(v *visit) {
 	}
 	var err error
 	details := short(strings.Join(said.Status.Details, "; "))
-	switch execution, finished := said.Status.Execution, said.Status.Result.Finished; {
-	case execution == "closed" && finished == success:
-		err = s.result(v, id, success, details)
-	case execution == "closed" && finished == failure, execution == "rejected":
+	switch execution := said.Status.Execution; {
+	case execution == "closed" && said.Status.Result.Finished == failure:
 		err = s.result(v, id, failure, details)
+	case execution == "closed":
+		err = s.result(v, id, success, details)
 	case execution == "canceled":
 		err = s.result(v, id, cancelled, details)
-	case execution == "":
-		http.Error(v, "want a status with its execution", http.StatusBadRequest)
-		return
 	}
 	s.done(v, err)
 }
 
+// ddiCancel is what the device shall give up: an action that it was offered and may
+// not have any more.
 func (s *Server) ddiCancel(v *visit) {
+	if _, err := s.choose(v); err != nil {
+		s.fail(v, v.ask, err)
+		return
+	}
 	id, err := release.ParseID(v.ask.PathValue("action"))
-	if err != nil || v.state.Offered != id {
+	if err != nil || v.lapsed != id {
 		nothing(v)
 		return
 	}

@@ -259,7 +259,19 @@ func TestDDI(t *testing.T) {
 	for _, path := range []string{"/deploymentBase/8", "/deploymentBase/x", "/softwaremodules/8/artifacts", "/softwaremodules/7/artifacts/x", "/cancelAction/9"} {
 		w.do(me, 404, "GET", "/default/controller/v1/"+id+path, nil)
 	}
-	w.do(me, 400, "POST", deployment+"/feedback", strings.NewReader(`{}`))
+	for _, odd := range []string{`{}`, `{"status":{"execution":"finished","result":{"finished":"success"}}}`, `{"status":{"execution":"closed"}}`, `{"status":{"execution":"closed","result":{"finished":"maybe"}}}`} {
+		w.do(me, 400, "POST", deployment+"/feedback", strings.NewReader(odd))
+	}
+	for _, never := range []string{"8", "6", "0", "x"} { // of which it was offered none
+		for _, action := range []string{"/deploymentBase/", "/cancelAction/"} {
+			w.do(me, 404, "POST", "/default/controller/v1/"+id+action+never+"/feedback", feedback(8, "closed", "success"))
+		}
+	}
+	w.do(me, 404, "GET", "/default/controller/v1/"+id+"/cancelAction/7", nil)      // it may have it
+	w.do(me, 200, "POST", deployment+"/feedback", feedback(7, "rejected", "none")) // not now: no end
+	if base = w.poll(me, id); base.Links["deploymentBase"].Href == "" {
+		t.Errorf("after it rejected: %+v", base)
+	}
 	w.do(me, 200, "POST", deployment+"/feedback", feedback(7, "proceeding", "none"))
 	w.do(me, 200, "POST", deployment+"/feedback", feedback(7, "closed", "success"))
 	if base = w.poll(me, id); len(base.Links) != 0 {
@@ -271,6 +283,7 @@ func TestDDI(t *testing.T) {
 		t.Fatalf("got %+v", base)
 	}
 	w.do(me, 200, "POST", "/default/controller/v1/"+id+"/deploymentBase/8/feedback", feedback(8, "closed", "failure"))
+	w.do(me, 200, "POST", deployment+"/feedback", feedback(7, "closed", "success")) // once more is no fault
 	if base = w.poll(me, id); len(base.Links) != 0 {
 		t.Errorf("after a failure: %+v", base)
 	}
@@ -287,12 +300,19 @@ func TestDDI(t *testing.T) {
 	if base = w.poll(me, id); len(base.Links) != 0 {
 		t.Errorf("after it was cancelled: %+v", base)
 	}
+	// An end without a word of how is a success.
+	w.release(10, "1.5.0", 100, nil, w.put(release.KindOther, image[3:]))
+	w.poll(me, id)
+	w.do(me, 200, "POST", "/default/controller/v1/"+id+"/deploymentBase/10/feedback", feedback(10, "closed", "none"))
+	if base = w.poll(me, id); len(base.Links) != 0 {
+		t.Errorf("after an end: %+v", base)
+	}
 	var ends []string
 	_, fields := w.entries(record.UpdateResult)
 	for _, f := range fields {
 		ends = append(ends, fmt.Sprint(f.Release, " ", f.State))
 	}
-	if want := []string{"7 success", "8 failure", "9 cancelled"}; !slices.Equal(ends, want) {
+	if want := []string{"7 success", "8 failure", "9 cancelled", "10 success"}; !slices.Equal(ends, want) {
 		t.Errorf("got %q, want %q", ends, want)
 	}
 }

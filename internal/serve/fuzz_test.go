@@ -47,7 +47,7 @@ func (w *fuzzed) ask(raw string) *httptest.ResponseRecorder {
 }
 
 // among tells whether the status is one of these.
-func among(t *testing.T, a *httptest.ResponseRecorder, statuses ...int) {
+func among(t testing.TB, a *httptest.ResponseRecorder, statuses ...int) {
 	t.Helper()
 	for _, s := range statuses {
 		if a.Code == s {
@@ -104,6 +104,7 @@ func FuzzDeviceSays(f *testing.F) {
 	w := newFuzzed(f)
 	mac := w.devices[0]
 	base, me := "/default/controller/v1/"+mac.String(), basicOf(device(mac))
+	among(f, w.ask("GET "+base+" HTTP/1.1\r\nHost: x\r\nAuthorization: "+me+"\r\n\r\n"), http.StatusOK) // it is offered 7
 	doors := []string{"POST " + base + "/deploymentBase/7/feedback", "POST " + base + "/cancelAction/7/feedback", "PUT " + base + "/configData", "POST /files/lamp/result"}
 	f.Fuzz(func(t *testing.T, door uint8, body string) {
 		a := w.ask(fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s", doors[int(door)%len(doors)], me, len(body), body))

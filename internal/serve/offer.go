@@ -11,29 +11,39 @@ import (
 )
 
 // choose finds the newest release that fits the device and whose rollout
-// reaches it. An offer that stands is kept while its rollout is only paused.
-func (s *Server) choose(v *visit) (*release.Release, error) {
+// reaches it. An offer that stands is kept while its rollout is only paused; one
+// that does not is what the visit has lapsed. Where the device can be told to give
+// that up, it does so before it is given anything else.
+func (s *Server) choose(v *visit) (newest *release.Release, err error) {
 	list, err := s.releases(v.device.Product)
 	if err != nil {
 		return nil, err
 	}
 	device := v.device.Told(list)
+	v.lapsed = v.state.Offered
 	for _, r := range list {
-		if r.Misfit(device) != "" {
+		if newest != nil && v.lapsed == 0 {
+			break
+		}
+		if newest != nil && v.lapsed != r.ID || r.Misfit(device) != "" {
 			continue
 		}
 		roll, err := s.rollout(r)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case roll == nil:
-		case v.state.Offered == r.ID && roll.State != release.Stopped:
-			return r, nil
-		case roll.State == release.Running && roll.Reaches(v.device.MAC):
-			return r, nil
+		}
+		stands := roll != nil && v.state.Offered == r.ID && roll.State != release.Stopped
+		if stands {
+			v.lapsed = 0
+		}
+		if newest == nil && (stands || roll != nil && roll.State == release.Running && roll.Reaches(v.device.MAC)) {
+			newest = r
 		}
 	}
-	return nil, nil
+	if v.cancels && v.lapsed != 0 {
+		return nil, nil
+	}
+	return newest, nil
 }
 
 // offer is the release that the device is given now, nil for none. The first

@@ -93,6 +93,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	author := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, s.author(h)) }
 	device := func(pattern string, h func(*visit)) { mux.Handle(pattern, s.device(h)) }
+	ddi := func(pattern string, h func(*visit)) { device(pattern, func(v *visit) { v.cancels = true; h(v) }) }
 	author("GET /metrics", s.metrics)
 	author("POST /uploadFile", s.uploadFile)
 	author("HEAD /v1/artifacts/{digest}", s.uploaded)
@@ -103,14 +104,14 @@ func (s *Server) Handler() http.Handler {
 	device("GET /update/newest/binary", s.newestBinary)
 	device("GET /files/{product}/{file}", s.file)
 	device("POST /files/{product}/result", s.fileResult)
-	device("GET /{tenant}/controller/v1/{device}", s.ddiPoll)
-	device("PUT /{tenant}/controller/v1/{device}/configData", s.ddiConfig)
-	device("GET /{tenant}/controller/v1/{device}/deploymentBase/{action}", s.ddiDeployment)
-	device("POST /{tenant}/controller/v1/{device}/deploymentBase/{action}/feedback", s.ddiFeedback)
-	device("GET /{tenant}/controller/v1/{device}/cancelAction/{action}", s.ddiCancel)
-	device("POST /{tenant}/controller/v1/{device}/cancelAction/{action}/feedback", s.ddiCancelled)
-	device("GET /{tenant}/controller/v1/{device}/softwaremodules/{module}/artifacts", s.ddiArtifacts)
-	device("GET /{tenant}/controller/v1/{device}/softwaremodules/{module}/artifacts/{file}", s.ddiFile)
+	ddi("GET /{tenant}/controller/v1/{device}", s.ddiPoll)
+	ddi("PUT /{tenant}/controller/v1/{device}/configData", s.ddiConfig)
+	ddi("GET /{tenant}/controller/v1/{device}/deploymentBase/{action}", s.ddiDeployment)
+	ddi("POST /{tenant}/controller/v1/{device}/deploymentBase/{action}/feedback", s.ddiFeedback)
+	ddi("GET /{tenant}/controller/v1/{device}/cancelAction/{action}", s.ddiCancel)
+	ddi("POST /{tenant}/controller/v1/{device}/cancelAction/{action}/feedback", s.ddiCancelled)
+	ddi("GET /{tenant}/controller/v1/{device}/softwaremodules/{module}/artifacts", s.ddiArtifacts)
+	ddi("GET /{tenant}/controller/v1/{device}/softwaremodules/{module}/artifacts/{file}", s.ddiFile)
 	return Bounded(s.logged(mux))
 }
 
