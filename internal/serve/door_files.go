@@ -2,8 +2,10 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -68,9 +70,15 @@ func (s *Server) send(v *visit, id int64, f release.Form) {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Station-Release", strconv.FormatInt(id, 10))
-	if ranges(v.ask.Header.Get("Range")) > maxRanges {
+	switch asked := bytesOf(v.ask, f.Size); {
+	case strings.Count(asked, ",") >= maxRanges:
+		h.Set("Content-Range", fmt.Sprintf("bytes */%d", f.Size))
 		http.Error(v, "too many ranges", http.StatusRequestedRangeNotSatisfiable)
 		return
+	case asked == "":
+		v.ask.Header.Del("Range")
+	default:
+		v.ask.Header.Set("Range", asked)
 	}
 	http.ServeContent(v.ResponseWriter, v.ask, "", time.Time{}, content)
 }
@@ -78,17 +86,21 @@ func (s *Server) send(v *visit, id int64, f release.Form) {
 // maxRanges of one request: each may be all of the file.
 const maxRanges = 4
 
-func ranges(header string) (n int) {
-	if header == "" {
-		return 0
+// bytesOf are the ranges of bytes that a request asks for, of so many, as RFC 9110
+// has them; empty where it asks for none: another unit, and any of another method than
+// GET, is as if it were not there. The last 0 bytes are a range behind the end.
+func bytesOf(ask *http.Request, size int64) string {
+	unit, set, _ := strings.Cut(ask.Header.Get("Range"), "=")
+	if !strings.EqualFold(unit, "bytes") || ask.Method != http.MethodGet {
+		return ""
 	}
-	n = 1
-	for _, c := range header {
-		if c == ',' {
-			n++
+	list := strings.Split(set, ",")
+	for i, one := range list {
+		if last, is := strings.CutPrefix(strings.TrimSpace(one), "-"); is && last != "" && strings.Trim(last, "0") == "" {
+			list[i] = fmt.Sprintf("%d-", size)
 		}
 	}
-	return n
+	return "bytes=" + strings.Join(list, ",")
 }
 
 // fileResult takes how an update ended: {"release":7,"result":"success","message":"…"}.

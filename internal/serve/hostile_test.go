@@ -37,7 +37,8 @@ func TestRanges(t *testing.T) {
 		{"bytes=5-1000", 206, string(app[5:])}, {"bytes=-1", 206, "j"}, {"bytes=-1000", 206, string(app)},
 		{"bytes=0-99999999999999999999", 416, ""}, {"bytes=99999999999999999999-", 416, ""}, {"bytes=9223372036854775807-", 416, ""},
 		{"bytes=20-", 416, ""}, {"bytes=5-4", 416, ""}, {"bytes=--1", 416, ""}, {"bytes=1", 416, ""}, {"bytes=a-b", 416, ""},
-		{"lines=0-1", 416, ""}, {"bytes 0-1", 416, ""},
+		{"lines=0-1", 200, string(app)}, {"bytes 0-1", 200, string(app)}, {"lines=" + strings.Repeat("0-,", 500) + "0-", 200, string(app)}, // of no unit that is known
+		{"Bytes=0-1", 206, "01"}, {"bytes=-0", 416, ""}, {"bytes=-000", 416, ""}, {"bytes=-0,0-1", 206, "01"}, {"bytes=-0,-1", 206, "j"}, {"bytes=-", 416, ""},
 		{"bytes=0-1,5-6", 206, "01|56"}, {"bytes= 0-1 , 5-6 ", 206, "01|56"}, {"bytes=5-6,0-1", 206, "56|01"}, {"bytes=0-1,0-1", 206, "01|01"},
 		{"bytes=0-1,30-40", 206, "01"}, {"bytes=,", 200, string(app)}, {"bytes=0-1,,5-6", 206, "01|56"},
 		{"bytes=0-,0-,0-,0-", 200, string(app)}, // more than the file: all of it, once
@@ -45,11 +46,17 @@ func TestRanges(t *testing.T) {
 	} {
 		got := w.do(me, v.status, "GET", "/files/lamp/app.bin", nil, "Range", v.ask)
 		if v.status == 416 {
+			if size := got.Header.Get("Content-Range"); size != "" && size != "bytes */20" {
+				t.Errorf("%q: Content-Range %q", v.ask, size)
+			}
 			continue
 		}
 		if text := pieces(t, got); text != v.want {
 			t.Errorf("%q: got %q, want %q", v.ask, text, v.want)
 		}
+	}
+	if got := w.do(me, 200, "HEAD", "/files/lamp/app.bin", nil, "Range", "bytes=0-1"); got.ContentLength != int64(len(app)) { // only GET has ranges
+		t.Errorf("HEAD: %d bytes", got.ContentLength)
 	}
 }
 
