@@ -47,6 +47,11 @@ The ledger of the station file decides what a device gets: nothing unless it was
 sealed and not set aside, and never a release that does not fit it or is older.
 Each offer, each result and each refusal is an entry.
 
+The server signs nothing of a release. With --signer it takes plain apps and slot
+bundles of those signers only. It cannot look into what is encrypted to the fleet
+(app.ota, manifest, all that comes by /uploadFile), and does not into image.swu or
+sbom: no signer is asked for there, the device checks it.
+
 The server's own certificate is in files (--cert, --key), or the CA in the HSM makes
 one for its names (--name, --issuer), and a new one when half of its time is over.
 --site runs a site ("station site init") in the same process, --page its page.
@@ -76,7 +81,7 @@ one for its names (--name, --issuer), and a new one when half of its time is ove
 	f.BoolVar(&s.HSMTokens, "hsm-tokens", false, "ask the HSM of the station file for devices' tokens")
 	f.StringArrayVar(&s.ClientCAs, "client-ca", nil, "PEM `FILE` of a CA that issued devices' certificates; more than one may")
 	f.StringArrayVar(&s.CRLs, "crl", nil, "PEM `FILE` of certificates that such a CA revoked; more than one may")
-	f.StringArrayVar(&s.Signers, "signer", nil, "PEM `FILE` of a public key that signs apps or bundles; with any, no release comes in that none of them signed")
+	f.StringArrayVar(&s.Signers, "signer", nil, "PEM `FILE` of a public key that signs apps or bundles; with any, none comes in that none of them signed (what is encrypted to the fleet, and image.swu, devices check); more than one may")
 	f.StringVar(&s.Store, "store", "", "`DIR` of the releases (default: releases beside the ledger)")
 	f.StringVar(&s.Site, "site", "", "`DIR` of a site to run beside the server")
 	s.page.add(cmd)

@@ -66,8 +66,8 @@ type Server struct {
 	Ledger     Ledger
 	Identities Identities
 	Authors    Authors
-	// Signers are the keys that sign apps and bundles; with any, a release that none
-	// of them signed is not taken.
+	// Signers are the keys that sign apps and bundles; with any, one that none of them
+	// signed is not taken. The other forms are for devices to check.
 	Signers  []crypto.PublicKey
 	Access   *slog.Logger  // one line a request; nil is none
 	Most     int64         // bytes of an artifact; 0 is DefaultMost
