@@ -64,7 +64,9 @@ type Issuer struct {
 	Signer      crypto.Signer
 }
 
-// KeyRequest asks for one key of one device.
+// KeyRequest asks for one key of one device, in the words of job files and of
+// the ledger. It is no request to a token: what the ledger knows of the device
+// (ID, Wrapped) goes before what the job says, and station.Keys decides that.
 type KeyRequest struct {
 	Chip    string // family, as job files name it
 	MAC     chip.MAC

@@ -3,11 +3,8 @@ package report
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -67,44 +64,26 @@ func Certify(l *ledger.Ledger, key crypto.Signer, batch string, c Certificate) (
 // Text is the certificate for people. Its last line is a digest of all fields,
 // so that nothing in the file can change that the text does not tell.
 func (c *Certificate) Text() string {
-	var b strings.Builder
-	line := func(name, value string) {
-		// One line each: what a person wrote cannot pass for another line.
-		fmt.Fprintf(&b, "%-12s %s\n", name, strings.Join(strings.Fields(value), " "))
-	}
+	title := "closing certificate v2"
 	if c.Format == batchCertificate1 {
-		b.WriteString("closing certificate v1\n")
-	} else {
-		b.WriteString("closing certificate v2\n")
+		title = "closing certificate v1"
 	}
-	for _, l := range c.Account.Lines() {
-		if c.Format != batchCertificate1 || !notIn1[l[0]] {
-			line(l[0], l[1])
-		}
-	}
-	line("issued", timeText(c.Issued))
-	line("station", c.Station)
-	line("operator", c.Operator)
-	if c.Reason != "" {
-		line("reason", c.Reason)
-	}
-	line("software", c.Software)
-	line("token", c.Token)
-	line("ledger", c.Origin)
-	line("size", fmt.Sprint(c.Size))
-	line("root", c.Root.String())
-	line("fields", c.digest())
-	return b.String()
+	unsigned := *c
+	unsigned.Signed = ""
+	return certificateText(title, c.lines(), unsigned)
 }
 
-func (c *Certificate) digest() string {
-	all := *c
-	all.Signed = ""
-	data, err := json.Marshal(all)
-	if err != nil {
-		return err.Error() // texts, numbers and times always marshal
+func (c *Certificate) lines() (list [][2]string) {
+	for _, l := range c.Account.Lines() {
+		if c.Format != batchCertificate1 || !notIn1[l[0]] {
+			list = append(list, l)
+		}
 	}
-	return fmt.Sprintf("sha256:%x", sha256.Sum256(data))
+	list = append(list, [][2]string{{"issued", timeText(c.Issued)}, {"station", c.Station}, {"operator", c.Operator}}...)
+	if c.Reason != "" {
+		list = append(list, [2]string{"reason", c.Reason})
+	}
+	return append(list, [][2]string{{"software", c.Software}, {"token", c.Token}, {"ledger", c.Origin}, {"size", fmt.Sprint(c.Size)}, {"root", c.Root.String()}}...)
 }
 
 // Marshal is the certificate as a file: indented JSON.
@@ -114,36 +93,21 @@ func (c *Certificate) Marshal() ([]byte, error) { return ledger.Indented(c) }
 // all of it, and the head of the ledger that it tells of. Errors:
 // ledger.ErrSignature, ErrProof.
 func CheckCertificate(file []byte, trusted ...*ecdsa.PublicKey) (*Certificate, error) {
-	c := new(Certificate)
-	err := strict(file, c)
-	if err == nil {
-		err = c.check(trusted)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("check certificate: %w", err)
-	}
-	return c, nil
+	return readCertificate(file, (*Certificate).check, trusted)
 }
 
 func (c *Certificate) check(trusted []*ecdsa.PublicKey) error {
 	if c.Format != batchCertificate && c.Format != batchCertificate1 {
 		return fmt.Errorf("format %q: want %q", c.Format, batchCertificate)
 	}
-	text, err := ledger.OpenNote([]byte(c.Signed), c.Origin, trusted...)
-	if err != nil {
+	if err := signsText(c.Signed, c.Origin, c.Text(), trusted); err != nil {
 		return err
 	}
-	if text != c.Text() {
-		return fmt.Errorf("%w: its fields are not those that were signed", ErrProof)
+	same, err := signsHead(c.Checkpoint, c.Origin, c.Size, c.Root, trusted)
+	if err == nil && !same {
+		err = fmt.Errorf("%w: the checkpoint is of another head", ErrProof)
 	}
-	head, err := ledger.OpenCheckpoint([]byte(c.Checkpoint), trusted...)
-	if err != nil {
-		return err
-	}
-	if head.Origin != c.Origin || head.Size != c.Size || head.Root != c.Root {
-		return fmt.Errorf("%w: the checkpoint is of another head", ErrProof)
-	}
-	return nil
+	return err
 }
 
 // CheckLedger checks that the ledger still begins with the entries that the

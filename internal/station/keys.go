@@ -43,7 +43,9 @@ func (k Keys) Issuer(ctx context.Context, want *job.Certificate) (flow.Issuer, e
 }
 
 // DeviceKey implements flow.Keys. A device that has a key already keeps its
-// policy and token object, whatever the job says by now.
+// policy and token object, whatever the job says by now: so a request of flow
+// becomes one to the token here, field by field, and neither package has to know
+// the other.
 func (k Keys) DeviceKey(ctx context.Context, r flow.KeyRequest) (flow.DeviceKey, error) {
 	req := hsm.Request{Chip: r.Chip, MAC: r.MAC, Purpose: r.Purpose, Size: r.Size, Policy: hsm.Policy(r.Policy), Label: r.Label, Wrapped: r.Wrapped}
 	if req.PRF = hsm.PRF(r.PRF); req.PRF == "" && r.Policy == string(hsm.Derived) {
