@@ -43,10 +43,7 @@ Closing a batch gives them back too.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&operator, "operator", "", "who decides")
-	cmd.Flags().StringVar(&reason, "reason", "", "why")
-	_ = cmd.MarkFlagRequired("operator")
-	_ = cmd.MarkFlagRequired("reason")
+	demandReason(cmd, &operator, &reason, "who decides")
 	return cmd
 }
 

@@ -42,10 +42,7 @@ restore a backup (docs/recovery.md).`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return m.run(cmd.OutOrStdout()) },
 	}
-	cmd.Flags().StringVar(&m.operator, "operator", "", "who decides")
-	cmd.Flags().StringVar(&m.reason, "reason", "", "why")
-	_ = cmd.MarkFlagRequired("operator")
-	_ = cmd.MarkFlagRequired("reason")
+	demandReason(cmd, &m.operator, &m.reason, "who decides")
 	return cmd
 }
 

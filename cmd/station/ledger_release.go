@@ -39,10 +39,7 @@ the device's MAC, its serial number or its ID.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&operator, "operator", "", "who decides")
+	demandReason(cmd, &operator, &reason, "who decides")
 	cmd.Flags().StringVar(&second, "second", "", secondUsage)
-	cmd.Flags().StringVar(&reason, "reason", "", "why")
-	_ = cmd.MarkFlagRequired("operator")
-	_ = cmd.MarkFlagRequired("reason")
 	return cmd
 }

@@ -23,37 +23,48 @@ func TestLedgerTakenAway(t *testing.T) {
 			return errors.Join(err, os.Rename(path, path+".kept"), os.WriteFile(path, b, 0o600))
 		},
 	} {
-		for _, step := range []string{"key", "flash", "burn-crypt"} {
-			t.Run(name+" at "+step, func(t *testing.T) {
+		for _, step := range []flow.StepID{"key", "flash", "burn-crypt"} {
+			t.Run(name+" at "+string(step), func(t *testing.T) {
 				tr := f.trial(t)
 				path := filepath.Join(tr.dir, "ledger.db")
-				cmd := tr.program("station", "run", "--headless", "--count", "1", "--job", tr.job, "--port", tr.chip.address, "--approve", tr.approval, "--operator", "anna")
-				var story []string
-				events, stderr := watchRun(t, cmd, func(e flow.Event) {
-					switch {
-					case e.Event == flow.StepStarted && string(e.Step) == step && len(story) == 0:
-						if err := take(path); err != nil {
-							t.Error(err)
-						}
-					case e.Event == flow.LineHalted:
-						if err := os.Rename(path+".kept", path); err != nil {
-							t.Error(err)
-						}
-						tr.honest() // nothing was burned that it does not know of
-						tr.chip.do(t, "loader")
-					default:
-						tr.attend(e)
+				tr.withoutLedger(step, func(int) {
+					if err := take(path); err != nil {
+						t.Error(err)
 					}
-					if e.Verdict != "" || e.Event == flow.LineHalted || e.Event == flow.LineResumed {
-						story = append(story, strings.TrimSpace(e.Event+" "+string(e.Code)))
+				}, func(int) {
+					if err := os.Rename(path+".kept", path); err != nil {
+						t.Error(err)
 					}
+					tr.honest() // nothing was burned that it does not know of
+					tr.chip.do(t, "loader")
 				})
-				want := []string{"device.failed E-LEDGER", "line.halted E-LEDGER", "line.resumed E-LEDGER", "device.passed"}
-				if exit := cmd.ProcessState.ExitCode(); exit != 3 || !slices.Equal(story, want) {
-					t.Errorf("exit code %d, %q, want %q\n%s\n%v", exit, story, want, stderr, events)
-				}
-				tr.finish()
 			})
 		}
 	}
+}
+
+// withoutLedger runs a line whose ledger cannot be written from the beginning of a
+// step on, and gives it back when the line was halted. It finishes the device that met it.
+func (tr *trial) withoutLedger(step flow.StepID, take, giveBack func(pid int)) {
+	tr.t.Helper()
+	cmd := tr.program("station", "run", "--headless", "--count", "1", "--job", tr.job, "--port", tr.chip.address, "--approve", tr.approval, "--operator", "anna")
+	var story []string
+	events, stderr := watchRun(tr.t, cmd, func(e flow.Event) {
+		switch {
+		case e.Event == flow.StepStarted && e.Step == step && len(story) == 0:
+			take(cmd.Process.Pid)
+		case e.Event == flow.LineHalted:
+			giveBack(cmd.Process.Pid)
+		default:
+			tr.attend(e)
+		}
+		if e.Verdict != "" || e.Event == flow.LineHalted || e.Event == flow.LineResumed {
+			story = append(story, strings.TrimSpace(e.Event+" "+string(e.Code)))
+		}
+	})
+	want := []string{"device.failed E-LEDGER", "line.halted E-LEDGER", "line.resumed E-LEDGER", "device.passed"}
+	if exit := cmd.ProcessState.ExitCode(); exit != 3 || !slices.Equal(story, want) {
+		tr.t.Errorf("exit code %d, %q, want %q\n%s\n%v", exit, story, want, stderr, events)
+	}
+	tr.finish()
 }

@@ -29,6 +29,14 @@ var duties = map[string]station.Role{
 
 const secondUsage = "`NAME` of the second person, where the station wants two"
 
+// demandReason demands who it is and why, of what a person has to answer for.
+func demandReason(cmd *cobra.Command, operator, reason *string, who string) {
+	cmd.Flags().StringVar(operator, "operator", "", who)
+	cmd.Flags().StringVar(reason, "reason", "", "why")
+	_ = cmd.MarkFlagRequired("operator")
+	_ = cmd.MarkFlagRequired("reason")
+}
+
 // mayDo refuses a command to people who are not in the lists of the station file.
 // One that cannot be read is for whoever needs it.
 func (o *options) mayDo(cmd *cobra.Command) error {

@@ -31,9 +31,6 @@ that the site has is refused again. Who did it and why stays with both proofs.`,
 		},
 	}
 	s.add(cmd)
-	cmd.Flags().StringVar(&r.Operator, "operator", "", "`ID` of who explains it")
-	cmd.Flags().StringVar(&r.Reason, "reason", "", "why")
-	_ = cmd.MarkFlagRequired("operator")
-	_ = cmd.MarkFlagRequired("reason")
+	demandReason(cmd, &r.Operator, &r.Reason, "`ID` of who explains it")
 	return cmd
 }

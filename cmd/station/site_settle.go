@@ -40,9 +40,6 @@ what the conflict is. Both devices of a conflict are settled, each by itself.`,
 		},
 	}
 	s.add(cmd)
-	cmd.Flags().StringVar(&by.Operator, "operator", "", "`ID` of who explains it")
-	cmd.Flags().StringVar(&by.Reason, "reason", "", "why")
-	_ = cmd.MarkFlagRequired("operator")
-	_ = cmd.MarkFlagRequired("reason")
+	demandReason(cmd, &by.Operator, &by.Reason, "`ID` of who explains it")
 	return cmd
 }

@@ -42,15 +42,24 @@ func keyID(f *tomlfile.File, at string, id *int, use chip.KeyUse, called string)
 	return &last // for the checks that follow
 }
 
+// hmacKey is how the chip holds a key for HMACs; a chip that has none is a fault
+// of the table that wants it.
+func (j *Job) hmacKey(f *tomlfile.File, table string, purpose chip.Purpose, instead string) (chip.KeyUse, bool) {
+	use, has := j.Chip().Seal.Keys[purpose]
+	if !has {
+		f.Fault(table, "the %s does not compute HMACs with a key in its fuses; %s", j.Chip().Title, instead)
+	}
+	return use, has
+}
+
 // hmac checks the table.
 func (j *Job) hmac(f *tomlfile.File) {
 	h := j.HMAC
 	if h == nil {
 		return
 	}
-	use, has := j.Chip().Seal.Keys[chip.HMAC]
+	use, has := j.hmacKey(f, "hmac", chip.HMAC, "leave [hmac] out")
 	if !has {
-		f.Fault("hmac", "the %s does not compute HMACs with a key in its fuses; leave [hmac] out", j.Chip().Title)
 		return
 	}
 	h.KeyID = keyID(f, "hmac.key_id", h.KeyID, use, "CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID")

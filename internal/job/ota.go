@@ -23,9 +23,8 @@ func (j *Job) ota(f *tomlfile.File) {
 	if o == nil {
 		return
 	}
-	use, has := j.Chip().Seal.Keys[chip.HMACUpdates]
+	use, has := j.hmacKey(f, "ota", chip.HMACUpdates, `leave [ota] out, and give "release add" the fleet's RSA key`)
 	if !has {
-		f.Fault("ota", "the %s does not compute HMACs with a key in its fuses; leave [ota] out, and give \"release add\" the fleet's RSA key", j.Chip().Title)
 		return
 	}
 	o.KeyID = keyID(f, "ota.key_id", o.KeyID, use, "hmac_key_id of its esp_decrypt_cfg_t")

@@ -63,6 +63,12 @@ func (l *line) needs(name string) {
 	}
 }
 
+// needString reads a field that has to be there.
+func (l *line) needString(name string) string {
+	l.needs(name)
+	return l.string()
+}
+
 func (l *line) object(fields func()) {
 	l.sep = '{'
 	fields()

@@ -108,8 +108,7 @@ func (l *line) identity(i *chip.Identity) {
 	l.optString("chip", &i.Chip)
 	l.needs("revision")
 	i.Revision = chip.Revision(l.uint(math.MaxUint16))
-	l.needs("package")
-	i.Package = l.string()
+	i.Package = l.needString("package")
 	l.needs("crystalMHz")
 	i.Crystal = l.int()
 	l.needs("coding")
@@ -125,8 +124,7 @@ func (l *line) key(k *Key) {
 	l.optString("purpose", (*string)(&k.Purpose))
 	k.Blocks = l.optStrings("blocks")
 	l.optInt("bits", &k.Bits)
-	l.needs("id")
-	k.ID = l.string()
+	k.ID = l.needString("id")
 	l.optString("policy", &k.Policy)
 	k.Wrapped = l.optBytes("wrapped")
 	k.Escrow = l.optBytes("escrow")
@@ -134,25 +132,20 @@ func (l *line) key(k *Key) {
 }
 
 func (l *line) burn(b *FuseChange) {
-	l.needs("field")
-	b.Field = l.string()
-	l.needs("old")
-	b.Old = l.string()
-	l.needs("new")
-	b.New = l.string()
+	b.Field = l.needString("field")
+	b.Old = l.needString("old")
+	b.New = l.needString("new")
 }
 
 func (l *line) block(b *Block) {
-	l.needs("name")
-	b.Name = l.string()
+	b.Name = l.needString("name")
 	l.optString("state", &b.State)
 	l.optString("digest", &b.Digest)
 	b.Words = l.optStrings("words")
 }
 
 func (l *line) image(i *Image) {
-	l.needs("name")
-	i.Name = l.string()
+	i.Name = l.needString("name")
 	l.needs("address")
 	i.Address = uint32(l.uint(math.MaxUint32))
 	l.needs("size")
@@ -162,14 +155,10 @@ func (l *line) image(i *Image) {
 	l.optString("partition", &i.Partition)
 	l.optString("slot", &i.Slot)
 	l.optString("file", &i.File)
-	l.needs("plain")
-	i.Plain = l.string()
-	l.needs("flash")
-	i.Flash = l.string()
-	l.needs("md5")
-	i.MD5 = l.string()
-	l.needs("version")
-	i.Version = l.string()
+	i.Plain = l.needString("plain")
+	i.Flash = l.needString("flash")
+	i.MD5 = l.needString("md5")
+	i.Version = l.needString("version")
 	if l.field("secureVersion") {
 		n := uint32(l.uint(math.MaxUint32))
 		i.SecureVersion = &n
@@ -177,10 +166,8 @@ func (l *line) image(i *Image) {
 }
 
 func (l *line) boot(b *Boot) {
-	l.needs("digest")
-	b.Digest = l.string()
-	l.needs("marker")
-	b.Marker = l.string()
+	b.Digest = l.needString("digest")
+	b.Marker = l.needString("marker")
 	l.needs("seconds")
 	b.Seconds = l.float()
 }

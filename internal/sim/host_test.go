@@ -311,8 +311,10 @@ func bootText(t testing.TB, c *Chip) string {
 }
 
 // readFor reads until the time is over.
-func readFor(p *Port, d time.Duration) []byte {
-	p.SetReadDeadline(time.Now().Add(d))
+func readFor(p *Port, d time.Duration) []byte { return readBefore(p, time.Now().Add(d)) }
+
+func readBefore(p *Port, end time.Time) []byte {
+	p.SetReadDeadline(end)
 	defer p.SetReadDeadline(time.Time{})
 	var all []byte
 	buf := make([]byte, 4096)

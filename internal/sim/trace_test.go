@@ -62,19 +62,7 @@ func openPort(t testing.TB, c *Chip) *Port {
 }
 
 // drain reads what has arrived by now.
-func drain(p *Port) []byte {
-	p.SetReadDeadline(time.Unix(1, 0))
-	defer p.SetReadDeadline(time.Time{})
-	var all []byte
-	buf := make([]byte, 4096)
-	for {
-		n, err := p.Read(buf)
-		all = append(all, buf[:n]...)
-		if err != nil {
-			return all
-		}
-	}
-}
+func drain(p *Port) []byte { return readBefore(p, time.Unix(1, 0)) }
 
 // ask writes raw bytes and returns the raw answer.
 func ask(p *Port, tx []byte) []byte {
