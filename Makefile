@@ -83,14 +83,14 @@ demo-site: deps build
 # cases that it would take minutes tries a fixed sample of them here, and all of them
 # in make cases, without the detector.
 test: deps
-	$(GO) test -race -timeout 30m ./cmd/station ./internal/station ./internal/ledger ./...
+	$(GO) test -race -timeout 30m ./cmd/station ./internal/flow ./internal/station ./internal/ledger ./...
 
 .PHONY: cases
 FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestHMACKeyOfEveryFamily|TestStops|TestWire|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestForeignFiles|TestOutputs|TestHostile|Anywhere$$|$\
 	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
 	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$|TestFaults$$|TestTenThousandClaims
-FULL_IN := ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog ./internal/site/faults
+FULL_IN := ./internal/flow ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog ./internal/site/faults
 cases: deps
 	$(GO) test -timeout 30m -run '$(FULL)' $(FULL_IN)
 
@@ -122,8 +122,8 @@ again:
 bench: deps
 	@test -x /usr/sbin/nginx || { $(ASROOT) apt-get update -qq && $(ASROOT) apt-get install -y -qq nginx-light; }
 	PATH=$$PATH:/usr/sbin $(GO) test -run '^$$' -bench '^Benchmark(Serve|Idle)$$' -benchtime 1x ./internal/serve
-	$(GO) test -run '^$$' -bench '^Benchmark(Wire|Visit)$$' -benchtime 20x ./internal/station
-	$(GO) test -run '^$$' -bench '^BenchmarkSlots(RAM)?$$' -benchtime 1x ./internal/station
+	$(GO) test -run '^$$' -bench '^Benchmark(Wire|Visit)$$' -benchtime 20x ./internal/flow
+	$(GO) test -run '^$$' -bench '^BenchmarkSlots(RAM)?$$' -benchtime 1x ./internal/flow
 
 # A client of others against the virtual chip.
 conformance: deps build conformance/node_modules
@@ -197,7 +197,7 @@ lint:
 SEED ?= 1
 DEVICES ?= 1000
 soak: deps
-	SOAK_SEED=$(SEED) SOAK_DEVICES=$(DEVICES) $(GO) test -count 1 -timeout 60m -run '^TestSoak$$' -v ./internal/station ./cmd/station
+	SOAK_SEED=$(SEED) SOAK_DEVICES=$(DEVICES) $(GO) test -count 1 -timeout 60m -run '^TestSoak$$' -v ./internal/flow ./cmd/station
 
 # Every fuzz target for FUZZTIME.
 FUZZTIME ?= 20s

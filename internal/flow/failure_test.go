@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,10 +10,9 @@ import (
 	"testing"
 
 	"station/internal/chip"
+	"station/internal/matrixtest"
 	"station/internal/record"
 )
-
-var update = flag.Bool("update", false, "write the generated documents")
 
 func TestFailuresAreWholeAndUnique(t *testing.T) {
 	seen := map[Code]bool{}
@@ -64,7 +62,7 @@ func TestFailuresDocument(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Code, k.Verdict, k.Sentence, k.Action)
 	}
 	const path = "../../docs/failures.md"
-	if *update {
+	if *matrixtest.Update {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ var elsewhere = map[string]string{
 	"internal/port/system.go":          "/sys of the system",
 	"internal/port/porttest":           "makes test benches",
 	"internal/hsm/hsmtest":             "makes test tokens",
+	"internal/flow/flowtest":           "makes copies of jobs for tests",
 	"internal/hsm/throwaway.go":        "a new folder of its own",
 	"internal/hsm/module.go":           "looks for libraries",
 	"internal/hsm/remember.go":         "removes the file that it keeps",

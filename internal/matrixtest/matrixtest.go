@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the generated documents")
+// Update is the flag -update of the tests that write documents.
+var Update = flag.Bool("update", false, "write the generated documents")
 
 const path = "../../docs/crash-matrix.md" // from the packages that use it
 
@@ -53,7 +54,7 @@ func PublishIn(t *testing.T, path, section, table, command string) {
 	if !ok || !closed {
 		t.Fatalf("%s has no section %s", path, section)
 	}
-	if *update {
+	if *Update {
 		if err := os.WriteFile(path, []byte(before+begin+table+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}

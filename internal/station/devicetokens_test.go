@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/flow/flowtest"
 	"station/internal/hsm"
 	"station/internal/record"
 )
@@ -15,12 +16,14 @@ import (
 // The token that the line wrote into a device is known again by asking the HSM,
 // as long as the identity is not revoked; no other one is.
 func TestDeviceTokens(t *testing.T) {
-	s, _ := identityStation(t, 0, "esp_secure_cert")
+	s, _ := flowtest.NewIdentity(t, tokenKeys, 0, "esp_secure_cert")
 	mac, other := VirtualMAC(7), VirtualMAC(8)
-	wantVerdict(t, s.visit(newChip(t, simFor(s.job, mac))), record.Pass, "")
-	id, token, private := identityOf(mac)
-	_, strange, _ := identityOf(other)
-	tokens := &DeviceTokens{Token: s.token, Ledger: s.ledger}
+	virtual := ChipFor(s.Job)
+	virtual.MAC = mac
+	flowtest.WantVerdict(t, s.Visit(flowtest.NewChip(t, virtual)), record.Pass, "")
+	id, token, private := flowtest.IdentityOf(mac)
+	_, strange, _ := flowtest.IdentityOf(other)
+	tokens := &DeviceTokens{Token: s.Token, Ledger: s.Ledger}
 	is := func(want bool, name, secret string) {
 		t.Helper()
 		if got, err := tokens.Is(t.Context(), mac, secret); got != want || err != nil {
@@ -40,11 +43,11 @@ func TestDeviceTokens(t *testing.T) {
 	if got, err := tokens.Is(t.Context(), other, hex.EncodeToString(strange)); got || err != nil {
 		t.Errorf("a device that nobody made: %t, %v", got, err)
 	}
-	d, _, err := s.ledger.Device(mac)
+	d, _, err := s.Ledger.Device(mac)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.ledger.Append(record.Entry{Kind: record.IdentityRevoked, MAC: mac, Simulated: true, Operator: "eve", Message: "stolen", About: record.NamesIdentity(record.Identity{ID: d.Identity.ID, Certificate: d.Identity.Certificate})}); err != nil {
+	if _, err := s.Ledger.Append(record.Entry{Kind: record.IdentityRevoked, MAC: mac, Simulated: true, Operator: "eve", Message: "stolen", About: record.NamesIdentity(record.Identity{ID: d.Identity.ID, Certificate: d.Identity.Certificate})}); err != nil {
 		t.Fatal(err)
 	}
 	is(false, "revoked", right)
@@ -53,8 +56,8 @@ func TestDeviceTokens(t *testing.T) {
 // The CA in the token certifies the server for its names; the next time it is
 // the same certificate, and after half of its time a new one.
 func TestServerCertificate(t *testing.T) {
-	s, ca := identityStation(t, 0, "esp_secure_cert")
-	c := &ServerCertificate{Token: s.token, Label: hsm.CA.Label(), CA: ca, Names: []string{"updates.example", "10.0.0.5"}}
+	s, ca := flowtest.NewIdentity(t, tokenKeys, 0, "esp_secure_cert")
+	c := &ServerCertificate{Token: s.Token, Label: hsm.CA.Label(), CA: ca, Names: []string{"updates.example", "10.0.0.5"}}
 	first, err := c.Get(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +80,7 @@ func TestServerCertificate(t *testing.T) {
 	if later, err := c.Get(nil); err != nil || bytes.Equal(later.Certificate[0], first.Certificate[0]) {
 		t.Errorf("after half of its time it is the same, %v", err)
 	}
-	other := &ServerCertificate{Token: s.token, Label: hsm.CA.Label(), CA: first.Leaf, Names: []string{"x"}}
+	other := &ServerCertificate{Token: s.Token, Label: hsm.CA.Label(), CA: first.Leaf, Names: []string{"x"}}
 	if _, err := other.Get(nil); err == nil {
 		t.Error("the certificate of no CA certified it")
 	}

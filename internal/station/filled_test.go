@@ -9,6 +9,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/firmware"
+	"station/internal/flow/flowtest"
 	"station/internal/record"
 	"station/internal/release"
 	"station/internal/sim"
@@ -19,15 +20,15 @@ import (
 // found by the file that its author has, and by the release of that, which it is not offered. A device
 // of an entry before version 3, which names the filled app alone, is found where a release tells of it.
 func TestOddAppIsFound(t *testing.T) {
-	s := newStation(t, bootJobFile(t, 1))
+	s := flowtest.New(t, tokenKeys, flowtest.BootJobFile(t, 1))
 	made, older := chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 3}, chip.MAC{0x24, 0x0a, 0xc4, 1, 2, 4}
-	wantVerdict(t, s.visit(newChip(t, sim.Options{MAC: made, Revision: 1})), record.Pass, "")
-	app := bootFile(t, "app.v1.bin")
+	flowtest.WantVerdict(t, s.Visit(flowtest.NewChip(t, sim.Options{MAC: made, Revision: 1})), record.Pass, "")
+	app := flowtest.BootFile(t, "app.v1.bin")
 	file, filled := digestOf(app), digestOf(firmware.Filled(app))
 	if len(app)%16 == 0 || release.FilledDigest(app) != filled {
 		t.Fatalf("an app of %d bytes", len(app))
 	}
-	d, _, err := s.ledger.Device(made)
+	d, _, err := s.Ledger.Device(made)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +37,14 @@ func TestOddAppIsFound(t *testing.T) {
 		t.Fatalf("the ledger has %+v, want file %s, plain %s", i, file, filled)
 	}
 	for n, i := range d.Images {
-		region := s.job.Regions[n]
+		region := s.Job.Regions[n]
 		if want := region.FileSHA256; i.Plain == want && i.File != "" || i.Plain != want && i.File != want {
 			t.Errorf("%s: its file is %q, want %q", i.Name, i.File, want)
 		}
 	}
 	r := &release.Release{ID: 7, Product: d.Job, Name: "lamp", App: file, AppFilled: filled, Forms: []release.Form{{Kind: release.KindApp}}}
-	s.sealedOlder(older, d.Images[at])
-	o, _, err := s.ledger.Device(older)
+	sealedOlder(s, older, d.Images[at])
+	o, _, err := s.Ledger.Device(older)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,29 +66,29 @@ func TestOddAppIsFound(t *testing.T) {
 		"by what the line wrote":           {Wanted{Firmware: []string{filled}}, both},
 		"by a release":                     {Wanted{Any: []*release.Release{r}}, both},
 		"by a release of an older program": {Wanted{Any: []*release.Release{bare}}, both},
-		"by the bootloader's file":         {Wanted{Firmware: []string{digestOf(bootFile(t, "bootloader.v1.bin"))}}, one},
+		"by the bootloader's file":         {Wanted{Firmware: []string{digestOf(flowtest.BootFile(t, "bootloader.v1.bin"))}}, one},
 		"by what no image is":              {Wanted{Firmware: []string{digestOf(app[1:])}}, nil},
 		"by a release of another app":      {Wanted{Any: []*release.Release{{ID: 8, App: digestOf(app[1:])}}}, nil},
 	} {
-		s.affects(name, c.by, c.want)
+		affects(s, name, c.by, c.want)
 	}
-	s.openLedger() // one of old entries alone
-	s.sealedOlder(older, d.Images[at])
-	s.affects("old entries, by the file", Wanted{Firmware: []string{file}}, nil)
-	s.affects("old entries, by a release that tells both", Wanted{Any: []*release.Release{r}}, []chip.MAC{older})
-	s.affects("old entries, by the file of a known release", Wanted{Firmware: []string{file}, Known: []*release.Release{r}}, []chip.MAC{older})
+	s.OpenLedger() // one of old entries alone
+	sealedOlder(s, older, d.Images[at])
+	affects(s, "old entries, by the file", Wanted{Firmware: []string{file}}, nil)
+	affects(s, "old entries, by a release that tells both", Wanted{Any: []*release.Release{r}}, []chip.MAC{older})
+	affects(s, "old entries, by the file of a known release", Wanted{Firmware: []string{file}, Known: []*release.Release{r}}, []chip.MAC{older})
 	about, err := json.Marshal(record.Field{Release: 7, App: "sha256:signed", Input: file, InputFilled: filled})
-	if _, bad := s.ledger.Append(record.Entry{Kind: record.ReleaseMade, About: about, Operator: "anna", Simulated: true}); err != nil || bad != nil {
+	if _, bad := s.Ledger.Append(record.Entry{Kind: record.ReleaseMade, About: about, Operator: "anna", Simulated: true}); err != nil || bad != nil {
 		t.Fatal(err, bad)
 	}
-	s.affects("old entries, by the file of a release in the log", Wanted{Firmware: []string{file}}, []chip.MAC{older})
-	s.affects("old entries, by a release that was signed later", Wanted{Any: []*release.Release{{ID: 7, App: "sha256:signed"}}}, []chip.MAC{older})
+	affects(s, "old entries, by the file of a release in the log", Wanted{Firmware: []string{file}}, []chip.MAC{older})
+	affects(s, "old entries, by a release that was signed later", Wanted{Any: []*release.Release{{ID: 7, App: "sha256:signed"}}}, []chip.MAC{older})
 }
 
 // sealedOlder enters a sealed device as a program before version 3 did: of its app it says what was
 // written, and no more.
-func (s *station) sealedOlder(mac chip.MAC, app record.Image) {
-	s.t.Helper()
+func sealedOlder(s *flowtest.Bench, mac chip.MAC, app record.Image) {
+	s.T.Helper()
 	app.File, app.SecureVersion = "", nil
 	const id = "derived:master:0000000000000004"
 	for _, e := range []record.Entry{
@@ -96,22 +97,22 @@ func (s *station) sealedOlder(mac chip.MAC, app record.Image) {
 		{Kind: record.FlashVerified, Keys: record.FlashKey(id), Images: []record.Image{app}},
 		{Kind: record.Sealed, Keys: record.FlashKey(id), Verdict: record.Pass},
 	} {
-		e.MAC, e.Job, e.Batch, e.Operator, e.Simulated = mac, s.job.Name, "b1", "anna", true
-		if _, err := s.ledger.Append(e); err != nil {
-			s.t.Fatal(err)
+		e.MAC, e.Job, e.Batch, e.Operator, e.Simulated = mac, s.Job.Name, "b1", "anna", true
+		if _, err := s.Ledger.Append(e); err != nil {
+			s.T.Fatal(err)
 		}
 	}
 }
 
-func (s *station) affects(name string, by Wanted, want []chip.MAC) {
-	s.t.Helper()
-	list, err := FindAffected(s.ledger, by)
+func affects(s *flowtest.Bench, name string, by Wanted, want []chip.MAC) {
+	s.T.Helper()
+	list, err := FindAffected(s.Ledger, by)
 	var got []chip.MAC
 	for _, a := range list {
 		got = append(got, a.MAC)
 	}
 	if err != nil || !slices.Equal(got, want) {
-		s.t.Errorf("%s: got %v, %v, want %v", name, got, err, want)
+		s.T.Errorf("%s: got %v, %v, want %v", name, got, err, want)
 	}
 }
 
@@ -124,9 +125,9 @@ func TestFill(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &Releases{Store: kept}
-	app := bootFile(t, "app.v1.bin")
+	app := flowtest.BootFile(t, "app.v1.bin")
 	path := filepath.Join(dir, "app")
-	write(t, path, app)
+	flowtest.Write(t, path, app)
 	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

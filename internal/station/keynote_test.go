@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/flow/flowtest"
 	"station/internal/hsm"
 	"station/internal/record"
 )
@@ -12,8 +13,8 @@ import (
 // What the ledger says of a token's keys is what was noted last, of this token
 // alone.
 func TestKeysNoted(t *testing.T) {
-	s := newStation(t, exampleJob)
-	here := s.token.Info()
+	s := flowtest.New(t, tokenKeys, flowtest.ExampleJob)
+	here := s.Token.Info()
 	there := here
 	there.Serial = "other"
 	fleet := hsm.Key{Role: hsm.SharedKey, Label: "fleet:7", Check: "01"}
@@ -33,10 +34,10 @@ func TestKeysNoted(t *testing.T) {
 		{KeyGone(there, hsm.Noted{Role: hsm.KEK, Label: "kek"}), "kek kek , signer s 03"},
 		{record.Entry{Kind: record.LineHalted, Message: "key.imported", Token: here.Serial, Keys: []record.Key{{ID: "kek:x:y"}}, Simulated: true}, "kek kek , signer s 03"},
 	} {
-		if _, err := s.ledger.Append(c.e); err != nil {
+		if _, err := s.Ledger.Append(c.e); err != nil {
 			t.Fatal(err)
 		}
-		noted, err := KeysNoted(s.ledger, here)
+		noted, err := KeysNoted(s.Ledger, here)
 		var got []string
 		for _, n := range noted {
 			got = append(got, strings.Join([]string{string(n.Role), n.Label, n.Check}, " "))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"station/internal/flow"
+	"station/internal/flow/flowtest"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -16,7 +17,7 @@ import (
 // device that was burned after them passed, or a person let the line go on. Nothing
 // else makes it forget, neither time nor what the ledger got from others.
 func TestWhatALineRemembersOfFailuresAlike(t *testing.T) {
-	job := smallProduct(t)
+	job := flowtest.SmallProduct(t)
 	visit := func(n int, kinds ...record.Kind) (list []record.Entry) {
 		for _, kind := range kinds {
 			e := record.Entry{Kind: kind, MAC: VirtualMAC(n), Simulated: true, Run: fmt.Sprint("run", n), JobHash: job.Digest()}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"station/internal/flow"
+	"station/internal/flow/flowtest"
 	"station/internal/job"
 	"station/internal/sim"
 )
@@ -64,7 +65,7 @@ func TestRehearsalOfOnesOwnProduct(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			edits := append([]string{`marker = "station-example: ready"`, `marker = "my-lamp: all well"`}, c.edits...)
-			path := editJob(t, edits...)
+			path := flowtest.EditJob(t, edits...)
 			dir := filepath.Dir(path)
 			for _, app := range []string{"build/station-example.bin", "build/ota_0.bin"} {
 				ownFirmware(t, filepath.Join(dir, app), c.min)
@@ -108,7 +109,7 @@ func TestRehearsalOfOnesOwnProduct(t *testing.T) {
 
 // On a screen somebody scans in a rehearsal too.
 func TestScannedSerialInARehearsal(t *testing.T) {
-	job, err := job.Load(editJob(t, "[boot]", "[serial]\npattern = \"SN[0-9]{4}\"\n\n[boot]"))
+	job, err := job.Load(flowtest.EditJob(t, "[boot]", "[serial]\npattern = \"SN[0-9]{4}\"\n\n[boot]"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/flow/flowtest"
 	"station/internal/record"
 	"station/internal/site"
 	"station/internal/site/hub"
@@ -39,7 +40,7 @@ func TestConflictStopsBothEverywhere(t *testing.T) {
 	for n := 1; n < 3; n++ {
 		chip := b[0].chip(n)
 		factory := chip.Fuses()
-		wantVerdict(t, b[2].visit(chip), record.Quarantine, record.Conflicting)
+		flowtest.WantVerdict(t, b[2].visit(chip), record.Quarantine, record.Conflicting)
 		if chip.Fuses() != factory {
 			t.Error("it was burned")
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"station/internal/flow"
+	"station/internal/flow/flowtest"
 	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/sim"
@@ -21,13 +22,13 @@ func TestSealedAtAnotherBench(t *testing.T) {
 		bench.note(record.Entry{Kind: record.BatchOpened, Batch: "b", Operator: "anna"})
 	}
 	sealed := b[0].chip(1)
-	begun := newChip(t, sim.Options{MAC: VirtualMAC(2), Faults: faults(sim.Fault{Kind: sim.MuteApp})})
-	wantVerdict(t, b[0].visit(sealed), record.Pass, "")
-	wantVerdict(t, b[0].visit(begun), record.Retry, "E-BOOT-MARKER")
+	begun := flowtest.NewChip(t, sim.Options{MAC: VirtualMAC(2), Faults: []sim.Fault{{Kind: sim.MuteApp}}})
+	flowtest.WantVerdict(t, b[0].visit(sealed), record.Pass, "")
+	flowtest.WantVerdict(t, b[0].visit(begun), record.Retry, "E-BOOT-MARKER")
 	b[0].settled()
 	fuses := sealed.Fuses()
 	out := b[1].visit(sealed)
-	if wantVerdict(t, out, record.Pass, ""); !out.Already || sealed.Fuses() != fuses {
+	if flowtest.WantVerdict(t, out, record.Pass, ""); !out.Already || sealed.Fuses() != fuses {
 		t.Errorf("at another bench: %+v", out)
 	}
 	list, err := b[1].site.Ledger.History(VirtualMAC(1))
@@ -36,8 +37,8 @@ func TestSealedAtAnotherBench(t *testing.T) {
 	if err = errors.Join(err, aboutErr); err != nil || admitted.Decision != flow.DecisionSealed || at.Bench != "bench-1" || !ledger.SignedBy([]byte(at.Checkpoint), b[1].site.Pass.Witness) {
 		t.Errorf("its last entry is %+v, %v", admitted, err)
 	}
-	wantVerdict(t, b[1].visit(b[1].chip(1)), record.Quarantine, record.Stranger)
-	wantVerdict(t, b[1].visit(begun), record.Quarantine, record.ElsewhereCode)
+	flowtest.WantVerdict(t, b[1].visit(b[1].chip(1)), record.Quarantine, record.Stranger)
+	flowtest.WantVerdict(t, b[1].visit(begun), record.Quarantine, record.ElsewhereCode)
 	known, err := b[1].site.Sought(t.Context(), site.Sought{MAC: VirtualMAC(1), Simulated: true})
 	if err != nil {
 		t.Fatal(err)
@@ -55,12 +56,12 @@ func TestSealedAtAnotherBench(t *testing.T) {
 
 	b[0].server.Close() // while it is away nobody knows
 	b[1].up(false)
-	wantVerdict(t, b[1].visit(sealed), record.Quarantine, record.ElsewhereCode)
+	flowtest.WantVerdict(t, b[1].visit(sealed), record.Quarantine, record.ElsewhereCode)
 	siteBack(t, b...)
 	b[1].up(true)
-	wantVerdict(t, b[1].visit(sealed), record.Pass, "")
+	flowtest.WantVerdict(t, b[1].visit(sealed), record.Pass, "")
 	b[0].up(true)
-	wantVerdict(t, b[0].visit(begun), record.Pass, "") // its own bench goes on
-	b[1].st.under(t, `name = "station-example"`, `name = "other"`)
-	wantVerdict(t, b[1].visit(sealed), record.Quarantine, record.SealedOther)
+	flowtest.WantVerdict(t, b[0].visit(begun), record.Pass, "") // its own bench goes on
+	b[1].st.Under(t, `name = "station-example"`, `name = "other"`)
+	flowtest.WantVerdict(t, b[1].visit(sealed), record.Quarantine, record.SealedOther)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"station/internal/flow"
+	"station/internal/flow/flowtest"
 	"station/internal/record"
 	"station/internal/site"
 )
@@ -19,7 +20,7 @@ import (
 func TestLeaseWithoutTheSite(t *testing.T) {
 	b := lines(t, OfflineLease, 3, 0, "bench-1")[0]
 	b.note(record.Entry{Kind: record.BatchOpened, Batch: "b", Operator: "anna"}) // without a quota
-	wantVerdict(t, b.visit(b.chip(0)), record.Pass, "")
+	flowtest.WantVerdict(t, b.visit(b.chip(0)), record.Pass, "")
 	b.server.Close()
 	b.up(false)
 	b.restart() // a start without the site changes nothing
@@ -31,7 +32,7 @@ func TestLeaseWithoutTheSite(t *testing.T) {
 		if h := b.site.Health(); h.OK || h.Words != fmt.Sprintf("away, %d numbers left", left) {
 			t.Errorf("its health is %+v", h)
 		}
-		wantVerdict(t, b.visit(b.chip(n)), record.Pass, "")
+		flowtest.WantVerdict(t, b.visit(b.chip(n)), record.Pass, "")
 		n++
 	}
 	if n < 3 {
@@ -39,7 +40,7 @@ func TestLeaseWithoutTheSite(t *testing.T) {
 	}
 	late := b.chip(n)
 	factory := late.Fuses()
-	wantVerdict(t, b.visit(late), record.Station, "E-SITE")
+	flowtest.WantVerdict(t, b.visit(late), record.Station, "E-SITE")
 	if late.Fuses() != factory {
 		t.Error("a device without a number was burned")
 	}
@@ -51,7 +52,7 @@ func TestLeaseWithoutTheSite(t *testing.T) {
 	if err := b.site.Healthy(); err != nil {
 		t.Fatal(err)
 	}
-	wantVerdict(t, b.visit(late), record.Pass, "")
+	flowtest.WantVerdict(t, b.visit(late), record.Pass, "")
 	if different(t, b) != n+1 {
 		t.Errorf("numbers %v", b.taken())
 	}
@@ -59,7 +60,7 @@ func TestLeaseWithoutTheSite(t *testing.T) {
 	other := &siteLine{siteBench: b.another(t, "bench-2"), t: t, st: b.st}
 	other.start()
 	other.note(record.Entry{Kind: record.BatchOpened, Batch: "b", Operator: "anna"})
-	wantVerdict(t, other.visit(b.chip(1)), record.Quarantine, record.Stranger) // a blank chip with that MAC
+	flowtest.WantVerdict(t, other.visit(b.chip(1)), record.Quarantine, record.Stranger) // a blank chip with that MAC
 }
 
 // Wherever a bench or the site ends, between a question for numbers and a device that has

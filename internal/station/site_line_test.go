@@ -10,6 +10,7 @@ import (
 	"station/internal/chip"
 	"station/internal/esploader"
 	"station/internal/flow"
+	"station/internal/flow/flowtest"
 	"station/internal/record"
 	"station/internal/sim"
 	"station/internal/site/outbox"
@@ -19,7 +20,7 @@ import (
 type siteLine struct {
 	*siteBench
 	t    *testing.T
-	st   *station
+	st   *flowtest.Bench
 	site *Site
 }
 
@@ -28,7 +29,7 @@ func lines(t *testing.T, offline Offline, numbers, quota int, ids ...string) (li
 	t.Helper()
 	first := newSiteBench(t)
 	first.file.Site.Offline, first.file.Site.Numbers = offline, numbers
-	st := stationOf(t)
+	st := flowtest.NewSmall(t, tokenKeys)
 	for i, id := range ids {
 		b := &siteLine{siteBench: first, t: t, st: st}
 		if i > 0 {
@@ -93,12 +94,14 @@ func (b *siteLine) visit(chip *sim.Chip) flow.Outcome {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r := b.st.runner()
+	r := b.st.Runner()
 	r.Ledger, r.Batch, r.Numbered, r.Station = claims{b.site.Ledger, b.site}, "b", b.site.offline == OfflineLease, b.file.ID
 	return r.Device(b.t.Context(), "1", "sim://1", esploader.New(wire, esploader.Options{}))
 }
 
-func (b *siteLine) chip(n int) *sim.Chip { return newChip(b.t, sim.Options{MAC: VirtualMAC(n)}) }
+func (b *siteLine) chip(n int) *sim.Chip {
+	return flowtest.NewChip(b.t, sim.Options{MAC: VirtualMAC(n)})
+}
 
 // taken are the site's numbers that the bench has given to devices.
 func (b *siteLine) taken() (list []int) {
@@ -150,7 +153,7 @@ func siteBack(t *testing.T, benches ...*siteLine) {
 
 // take takes a number for device n, as the step key does.
 func (b *siteLine) take(n int) (flow.Code, error) {
-	_, err := (claims{b.site.Ledger, b.site}).Reserve(record.Entry{Batch: "b", MAC: VirtualMAC(n), JobHash: b.st.job.Digest(), Simulated: true})
+	_, err := (claims{b.site.Ledger, b.site}).Reserve(record.Entry{Batch: "b", MAC: VirtualMAC(n), JobHash: b.st.Job.Digest(), Simulated: true})
 	if err != nil {
 		return flow.FailureFrom(err).Code, err
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"station/internal/flow/flowtest"
 	"station/internal/record"
 )
 
@@ -14,7 +15,7 @@ func TestQuotaOfASite(t *testing.T) {
 	for _, offline := range []Offline{OfflineStop, OfflineLease} {
 		t.Run(string(offline), func(t *testing.T) {
 			b := lines(t, offline, 2, 5, "bench-1", "bench-2")
-			wantVerdict(t, b[0].visit(b[0].chip(0)), record.Pass, "")
+			flowtest.WantVerdict(t, b[0].visit(b[0].chip(0)), record.Pass, "")
 			took := 1
 			for n := range 8 {
 				if code, err := b[n%2].take(1 + n); err == nil {
@@ -25,7 +26,7 @@ func TestQuotaOfASite(t *testing.T) {
 			}
 			beyond := b[1].chip(20)
 			factory := beyond.Fuses()
-			wantVerdict(t, b[1].visit(beyond), record.Station, "E-QUOTA")
+			flowtest.WantVerdict(t, b[1].visit(beyond), record.Station, "E-QUOTA")
 			if took != 5 || different(t, b...) != 5 || beyond.Fuses() != factory {
 				t.Errorf("%d numbers of 5 were taken, %v and %v", took, b[0].taken(), b[1].taken())
 			}

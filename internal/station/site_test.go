@@ -15,6 +15,7 @@ import (
 	"station/internal/board"
 	"station/internal/esploader"
 	"station/internal/flow"
+	"station/internal/flow/flowtest"
 	"station/internal/hsm/hsmtest"
 	"station/internal/ledger"
 	"station/internal/record"
@@ -92,21 +93,21 @@ func refusedBySite(t *testing.T) flow.Code {
 	}
 	s = b.open(t)
 	s.Again = time.Millisecond
-	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), master, hsmtest.Master))
+	token := hsmtest.Open(t, hsmtest.Known(t, hsmtest.Token(t), flowtest.Master, hsmtest.Master))
 	empty := flow.Slot{Name: "1", Port: "none", Next: func(ctx context.Context, _ func()) (flow.Loader, error) {
 		<-ctx.Done()
 		return nil, io.EOF
 	}}
-	line := newShift(t, token, smallProduct(t), empty)
+	line := flowtest.NewShift(t, tokenKeys, token, flowtest.SmallProduct(t), empty)
 	ctx, stop := context.WithCancel(t.Context())
-	line.line.Faults = s.Faults
-	line.on = func(e flow.Event) {
+	line.Line.Faults = s.Faults
+	line.On = func(e flow.Event) {
 		if e.Event == flow.LineHalted {
 			stop()
 		}
 	}
 	s.Start()
-	line.line.Run(ctx)
+	line.Line.Run(ctx)
 	b.server.Close() // and while it is away the bench stays refused
 	for s.Status().State != outbox.Away {
 		runtime.Gosched()
@@ -122,12 +123,12 @@ func refusedBySite(t *testing.T) flow.Code {
 	if refused.Code != again.Code || !strings.Contains(again.Error(), "it was set back") {
 		t.Errorf("after a restart it says %v, before %v", again, refused)
 	}
-	return line.code(flow.LineHalted)
+	return line.Code(flow.LineHalted)
 }
 
 // beforeClaims is a visit at a bench that asks for names, after something was done to
 // its site.
-func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) provocation {
+func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) func(t *testing.T) flow.Code {
 	return func(t *testing.T) flow.Code {
 		b := newSiteBench(t)
 		b.file.Site.Offline = OfflineStop
@@ -140,10 +141,10 @@ func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) provocation {
 			t.Errorf("before: %v", err)
 		}
 		spoil(t, b, s)
-		st := stationOf(t)
-		r := st.runner()
+		st := flowtest.NewSmall(t, tokenKeys)
+		r := st.Runner()
 		r.Ledger = claims{s.Ledger, s}
-		wire, err := newChip(t, sim.Options{MAC: VirtualMAC(7), FlashSize: 1 << 20}).Open()
+		wire, err := flowtest.NewChip(t, sim.Options{MAC: VirtualMAC(7), FlashSize: 1 << 20}).Open()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +152,7 @@ func beforeClaims(spoil func(t *testing.T, b *siteBench, s *Site)) provocation {
 		if out.Burned {
 			t.Error("fuses were burned")
 		}
-		return codeOf(out)
+		return flowtest.CodeOf(out)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/flow"
+	"station/internal/flow/flowtest"
 	"station/internal/job"
 	"station/internal/port"
 	"station/internal/port/porttest"
@@ -26,7 +27,7 @@ import (
 // terminalOf serves a chip that waits in its loader on a pseudo-terminal.
 func terminalOf(t *testing.T, mac chip.MAC) (path string) {
 	t.Helper()
-	device := newChip(t, sim.Options{MAC: mac, NoLines: true, InLoader: true, FlashSize: 1 << 20})
+	device := flowtest.NewChip(t, sim.Options{MAC: mac, NoLines: true, InLoader: true, FlashSize: 1 << 20})
 	ctx, stop := context.WithCancel(t.Context())
 	pty, err := device.ServePTY(ctx)
 	if err != nil {
@@ -153,7 +154,7 @@ func TestSlotOfAUSBSocket(t *testing.T) {
 // A device that falls silent behind a port that stays may run its firmware or
 // wait for a hand: nobody says that it was taken out, until another one is there.
 func TestNobodySaysTakenOutWhereThePortCannotTell(t *testing.T) {
-	chip := newChip(t, sim.Options{NoLines: true, FlashSize: 1 << 20}) // it runs, and does not answer
+	chip := flowtest.NewChip(t, sim.Options{NoLines: true, FlashSize: 1 << 20}) // it runs, and does not answer
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	quiet, err := chip.ServePTY(ctx)
 	if err != nil {
@@ -229,7 +230,7 @@ func TestSlotWithAStrangerFromTheStart(t *testing.T) {
 	words := sim.FactoryWords(o)
 	sim.SetField(&words, "UART_DOWNLOAD_DIS", 1)
 	o.Words = &words
-	device := newChip(t, o)
+	device := flowtest.NewChip(t, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
