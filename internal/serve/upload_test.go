@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"station/internal/firmware"
 	"station/internal/release"
 	"station/internal/store"
 )
@@ -147,6 +149,29 @@ func TestSweep(t *testing.T) {
 	if got := w.do(device(w.devices[0]), 200, "GET", "/files/lamp/app.bin", nil); string(got.body) != "app" {
 		t.Errorf("got %s", got.body)
 	}
+}
+
+// With signers no app comes in that none of them signed; what only devices can open does, and they
+// check it, as the help and the documents of the server say.
+func TestSignersAreAskedForWhatCanBeRead(t *testing.T) {
+	w := newSite(t, 0)
+	w.server.Signers = []crypto.PublicKey{w.ca.key.Public()}
+	app, err := os.ReadFile("../../fixtures/small/app.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := firmware.ParseImage(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, bundle := w.put(release.KindApp, app), w.put(release.KindBundle, bundleOf(t, app))
+	bundle.Check = "0102030405060708"
+	doc := release.Release{Format: release.Format, ID: 7, Product: "lamp", Name: "lamp-fw", Version: image.App.Version, SecureVersion: image.App.SecureVersion, Chip: image.ChipID, App: whole.SHA256, AppSize: whole.Size}
+	for form, want := range map[release.Form]int{whole: 422, bundle: 422, w.put(release.KindEncrypted, encrypted(600, 7)): 204} {
+		doc.Forms = []release.Form{form}
+		w.do(anna, want, "PUT", "/v1/releases/lamp/7", bytes.NewReader(doc.JSON()))
+	}
+	w.upload(anna, 200, "id=8&deviceType=lamp&fwName=lamp-fw", map[string][]byte{"manifestFile": bytes.Repeat([]byte{1}, release.ManifestSize), "firmwareFile": encrypted(600, 7)})
 }
 
 // The files of a release are what it says of them.
