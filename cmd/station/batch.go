@@ -25,9 +25,9 @@ func accountOf(b *ledger.Ledger, batch string) (*qa.Balance, error) {
 	if err != nil {
 		return nil, stationFault(err)
 	}
-	told := newProgress("counting the batch", "entries")
-	defer told.end()
-	account, err := qa.BalanceOf(b, size, batch, told.tell)
+	bar := newProgress("counting the batch", "entries")
+	defer bar.end()
+	account, err := qa.BalanceOf(b, size, batch, bar.tell)
 	if err != nil && !errors.Is(err, qa.ErrNoBatch) {
 		err = stationFault(err)
 	}

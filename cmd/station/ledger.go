@@ -102,9 +102,9 @@ func mustBeWhole(b *ledger.Ledger) error { return mustPass(b, &ledger.Audit{}) }
 func mustAgree(b *ledger.Ledger) error { return mustPass(b, &ledger.Audit{Indexes: true}) }
 
 func mustPass(b *ledger.Ledger, a *ledger.Audit) error {
-	told := newProgress("rereading the ledger", "entries")
-	defer told.end()
-	a.Progress = told.tell
+	bar := newProgress("rereading the ledger", "entries")
+	defer bar.end()
+	a.Progress = bar.tell
 	for fault := range b.Check(a) {
 		return notWhole(fault)
 	}

@@ -44,14 +44,14 @@ in docs/export.md.`,
 			if x.Filter.MAC, err = l.macs(devices); err != nil {
 				return fmt.Errorf("export: --mac: %w", err)
 			}
-			told := newProgress("exporting", "rows")
-			x.Progress = func(rows uint64) { told.tell(rows, 0) }
+			bar := newProgress("exporting", "rows")
+			x.Progress = func(rows uint64) { bar.tell(rows, 0) }
 			out := cmd.OutOrStdout()
 			if x.Format == qa.XLSX {
 				out = plain.Raw(out)
 			}
 			var found qa.ExportProof
-			err = file.write(cmd.Context(), out, cmd.ErrOrStderr(), told, func(w io.Writer, head *qa.Head) (*qa.ExportProof, error) {
+			err = file.write(cmd.Context(), out, cmd.ErrOrStderr(), bar, func(w io.Writer, head *qa.Head) (*qa.ExportProof, error) {
 				proof, err := x.Write(w, head)
 				if err == nil {
 					found = *proof

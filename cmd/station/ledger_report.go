@@ -39,9 +39,9 @@ that runs.`,
 			if r.Title == "" {
 				r.Title = "Report of " + cmp.Or(filter.name(), "the whole ledger")
 			}
-			told := newProgress("reading the ledger", "entries")
-			r.Progress = told.tell
-			return file.write(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), told, r.Write)
+			bar := newProgress("reading the ledger", "entries")
+			r.Progress = bar.tell
+			return file.write(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), bar, r.Write)
 		},
 	}
 	filter.addTimes(cmd)

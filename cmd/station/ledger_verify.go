@@ -114,11 +114,11 @@ func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) it
 // watched is the check with its progress told.
 func watched(audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) iter.Seq[ledger.Fault] {
 	return func(yield func(ledger.Fault) bool) {
-		told := newProgress("rereading the ledger", "entries")
-		defer told.end()
-		audit.Progress, audit.Pages = told.tell, func(done, total uint64) { told.tellOf(done, total, "pages") }
+		bar := newProgress("rereading the ledger", "entries")
+		defer bar.end()
+		audit.Progress, audit.Pages = bar.tell, func(done, total uint64) { bar.tellOf(done, total, "pages") }
 		for f := range check(audit) {
-			told.end()
+			bar.end()
 			if !yield(f) {
 				return
 			}

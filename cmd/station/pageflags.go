@@ -19,7 +19,7 @@ import (
 type pageFlags struct {
 	listen, cert, key string
 	cas, crls         []string
-	own               func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	certificate       func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	certified         *page.Certified // nil: nobody has a certificate
 	done              chan error      // nil: it is not served
 	stop              context.CancelFunc
@@ -48,7 +48,7 @@ func (p *pageFlags) read(dir string) (err error) {
 	if p.cert == "" {
 		p.cert, p.key = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")
 	}
-	if p.own, err = serve.OwnCertificate(p.cert, p.key); err != nil || len(p.cas)+len(p.crls) == 0 {
+	if p.certificate, err = serve.OwnCertificate(p.cert, p.key); err != nil || len(p.cas)+len(p.crls) == 0 {
 		return err
 	}
 	p.certified, err = page.ReadCertified(p.cas, p.crls)
@@ -69,7 +69,7 @@ func (p *pageFlags) start(ctx context.Context, at *hub.Server, dir string, relea
 	s := &page.Server{Name: at.Name(), Site: at, Readers: readersOf(dir), Certified: p.certified, Releases: releases, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done = make(chan error, 1)
-	go func() { p.done <- s.Listen(ctx, l, p.own) }()
+	go func() { p.done <- s.Listen(ctx, l, p.certificate) }()
 	return nil
 }
 

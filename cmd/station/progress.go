@@ -13,11 +13,11 @@ import (
 // longer than a second. It writes to standard error, on a line of its own that
 // is wiped away at the end; a script never sees it.
 type progress struct {
-	w           io.Writer // nil where nobody looks
-	what, unit  string
-	now         func() time.Time
-	begun, told time.Time
-	wrote       bool
+	w            io.Writer // nil where nobody looks
+	what, unit   string
+	now          func() time.Time
+	begun, shown time.Time
+	wrote        bool
 }
 
 func newProgress(what, unit string) *progress {
@@ -39,10 +39,10 @@ func (p *progress) tellOf(done, total uint64, unit string) {
 	if p.begun.IsZero() {
 		p.begun = now
 	}
-	if now.Sub(p.begun) < time.Second || now.Sub(p.told) < 200*time.Millisecond {
+	if now.Sub(p.begun) < time.Second || now.Sub(p.shown) < 200*time.Millisecond {
 		return
 	}
-	p.told, p.wrote = now, true
+	p.shown, p.wrote = now, true
 	if total > 0 {
 		fmt.Fprintf(p.w, "\r\x1b[K%s: %d %%, %d of %d %s", p.what, 100*done/total, done, total, unit)
 	} else {

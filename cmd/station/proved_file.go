@@ -42,11 +42,11 @@ func (f *fileFlags) mustHold(b *ledger.Ledger) error {
 
 // write writes the file and its proof. The ledger is only read, and the token
 // asked only with --sign.
-func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *progress, make func(io.Writer, *qa.Head) (*qa.ExportProof, error)) error {
+func (f *fileFlags) write(ctx context.Context, out, person io.Writer, bar *progress, make func(io.Writer, *qa.Head) (*qa.ExportProof, error)) error {
 	if f.sign && f.out.path == "" {
 		return fmt.Errorf("--sign needs --out FILE: the signature goes into FILE.proof")
 	}
-	defer told.end()
+	defer bar.end()
 	return f.read(func(b *ledger.Ledger) error {
 		var key crypto.Signer
 		if f.sign {
@@ -76,7 +76,7 @@ func (f *fileFlags) write(ctx context.Context, out, person io.Writer, told *prog
 		var proof *qa.ExportProof
 		err = f.out.write(func(w io.Writer) (err error) {
 			proof, err = make(w, head)
-			told.end()
+			bar.end()
 			return err
 		})
 		if err == nil && key != nil {

@@ -102,10 +102,10 @@ func checkBundle(w io.Writer, path string, keyPaths []string) (*field.Bundle, er
 		return nil, printFaults(w, path, err)
 	}
 	plain.Fprintf(w, "signature     holds, key %x\n", b.Signer[:8])
-	told := newProgress("check "+path, "bytes")
-	defer told.end()
-	err = b.CheckBody(f, info.Size(), func(done int64) { told.tell(uint64(done), uint64(info.Size())) })
-	told.end()
+	bar := newProgress("check "+path, "bytes")
+	defer bar.end()
+	err = b.CheckBody(f, info.Size(), func(done int64) { bar.tell(uint64(done), uint64(info.Size())) })
+	bar.end()
 	return b, printFaults(w, path, err)
 }
 

@@ -76,13 +76,13 @@ func (w *works) screen(ctx context.Context) error {
 }
 
 // taken keeps the name that a person told, if he may do it.
-func (w *works) taken(name *string, role station.Role, told string) error {
-	if err := record.CheckText(told); err != nil {
+func (w *works) taken(name *string, role station.Role, given string) error {
+	if err := record.CheckText(given); err != nil {
 		return fmt.Errorf("the name %w", err)
 	}
-	err := w.file.May(role, told)
+	err := w.file.May(role, given)
 	if err == nil {
-		*name = told
+		*name = given
 	}
 	return err
 }
@@ -97,11 +97,11 @@ func (w *works) asksPIN() (bool, error) {
 // destroys its copy.
 func (w *works) openWith(ctx context.Context, pin *secret.Bytes) error {
 	return w.open(ctx, func(string) (*secret.Bytes, error) {
-		own, err := secret.Make(pin.Len())
+		copied, err := secret.Make(pin.Len())
 		if err == nil {
-			copy(own.Reveal(), pin.Reveal())
+			copy(copied.Reveal(), pin.Reveal())
 		}
-		return own, err
+		return copied, err
 	})
 }
 

@@ -255,12 +255,12 @@ func (s *simFlags) offer(ctx context.Context, n int, chip *sim.Chip) (address st
 		}
 		return pty.Path, pty.Wait, nil
 	}
-	scheme, place, _ := strings.Cut(s.listen, "://")
+	scheme, hostPort, _ := strings.Cut(s.listen, "://")
 	serve, ok := map[string]func(context.Context, net.Listener) error{"socket": chip.Serve, "rfc2217": chip.ServeRFC2217}[scheme]
 	if !ok {
 		return "", nil, fmt.Errorf("--listen %q: write socket://HOST:PORT, rfc2217://HOST:PORT or pty", s.listen)
 	}
-	host, number, err := port.SplitAddress(place)
+	host, number, err := port.SplitAddress(hostPort)
 	if err != nil {
 		return "", nil, fmt.Errorf("--listen %q: %w", s.listen, err)
 	}

@@ -47,9 +47,9 @@ are left out where there are real ones. Where nothing is as wanted the exit code
 				if site.Filter.MAC, err = macsOf(set, device); err != nil {
 					return fmt.Errorf("site export: --mac: %w", err)
 				}
-				told := newProgress("exporting", "rows")
-				defer told.end()
-				site.Progress = func(rows uint64) { told.tell(rows, 0) }
+				bar := newProgress("exporting", "rows")
+				defer bar.end()
+				site.Progress = func(rows uint64) { bar.tell(rows, 0) }
 				stream := cmd.OutOrStdout()
 				if x.Format == qa.XLSX {
 					stream = plain.Raw(stream)
@@ -59,7 +59,7 @@ are left out where there are real ones. Where nothing is as wanted the exit code
 				if out.path == "" {
 					err = write(stream)
 				} else if err = out.write(write); err == nil {
-					told.end()
+					bar.end()
 					plain.Fprintf(cmd.ErrOrStderr(), "wrote %s (%d rows, %s)\n", out.path, rows, site.Filter)
 				}
 				if err == nil && rows == 0 {

@@ -29,13 +29,13 @@ of yours; docs/site.md says what that needs. Benches come to the site all the sa
 		Example: `  station site init --dir site --name plant-1 --url tls://site.example:4222`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var own *hub.Own
+			var certificate *hub.Own
 			if cert != "" || key != "" || ca != "" {
 				if cert == "" || key == "" || ca == "" {
 					return errors.New("site init: --cert, --key and --ca go together")
 				}
 				var err error
-				if own, err = hub.ReadOwn(cert, key, ca); err != nil {
+				if certificate, err = hub.ReadOwn(cert, key, ca); err != nil {
 					return err
 				}
 			}
@@ -49,7 +49,7 @@ of yours; docs/site.md says what that needs. Benches come to the site all the sa
 				}
 				defer c.Cluster.Credentials.Destroy()
 			}
-			if err := hub.Init(s.dir, c, names, own); err != nil {
+			if err := hub.Init(s.dir, c, names, certificate); err != nil {
 				return err
 			}
 			plain.Fprintf(cmd.OutOrStdout(), "site %s at %s; \"station site run\" runs it, \"station site add\" lets benches in\n", c.Name, c.URL)

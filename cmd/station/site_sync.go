@@ -58,7 +58,7 @@ func (s *siteFlags) syncOn(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	told := ""
+	last := ""
 	for ctx.Err() == nil {
 		if _, err = folder.List(ctx); err == nil { // else it would keep the site from starting
 			err = s.syncOnce(ctx, address)
@@ -67,10 +67,10 @@ func (s *siteFlags) syncOn(ctx context.Context, address string) error {
 		if err != nil && ctx.Err() == nil {
 			now = err.Error()
 		}
-		if now != told && now != "" {
+		if now != last && now != "" {
 			plain.Fprintf(stderr, "station: site sync: %s; it tries again\n", now)
 		}
-		told = now
+		last = now
 		select {
 		case <-ctx.Done():
 		case <-time.After(syncEvery):
@@ -93,10 +93,10 @@ func (s *siteFlags) syncOnce(ctx context.Context, address string) error {
 			if err != nil && !errors.Is(err, hub.ErrNoBench) {
 				return err
 			}
-			told := newProgress("entries of "+bench, "entries")
-			db.Told = func(_ string, entries, total uint64) { told.tell(entries, total) }
+			bar := newProgress("entries of "+bench, "entries")
+			db.Told = func(_ string, entries, total uint64) { bar.tell(entries, total) }
 			err = db.Bench(ctx, set, bench, b.Revoked)
-			told.end()
+			bar.end()
 			all = errors.Join(all, err)
 		}
 		return stationFault(all)

@@ -55,8 +55,8 @@ func (o *options) ownToken(uri hsm.URI) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the URI names no module, which means the station's own token: %w", err)
 	}
-	own, err := hsm.ParseURI(file.TokenURI())
-	if err == nil && (uri.Token != "" && own.Token != uri.Token || uri.Serial != "" && own.Serial != "" && own.Serial != uri.Serial) {
+	ofStation, err := hsm.ParseURI(file.TokenURI())
+	if err == nil && (uri.Token != "" && ofStation.Token != uri.Token || uri.Serial != "" && ofStation.Serial != "" && ofStation.Serial != uri.Serial) {
 		err = errors.New("the URI names another token than the station's; add its module-path")
 	}
 	return file.TokenURI(), err

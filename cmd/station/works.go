@@ -110,12 +110,12 @@ func (w *works) batchTakes() error {
 func (w *works) open(ctx context.Context, ask station.AskPIN) (err error) {
 	var failure *flow.Failure
 	setup := w.setup(ask)
-	told := newProgress("rereading the ledger", "entries")
-	if setup.Progress = told.tell; w.reread != nil {
+	bar := newProgress("rereading the ledger", "entries")
+	if setup.Progress = bar.tell; w.reread != nil {
 		setup.Progress = w.reread
 	}
 	w.opened, err = station.Open(ctx, setup)
-	told.end()
+	bar.end()
 	switch {
 	case errors.As(err, &failure):
 		return stationFault(err)

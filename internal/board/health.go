@@ -9,7 +9,7 @@ type Health struct {
 	Head                string // of the ledger: size and root hash
 }
 
-// Part is the state of one of them. Words are short: "ok", "41 GB", "away".
+// Part is the state of one thing that a line depends on. Words are short: "ok", "41 GB", "away".
 type Part struct {
 	OK    bool
 	Words string

@@ -5,7 +5,7 @@ import (
 	"station/internal/record"
 )
 
-// Live is a status as others than the bench see it now: without what only an
+// Live is a status for readers elsewhere, such as the page of a site: without what only an
 // engineer at the bench has to know.
 type Live struct {
 	Job        string        `json:"job"`
@@ -22,7 +22,7 @@ type Live struct {
 	Slots      []LiveSlot    `json:"slots"`
 }
 
-// LiveSlot is one slot of it.
+// LiveSlot is one slot of a Live.
 type LiveSlot struct {
 	SlotStatus
 	Hint   Hint `json:"hint"`

@@ -38,7 +38,7 @@ type SlotStatus struct {
 	left         countdown // of the step
 
 	Verdict record.Verdict // of the last device; empty while busy or before the first
-	Already bool
+	Already bool           // it was sealed before
 	Code    flow.Code
 	Message string
 	Action  string

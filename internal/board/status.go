@@ -23,7 +23,7 @@ type Status struct {
 	Day                                     Day
 	Started                                 time.Time
 	Now                                     time.Time   // of the last event
-	Halt                                    *flow.Event // line.halted: why no device is started; nil while it is
+	Halt                                    *flow.Event // line.halted: why no new device is started; nil while devices are started
 	Done                                    bool        // line.done was seen
 	Owed                                    []Owed      // devices that were taken out and have to be put back, the oldest first
 }
@@ -40,7 +40,7 @@ func (s *Status) Slot(name string) *SlotStatus {
 	return slot
 }
 
-// Busy is how many slots work on a device, Held how many of them must not be
+// Busy is how many slots work on a device, and held how many of them must not be
 // unplugged.
 func (s *Status) Busy() (busy, held int) {
 	for _, slot := range s.Slots {
@@ -94,7 +94,7 @@ func (s *Status) Apply(e flow.Event) {
 	slot.Visits = s.Day.Visits(slot.MAC)
 }
 
-// Owed is a device that can go on and was taken out.
+// Owed is a device that was taken out before it was finished, and has to be put back.
 type Owed struct {
 	Slot string
 	MAC  chip.MAC

@@ -65,7 +65,7 @@ func (r Reset) Flash() bool { return strings.Contains(r.Mode, "FLASH_BOOT") }
 type Finding struct {
 	Code    string // stable and short: "no-bootloader-header"
 	Line    string // as printed, without colours
-	Meaning string // one sentence each
+	Meaning string // what the line means, in one sentence; Cause and Action are one each too
 	Cause   string
 	Action  string
 	Fatal   bool // this start cannot become good

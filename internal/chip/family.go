@@ -101,7 +101,7 @@ func (f *Family) Crystal(clkdiv uint32, baud int) int {
 
 func diff(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 
-// Package is the chip's name by its package.
+// Package is the name of a chip of the family with this PKG_VERSION.
 func (f *Family) Package(code uint32) string {
 	if name, ok := f.Loader.Packages[code]; ok {
 		return name
@@ -128,7 +128,7 @@ type Efuse struct {
 	// Check is the first register for the three check words of a Reed-Solomon
 	// block; 0 where the chip has none.
 	Check uint32
-	// Named: a program command names the block in its bits from 2 on, and all
+	// Named says that a program command names the block in its bits from 2 on, and that all
 	// blocks share their write registers. Otherwise one command burns all.
 	Named bool
 	// Timing is what the controller must be told about its clock before it
@@ -371,7 +371,7 @@ func (f *Family) FlashKeyParts(bits int) []Purpose {
 	return f.Seal.FlashKeys[cmp.Or(bits, UsualKeyBits)]
 }
 
-// CipherOf is the cipher with a key of that length.
+// CipherOf is the cipher of the flash with a key of that many bits.
 func (f *Family) CipherOf(bits int) Cipher {
 	if len(f.FlashKeyParts(bits)) > 1 {
 		return XTS256
@@ -388,7 +388,7 @@ func newFamily(f Family) *Family {
 	return &f
 }
 
-// Families are all that the program knows, the ESP32 first.
+// Families are all families that the program knows, the ESP32 first.
 var Families = []*Family{ESP32, ESP32S2, ESP32S3, ESP32C2, ESP32C3, ESP32C5, ESP32C6, ESP32C61, ESP32H2, ESP32P4}
 
 // ByMagic finds the family whose ROM has a word at MagicAddr; nil for none.

@@ -190,9 +190,10 @@ func (have Image) WriteDisabled(name string) bool {
 // EncryptionOn reports whether the chip decrypts its flash.
 func (have Image) EncryptionOn() bool { return odd(uint32(have.Value(known(have.Family).Seal.Count))) }
 
-// FlashKeyBlocks are the blocks that say that they are for the parts of the key for
-// flash encryption, where blocks say so, or the one that is: one for each part of a
-// key of the length that they are for, "" where none is for it. nil: none is for any.
+// FlashKeyBlocks are the blocks whose purpose is a part of the key for flash
+// encryption, in the order of the parts. Their purposes tell how long the key is; a
+// part that no block is for is "". It is nil where no block is for any part. On a
+// chip whose blocks have no purposes it is the one block that holds this key.
 func (have Image) FlashKeyBlocks() []string {
 	f := known(have.Family)
 	for _, bits := range slices.Sorted(maps.Keys(f.Seal.FlashKeys)) {
@@ -224,7 +225,8 @@ func (have Image) saysItIsFor(p chip.Purpose) string {
 // KeyState says what can be seen of the blocks of the key for flash encryption.
 func (have Image) KeyState() KeyState { return have.StateOfAll(have.FlashKeyBlocks()) }
 
-// StateOfAll says what can be seen of the blocks of a key: all of a hidden one are.
+// StateOfAll says what can be seen of a key in these blocks: it is written if one of
+// them can be read, and hidden if one is hidden and no other one can be read.
 func (have Image) StateOfAll(blocks []string) KeyState {
 	state := KeyEmpty
 	for _, name := range blocks {

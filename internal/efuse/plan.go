@@ -170,7 +170,7 @@ func (p Plan) Only(names ...string) Plan {
 	return slices.DeleteFunc(slices.Clone(p), func(s Stage) bool { return !slices.Contains(names, s.Name) })
 }
 
-// Of is Only by the names without their numbers: each stands for all that have one.
+// Of is Only by names without numbers: each stands for all stages that have it with one.
 func (p Plan) Of(stems ...string) Plan {
 	return slices.DeleteFunc(slices.Clone(p), func(s Stage) bool { return !slices.Contains(stems, Stem(s.Name)) })
 }
@@ -233,7 +233,7 @@ func (p Plan) Keys() (keys []*Key) {
 	return keys
 }
 
-// Named are those of them that go into the block that firmware names.
+// Named are the keys of the plan that go into a block which firmware names.
 func (p Plan) Named() []*Key {
 	return slices.DeleteFunc(p.Keys(), func(k *Key) bool { return !k.Named(p.family()) })
 }

@@ -24,7 +24,7 @@ type Span struct {
 const sector = 0x1000
 
 // Erased are the sectors that the device must have empty, by address: those
-// of e that no image lies in. t may be nil.
+// of e that no image lies in. A plan without a table has no partitions to empty.
 func (p *Plan) Erased(e Erase, flashSize uint32) []Span {
 	var spans []Span
 	switch {

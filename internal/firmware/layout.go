@@ -91,8 +91,8 @@ type Plan struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Add puts regions among those of the plan, by address. What they lie in is the
-// caller's care.
+// Add puts regions among those of the plan, by address. The caller makes sure that
+// they overlap no other one.
 func (p *Plan) Add(regions ...Region) {
 	p.Regions = append(p.Regions, regions...)
 	slices.SortFunc(p.Regions, func(a, b Region) int { return cmp.Compare(a.Address, b.Address) })

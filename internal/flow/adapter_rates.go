@@ -24,9 +24,9 @@ type AdapterRates struct {
 	Barred map[int]*Bar `json:"barred,omitempty"` // by rate
 }
 
-// Bar tells how a rate that made errors has done.
+// Bar is what is known of a rate that made errors, and when it is tried again.
 type Bar struct {
-	Times int `json:"times"`           // it was left, since it last held
+	Times int `json:"times"`           // how often it was left since it last worked
 	Wait  int `json:"wait,omitempty"`  // devices without an error at a lower rate before it is tried again
 	Clean int `json:"clean,omitempty"` // devices without an error at it, since it was last left
 }

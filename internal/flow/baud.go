@@ -25,10 +25,10 @@ type BaudRates interface {
 
 // visitRate is the baud rate of one visit.
 type visitRate struct {
-	rates BaudRates
-	limit int // the job's rate
-	baud  int // in use; 0: the port's own
-	told  int // by the events
+	rates    BaudRates
+	limit    int // the job's rate
+	baud     int // in use; 0: the port's own
+	reported int // the rate that the events named last
 
 	left    []int // rates that were given up in this visit,
 	doubted []int // and those of them whose fault that may not have been
@@ -43,8 +43,8 @@ type visitRate struct {
 // tell is what the end of a step says of the rate.
 func (w *visitRate) tell(e *Event) {
 	e.Retries, e.Message = w.retries, w.said
-	if w.baud != w.told {
-		e.Baud, w.told = w.baud, w.baud
+	if w.baud != w.reported {
+		e.Baud, w.reported = w.baud, w.baud
 	}
 	w.said, w.retries = "", 0
 }

@@ -5,7 +5,7 @@ import "time"
 // Hand is what a person or the fixture has to do at a device.
 type Hand string
 
-// What a hand does.
+// What a person or the fixture can have to do.
 const (
 	HandNone   Hand = "none"   // nothing more
 	HandLoader Hand = "loader" // reset it with BOOT held

@@ -16,9 +16,9 @@ const retryPort = time.Second
 // worker brings the devices of one slot to their verdicts.
 type worker struct {
 	Slot
-	line    *Line
-	told    Code     // what is wrong with the port, once it has been told
-	unlucky chip.MAC // the last device, if it met a fault of the station
+	line     *Line
+	reported Code     // what is wrong with the port, once an event said so
+	unlucky  chip.MAC // the last device, if it met a fault of the station
 }
 
 // work brings one device after the other to a verdict. looking ends with ctx,
@@ -33,7 +33,7 @@ func (w *worker) work(ctx, looking context.Context) {
 			}
 			continue
 		}
-		w.told = ""
+		w.reported = ""
 		if !w.begin(looking, loader) {
 			continue
 		}
@@ -95,8 +95,8 @@ func (w *worker) removed() {
 // slot shall try it again.
 func (w *worker) noDevice(looking context.Context, err error) bool {
 	f := PortFailure(err)
-	if f.Code != w.told {
-		w.told = f.Code
+	if f.Code != w.reported {
+		w.reported = f.Code
 		kind := f.Kind()
 		w.line.Emit(Event{Time: w.line.now(), Event: DeviceFailed, Slot: w.Name, Port: w.Port, Step: Procedure(w.line.Job)[0].ID, Verdict: kind.Verdict,
 			Code: f.Code, Message: kind.Sentence, Action: kind.Action, Detail: f.Err.Error()})

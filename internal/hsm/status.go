@@ -24,7 +24,7 @@ type Status struct {
 	Record     []string    `json:"record,omitempty"`  // what a record of the keys says otherwise
 }
 
-// Mechanism is one that we need, and whether the token has it.
+// Mechanism is a mechanism of PKCS#11 that we need, and whether the token has it.
 type Mechanism struct {
 	Name    string `json:"name"`
 	For     string `json:"for"`

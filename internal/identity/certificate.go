@@ -29,7 +29,7 @@ type CertificateTemplate struct {
 	Extensions []Extension `toml:"extension"` // the user's own
 }
 
-// Extension is one of the user's own, a text.
+// Extension is an extension of the user's own in a certificate: its value is a text.
 type Extension struct {
 	OID      string `toml:"oid"`
 	Value    string `toml:"value"`
@@ -181,7 +181,7 @@ func (t CertificateTemplate) Check() error {
 	return err
 }
 
-// ErrOver: the CA's certificate is no longer good, and nothing under it would be.
+// ErrOver: the CA's certificate has expired, and nothing that it signs would be valid.
 var ErrOver = errors.New("the CA's certificate is over")
 
 // Issue has the CA sign a certificate, and proves that it fits the CA.

@@ -16,9 +16,9 @@ import (
 // partition as the tweak. The partition of the keys, which flash encryption
 // must cover, holds two keys of 32 bytes and their CRC-32; FF follow.
 const (
-	// NVSKeySize is that of both keys.
+	// NVSKeySize is the size of both keys together, in bytes.
 	NVSKeySize = 64
-	// NVSKeysSize is that of the partition of the keys.
+	// NVSKeysSize is the size of the partition that holds them, in bytes.
 	NVSKeysSize = 4096
 )
 

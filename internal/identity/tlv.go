@@ -20,7 +20,7 @@ const (
 	tlvAlign  = 16
 )
 
-// TLVType is what a TLV holds.
+// TLVType says what a TLV holds.
 type TLVType byte
 
 // The types that are written here.
@@ -33,7 +33,7 @@ const (
 	TLVToken       TLVType = 52 // user data 2: the token, 32 bytes
 )
 
-// TLV is one of a partition.
+// TLV is one entry of an esp_secure_cert partition: type, length and value.
 type TLV struct {
 	Type TLVType
 	Data []byte

@@ -61,7 +61,7 @@ func (v *Values) Destroy() {
 	}
 }
 
-// Sample is a device that is none, to find what is wrong with a job: it has all
+// Sample is a made-up device, to find what is wrong with a job: it has all
 // that the job makes. The certificate is as long as a real one; ca is the CA's
 // or nil.
 func Sample(job, revision string, serial, token bool, t *CertificateTemplate, ca *x509.Certificate) (*Values, error) {

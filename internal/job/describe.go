@@ -90,8 +90,8 @@ func settings(prefix string, v reflect.Value) (list []Setting) {
 		for field.Kind() == reflect.Pointer {
 			field = field.Elem()
 		}
-		if own, ok := field.Interface().(interface{ told(path string) []Setting }); ok {
-			list = append(list, own.told(path)...)
+		if described, ok := field.Interface().(interface{ settings(path string) []Setting }); ok {
+			list = append(list, described.settings(path)...)
 			continue
 		}
 		if field.Kind() == reflect.Struct {
@@ -222,7 +222,7 @@ func (j *Job) Differences(before []string) (list []string) {
 	return list
 }
 
-// descriptionLines are the description as the ledger keeps it.
+// DescriptionLines are the description as the ledger keeps it.
 func DescriptionLines(list []Setting) []string {
 	out := make([]string, len(list))
 	for i, s := range list {

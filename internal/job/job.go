@@ -71,7 +71,7 @@ func (t *Target) UnmarshalText(b []byte) error {
 }
 
 // told is how a description names it: with the short form alone where that says all.
-func (t Target) told(path string) []Setting {
+func (t Target) settings(path string) []Setting {
 	list := []Setting{{path, fmt.Sprintf("%q", t.Name)}}
 	if t.AllowTabled {
 		list = append(list, Setting{path + ".allow_tabled", "true"})
@@ -157,10 +157,10 @@ func (j *Job) Keys() []WantedKey {
 // FlashKeyParts are the purposes of the parts of the devices' key for flash encryption.
 func (j *Job) FlashKeyParts() []chip.Purpose { return j.Chip().FlashKeyParts(j.Key.Bits) }
 
-// Cipher is that of the devices' flash.
+// Cipher is the cipher of the devices' flash.
 func (j *Job) Cipher() chip.Cipher { return j.Chip().CipherOf(j.Key.Bits) }
 
-// ChipName is that of the family, as the job names it.
+// ChipName is the family's name, as the job names it.
 func (j *Job) ChipName() string { return j.Target.Name }
 
 // Encrypts reports whether the devices' flash is encrypted; otherwise they have

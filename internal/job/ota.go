@@ -14,7 +14,7 @@ type OTA struct {
 	Label string `toml:"label"`  // of the token's shared key
 }
 
-// Key is the key as the token has it: one image is for all devices.
+// Key is the key as the token has it: shared, because one update is for all devices.
 func (o *OTA) Key() Key { return Key{Policy: "shared", Label: o.Label} }
 
 // ota checks the table.

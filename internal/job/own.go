@@ -12,7 +12,7 @@ import (
 	"station/internal/secureboot"
 )
 
-// Own is what one device has that others have not.
+// Own is what the regions of one device are made of besides the job: its MAC, keys and values.
 type Own struct {
 	MAC     chip.MAC
 	BootKey *secret.Bytes    // for secure boot version 1

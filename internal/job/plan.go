@@ -51,7 +51,7 @@ func (j *Job) plan(f *tomlfile.File) {
 	j.Warnings = append(j.Warnings, plan.Warnings(mode)...)
 }
 
-// locks reports whether the job burns anything after the first good boot.
+// Locks reports whether the job burns anything after the first good boot.
 func (j *Job) Locks() bool { return len(j.Plan.Of(LockStages...)) > 0 }
 
 // The stages of each burn step.

@@ -89,7 +89,7 @@ func (t *txn) allowIdentity(e *record.Entry, d record.Device) error {
 
 func (t *txn) allowRevocation(e *record.Entry, d record.Device) error { return identityFits(e, &d) }
 
-// ErrTwoDevices means that a name is one of two devices.
+// ErrTwoDevices means that two devices have the name.
 var ErrTwoDevices = errors.New("two devices are called so")
 
 // Named is the device that a person means: by its MAC, its serial number, its ID

@@ -67,19 +67,19 @@ func wrapECIES(to *ecdsa.PublicKey) (*secret.Bytes, [modulusSize]byte, error) {
 	if err != nil || device.Curve() != ecdh.P256() {
 		return nil, field, errors.New("OTA image: the EC key is not on P-256")
 	}
-	own, err := ecdh.P256().GenerateKey(rand.Reader)
+	private, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, field, fmt.Errorf("OTA image: %w", err)
 	}
-	copy(field[:pointSize], own.PublicKey().Bytes()[1:])
+	copy(field[:pointSize], private.PublicKey().Bytes()[1:])
 	rand.Read(field[pointSize:eciesSize])
-	key, err := agree(own, device, field[pointSize:eciesSize])
+	key, err := agree(private, device, field[pointSize:eciesSize])
 	return key, field, err
 }
 
 // agree computes the key that both sides of an agreement know.
-func agree(own *ecdh.PrivateKey, other *ecdh.PublicKey, salt []byte) (*secret.Bytes, error) {
-	shared, err := own.ECDH(other)
+func agree(private *ecdh.PrivateKey, public *ecdh.PublicKey, salt []byte) (*secret.Bytes, error) {
+	shared, err := private.ECDH(public)
 	if err != nil {
 		return nil, errOther
 	}
@@ -123,8 +123,8 @@ func (h *Header) unwrapRSA(with *rsa.PrivateKey) (*secret.Bytes, error) {
 }
 
 func (h *Header) unwrapECIES(with *ecdsa.PrivateKey) (*secret.Bytes, error) {
-	own, err := with.ECDH()
-	if err != nil || own.Curve() != ecdh.P256() {
+	private, err := with.ECDH()
+	if err != nil || private.Curve() != ecdh.P256() {
 		return nil, errors.New("OTA image: the EC key is not on P-256")
 	}
 	if slices.Max(h.Key[eciesSize:]) != 0 {
@@ -134,5 +134,5 @@ func (h *Header) unwrapECIES(with *ecdsa.PrivateKey) (*secret.Bytes, error) {
 	if err != nil {
 		return nil, errOther
 	}
-	return agree(own, other, h.Key[pointSize:eciesSize])
+	return agree(private, other, h.Key[pointSize:eciesSize])
 }

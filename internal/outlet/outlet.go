@@ -17,9 +17,9 @@ const (
 	goodbye   = 3 * time.Second        // for the rest, however slowly it is read
 )
 
-// Goodbye is by when all who read what a program tells must have read the rest:
-// one time for all of its outlets, from the first that is flushed. So many slow
-// readers hold up its end no longer than one. The zero value is ready.
+// Goodbye is when a program that ends stops waiting for its readers. All of its
+// outlets share one, which begins to count when the first of them is flushed: so
+// many slow readers hold up the end no longer than one. The zero value is ready.
 type Goodbye struct {
 	once sync.Once
 	by   time.Time
@@ -57,9 +57,10 @@ func New(w io.Writer, missed func(messages int) []byte) *Outlet {
 	return o
 }
 
-// Write takes one message. It waits for the message to be written as long as
-// the reader keeps up, and then not at all. Once a write has failed it is that
-// error.
+// Write takes one message. While the reader keeps up it waits until the message is
+// written. Once the reader is behind it waits no longer: the message is queued, or
+// dropped and counted where the queue is full. After a write has failed it returns
+// that error.
 func (o *Outlet) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -21,14 +21,14 @@ import (
 // each. It is read at every question, so that who is taken out is out.
 type Readers struct{ Path string }
 
-// Reader is one of them.
+// Reader is somebody who may read the page by a token.
 type Reader struct {
 	Name   string    `json:"name"`
 	SHA256 string    `json:"sha256"` // of the token, which has 130 random bits
 	Made   time.Time `json:"made"`
 }
 
-// List are all, in the order of their names.
+// List are all readers, in the order of their names.
 func (r *Readers) List() (list []Reader, err error) {
 	data, err := keyfile.Read(r.Path, keyfile.SideFile)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -58,7 +58,7 @@ func partial(p []byte) int {
 	return 0
 }
 
-// Raw is what is behind a writer of this package; others are their own.
+// Raw is the writer behind a Writer of this package; any other writer is returned as it is.
 func Raw(w io.Writer) io.Writer {
 	if p, ok := w.(*Writer); ok {
 		return p.Raw()

@@ -51,7 +51,7 @@ var schemes = map[string]struct {
 	"rfc2217": {checkRFC2217, dialRFC2217},
 }
 
-// Check reports that a name can be no port's, without looking for one.
+// Check says why a name can be no port's, without looking for one.
 func Check(name string) error {
 	if name == "" {
 		return errors.New("port: no name; want a device path, usb:PATH, socket://HOST:PORT or rfc2217://HOST:PORT")

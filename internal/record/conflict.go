@@ -12,7 +12,7 @@ const (
 // Conflicting is the code of a device of which the site has found a conflict.
 const Conflicting Code = "E-SITE-CONFLICT"
 
-// Conflict is the About of both.
+// Conflict is the About of ConflictFound and ConflictSettled.
 type Conflict struct {
 	ID string `json:"id"`
 }

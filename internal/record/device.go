@@ -121,8 +121,8 @@ func (d *Device) apply(e *Entry) {
 	}
 }
 
-// RulesFuses tells that the entry has the fuses of its device whatever the entries before
-// say of them.
+// RulesFuses tells whether the fuses in the entry are those of its device, whatever
+// earlier entries say of them.
 func (e *Entry) RulesFuses() bool {
 	return e.Fuses != nil && (e.Kind == BurnIntended || e.Kind == BurnSettled || e.Kind == Sealed)
 }
@@ -148,7 +148,7 @@ func (d *Device) fused(e *Entry) {
 var makes = map[Kind]bool{NumberTaken: true, KeyAssigned: true, IdentityMade: true, FlashVerified: true,
 	BurnIntended: true, BurnSettled: true, Sealed: true}
 
-// Family is that of its chip.
+// Family is the family of the device's chip.
 func (d Device) Family() (*chip.Family, error) { return chip.Recorded(d.Chip) }
 
 // neverSeen tells that whatever had this MAC was no device beyond doubt.

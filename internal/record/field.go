@@ -24,7 +24,7 @@ const (
 	UpdateRefused Kind = "update.refused"
 )
 
-// Field is the About of these kinds.
+// Field is the About of the kinds of entries about the field, ReleaseMade to UpdateRefused.
 type Field struct {
 	Product       string `json:"product"`
 	Release       int64  `json:"release"`
@@ -43,7 +43,7 @@ type Field struct {
 	MAC         string      `json:"mac,omitempty"`     // of UpdateRefused: one that the ledger may not know
 }
 
-// Field is what an entry of these kinds is about.
+// Field reads the About of an entry of the kinds ReleaseMade to UpdateRefused.
 func (e Entry) Field() (f Field, err error) {
 	if err = json.Unmarshal(e.About, &f); err != nil {
 		err = fmt.Errorf("entry %d: %w", e.Index, err)

@@ -45,7 +45,7 @@ const textPiece = 32 << 10
 // Without says which fields nobody will ask for. They may be there all the same.
 type Without struct{ Burns, Fuses bool }
 
-// Decode decodes as the function of that name, into e.
+// Decode does what the function Decode does, into e.
 func (r *Reader) Decode(raw []byte, e *Entry, skip Without) (err error) {
 	if r.text.Len()+len(raw) > r.text.Cap() {
 		r.text = strings.Builder{}

@@ -21,7 +21,7 @@ const (
 // device, or the device has another identity.
 var ErrIdentity = errors.New("the identity is taken")
 
-// Identity is the About of these kinds, and what a device has by them. The token
+// Identity is the About of IdentityMade and IdentityRevoked, and what a device has by them. The token
 // and the private key of a device come again out of the master that Label names;
 // they are nowhere else.
 type Identity struct {
@@ -32,7 +32,7 @@ type Identity struct {
 	Revoked     time.Time    `json:"revoked,omitzero"` // of a device: since when
 }
 
-// Certificate is one that a CA of the station's token signed.
+// Certificate is a device's certificate, signed by a CA of the station's token.
 type Certificate struct {
 	Serial string    `json:"serial"` // upper-case hexadecimal digits
 	SHA256 string    `json:"sha256"` // sha256:… of the certificate
@@ -42,7 +42,7 @@ type Certificate struct {
 	DER    []byte    `json:"der,omitempty"`
 }
 
-// MadeIdentity is the identity that an entry of these kinds tells of.
+// MadeIdentity reads the identity in an entry of the kinds IdentityMade and IdentityRevoked.
 func (e Entry) MadeIdentity() (i Identity, err error) {
 	if err = json.Unmarshal(e.About, &i); err != nil {
 		return i, fmt.Errorf("%s: %w", e.Kind, err)

@@ -52,7 +52,7 @@ type Balance struct {
 	Since []string `json:"since,omitempty"`
 }
 
-// Amendment is another quota.
+// Amendment is a change of a batch's quota.
 type Amendment struct {
 	Time     time.Time `json:"time"`
 	From     int       `json:"from"` // 0 is no limit
@@ -80,25 +80,25 @@ type batchFold struct {
 }
 
 // BalanceOf counts a batch in the first size entries of the ledger, and tells of
-// each that it has read, if told is not nil. Error:
+// each that it has read, if progress is not nil. Error:
 // ErrNoBatch.
-func BalanceOf(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*Balance, error) {
-	b, err := balance(l, size, batch, told)
+func BalanceOf(l *ledger.Ledger, size uint64, batch string, progress func(entries, total uint64)) (*Balance, error) {
+	b, err := balance(l, size, batch, progress)
 	if err != nil {
 		return nil, fmt.Errorf("batch %s: %w", batch, err)
 	}
 	return b, nil
 }
 
-func balance(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*Balance, error) {
-	f, err := countBatch(l, size, batch, told)
+func balance(l *ledger.Ledger, size uint64, batch string, progress func(entries, total uint64)) (*Balance, error) {
+	f, err := countBatch(l, size, batch, progress)
 	if err != nil {
 		return nil, err
 	}
 	return &f.Balance, nil
 }
 
-func countBatch(l *ledger.Ledger, size uint64, batch string, told func(entries, total uint64)) (*batchFold, error) {
+func countBatch(l *ledger.Ledger, size uint64, batch string, progress func(entries, total uint64)) (*batchFold, error) {
 	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[chip.MAC]bool{}, numbers: map[int]chip.MAC{}, keyed: map[chip.MAC]bool{}, started: map[chip.MAC]record.Verdict{}}
 	name, err := json.Marshal(batch)
 	if err != nil {
@@ -116,8 +116,8 @@ func countBatch(l *ledger.Ledger, size uint64, batch string, told func(entries, 
 		if index++; index > size || f.end > 0 {
 			break
 		}
-		if told != nil {
-			told(index, size)
+		if progress != nil {
+			progress(index, size)
 		}
 		if !bytes.Contains(raw, name) {
 			continue

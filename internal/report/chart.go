@@ -96,10 +96,10 @@ func (c *chart) drawing() drawing {
 	for v := 0.0; v <= most+step/2; v += step {
 		d.Grid = append(d.Grid, point{d.Left - 5, d.Bottom - height(v), shortNumber(v, step)})
 	}
-	place := (d.Right - d.Left) / float64(len(c.names))
-	width := min(36, place*0.75)
+	room := (d.Right - d.Left) / float64(len(c.names))
+	width := min(36, room*0.75)
 	for i, name := range c.names {
-		middle := round1(d.Left + place*(float64(i)+0.5))
+		middle := round1(d.Left + room*(float64(i)+0.5))
 		under := d.Bottom
 		for n, s := range c.series {
 			h := height(s[i])

@@ -44,13 +44,13 @@ const longest = 24 * time.Hour
 func (r *Report) scan(benches []Bench) (Stats, []visitor, error) {
 	stats := newStatsFold()
 	var macs []visitor
-	place := map[chip.MAC]int{}
+	index := map[chip.MAC]int{}
 	count := func(s *scanned, v *record.Visit) {
 		stats.add(v)
-		i, known := place[v.MAC]
+		i, known := index[v.MAC]
 		if !known {
 			i, macs = len(macs), append(macs, visitor{mac: v.MAC})
-			place[v.MAC] = i
+			index[v.MAC] = i
 		}
 		if !slices.Contains(macs[i].at, s) {
 			macs[i].at = append(macs[i].at, s)
@@ -89,10 +89,10 @@ func (r *Report) scan(benches []Bench) (Stats, []visitor, error) {
 func (r *Report) readAll(all []*scanned) {
 	var wg sync.WaitGroup
 	free := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var told sync.Mutex
+	var telling sync.Mutex
 	quiet := *r
 	if quiet.Progress = nil; r.Progress != nil {
-		quiet.Progress = func(n, total uint64) { told.Lock(); defer told.Unlock(); r.Progress(n, total) }
+		quiet.Progress = func(n, total uint64) { telling.Lock(); defer telling.Unlock(); r.Progress(n, total) }
 	}
 	for _, s := range all {
 		free <- struct{}{}

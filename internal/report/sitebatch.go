@@ -37,7 +37,7 @@ type SiteAccount struct {
 	Benches     []SitePart `json:"benches"`
 }
 
-// SitePart is what one bench adds.
+// SitePart is what one bench adds to the account of a site.
 type SitePart struct {
 	Bench   string    `json:"bench"`
 	Account Balance   `json:"account"`

@@ -20,7 +20,7 @@ import (
 	"station/internal/firmware"
 )
 
-// Version is that of secure boot. Which one a key signs for depends on the chip.
+// Version is a version of secure boot. Which one a key signs for depends on the chip.
 type Version int
 
 // The versions.

@@ -135,7 +135,7 @@ func (c *Chip) Flash() []byte {
 	return append([]byte(nil), c.flash.mem...)
 }
 
-// FlashAt is a copy of n bytes of it.
+// FlashAt is a copy of n bytes of the flash from addr on.
 func (c *Chip) FlashAt(addr uint32, n int) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()

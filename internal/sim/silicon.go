@@ -68,7 +68,7 @@ func siliconOf(f *chip.Family) (silicon, error) {
 	return nil, fmt.Errorf("virtual chip: there is none of the %s", f.Title)
 }
 
-// Families are those that have virtual chips.
+// Families are the families that have virtual chips.
 func Families() (list []*chip.Family) {
 	for _, s := range silicons {
 		list = append(list, s.data().family)

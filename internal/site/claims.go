@@ -17,7 +17,7 @@ type Names struct {
 	List      []Name `json:"names"`
 }
 
-// Name is one of them.
+// Name is one name that only one device of a site may have.
 type Name struct {
 	Kind  NameKind `json:"kind"`
 	Value string   `json:"value"`

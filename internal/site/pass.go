@@ -97,7 +97,7 @@ func (p *Pass) take(b *pem.Block) (err error) {
 // Destroy overwrites the seed.
 func (p *Pass) Destroy() { p.Seed.Destroy() }
 
-// NewSeed makes an nkey of a user.
+// NewSeed makes the seed of a new nkey for a user.
 func NewSeed() (*secret.Bytes, error) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {

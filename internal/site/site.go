@@ -43,7 +43,7 @@ func AskOf(bench, question string) string { return "site.ask." + bench + "." + q
 // benches. Nobody keeps it: the last word counts, and one that is lost was not needed.
 func LiveOf(bench string) string { return "site.live." + bench }
 
-// MostLive is how large such a word may be.
+// MostLive is how many bytes a word of a bench on LiveOf may have.
 const MostLive = 256 << 10
 
 // InboxOf begins the subjects of the answers that a bench gets.
@@ -77,7 +77,7 @@ type Meeting struct {
 	Signed []byte `json:"signed,omitempty"`
 }
 
-// Answer is what the site says to all questions.
+// Answer is the site's answer to any question; what the question does not ask for is absent.
 type Answer struct {
 	// Size and Root are those of the mirror.
 	Size uint64    `json:"size"`

@@ -21,7 +21,7 @@ type Finding struct {
 	Fix   string    `json:"fix,omitempty"` // what to do; empty where nothing is wrong
 }
 
-// Soundness is how well a thing is.
+// Soundness is how well something works that a station needs.
 type Soundness string
 
 const (

@@ -18,7 +18,7 @@ type Machine struct {
 	Rules []string
 }
 
-// ThisMachine is the one that the program runs on.
+// ThisMachine is the machine that the program runs on.
 var ThisMachine = Machine{Ports: port.Host, Proc: "/proc", Rules: []string{"/etc/udev/rules.d", "/lib/udev/rules.d", "/usr/lib/udev/rules.d"}}
 
 // slotsSound looks at the port of each slot.

@@ -12,7 +12,7 @@ import (
 type hand struct {
 	tell    func(do flow.Hand, until time.Time) // nil: nobody hears
 	wanted  ask                                 // by the loader
-	told    ask
+	last    ask
 	needed  bool // a hand was needed here before
 	looking bool // for the next device
 }
@@ -44,10 +44,10 @@ func (h *hand) change() {
 	if h.looking && h.needed {
 		now = ask{do: flow.HandLoader}
 	}
-	if h.tell == nil || now == h.told || now.none() && h.told.none() {
+	if h.tell == nil || now == h.last || now.none() && h.last.none() {
 		return
 	}
-	h.told = now
+	h.last = now
 	h.tell(now.do, now.until)
 }
 

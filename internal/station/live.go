@@ -55,14 +55,14 @@ func (l *live) next(always bool) ([]byte, error) {
 func (s *Site) tellLive(ctx context.Context) {
 	tick := time.NewTicker(liveSoon)
 	defer tick.Stop()
-	told := time.Time{}
+	lastSent := time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if s.sayLive(now.Sub(told) >= liveAgain) {
-				told = now
+			if s.sayLive(now.Sub(lastSent) >= liveAgain) {
+				lastSent = now
 			}
 		}
 	}

@@ -35,7 +35,7 @@ type SiteFile struct {
 // the site for nothing.
 type Offline string
 
-// What is done.
+// What a bench can do while its site is away.
 const (
 	// OfflineStop makes nothing without the site's word that nobody else has a device's names.
 	OfflineStop Offline = "stop"
@@ -190,7 +190,7 @@ func (s *Site) Start() {
 // lastEntries is how long the end of a line waits until the site has its last entries.
 const lastEntries = 2 * time.Second
 
-// Close ends it. A site that is there gets the last entries before.
+// Close ends the mirroring. A site that is there gets the last entries before.
 func (s *Site) Close() error {
 	if s.stop != nil {
 		s.finish()

@@ -139,7 +139,7 @@ func (l LineFile) ShiftBegan(now time.Time) time.Time {
 
 const clockForm = "15:04"
 
-// AlikeLimit is the number that counts.
+// AlikeLimit is how many devices may fail alike: what the file says, or else the usual number.
 func (l LineFile) AlikeLimit() int {
 	if l.Alike == nil {
 		return flow.AlikeFailures
@@ -147,7 +147,7 @@ func (l LineFile) AlikeLimit() int {
 	return *l.Alike
 }
 
-// Language is one of those that the screen speaks.
+// Language is a language of the screen.
 type Language string
 
 // UnmarshalText reads a language.

@@ -90,8 +90,8 @@ func (m *Model) drawHead(h heading, letters, words paint) []line {
 
 // verdictHead is the heading of a slot with a result: its name and the word.
 func (m *Model) verdictHead(s *board.SlotStatus, w, h int) heading {
-	glyph, word, own := m.style.tone[words.ToneOf(s)].glyph, string(s.Verdict), m.lang.Verdicts[s.Verdict]
-	return m.head(s, w, h, 2, own, strings.TrimSpace(word+" "+own), glyph+" "+word, word, glyph)
+	glyph, word, translated := m.style.tone[words.ToneOf(s)].glyph, string(s.Verdict), m.lang.Verdicts[s.Verdict]
+	return m.head(s, w, h, 2, translated, strings.TrimSpace(word+" "+translated), glyph+" "+word, word, glyph)
 }
 
 // limit is the most that a device that passed, or a free slot, may show of itself:

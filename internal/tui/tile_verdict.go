@@ -104,7 +104,7 @@ func asLines(texts []string, like line) []line {
 // cells and h lines, else on one line.
 func (m *Model) word(s *board.SlotStatus, w, h int, most limit) []line {
 	st := m.style.tone[words.ToneOf(s)]
-	word, own := string(s.Verdict), m.lang.Verdicts[s.Verdict]
+	word, translated := string(s.Verdict), m.lang.Verdicts[s.Verdict]
 	paint := st.strong
 	if s.Removed {
 		paint = m.style.bold
@@ -114,7 +114,7 @@ func (m *Model) word(s *board.SlotStatus, w, h int, most limit) []line {
 		head = m.passHead(s, w, h, most)
 	}
 	if head.plain() {
-		return []line{{text: m.plainWord(s, st.sign+" "+word, own, w), paint: paint, center: true}}
+		return []line{{text: m.plainWord(s, st.sign+" "+word, translated, w), paint: paint, center: true}}
 	}
 	return m.drawHead(head, inherited, paint)
 }
@@ -124,9 +124,9 @@ var inherited paint
 
 // plainWord is slot, sign and word on one line of w cells. The word is never
 // cut for a name, and the end of a name tells slots apart.
-func (m *Model) plainWord(s *board.SlotStatus, word, own string, w int) string {
+func (m *Model) plainWord(s *board.SlotStatus, word, translated string, w int) string {
 	name := cutLeft(s.Name, max(w-width(word)-1, 0), m.style.signs.ellipsis)
-	return joined([]string{strings.TrimSpace(name + " " + word), own}, " ", w)
+	return joined([]string{strings.TrimSpace(name + " " + word), translated}, " ", w)
 }
 
 // facts are the small print: code, time, visits.

@@ -63,7 +63,7 @@ type Look struct {
 	Fill       bool   // all of the slot is painted
 }
 
-// Looks are those of the tones.
+// Looks says how each tone looks.
 var Looks = [Tones]Look{
 	Idle:       {"○", Grey, Black, false},
 	Working:    {"►", Sky, Black, false},

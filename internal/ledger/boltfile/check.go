@@ -7,10 +7,10 @@ import (
 
 // Check reads every page and yields every inconsistency: damaged headers, a
 // cut file, pages that are not what their parent says, pages used twice, used
-// and free, or neither. told, if not nil, hears of every page that was read.
-func (s *Snapshot) Check(told func(pages, total uint64)) iter.Seq[error] {
+// and free, or neither. progress, if not nil, hears of every page that was read.
+func (s *Snapshot) Check(progress func(pages, total uint64)) iter.Seq[error] {
 	return func(yield func(error) bool) {
-		c := &checker{s: s, told: told, used: make(bitmap, s.meta.pages/64+1), free: make(bitmap, s.meta.pages/64+1)}
+		c := &checker{s: s, progress: progress, used: make(bitmap, s.meta.pages/64+1), free: make(bitmap, s.meta.pages/64+1)}
 		c.stopped = func(err error) bool { c.done = c.done || !yield(err); return c.done }
 		c.headers()
 		c.bucket(s.rootBucket(), 0)
@@ -28,7 +28,7 @@ type checker struct {
 	s          *Snapshot
 	used, free bitmap
 	read       uint64
-	told       func(pages, total uint64)
+	progress   func(pages, total uint64)
 	damaged    bool // pages are missing, so that what hangs below them is unknown
 	done       bool
 	stopped    func(error) bool
@@ -73,8 +73,8 @@ func (c *checker) bucket(b Bucket, depth int) {
 }
 
 func (c *checker) use(id, overflow uint64) {
-	if c.read += overflow + 1; c.told != nil {
-		c.told(c.read, c.s.meta.pages)
+	if c.read += overflow + 1; c.progress != nil {
+		c.progress(c.read, c.s.meta.pages)
 	}
 	for i := id; i <= id+overflow; i++ {
 		if c.used.has(i) {

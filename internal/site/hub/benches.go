@@ -14,7 +14,7 @@ import (
 	"station/internal/site"
 )
 
-// Bench is one that belongs to the site, or did.
+// Bench is a bench that belongs to the site, or did.
 type Bench struct {
 	Name    string    `json:"name"`
 	Nkey    string    `json:"nkey"`
@@ -85,7 +85,7 @@ func (f *Folder) Revoke(name string) error {
 	return nil
 }
 
-// Bench finds one by its name.
+// Bench finds a bench by its name.
 func (f *Folder) Bench(name string) (b Bench, err error) {
 	if err := site.CheckName("bench", name); err != nil {
 		return b, err
@@ -103,7 +103,7 @@ func (f *Folder) Bench(name string) (b Bench, err error) {
 	return b, err
 }
 
-// Benches are all, in the order of their names, the admin among them.
+// Benches are all benches, in the order of their names, and the admin among them.
 func (f *Folder) Benches() (list []Bench, err error) {
 	files, err := os.ReadDir(f.path("benches"))
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"station/internal/keyfile"
 )
 
-// Own is a certificate of the server's that somebody else made.
+// Own is a certificate for the site's server that somebody else made.
 type Own struct {
 	Chain [][]byte // DER, the server's first
 	Key   crypto.Signer

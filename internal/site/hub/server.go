@@ -189,7 +189,7 @@ func (s *Server) reload() error {
 	return s.door.let(s.nats, users)
 }
 
-// Name is that of the site.
+// Name is the name of the site.
 func (s *Server) Name() string { return s.folder.Name }
 
 // Address is where the site listens.

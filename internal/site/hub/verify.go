@@ -12,7 +12,7 @@ import (
 	"station/internal/site"
 )
 
-// Verified is what a copy was found to be.
+// Verified is what rereading the copy of a bench's ledger found.
 type Verified struct {
 	Bench  string   `json:"bench"`
 	Size   uint64   `json:"entries"`

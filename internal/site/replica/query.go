@@ -62,7 +62,7 @@ type Batch struct {
 	Parts     []Part
 }
 
-// Part is what a bench's ledger says of it.
+// Part is what one bench's ledger says of a batch.
 type Part struct {
 	Bench string
 	record.Lot

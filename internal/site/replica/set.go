@@ -31,7 +31,7 @@ func New(dir string) (*Set, error) {
 	return &Set{dir: dir, replicas: map[string]*Replica{}, watchers: map[chan string]bool{}}, nil
 }
 
-// Open opens all that are in the folder, for reading.
+// Open opens all ledgers in the folder, for reading.
 func Open(dir string) (*Set, error) {
 	s := &Set{dir: dir, replicas: map[string]*Replica{}, watchers: map[chan string]bool{}}
 	list, err := os.ReadDir(dir)
@@ -92,7 +92,7 @@ func (s *Set) of(bench string) *Replica {
 	return s.replicas[bench]
 }
 
-// Ledger is that of a bench; nil where there is none.
+// Ledger is the ledger of a bench; nil where there is none.
 func (s *Set) Ledger(bench string) *ledger.Ledger {
 	if r := s.of(bench); r != nil {
 		return r.Ledger()
