@@ -108,8 +108,10 @@ func TestLeaseCuts(t *testing.T) {
 				b[0].server.Close()
 				siteBack(t, b...)
 			}
-			b[0].up(true)
-			b[1].up(true)
+			for _, each := range b {
+				each.up(true)
+				each.settled() // also a bench that has not noticed that its site was away
+			}
 			if _, err := bench.take(n); err != nil {
 				t.Fatalf("%s, %s: %v", name, who, err)
 			}
