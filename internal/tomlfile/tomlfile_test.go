@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"station/internal/filefault"
 )
 
 type span struct{ time.Duration }
@@ -112,4 +114,20 @@ func FuzzDecode(f *testing.F) {
 		var c config
 		_ = Decode("x", data, &c).Err()
 	})
+}
+
+// What is wrong with another file stands behind the faults of this one, whatever
+// its line there.
+func TestFaultsOfOtherFilesComeLast(t *testing.T) {
+	var v struct {
+		A int `toml:"a"`
+		B int `toml:"b"`
+	}
+	f := Decode("x.toml", []byte("a = 1\nb = 2\n"), &v)
+	f.Add(&filefault.Fault{File: "y.csv", Line: 1, Text: "y"})
+	f.Fault("b", "b")
+	f.Fault("a", "a")
+	if got, want := f.Err().Error(), "x.toml:1: a: a\nx.toml:2: b: b\ny.csv:1: y"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
