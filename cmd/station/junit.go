@@ -42,8 +42,8 @@ type junitSuite struct {
 	Cases    []junitCase `xml:"testcase"`
 }
 
-// told takes an event of the line.
-func (j *junit) told(e flow.Event) {
+// add takes an event of the line.
+func (j *junit) add(e flow.Event) {
 	if e.Verdict == "" || e.Slot == "" {
 		return
 	}

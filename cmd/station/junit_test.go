@@ -19,8 +19,8 @@ func TestJUnit(t *testing.T) {
 		code    flow.Code
 	}{{record.Pass, ""}, {record.Pass, ""}, {record.Retry, "E-BOOT-MARKER"}, {record.Scrap, "E-FUSE-WRONG"}, {record.Quarantine, "E-CHIP"}, {record.Station, "E-HSM"}} {
 		mac := chip.MAC{0x24, 0x0a, 0xc4, 5: byte(i)}
-		j.told(flow.Event{Event: flow.DeviceSeen, Slot: "9", MAC: mac})
-		j.told(flow.Event{Event: flow.DeviceFailed, Seconds: 1.5, Slot: "9", MAC: mac, Verdict: v.verdict, Already: i == 1,
+		j.add(flow.Event{Event: flow.DeviceSeen, Slot: "9", MAC: mac})
+		j.add(flow.Event{Event: flow.DeviceFailed, Seconds: 1.5, Slot: "9", MAC: mac, Verdict: v.verdict, Already: i == 1,
 			Code: v.code, Message: "it is so", Detail: "in detail"})
 	}
 	var out strings.Builder

@@ -40,10 +40,10 @@ func (w *works) screen(ctx context.Context) error {
 		if w.file.WantsTwo(station.Approval) && station.SamePerson(id, w.operator) {
 			return fmt.Errorf("%s works here: somebody else has to approve", id)
 		}
-		return w.taken(&w.approver, station.Approver, id)
+		return w.keepName(&w.approver, station.Approver, id)
 	}}
 	if w.operator == "" {
-		shift.Operator = func(id string) error { return w.taken(&w.operator, station.Operator, id) }
+		shift.Operator = func(id string) error { return w.keepName(&w.operator, station.Operator, id) }
 	}
 	if asks {
 		shift.PIN = func(pin *secret.Bytes) error { return w.openWith(ctx, pin) }
@@ -75,8 +75,8 @@ func (w *works) screen(ctx context.Context) error {
 	return s.run(ctx, cfg, func() func(flow.Event) { return w.log })
 }
 
-// taken keeps the name that a person told, if he may do it.
-func (w *works) taken(name *string, role station.Role, given string) error {
+// keepName keeps the name that a person told, if he may do it.
+func (w *works) keepName(name *string, role station.Role, given string) error {
 	if err := record.CheckText(given); err != nil {
 		return fmt.Errorf("the name %w", err)
 	}

@@ -132,7 +132,7 @@ func (w *works) open(ctx context.Context, ask station.AskPIN) (err error) {
 	w.log = tee(w.log, w.opened.Site.Tell)
 	if w.junit.path != "" {
 		w.verdicts = &junit{name: plain.Line(w.job.Title())}
-		w.log = tee(w.log, w.verdicts.told)
+		w.log = tee(w.log, w.verdicts.add)
 	}
 	return nil
 }

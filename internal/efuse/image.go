@@ -115,10 +115,10 @@ func (have Image) reads(v []uint32) (bool, error) {
 }
 
 // Block0 are the words of BLOCK0.
-func (have Image) Block0() []uint32 { return have.told(0) }
+func (have Image) Block0() []uint32 { return have.openWords(0) }
 
-// told are the words of a block that holds no secret.
-func (have Image) told(block int) []uint32 {
+// openWords are the words of a block that holds no secret.
+func (have Image) openWords(block int) []uint32 {
 	return surveyOf(known(have.Family)).words(known(have.Family), have.words[:], block)
 }
 
@@ -146,7 +146,7 @@ func (have Image) Value(name string) uint64 {
 	if !ok || f.Width > 64 || e.Blocks[f.Block].Holds != chip.Words {
 		return 0
 	}
-	return value(f, have.told(f.Block))
+	return value(f, have.openWords(f.Block))
 }
 
 // Coding is the coding scheme of BLOCK1-3. The chip treats 3 as none.
@@ -254,7 +254,7 @@ func (have Image) stateOf(block int) KeyState {
 	switch {
 	case hiddenBlock(&f.Efuse, have.Block0(), block):
 		return KeyHidden
-	case have.secrets[block] != nil, have.flagged(block), !isZero(have.told(block)):
+	case have.secrets[block] != nil, have.flagged(block), !isZero(have.openWords(block)):
 		return KeyWritten
 	}
 	return KeyEmpty
@@ -303,7 +303,7 @@ func Redact(have Image) record.Fuses {
 		state := have.stateOf(b)
 		switch {
 		case blk.Holds == chip.Words:
-			out = append(out, record.WordsBlock(blk.Name, have.told(b)))
+			out = append(out, record.WordsBlock(blk.Name, have.openWords(b)))
 		case have.digests[b] != "" && state == KeyWritten:
 			out = append(out, record.SealedBlock(blk.Name, have.digests[b]))
 		default:

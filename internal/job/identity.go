@@ -202,7 +202,7 @@ func (j *Job) placeIdentity(f *tomlfile.File, p *firmware.Plan) {
 	case !i.forItself() && i.Kind == kindNVS:
 		j.Warnings = append(j.Warnings, fmt.Sprintf("ESP-IDF's NVS does not open the partition %s, which has the flag encrypted: only a reader of your own can; with identity.keys or identity.hmac it is encrypted as ESP-IDF does", where.Name))
 	}
-	regions := []firmware.Region{j.own(where, int(where.Size), sealed)}
+	regions := []firmware.Region{j.perDevice(where, int(where.Size), sealed)}
 	if i.Keys != "" {
 		keys := j.partition(f, p, "identity.keys", i.Keys)
 		if keys == nil {
@@ -212,7 +212,7 @@ func (j *Job) placeIdentity(f *tomlfile.File, p *firmware.Plan) {
 			f.Fault("identity.keys", "the partition %s cannot hold NVS keys; make its row data,nvs_keys with a size of %#x or more and the flag encrypted", keys.Name, identity.NVSKeysSize)
 			return
 		}
-		regions = append(regions, j.own(keys, identity.NVSKeysSize, true))
+		regions = append(regions, j.perDevice(keys, identity.NVSKeysSize, true))
 	}
 	if !f.Bad("identity") && f.Err() == nil {
 		j.tryIdentity(f, regions)
@@ -244,8 +244,8 @@ func (j *Job) partition(f *tomlfile.File, p *firmware.Plan, key, name string) *f
 	return &found
 }
 
-// own is a region that each device has bytes of its own for.
-func (j *Job) own(p *firmware.Partition, size int, encrypted bool) firmware.Region {
+// perDevice is a region that each device has bytes of its own for.
+func (j *Job) perDevice(p *firmware.Partition, size int, encrypted bool) firmware.Region {
 	r := firmware.Region{Name: p.Name, Address: p.Offset, Partition: p.Name, Encrypted: encrypted, PerDevice: true}
 	r.Hold(filled(size))
 	return r

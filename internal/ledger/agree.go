@@ -38,14 +38,14 @@ func (l *Ledger) agreesUpTo(mac chip.MAC) (last uint64, err error) {
 			return err
 		}
 		last = known.Last
-		return s.told(known)
+		return s.asItsEntries(known)
 	})
 	return last, err
 }
 
-// told reports whether a device is what its entries tell, up to the last one that
+// asItsEntries checks that a device is what its entries tell, up to the last one that
 // its projection knows.
-func (s *snapshot) told(known record.Device) error {
+func (s *snapshot) asItsEntries(known record.Device) error {
 	var want record.Device
 	list, err := chain(s, known.MAC, known.Last, 0)
 	for _, e := range list {

@@ -247,7 +247,7 @@ func (l *Ledger) Commit() (n uint64, err error) {
 func (l *Ledger) Device(mac chip.MAC) (d record.Device, found bool, err error) {
 	err = l.project(func(s *snapshot) (err error) {
 		if d, found, err = deviceAt(s, mac); err == nil && found {
-			err = s.told(d)
+			err = s.asItsEntries(d)
 		}
 		return err
 	})

@@ -93,7 +93,7 @@ func OpenSite(file *File, book *ledger.Ledger, tell func(string)) (*Site, error)
 	s := &Site{Outbox: &outbox.Outbox{Pass: pass, Ledger: book}, Faults: make(chan *flow.Failure, 1), halts: haltPath(file.Ledger), tell: tell,
 		offline: file.Site.Offline, word: make(chan struct{})}
 	s.numbers = newNumbers(s, file.Site.Numbers)
-	s.Told, s.Notice = s.told, s.notice
+	s.Told, s.Notice = s.changed, s.notice
 	return s, nil
 }
 
@@ -122,8 +122,8 @@ func (s *Site) failure(err error) error {
 	return flow.Fail("E-LEDGER-SITE", fmt.Errorf("%w; both proofs are in %s; when it is explained, \"station site release %s\" at the site and \"station site push\" here let the bench go on", err, s.halts, s.Pass.Bench))
 }
 
-// told hears of every change: what a person has to know is told once.
-func (s *Site) told(now outbox.Status) {
+// changed hears of every change: what a person has to know is told once.
+func (s *Site) changed(now outbox.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.end != nil && s.settled(now) {

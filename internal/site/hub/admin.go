@@ -63,8 +63,8 @@ type said struct {
 	Verified *Verified `json:"verified,omitempty"`
 }
 
-// told does what the admin wants.
-func (h *Hub) told(ctx context.Context, msg *nats.Msg) any {
+// obey does what the admin wants.
+func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 	var a said
 	var err error
 	switch topic, about, _ := strings.Cut(strings.TrimPrefix(msg.Subject, adminTopic), "."); topic {

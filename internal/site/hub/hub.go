@@ -87,7 +87,7 @@ func (h *Hub) start(ctx context.Context) (err error) {
 	if _, err = h.conn.Subscribe(site.LiveOf("*"), h.live.take); err != nil {
 		return err
 	}
-	if _, err = h.conn.Subscribe(adminTopic+">", h.each(h.told)); err != nil {
+	if _, err = h.conn.Subscribe(adminTopic+">", h.each(h.obey)); err != nil {
 		return err
 	}
 	return h.conn.Flush()
