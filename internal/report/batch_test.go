@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -358,5 +359,30 @@ func TestSimulationIsNotCertified(t *testing.T) {
 	x.do(visit{n: 1, slot: "1", batch: "b1"})
 	if c, err := Certify(x.l, newKey(t), "b1", Certificate{}); !errors.Is(err, ErrSimulated) || c != nil {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A certificate that was signed for another head than its checkpoint's proves nothing.
+func TestCertificateOfAnotherHead(t *testing.T) {
+	x, key := opened(t, false, 1), newKey(t)
+	x.do(visit{n: 1, slot: "1", batch: "b1"})
+	c, err := Certify(x.l, key, "b1", Certificate{Issued: begin, Operator: "anna"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Certificate){
+		"":       func(*Certificate) {},
+		"size":   func(c *Certificate) { c.Size++ },
+		"root":   func(c *Certificate) { c.Root[0] ^= 1 },
+		"origin": func(c *Certificate) { c.Origin = "another" },
+	} {
+		other := *c
+		change(&other)
+		if other.Signed, err = signText(other.Text(), other.Origin, key); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.check([]*ecdsa.PublicKey{&key.PublicKey}); errors.Is(err, ErrProof) != (name != "") || err != nil && name == "" {
+			t.Errorf("another %s: %v", name, err)
+		}
 	}
 }
