@@ -61,6 +61,19 @@ func (m *matrix) fill(t *testing.T, feed func(l *lab, try tryFunc)) {
 	})
 }
 
+// fillAlong is fill for trials of one product, along its undisturbed run.
+func (m *matrix) fillAlong(t *testing.T, p product, feed func(l *lab, try tryFunc, ref run)) {
+	t.Helper()
+	m.fill(t, func(l *lab, try tryFunc) {
+		ref, err := l.undisturbed(p)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		feed(l, try, ref)
+	})
+}
+
 // row is where the ends of one class are counted.
 func (m *matrix) row(class, product string) matrixtest.Ends {
 	m.mu.Lock()

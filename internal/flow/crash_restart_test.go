@@ -18,12 +18,7 @@ import (
 func TestRestarts(t *testing.T) {
 	p := products(t)["release and lock"]
 	var m matrix
-	m.fill(t, func(l *lab, try tryFunc) {
-		ref, err := l.undisturbed(p)
-		if err != nil {
-			t.Error(err)
-			return
-		}
+	m.fillAlong(t, p, func(l *lab, try tryFunc, ref run) {
 		stride := 1
 		if racetest.Enabled {
 			stride = raceStride

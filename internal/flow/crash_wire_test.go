@@ -63,12 +63,7 @@ func foreign(k int) []byte {
 func TestWire(t *testing.T) {
 	p := products(t)["release and lock"]
 	var m matrix
-	m.fill(t, func(l *lab, try tryFunc) {
-		ref, err := l.undisturbed(p)
-		if err != nil {
-			t.Error(err)
-			return
-		}
+	m.fillAlong(t, p, func(l *lab, try tryFunc, ref run) {
 		disturb := func(class string, k int, f sim.Fault) {
 			f.At = k
 			try(class, p, func() *trial { return l.disturb(p, f, ref) })
