@@ -11,7 +11,7 @@ import (
 	"station/internal/serve"
 )
 
-// Certified are those who may read by a certificate: of whose CA it is, and which of
+// Certified says who may read by a certificate: of whose CA it is, and which of
 // them were revoked since. The lists are read again when their files change, so
 // that who is in one of them is out.
 type Certified struct {

@@ -18,7 +18,7 @@ const (
 	tryTime      = time.Minute
 )
 
-// session is one who has logged in: with which token, until when.
+// session is a reader who has logged in: with which token, until when.
 type session struct {
 	sum   string
 	until time.Time
