@@ -28,7 +28,7 @@ func tagOf(l string) string {
 	return ""
 }
 
-// bootTags are those under which the second-stage bootloader logs.
+// bootTags are the tags under which the second-stage bootloader logs.
 var bootTags = []string{"boot", "boot_comm", "esp_image", "flash_parts", "flash_encrypt", "secure_boot", "secure_boot_v1", "secure_boot_v2",
 	"efuse", "qio_mode", "spi_flash", "bootloader_flash", "bootloader_random", "bootloader_fuse", "rtc_clk", "wdt", "partition", "bootloader_utility"}
 

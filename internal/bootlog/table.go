@@ -85,7 +85,7 @@ func (p *pattern) finding(line string) Finding {
 }
 
 // Rows with the narrower match stand first: the first that matches wins. The
-// texts are those of the mask ROMs of 2016 and 2019 and of ESP-IDF 3 to 6.
+// texts are the messages of the mask ROMs of 2016 and 2019 and of ESP-IDF 3 to 6.
 var patterns = []pattern{
 	{"no-bootloader-header", true, rom, []string{"invalid header: 0xffffffff"},
 		"The ROM finds no bootloader at 0x1000.",

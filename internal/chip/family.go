@@ -86,7 +86,7 @@ func (f *Family) Revision(value func(field string) uint64) Revision {
 	return Revision(100*number(f.Loader.Major) + number(f.Loader.Minor))
 }
 
-// Crystal is the one nearest to what the UART's divider says, as the ROM measured
+// Crystal is the crystal in MHz that is nearest to what the UART's divider says, as the ROM measured
 // the host's speed; a chip with one kind of crystal has that.
 func (f *Family) Crystal(clkdiv uint32, baud int) int {
 	best := f.Crystals[0]
@@ -302,7 +302,7 @@ type SecureBoot struct {
 	With map[SigningKey][]Value
 }
 
-// Purposes are those of all digests that the chip can hold, in order.
+// Purposes are the purposes of all digests that the chip can hold, in order.
 func (b SecureBoot) Purposes() []Purpose { return append([]Purpose{b.Purpose}, b.More...) }
 
 // BootVersion is the version of secure boot in which the chip takes a kind of key; 0

@@ -19,7 +19,7 @@ func rtcUSB(watchdog, protect, super, force uint32) OwnUSB {
 	return OwnUSB{Watchdog: watchdog, Protect: protect, Super: super, SuperProtect: super + 4, SuperKey: 0x8f1d_312a, SuperFeeding: 1 << 31, Force: force}
 }
 
-// lpUSB are those of the chips that have them in a block of the low-power side.
+// lpUSB are the registers of the chips that have them in a block of the low-power side.
 func lpUSB(base, protect uint32) OwnUSB {
 	return OwnUSB{Watchdog: base, Protect: base + protect, Super: base + protect + 4, SuperProtect: base + protect + 8, SuperKey: WatchdogKey, SuperFeeding: 1 << 18}
 }

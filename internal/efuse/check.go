@@ -85,7 +85,7 @@ func phase(f *chip.Family, field string) int {
 	return phaseValues
 }
 
-// family is that of the plan's stages.
+// family is the family that the plan's stages are for.
 func (p Plan) family() *chip.Family {
 	if len(p) == 0 {
 		return known(nil)

@@ -63,7 +63,7 @@ type classifier struct {
 
 func (c classifier) is(field string) bool { return c.have.Value(field) != 0 }
 
-// blocks are those that hold the flash-encryption key, or should; "" for a part that
+// blocks are the blocks that hold the flash-encryption key, or should; "" for a part that
 // is in none.
 func (c classifier) blocks() []string {
 	if blocks := c.have.FlashKeyBlocks(); blocks != nil {

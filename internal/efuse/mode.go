@@ -331,7 +331,7 @@ func ofEncryption(f *chip.Family, field string) bool {
 		slices.ContainsFunc(f.Seal.Right, func(v chip.Value) bool { return v.Field == field })
 }
 
-// bootFuses are those that secure boot needs, besides its keys'. A place for the
+// bootFuses are the fuses that secure boot needs, besides its keys'. A place for the
 // digest of a key that the job does not fill is closed for ever.
 func (o Options) bootFuses() []chip.Value {
 	if o.Boot == nil {

@@ -80,7 +80,7 @@ func (s *Session) keyBlocks() []string {
 // keyPlace is the block of a secret key, and the stages that burn and hide it there.
 type keyPlace struct{ block, burn, protect string }
 
-// secretPlaces are those of the key for flash encryption and of the keys for HMACs.
+// secretPlaces are the places of the key for flash encryption and of the keys for HMACs.
 func (s *Session) secretPlaces() (list []keyPlace) {
 	for n, block := range s.keyBlocks() {
 		list = append(list, keyPlace{block, efuse.Numbered(efuse.StageKey, n), efuse.Numbered(efuse.StageProtect, n)})

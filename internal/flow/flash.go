@@ -92,7 +92,7 @@ func (s *Session) ahead(total int64) func(done int64) {
 	}
 }
 
-// cipher is that of the device's flash; nil where the flash stays plain.
+// cipher is the cipher of the device's flash; nil where the flash stays plain.
 func (s *Session) cipher() (*flashcrypt.Cipher, error) {
 	if !s.Job.Encrypts() {
 		return nil, nil
@@ -212,7 +212,7 @@ func (c *content) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// sums are those of the whole region. What nobody has read by now is read.
+// sums are the digests of the whole region. What nobody has read by now is read.
 func (c *content) sums() (sum [16]byte, sha [32]byte, err error) {
 	_, err = io.Copy(io.Discard, io.NewSectionReader(c, c.summed, int64(c.Size)-c.summed))
 	if err == nil && c.summed != int64(c.Size) {

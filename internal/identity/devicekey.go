@@ -27,7 +27,7 @@ func DeviceKey(scalar *secret.Bytes) (*ecdsa.PublicKey, error) {
 	return PublicKey(scalar)
 }
 
-// PublicKey is that of a private key on P-256, a scalar of 32 bytes, big endian.
+// PublicKey is the public half of a private key on P-256, a scalar of 32 bytes, big endian.
 func PublicKey(scalar *secret.Bytes) (*ecdsa.PublicKey, error) {
 	if scalar.Len() != scalarSize || !isScalar(scalar.Reveal()) {
 		return nil, errors.New("identity: the bytes are no private key on P-256")

@@ -25,7 +25,7 @@ const IDSize = 16
 // computed over its chip and MAC: stable, and not to be guessed from the MAC.
 func ID(mac []byte) string { return hex.EncodeToString(mac[:IDSize]) }
 
-// Values are those of one device. Certificates are in DER; what is secret
+// Values is what one device is known by. Certificates are in DER; what is secret
 // stays the caller's.
 type Values struct {
 	MAC                              chip.MAC

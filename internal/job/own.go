@@ -21,7 +21,7 @@ type Own struct {
 	HMACKey *secret.Bytes    // where the chip makes these keys of its key for HMACs
 }
 
-// Regions are those of one device. Whoever has them destroys them.
+// Regions are the regions of one device. Whoever has them destroys them.
 type Regions struct {
 	List    []firmware.Region
 	secrets []*secret.Bytes

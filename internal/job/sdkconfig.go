@@ -111,7 +111,7 @@ func (c sdkconfig) bootKey() chip.SigningKey {
 }
 
 // contradicts is what the build was made for and the job does otherwise. The
-// names are those of ESP-IDF 3.3 to 6.1.
+// names are the option names of ESP-IDF 3.3 to 6.1.
 func (c sdkconfig) contradicts(j *Job) (list []string) {
 	say := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if target := c["IDF_TARGET"]; target != "" && target != j.ChipName() {

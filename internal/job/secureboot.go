@@ -143,7 +143,7 @@ func (j *Job) readBootKeys(f *tomlfile.File) {
 	}
 }
 
-// key is one of them, and how errors name it: a URI may hold what nobody should
+// key is one key that signs, and how errors name it: a URI may hold what nobody should
 // read in a log.
 func (s *SecureBoot) key(j *Job, name string) (key crypto.PublicKey, path string, err error) {
 	switch {

@@ -61,7 +61,7 @@ type reply struct {
 	Is      []string       `json:"is,omitempty"` // names of doorErrors
 }
 
-// doorErrors are those that keep their identity on their way to a guest.
+// doorErrors are the errors that keep their identity on their way to a guest.
 var doorErrors = []struct {
 	name string
 	err  error

@@ -43,7 +43,7 @@ func dictionaryOf(n uint64) uint64 {
 	return n - n%dictionaryEvery
 }
 
-// dictionaries are those of one file that were used lately.
+// dictionaries are the dictionaries of one file that were used lately.
 type dictionaries struct {
 	mu   sync.Mutex
 	held map[uint64]heldDictionary

@@ -83,7 +83,7 @@ func (t *txn) settle(d record.Device, was bool) error {
 	return t.bucket(inRecent).Delete(d.MAC[:])
 }
 
-// recentDevices are those of the ledger as this transaction leaves them.
+// recentDevices are the devices of the bucket recent, as this transaction leaves them.
 func (t *txn) recentDevices() (map[string]tail, error) {
 	switch {
 	case t.recent != nil:
@@ -103,7 +103,7 @@ func (t *txn) recentDevices() (map[string]tail, error) {
 	return t.recent, nil
 }
 
-// recentDevices are those of a snapshot.
+// recentDevices are the devices of the bucket recent in a snapshot.
 func (s *snapshot) recentDevices() (map[string]tail, error) {
 	if s.recent != nil {
 		return s.recent, nil

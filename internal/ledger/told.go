@@ -38,7 +38,7 @@ func (l *Ledger) Told(size uint64) (*Told, error) {
 	return &Told{l: l, size: size, end: end, seen: make([]atomic.Uint64, end/64+1)}, nil
 }
 
-// view is that of the ledger. While the file does not change it is one snapshot, which
+// view gives fn a snapshot of the ledger: the same one while the file does not change, which
 // remembers the pages that lead to entries.
 func (t *Told) view(fn func(*snapshot) error) error {
 	return t.l.view(func(s *snapshot) error {

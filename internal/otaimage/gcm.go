@@ -49,7 +49,7 @@ func (g *gcm) decrypt(b []byte) {
 	g.stream.XORKeyStream(b, b)
 }
 
-// tag is that of all pieces.
+// tag is the tag over all pieces.
 func (g *gcm) tag() (tag [tagSize]byte) {
 	sum := g.hash.sum()
 	subtle.XORBytes(tag[:], sum[:], g.mask[:])

@@ -60,7 +60,7 @@ func (a Adapter) Works(baud int) bool {
 	return (a.MaxBaud == 0 || baud <= a.MaxBaud) && !slices.Contains(a.Bad, baud)
 }
 
-// usualRates are those that a station falls back to.
+// usualRates are the rates that a station falls back to.
 var usualRates = []int{2000000, 1500000, 1000000, 921600, 460800, 230400, 115200}
 
 // Baud is the rate to use where another is wished for: itself if it works, or

@@ -19,7 +19,7 @@ type Layout struct {
 // NoCode is the code of a label that has none.
 const NoCode = "-"
 
-// UsualLayout is that of a station that has none of its own.
+// UsualLayout is the layout of a station whose file has none.
 var UsualLayout = Layout{Width: 50, Height: 25, Dots: 203, Code: "MAC={MAC};SN={serial};ID={id};KEY={key}",
 	Lines: []string{"{mac}", "SN {serial}", "ID {id}", "{job}", "{policy}", "{check}"}}
 

@@ -171,7 +171,7 @@ type history struct {
 	err     error
 }
 
-// histories are those of some devices, in their order.
+// histories are the histories of some devices, in the order of the devices.
 func histories(list []visitor) []history {
 	out := make([]history, len(list))
 	var wg sync.WaitGroup
@@ -187,7 +187,7 @@ func histories(list []visitor) []history {
 	return out
 }
 
-// history is that of the bench whose device it is. One that has a key where it was in the
+// history is a device's history at the bench whose device it is. One that has a key where it was in the
 // report's time is of no other bench, unless it was at several.
 func (v visitor) history() (h history) {
 	h.of = v.at[0]

@@ -77,7 +77,7 @@ func (c *Chip) resetFuses() {
 
 func (esp32) resetFuses(c *Chip) { c.fuses.clk, c.fuses.dac = 0x4052, 40 }
 
-// field is one as the chip itself sees it, protections or not.
+// field is a field as the chip itself sees it, protections or not.
 func (f *fuses) field(name string) uint32 { return FieldOf(f.about.family, &f.words, name) }
 
 // fieldOr is field, or otherwise on a chip without it.

@@ -109,7 +109,7 @@ func idOfTLVs(b []byte) (id, why string) {
 	return "", "esp_secure_cert cannot be read"
 }
 
-// nvsKeys are those that NVS is encrypted with for itself; nil for none.
+// nvsKeys are the keys that NVS is encrypted with for itself; nil for none.
 func (c *Chip) nvsKeys(rows []partition) *xts.Cipher {
 	for _, p := range rows {
 		if p.typ != typeData || p.sub != subNVSKeys || p.size < nvsPage {
@@ -126,7 +126,7 @@ func (c *Chip) nvsKeys(rows []partition) *xts.Cipher {
 	return c.hmacKeys()
 }
 
-// hmacKeys are those that the application has the chip make of its key for HMACs, two
+// hmacKeys are the keys that the application has the chip make of its key for HMACs, two
 // HMACs of 32 bytes; nil where it makes none. It takes a block that says it is for that.
 func (c *Chip) hmacKeys() *xts.Cipher {
 	key := c.hmacKey(c.opts.NVSKey)

@@ -75,7 +75,7 @@ var done = answer{}
 
 func fail(code byte) answer { return answer{failed: true, code: code} }
 
-// secureCommands are those that secure download mode leaves.
+// secureCommands are the commands that secure download mode leaves.
 var secureCommands = []byte{opFlashBegin, opFlashData, opFlashEnd, opSync, opSetParams, opAttach, opChangeBaud, opSecurity}
 
 type command struct {

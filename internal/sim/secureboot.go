@@ -114,7 +114,7 @@ var (
 	p384Signing = signing{chip.P384, 3, 52, 149, sha384Of, func(block, digest []byte) bool { return ecdsaGood(elliptic.P384(), 3, block[52:], digest) }}
 )
 
-// signings are those that this chip takes: with SECURE_BOOT_SHA384_EN its ROM hashes
+// signings are the kinds of signature that this chip takes: with SECURE_BOOT_SHA384_EN its ROM hashes
 // images with SHA-384, and with that goes P-384 alone.
 func (c *Chip) signings() (list []signing) {
 	takes := chip.Known(c.opts.Chip).Seal.SecureBoot[2].Keys

@@ -187,7 +187,7 @@ func (b *booting) try(index int) bool {
 	return false
 }
 
-// firstEntry is the one that the bootloader makes itself.
+// firstEntry is the entry that the bootloader makes itself.
 func (b *booting) firstEntry(seq uint32) {
 	e := make([]byte, 32)
 	fill(e, 0xff)

@@ -43,7 +43,7 @@ func revisionFor(job *job.Job) chip.Revision {
 	return usual[0] // none runs them all; the rehearsal will say so
 }
 
-// crystal is one that the virtual chip can have; 0 is its usual one.
+// crystal is a crystal in MHz that the virtual chip can have; 0 is its usual one.
 func crystal(job *job.Job) int {
 	if mhz := job.Crystal(); slices.Contains(job.Chip().Crystals, mhz) {
 		return mhz

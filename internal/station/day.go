@@ -58,7 +58,7 @@ func Day(l *ledger.Ledger, begin time.Time, job string) (board.Day, error) {
 	return day, nil
 }
 
-// Visits are those of now's day whose MAC or serial number holds the query,
+// Visits are the visits of now's day whose MAC or serial number holds the query,
 // the newest first. A whole MAC or serial number, an ID too, is a device, of which all
 // visits are told, whatever their day.
 func Visits(l *ledger.Ledger, now time.Time, query string) ([]record.Visit, error) {

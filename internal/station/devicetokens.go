@@ -54,7 +54,7 @@ func (t *DeviceTokens) Is(ctx context.Context, mac chip.MAC, secret string) (boo
 	return subtle.ConstantTimeCompare(sum[:], want[:]) == 1, nil
 }
 
-// digest is that of the device's token.
+// digest is the digest of the device's token.
 func (t *DeviceTokens) digest(ctx context.Context, family *chip.Family, mac chip.MAC, label string) ([sha256.Size]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock() // one at a time asks the HSM

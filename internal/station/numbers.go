@@ -17,7 +17,7 @@ const (
 	maxLease   = 100_000
 )
 
-// numbers are those of a quota that the site gave this bench. Each lease is an entry
+// numbers are the numbers of a quota that the site gave this bench. Each lease is an entry
 // of the ledger before a number of it is taken, and each number belongs to one bench.
 type numbers struct {
 	site *Site

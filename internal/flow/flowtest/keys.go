@@ -24,7 +24,7 @@ func DerivedKey(label string, mac chip.MAC, size int) []byte {
 	return KeyOf(chip.Known(nil), label, mac, size)
 }
 
-// KeyOf is that of a device with a chip of another family.
+// KeyOf is the key of a device with a chip of this family.
 func KeyOf(f *chip.Family, label string, mac chip.MAC, size int) []byte {
 	var key []byte
 	for block := byte(1); len(key) < size; block++ {
