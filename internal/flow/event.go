@@ -98,6 +98,7 @@ func (c Counts) Done() int { return c.Passed + c.Retry + c.Scrap + c.Quarantined
 // Failed is how many devices did not pass for a reason of their own.
 func (c Counts) Failed() int { return c.Retry + c.Scrap + c.Quarantined }
 
+// Add counts a visit by its verdict; already says that the device was sealed before.
 func (c *Counts) Add(v record.Verdict, already bool) {
 	switch v {
 	case record.Pass:

@@ -350,6 +350,7 @@ type Serial struct {
 	Pattern string `toml:"pattern"` // regular expression that all of it must match
 }
 
+// Regexp is the pattern, compiled so that it has to match the whole serial number.
 func (s Serial) Regexp() (*regexp.Regexp, error) {
 	if s.Pattern == "" {
 		return nil, errors.New("is missing")
@@ -360,6 +361,7 @@ func (s Serial) Regexp() (*regexp.Regexp, error) {
 	return regexp.Compile("^(?:" + s.Pattern + ")$")
 }
 
+// Title is the name and the revision, for people.
 func (j *Job) Title() string { return strings.TrimSpace(j.Name + " " + j.Revision) }
 
 // maxPattern is more than any pattern of serial numbers needs, in bytes.

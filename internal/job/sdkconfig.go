@@ -188,6 +188,7 @@ func (j *Job) tableOffset() uint32 {
 // consoleBaud is the rate of a console that the job says nothing of.
 const consoleBaud = 115200
 
+// Rate is the rate of the firmware's console in baud.
 func (b Boot) Rate() int {
 	if b.Baud == 0 {
 		return consoleBaud

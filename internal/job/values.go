@@ -57,15 +57,17 @@ func (d *Duration) UnmarshalText(b []byte) error {
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// FlashMode, FlashFreq, FlashErase, FlashLoader and Reset are words out of a short list.
+// Values that are one word out of a short list.
 type (
-	FlashMode   string
-	FlashFreq   string
-	FlashErase  string
-	FlashLoader string
-	Reset       string
+	FlashMode   string // how the flash is read: dio, dout, qio, qout or keep
+	FlashFreq   string // at which frequency: 20m, 26m, 40m, 80m or keep
+	FlashErase  string // what is emptied besides the images: images (nothing), nvs, data or chip
+	FlashLoader string // what writes the images: rom or ram
+	Reset       string // how a device is reset: classic or manual
 )
 
+// Word reads a word that must be one of those known, and names the one that was
+// probably meant where it is none.
 func Word(b []byte, known ...string) (string, error) {
 	if !slices.Contains(known, string(b)) {
 		meant := ""
