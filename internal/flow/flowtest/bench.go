@@ -38,7 +38,7 @@ type Bench struct {
 	Ledger *ledger.Ledger
 
 	mu     sync.Mutex
-	Events []flow.Event
+	Events []flow.Event // of its runners; to be read when they have ended
 }
 
 // New is a bench for a job.

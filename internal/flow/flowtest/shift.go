@@ -14,21 +14,20 @@ import (
 
 // Shift is a line with real parts around it, for a bubble of virtual time.
 type Shift struct {
-	T     *testing.T
-	Token *hsm.Token
-	Job   *job.Job
-	Line  *flow.Line
-	On    func(flow.Event) // called with each event, one at a time
+	T    *testing.T
+	Line *flow.Line
+	On   func(flow.Event) // called with each event, one at a time
+
+	Checks int // how often the line asked whether the station is well
 
 	mu     sync.Mutex
 	events []flow.Event
-	Checks int // how often the line asked whether the station is well
 }
 
 // NewShift is a line of these slots, with a ledger of its own.
 func NewShift(t *testing.T, keysOf KeysOf, token *hsm.Token, job *job.Job, slots ...flow.Slot) *Shift {
 	t.Helper()
-	s := &Shift{T: t, Token: token, Job: job}
+	s := &Shift{T: t}
 	keys := keysOf(token)
 	s.Line = &flow.Line{
 		Runner: flow.Runner{Job: job, Keys: keys, Ledger: newLedger(t), Station: "test", Simulated: true, Emit: s.Emit},
