@@ -186,9 +186,21 @@ token-deps:
 	@for p in $(TOKEN_PACKAGES); do dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || missing=1; done; \
 		test -z "$$missing" || { $(ASROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(ASROOT) apt-get install -y -qq --no-install-recommends $(TOKEN_PACKAGES); }
 
+# The site's page in a real browser, which trusts the site's CA alone. UPDATE=1 draws
+# the pictures of the docs anew.
+.PHONY: page page-deps
+PAGE_PACKAGES := chromium libnss3-tools fonts-liberation fonts-wqy-microhei
+page: deps page-deps
+	$(GO) test -tags browser -count 1 -run '^TestPageInBrowser$$' ./cmd/station $(if $(UPDATE),-update-screens)
+
+page-deps:
+	@for p in $(PAGE_PACKAGES); do dpkg-query -W -f '$${Status}\n' $$p 2>/dev/null | grep -q 'ok installed' || missing=1; done; \
+		test -z "$$missing" || { $(ASROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(ASROOT) apt-get install -y -qq --no-install-recommends $(PAGE_PACKAGES); }
+
 lint:
 	@unformatted=$$(gofmt -l cmd internal fixtures); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags browser ./cmd/station
 	$(TOOL) staticcheck ./...
 	$(TOOL) depguard ./...
 

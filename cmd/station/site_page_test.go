@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -39,8 +40,8 @@ func (w *workplace) readers() {
 	w.run(exitUsage, "site", "token", "revoke", "wall")
 }
 
-// pageAt starts what serves a page, and says where that is.
-func (w *workplace) pageAt(args ...string) (cmd *exec.Cmd, at string) {
+// pageAt starts what serves a site and its page, and says where they are.
+func (w *workplace) pageAt(args ...string) (cmd *exec.Cmd, at, siteAt string) {
 	w.t.Helper()
 	cmd = w.command(args...)
 	stderr, err := cmd.StderrPipe()
@@ -57,10 +58,13 @@ func (w *workplace) pageAt(args ...string) (cmd *exec.Cmd, at string) {
 		if err != nil {
 			w.t.Fatalf("it ends before it says where the page is: %q", line)
 		}
+		if _, found, ok := strings.Cut(strings.TrimSpace(line), "site plant-1 at "); ok {
+			siteAt = found
+		}
 		_, at, _ = strings.Cut(strings.TrimSpace(line), "page at ")
 	}
 	go io.Copy(io.Discard, said)
-	return cmd, at
+	return cmd, at, siteAt
 }
 
 // ended interrupts it, and wants a good end.
@@ -91,7 +95,7 @@ func TestSitePage(t *testing.T) {
 	w := newWorkplace(t)
 	w.run(0, "site", "init", "--name", "plant-1", "--url", "tls://localhost:4222", "--listen", "127.0.0.1:0")
 	token, _ := w.run(0, "site", "token", "add", "wall")
-	cmd, at := w.pageAt("site", "run", "--page", "127.0.0.1:0")
+	cmd, at, _ := w.pageAt("site", "run", "--page", "127.0.0.1:0")
 	resp, err := w.reader().PostForm(at+"/login", url.Values{"token": {strings.TrimSpace(token)}})
 	if err != nil {
 		t.Fatal(err)
@@ -107,23 +111,45 @@ func TestSitePage(t *testing.T) {
 	}
 }
 
+// peopleCA is a CA of people, with a list of whom it does not know any more.
+type peopleCA struct {
+	place *workplace
+	ca    *x509.Certificate
+	caKey *ecdsa.PrivateKey
+	cert  *x509.Certificate // of eve, in eve.pem and eve.key
+	key   *ecdsa.PrivateKey
+}
+
+func newPeopleCA(w *workplace) *peopleCA {
+	w.t.Helper()
+	p := &peopleCA{place: w}
+	p.ca, p.caKey = issue(w.t, w.dir, "people", nil, nil)
+	p.cert, p.key = issue(w.t, w.dir, "eve", p.ca, p.caKey)
+	p.revoke()
+	return p
+}
+
+// revoke writes the list anew.
+func (p *peopleCA) revoke(serials ...*big.Int) {
+	p.place.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+	for _, n := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, p.ca, p.caKey)
+	if err != nil {
+		p.place.t.Fatal(err)
+	}
+	p.place.write("people.crl", string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
+}
+
 // The station file of an update server has all of the page; a certificate opens it
 // until a list names it.
 func TestServePage(t *testing.T) {
 	w := newWorkplace(t)
 	w.run(0, "site", "init", "--name", "plant-1", "--url", "tls://localhost:4222", "--listen", "127.0.0.1:0")
-	ca, caKey := issue(t, w.dir, "people", nil, nil)
-	cert, key := issue(t, w.dir, "eve", ca, caKey)
-	issue(t, w.dir, "localhost", ca, caKey)
-	revoke := func(gone ...x509.RevocationListEntry) {
-		t.Helper()
-		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour), RevokedCertificateEntries: gone}, ca, caKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.write("people.crl", string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})))
-	}
-	revoke()
+	people := newPeopleCA(w)
+	issue(t, w.dir, "localhost", people.ca, people.caKey)
 	hash, err := bcrypt.GenerateFromPassword([]byte(authorPassword), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -141,8 +167,8 @@ page = "127.0.0.1:0"
 page_ca = ["people.pem"]
 page_crl = ["people.crl"]
 `)
-	cmd, at := w.pageAt("serve")
-	eve := w.reader(tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key})
+	cmd, at, _ := w.pageAt("serve")
+	eve := w.reader(tls.Certificate{Certificate: [][]byte{people.cert.Raw}, PrivateKey: people.key})
 	status := func() int {
 		resp, err := eve.Get(at + "/releases")
 		if err != nil {
@@ -154,7 +180,7 @@ page_crl = ["people.crl"]
 	if got := status(); got != 200 {
 		t.Errorf("with a certificate: %d", got)
 	}
-	revoke(x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: time.Now()})
+	people.revoke(people.cert.SerialNumber)
 	if got := status(); got != 401 {
 		t.Errorf("with one that was revoked: %d", got)
 	}

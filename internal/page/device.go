@@ -51,6 +51,7 @@ type life struct {
 	Device                           record.Device
 	Entries                          []event
 	Proof                            bool
+	File                             string   // of the proof
 	Others                           []string // benches that know it too
 }
 
@@ -97,7 +98,7 @@ func (s *Server) device(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) showLife(w http.ResponseWriter, r *http.Request, book *ledger.Ledger, d record.Device) error {
 	l := languageOf(r)
-	v := life{Bench: r.PathValue("bench"), Title: cmp.Or(d.Serial, d.MAC.String()), Device: d, Result: string(d.Verdict), Own: l.Verdicts[d.Verdict], SetAs: string(d.SetAsideAs)}
+	v := life{Bench: r.PathValue("bench"), Title: cmp.Or(d.Serial, d.MAC.String()), Device: d, Result: string(d.Verdict), Own: l.Verdicts[d.Verdict], File: proofFile(d), SetAs: string(d.SetAsideAs)}
 	entries, err := book.History(d.MAC)
 	if err != nil {
 		return err
@@ -129,6 +130,8 @@ func (s *Server) showLife(w http.ResponseWriter, r *http.Request, book *ledger.L
 	return nil
 }
 
+func proofFile(d record.Device) string { return strings.ReplaceAll(d.MAC.String(), ":", "") + ".proof" }
+
 // proof is the file that "station ledger prove" writes.
 func (s *Server) proof(w http.ResponseWriter, r *http.Request) {
 	book, d, err := s.known(r)
@@ -146,7 +149,7 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusInternalServerError, err)
 	default:
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Disposition", `attachment; filename="`+strings.ReplaceAll(d.MAC.String(), ":", "")+`.proof"`)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+proofFile(d)+`"`)
 		_, _ = w.Write(file)
 	}
 }
@@ -182,11 +185,17 @@ type offered struct {
 	Rollout *release.Rollout
 }
 
+// shelf is the releases of the update server beside the page.
+type shelf struct {
+	rows[offered]
+	NoStore bool // there is no update server
+}
+
 func (s *Server) releases(w http.ResponseWriter, r *http.Request) {
-	var shown rows[offered]
+	shown := shelf{NoStore: s.Releases == nil}
 	if s.Releases != nil {
 		var err error
-		if shown, err = s.offers(); err != nil {
+		if shown.rows, err = s.offers(); err != nil {
 			s.fail(w, r, http.StatusInternalServerError, err)
 			return
 		}

@@ -287,7 +287,7 @@ func TestDevice(t *testing.T) {
 			t.Errorf("%s: %d, %s", path, code, body)
 		}
 	}
-	for path, want := range map[string]string{"/batches": english.None, "/releases": english.None} {
+	for path, want := range map[string]string{"/batches": english.None, "/releases": english.NoStore} {
 		if code, body, _ := p.get(c, path); code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d, %s", path, code, body)
 		}
@@ -300,7 +300,7 @@ func TestLanguagesAreComplete(t *testing.T) { wordstest.Complete(t, english, chi
 func TestCutListSaysSo(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		shown := newest([]offered{{Release: &release.Release{ID: 3}}, {Release: &release.Release{ID: 2}}, {Release: &release.Release{ID: 1}}}[:n], 2)
-		for page, data := range map[string]any{"releases.html": shown, "batches.html": rows[replica.Batch]{Cut: shown.Cut}} {
+		for page, data := range map[string]any{"releases.html": shelf{rows: shown}, "batches.html": rows[replica.Batch]{Cut: shown.Cut}} {
 			var b strings.Builder
 			if err := templates.ExecuteTemplate(&b, page, frame{language: &english, Data: data}); err != nil {
 				t.Fatal(err)

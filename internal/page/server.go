@@ -18,6 +18,7 @@ import (
 	"time"
 
 	plaintext "station/internal/plain"
+	"station/internal/record"
 	"station/internal/release"
 	"station/internal/serve"
 	"station/internal/site/hub"
@@ -45,7 +46,7 @@ type Server struct {
 //go:embed files
 var files embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"line": plaintext.Line, "percent": func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }}).ParseFS(files, "files/*.html"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{"line": plaintext.Line, "sign": record.Verdict.Sign, "percent": func(f float64) string { return fmt.Sprintf("%.1f %%", 100*f) }}).ParseFS(files, "files/*.html"))
 
 const connections = 1000
 

@@ -4,7 +4,10 @@ const lost = document.getElementById("lost");
 let benches = null;
 const stream = new EventSource("/live");
 stream.onopen = () => { lost.hidden = true; };
-stream.onerror = () => { lost.hidden = false; };
+stream.onerror = () => {
+	lost.hidden = false;
+	if (stream.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000); // it was refused: logged out, or too many look
+};
 stream.onmessage = (m) => {
 	const part = JSON.parse(m.data);
 	if (part.id === "all") {
