@@ -3,8 +3,8 @@ package chip
 // ESP32C2 is the table of the ESP32-C2: registers of its fuse controller and ESP-IDF's
 // components/efuse/esp32c2/esp_efuse_table.csv (Apache-2.0). It has one key block,
 // which says by no purpose what it holds: a key of 256 bits in all of it, or one of 128
-// in its low half. Its secure boot is of ECDSA keys, which this program does not sign
-// with.
+// in its low half, and in the other the first half of the digest of the one key that it
+// trusts (secure boot).
 var ESP32C2 = newFamily(Family{
 	Name: "esp32c2", Title: "ESP32-C2", ImageID: 12, Bootloader: 0x0, Crystals: []int{26, 40}, Revisions: []Revision{200, 101, 100}, Cipher: XTS128,
 	Load: []Span{{0x3fca_0000, 0x3fce_0000}, {0x4037_c000, 0x403c_0000}}, Mapped: []Span{{0x3c00_0000, 0x3c40_0000}, {0x4200_0000, 0x4240_0000}},
@@ -61,6 +61,7 @@ var ESP32C2 = newFamily(Family{
 		Keys: map[Purpose]KeyUse{
 			FlashEncryption:    {Blocks: []string{"BLOCK_KEY0"}, Reversed: true, Hidden: true, Bytes: 32, With: []Value{{"XTS_KEY_LENGTH_256", 1}}},
 			FlashEncryption128: {Blocks: []string{"BLOCK_KEY0"}, Reversed: true, Hidden: true, Hides: 1, Bytes: 16, Of: FlashEncryption, PartOf: 16, With: []Value{{"XTS_KEY_LENGTH_256", 0}}},
+			SecureBootDigest:   {Blocks: []string{"BLOCK_KEY0"}, Hides: 2, Word: 4, Bytes: 16, PartOf: 32},
 		},
 		FlashKeys: map[int][]Purpose{UsualKeyBits: {FlashEncryption}, 128: {FlashEncryption128}},
 		Count:     "SPI_BOOT_CRYPT_CNT", CountFull: 7,
@@ -70,13 +71,12 @@ var ESP32C2 = newFamily(Family{
 		Development: []Value{{"DIS_DOWNLOAD_ICACHE", 1}, {"DIS_PAD_JTAG", 1}, {"DIS_DIRECT_BOOT", 1}, {"SPI_BOOT_CRYPT_CNT", 1}},
 		Burnable: map[string]string{
 			"DIS_DOWNLOAD_MANUAL_ENCRYPT": "config", "DIS_DOWNLOAD_ICACHE": "config", "DIS_PAD_JTAG": "config", "DIS_DIRECT_BOOT": "config",
-			"SPI_BOOT_CRYPT_CNT": "count", "ENABLE_SECURITY_DOWNLOAD": "uart", "DIS_DOWNLOAD_MODE": "uart",
+			"SPI_BOOT_CRYPT_CNT": "count", "SECURE_BOOT_EN": "boot-on", "ENABLE_SECURITY_DOWNLOAD": "uart", "DIS_DOWNLOAD_MODE": "uart",
 		},
 		LockBits: map[int]string{0: "freeze", 7: "key-protect"},
-		Late:     []string{"WR_DIS", "RD_DIS", "SPI_BOOT_CRYPT_CNT", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"},
+		Late:     []string{"WR_DIS", "RD_DIS", "SPI_BOOT_CRYPT_CNT", "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE"},
 		Never: map[string]string{
 			"MAC":                "the MAC address is the factory's",
-			"SECURE_BOOT_EN":     "secure boot of the ESP32-C2 is of ECDSA keys, which this program does not sign with",
 			"XTS_KEY_LENGTH_256": "the length of the key says it",
 		},
 		Open: []Reason{
@@ -87,8 +87,14 @@ var ESP32C2 = newFamily(Family{
 		Loader:            []string{"DIS_DOWNLOAD_MANUAL_ENCRYPT", "DIS_DOWNLOAD_ICACHE"},
 		Untouched: []string{"RD_DIS", "SPI_BOOT_CRYPT_CNT", "XTS_KEY_LENGTH_256", "SECURE_BOOT_EN", "ENABLE_SECURITY_DOWNLOAD", "DIS_DOWNLOAD_MODE",
 			"DIS_DOWNLOAD_MANUAL_ENCRYPT", "DIS_DOWNLOAD_ICACHE", "DIS_PAD_JTAG", "DIS_DIRECT_BOOT"},
-		Harmless: 1<<5 | 1<<6,
-		Lock:     -1,
+		SecureBoot: map[int]SecureBoot{
+			2: {Keys: []SigningKey{P256}, Purpose: SecureBootDigest, On: "SECURE_BOOT_EN",
+				Always:  []Value{{"WR_DIS", 1 << 0}},               // nothing more can be hidden: the digest stays readable
+				Release: []Value{{"ENABLE_SECURITY_DOWNLOAD", 1}}}, // ESP-IDF's check of release devices
+		},
+		NeedsDigest: map[string]string{"SECURE_BOOT_EN": "BLOCK_KEY0"},
+		Harmless:    1<<5 | 1<<6,
+		Lock:        -1,
 	},
 })
 

@@ -334,8 +334,10 @@ type KeyUse struct {
 	// the key goes there or nowhere.
 	Named bool
 	Bytes int // of a key; 0: as the coding scheme says
-	// Hides are the bits of RD_DIS that hide the key; 0: those of its block.
+	// Hides are the bits of RD_DIS that hide the key, or would, of one that has a part of
+	// its block alone, from Word on; 0: those of its block, all of which it has.
 	Hides uint32
+	Word  int
 	With  []Value // fuses that belong to a key of this kind
 	// Of is the key that this is a part of, of PartOf bytes, and At the first of them
 	// that the part has; "": it is a key by itself.

@@ -30,6 +30,9 @@ const (
 	SecureBootDigest0 Purpose = "secure-boot-digest-0" // the chip starts what was signed with the key of one of these
 	SecureBootDigest1 Purpose = "secure-boot-digest-1"
 	SecureBootDigest2 Purpose = "secure-boot-digest-2"
+
+	// The only such digest of a chip with one key block: half of it.
+	SecureBootDigest Purpose = "secure-boot-digest"
 )
 
 // KeySizes are the lengths in bytes that a key for a chip can have: 16 in half of the

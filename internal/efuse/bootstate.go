@@ -23,7 +23,7 @@ func bootOf(have Image) (b bootState) {
 		use := f.Seal.SecureBoot[version]
 		k := &Key{Purpose: use.Purpose}
 		k.Block = have.Placed(k)
-		if k.Block != "" && have.StateOf(k.Block) != KeyEmpty {
+		if k.Block != "" && have.holdsBoot(k) {
 			b.holds = k.Block
 		}
 		if have.Value(use.On) == 0 {
@@ -38,13 +38,24 @@ func bootOf(have Image) (b bootState) {
 	return b
 }
 
+// holdsBoot reports that a block holds what secure boot needs. Where it shares its block
+// with the key for flash encryption, nobody can tell before that is hidden: half of a
+// longer key looks like a digest.
+func (have Image) holdsBoot(k *Key) bool {
+	state := have.StateOfKey(k)
+	if known(have.Family).Seal.Keys[k.For()].Hides == 0 {
+		return state != KeyEmpty
+	}
+	return state == KeyWritten && have.besideNothing(k)
+}
+
 // bootLacks is what a version that is on needs and the chip has not.
 func (have Image) bootLacks(k *Key, use chip.SecureBoot) string {
 	f := known(have.Family)
-	if k.Block == "" || have.StateOf(k.Block) == KeyEmpty {
+	if k.Block == "" || have.StateOfKey(k) == KeyEmpty {
 		return "no block holds what it checks with: the chip starts nothing"
 	}
-	if have.StateOf(k.Block) == KeyHidden && !f.Seal.Keys[use.Purpose].Hidden {
+	if have.StateOfKey(k) == KeyHidden && !f.Seal.Keys[use.Purpose].Hidden {
 		return k.Block + " is hidden, so that nothing can be checked with it: the chip starts nothing"
 	}
 	for _, set := range protects(f, k) {

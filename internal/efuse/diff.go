@@ -56,6 +56,9 @@ func (d *differ) chip(p Plan) {
 		for _, k := range []*Key{s.Compare, s.Key} {
 			if k != nil {
 				d.fits(k)
+				if k.Beside != nil {
+					d.fits(k.Beside)
+				}
 				d.keys[d.family.Efuse.Block(k.In(d.family))] = d.have.Holds(k)
 			}
 		}
@@ -132,9 +135,20 @@ func (d *differ) meaning(set Set) {
 		d.add(ErrUnfit, "%s is for chips before revision %v, and this one is %v: it has secure boot version 2 instead", set.Field, until, d.have.Revision())
 	}
 	block, needs := d.family.Seal.NeedsDigest[set.Field]
-	if needs && set.Value != 0 && d.have.StateOf(block) == KeyEmpty && !d.plans(block) {
-		d.add(ErrConflict, "%s: %s is empty, so the chip would accept no bootloader", set.Field, block)
+	if needs && set.Value != 0 && d.empty(set, block) && !d.plans(block) {
+		d.add(ErrConflict, "%s: %s holds nothing to check with, so the chip would accept no bootloader", set.Field, block)
 	}
+}
+
+// empty reports that the chip holds nothing in the block that the fuse needs, or in the
+// part of it that secure boot has.
+func (d *differ) empty(set Set, block string) bool {
+	for _, boot := range d.family.Seal.SecureBoot {
+		if boot.On == set.Field {
+			return d.have.StateOfKey(&Key{Purpose: boot.Purpose, Block: block}) == KeyEmpty
+		}
+	}
+	return d.have.StateOf(block) == KeyEmpty
 }
 
 // fits checks the key itself against the chip's coding scheme.

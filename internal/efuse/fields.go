@@ -32,8 +32,19 @@ func frozen(block0 []uint32, e *chip.Efuse, f chip.Field) bool {
 	return f.Name != "" && f.WriteDisable >= 0 && value(mask, block0)>>f.WriteDisable&1 == 1
 }
 
-// hiddenBlock reports whether RD_DIS hides a block.
+// hiddenBlock reports whether RD_DIS hides a block, or half of it.
 func hiddenBlock(e *chip.Efuse, block0 []uint32, block int) bool {
 	mask, _ := e.Field("RD_DIS")
 	return uint32(value(mask, block0))&e.Blocks[block].ReadMask() != 0
+}
+
+// hiddenWord reports whether RD_DIS hides a word of a block.
+func hiddenWord(e *chip.Efuse, block0 []uint32, block, word int) bool {
+	mask, _ := e.Field("RD_DIS")
+	b := e.Blocks[block]
+	hides := b.ReadMask()
+	if b.ReadHalves {
+		hides = 1 << (b.ReadDisable + word/4)
+	}
+	return uint32(value(mask, block0))&hides != 0
 }

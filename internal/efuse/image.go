@@ -215,7 +215,7 @@ func (have Image) saysItIsFor(p chip.Purpose) string {
 	use := f.Seal.Keys[p]
 	for _, name := range use.Blocks {
 		purpose := f.Efuse.Blocks[f.Efuse.Block(name)].Purpose
-		if purpose == "" || uint32(have.Value(purpose)) == use.Value {
+		if purpose == "" && !have.onlyDigest(name) || purpose != "" && uint32(have.Value(purpose)) == use.Value {
 			return name
 		}
 	}
@@ -230,14 +230,59 @@ func (have Image) KeyState() KeyState { return have.StateOfAll(have.FlashKeyBloc
 func (have Image) StateOfAll(blocks []string) KeyState {
 	state := KeyEmpty
 	for _, name := range blocks {
-		switch have.StateOf(name) {
-		case KeyWritten:
+		switch now := have.StateOf(name); {
+		case have.onlyDigest(name):
+		case now == KeyWritten:
 			return KeyWritten
-		case KeyHidden:
+		case now == KeyHidden:
 			state = KeyHidden
 		}
 	}
 	return state
+}
+
+// StateOfKey says what can be seen of the part of its block that a key has.
+func (have Image) StateOfKey(k *Key) KeyState {
+	f := known(have.Family)
+	use, block := f.Seal.Keys[k.For()], f.Efuse.Block(k.In(f))
+	if use.Hides == 0 || block < 0 {
+		return have.StateOf(k.In(f))
+	}
+	words, ok := have.kept(block)
+	defer clear(words)
+	switch {
+	case uint32(have.Value("RD_DIS"))&use.Hides != 0:
+		return KeyHidden
+	case !ok, have.flagged(block), !isZero(words[use.Word:][:use.Bytes/4]):
+		return KeyWritten
+	}
+	return KeyEmpty
+}
+
+// besideNothing reports that what can be read of a key's block is in that key's part.
+func (have Image) besideNothing(k *Key) bool {
+	f := known(have.Family)
+	use, block := f.Seal.Keys[k.For()], f.Efuse.Block(k.In(f))
+	words, ok := have.kept(block)
+	defer clear(words)
+	if !ok || have.flagged(block) {
+		return false
+	}
+	clear(words[use.Word:][:use.Bytes/4])
+	return isZero(words)
+}
+
+// onlyDigest reports a block that can be read and has a digest of secure boot in its
+// part of it, and no key beside that.
+func (have Image) onlyDigest(block string) bool {
+	f := known(have.Family)
+	for purpose, use := range f.Seal.Keys {
+		k := &Key{Purpose: purpose, Block: block}
+		if use.Hides != 0 && !use.Hidden && slices.Contains(use.Blocks, block) && have.StateOf(block) == KeyWritten {
+			return have.StateOfKey(k) == KeyWritten && have.besideNothing(k)
+		}
+	}
+	return false
 }
 
 // StateOf says what can be seen of a block.

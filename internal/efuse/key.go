@@ -23,6 +23,9 @@ type Key struct {
 	// Compared says that the ledger knows this key to have been compared with
 	// this chip's block before that was hidden. Nothing can compare it later.
 	Compared bool
+	// Beside is what is burned with it into the rest of its block, which is programmed
+	// once; nil for nothing. It is public: it stays readable.
+	Beside *Key
 }
 
 // For is the key's purpose.
@@ -66,7 +69,7 @@ func (have Image) Placed(k *Key) string {
 		own := *k
 		own.Block = name
 		purpose := f.Efuse.Blocks[f.Efuse.Block(name)].Purpose
-		if purpose == "" || uint32(have.Value(purpose)) == use.Value || k.Secret.Len() > 0 && have.Holds(&own) == MatchWhole {
+		if purpose == "" && !have.Torn(name) || purpose != "" && uint32(have.Value(purpose)) == use.Value || k.Secret.Len() > 0 && have.Holds(&own) == MatchWhole {
 			return name
 		}
 	}
@@ -82,7 +85,7 @@ func (k *Key) title() string {
 		return "device key, first half"
 	case chip.FlashEncryption2:
 		return "device key, second half"
-	case chip.SecureBootV2, chip.SecureBootDigest0, chip.SecureBootDigest1, chip.SecureBootDigest2:
+	case chip.SecureBootV2, chip.SecureBootDigest, chip.SecureBootDigest0, chip.SecureBootDigest1, chip.SecureBootDigest2:
 		return "secure boot key digest"
 	case chip.HMAC:
 		return "HMAC key"
@@ -100,21 +103,31 @@ func (k *Key) target(f *chip.Family) string {
 	return k.In(f) + " " + string(k.For())
 }
 
-// words are the key as its block reads once it is burned. The caller overwrites them.
+// words are the key as its block reads once it is burned, with what is beside it. The
+// caller overwrites them.
 func (k *Key) words(f *chip.Family) []uint32 {
 	key, use := k.Secret.Reveal(), f.Seal.Keys[k.For()]
 	if use.PartOf != 0 {
 		key = key[use.At:][:use.Bytes]
 	}
 	out := make([]uint32, 8)
-	for w := range out {
+	for w := range len(key) / 4 {
 		if use.Reversed {
-			out[w] = keyWord(key, w)
-		} else if 4*w < len(key) {
-			out[w] = binary.LittleEndian.Uint32(key[4*w:])
+			out[use.Word+w] = keyWord(key, w)
+		} else {
+			out[use.Word+w] = binary.LittleEndian.Uint32(key[4*w:])
 		}
 	}
+	if k.Beside != nil {
+		copy(out[f.Seal.Keys[k.Beside.For()].Word:], k.Beside.part(f))
+	}
 	return out
+}
+
+// part are the words of a key that has a part of its block alone.
+func (k *Key) part(f *chip.Family) []uint32 {
+	use := f.Seal.Keys[k.For()]
+	return k.words(f)[use.Word:][:use.Bytes/4]
 }
 
 // Match says how a block and a key agree.
@@ -142,6 +155,9 @@ func (have Image) Holds(k *Key) Match {
 	}
 	switch have.stateOf(block) {
 	case KeyHidden:
+		if k.Beside != nil && !have.shows(k.Beside) {
+			return MatchForeign
+		}
 		return MatchHidden
 	case KeyEmpty:
 		return MatchEmpty
@@ -149,17 +165,38 @@ func (have Image) Holds(k *Key) Match {
 	if n := k.Secret.Len(); n == 0 || n != f.KeyBytes(k.For(), have.Coding()) {
 		return MatchForeign
 	}
-	got := make([]uint32, 8)
+	got, ok := have.kept(block)
 	defer clear(got)
-	if kept := have.secrets[block]; kept != nil {
-		if kept.Len() == 0 {
-			return MatchForeign // wiped
-		}
-		getWords(got, kept.Reveal())
+	if !ok {
+		return MatchForeign // wiped
 	}
 	want := k.words(f)
 	defer clear(want)
 	return codingOf(f.Efuse.Blocks[block], have.Coding()).match(want, got, have.flagged(block))
+}
+
+// kept are the words of a block that may hold a key, as read; false where they were
+// wiped. The caller overwrites them.
+func (have Image) kept(block int) ([]uint32, bool) {
+	words, kept := make([]uint32, 8), have.secrets[block]
+	if kept == nil {
+		return words, true
+	}
+	if kept.Len() == 0 {
+		return words, false
+	}
+	getWords(words, kept.Reveal())
+	return words, true
+}
+
+// shows reports that the part of its block which a key has can be read and is that
+// key, whatever the rest holds.
+func (have Image) shows(k *Key) bool {
+	f := known(have.Family)
+	use := f.Seal.Keys[k.For()]
+	words, ok := have.kept(f.Efuse.Block(k.In(f)))
+	defer clear(words)
+	return ok && have.StateOfKey(k) == KeyWritten && slices.Equal(words[use.Word:][:use.Bytes/4], k.part(f))
 }
 
 // threeQuarters stores six bytes of data in eight, with two of check.

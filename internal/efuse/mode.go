@@ -196,6 +196,31 @@ func (o Options) bootKeys(r *refusal) []*Key {
 	return keys
 }
 
+// share puts a digest of secure boot that goes into the block of the key for flash
+// encryption beside that key: the block is programmed once. It returns the digests that
+// have blocks of their own.
+func (o Options) share(r *refusal, flash, boot []*Key) []*Key {
+	if len(flash) == 0 || len(boot) == 0 || o.Chip.Seal.Keys[boot[0].For()].Hides == 0 {
+		return boot
+	}
+	if o.Chip.Seal.Keys[flash[0].For()].Hides == 0 {
+		r.add(ErrPlan, "a key of %d bits for flash encryption fills %s, and leaves no room for the digest of secure boot: take one of 128 (bits = 128 under [key])", chip.UsualKeyBits, flash[0].In(o.Chip))
+	}
+	flash[0].Beside = boot[0]
+	return nil
+}
+
+// needDigest refuses secure boot that is switched on without a digest, where no fuse says
+// what the block beside it holds.
+func (o Options) needDigest(r *refusal, wanted []Set) {
+	for _, boot := range o.Chip.Seal.SecureBoot {
+		on := slices.ContainsFunc(wanted, func(s Set) bool { return s.Field == boot.On && s.Value != 0 })
+		if on && o.Boot == nil && o.Chip.Seal.Keys[boot.Purpose].Hides != 0 {
+			r.add(ErrPlan, "%s needs the digest of a key, and the plan burns none", boot.On)
+		}
+	}
+}
+
 // protectionOf is the stage that protects what another burns.
 var protectionOf = map[string]string{StageKey: StageProtect, StageBootKey: StageBootProtect, StageHMACKey: StageHMACProtect}
 
@@ -249,6 +274,8 @@ func New(o Options) (Plan, error) {
 	o.Chip = known(o.Chip)
 	wanted := o.wanted(&r)
 	flash, boot, hmac := o.flashKeys(&r), o.bootKeys(&r), o.hmacKeys()
+	boot = o.share(&r, flash, boot)
+	o.needDigest(&r, wanted)
 	if len(boot) > 0 || len(flash) > 1 || len(hmac) > 0 {
 		r.place(o.Chip, slices.Concat(flash, boot, hmac)...)
 	}

@@ -188,7 +188,7 @@ func (p Plan) WithKey(k *Key) Plan {
 				continue
 			}
 			own := *k
-			own.Policy, own.Purpose = (*slot).Policy, (*slot).Purpose
+			own.Policy, own.Purpose, own.Beside = (*slot).Policy, (*slot).Purpose, (*slot).Beside
 			own.Block = cmp.Or(k.Block, (*slot).Block)
 			was, is = protects(f, *slot), protects(f, &own)
 			*slot = &own
@@ -240,7 +240,7 @@ func (p Plan) Named() []*Key {
 
 // burns reports that the plan burns a key for a purpose.
 func (p Plan) burns(purpose chip.Purpose) bool {
-	return slices.ContainsFunc(p.Keys(), func(k *Key) bool { return k.For() == purpose })
+	return slices.ContainsFunc(p.Keys(), func(k *Key) bool { return k.For() == purpose || k.Beside != nil && k.Beside.For() == purpose })
 }
 
 // Digest names the plan: stages, fields, values and the key's policy, in
@@ -259,6 +259,9 @@ func (p Plan) Digest() string {
 		if s.Compare != nil {
 			fmt.Fprintf(h, "compare %s %q\n", s.Compare.target(s.Chip), s.Compare.Policy)
 		}
+		if s.Key != nil && s.Key.Beside != nil {
+			fmt.Fprintf(h, "beside %s %q\n", s.Key.Beside.target(s.Chip), s.Key.Beside.Policy)
+		}
 		for _, set := range s.Sets {
 			fmt.Fprintf(h, "set %s %#x\n", set.Field, set.Value)
 		}
@@ -272,10 +275,10 @@ func (s Stage) Wanted() []string {
 	var out []string
 	f := known(s.Chip)
 	if s.Key != nil {
-		out = append(out, s.Key.In(f)+" = "+s.Key.title()+" ("+s.Key.Policy+")")
+		out = append(out, s.Key.In(f)+" = "+s.Key.told(""))
 	}
 	if s.Compare != nil {
-		out = append(out, s.Compare.In(f)+" compared with "+s.Compare.title()+" ("+s.Compare.Policy+")")
+		out = append(out, s.Compare.In(f)+" compared with "+s.Compare.told(""))
 	}
 	for _, set := range s.Sets {
 		for _, one := range set.each() {
@@ -304,12 +307,8 @@ func (s Stage) changes(have Image) []change {
 		if m != MatchEmpty {
 			old = "partly written"
 		}
-		name := s.Key.title() + " (" + s.Key.Policy + ")"
-		if s.Key.Check != "" {
-			name = s.Key.title() + " " + s.Key.Check
-		}
-		out = append(out, change{record.FuseChange{Field: s.Key.In(f), Old: old, New: name},
-			abouts[s.Key.For()] + ", read back and compared"})
+		out = append(out, change{record.FuseChange{Field: s.Key.In(f), Old: old, New: s.Key.told(s.Key.Check)},
+			s.Key.about() + ", read back and compared"})
 	}
 	for _, set := range s.Sets {
 		for _, one := range set.each() {
@@ -330,6 +329,27 @@ func (s Stage) changes(have Image) []change {
 	return out
 }
 
+// told names the key to people, by its check value where there is one, and what is
+// beside it.
+func (k *Key) told(check string) string {
+	name := k.title() + " (" + k.Policy + ")"
+	if check != "" {
+		name = k.title() + " " + check
+	}
+	if k.Beside != nil {
+		name += " and " + k.Beside.told("")
+	}
+	return name
+}
+
+// about says what the key is for, and what is beside it.
+func (k *Key) about() string {
+	if k.Beside != nil {
+		return abouts[k.For()] + " and " + k.Beside.about() + ", in one programming"
+	}
+	return abouts[k.For()]
+}
+
 // abouts says what keys are for.
 var abouts = map[chip.Purpose]string{
 	chip.FlashEncryption:    "the flash encryption key",
@@ -338,11 +358,22 @@ var abouts = map[chip.Purpose]string{
 	chip.FlashEncryption128: "the flash encryption key, half as long",
 	chip.SecureBootV1:       "the key of the bootloader's digest",
 	chip.SecureBootV2:       "the digest of the public key that signs bootloader and apps",
+	chip.SecureBootDigest:   "the digest of the public key that signs bootloader and apps",
 	chip.SecureBootDigest0:  "the digest of a public key that signs bootloader and apps",
 	chip.SecureBootDigest1:  "the digest of a public key that signs bootloader and apps",
 	chip.SecureBootDigest2:  "the digest of a public key that signs bootloader and apps",
 	chip.HMAC:               "the key for HMACs",
 	chip.HMACUpdates:        "the key of which the chip makes the one that opens updates",
+}
+
+// Reads tells what can still be read of a block that the stage has hidden a part of; ""
+// where it has hidden none, or all.
+func (s Stage) Reads(have Image) string {
+	k := s.Compare
+	if k == nil || k.Beside == nil || have.StateOf(k.In(s.Chip)) != KeyHidden || !have.shows(k.Beside) {
+		return ""
+	}
+	return fmt.Sprintf("%s: the %s is hidden, the rest reads as the %s", k.In(s.Chip), k.title(), k.Beside.told(""))
 }
 
 // Changes is what burning the stage changes in this chip, for ledger and

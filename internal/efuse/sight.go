@@ -142,11 +142,13 @@ func (c *controller) expect(p part, before []uint32) []uint32 {
 		v[c.survey.at[p.block]+w] |= bits
 	}
 	for b, blk := range c.family.Efuse.Blocks {
-		hidden := c.hides(v, b)
-		if hidden {
-			clear(c.survey.words(c.family, v, b))
+		words := c.survey.words(c.family, v, b)
+		for w := range words {
+			if c.hides(v, b, w) {
+				words[w] = 0
+			}
 		}
-		if hidden || b == p.block {
+		if hiddenBlock(&c.family.Efuse, c.survey.words(c.family, v, 0), b) || b == p.block {
 			for _, f := range blk.Faults {
 				v[c.survey.status+f.Register] &^= f.Mask
 			}
@@ -155,9 +157,9 @@ func (c *controller) expect(p part, before []uint32) []uint32 {
 	return v
 }
 
-// hides reports whether a survey says that a block is read-protected.
-func (c *controller) hides(v []uint32, block int) bool {
-	return hiddenBlock(&c.family.Efuse, c.survey.words(c.family, v, 0), block)
+// hides reports whether a survey says that a word of a block is read-protected.
+func (c *controller) hides(v []uint32, block, word int) bool {
+	return hiddenWord(&c.family.Efuse, c.survey.words(c.family, v, 0), block, word)
 }
 
 // judge compares what was seen with what may be. Bits of p that are still
@@ -167,10 +169,11 @@ func (c *controller) judge(p part, before, expect []uint32, s sighting) error {
 		b := c.survey.blockAt(c.family, i)
 		mine, may := b == p.block, expect[i]
 		if c.family.Efuse.Blocks[b].ReadDisable >= 0 && p.block == 0 {
-			if c.hides(s.all, b) && s.any[i] != 0 {
+			hidden := c.hides(s.all, b, i-c.survey.at[b])
+			if hidden && s.any[i] != 0 {
 				return fmt.Errorf("%w: %s still reads although RD_DIS bit %d is burned", ErrNotBurned, c.family.Efuse.Blocks[b].Name, c.family.Efuse.Blocks[b].ReadDisable)
 			}
-			if !c.hides(s.all, b) {
+			if !hidden {
 				may = before[i]
 			}
 		}

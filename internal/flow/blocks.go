@@ -83,12 +83,21 @@ type keyPlace struct{ block, burn, protect string }
 // secretPlaces are the places of the key for flash encryption and of the keys for HMACs.
 func (s *Session) secretPlaces() (list []keyPlace) {
 	for n, block := range s.keyBlocks() {
+		if !s.Job.Encrypts() && s.isForDigest(block) {
+			continue
+		}
 		list = append(list, keyPlace{block, efuse.Numbered(efuse.StageKey, n), efuse.Numbered(efuse.StageProtect, n)})
 	}
 	for n, k := range s.Job.Plan.Named() {
 		list = append(list, keyPlace{k.Block, efuse.Numbered(efuse.StageHMACKey, n), efuse.Numbered(efuse.StageHMACProtect, n)})
 	}
 	return list
+}
+
+// isForDigest reports that the job has a digest of secure boot in the block, which would
+// be that of a key too.
+func (s *Session) isForDigest(block string) bool {
+	return slices.ContainsFunc(s.Job.Plan.Keys(), func(k *efuse.Key) bool { return k.In(s.Job.Chip()) == block })
 }
 
 // room makes sure that each key has a block.

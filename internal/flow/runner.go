@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -277,6 +278,7 @@ func (v *visit) burnStage(ctx context.Context, stage efuse.Stage) error {
 	v.s.Fuses.Wipe()
 	v.s.Fuses = image
 	e.Kind, e.Plan, e.Fuses, e.Seconds = record.BurnSettled, "", efuse.Redact(v.s.Fuses), v.now().Sub(begin).Seconds()
+	e.Message = cmp.Or(stage.Reads(image), e.Message)
 	return v.append(e)
 }
 

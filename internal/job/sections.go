@@ -70,9 +70,6 @@ func closing(f *chip.Family) (lines string) {
 
 // secureBootLines are what a job needs for secure boot, as comments.
 func (c sdkconfig) secureBootLines(f *chip.Family) string {
-	if f.Seal.SecureBoot == nil {
-		return fmt.Sprintf("# This station has none for the %s.\n", f.Title)
-	}
 	flag := ""
 	if c.bootKey() == chip.P256 {
 		flag = " --type p-256"

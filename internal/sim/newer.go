@@ -46,7 +46,7 @@ func newNewer(f *chip.Family, rom newerROM) newer {
 	start, size := wordsOf(f)
 	at, mac := f.Loader.SPI, fieldNamed(f, "MAC")
 	return newer{newerROM: rom, about: &about{
-		family: f, size: size, start: start, mac: start[mac.Block] + mac.Word, minor: rom.minor, revision: Rev0, cores: 1, blocks: 3, forgiving: true,
+		family: f, size: size, start: start, mac: start[mac.Block] + mac.Word, minor: rom.minor, revision: Rev0, cores: 1, blocks: f.Trusts(2), forgiving: true,
 		strap: rom.strap, inLoader: rom.inLoader, inFlash: rom.inFlash, rom: rom.rom, memory: spansOf(f.Load), cached: spansOf(f.Mapped),
 		resets: map[int]string{
 			resetPowerOn:  "POWERON",
@@ -183,8 +183,12 @@ func (c *Chip) keyOfHalves(block int) []byte {
 	return key
 }
 
-// trusted are the digests that are not revoked.
-func (l newer) trusted(c *Chip) (digests [][32]byte) {
+// trusted are the digests that are not revoked; of the C2 the first half of one, in the
+// upper half of its key block.
+func (l newer) trusted(c *Chip) (digests [][]byte) {
+	if last := len(l.family.Efuse.Blocks) - 1; l.family.Efuse.Blocks[last].ReadHalves {
+		return [][]byte{c.readDigest(last)[16:]}
+	}
 	for n := range uint32(3) {
 		if c.fuses.fieldOr(fmt.Sprint("SECURE_BOOT_KEY_REVOKE", n), 1) != 0 {
 			continue

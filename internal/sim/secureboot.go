@@ -165,7 +165,7 @@ func (c *Chip) signatureBlock(block, image []byte) string {
 	switch {
 	case !bytes.Equal(block[4:s.key], digest):
 		return "Sig block 0 invalid: Image digest does not match"
-	case !slices.Contains(c.si.trusted(c), sha256.Sum256(block[s.key:s.sig])):
+	case !c.trusts(block[s.key:s.sig]):
 		return "Sig block 0 signed with untrusted key"
 	case !s.good(block, digest):
 		return "signature verification failed"
@@ -173,13 +173,19 @@ func (c *Chip) signatureBlock(block, image []byte) string {
 	return ""
 }
 
+// trusts reports that the fuses hold the digest of the key.
+func (c *Chip) trusts(key []byte) bool {
+	sum := sha256.Sum256(key)
+	return slices.ContainsFunc(c.si.trusted(c), func(digest []byte) bool { return bytes.HasPrefix(sum[:], digest) })
+}
+
 // trusted is the digest in BLOCK2.
-func (esp32) trusted(c *Chip) [][32]byte { return [][32]byte{c.readDigest(2)} }
+func (esp32) trusted(c *Chip) [][]byte { return [][]byte{c.readDigest(2)} }
 
 // readDigest is the digest in a block as the ROM reads it: zero where it cannot.
-func (c *Chip) readDigest(block int) (d [32]byte) {
-	for i, w := range c.fuses.rdata[c.si.data().start[block]:][:8] {
-		binary.LittleEndian.PutUint32(d[4*i:], w)
+func (c *Chip) readDigest(block int) (d []byte) {
+	for _, w := range c.fuses.rdata[c.si.data().start[block]:][:8] {
+		d = binary.LittleEndian.AppendUint32(d, w)
 	}
 	return d
 }

@@ -36,6 +36,8 @@ func TestSignaturesOfECKeys(t *testing.T) {
 		{"RSA", chip.ESP32C5, rsa, "v2a.digest", 0, ""},
 		{"RSA where it is not taken", chip.ESP32C61, rsa, "v2a.digest", 0, crc},
 		{"P-256 where it is not taken", chip.ESP32C3, p256, "v2e256.digest", 0, crc},
+		{"half of the digest", chip.ESP32C2, p256, "v2e256.digest", 0, ""},
+		{"half of another digest", chip.ESP32C2, p256, "v2e384.digest", 0, untrusted},
 		{"another key", chip.ESP32C6, p256, "v2e384.digest", 0, untrusted},
 		{"the key changed", chip.ESP32C6, block(p256, 50), "v2e256.digest", 0, untrusted},
 		{"r", chip.ESP32C6, block(p256, 101), "v2e256.digest", 0, bad},
@@ -47,8 +49,13 @@ func TestSignaturesOfECKeys(t *testing.T) {
 		w := FactoryWords(o)
 		start, _ := wordsOf(v.chip)
 		digest := blockWords(espsecure(t, v.digest))
-		copy(w[start[v.chip.Efuse.Block("BLOCK_KEY0")]:], digest[:])
-		SetFieldOf(v.chip, &w, "KEY_PURPOSE_0", purposeDigest0)
+		block := w[start[v.chip.Efuse.Block("BLOCK_KEY0")]:]
+		if v.chip == chip.ESP32C2 {
+			copy(block[4:], digest[:4])
+		} else {
+			copy(block, digest[:])
+			SetFieldOf(v.chip, &w, "KEY_PURPOSE_0", purposeDigest0)
+		}
 		if v.long != 0 {
 			SetFieldOf(v.chip, &w, "SECURE_BOOT_SHA384_EN", v.long)
 		}

@@ -18,7 +18,7 @@ type silicon interface {
 	loadFuses(c *Chip)  // the read operation
 	program(c *Chip)    // what stands in the write registers
 	cipher(c *Chip) flashCipher
-	trusted(c *Chip) [][32]byte // digests of the keys that may sign
+	trusted(c *Chip) [][]byte // digests of the keys that may sign, or how they begin
 
 	banner(c *Chip, reason int) // the ROM's first words
 	bootFlash(c *Chip)
