@@ -34,7 +34,7 @@ in the station's ledger, which is made if there is none.
 
 "--policy none" makes the signing key alone. With it, --role makes a key that no
 policy asks for: "secure-boot" signs images ("station image sign"), with --type
-rsa-3072 or p-256, as the chips take it ("station chips" lists their kinds); "ca"
+rsa-3072, p-256 or p-384, as the chips take it ("station chips" lists their kinds); "ca"
 signs the certificates of devices. What must be backed up before the first device
 is sealed is in docs/keys.md.`,
 		Example: `  station hsm init --policy derived --label station-master --operator eve
@@ -60,7 +60,7 @@ is sealed is in docs/keys.md.`,
 	f := cmd.Flags()
 	f.StringVar(&i.policy, "policy", "derived", "derived, random or none")
 	f.StringVar(&i.role, "role", "", "with --policy none: secure-boot, ca, bundle or manifest")
-	f.StringVar(&i.is, "type", "", "of a secure-boot key: rsa-3072 (default) or p-256")
+	f.StringVar(&i.is, "type", "", "of a secure-boot key: rsa-3072 (default), p-256 or p-384")
 	f.StringVar(&i.prf, "prf", string(hsm.HMAC), "what a master derives with: hmac-sha256, or aes-cmac for tokens without HMAC")
 	f.StringVar(&i.label, "label", "", "label of the key of the policy or role (default: the role's own)")
 	f.StringVar(&i.signer, "signer", hsm.Signer.Label(), "label of the signing key; empty makes none")
@@ -82,8 +82,8 @@ func (i *initFlags) check() error {
 		return fmt.Errorf("--role %q is not known; write one of %s", i.role, commas(ownRoles))
 	case i.is != "" && i.role != string(hsm.SecureBoot):
 		return fmt.Errorf("--type is for --role %s", hsm.SecureBoot)
-	case i.is != "" && i.is != string(hsm.RSA3072) && i.is != string(hsm.P256):
-		return fmt.Errorf("--type %q is not known; write %s or %s, as \"station chips\" has it of the chips", i.is, hsm.RSA3072, hsm.P256)
+	case i.is != "" && !slices.Contains([]hsm.KeyType{hsm.RSA3072, hsm.P256, hsm.P384}, hsm.KeyType(i.is)):
+		return fmt.Errorf("--type %q is not known; write %s, %s or %s, as \"station chips\" has it of the chips", i.is, hsm.RSA3072, hsm.P256, hsm.P384)
 	case i.prf != string(hsm.HMAC) && i.prf != string(hsm.CMAC):
 		return fmt.Errorf("--prf %q is not known; write %s or %s", i.prf, hsm.HMAC, hsm.CMAC)
 	case i.prf != string(hsm.HMAC) && role != hsm.Master:

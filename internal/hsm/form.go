@@ -93,7 +93,7 @@ func (k kind) publicTemplates(id []byte, label string, live lifetime) [][]*attri
 		newAttribute(pkcs11.CKA_ID, id),
 	}
 	if k.kind == pkcs11.CKK_EC {
-		needed = append(needed, newAttribute(pkcs11.CKA_EC_PARAMS, p256))
+		needed = append(needed, newAttribute(pkcs11.CKA_EC_PARAMS, k.curve.params))
 		plain := append(slices.Clone(needed), newAttribute(pkcs11.CKA_PRIVATE, false))
 		verifies := append(slices.Clone(plain), newAttribute(pkcs11.CKA_VERIFY, true))
 		full := append(slices.Clone(verifies), newAttribute(pkcs11.CKA_MODIFIABLE, false),

@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// ImageKey is a key in the token that signs images for secure boot, on P-256
+// ImageKey is a key in the token that signs images for secure boot, on P-256, P-384
 // or RSA, as a crypto.Signer: one of our role SecureBoot, which must be as that
 // role wants it, or one that the firm made with tools of its own. How it keeps
 // that is its business; all that is asked of it is that it signs.
@@ -91,12 +91,12 @@ func (t *Token) publicRSA(h object) (*rsa.PublicKey, error) {
 // Public is the public key, an *ecdsa.PublicKey or *rsa.PublicKey.
 func (k *ImageKey) Public() crypto.PublicKey { return k.public }
 
-// Sign signs a SHA-256 digest: with ECDSA, the signature in ASN.1, or with
+// Sign signs a SHA-256 digest, or with a key on P-384 one of SHA-384: with ECDSA, the signature in ASN.1, or with
 // RSASSA-PSS, which opts must ask for with a salt of 32 bytes. The token brings
 // its own randomness.
 func (k *ImageKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if opts == nil || opts.HashFunc() != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
-		return nil, edge(fmt.Errorf("sign with %s: want a SHA-256 digest", k.label))
+	if hash := hashFor(k.public); opts == nil || opts.HashFunc() != hash || len(digest) != hash.Size() {
+		return nil, edge(fmt.Errorf("sign with %s: want a %v digest", k.label, hash))
 	}
 	if _, ok := k.public.(*rsa.PublicKey); ok && !standardPSS(opts) {
 		return nil, edge(fmt.Errorf("sign with %s: want RSASSA-PSS with a salt of 32 bytes", k.label))
@@ -125,7 +125,7 @@ func standardPSS(opts crypto.SignerOpts) bool {
 	return ok && (pss.SaltLength == saltLength || pss.SaltLength == rsa.PSSSaltLengthEqualsHash)
 }
 
-// signWith has the token sign a SHA-256 digest: with ECDSA, the signature in
+// signWith has the token sign a digest of hashFor: with ECDSA, the signature in
 // ASN.1, or RSASSA-PSS. It is the signature of that public half, or an error.
 func (t *Token) signWith(private object, public crypto.PublicKey, digest []byte) ([]byte, error) {
 	how := mech(pkcs11.CKM_ECDSA)
@@ -142,7 +142,7 @@ func (t *Token) signWith(private object, public crypto.PublicKey, digest []byte)
 	good := false
 	switch public := public.(type) {
 	case *ecdsa.PublicKey:
-		if sig, err = signatureASN1(sig); err != nil {
+		if sig, err = signatureASN1(sig, (public.Curve.Params().BitSize+7)/8); err != nil {
 			return nil, err
 		}
 		good = ecdsa.VerifyASN1(public, digest, sig)

@@ -3,12 +3,21 @@ package hsm_test
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/hsm"
 	"station/internal/hsm/hsmtest"
+	"station/internal/secureboot"
 
 	"github.com/miekg/pkcs11"
 )
@@ -41,7 +50,7 @@ func curve(oid ...byte) *pkcs11.Attribute { return pkcs11.NewAttribute(pkcs11.CK
 
 var (
 	onP256 = curve(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07)
-	onP384 = curve(0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22)
+	onP192 = curve(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01)
 )
 
 func imageKey(t *testing.T, token *hsm.Token, label string) *hsm.ImageKey {
@@ -108,7 +117,7 @@ func TestImageKeyThatIsNone(t *testing.T) {
 	rsaPair(t, cfg, "twice", 1024)
 	rsaPair(t, cfg, "twice", 1024)
 	rsaPair(t, cfg, "mute", 1024)
-	pair(t, cfg, "large", pkcs11.CKM_EC_KEY_PAIR_GEN, onP384)
+	pair(t, cfg, "small", pkcs11.CKM_EC_KEY_PAIR_GEN, onP192)
 	token := hsmtest.Open(t, cfg)
 	for label, v := range map[string]struct {
 		is   error
@@ -119,10 +128,69 @@ func TestImageKeyThatIsNone(t *testing.T) {
 		"station-signer": {hsm.ErrAttributes, "our signer, which signs no images"},
 		"twice":          {hsm.ErrAmbiguous, "2 of that label"},
 		"mute":           {hsm.ErrAttributes, "may not sign"},
-		"large":          {hsm.ErrAttributes, "not on P-256"},
+		"small":          {hsm.ErrAttributes, "the key is on P-192, which is too weak to begin with; make one on P-256"},
 	} {
 		_, err := token.ImageKey(t.Context(), label)
 		wantError(t, err, v.is, v.says)
+	}
+}
+
+// A key on P-384 is made for images alone, and signs digests of SHA-384, as the library
+// of another maker verifies.
+func TestImageKeyOnP384(t *testing.T) {
+	token := hsmtest.Open(t, hsmtest.Token(t))
+	made, err := token.InitType(t.Context(), hsm.SecureBoot, "long", hsm.P384)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := imageKey(t, token, "long")
+	pub := key.Public().(*ecdsa.PublicKey)
+	if made.Bits != 384 || pub.Curve != elliptic.P384() || len(made.Problems) > 0 {
+		t.Errorf("made %+v", made)
+	}
+	digest := sha512.Sum384([]byte("an image"))
+	sig, err := key.Sign(nil, digest[:], crypto.SHA384)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opensslVerifies(t, pub, []byte("an image"), sig)
+	app, err := os.ReadFile("../../fixtures/chips/esp32c5/app.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := secureboot.SignFor(chip.ESP32C5, app, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := secureboot.VerifyFor(chip.ESP32C5, signed, pub); err != nil || s.Key != chip.P384 {
+		t.Errorf("the image: %+v, %v", s, err)
+	}
+	short := sha256.Sum256(nil)
+	if _, err := key.Sign(nil, short[:], crypto.SHA256); err == nil {
+		t.Error("it signs SHA-256")
+	}
+	if _, err := token.InitType(t.Context(), hsm.Signer, "signer", hsm.P384); err == nil {
+		t.Error("a signer of the ledger is on P-384")
+	}
+}
+
+// opensslVerifies has openssl verify a signature with SHA-384.
+func opensslVerifies(t *testing.T, pub *ecdsa.PublicKey, message, sig []byte) {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{"key": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), "sig": sig, "message": message} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "openssl", "dgst", "-sha384", "-verify", "key", "-signature", "sig", "message")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("openssl: %v: %s", err, out)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 // Init makes the key of a role in the token under that label: a master of 256
 // bits, a KEK of AES-256 or where the token cannot wrap with AES an RSA pair,
-// or a pair for signing, on P-256 or of RSA-3072. What the role needs is tried before anything is
+// or a pair for signing, on P-256 or P-384 or of RSA-3072. What the role needs is tried before anything is
 // made that stays. It refuses with ErrExists if the label is taken, reads back
 // what the token really made, and takes a key away again whose attributes are
 // too open (ErrAttributes). Shared keys are made by NewShared and Import.
@@ -89,7 +89,7 @@ func (t *Token) makeTried(role Role, label string, size uint, want func(kind) bo
 		if t.lost(err) {
 			return nil, err
 		}
-		said = append(said, fmt.Errorf("with %s: %w", typeName(k.class, k.kind), err))
+		said = append(said, fmt.Errorf("with %s: %w", k.name(), err))
 	}
 	return nil, fmt.Errorf("make key %q: %w: %w", label, ErrCannot, errors.Join(said...))
 }

@@ -24,6 +24,7 @@ func TestParsePublic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p256, p384 := onP256.params, onP384.params
 	for name, point := range map[string][]byte{"in an OCTET STRING": wrapped, "bare": bare} {
 		if got, err := parsePublic(p256, point); err != nil || !got.Equal(&key.PublicKey) {
 			t.Errorf("%s: got %v, %v", name, got, err)
@@ -36,9 +37,13 @@ func TestParsePublic(t *testing.T) {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}
-	p384 := []byte{0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22}
-	if _, err := parsePublic(p384, bare); !errors.Is(err, ErrAttributes) {
-		t.Errorf("P-384: got %v", err)
+	if got, err := parsePublic(p384, bare); err == nil {
+		t.Errorf("a point of P-256 on P-384: got %v", got)
+	}
+	for name, params := range map[string][]byte{"P-192": p192, "none": nil} {
+		if _, err := parsePublic(params, bare); !errors.Is(err, ErrAttributes) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
 
@@ -57,7 +62,7 @@ func TestBarePointThatLooksWrapped(t *testing.T) {
 		if bare[1] != 63 {
 			continue
 		}
-		if got, err := parsePublic(p256, bare); err != nil || !got.Equal(&key.PublicKey) {
+		if got, err := parsePublic(onP256.params, bare); err != nil || !got.Equal(&key.PublicKey) {
 			t.Errorf("got %v, %v", got, err)
 		}
 		return
@@ -68,13 +73,13 @@ func TestBarePointThatLooksWrapped(t *testing.T) {
 func TestSignatureASN1(t *testing.T) {
 	raw := make([]byte, 64)
 	raw[0], raw[31], raw[63] = 0x80, 1, 0x7f
-	got, err := signatureASN1(raw)
+	got, err := signatureASN1(raw, 32)
 	want := "302602210080" + "000000000000000000000000000000000000000000000000000000000000" + "01" + "02017f"
 	if err != nil || hex.EncodeToString(got) != want {
 		t.Errorf("got  %x, %v\nwant %s", got, err, want)
 	}
 	for _, n := range []int{0, 63, 65, 96} {
-		if _, err := signatureASN1(make([]byte, n)); err == nil {
+		if _, err := signatureASN1(make([]byte, n), 32); err == nil {
 			t.Errorf("a signature of %d bytes was taken", n)
 		}
 	}

@@ -108,7 +108,7 @@ func (t *Token) trySigning(private, public object) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.signWith(private, pub, make([]byte, 32))
+	_, err = t.signWith(private, pub, make([]byte, hashFor(pub).Size()))
 	return failure("sign", err)
 }
 

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ const (
 	KEK        Role = "kek"         // wraps device keys
 	SharedKey  Role = "shared"      // is a device key
 	Signer     Role = "signer"      // signs checkpoints
-	SecureBoot Role = "secure-boot" // signs images: RSA-3072 for version 2, P-256 for version 1
+	SecureBoot Role = "secure-boot" // signs images: RSA-3072, P-256 or P-384, as the chip takes it
 	CA         Role = "ca"          // signs certificates of devices
 	Bundle     Role = "bundle"      // signs slot bundles
 	Manifest   Role = "manifest"    // signs manifests of updates
@@ -43,6 +44,7 @@ type KeyType string
 const (
 	RSA3072 KeyType = "rsa-3072"
 	P256    KeyType = "p-256"
+	P384    KeyType = "p-384"
 )
 
 // Label is the label that a key of the role gets unless told otherwise.
@@ -85,11 +87,12 @@ type kind struct {
 	uses        []uint // usage attributes that must be true; all others must be false
 	prf         PRF    // of a master: the function that derives with it
 	bits        uint   // of an RSA key that must have just so many, 0: wrapBits or more
+	curve       *curve // of an EC key
 }
 
 // is reports that the kind is of the type.
 func (k kind) is(t KeyType) bool {
-	return t == RSA3072 && k.kind == pkcs11.CKK_RSA || t == P256 && k.kind == pkcs11.CKK_EC
+	return t == RSA3072 && k.kind == pkcs11.CKK_RSA || t == P256 && k.curve == onP256 || t == P384 && k.curve == onP384
 }
 
 // ckmSHA256KeyGen is CKM_SHA256_KEY_GEN of PKCS#11 v3.0.
@@ -101,34 +104,39 @@ var (
 	unwraps = []uint{pkcs11.CKA_UNWRAP}
 )
 
-// signsEC is a pair on P-256.
-var signsEC = kind{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_EC, []uint{pkcs11.CKM_EC_KEY_PAIR_GEN}, 0, signs, "", 0}
+// signsEC is a pair on P-256, signsLong one on P-384.
+var signsEC, signsLong = signsOn(onP256), signsOn(onP384)
+
+func signsOn(c *curve) kind {
+	return kind{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_EC, []uint{pkcs11.CKM_EC_KEY_PAIR_GEN}, 0, signs, "", 0, c}
+}
 
 // Many tokens know keys for HMAC of the type CKK_SHA256_HMAC only (nShield makes
 // them by a mechanism of its own), smart cards
 // none at all; and many have no AES key wrap.
 var roles = map[Role]spec{
 	Master: {kinds: []kind{
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 32, signs, HMAC, 0},
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_SHA256_HMAC, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmSHA256KeyGen, pkcs11.CKM_NC_SHA256_HMAC_KEY_GEN}, 32, signs, HMAC, 0},
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, signs, CMAC, 0},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 32, signs, HMAC, 0, nil},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_SHA256_HMAC, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN, ckmSHA256KeyGen, pkcs11.CKM_NC_SHA256_HMAC_KEY_GEN}, 32, signs, HMAC, 0, nil},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, signs, CMAC, 0, nil},
 	}},
 	KEK: {kinds: []kind{
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, wraps, "", 0},
-		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, unwraps, "", 0},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, []uint{pkcs11.CKM_AES_KEY_GEN}, 32, wraps, "", 0, nil},
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, unwraps, "", 0, nil},
 	}},
 	SharedKey: {kinds: []kind{
-		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 0, signs, "", 0},
+		{pkcs11.CKO_SECRET_KEY, pkcs11.CKK_GENERIC_SECRET, []uint{pkcs11.CKM_GENERIC_SECRET_KEY_GEN}, 0, signs, "", 0, nil},
 	}, leaves: true},
 	Signer: {kinds: []kind{signsEC}},
 	SecureBoot: {kinds: []kind{
-		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, signs, "", 3072},
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, signs, "", 3072, nil},
 		signsEC,
+		signsLong,
 	}},
 	CA:     {kinds: []kind{signsEC}},
 	Bundle: {kinds: []kind{signsEC}},
 	Manifest: {kinds: []kind{
-		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, signs, "", 3072},
+		{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, []uint{pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN}, 0, signs, "", 3072, nil},
 	}},
 }
 
@@ -141,16 +149,29 @@ var usages = map[uint][]uint{
 }
 
 // same reports the same kind of key.
-func (k kind) same(o kind) bool { return k.class == o.class && k.kind == o.kind }
+func (k kind) same(o kind) bool { return k.class == o.class && k.kind == o.kind && k.curve == o.curve }
+
+// name is what the kind is called: "EC private key on P-384".
+func (k kind) name() string {
+	if k.curve == nil {
+		return typeName(k.class, k.kind)
+	}
+	return typeName(k.class, k.kind) + " on " + k.curve.Params().Name
+}
 
 // of is the kind that the attributes are of.
 func (s spec) of(a attributes) (kind, bool) {
 	for _, k := range s.kinds {
-		if a.number(pkcs11.CKA_CLASS) == k.class && a.number(pkcs11.CKA_KEY_TYPE) == k.kind {
+		if a.number(pkcs11.CKA_CLASS) == k.class && a.number(pkcs11.CKA_KEY_TYPE) == k.kind && k.on(a[pkcs11.CKA_EC_PARAMS]) {
 			return k, true
 		}
 	}
 	return kind{}, false
+}
+
+// on reports that the kind is of that curve, or of any where the token does not tell it.
+func (k kind) on(params []byte) bool {
+	return k.curve == nil || len(params) == 0 || bytes.Equal(params, k.curve.params)
 }
 
 // classes are those of the keys of the role; a KEK may be of two.
@@ -169,9 +190,10 @@ func (s spec) judge(a attributes) []string {
 	if !ok {
 		var want []string
 		for _, k := range s.kinds {
-			want = append(want, typeName(k.class, k.kind))
+			want = append(want, k.name())
 		}
-		return []string{fmt.Sprintf("its type is %s, want %s", typeName(a.number(pkcs11.CKA_CLASS), a.number(pkcs11.CKA_KEY_TYPE)), strings.Join(want, " or "))}
+		is := kind{class: a.number(pkcs11.CKA_CLASS), kind: a.number(pkcs11.CKA_KEY_TYPE), curve: curveOf(a[pkcs11.CKA_EC_PARAMS])}
+		return []string{fmt.Sprintf("its type is %s, want %s", is.name(), strings.Join(want, " or "))}
 	}
 	var bad []string
 	want := func(attr uint, value bool, why string) {

@@ -1,7 +1,6 @@
 package hsm
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/miekg/pkcs11"
 )
-
-// p256 is the object identifier of prime256v1 in DER (RFC 5480), which CKA_EC_PARAMS holds.
-var p256 = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
 
 // SigningKey is a P-256 key of ours in the token, as a crypto.Signer.
 type SigningKey struct {
@@ -49,6 +45,9 @@ func (t *Token) signingKey(ctx context.Context, role Role, label string) (*Signi
 			return nil, err
 		}
 		pub, err := t.public(key.attributes[pkcs11.CKA_LABEL], key.attributes[pkcs11.CKA_ID])
+		if err == nil && pub.Curve != elliptic.P256() {
+			err = fmt.Errorf("%w: the key is not on P-256", ErrAttributes)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("key %q: %w", label, err)
 		}
@@ -84,12 +83,12 @@ func (s *SigningKey) SignDigest(ctx context.Context, digest []byte, opts crypto.
 }
 
 // signatureASN1 turns r || s of PKCS#11 (v2.40 mechanisms, 2.3.1) into the
-// SEQUENCE of X9.62.
-func signatureASN1(raw []byte) ([]byte, error) {
-	if len(raw) != 64 {
-		return nil, fmt.Errorf("the token gave a signature of %d bytes, want 64", len(raw))
+// SEQUENCE of X9.62. Each has size bytes.
+func signatureASN1(raw []byte, size int) ([]byte, error) {
+	if len(raw) != 2*size {
+		return nil, fmt.Errorf("the token gave a signature of %d bytes, want %d", len(raw), 2*size)
 	}
-	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])})
+	return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:size]), new(big.Int).SetBytes(raw[size:])})
 }
 
 // publicHalf is the public key of a private one, by its attributes.
@@ -100,7 +99,7 @@ func (t *Token) publicHalf(a attributes) (crypto.PublicKey, error) {
 	return t.public(a[pkcs11.CKA_LABEL], a[pkcs11.CKA_ID])
 }
 
-// public reads the P-256 public key that lies beside a private one.
+// public reads the EC public key that lies beside a private one.
 func (t *Token) public(label, id []byte) (*ecdsa.PublicKey, error) {
 	found, err := t.find(
 		newAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY),
@@ -120,25 +119,4 @@ func (t *Token) public(label, id []byte) (*ecdsa.PublicKey, error) {
 		return nil, err
 	}
 	return parsePublic(a[pkcs11.CKA_EC_PARAMS], a[pkcs11.CKA_EC_POINT])
-}
-
-// parsePublic reads CKA_EC_PARAMS and CKA_EC_POINT. The point is a DER OCTET
-// STRING; some tokens leave the wrapping out.
-func parsePublic(params, point []byte) (*ecdsa.PublicKey, error) {
-	if !bytes.Equal(params, p256) {
-		return nil, fmt.Errorf("%w: the key is not on P-256", ErrAttributes)
-	}
-	// The bare point first: one in 256 begins like an OCTET STRING of its length.
-	if pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err == nil {
-		return pub, nil
-	}
-	var bare []byte
-	if rest, err := asn1.Unmarshal(point, &bare); err != nil || len(rest) != 0 {
-		bare = point
-	}
-	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), bare)
-	if err != nil {
-		return nil, fmt.Errorf("public key: %w", err)
-	}
-	return pub, nil
 }

@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -84,7 +85,8 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 	case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":
 		return nil, errors.New("the key is encrypted, and this program asks for no passphrases; put the key into a token, or decrypt it for as long as it is used")
 	case block.Type == "EC PRIVATE KEY":
-		return x509.ParseECPrivateKey(block.Bytes)
+		key, err := x509.ParseECPrivateKey(block.Bytes)
+		return key, tooWeak(block.Bytes, err)
 	case block.Type == "RSA PRIVATE KEY":
 		return x509.ParsePKCS1PrivateKey(block.Bytes)
 	case block.Type != "PRIVATE KEY":
@@ -92,7 +94,7 @@ func parsePrivate(block *pem.Block) (crypto.Signer, error) {
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, err
+		return nil, tooWeak(block.Bytes, err)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
@@ -128,7 +130,21 @@ func ParsePublic(data []byte) (crypto.PublicKey, error) {
 }
 
 // ParsePublicDER reads a public key as SubjectPublicKeyInfo.
-func ParsePublicDER(der []byte) (crypto.PublicKey, error) { return x509.ParsePKIXPublicKey(der) }
+func ParsePublicDER(der []byte) (crypto.PublicKey, error) {
+	key, err := x509.ParsePKIXPublicKey(der)
+	return key, tooWeak(der, err)
+}
+
+// p192 is the object identifier of prime192v1 in DER (RFC 5480).
+var p192 = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01}
+
+// tooWeak says of a key that cannot be read what there is against its curve.
+func tooWeak(der []byte, err error) error {
+	if err != nil && bytes.Contains(der, p192) {
+		return errors.New("the key is on P-192, which is too weak to begin with; make one on P-256, which every chip takes that takes P-192")
+	}
+	return err
+}
 
 // keySizes are the lengths of key files.
 var keySizes = []int64{16, 24, 32, 64}
