@@ -51,7 +51,7 @@ func TestConflicts(t *testing.T) {
 		{"24 bytes for none", release.WithKey(testKey(t, 24)), func(*virtual) {}, ErrUnfit, "which takes 32"},
 		{"zero key", release.WithKey(keyOf(t, make([]byte, 32))), func(*virtual) {}, ErrPlan, "all zero"},
 		{"UART_DOWNLOAD_DIS on v1", uart, func(c *virtual) { c.regs[regDate] = 0; c.raw[0][5] &^= 1 << 20 }, ErrUnfit, "exists from revision v3.0; this chip is v1.0"},
-		{"ABS_DONE_1 without a digest", bootPlan(t, 2).Only(StageBootOn), func(*virtual) {}, ErrConflict, "BLOCK2 is empty"},
+		{"ABS_DONE_1 without a digest", bootPlan(t, 2).Only(StageBootOn), func(*virtual) {}, ErrConflict, "BLOCK2 holds nothing to check with"},
 		{"counter before the key", release.Only(StageCount), func(c *virtual) { c.raw[0][5] |= 15 << 28 }, ErrConflict, "stage count needs RD_DIS bit 0 (BLOCK1) first"},
 		{"counter before CONFIG", resumed.Only(StageCount), func(c *virtual) { c.raw[0][0] = 0x10088; c.raw[0][6] = 0x3c4 }, ErrConflict, "stage count needs FLASH_CRYPT_CONFIG = 15 first"},
 		{"end of serial access before the counter", uart.Only(StageUART), func(c *virtual) { c.raw[0][0] = 0x10088; c.raw[0][5] |= 15 << 28 }, ErrConflict, "stage uart needs FLASH_CRYPT_CNT = 127 first"},

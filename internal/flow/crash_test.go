@@ -44,6 +44,7 @@ func inLab(t *testing.T, f func(*lab)) {
 	if _, err := l.token.Init(t.Context(), hsm.KEK, "kek"); err != nil {
 		t.Fatal(err)
 	}
+	importFleetKey(t, l.token)
 	l.dir = t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l.ctx = t.Context()

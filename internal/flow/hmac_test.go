@@ -19,6 +19,7 @@ import (
 	"station/internal/job"
 	"station/internal/racetest"
 	"station/internal/record"
+	"station/internal/secret"
 	"station/internal/sim"
 	"station/internal/station"
 )
@@ -65,22 +66,79 @@ func hmacStation(t testing.TB, f *chip.Family, id int, pairs ...string) *bench {
 	return s
 }
 
+// otaTable gives a product the fleet's key for updates too.
+const otaTable = "[ota]\nkey_id = 4\nlabel = \"fleet-ota\"\n\n[boot]\n"
+
+// fleetKey is that key, in every test.
+func fleetKey() []byte {
+	sum := sha256.Sum256([]byte("fleet-ota"))
+	return sum[:]
+}
+
+// importFleetKey brings it into the token.
+func importFleetKey(t testing.TB, token *hsm.Token) {
+	t.Helper()
+	key, err := secret.New(fleetKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer key.Destroy()
+	if _, err := token.Import(t.Context(), "fleet-ota", key); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// plainHMACJob is a C3 with secure boot and a key for HMACs, by which its NVS is
+// encrypted, and without flash encryption.
+func plainHMACJob(t testing.TB) string {
+	t.Helper()
+	tables := strings.NewReplacer("[hmac]\n", "[hmac]\nlabel = \"station-master\"\n", "[identity]\n", "[identity]\nlabel = \"station-master\"\n").Replace(fmt.Sprintf(hmacTables, 2))
+	path := signedC3(t, []string{"v2a.pem"}, []string{"v2a.pem"}, plainFlash(chip.ESP32C3, "[boot]\n", tables)...)
+	flowtest.Write(t, filepath.Join(filepath.Dir(path), "identity.csv"), []byte(hmacCSV))
+	return path
+}
+
+// A key for HMACs needs no flash encryption: NVS is encrypted by it all the same, and
+// nothing of flash encryption is burned.
+func TestHMACKeyWithPlainFlash(t *testing.T) {
+	s := newBench(t, plainHMACJob(t))
+	device := flowtest.NewChip(t, simFor(s.Job, station.VirtualMAC(3)))
+	flowtest.WantVerdict(t, s.Visit(device), record.Pass, "")
+	if err := sealedSomewhere(s, device); err != nil {
+		t.Error(err)
+	}
+	app := s.Job.Regions[slices.IndexFunc(s.Job.Regions, func(r firmware.Region) bool { return r.Name == "app" })]
+	if !bytes.Equal(device.FlashAt(app.Address, len(app.Data)), app.Data) {
+		t.Error("the app is not in the flash as it is")
+	}
+}
+
+// checkBlockForHMACs says in what a block does not hold a key for HMACs, hidden and frozen.
+func checkBlockForHMACs(j *job.Job, device *sim.Chip, id int, key []byte) error {
+	f := j.Chip()
+	b := f.Efuse.Blocks[f.Efuse.Block(fmt.Sprint("BLOCK_KEY", id))]
+	held := littleEndian(blockOf(f, device.Fuses(), id))
+	purpose, _ := f.Efuse.Field(b.Purpose)
+	lock := uint32(1)<<b.WriteDisable | 1<<purpose.WriteDisable
+	switch {
+	case !bytes.Equal(held, key):
+		return fmt.Errorf("%s holds %x, another key", b.Name, held)
+	case device.Field(b.Purpose) != 8:
+		return fmt.Errorf("%s is %d", b.Purpose, device.Field(b.Purpose))
+	case device.Field("RD_DIS")>>b.ReadDisable&1 == 0 || device.Field("WR_DIS")&lock != lock:
+		return fmt.Errorf("%s is not protected: RD_DIS %x, WR_DIS %x", b.Name, device.Field("RD_DIS"), device.Field("WR_DIS"))
+	}
+	return nil
+}
+
 // checkHMAC says in what a device has not its own key for HMACs in that block, hidden
 // and frozen, or an NVS that the chip can open with it. What the chip makes of the key is
 // worked out here, of the fuses alone.
 func checkHMAC(j *job.Job, device *sim.Chip, id int) error {
 	f := j.Chip()
-	b := f.Efuse.Blocks[f.Efuse.Block(fmt.Sprint("BLOCK_KEY", id))]
-	key := littleEndian(blockOf(f, device.Fuses(), id))
-	purpose, _ := f.Efuse.Field(b.Purpose)
-	lock := uint32(1)<<b.WriteDisable | 1<<purpose.WriteDisable
-	switch {
-	case !bytes.Equal(key, flowtest.KeyOf(f, "station hmac v1", device.MAC(), 32)):
-		return fmt.Errorf("%s holds %x, another key", b.Name, key)
-	case device.Field(b.Purpose) != 8:
-		return fmt.Errorf("%s is %d", b.Purpose, device.Field(b.Purpose))
-	case device.Field("RD_DIS")>>b.ReadDisable&1 == 0 || device.Field("WR_DIS")&lock != lock:
-		return fmt.Errorf("%s is not protected: RD_DIS %x, WR_DIS %x", b.Name, device.Field("RD_DIS"), device.Field("WR_DIS"))
+	key := flowtest.KeyOf(f, "station hmac v1", device.MAC(), 32)
+	if err := checkBlockForHMACs(j, device, id, key); err != nil {
+		return err
 	}
 	var keys []byte
 	for _, seed := range []string{"5a5abeae", "a5a5dece"} {

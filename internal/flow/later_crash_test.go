@@ -125,22 +125,43 @@ func (l *lab) saysWhy(mac chip.MAC, torn int, blocks []int) error {
 	return nil
 }
 
+// laterProducts are those whose power is cut, with the stride of the commands that write
+// no registers: before the first burn most are as the first.
+func laterProducts(t *testing.T) []laterProduct {
+	p256, p384 := []string{bootKeyFiles[chip.P256]}, []string{bootKeyFiles[chip.P384]}
+	return []laterProduct{
+		{"ESP32-C3, release", c3Job, 1},
+		{"ESP32-C3, secure boot", signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}), 10},
+		{"ESP32-C2, 256 bits", withBits(t, chip.ESP32C2, 256), 60},
+		{"ESP32-C2, 128 bits", withBits(t, chip.ESP32C2, 128), 60},
+		{"ESP32-C2, secure boot", signedJob(t, chip.ESP32C2, p256, p256), 1},
+		{"ESP32-C2, secure boot alone", signedJob(t, chip.ESP32C2, p256, p256, plainFlash(chip.ESP32C2)...), 60},
+		{"ESP32-C6, secure boot with P-256", signedJob(t, chip.ESP32C6, p256, p256), 1},
+		{"ESP32-C5, secure boot with P-384", signedJob(t, chip.ESP32C5, p384, p384), 20},
+		{"ESP32-C3, key for HMACs", hmacJob(t, chip.ESP32C3, 2), 20},
+		{"ESP32-C3, keys for HMACs and updates", hmacJob(t, chip.ESP32C3, 2, "[boot]\n", otaTable), 20},
+		{"ESP32-C3, key for HMACs, plain flash", plainHMACJob(t), 20},
+		{"ESP32-S3, XTS-AES-256", withBits(t, chip.ESP32S3, 512), 20},
+	}
+}
+
+type laterProduct struct {
+	name, path string
+	stride     int
+}
+
 // The power goes at every command of a later chip's way, and inside every burn; put
 // back, each goes on and is sealed, with no block programmed twice.
 func TestPowerCutsOfLaterChips(t *testing.T) {
 	inMemory(t)
 	var m matrix
-	t.Run("release", func(t *testing.T) { m.cutLater(t, "ESP32-C3, release", c3Job, 1) })
-	t.Run("secure boot", func(t *testing.T) { // before the first burn it is as the plain one
-		m.cutLater(t, "ESP32-C3, secure boot", signedC3(t, []string{"v2b.pem"}, []string{"v2a.pem", "v2b.pem"}), 10)
-	})
-	for _, bits := range []int{256, 128} {
-		t.Run(fmt.Sprintf("one key block, %d bits", bits), func(t *testing.T) {
-			m.cutLater(t, fmt.Sprintf("ESP32-C2, %d bits", bits), withBits(t, chip.ESP32C2, bits), 60)
-		})
+	var sample racetest.Sample
+	for _, p := range laterProducts(t) {
+		if sample.Out(4) {
+			continue
+		}
+		t.Run(p.name, func(t *testing.T) { m.cutLater(t, p.name, p.path, p.stride) })
 	}
-	t.Run("key for HMACs", func(t *testing.T) { m.cutLater(t, "ESP32-C3, key for HMACs", hmacJob(t, chip.ESP32C3, 2), 20) })
-	t.Run("key in two blocks", func(t *testing.T) { m.cutLater(t, "ESP32-S3, XTS-AES-256", withBits(t, chip.ESP32S3, 512), 20) })
 	m.publish(t, "c3")
 }
 
@@ -276,7 +297,7 @@ func orderOfLater(j *job.Job, before, after sim.Words) error {
 			return field(before, "WR_DIS")&locks == locks && (!use.Hidden || field(before, "RD_DIS")&hides == hides)
 		})
 	}
-	parts := slices.Clone(j.FlashKeyParts())
+	parts := slices.Clone(flashParts(j))
 	for _, k := range j.Plan.Named() {
 		parts = append(parts, k.For())
 	}
@@ -284,7 +305,7 @@ func orderOfLater(j *job.Job, before, after sim.Words) error {
 	switch {
 	case fresh("SPI_BOOT_CRYPT_CNT") && !keyed:
 		return fmt.Errorf("encryption is on before its key is hidden and frozen")
-	case fresh("SECURE_BOOT_EN") && (!ready(chip.SecureBootDigest0) || field(before, "SPI_BOOT_CRYPT_CNT") != 7):
+	case fresh("SECURE_BOOT_EN") && (!ready(f.Seal.SecureBoot[2].Purpose) || j.Encrypts() && field(before, "SPI_BOOT_CRYPT_CNT") != 7):
 		return fmt.Errorf("secure boot is on before encryption and a digest that is frozen")
 	case fresh("ENABLE_SECURITY_DOWNLOAD") && (field(before, "SECURE_BOOT_EN") == 0 || field(before, "WR_DIS")&1 == 0):
 		return fmt.Errorf("the loader is closed before all else is burned")
@@ -294,11 +315,12 @@ func orderOfLater(j *job.Job, before, after sim.Words) error {
 
 // tornHMAC reports a key for HMACs whose burn was cut off: it says that it is for nothing.
 func tornHMAC(j *job.Job, device *sim.Chip) bool {
-	if j.HMAC == nil {
-		return false
+	torn := func(id int, key []byte) bool {
+		got := littleEndian(blockOf(j.Chip(), device.Fuses(), id))
+		return !bytes.Equal(got, key) && device.Field(fmt.Sprint("KEY_PURPOSE_", id)) == 0
 	}
-	got, key := littleEndian(blockOf(j.Chip(), device.Fuses(), *j.HMAC.KeyID)), flowtest.KeyOf(j.Chip(), "station hmac v1", device.MAC(), 32)
-	return !bytes.Equal(got, key) && device.Field(fmt.Sprint("KEY_PURPOSE_", *j.HMAC.KeyID)) == 0
+	return j.HMAC != nil && torn(*j.HMAC.KeyID, flowtest.KeyOf(j.Chip(), "station hmac v1", device.MAC(), 32)) ||
+		j.OTA != nil && torn(*j.OTA.KeyID, fleetKey())
 }
 
 // keyBlocksOf are the blocks of a chip that may hold keys, the first being BLOCK_KEY0.
@@ -309,18 +331,23 @@ func keyBlocksOf(f *chip.Family) []chip.Block {
 // sealedSomewhere finds the blocks that say they hold the key, or the one that must.
 func sealedSomewhere(s *bench, device *sim.Chip) error {
 	var blocks []int
-	for _, p := range s.Job.FlashKeyParts() {
+	for _, p := range flashParts(s.Job) {
 		for n, b := range keyBlocksOf(s.Job.Chip()) {
 			if b.Purpose == "" || device.Field(b.Purpose) == s.Job.Chip().Seal.Keys[p].Value {
 				blocks = append(blocks, n)
 			}
 		}
 	}
-	if len(blocks) != len(s.Job.FlashKeyParts()) {
+	if len(blocks) != len(flashParts(s.Job)) {
 		return fmt.Errorf("blocks %d hold the key", blocks)
 	}
 	if s.Job.HMAC != nil {
 		if err := checkHMAC(s.Job, device, *s.Job.HMAC.KeyID); err != nil {
+			return err
+		}
+	}
+	if s.Job.OTA != nil {
+		if err := checkBlockForHMACs(s.Job, device, *s.Job.OTA.KeyID, fleetKey()); err != nil {
 			return err
 		}
 	}
