@@ -42,9 +42,47 @@ func TestJobNewOfEveryFamily(t *testing.T) {
 					t.Errorf("%s, %s: no %q in\n%s", f.Name, kind, want, text)
 				}
 			}
-			if says := strings.Contains(text, "--type p-256"); says != (kind == chip.P256) {
-				t.Errorf("%s, %s: how its key is made: %t", f.Name, kind, says)
+			for flag, of := range map[string]chip.SigningKey{"--type p-256": chip.P256, "--type p-384": chip.P384} {
+				if says := strings.Contains(text, flag); says != (kind == of) {
+					t.Errorf("%s, %s: it says %s: %t", f.Name, kind, flag, says)
+				}
 			}
+		}
+	}
+}
+
+// A build for keys that nobody signs with here says so, and what to build for.
+func TestJobNewForP192(t *testing.T) {
+	text := newJob(t, chip.ESP32C2, "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y\nCONFIG_SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y\nCONFIG_SECURE_BOOT_ECDSA_KEY_LEN_192_BITS=y\n", chip.UsualKeyBits)
+	if want := "# The build's secure boot is for ECDSA P-192 keys, which are too weak: set CONFIG_SECURE_BOOT_ECDSA_KEY_LEN_256_BITS"; !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+}
+
+// Keys for HMACs that a build asks for are proposed, with the block that it names: the one
+// of NVS as it stands, the one of updates behind a #, for it has to be made first.
+func TestJobNewWithKeysForHMACs(t *testing.T) {
+	const nvs, ours, theirs = "CONFIG_NVS_SEC_KEY_PROTECT_USING_HMAC=y\n", "CONFIG_SECURE_OTA_HMAC_KEY=y\nCONFIG_SECURE_OTA_HMAC_KEY_ID=4\n", "CONFIG_PRE_ENCRYPTED_OTA_USE_ECIES=y\n"
+	for _, c := range []struct {
+		config string
+		want   []string
+		not    string
+	}{
+		{"", nil, "key_id"},
+		{nvs + "CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID=2\n", []string{"\n[hmac]\nkey_id = 2 "}, "[ota]"},
+		{nvs + "CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID=-1\n", []string{"\n# [hmac]\n# key_id = 0\n", "write its number"}, "\n[hmac]"},
+		{ours, []string{"\n# [ota]\n# key_id = 4   # as the build's", "\n# label = \"fleet-ota\"\n", "station key new --label fleet-ota"}, "[hmac]"},
+		{theirs, []string{"\n# [ota]\n# key_id = 0   # write hmac_key_id"}, "[hmac]"},
+		{nvs + "CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID=5\n" + ours, []string{"\n[hmac]\nkey_id = 5 ", "\n# [ota]\n# key_id = 4 "}, "\n[ota]"},
+	} {
+		text := newJob(t, chip.ESP32C3, "CONFIG_IDF_TARGET=\"esp32c3\"\n"+c.config, chip.UsualKeyBits)
+		for _, want := range c.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q: no %q in\n%s", c.config, want, text)
+			}
+		}
+		if strings.Contains(text, c.not) {
+			t.Errorf("%q: there is %q in\n%s", c.config, c.not, text)
 		}
 	}
 }
@@ -100,7 +138,7 @@ func newJob(t *testing.T, f *chip.Family, sdkconfig string, bits int) string {
 		t.Errorf("%s: a key of %d bits for the %s, want %d", f.Name, got, j.ChipName(), bits)
 	}
 	for _, warning := range j.Warnings {
-		if !strings.Contains(warning, "secure boot is on, and the job has none") && !strings.Contains(warning, "is tabled") {
+		if !slices.ContainsFunc([]string{"secure boot is on, and the job has none", "is tabled", "ECDSA P-192 keys, which are too weak", "write [ota]", "and the job has none: it burns one of its own"}, func(s string) bool { return strings.Contains(warning, s) }) {
 			t.Errorf("%s: %s", f.Name, warning)
 		}
 	}

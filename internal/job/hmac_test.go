@@ -117,6 +117,11 @@ func TestHMACOfTheBuild(t *testing.T) {
 		{"[hmac]\nkey_id = 2\n", "CONFIG_NVS_SEC_KEY_PROTECT_USING_HMAC=y\nCONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID=2\n", ""},
 		{"[hmac]\nkey_id = 3\n", "CONFIG_NVS_SEC_KEY_PROTECT_USING_HMAC=y\nCONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID=2\n", "in block 2 (CONFIG_NVS_SEC_HMAC_EFUSE_KEY_ID), the job burns it into block 3; write key_id = 2 under [hmac]"},
 		{"[hmac]\nkey_id = 2\n" + nvsByHMAC, "CONFIG_NVS_SEC_KEY_PROTECT_USING_FLASH_ENC=y\n", "the firmware cannot read what identity.hmac writes"},
+		{"", "CONFIG_PRE_ENCRYPTED_OTA_USE_RSA=y\n", ""},
+		{"", "CONFIG_PRE_ENCRYPTED_OTA_USE_ECIES=y\n", "and the job has none: it can take no update; write [ota]"},
+		{"", "CONFIG_SECURE_OTA_HMAC_KEY=y\nCONFIG_SECURE_OTA_HMAC_KEY_ID=3\n", "it can take no update; write [ota]"},
+		{"[ota]\nkey_id = 3\nlabel = \"fleet\"\n", "CONFIG_SECURE_OTA_HMAC_KEY=y\nCONFIG_SECURE_OTA_HMAC_KEY_ID=3\n", ""},
+		{"[ota]\nkey_id = 4\nlabel = \"fleet\"\n", "CONFIG_SECURE_OTA_HMAC_KEY=y\nCONFIG_SECURE_OTA_HMAC_KEY_ID=3\n", "in block 3 (CONFIG_SECURE_OTA_HMAC_KEY_ID), the job burns it into block 4; write key_id = 3 under [ota]"},
 	} {
 		j, err := Load(laterJobWith(t, "esp32c3", v.more))
 		if err != nil {

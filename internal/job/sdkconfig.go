@@ -92,6 +92,9 @@ func BuiltKeyBits(build string) int {
 	return 0
 }
 
+// weakKey is a kind of keys that some chips take and this program does not sign with.
+const weakKey = "ECDSA P-192"
+
 // bootKey is the kind of keys whose signatures the bootloader checks; "" where that is
 // not known.
 func (c sdkconfig) bootKey() chip.SigningKey {
@@ -103,7 +106,7 @@ func (c sdkconfig) bootKey() chip.SigningKey {
 	case !c.on("SECURE_SIGNED_APPS_ECDSA_V2_SCHEME"):
 		return ""
 	case c.on("SECURE_BOOT_ECDSA_KEY_LEN_192_BITS"):
-		return "ECDSA P-192"
+		return weakKey
 	case c.on("SECURE_BOOT_ECDSA_KEY_LEN_384_BITS"):
 		return chip.P384
 	}
@@ -141,10 +144,13 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 	if has, name := cmp.Or(j.Key.Bits, chip.UsualKeyBits), c.keySize(); name != "" && j.Encrypts() && has != keySizes[name] {
 		say("the key for flash encryption has %d bits (CONFIG_%s), the job's %d; write bits = %d under [key]", keySizes[name], name, has, keySizes[name])
 	}
-	if built, has := c.bootKey(), j.SecureBoot.kind; built != "" && has != "" && built != has {
+	if built, has := c.bootKey(), j.SecureBoot.kind; built == weakKey {
+		say("the bootloader checks signatures of %s keys, which are too weak and not signed with here; set CONFIG_SECURE_BOOT_ECDSA_KEY_LEN_256_BITS: every chip that takes them takes P-256", weakKey)
+	} else if built != "" && has != "" && built != has {
 		say("the bootloader checks signatures of %s keys, the job's keys are %s: it would refuse every app; build for the keys of the job", built, has)
 	}
 	c.contradictsHMAC(j, say)
+	c.contradictsOTA(j, say)
 	if c.on("ESP_CONSOLE_NONE", "ESP_CONSOLE_UART_NONE", "CONSOLE_UART_NONE") {
 		say("the console is off (CONFIG_ESP_CONSOLE_NONE): the marker is never seen; switch it on")
 	}
@@ -160,16 +166,41 @@ func (c sdkconfig) contradicts(j *Job) (list []string) {
 	return list
 }
 
+// Names of keys for HMACs in the fuses: of ESP-IDF's NVS, of its component
+// esp_encrypted_img, and of ours for updates.
+const (
+	hmacScheme = "NVS_SEC_KEY_PROTECT_USING_HMAC"
+	hmacBlock  = "NVS_SEC_HMAC_EFUSE_KEY_ID"
+	otaScheme  = "PRE_ENCRYPTED_OTA_USE_ECIES"
+	otaOurs    = "SECURE_OTA_HMAC_KEY"
+	otaBlock   = "SECURE_OTA_HMAC_KEY_ID"
+)
+
+// updatesByKey reports a build whose updates are encrypted for a key in the fuses.
+func (c sdkconfig) updatesByKey() bool { return c.on(otaScheme, otaOurs) }
+
+// contradictsOTA says what the build was made for of updates that a key in the fuses opens.
+func (c sdkconfig) contradictsOTA(j *Job, say func(format string, args ...any)) {
+	id, known := c.number(otaBlock)
+	switch {
+	case !c.updatesByKey():
+	case j.OTA == nil:
+		say("the firmware opens updates with a key in the fuses (CONFIG_%s or CONFIG_%s), and the job has none: it can take no update; write [ota]", otaScheme, otaOurs)
+	case known && id != uint64(*j.OTA.KeyID):
+		say("the firmware looks for the key of its updates in block %d (CONFIG_%s), the job burns it into block %d; write key_id = %d under [ota]", id, otaBlock, *j.OTA.KeyID, id)
+	}
+}
+
 // contradictsHMAC says what the build was made for of NVS that the chip makes keys for.
 func (c sdkconfig) contradictsHMAC(j *Job, say func(format string, args ...any)) {
 	asks := j.Identity != nil && j.Identity.HMAC
-	if !c.on("NVS_SEC_KEY_PROTECT_USING_HMAC") {
+	if !c.on(hmacScheme) {
 		if asks && len(c) > 0 {
 			say("NVS is not encrypted with keys that the chip makes: the firmware cannot read what identity.hmac writes; set CONFIG_NVS_SEC_KEY_PROTECT_USING_HMAC")
 		}
 		return
 	}
-	id, known := c.number("NVS_SEC_HMAC_EFUSE_KEY_ID")
+	id, known := c.number(hmacBlock)
 	switch {
 	case j.HMAC == nil:
 		say("the firmware makes the keys of its NVS of a key for HMACs (CONFIG_NVS_SEC_KEY_PROTECT_USING_HMAC), and the job has none: it burns one of its own at its first start, which nobody has; write [hmac]")

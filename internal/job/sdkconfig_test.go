@@ -61,6 +61,7 @@ func TestSdkconfigForJobsOfOtherKinds(t *testing.T) {
 		{v2, "release", "CONFIG_SECURE_BOOT_ENABLED=y", "secure boot is version 1, the job's is version 2"},
 		{v2, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y\nCONFIG_SECURE_SIGNED_APPS_RSA_SCHEME=y", ""},
 		{v2, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y\nCONFIG_SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y", "checks signatures of ECDSA P-256 keys, the job's keys are RSA-3072"},
+		{v2, "release", "CONFIG_SECURE_BOOT=y\nCONFIG_SECURE_BOOT_V2_ENABLED=y\nCONFIG_SECURE_SIGNED_APPS_ECDSA_V2_SCHEME=y\nCONFIG_SECURE_BOOT_ECDSA_KEY_LEN_192_BITS=y", "too weak and not signed with here; set CONFIG_SECURE_BOOT_ECDSA_KEY_LEN_256_BITS"},
 		{v2, "release", "CONFIG_A=y", "secure boot is off"},
 		{v2, "release", "", ""}, // there is no sdkconfig
 		{SecureBoot{}, "development", "CONFIG_SECURE_FLASH_ENCRYPTION_MODE_DEVELOPMENT=y", ""},

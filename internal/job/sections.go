@@ -28,6 +28,7 @@ func Sections(build string, f *chip.Family) string {
 	} {
 		b.WriteString("\n# " + section.says + "\n" + section.lines)
 	}
+	b.WriteString(config.hmacLines() + config.otaLines())
 	if path == "" {
 		return "\n# There is no sdkconfig beside the build: look yourself what it was made for.\n" + b.String()
 	}
@@ -53,6 +54,41 @@ const (
 `
 )
 
+// hmacLines are the key for HMACs that a build asks for, which needs nothing of the token
+// that [key] has not; "" where it asks for none.
+func (c sdkconfig) hmacLines() string {
+	if !c.on(hmacScheme) {
+		return ""
+	}
+	const says = "\n# The firmware makes the keys of its NVS of a key for HMACs (CONFIG_" + hmacScheme + "). Without it, it burns one of its own at its first start.\n"
+	if id, known := c.number(hmacBlock); known {
+		return fmt.Sprintf("%s[hmac]\nkey_id = %d           # as the build's sdkconfig has it\n", says, id)
+	}
+	return says + "# The build does not say in which block it looks for it (CONFIG_" + hmacBlock + "): write its number, and take the # away.\n# [hmac]\n# key_id = 0\n"
+}
+
+// otaLines are the key for updates that a build asks for, as comments: it has to be made
+// first; "" where it asks for none.
+func (c sdkconfig) otaLines() string {
+	if !c.updatesByKey() {
+		return ""
+	}
+	note := "   # write hmac_key_id of the firmware's esp_decrypt_cfg_t"
+	id, known := c.number(otaBlock)
+	if known {
+		note = "   # as the build's sdkconfig has it"
+	}
+	return fmt.Sprintf(otaLines, id, note)
+}
+
+const otaLines = `
+# Updates are encrypted for a key in the fuses (ECIES). All devices of a fleet have the same: make it with
+# "station key new --label fleet-ota", and take the # away.
+# [ota]
+# key_id = %d%s
+# label = "fleet-ota"
+`
+
 // closing are the fuses by which a chip's serial loader is closed.
 func closing(f *chip.Family) (lines string) {
 	for _, name := range slices.Sorted(maps.Keys(f.Seal.Burnable)) {
@@ -70,10 +106,7 @@ func closing(f *chip.Family) (lines string) {
 
 // secureBootLines are what a job needs for secure boot, as comments.
 func (c sdkconfig) secureBootLines(f *chip.Family) string {
-	flag := ""
-	if c.bootKey() == chip.P256 {
-		flag = " --type p-256"
-	}
+	flag := map[chip.SigningKey]string{chip.P256: " --type p-256", chip.P384: " --type p-384"}[c.bootKey()]
 	return fmt.Sprintf(secureBootLines, flag, f.Title, f.SignedBy(), c.secureBootVersion())
 }
 
@@ -91,6 +124,8 @@ func (c sdkconfig) saysEncryption() string {
 
 func (c sdkconfig) saysSecureBoot() string {
 	switch {
+	case c.bootKey() == weakKey:
+		return "The build's secure boot is for " + weakKey + " keys, which are too weak: set CONFIG_SECURE_BOOT_ECDSA_KEY_LEN_256_BITS and build again. Every chip that takes them takes P-256."
 	case c == nil:
 		return "Secure boot, if the build has it (CONFIG_SECURE_BOOT): take the # away."
 	case c.on("SECURE_BOOT", "SECURE_BOOT_ENABLED"):
