@@ -124,7 +124,7 @@ func (p Plan) checkSet(r *refusal, i int, set Set) {
 		r.add(ErrPlan, "%s: %d does not fit into %d bits", set.Field, set.Value, f.Width)
 	case set.Field == "RD_DIS" && s.Compare == nil:
 		r.add(ErrPlan, "%s needs the key to compare its block with in stage %s", set.text(chip), s.Name)
-	case set.Field == "RD_DIS" && set.Value&^hides(chip, s.Compare) != 0: // a cut burn may have left one bit of two
+	case set.Field == "RD_DIS" && set.Value&^(hides(chip, s.Compare)|s.hidesTorn()) != 0: // a cut burn may have left one bit of two
 		r.add(ErrPlan, "%s: stage %s hides the block of its own key only", set.text(chip), s.Name)
 	case stage == StageBootOn && (!alone || !s.guarded(set)):
 		r.add(ErrPlan, "%s must be burned alone, after the block of secure boot is written and protected", set.Field)
@@ -156,6 +156,18 @@ func (s Stage) ofOwnKey(f *chip.Family, set Set) bool {
 		return false
 	}
 	return slices.Contains(protects(f, s.Compare), set)
+}
+
+// hidesTorn are the bits of RD_DIS of the blocks that cut burns have left.
+func (s Stage) hidesTorn() (mask uint32) {
+	for _, block := range s.Torn {
+		for _, set := range sealsTorn(known(s.Chip), block) {
+			if set.Field == "RD_DIS" {
+				mask |= set.Value
+			}
+		}
+	}
+	return mask
 }
 
 // guarded reports that the stage waits until the block that the fuse needs is

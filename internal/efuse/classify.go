@@ -79,6 +79,9 @@ func (c classifier) block() string {
 
 func (c classifier) state() KeyState { return c.have.StateOfAll(c.blocks()) }
 
+// torn reports a block of the key that can be programmed once only, and was cut off.
+func (c classifier) torn() bool { return slices.ContainsFunc(c.blocks(), c.have.Torn) }
+
 func (c classifier) hidden() bool {
 	return !slices.ContainsFunc(c.blocks(), func(name string) bool {
 		b := c.chip.Efuse.Block(name)
@@ -154,6 +157,11 @@ var rules = []struct {
 	},
 		func(c classifier) State {
 			return State{KeyForeign, c.block() + " holds a key that is not this device's", "set the chip aside: a key cannot be replaced"}
+		}},
+	{func(c classifier) bool { return c.torn() && c.count == 0 },
+		func(c classifier) State {
+			return State{KeyOpen, c.block() + " is half burned: the burn of a key was cut off, and anybody can read part of it",
+				"goes on with another block, if there is one and the ledger knows this chip; otherwise set it aside"}
 		}},
 	{func(c classifier) bool { return c.state() == KeyWritten && c.count == 0 },
 		func(c classifier) State {

@@ -189,6 +189,11 @@ func (d *differ) stage(s Stage) Stage {
 	if s.Compare != nil {
 		d.compare(s)
 	}
+	for _, block := range s.Torn {
+		if !d.have.Torn(block) && d.have.StateOf(block) != KeyHidden {
+			d.add(ErrConflict, "%s is not half burned, so stage %s must not hide it", block, s.Name)
+		}
+	}
 	var sets []Set
 	for _, set := range s.Sets {
 		if left := d.set(set); left.Value != 0 {

@@ -349,7 +349,7 @@ func Redact(have Image) record.Fuses {
 		switch {
 		case blk.Holds == chip.Words:
 			out = append(out, record.WordsBlock(blk.Name, have.openWords(b)))
-		case have.digests[b] != "" && state == KeyWritten:
+		case have.digests[b] != "" && state == KeyWritten && !have.Torn(blk.Name): // of part of a key nothing is told
 			out = append(out, record.SealedBlock(blk.Name, have.digests[b]))
 		default:
 			out = append(out, record.SealedBlock(blk.Name, string(state)))

@@ -348,6 +348,52 @@ func TestTornBlocks(t *testing.T) {
 	}
 }
 
+// What a cut burn has left of a key is hidden and frozen with the key in the next block, and told
+// to nobody; a block that is whole or empty is never hidden so.
+func TestTornBlocksAreHidden(t *testing.T) {
+	for _, f := range chip.Families[1:] {
+		if f.Efuse.Block("BLOCK_KEY1") < 0 {
+			continue
+		}
+		t.Run(f.Name, func(t *testing.T) {
+			c, key := newLater(t, f), testKey(t, 32)
+			key.Block = "BLOCK_KEY0"
+			c.weak = func(_ int, w []uint32) { w[0] &= w[0] - 1 }
+			if err := c.burn(Plan{{Chip: f, Name: StageKey, Key: key}}); !errors.Is(err, ErrTorn) {
+				t.Fatal(err)
+			}
+			c.weak = nil
+			have := c.image()
+			if got := Classify(have, nil); got.Name != KeyOpen || !strings.Contains(got.Words, "BLOCK_KEY0 is half burned") {
+				t.Errorf("it is %+v", got)
+			}
+			if got := Redact(have).Block("BLOCK_KEY0").String(); got != string(KeyWritten) {
+				t.Errorf("part of the key is told as %s", got)
+			}
+			own := *key
+			own.Block = "BLOCK_KEY1"
+			plan := Plan{{Chip: f, Name: StageKey, Key: &own}, {Chip: f, Name: StageProtect, Compare: &own, Sets: protects(f, &own)}}
+			for _, block := range []string{"BLOCK_KEY1", "BLOCK_KEY2"} { // the key's own, whole by then, and an empty one
+				if _, err := plan.Hiding(StageProtect, block).Diff(have); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), block+" is not half burned") {
+					t.Errorf("hiding %s: %v", block, err)
+				}
+			}
+			plan = plan.Hiding(StageProtect, "BLOCK_KEY0")
+			for range 2 { // once more there is nothing left
+				if err := c.burn(plan); err != nil {
+					t.Fatal(err)
+				}
+				own.Compared = true
+			}
+			for _, block := range []string{"BLOCK_KEY0", "BLOCK_KEY1"} {
+				if got := c.image(); got.StateOf(block) != KeyHidden || !got.WriteDisabled(block) || !got.WriteDisabled("KEY_PURPOSE_0") {
+					t.Errorf("%s is %s", block, got.StateOf(block))
+				}
+			}
+		})
+	}
+}
+
 // The C3's own ROM read these words before and after Espressif's tool burned a
 // key and the counter through it.
 func TestFusesOfTheC3(t *testing.T) {

@@ -158,6 +158,9 @@ type Stage struct {
 
 	// Compare must be what its block holds before anything of the stage is burned.
 	Compare *Key
+	// Torn are blocks that cut burns have left half burned. The stage hides them with its own
+	// key's: part of a key can be read there.
+	Torn []string
 	// Needs must be in the chip before anything of the stage is burned.
 	Needs []Set
 }
@@ -204,6 +207,45 @@ func (p Plan) WithKey(k *Key) Plan {
 		out[i].Needs = moved(out[i].Needs, was, is)
 	}
 	return out
+}
+
+// Hiding is the plan for a chip in which cut burns have left blocks half burned: the stage
+// of that name hides and freezes them too. The digest of a plan is that of the plan before.
+func (p Plan) Hiding(stage string, torn ...string) Plan {
+	out := slices.Clone(p)
+	for i := range out {
+		if out[i].Name != stage {
+			continue
+		}
+		out[i].Torn, out[i].Sets = torn, slices.Clone(out[i].Sets)
+		for _, block := range torn {
+			for _, set := range sealsTorn(p.family(), block) {
+				out[i].Sets = with(out[i].Sets, set)
+			}
+		}
+	}
+	return out
+}
+
+// sealsTorn are the fuses after which nobody can read a block, write it, or say what it is for.
+func sealsTorn(f *chip.Family, block string) []Set {
+	b := f.Efuse.Blocks[f.Efuse.Block(block)]
+	lock := uint32(1) << b.WriteDisable
+	if purpose, ok := f.Efuse.Field(b.Purpose); ok {
+		lock |= 1 << purpose.WriteDisable
+	}
+	return []Set{{"RD_DIS", b.ReadMask()}, {"WR_DIS", lock}}
+}
+
+// with adds the bits of a mask to those of some sets.
+func with(sets []Set, mask Set) []Set {
+	for i := range sets {
+		if sets[i].Field == mask.Field {
+			sets[i].Value |= mask.Value
+			return sets
+		}
+	}
+	return append(sets, mask)
 }
 
 // moved is sets with the protections of one block in place of another's.

@@ -100,6 +100,26 @@ func (s *Session) isForDigest(block string) bool {
 	return slices.ContainsFunc(s.Job.Plan.Keys(), func(k *efuse.Key) bool { return k.In(s.Job.Chip()) == block })
 }
 
+// hidingLeftovers has the plan hide what cut burns have left of the key for flash encryption in
+// blocks that it does not go into: part of it can be read there. It goes with the last protection
+// of the key; what is torn after that is no secret's, or leads no further.
+func (s *Session) hidingLeftovers(plan efuse.Plan, places map[chip.Purpose]string) efuse.Plan {
+	f, parts := s.Job.Chip(), s.Job.FlashKeyParts()
+	stage := efuse.Numbered(efuse.StageProtect, len(parts)-1)
+	taken := slices.Collect(maps.Values(places))
+	var left []string
+	for _, b := range f.Efuse.Blocks {
+		mine := slices.Contains(f.Seal.Keys[parts[0]].Blocks, b.Name) && !slices.Contains(taken, b.Name)
+		if !mine || b.Purpose == "" || s.Fuses.Value(b.Purpose) != 0 {
+			continue
+		}
+		if s.Fuses.Torn(b.Name) && !s.settled(stage) || s.Fuses.StateOf(b.Name) == efuse.KeyHidden {
+			left = append(left, b.Name)
+		}
+	}
+	return plan.Hiding(stage, left...)
+}
+
 // room makes sure that each key has a block.
 func (s *Session) room() error {
 	places := s.places()
@@ -143,7 +163,7 @@ func (s *Session) movePart(n int, part chip.Purpose, err error) error {
 	k.Blocks = slices.Clone(k.Blocks)
 	k.Blocks[n] = next
 	return s.note(record.Entry{Kind: record.KeyAssigned, Keys: []record.Key{k},
-		Message: fmt.Sprintf("%s is half burned and can be programmed once only, so the key goes into %s: %v", was, next, err)})
+		Message: fmt.Sprintf("%s is half burned and can be programmed once only, so the key goes into %s, and what is left in the other is hidden with it: %v", was, next, err)})
 }
 
 // passedOver tells of half-burned blocks which a key does not go into.

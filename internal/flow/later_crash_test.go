@@ -95,6 +95,53 @@ func (l *lab) tearsKey(path string, at int, used []int, torn int, blocks []int, 
 	return errors.Join(checkLater(&bench{&flowtest.Bench{KeysOf: tokenKeys, Job: j}}, device, blocks...), l.saysWhy(device.MAC(), torn, blocks))
 }
 
+// The power goes a second time, in each burn that follows: also in that which hides what the first
+// cut has left. The device goes on, and nothing of the key can be read in the end.
+func TestSecondCutOfATornKey(t *testing.T) {
+	j, err := job.Load(c3Job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half, all := sim.Words{}, sim.Words{}
+	for i := range half {
+		half[i], all[i] = 0x00ff_00ff, 0xffff_ffff
+	}
+	inLab(t, func(l *lab) {
+		for at := 1; at <= 4; at++ {
+			for name, words := range map[string]sim.Words{"half of it": half, "all of it": all} {
+				if err := l.cutsTwice(j, at, half, words); err != nil {
+					t.Errorf("%s of burn %d after the first cut: %v", name, at, err)
+				}
+			}
+		}
+	})
+}
+
+// cutsTwice cuts the first burn of a device, and burn number at of those that follow.
+func (l *lab) cutsTwice(j *job.Job, at int, first, second sim.Words) error {
+	o := station.ChipFor(j)
+	o.MAC, o.Faults = station.VirtualMAC(int(l.made.Add(1))), faults(sim.Fault{Kind: sim.CutBurn, At: 1, Words: &first})
+	device, err := sim.New(o)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	for visit := range 3 {
+		out, err := l.laterVisit(j, device)
+		if want := []record.Verdict{record.Retry, record.Retry, record.Pass}[visit]; err != nil || out.Verdict != want {
+			return fmt.Errorf("visit %d: %s %v, %v", visit+1, out.Verdict, out.Failure, err)
+		}
+		device.Heal()
+		device.Replug()
+		if visit == 0 {
+			if err := device.Inject(sim.Fault{Kind: sim.CutBurn, At: at, Words: &second}); err != nil {
+				return err
+			}
+		}
+	}
+	return sealedSomewhere(&bench{&flowtest.Bench{KeysOf: tokenKeys, Job: j}}, device)
+}
+
 // laterVisit is one visit of a device in the lab.
 func (l *lab) laterVisit(j *job.Job, device *sim.Chip) (flow.Outcome, error) {
 	wire, err := device.Open()

@@ -127,6 +127,11 @@ func checkLater(s *bench, device *sim.Chip, blocks ...int) error {
 			want[v.Field] = v.Value
 		}
 	}
+	open, hidden := leftovers(s.Job, device, key)
+	if got := device.Field("RD_DIS"); got&open != open {
+		return fmt.Errorf("RD_DIS is %#x: part of the key can be read in a block of %#x", got, open)
+	}
+	want["RD_DIS"] |= device.Field("RD_DIS") & hidden
 	for field, want := range want {
 		if got := device.Field(field); got != want {
 			return fmt.Errorf("%s is %d, want %d", field, got, want)
@@ -136,6 +141,31 @@ func checkLater(s *bench, device *sim.Chip, blocks ...int) error {
 		return err
 	}
 	return flashError(s.Job, device, key)
+}
+
+// leftovers are the bits of RD_DIS of blocks that say nothing of what they hold: those in which bits
+// are set, and none but the key's, must be hidden; and those that may be, with blocks of which only the check words are set.
+func leftovers(j *job.Job, device *sim.Chip, key []byte) (must, may uint32) {
+	for n, b := range keyBlocksOf(j.Chip()) {
+		if b.Purpose == "" || device.Field(b.Purpose) != 0 {
+			continue
+		}
+		held := blockOf(j.Chip(), device.Fuses(), n)
+		if held == [8]uint32{} {
+			may |= b.ReadMask()
+		}
+		for half := range slices.Chunk(key, 32) {
+			own := reversed(half)
+			part := held != [8]uint32{}
+			for i := range held {
+				part = part && held[i]&^own[i] == 0
+			}
+			if part {
+				must |= b.ReadMask()
+			}
+		}
+	}
+	return must, may | must
 }
 
 // signedOnly says in what a device does not start just what the job's keys signed:

@@ -155,5 +155,5 @@ func (s *Session) planFor() efuse.Plan {
 		k.Block, k.Compared = places[k.For()], s.settled(stage.Name)
 		plan = plan.WithKey(&k)
 	}
-	return plan
+	return s.hidingLeftovers(plan, places)
 }
