@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -35,6 +36,12 @@ them, ran it, were offered it, or were sealed with it. What was found after a
 release was made is in --scan, what a scanner says in CycloneDX: a release is hit
 whose bill has a component that is hit there. Of which releases nothing can be said
 is told.
+
+A device that was updated answers for its other slot too, to which it can fall back:
+slot tells where the app stands, running, other, or the slot's name where the
+line wrote it; certain is false where an update may have been written over it
+since, or may never have been taken. A release or a key that there is none of is a
+fault, not an empty list.
 
 Each row names the entries of the ledger that say so, and the head of the ledger
 as of now; "station ledger prove NAME" proves them to anybody.`,
@@ -72,12 +79,15 @@ as of now; "station ledger prove NAME" proves them to anybody.`,
 					}
 					w.MAC = d.MAC
 				}
-				if firmware != "" {
+				if firmware != "" || w.Release != 0 {
 					if w.Known, err = knownReleases(cmp.Or(r.store, releasesBeside(b.Path()))); err != nil {
 						return stationFault(err)
 					}
 				}
 				list, err := station.FindAffected(b, w)
+				if unknown := (*station.UnknownError)(nil); errors.As(err, &unknown) {
+					return fmt.Errorf("affected: %w", err)
+				}
 				if err != nil {
 					return stationFault(err)
 				}
@@ -140,14 +150,14 @@ func writeAffected(w io.Writer, out *output, b *ledger.Ledger, list []station.Af
 
 func affectedCSV(w io.Writer, list []station.Affected) error {
 	c := csv.NewWriter(w)
-	_ = c.Write([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "of", "evidence"})
+	_ = c.Write([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "of", "evidence", "slot", "certain"})
 	for _, a := range list {
 		release := ""
 		if a.Release != 0 {
 			release = fmt.Sprint(a.Release)
 		}
 		_ = c.Write([]string{a.MAC.String(), plain.Line(a.Serial), plain.Line(a.Product), plain.Line(a.Batch), fmt.Sprint(a.Sealed), release, plain.Line(a.Version), a.State, strings.Trim(fmt.Sprint(a.Of), "[]"),
-			strings.Trim(fmt.Sprint(a.Evidence), "[]")})
+			strings.Trim(fmt.Sprint(a.Evidence), "[]"), plain.Line(a.Slot), fmt.Sprint(a.Certain)})
 	}
 	c.Flush()
 	return c.Error()

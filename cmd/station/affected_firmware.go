@@ -24,6 +24,7 @@ func digestsOf(firmware string) ([]string, error) {
 		return nil, nil
 	}
 	if strings.HasPrefix(firmware, "sha256:") {
+		firmware = strings.ToLower(firmware)
 		_, err := store.ParseDigest(firmware)
 		if err != nil {
 			err = fmt.Errorf("%w; \"station release show\" and \"station job check --json\" name it", err)

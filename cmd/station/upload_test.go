@@ -116,8 +116,13 @@ func (w *workplace) findsVulnerable() {
 			w.t.Errorf("--firmware %s: %s", odd, said)
 		}
 	}
-	if _, said := w.run(0, "affected", "--release", "99"); !strings.Contains(said, "the ledger knows no such device") {
-		w.t.Errorf("a release that there is none of: %s", said)
+	if _, said := w.run(0, "affected", "--release", "10"); !strings.Contains(said, "the ledger knows no such device") {
+		w.t.Errorf("a release that nobody has: %s", said)
+	}
+	for name, want := range map[string]string{"--release 99": "there is no release 99; there is 10, 9", "--release -1": "no release -1", "--key nokey": `there is no key "nokey"`} {
+		if out, said := w.run(exitUsage, append([]string{"affected"}, strings.Fields(name)...)...); out != "" || !strings.Contains(said, want) {
+			w.t.Errorf("%s that there is none of: %s, %s", name, out, said)
+		}
 	}
 }
 

@@ -42,14 +42,20 @@ type Affected struct {
 	Version  string   `json:"version,omitempty"`       // of that
 	Secure   *uint32  `json:"secureVersion,omitempty"` // of that; absent where nothing tells it
 	State    string   `json:"state"`                   // runs, ran or offered: what is asked for; else has
+	Slot     string   `json:"slot,omitempty"`          // where an app stands: running, other, or by its name where the line wrote it
+	Certain  bool     `json:"certain"`                 // it surely stands there still; an update may have been written over it, or never have come
 	Of       []int64  `json:"of,omitempty"`            // which of the releases asked for
 	Evidence []uint64 `json:"evidence"`                // entries of the ledger that say so
 }
 
-// FindAffected lists the devices, by MAC. It reads the whole log once.
+// FindAffected lists the devices, by MAC. It reads the whole log once. A release or a
+// key that there is none of is an UnknownError: nobody being affected is something else.
 func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
 	said, err := w.read(book)
 	if err != nil {
+		return nil, err
+	}
+	if err := said.knows(w); err != nil {
 		return nil, err
 	}
 	w.Firmware = said.names(w.Firmware...)
@@ -75,7 +81,7 @@ func (w Wanted) judge(d record.Device, p *past, apps map[int64][]string) (Affect
 	if p == nil {
 		p = &past{}
 	}
-	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, State: "has", Evidence: []uint64{d.Last}}
+	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, State: "has", Certain: true, Evidence: []uint64{d.Last}}
 	if p.runs.Release == 0 {
 		made := release.Of(d)
 		a.Version = made.Version
@@ -98,32 +104,46 @@ func (w Wanted) judge(d record.Device, p *past, apps map[int64][]string) (Affect
 }
 
 // isKey tells whether a key is the wanted one. The digest of a public key that
-// devices trust may be written as other digests are.
+// devices trust may be written as other digests are, and hexadecimal digits in either case.
 func (w Wanted) isKey(k record.Key) bool {
-	return k.ID == w.Key || slices.Contains(strings.Split(k.ID, ":"), strings.TrimPrefix(w.Key, "sha256:"))
+	wanted := strings.TrimPrefix(w.Key, "sha256:")
+	return sameName(k.ID, w.Key) || slices.ContainsFunc(strings.Split(k.ID, ":"), func(part string) bool { return sameName(part, wanted) })
 }
 
-// states of a device, the worst first.
-var states = []string{"runs", "has", "ran", "offered"}
+// sameName compares parts of key IDs: hexadecimal digits in either case, all else as it is.
+func sameName(a, b string) bool {
+	return slices.EqualFunc(strings.Split(a, ":"), strings.Split(b, ":"), func(a, b string) bool {
+		return a == b || len(a) >= shortestCheck && isHex(a) && strings.EqualFold(a, b)
+	})
+}
+
+// shortestCheck is how many digits a check value or a digest has at least: what is shorter is
+// a label, in which case counts.
+const shortestCheck = 16
+
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == "" }
 
 // any tells whether the device has to do with one of the releases.
 func (w Wanted) any(a *Affected, d record.Device, p *past, apps map[int64][]string) bool {
-	found := *a
-	found.State = ""
+	var found *Affected
 	for _, r := range w.Any {
 		one := *a
 		if !(Wanted{Release: r.ID}).released(&one, p) && (len(apps[r.ID]) == 0 || !(Wanted{Firmware: apps[r.ID]}).holds(&one, d, p)) {
 			continue
 		}
-		found.Of = append(found.Of, r.ID)
-		if found.State == "" || slices.Index(states, one.State) < slices.Index(states, found.State) {
-			found.State, found.Evidence = one.State, one.Evidence
+		if one.Of = []int64{r.ID}; found != nil {
+			one.Of = append(found.Of, r.ID)
+			if !one.standing().worse(found.standing()) {
+				found.Of = one.Of
+				continue
+			}
 		}
+		found = &one
 	}
-	if found.Of != nil {
-		*a = found
+	if found != nil {
+		*a = *found
 	}
-	return found.Of != nil
+	return found != nil
 }
 
 // released tells whether the device has to do with the release.
@@ -131,17 +151,11 @@ func (w Wanted) released(a *Affected, p *past) bool {
 	if w.Release == 0 {
 		return true
 	}
-	index, took := p.results[w.Release]
-	offer, offered := p.offers[w.Release]
-	switch {
-	case took && p.runs.Release == w.Release:
-		a.State, a.Evidence = "runs", []uint64{index}
-	case took:
-		a.State, a.Evidence = "ran", []uint64{index, p.results[p.runs.Release]}
-	case offered:
-		a.State, a.Evidence = "offered", []uint64{offer}
+	f, is := p.find(func(release int64, _ word) bool { return release == w.Release })
+	if is {
+		a.take(f)
 	}
-	return took || offered
+	return is
 }
 
 // holds tells whether the device has the firmware, or had it.
@@ -149,18 +163,13 @@ func (w Wanted) holds(a *Affected, d record.Device, p *past) bool {
 	if len(w.Firmware) == 0 {
 		return true
 	}
-	if slices.Contains(w.Firmware, p.runs.App) {
-		a.State, a.Evidence = "runs", []uint64{p.results[p.runs.Release]}
-		return true
+	later, is := p.find(func(_ int64, t word) bool { return slices.Contains(w.Firmware, t.app) })
+	made, had := w.made(d, p)
+	switch {
+	case is && (!had || later.worse(made)):
+		a.take(later)
+	case had:
+		a.take(made)
 	}
-	for _, i := range d.Images {
-		if slices.ContainsFunc(w.Firmware, i.Is) {
-			a.State, a.Evidence = "has", []uint64{d.Flashed}
-			if p.runs.Release != 0 && i.Slot != "" {
-				a.State, a.Evidence = "ran", []uint64{d.Flashed, p.results[p.runs.Release]}
-			}
-			return true
-		}
-	}
-	return false
+	return is || had
 }

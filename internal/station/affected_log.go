@@ -1,6 +1,7 @@
 package station
 
 import (
+	"cmp"
 	"slices"
 
 	"station/internal/chip"
@@ -11,9 +12,15 @@ import (
 // past is what the log says of one device, of its key and of the field.
 type past struct {
 	runs    record.Field
-	results map[int64]uint64 // successes, by release, and the entry
-	offers  map[int64]uint64
+	results map[int64]word // successes, by release
+	offers  map[int64]word
 	keyed   uint64 // the last entry that names the key asked for
+}
+
+// word is what an entry says of a release for a device.
+type word struct {
+	index uint64
+	app   string // digest of its app; "" where nothing tells it
 }
 
 // said is what the log says of devices, and of which digests stand for one app.
@@ -23,12 +30,16 @@ type said struct {
 	// old entry names is the app filled up for the cipher, and no more.
 	alike  map[string][]string
 	inputs map[int64][]string // by release, digests of its app as it was given, before it was signed
+	apps   map[int64]string   // of every release that is known, the digest of its app, if that is
+	keys   map[string]bool    // labels of all keys
+	keyed  bool               // the key asked for is among them
 }
 
 // read reads the log once.
 func (w Wanted) read(book *ledger.Ledger) (*said, error) {
-	s := &said{pasts: map[chip.MAC]*past{}, alike: map[string][]string{}, inputs: map[int64][]string{}}
+	s := &said{pasts: map[chip.MAC]*past{}, alike: map[string][]string{}, inputs: map[int64][]string{}, apps: map[int64]string{}, keys: map[string]bool{}}
 	for _, r := range w.Known {
+		s.apps[r.ID] = r.App
 		s.one(r.App, r.AppFilled)
 	}
 	for e, err := range book.Entries(0) {
@@ -46,28 +57,29 @@ func (s *said) add(e *record.Entry, w Wanted) error {
 	for _, i := range e.Images {
 		s.has(i.File, i.Plain)
 	}
-	if w.Key != "" && slices.ContainsFunc(e.Keys, w.isKey) {
-		s.of(e.MAC).keyed = e.Index
-		return nil
+	if w.Key != "" {
+		s.key(e, w)
 	}
 	switch e.Kind {
-	case record.UpdateOffered, record.UpdateResult, record.ReleaseMade:
+	case record.UpdateOffered, record.UpdateResult, record.ReleaseMade, record.ReleaseWithdrawn, record.RolloutChanged:
 	default:
 		return nil
 	}
 	f, err := e.Field()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	s.apps[f.Release] = cmp.Or(f.App, s.apps[f.Release])
+	switch {
 	case e.Kind == record.ReleaseMade:
 		s.one(f.App, f.AppFilled)
 		s.one(f.Input, f.InputFilled)
 		s.inputs[f.Release] = []string{f.Input, f.InputFilled}
 	case e.Kind == record.UpdateOffered:
-		s.of(e.MAC).offers[f.Release] = e.Index
-	case f.State == "success":
+		s.of(e.MAC).offers[f.Release] = word{e.Index, s.apps[f.Release]}
+	case e.Kind == record.UpdateResult && f.State == "success":
 		p := s.of(e.MAC)
-		p.results[f.Release] = e.Index
+		p.results[f.Release] = word{e.Index, s.apps[f.Release]}
 		if f.Release >= p.runs.Release { // a lower one was told late
 			p.runs = f
 		}
@@ -78,7 +90,7 @@ func (s *said) add(e *record.Entry, w Wanted) error {
 func (s *said) of(mac chip.MAC) *past {
 	p := s.pasts[mac]
 	if p == nil {
-		p = &past{results: map[int64]uint64{}, offers: map[int64]uint64{}}
+		p = &past{results: map[int64]word{}, offers: map[int64]word{}}
 		s.pasts[mac] = p
 	}
 	return p
