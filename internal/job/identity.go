@@ -184,7 +184,7 @@ func (c *Certificate) read(j *Job, f *tomlfile.File) {
 // that of nobody, which shows what is wrong with them.
 func (j *Job) placeIdentity(f *tomlfile.File, p *firmware.Plan) {
 	i := j.Identity
-	if i == nil || f.Bad("identity.partition") || f.Bad("identity.kind") {
+	if i == nil || f.Bad("identity.partition") || f.Bad("identity.kind") || p.Table == nil { // why there is no table is told
 		return
 	}
 	where := j.partition(f, p, "identity.partition", i.Partition)

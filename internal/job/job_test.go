@@ -166,3 +166,39 @@ func FuzzJob(f *testing.F) {
 		}
 	})
 }
+
+// A job of which the partition table cannot be known is refused for what is wrong with it, whatever
+// wants a partition of its own.
+func TestNoPartitionTable(t *testing.T) {
+	tables := map[string]string{
+		"token": "[identity]\ntoken = true\n\n[boot]",
+		"nvs":   "[identity]\nkind = \"nvs\"\ntemplate = \"t.csv\"\nkeys = \"nvs_keys\"\n\n[boot]",
+	}
+	const table, image = "partition_table = \"partitions.csv\"\n", "[[image]]\nfile = \"bootloader.bin\""
+	for _, v := range []struct {
+		name, with, first string // in place of the table, and before the first image
+		want              string
+	}{
+		{"no table", "", "", "there is no partition table"},
+		{"a table that is none", "", "[[image]]\nfile = \"sys.bin\"\naddress = 0x8000\n\n", "is no partition table"},
+		{"an image that is not there", "", "[[image]]\nfile = \"missing.bin\"\naddress = 0x8000\n\n", "there is no such file"},
+		{"an image of no place", "", "[[image]]\nfile = \"sys.bin\"\naddress = \"where\"\n\n", "image.0.address: is text"},
+		{"no build", "flasher_args = \"missing.json\"\n", "", "flasher_args: open"},
+		{"a table that is not there", "partition_table = \"missing.csv\"\n", "", "there is no such file"},
+	} {
+		for kind, identity := range tables {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS("../../fixtures/small")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "t.csv"), []byte("key,type,encoding,value\na,namespace,,\nid,data,string,{id}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "job.toml")
+			edit(t, path, table, v.with, image, v.first+image, "[boot]", identity)
+			if _, err := Load(path); err == nil || !strings.Contains(err.Error(), v.want) {
+				t.Errorf("%s, %s: %v", v.name, kind, err)
+			}
+		}
+	}
+}
