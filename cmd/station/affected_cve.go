@@ -15,20 +15,9 @@ import (
 // hit are the releases that a vulnerability is in, by their bills of materials
 // and by what a scanner found, if there is such a file. Never nil without a fault.
 func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
-	var found []field.BOMComponent
-	if scan != "" {
-		data, err := keyfile.Read(scan, keyfile.Proof)
-		if err != nil {
-			return nil, fmt.Errorf("--scan: %w", err)
-		}
-		b, err := field.ParseBOM(data)
-		if err != nil {
-			return nil, fmt.Errorf("--scan %s: %w", scan, err)
-		}
-		if _, said := b.Finds(cve); !said {
-			return nil, fmt.Errorf("--scan %s says nothing of %s", scan, cve)
-		}
-		found = b.Hit(cve)
+	names, found, err := scanned(cve, scan)
+	if err != nil {
+		return nil, err
 	}
 	file, err := station.LoadFile(o.station)
 	if err != nil {
@@ -50,7 +39,7 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 			unknown = append(unknown, fmt.Sprintf("release %d of %s: %v", r.ID, r.Product, err))
 			continue
 		}
-		if affected, _ := b.Finds(cve); !affected && !b.Has(found) {
+		if affected, _ := b.Finds(names...); !affected && !b.Has(found) {
 			continue
 		}
 		if _, err := releases.Fill(r); err != nil {
@@ -67,6 +56,26 @@ func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
 	return hits, nil
 }
 
+// scanned are the names of a vulnerability and the components that it is in, as a scanner
+// says; without its file, the name alone.
+func scanned(cve, scan string) (names []string, found []field.BOMComponent, err error) {
+	if scan == "" {
+		return []string{cve}, nil, nil
+	}
+	data, err := keyfile.Read(scan, keyfile.Proof)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--scan: %w", err)
+	}
+	b, err := field.ParseBOM(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--scan %s: %w", scan, err)
+	}
+	if _, said := b.Finds(cve); !said {
+		return nil, nil, fmt.Errorf("--scan %s says nothing of %s", scan, cve)
+	}
+	return b.Names(cve), b.Hit(cve), nil
+}
+
 // bomOf is the bill of materials of a release.
 func bomOf(r *field.Release, s *store.Store) (*field.BOM, error) {
 	f, ok := r.Form(field.KindSBOM)
@@ -78,7 +87,7 @@ func bomOf(r *field.Release, s *store.Store) (*field.BOM, error) {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, 64<<20))
+	data, err := io.ReadAll(io.LimitReader(file, field.MaxBOM))
 	if err != nil {
 		return nil, err
 	}

@@ -157,12 +157,23 @@ func (a *addFlags) readAround() (*station.NewRelease, error) {
 		}
 		n.Manifest = public
 	}
-	if a.sbom != "" {
-		if n.SBOM, err = keyfile.Read(a.sbom, keyfile.Proof); err != nil {
-			return nil, fmt.Errorf("release: %w", err)
-		}
+	n.SBOM, err = a.readBOM()
+	return n, err
+}
+
+// readBOM reads the bill of materials, which has to be one that can be asked later.
+func (a *addFlags) readBOM() ([]byte, error) {
+	if a.sbom == "" {
+		return nil, nil
 	}
-	return n, nil
+	data, err := keyfile.Read(a.sbom, keyfile.Proof)
+	if err != nil {
+		return nil, fmt.Errorf("release: %w", err)
+	}
+	if _, err := field.ParseBOM(data); err != nil {
+		return nil, fmt.Errorf("--sbom %s: %w; have your tool write CycloneDX in JSON, or leave --sbom out", a.sbom, err)
+	}
+	return data, nil
 }
 
 // shared is the label of the flash key that the jobs share, "" where they share none.

@@ -97,6 +97,12 @@ func TestUpload(t *testing.T) {
 	for _, bad := range [][]string{{"--upload", "http://x"}, {"--upload", "https://anna:x@x"}, {"--credentials", "none"}, {"--credentials", "signer.pem"}, {"--ca", "anna.txt"}} {
 		add(exitUsage, "anna.txt", append(signed, bad...)...)
 	}
+	for name, text := range map[string]string{"notes.txt": "it is made of lwip", "spdx.json": `{"spdxVersion":"SPDX-2.3"}`} {
+		w.write(name, text)
+		if _, said := add(exitUsage, "anna.txt", "--sign", "station-secure-boot", "--sbom", name, "--id", "11"); !strings.Contains(said, "--sbom "+name) || !strings.Contains(said, "CycloneDX in JSON, or leave --sbom out") {
+			t.Errorf("a bill of materials that is none: %s", said)
+		}
+	}
 	w.findsVulnerable()
 }
 
@@ -108,6 +114,10 @@ func (w *workplace) findsVulnerable() {
 	out, said := w.run(0, "affected", "--cve", "CVE-2025-9", "--scan", "scan.json")
 	if rows, err := csv.NewReader(strings.NewReader(out)).ReadAll(); err != nil || len(rows) != 1 || !strings.Contains(said, "release 9 of station-example: it has no bill of materials") {
 		w.t.Errorf("got %q, %v, %s", rows, err, said)
+	}
+	w.write("alias.json", `{"bomFormat":"CycloneDX","components":[{"bom-ref":"x","name":"lwip","version":"2.1.3"}],"vulnerabilities":[{"id":"GHSA-9","references":[{"id":"CVE-2025-9"}],"affects":[{"ref":"x"}]}]}`)
+	for _, id := range []string{"CVE-2025-9", "GHSA-9"} {
+		w.run(0, "affected", "--cve", id, "--scan", "alias.json")
 	}
 	w.run(exitUsage, "affected", "--cve", "CVE-2025-8", "--scan", "scan.json")
 	w.run(exitUsage, "affected", "--scan", "scan.json")

@@ -27,7 +27,11 @@ type BOMComponent struct {
 
 // BOMFinding is a vulnerability and what it affects.
 type BOMFinding struct {
-	ID       string `json:"id"`
+	ID string `json:"id"`
+	// References are what others call the same vulnerability: the CVE of a GHSA, for one.
+	References []struct {
+		ID string `json:"id"`
+	} `json:"references"`
 	Analysis struct {
 		State string `json:"state"`
 	} `json:"analysis"`
@@ -35,6 +39,9 @@ type BOMFinding struct {
 		Ref string `json:"ref"`
 	} `json:"affects"`
 }
+
+// MaxBOM is how many bytes a bill of materials has at most.
+const MaxBOM = 64 << 20
 
 // ParseBOM reads a bill of materials.
 func ParseBOM(data []byte) (*BOM, error) {
@@ -51,11 +58,51 @@ func ParseBOM(data []byte) (*BOM, error) {
 // harmless are the states of an analysis by which nothing is affected.
 var harmless = []string{"not_affected", "false_positive", "resolved", "resolved_with_pedigree"}
 
+// isCalled tells whether the vulnerability has one of the names.
+func (v BOMFinding) isCalled(names []string) bool {
+	return slices.ContainsFunc(v.names(), func(id string) bool { return hasName(names, id) })
+}
+
+// names are its ID and what others call it.
+func (v BOMFinding) names() []string {
+	all := []string{v.ID}
+	for _, r := range v.References {
+		all = append(all, r.ID)
+	}
+	return slices.DeleteFunc(all, func(id string) bool { return id == "" })
+}
+
+func hasName(names []string, id string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, id) })
+}
+
+// Names are the names of a vulnerability and all that the document says are the same, also by
+// way of another name.
+func (b *BOM) Names(names ...string) []string {
+	names = slices.Clone(names)
+	for before := 0; before < len(names); {
+		before = len(names)
+		for _, v := range b.Vulnerabilities {
+			if !v.isCalled(names) {
+				continue
+			}
+			for _, id := range v.names() {
+				if !hasName(names, id) {
+					names = append(names, id)
+				}
+			}
+		}
+	}
+	return names
+}
+
 // Finds tells whether the document says that the vulnerability is in it, and
-// whether it says something of it at all: also that nothing is affected.
-func (b *BOM) Finds(id string) (affected, said bool) {
+// whether it says something of it at all: also that nothing is affected. Of several names
+// each is one of the same vulnerability.
+func (b *BOM) Finds(names ...string) (affected, said bool) {
+	names = b.Names(names...)
 	for _, v := range b.Vulnerabilities {
-		if strings.EqualFold(v.ID, id) {
+		if v.isCalled(names) {
 			said = true
 			affected = affected || !slices.Contains(harmless, v.Analysis.State)
 		}
@@ -64,10 +111,11 @@ func (b *BOM) Finds(id string) (affected, said bool) {
 }
 
 // Hit are the components of the document that the vulnerability affects.
-func (b *BOM) Hit(id string) (list []BOMComponent) {
+func (b *BOM) Hit(names ...string) (list []BOMComponent) {
+	names = b.Names(names...)
 	refs := map[string]bool{}
 	for _, v := range b.Vulnerabilities {
-		if strings.EqualFold(v.ID, id) && !slices.Contains(harmless, v.Analysis.State) {
+		if v.isCalled(names) && !slices.Contains(harmless, v.Analysis.State) {
 			for _, a := range v.Affects {
 				refs[a.Ref] = true
 			}

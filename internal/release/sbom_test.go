@@ -51,6 +51,31 @@ func TestBOM(t *testing.T) {
 	}
 }
 
+// A vulnerability is found by each of its names, also by one that another name leads to, and by
+// those that a scanner tells for the bill.
+func TestBOMNames(t *testing.T) {
+	b, err := ParseBOM([]byte(`{"bomFormat":"CycloneDX","components":[{"bom-ref":"a","name":"lwip","version":"2.1.3"}],"vulnerabilities":[
+ {"id":"GHSA-aaaa-bbbb-cccc","references":[{"id":"CVE-2024-1","source":{"name":"NVD"}},{"id":"OSV-1"}],"affects":[{"ref":"a"}]},
+ {"id":"osv-1","references":[{"id":"PYSEC-9"}],"affects":[]},
+ {"id":"GHSA-only","affects":[{"ref":"a"}]},
+ {"id":"","references":[{"id":""}],"affects":[{"ref":"a"}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []struct {
+		names []string
+		want  bool
+	}{
+		{[]string{"CVE-2024-1"}, true}, {[]string{"ghsa-AAAA-bbbb-cccc"}, true}, {[]string{"OSV-1"}, true}, {[]string{"PYSEC-9"}, true},
+		{[]string{"CVE-2024-2"}, false}, {[]string{"CVE-2024-2", "GHSA-only"}, true}, {[]string{""}, false},
+	} {
+		affected, said := b.Finds(v.names...)
+		if affected != v.want || said != v.want || (len(b.Hit(v.names...)) == 1) != v.want {
+			t.Errorf("%q: got %t, %t, %v", v.names, affected, said, b.Hit(v.names...))
+		}
+	}
+}
+
 // FuzzBOM: whatever is read, there is an answer, and no end to it.
 func FuzzBOM(f *testing.F) {
 	f.Add([]byte(bill), "CVE-2024-1")

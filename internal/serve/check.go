@@ -67,8 +67,23 @@ func (s *Server) checkContent(doc *release.Release, f *release.Form, content io.
 		}
 	case release.KindBundle:
 		return s.checkBundle(doc, f, content)
+	case release.KindSBOM:
+		return checkBOM(content)
 	}
 	return nil
+}
+
+// checkBOM holds a bill of materials to what can be asked later.
+func checkBOM(content io.Reader) error {
+	bill, err := io.ReadAll(io.LimitReader(content, release.MaxBOM+1))
+	switch {
+	case err != nil:
+		return err
+	case len(bill) > release.MaxBOM:
+		return fmt.Errorf("a bill of materials has at most %d MB", release.MaxBOM>>20)
+	}
+	_, err = release.ParseBOM(bill)
+	return err
 }
 
 const (

@@ -185,6 +185,8 @@ func TestForms(t *testing.T) {
 		{"manifest", w.put(release.KindManifest, []byte("short"))},
 		{"encrypted", w.put(release.KindEncrypted, []byte("plain text"))},
 		{"bundle", w.put(release.KindBundle, []byte("plain text"))},
+		{"bill of materials", w.put(release.KindSBOM, []byte("plain text"))},
+		{"bill of materials of another form", w.put(release.KindSBOM, []byte(`{"spdxVersion":"SPDX-2.3"}`))},
 	} {
 		r := release.Release{Format: release.Format, ID: 7, Product: "lamp", Name: "lamp-fw", Forms: []release.Form{v.form}}
 		w.do(anna, 422, "PUT", "/v1/releases/lamp/7", bytes.NewReader(r.JSON()))
@@ -192,7 +194,7 @@ func TestForms(t *testing.T) {
 	if got := w.do(nobody, 200, "GET", "/healthz", nil); string(got.body) != "ok\n" {
 		t.Errorf("got %q", got.body)
 	}
-	if got := w.do(anna, 200, "GET", "/metrics", nil); !strings.Contains(string(got.body), "station_requests_total{class=\"4xx\"} 4\n") {
+	if got := w.do(anna, 200, "GET", "/metrics", nil); !strings.Contains(string(got.body), "station_requests_total{class=\"4xx\"} 6\n") {
 		t.Errorf("got %s", got.body)
 	}
 }
