@@ -17,7 +17,8 @@ import (
 func (w *site) with(folder string) {
 	w.t.Helper()
 	if w.plain != nil {
-		w.plain.CloseIdleConnections() // the server waits for them
+		w.plain.CloseIdleConnections() // a server waits for them when it stops
+		w.plain = nil
 	}
 	if err := w.stop(); err != nil {
 		w.t.Fatal(err)
