@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/url"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -65,12 +66,23 @@ func (p *pageFlags) start(ctx context.Context, at *hub.Server, dir string, relea
 	if err != nil {
 		return stationFault(err)
 	}
-	plain.Fprintf(stderr, "station: page at https://%s\n", l.Addr())
+	plain.Fprintf(stderr, "station: page at %s\n", pageURL(l.Addr(), at.URL()))
 	s := &page.Server{Name: at.Name(), Site: at, Readers: readersOf(dir), Certified: p.certified, Releases: releases, Tell: func(text string) { plain.Fprintf(stderr, "station: %s\n", text) }}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done = make(chan error, 1)
 	go func() { p.done <- s.Listen(ctx, l, p.certificate) }()
 	return nil
+}
+
+// pageURL is where people find the page: by the site's name, where it listens at
+// every address of the machine.
+func pageURL(at net.Addr, siteURL string) string {
+	listens := at.String()
+	host, port, _ := net.SplitHostPort(listens)
+	if u, err := url.Parse(siteURL); err == nil && u.Hostname() != "" && net.ParseIP(host).IsUnspecified() {
+		listens = net.JoinHostPort(u.Hostname(), port)
+	}
+	return "https://" + listens
 }
 
 // close ends the page.

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -185,4 +186,18 @@ page_crl = ["people.crl"]
 		t.Errorf("with one that was revoked: %d", got)
 	}
 	w.ended(cmd)
+}
+
+// A person can type what is said of the page into a browser that checks its certificate.
+func TestPageURL(t *testing.T) {
+	for _, c := range [][3]string{
+		{"0.0.0.0", "tls://site.example:4222", "https://site.example:8444"},
+		{"::", "tls://site.example:4222", "https://site.example:8444"},
+		{"::", "tls://[2001:db8::1]:4222", "https://[2001:db8::1]:8444"},
+		{"127.0.0.1", "tls://site.example:4222", "https://127.0.0.1:8444"},
+	} {
+		if got := pageURL(&net.TCPAddr{IP: net.ParseIP(c[0]), Port: 8444}, c[1]); got != c[2] {
+			t.Errorf("%s of %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
 }

@@ -20,13 +20,14 @@ type benchDay struct {
 	day   board.Day
 }
 
-// today is the day of a bench, up to what the site has now.
+// today is the day of a bench, up to what the site has now. Nothing of a bench is not
+// the day of a real one.
 func (d *days) today(set *replica.Set, bench string, now time.Time) (board.Day, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l := set.Ledger(bench)
 	if l == nil {
-		return board.Day{}, nil
+		return board.Day{Simulated: true}, nil
 	}
 	size, _, err := l.Head()
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"station/internal/board"
 	"station/internal/flow"
 	"station/internal/ledger"
 	"station/internal/record"
@@ -221,6 +222,28 @@ func TestBenches(t *testing.T) {
 	p.does(flow.Event{Time: begin, Event: flow.LineDone})
 	if _, body, _ = p.get(c, "/"); !strings.Contains(body, english.LineEnded) {
 		t.Error("the end of the line is not told")
+	}
+}
+
+// Virtual devices are never counted with real ones, and said to be virtual where they are alone.
+func TestDayOfAllBenches(t *testing.T) {
+	day := func(simulated bool, passed int) board.Day {
+		return board.Day{Simulated: simulated, Counts: flow.Counts{Passed: passed}, Devices: passed, FirstPass: passed, Codes: map[flow.Code]int{"E-BAUD": passed}}
+	}
+	for _, c := range []struct {
+		days      []board.Day
+		passed    int
+		simulated bool
+	}{
+		{[]board.Day{day(false, 3), day(true, 40), day(false, 4)}, 7, false},
+		{[]board.Day{day(true, 40), day(true, 2)}, 42, true},
+		{[]board.Day{day(true, 0)}, 0, false}, // nothing came yet
+	} {
+		var o overview
+		o.sum(&english, c.days)
+		if o.Passed != c.passed || o.Simulated != c.simulated || c.passed > 0 && o.Failures[0].N != c.passed {
+			t.Errorf("%+v gives %+v", c.days, o)
+		}
 	}
 }
 

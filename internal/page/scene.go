@@ -20,6 +20,7 @@ import (
 type overview struct {
 	Passed, Retry, Aside int
 	Yield                string
+	Simulated            bool // it counts virtual devices, of which alone there are any
 	Failures             []failure
 	Benches              []bench
 }
@@ -63,22 +64,35 @@ func (s *Server) overview(l *language, now time.Time) (o overview, err error) {
 		return o, err
 	}
 	slices.SortFunc(members, func(a, b hub.Member) int { return plaintext.Natural(a.Name, b.Name) })
-	codes, first, devices := map[flow.Code]int{}, 0, 0
-	for _, m := range members {
-		day, err := s.days.today(s.Site.Replicas(), m.Name, now)
-		if err != nil {
+	list := make([]board.Day, len(members))
+	for i, m := range members {
+		if list[i], err = s.days.today(s.Site.Replicas(), m.Name, now); err != nil {
 			return o, err
+		}
+		o.Benches = append(o.Benches, s.bench(l, m, list[i], now))
+	}
+	o.sum(l, list)
+	return o, nil
+}
+
+// sum counts the day of all benches. Virtual devices are never counted with real ones:
+// benches that have no others are left out where there is a real one.
+func (o *overview) sum(l *language, list []board.Day) {
+	real := slices.ContainsFunc(list, func(d board.Day) bool { return !d.Simulated })
+	codes, first, devices := map[flow.Code]int{}, 0, 0
+	for _, day := range list {
+		if real && day.Simulated {
+			continue
 		}
 		o.Passed, o.Retry, o.Aside = o.Passed+day.Counts.Passed-day.Counts.Already, o.Retry+day.Counts.Retry, o.Aside+day.Counts.Scrap+day.Counts.Quarantined
 		first, devices = first+day.FirstPass, devices+day.Devices
 		for code, n := range day.Codes {
 			codes[code] += n
 		}
-		o.Benches = append(o.Benches, s.bench(l, m, day, now))
 	}
+	o.Simulated = !real && devices > 0
 	o.Yield = yield(first, devices)
 	o.Failures = failures(l, codes)
-	return o, nil
 }
 
 func yield(first, devices int) string {

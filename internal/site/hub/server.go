@@ -192,6 +192,9 @@ func (s *Server) reload() error {
 // Name is the name of the site.
 func (s *Server) Name() string { return s.folder.Name }
 
+// URL is where benches find it.
+func (s *Server) URL() string { return s.folder.URL }
+
 // Address is where the site listens.
 func (s *Server) Address() string { return s.nats.Addr().String() }
 
