@@ -149,3 +149,18 @@ func TestDigestWithoutTheKey(t *testing.T) {
 		t.Errorf("secure boot without a digest: %v", err)
 	}
 }
+
+// Half of a longer key looks like a digest, and is never taken for one: neither while it
+// can be read nor hidden.
+func TestLongKeyIsNoDigest(t *testing.T) {
+	p := withFlashKey(mustNew(t, Options{Chip: chip.ESP32C2, Mode: Release}), testKey(t, 32))
+	c := newLater(t, chip.ESP32C2)
+	for _, s := range p {
+		if err := c.burn(Plan{s}); err != nil {
+			t.Fatal(s.Name, err)
+		}
+		if got := Classify(c.image(), nil); strings.Contains(got.Words, "secure boot") {
+			t.Errorf("after %s it is %+v", s.Name, got)
+		}
+	}
+}

@@ -135,7 +135,7 @@ func (t *Token) generate(all []form) (made []object, f form, err error) {
 		if err == nil {
 			return made, f, nil
 		}
-		if last = failure("make "+typeName(f.class, f.kind.kind), err); !unlike(err) && !(f.public != nil && untold(err)) {
+		if last = failure("make "+f.name(), err); !unlike(err) && !(f.public != nil && untold(err)) {
 			break
 		}
 	}

@@ -147,3 +147,16 @@ func TestImportIntoTokensOfTheirOwnMind(t *testing.T) {
 		})
 	}
 }
+
+// A token that knows no P-384 says so, and has one on P-256 made all the same.
+func TestTokenWithoutP384(t *testing.T) {
+	cfg, faults := hsmtest.Faulty(t, hsmtest.Token(t))
+	token := hsmtest.Open(t, cfg)
+	faults.Set("C_GenerateKeyPair 0x140 -1 0")
+	_, err := token.InitType(t.Context(), hsm.SecureBoot, "long", hsm.P384)
+	wantError(t, err, hsm.ErrCannot, "with EC private key on P-384: ", "CKR_CURVE_NOT_SUPPORTED")
+	faults.Set()
+	if _, err := token.InitType(t.Context(), hsm.SecureBoot, "short", hsm.P256); err != nil {
+		t.Error(err)
+	}
+}

@@ -172,6 +172,8 @@ func TestImageKeyOnP384(t *testing.T) {
 	if _, err := token.InitType(t.Context(), hsm.Signer, "signer", hsm.P384); err == nil {
 		t.Error("a signer of the ledger is on P-384")
 	}
+	_, err = token.Adopt(t.Context(), "long", hsm.Signer)
+	wantError(t, err, hsm.ErrAttributes, "its type is EC private key on P-384, want EC private key on P-256")
 }
 
 // opensslVerifies has openssl verify a signature with SHA-384.

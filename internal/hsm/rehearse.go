@@ -67,7 +67,7 @@ func (t *Token) rehearse(role Role, size uint, prf PRF) (kind, error) {
 		if t.lost(err) {
 			return kind{}, err
 		}
-		said = append(said, fmt.Errorf("with %s: %w", typeName(k.class, k.kind), err))
+		said = append(said, fmt.Errorf("with %s: %w", k.name(), err))
 	}
 	return kind{}, errors.Join(said...)
 }
