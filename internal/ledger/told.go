@@ -120,7 +120,7 @@ func (f *chainFold) hold(d *Stored) (then record.Device, told []record.Entry, er
 // projection and no row is made of.
 func (f *chainFold) follow(d *Stored) error {
 	f.first = len(f.chain)
-	skip := record.Without{Burns: true}
+	skip := record.Without{Remarks: true}
 	for n, more := d.last, true; more; {
 		if f.first == 0 {
 			grown := make([]record.Entry, 2*len(f.chain)+16)

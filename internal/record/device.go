@@ -74,8 +74,8 @@ func (d *Device) apply(e *Entry) {
 		d.made(e)
 	}
 	d.fused(e)
-	if len(d.Keys) == 0 && e.Lot() != "" && e.Code != Doubtful { // which is of no lot
-		d.Visited = e.Lot()
+	if len(d.Keys) == 0 && e.Code != Doubtful { // which is of no lot
+		d.Visited = cmp.Or(lot(e.Batch, e.Job, e.Simulated), d.Visited)
 	}
 	if e.Identity != nil && len(d.Keys) == 0 && d.Identity == nil {
 		d.Chip = cmp.Or(e.Identity.Chip, chip.Known(nil).Name)

@@ -38,12 +38,16 @@ func Decode(raw []byte) (Entry, error) {
 // is held. The zero value is ready.
 type Reader struct {
 	text strings.Builder
+	said said
 }
 
 const textPiece = 32 << 10
 
 // Without says which fields nobody will ask for. They may be there all the same.
-type Without struct{ Burns, Fuses bool }
+type Without struct {
+	Remarks bool // Burns, Boot and Message
+	Fuses   bool
+}
 
 // Decode does what the function Decode does, into e.
 func (r *Reader) Decode(raw []byte, e *Entry, skip Without) (err error) {
@@ -54,7 +58,8 @@ func (r *Reader) Decode(raw []byte, e *Entry, skip Without) (err error) {
 	from := r.text.Len()
 	r.text.Write(raw)
 	*e = Entry{}
-	if !scanText(r.text.String()[from:], e, skip) {
+	l := line{text: r.text.String()[from:], skip: skip, said: &r.said}
+	if !l.scan(e) {
 		*e, err = decode(raw)
 	}
 	return err

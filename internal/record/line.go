@@ -3,8 +3,10 @@ package record
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +31,7 @@ type line struct {
 	sep  byte // in front of the next field of this object: { or ,
 	odd  bool
 	skip Without
+	said *said // by the entry before; nil is nobody
 }
 
 // take reads exactly this, if it is what comes next.
@@ -91,16 +94,32 @@ func optList[T any](l *line, name string, one func(*T)) (all []T) {
 	return all
 }
 
-// passOver goes behind a list of objects. A text may have its end in it too: what
+// passOver goes behind a value that ends so. A text in it may have the same in it: what
 // stands behind that is no field, so that only the long way can tell.
-func (l *line) passOver(name string) bool {
+func (l *line) passOver(name, end string) bool {
 	if !l.field(name) {
 		return false
 	}
-	end := strings.Index(l.text[l.at:], "}]")
-	if l.odd = l.odd || end < 0; !l.odd {
-		l.at += end + len("}]")
+	n := strings.Index(l.text[l.at:], end)
+	if l.odd = n < 0; !l.odd {
+		l.at += n + len(end)
 	}
+	return true
+}
+
+// passText goes behind a text.
+func (l *line) passText(name string) bool {
+	if !l.field(name) {
+		return false
+	}
+	l.must(`"`)
+	for l.at < len(l.text) && l.text[l.at] != '"' {
+		if l.text[l.at] == '\\' {
+			l.at++
+		}
+		l.at++
+	}
+	l.must(`"`)
 	return true
 }
 
@@ -171,12 +190,31 @@ var plainByte = func() (is [256]bool) {
 	return is
 }()
 
-// ordinary returns where in s the first byte from i on lies that is not plain.
+// ordinary returns where in s the first byte from i on lies that is not plain. It
+// looks at eight bytes at a time. Two pairs of those that are not differ in one bit
+// only: < from >, and " from &.
 func ordinary(s string, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64([]byte(s[i : i+8]))
+		control := (x - eachByte*' ') &^ x
+		marked := (x | control | marks(x|eachByte*('<'^'>'), '>') | marks(x|eachByte*('"'^'&'), '&') | marks(x, '\\')) & (eachByte * 0x80)
+		if marked != 0 {
+			return i + bits.TrailingZeros64(marked)/8
+		}
+	}
 	for i < len(s) && plainByte[s[i]] {
 		i++
 	}
 	return i
+}
+
+const eachByte = 0x0101010101010101
+
+// marks sets the highest bit of each byte of x that is c, and perhaps of bytes above
+// the lowest such one, from which the subtraction borrows.
+func marks(x uint64, c byte) uint64 {
+	x ^= eachByte * uint64(c)
+	return (x - eachByte) &^ x
 }
 
 // escaped reads a text of which the opening quote has been read.
@@ -270,7 +308,8 @@ func (l *line) float() float64 {
 	}
 	f, err := strconv.ParseFloat(rest[:end], 64)
 	size := math.Abs(f)
-	if err != nil || size != 0 && size < 1e-6 || size >= 1e21 || string(strconv.AppendFloat(nil, f, 'f', -1, 64)) != rest[:end] {
+	var again [32]byte
+	if err != nil || size != 0 && size < 1e-6 || size >= 1e21 || string(strconv.AppendFloat(again[:0], f, 'f', -1, 64)) != rest[:end] {
 		l.odd = true
 	}
 	l.at += end
@@ -309,12 +348,18 @@ func (l *line) mac() (m chip.MAC) {
 		return m
 	}
 	for i := range m {
-		high, low := strings.IndexByte(hexDigits, text[3*i]), strings.IndexByte(hexDigits, text[3*i+1])
-		l.odd = l.odd || high < 0 || low < 0 || i > 0 && text[3*i-1] != ':'
-		m[i] = byte(high<<4 | low)
+		high, low := hexDigit[text[3*i]], hexDigit[text[3*i+1]]
+		l.odd = l.odd || high|low > 15 || i > 0 && text[3*i-1] != ':'
+		m[i] = high<<4 | low
 	}
 	l.odd = l.odd || m.IsZero()
 	return m
 }
 
-const hexDigits = "0123456789abcdef"
+// hexDigit is the value of a digit as MACs are written; more than 15 is none.
+var hexDigit = func() (value [256]byte) {
+	for c := range value {
+		value[c] = byte(strings.IndexByte("0123456789abcdef", byte(c)))
+	}
+	return value
+}()

@@ -10,13 +10,13 @@ import (
 // false where only the long way can tell what it is. The fields are in the order
 // of the structs, and each has to be here: a test says which is not.
 func scan(raw []byte) (e Entry, ok bool) {
-	ok = scanText(string(raw), &e, Without{})
+	l := line{text: string(raw)}
+	ok = l.scan(&e)
 	return e, ok
 }
 
-// scanText is scan for a text of which the entry may be made: its texts are parts of it.
-func scanText(text string, e *Entry, skip Without) bool {
-	l := line{text: text, skip: skip}
+// scan reads the entry that is the whole line: its texts are parts of it.
+func (l *line) scan(e *Entry) bool {
 	l.object(func() { l.entry(e) })
 	return !l.odd && l.at == len(l.text) && !(e.Version == 2 && e.hasVersion3())
 }
@@ -39,9 +39,13 @@ func (l *line) entry(e *Entry) {
 
 // head reads who wrote the entry, and where it stands.
 func (l *line) head(e *Entry) {
-	l.optString("station", &e.Station)
-	l.optString("operator", &e.Operator)
-	l.optString("software", &e.Software)
+	if !l.again(sameHead, e) {
+		from := l.at
+		l.optString("station", &e.Station)
+		l.optString("operator", &e.Operator)
+		l.optString("software", &e.Software)
+		l.keep(sameHead, from, e, e.Software != "")
+	}
 	e.Simulated = l.optTrue("simulated")
 	l.optString("origin", &e.Origin)
 	l.optUint("prev", &e.Prev)
@@ -50,19 +54,63 @@ func (l *line) head(e *Entry) {
 
 // product reads what the entry is about.
 func (l *line) product(e *Entry) {
-	l.optString("job", &e.Job)
-	l.optString("revision", &e.Revision)
-	l.optString("jobDigest", &e.JobHash)
-	l.optString("batch", &e.Batch)
-	l.optInt("quota", &e.Quota)
-	l.optInt("number", &e.Number)
-	l.optString("slot", &e.Slot)
-	l.optString("run", &e.Run)
-	if l.field("mac") {
-		e.MAC = l.mac()
-		l.odd = l.odd || e.MAC.IsZero()
+	if !l.again(sameProduct, e) {
+		from := l.at
+		l.optString("job", &e.Job)
+		l.optString("revision", &e.Revision)
+		l.optString("jobDigest", &e.JobHash)
+		l.optString("batch", &e.Batch)
+		l.optInt("quota", &e.Quota)
+		l.optInt("number", &e.Number)
+		l.optString("slot", &e.Slot)
+		l.optString("run", &e.Run)
+		if l.field("mac") {
+			e.MAC = l.mac()
+			l.odd = l.odd || e.MAC.IsZero()
+		}
+		l.keep(sameProduct, from, e, !e.MAC.IsZero())
 	}
 	l.optString("serial", &e.Serial)
+}
+
+// said is what an entry said in places where the next one mostly says the same, word
+// for word.
+type said struct {
+	text  [2]string // at each place; "" is nothing
+	entry Entry     // only the fields of the places
+}
+
+// The places. Each ends with a field that is there: whatever follows is none of its
+// fields.
+const (
+	sameHead = iota
+	sameProduct
+)
+
+func (s *said) copy(place int, to, from *Entry) {
+	if place == sameHead {
+		to.Station, to.Operator, to.Software = from.Station, from.Operator, from.Software
+		return
+	}
+	to.Job, to.Revision, to.JobHash, to.Batch = from.Job, from.Revision, from.JobHash, from.Batch
+	to.Quota, to.Number, to.Slot, to.Run, to.MAC = from.Quota, from.Number, from.Slot, from.Run, from.MAC
+}
+
+// again reads a place where the entry before said the same.
+func (l *line) again(place int, e *Entry) bool {
+	if l.said == nil || l.said.text[place] == "" || !l.take(l.said.text[place]) {
+		return false
+	}
+	l.said.copy(place, e, &l.said.entry)
+	return true
+}
+
+// keep remembers what was said at a place, if it ends with its last field.
+func (l *line) keep(place, from int, e *Entry, ends bool) {
+	if l.said != nil && ends && !l.odd {
+		l.said.text[place] = l.text[from:l.at]
+		l.said.copy(place, &l.said.entry, e)
+	}
 }
 
 // found reads what was decided, and on what grounds.
@@ -85,20 +133,22 @@ func (l *line) found(e *Entry) {
 // burned reads what was done, and how it ended.
 func (l *line) burned(e *Entry) {
 	l.optString("stage", &e.Stage)
-	if !l.skip.Burns || !l.passOver("burns") {
+	if !l.skip.Remarks || !l.passOver("burns", "}]") {
 		e.Burns = optList(l, "burns", func(b *FuseChange) { l.object(func() { l.burn(b) }) })
 	}
-	if !l.skip.Fuses || !l.passOver("fuses") {
+	if !l.skip.Fuses || !l.passOver("fuses", "}]") {
 		e.Fuses = optList(l, "fuses", func(b *Block) { l.object(func() { l.block(b) }) })
 	}
 	e.Images = optList(l, "images", func(i *Image) { l.object(func() { l.image(i) }) })
-	if l.field("boot") {
+	if !(l.skip.Remarks && l.passOver("boot", "}")) && l.field("boot") {
 		e.Boot = new(Boot)
 		l.object(func() { l.boot(e.Boot) })
 	}
 	l.optString("verdict", (*string)(&e.Verdict))
 	l.optString("code", (*string)(&e.Code))
-	l.optString("message", &e.Message)
+	if !l.skip.Remarks || !l.passText("message") {
+		l.optString("message", &e.Message)
+	}
 	l.optFloat("seconds", &e.Seconds)
 }
 
