@@ -14,6 +14,10 @@ import (
 // slow consumer makes no writer keep old pages.
 const scanned = 512
 
+// linesAtOnce is the same for entries of the log, of which each becomes a row: what
+// is made of these is most of the memory that an export needs.
+const linesAtOnce = 128
+
 // Lines yields the stored bytes of every entry from an index on, as far as the
 // log went when the iteration began. Each is held against its leaf before, and
 // from the first entry on the leaves against the tree.
@@ -54,7 +58,7 @@ func Scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2
 		}
 		for from < end && err == nil {
 			var raws [][]byte
-			raws, tree, err = l.lines(from, min(end, from+scanned), tree)
+			raws, tree, err = l.lines(from, min(end, from+linesAtOnce), tree)
 			for _, r := range parallel(raws, open) {
 				if !yield(r.v, r.err) || r.err != nil {
 					return

@@ -16,7 +16,7 @@ type Stored struct {
 
 // storedAtOnce bounds the memory of whoever works on several lots of devices at
 // the same time.
-const storedAtOnce = 256
+const storedAtOnce = 128
 
 // Devices yields what is stored of all devices, in the order of their MACs, some
 // devices at a time and nothing of it held against the log yet.

@@ -126,7 +126,14 @@ func (p page) field(i int, off uint64) uint64 {
 // start is where the data of element i begins; pos counts from the element.
 func (p page) start(i int) uint64 { return p.at(i) + p.field(i, 0) }
 
-func (p page) key(i int) ([]byte, error) { return p.slice(p.start(i), p.field(i, 4)) }
+func (p page) key(i int) ([]byte, error) {
+	at := p.at(i)
+	element := p.b[at : at+elementSize]
+	if p.leaf() {
+		element = element[4:]
+	}
+	return p.slice(at+uint64(native.Uint32(element)), uint64(native.Uint32(element[4:])))
+}
 
 // spans tells whether key lies among the page's keys.
 func (p page) spans(key []byte) bool {
