@@ -44,6 +44,7 @@ in docs/export.md.`,
 			if x.Filter.MAC, err = l.macs(devices); err != nil {
 				return fmt.Errorf("export: --mac: %w", err)
 			}
+			x.Unproved = file.out.path == ""
 			bar := newProgress("exporting", "rows")
 			x.Progress = func(rows uint64) { bar.tell(rows, 0) }
 			out := cmd.OutOrStdout()

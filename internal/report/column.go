@@ -186,7 +186,11 @@ func instant(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+	t = t.UTC()
+	var room [32]byte
+	b := t.AppendFormat(room[:0], time.RFC3339) // the one layout that is quick
+	milli := t.Nanosecond() / int(time.Millisecond)
+	return string(append(b[:len(b)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z'))
 }
 
 func macText(m chip.MAC) string {
@@ -267,7 +271,8 @@ func joined(keys []record.Key, field func(record.Key) string) (all string) {
 // images and burns are lists of which a few fields are told.
 
 func images(list []record.Image) string {
-	b := make([]byte, 0, 256*len(list))
+	var room [2 << 10]byte
+	b := room[:0]
 	for _, i := range list {
 		b = append(append(separate(b), i.Name...), "@0x"...)
 		b = strconv.AppendUint(b, uint64(i.Address), 16)

@@ -22,36 +22,46 @@ type Export struct {
 	Software string
 	Made     time.Time
 	Progress func(rows uint64) // told of every row, if not nil
+	Unproved bool              // nobody asks for the proof: it has no digests
 }
 
 // Write writes the export and returns its proof, not yet signed. Memory does
 // not grow with the number of rows.
 func (x Export) Write(w io.Writer, h *Head) (*ExportProof, error) {
 	p := x.proof(h)
-	sum := sha256.New()
-	enc, err := newEncoder(x, io.MultiWriter(w, sum), p.about())
-	if err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+	if x.Unproved {
+		return p, x.write(w, h, p, func([]string) {})
 	}
-	digest := newCellDigest()
+	sum, digest := sha256.New(), newCellDigest()
+	if err := x.write(io.MultiWriter(w, sum), h, p, digest.add); err != nil {
+		return nil, err
+	}
+	p.Cells, p.SHA256 = digest.sum(), hex.EncodeToString(sum.Sum(nil))
+	return p, nil
+}
+
+// write writes the table, shows each row before and counts them.
+func (x Export) write(w io.Writer, h *Head, p *ExportProof, show func(row []string)) error {
+	enc, err := newEncoder(x, w, p.about())
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
 	for row, err := range x.Table.rows(h.Ledger, h.Size, x.Filter) {
 		if err == nil {
-			digest.add(row)
+			show(row)
 			err = enc.row(row)
 		}
-		if x.Progress != nil {
-			x.Progress(digest.rows)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("export: row %d: %w", digest.rows+1, err)
+			return fmt.Errorf("export: row %d: %w", p.Rows+1, err)
+		}
+		if p.Rows++; x.Progress != nil {
+			x.Progress(p.Rows)
 		}
 	}
 	if err := enc.end(); err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+		return fmt.Errorf("export: %w", err)
 	}
-	p.Rows, p.Cells = digest.rows, digest.sum()
-	p.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return p, nil
+	return nil
 }
 
 func (x Export) proof(h *Head) *ExportProof {

@@ -388,3 +388,32 @@ func TestSimulationIsInEveryRow(t *testing.T) {
 		t.Errorf("a signed head: got %v", err)
 	}
 }
+
+// A CSV has the bytes that encoding/csv would write, whatever is in its cells.
+func TestCSVIsThatOfTheLibrary(t *testing.T) {
+	cells := []string{"", " ", "a b", " a", "\u00a0a", "a,b", `a"b`, `"`, "a\nb", "a\r\nb", "\r", `\.`, `a\.`, "é", "\xff", "\u2028", ";", "\t"}
+	var got, want bytes.Buffer
+	enc, err := newCSV(&got, Table{Columns: make([]Column, len(cells))}) // of no type: nothing is disarmed
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := csv.NewWriter(&want)
+	if err := errors.Join(w.Write(make([]string, len(cells))), w.Write(cells), enc.row(slices.Clone(cells)), enc.end()); err != nil {
+		t.Fatal(err)
+	}
+	if w.Flush(); got.String() != want.String() {
+		t.Errorf("got\n%q, want\n%q", got.String(), want.String())
+	}
+}
+
+// Where nobody asks for the proof the file is the same, and the rows are counted.
+func TestUnprovedExport(t *testing.T) {
+	x := recorded(t, false)
+	for _, of := range Tables {
+		file, proof := export(t, Export{Table: of, Format: CSV}, headOf(t, x.l))
+		bare, none := export(t, Export{Table: of, Format: CSV, Unproved: true}, headOf(t, x.l))
+		if !bytes.Equal(bare, file) || none.Rows != proof.Rows || none.Rows == 0 || proof.SHA256 == "" || none.SHA256+none.Cells != "" {
+			t.Errorf("%s: %d bytes and %d rows for %d and %d, digests %q %q", of.Name, len(bare), none.Rows, len(file), proof.Rows, none.SHA256, none.Cells)
+		}
+	}
+}
