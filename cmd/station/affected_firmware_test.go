@@ -27,6 +27,7 @@ func (w *workplace) findsOddApp(mac string) {
 	add := []string{"release", "add", "v1/app.bin", "--product", "station-example", "--job", "example/job.toml", "--sbom", "bill.json", "--id", "7", "--operator", "anna"}
 	first, _ := w.run(0, add...)
 	for _, by := range [][]string{{"--firmware", "v1/app.bin"}, {"--firmware", fmt.Sprintf("sha256:%x", sha256.Sum256(app))}, {"--firmware", "v1/bootloader.bin"},
+		{"--firmware", fmt.Sprintf("sha256:%X", sha256.Sum256(app))},
 		{"--cve", "CVE-2025-9"}, {"--firmware", fmt.Sprintf("sha256:%x", sha256.Sum256(append(app, strings.Repeat("\xff", 32-len(app)%32)...)))}} {
 		out, _ := w.run(0, append([]string{"affected"}, by...)...)
 		if strings.Count(out, "\n") != 2 || !strings.Contains(out, mac) {

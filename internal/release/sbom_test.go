@@ -57,6 +57,7 @@ func TestBOMNames(t *testing.T) {
 	b, err := ParseBOM([]byte(`{"bomFormat":"CycloneDX","components":[{"bom-ref":"a","name":"lwip","version":"2.1.3"}],"vulnerabilities":[
  {"id":"GHSA-aaaa-bbbb-cccc","references":[{"id":"CVE-2024-1","source":{"name":"NVD"}},{"id":"OSV-1"}],"affects":[{"ref":"a"}]},
  {"id":"osv-1","references":[{"id":"PYSEC-9"}],"affects":[]},
+ {"id":"third","references":[{"id":"PYSEC-9"}],"affects":[]},
  {"id":"GHSA-only","affects":[{"ref":"a"}]},
  {"id":"","references":[{"id":""}],"affects":[{"ref":"a"}]}]}`))
 	if err != nil {
@@ -66,7 +67,7 @@ func TestBOMNames(t *testing.T) {
 		names []string
 		want  bool
 	}{
-		{[]string{"CVE-2024-1"}, true}, {[]string{"ghsa-AAAA-bbbb-cccc"}, true}, {[]string{"OSV-1"}, true}, {[]string{"PYSEC-9"}, true},
+		{[]string{"CVE-2024-1"}, true}, {[]string{"ghsa-AAAA-bbbb-cccc"}, true}, {[]string{"OSV-1"}, true}, {[]string{"PYSEC-9"}, true}, {[]string{"third"}, true},
 		{[]string{"CVE-2024-2"}, false}, {[]string{"CVE-2024-2", "GHSA-only"}, true}, {[]string{""}, false},
 	} {
 		affected, said := b.Finds(v.names...)
