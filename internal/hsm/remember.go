@@ -42,13 +42,16 @@ const (
 	mostRefused    = 4 // PINs of a token: more than most take before they lock
 )
 
+// guessCost is scrypt's N: with blocks of 1 KiB as many KiB for each guess.
+var guessCost = 1 << 16
+
 // slowly is the digest that is kept of a PIN.
 func slowly(salt []byte, serial string, pin *secret.Bytes) ([]byte, error) {
 	sum, err := digestPIN(salt, serial, pin)
 	if err != nil {
 		return nil, err
 	}
-	return scrypt.Key(sum[:], salt, 1<<16, 8, 1, sha256.Size)
+	return scrypt.Key(sum[:], salt, guessCost, 8, 1, sha256.Size)
 }
 
 // readRefused reads the file. One that is missing, damaged or of another

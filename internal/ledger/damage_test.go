@@ -468,7 +468,7 @@ func TestWritingToADamagedFile(t *testing.T) {
 func TestCutTail(t *testing.T) {
 	l := start(t, bench)
 	l.w.db.NoSync = true // the file is cut later, and by us
-	for n := range 800 {
+	for n := range 400 {
 		if _, err := l.AppendAll(run(n)); err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,9 +42,11 @@ func full(path, _ string) error {
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
+	noise, random := make([]byte, 15_000), rand.NewChaCha8([32]byte{})
 	for n, refused := 0, 0; ; n++ {
 		for _, e := range run(n) {
-			e.Message = strings.Repeat("x", 10_000)
+			random.Read(noise) // what cannot be packed fills the disk soonest
+			e.Message = hex.EncodeToString(noise)
 			e, err := l.Append(e)
 			switch {
 			case err == nil:
