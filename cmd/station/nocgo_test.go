@@ -13,7 +13,7 @@ import (
 func TestWithoutCgo(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "station")
-	build := exec.Command("go", "build", "-o", program, ".")
+	build := exec.Command("go", append(append([]string{"build"}, plainly...), "-o", program, ".")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

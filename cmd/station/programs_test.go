@@ -27,6 +27,10 @@ func (s suite) Run() int {
 	return code
 }
 
+// plainly are the flags of programs that tests build: the resolver is Go's own in each,
+// so that with and without cgo nearly all is compiled once for both.
+var plainly = []string{"-tags=netgo,osusergo", "-ldflags=-w"}
+
 // withoutRace is the program for commands that do one thing after the other. Under
 // the race detector it takes several times as long to start one as it takes to
 // do the work of most commands, so it is without the detector.
@@ -39,7 +43,8 @@ var withoutRace = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	name := filepath.Join(dir, "plain.test")
-	if out, err := exec.Command("go", "test", "-c", "-o", name, "station/cmd/station").CombinedOutput(); err != nil {
+	args := append(append([]string{"test", "-c"}, plainly...), "-o", name, "station/cmd/station")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go test -c: %w\n%s", err, out)
 	}
 	return name, nil
