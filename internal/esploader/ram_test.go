@@ -15,6 +15,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/flashcrypt"
+	"station/internal/racetest"
 	"station/internal/secret"
 	"station/internal/sim"
 )
@@ -145,6 +146,7 @@ func checkStored(t *testing.T, device *sim.Chip, images []chip.PlainImage) {
 }
 
 func TestWriteByRAM(t *testing.T) {
+	var cases racetest.Sample
 	for _, c := range []struct {
 		name    string
 		chip    sim.Options
@@ -158,6 +160,9 @@ func TestWriteByRAM(t *testing.T) {
 		{"slow crystal, untweaked", sim.Options{Crystal: 26, Revision: 1}, 2_000_000, 32, 0, false},
 		{"quarters of the key", sim.Options{Revision: sim.Rev0}, 115200, 32, 0x5, true},
 	} {
+		if cases.Out(2) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			key := testKey(t, c.key)
 			images := ramImages(t, key, c.config)
@@ -246,28 +251,33 @@ func TestRAMIsNotForAll(t *testing.T) {
 func TestRAMSendsAgainWhatIsLost(t *testing.T) {
 	key := testKey(t, 32)
 	images := ramImages(t, key, 0xf)
-	for name, c := range map[string]struct {
+	var cases racetest.Sample
+	for _, c := range []struct {
+		name    string
 		faults  []sim.Fault
 		retries int
 	}{
-		"a byte lost":        {[]sim.Fault{{Kind: sim.DropCodeByte, At: 50_000}}, 1},
-		"a byte changed":     {[]sim.Fault{{Kind: sim.ChangeCodeByte, At: 30_001, XOR: 0x40}}, 1},
-		"three far apart":    {[]sim.Fault{{Kind: sim.DropCodeByte, At: 9_000}, {Kind: sim.DropCodeByte, At: 60_000}, {Kind: sim.DoubleCodeByte, At: 85_000}}, 3},
-		"answers damaged":    {[]sim.Fault{{Kind: sim.ChangeCodeTalk, At: 300, Times: 200}}, 0},
-		"an end of a frame":  {[]sim.Fault{{Kind: sim.ChangeCodeByte, At: 2, XOR: 0xff}}, 1},
-		"every tenth answer": {[]sim.Fault{{Kind: sim.DropCodeTalk, At: 500, Times: 22}, {Kind: sim.DropCodeTalk, At: 900, Times: 22}}, 0},
+		{"a byte lost", []sim.Fault{{Kind: sim.DropCodeByte, At: 50_000}}, 1},
+		{"a byte changed", []sim.Fault{{Kind: sim.ChangeCodeByte, At: 30_001, XOR: 0x40}}, 1},
+		{"three far apart", []sim.Fault{{Kind: sim.DropCodeByte, At: 9_000}, {Kind: sim.DropCodeByte, At: 60_000}, {Kind: sim.DoubleCodeByte, At: 85_000}}, 3},
+		{"answers damaged", []sim.Fault{{Kind: sim.ChangeCodeTalk, At: 300, Times: 200}}, 0},
+		{"an end of a frame", []sim.Fault{{Kind: sim.ChangeCodeByte, At: 2, XOR: 0xff}}, 1},
+		{"every tenth answer", []sim.Fault{{Kind: sim.DropCodeTalk, At: 500, Times: 22}, {Kind: sim.DropCodeTalk, At: 900, Times: 22}}, 0},
 	} {
+		if cases.Out(3) {
+			continue
+		}
 		virtual(t, sim.Options{Faults: c.faults}, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
 			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf})
 			if err != nil || !stats.Wiped || stats.Retries != c.retries {
-				t.Errorf("%s: %+v, %v", name, stats, err)
+				t.Errorf("%s: %+v, %v", c.name, stats, err)
 			}
 			checkStored(t, device, images)
 			if err := l.Connect(ctx); err != nil {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: %v", c.name, err)
 			}
 			if at := bytes.IndexFunc(device.RAM(ramData, ramDataSize), func(r rune) bool { return r != 0 }); at >= 0 {
-				t.Errorf("%s: what the loader held is left at %#x", name, ramData+at)
+				t.Errorf("%s: what the loader held is left at %#x", c.name, ramData+at)
 			}
 		})
 	}
@@ -280,37 +290,42 @@ func TestRAMThatDoesNotComeToItsEnd(t *testing.T) {
 	images := ramImages(t, key, 0xf)
 	stuck := sim.DefaultTimes
 	stuck.PageProgram = time.Minute
-	for name, c := range map[string]struct {
+	var cases racetest.Sample
+	for _, c := range []struct {
+		name  string
 		fault sim.Fault
 		why   string
 		chip  sim.Options
 		other uint8 // bits of FLASH_CRYPT_CONFIG that it is told otherwise
 	}{
-		"it hangs":              {fault: sim.Fault{Kind: sim.HangCode, At: 40_000}, why: "fallen silent"},
-		"it restarts":           {fault: sim.Fault{Kind: sim.RestartCode, At: 40_000}},
-		"nothing gets through":  {fault: sim.Fault{Kind: sim.ChangeCodeByte, Times: -1, XOR: 0x20}, why: "silent"},
-		"it is never heard":     {fault: sim.Fault{Kind: sim.DropCodeTalk, Times: -1}, why: "does not start"},
-		"it hangs with the key": {fault: sim.Fault{Kind: sim.HangCode, At: 400}, why: "silent"},
-		"the flash hangs":       {chip: sim.Options{Times: stuck}, why: "it gives up: the flash does not finish"},
-		"another cipher":        {other: 1, why: "it has programmed something else"},
+		{name: "it hangs", fault: sim.Fault{Kind: sim.HangCode, At: 40_000}, why: "fallen silent"},
+		{name: "it restarts", fault: sim.Fault{Kind: sim.RestartCode, At: 40_000}},
+		{name: "nothing gets through", fault: sim.Fault{Kind: sim.ChangeCodeByte, Times: -1, XOR: 0x20}, why: "silent"},
+		{name: "it is never heard", fault: sim.Fault{Kind: sim.DropCodeTalk, Times: -1}, why: "does not start"},
+		{name: "it hangs with the key", fault: sim.Fault{Kind: sim.HangCode, At: 400}, why: "silent"},
+		{name: "the flash hangs", chip: sim.Options{Times: stuck}, why: "it gives up: the flash does not finish"},
+		{name: "another cipher", other: 1, why: "it has programmed something else"},
 	} {
+		if cases.Out(3) {
+			continue
+		}
 		if c.fault.Kind != "" {
 			c.chip.Faults = []sim.Fault{c.fault}
 		}
 		virtual(t, c.chip, Options{}, func(ctx context.Context, device *sim.Chip, l *Loader) {
 			stats, err := byRAM(t, ctx, l, 921600, chip.RAMJob{Images: images, Key: key, Config: 0xf ^ c.other})
 			if !errors.Is(err, chip.ErrRAM) || !strings.Contains(err.Error(), c.why) || !stats.Started || stats.Wiped != (c.other != 0) {
-				t.Errorf("%s: %+v, %v", name, stats, err)
+				t.Errorf("%s: %+v, %v", c.name, stats, err)
 			}
 			device.Heal()
 			if err := l.Connect(ctx); err != nil {
-				t.Fatalf("%s: %v", name, err)
+				t.Fatalf("%s: %v", c.name, err)
 			}
 			if err := l.WipeRAM(ctx); err != nil {
-				t.Fatalf("%s: %v", name, err)
+				t.Fatalf("%s: %v", c.name, err)
 			}
 			if at := bytes.IndexFunc(device.RAM(ramData, ramDataSize), func(r rune) bool { return r != 0 }); at >= 0 {
-				t.Errorf("%s: what the loader held is left at %#x", name, ramData+at)
+				t.Errorf("%s: what the loader held is left at %#x", c.name, ramData+at)
 			}
 		})
 	}

@@ -283,7 +283,7 @@ func (m *matrix) cutLater(t *testing.T, product, path string, stride int) {
 		}
 		step, writes, stepWrites := stride, device.Meter().Commands["WRITE_REG"], 1
 		if racetest.Enabled {
-			step, stepWrites = raceStride, raceStride/4
+			step, stepWrites = 4*raceStride, raceStride
 		}
 		parallel(func(do func(func())) {
 			for at := 1; at <= commands; at += step {
@@ -294,7 +294,7 @@ func (m *matrix) cutLater(t *testing.T, product, path string, stride int) {
 				do(func() { check(after, sim.Fault{Kind: sim.CutAfter, Op: writeReg, At: at}) })
 			}
 			for at := 1; at <= burns; at++ {
-				if racetest.Enabled && at%4 != 0 {
+				if racetest.Enabled && at%8 != 4 {
 					continue
 				}
 				for _, mask := range []uint32{0, 0x1, 0x0f0f0f0f, 0xfffffffe, 0xffffffff} {
