@@ -23,6 +23,9 @@ type command struct {
 	timeout func(bytes int) time.Duration
 }
 
+// gives reports that a reply to the command can have so many bytes before its status.
+func (c *command) gives(n int) bool { return n == c.payload || c == cmdSecurityInfo && n == noIDSize }
+
 // The commands in use. The time-outs are those of the established tools, on
 // top of the time that the frames take on the wire.
 var (

@@ -54,18 +54,24 @@ func TestVirtualC3(t *testing.T) {
 	})
 }
 
-// In secure download mode the loader answers, and nothing can be done with it.
+// In secure download mode the loader of each family answers, and nothing can be done with it:
+// that of the S2 does not even say which chip it is.
 func TestSecureDownloadMode(t *testing.T) {
-	o := sim.Options{Chip: chip.ESP32C3}
-	words := sim.FactoryWords(o)
-	sim.SetFieldOf(o.Chip, &words, "ENABLE_SECURITY_DOWNLOAD", 1)
-	o.Words = &words
-	virtual(t, o, Options{}, func(ctx context.Context, _ *sim.Chip, l *Loader) {
-		err := l.Connect(ctx)
-		if !errors.Is(err, chip.ErrDownloadDisabled) || !strings.Contains(err.Error(), "secure download mode") {
-			t.Errorf("got %v", err)
+	for _, f := range chip.Families {
+		o := sim.Options{Chip: f}
+		words := sim.FactoryWords(o)
+		if _, has := f.Efuse.Field("ENABLE_SECURITY_DOWNLOAD"); !has {
+			continue
 		}
-	})
+		sim.SetFieldOf(o.Chip, &words, "ENABLE_SECURITY_DOWNLOAD", 1)
+		o.Words = &words
+		virtual(t, o, Options{}, func(ctx context.Context, _ *sim.Chip, l *Loader) {
+			err := l.Connect(ctx)
+			if !errors.Is(err, chip.ErrDownloadDisabled) || !strings.Contains(err.Error(), "secure download mode") {
+				t.Errorf("%s: got %v", f.Title, err)
+			}
+		})
+	}
 }
 
 // The C2's ROM computes speeds as if its crystal had 40 MHz: with one of 26 it is asked

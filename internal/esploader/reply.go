@@ -59,13 +59,13 @@ func parseReply(frame []byte) (reply, error) {
 // the opcode before. A reply to something older is not.
 func (r *reply) answers(c *command, before byte) (bool, error) {
 	switch {
-	case r.status > 1 || r.n != 0 && r.n != c.payload && r.op == c.op:
+	case r.status > 1 || r.n != 0 && !c.gives(r.n) && r.op == c.op:
 		return false, errDamaged
 	case r.status != 0 && (r.op == c.op || r.op == before && r.code == badMessage):
 		return true, &StatusError{Op: c.name, Code: r.code}
 	case r.op != c.op || r.status != 0:
 		return false, nil
-	case r.n != c.payload, r.stub && c != cmdSync:
+	case !c.gives(r.n), r.stub && c != cmdSync:
 		return false, errDamaged
 	}
 	return true, nil

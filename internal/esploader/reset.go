@@ -262,7 +262,7 @@ func (l *Loader) recognise(ctx context.Context) error {
 	}
 	info, err := l.securityInfo(ctx)
 	switch f := chip.ByImageID(info.chipID); {
-	case errors.Is(err, chip.ErrRefused), err == nil && f == nil:
+	case errors.Is(err, chip.ErrRefused), err == nil && f == nil && !closed:
 		return fmt.Errorf("%w: chip magic %#08x, chip ID %d", chip.ErrNotESP32, magic, info.chipID)
 	case err != nil:
 		return err
@@ -286,12 +286,22 @@ type securityInfo struct {
 	secure bool // secure download mode: the loader reads and writes no registers
 }
 
+// An answer without a chip ID is that of an ESP32-S2, which is known by its magic word as
+// long as it tells that.
+const (
+	noIDSize = 12 // bytes
+	noChipID = 0xffff_ffff
+)
+
 func (l *Loader) securityInfo(ctx context.Context) (securityInfo, error) {
 	return agree(func() (info securityInfo, err error) {
 		err = l.again(func() error {
 			l.payload = cmdSecurityInfo.words(l.payload[:0])
 			r, err := l.do(ctx, cmdSecurityInfo, l.payload, cmdSecurityInfo.timeout(0))
 			info = securityInfo{binary.LittleEndian.Uint32(r.data[12:]), binary.LittleEndian.Uint32(r.data[:])>>2&1 != 0}
+			if r.n == noIDSize {
+				info.chipID = noChipID
+			}
 			return err
 		})
 		return info, err
