@@ -16,12 +16,68 @@ import (
 	"station/internal/station"
 )
 
+// affectedFlags say which devices are asked for, and how they are listed.
+type affectedFlags struct {
+	releaseFlags
+	wanted                              station.Wanted
+	device, firmware, format, cve, scan string
+	json                                *bool
+	out                                 output
+}
+
+func (a *affectedFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.Int64Var(&a.wanted.Release, "release", 0, "`NUMBER` of a release")
+	f.StringVar(&a.wanted.Key, "key", "", "`ID`, label or check value of a key, or the digest of one that devices trust")
+	f.StringVar(&a.firmware, "firmware", "", "`FILE` of an image or an app, or its digest sha256:…")
+	f.StringVar(&a.device, "mac", "", "one device: its MAC, its serial number or its ID (`NAME`)")
+	f.StringVar(&a.cve, "cve", "", "`ID` of a vulnerability, such as CVE-2024-23170")
+	f.StringVar(&a.scan, "scan", "", "`FILE` of what a scanner found, CycloneDX in JSON")
+	a.addStore(cmd)
+	f.StringVar(&a.format, "format", "csv", "csv or json")
+	a.json = jsonFlag(cmd)
+	cmd.MarkFlagsMutuallyExclusive("json", "format")
+	a.out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
+}
+
+// read reads what is asked for, but for what only a ledger can tell.
+func (a *affectedFlags) read() (err error) {
+	switch {
+	case a.wanted.Empty() && a.firmware == "" && a.device == "" && a.cve == "":
+		return errors.New("by what? Give --release, --key, --firmware, --mac or --cve")
+	case a.cve == "" && a.scan != "":
+		return errors.New("--scan is for a vulnerability: name it with --cve")
+	case a.format != "csv" && a.format != "json":
+		return fmt.Errorf("--format %q: write csv or json", a.format)
+	}
+	if a.wanted.Firmware, err = digestsOf(a.firmware); err != nil {
+		return fmt.Errorf("--firmware: %w", err)
+	}
+	if *a.json {
+		a.format = "answer"
+	}
+	if a.cve != "" {
+		a.wanted.Any, err = hit(&a.releaseFlags, a.cve, a.scan)
+	}
+	return err
+}
+
+// find lists the devices of the books. store is the folder of releases, "" is none.
+func (a *affectedFlags) find(store string, books ...station.Book) (list []station.Affected, err error) {
+	if store != "" && (a.firmware != "" || a.wanted.Release != 0) {
+		if a.wanted.Known, err = knownReleases(store); err != nil {
+			return nil, stationFault(err)
+		}
+	}
+	list, err = station.FindAffected(a.wanted, books...)
+	if unknown := (*station.UnknownError)(nil); errors.As(err, &unknown) {
+		return nil, err
+	}
+	return list, stationFault(err)
+}
+
 func affectedCommand(o *options) *cobra.Command {
-	l, r := &ledgerFlags{options: o}, &releaseFlags{options: o}
-	var w station.Wanted
-	var device, firmware, format, cve, scan string
-	var out output
-	var asJSON *bool
+	l, a := &ledgerFlags{options: o}, &affectedFlags{releaseFlags: releaseFlags{options: o}}
 	cmd := &cobra.Command{
 		Use:   "affected",
 		Short: "List the devices that a release, a key or a firmware is in, with the entries that say so",
@@ -44,76 +100,41 @@ since, or may never have been taken. A release or a key that there is none of is
 fault, not an empty list.
 
 Each row names the entries of the ledger that say so, and the head of the ledger
-as of now; "station ledger prove NAME" proves them to anybody.`,
+as of now; "station ledger prove NAME" proves them to anybody. "station site affected"
+asks all benches of a site.`,
 		Example: `  station affected --release 7
   station affected --key fleet --format json --out affected.json
   station affected --firmware build/lamp.bin
   station affected --cve CVE-2024-23170 --scan grype.cdx.json --format json --out affected.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case w.Empty() && firmware == "" && device == "" && cve == "":
-				return fmt.Errorf("affected: by what? Give --release, --key, --firmware, --mac or --cve")
-			case cve == "" && scan != "":
-				return fmt.Errorf("affected: --scan is for a vulnerability: name it with --cve")
-			case format != "csv" && format != "json":
-				return fmt.Errorf("affected: --format %q: write csv or json", format)
-			}
-			var err error
-			if w.Firmware, err = digestsOf(firmware); err != nil {
-				return fmt.Errorf("affected: --firmware: %w", err)
-			}
-			if cve != "" {
-				if w.Any, err = hit(o, r.store, cve, scan); err != nil {
-					return err
-				}
+			if err := a.read(); err != nil {
+				return fmt.Errorf("affected: %w", err)
 			}
 			return l.read(func(b *ledger.Ledger) error {
 				if err := mustAgree(b); err != nil {
 					return err
 				}
-				if device != "" {
-					d, err := namedDevice(b, device)
+				if a.device != "" {
+					d, err := namedDevice(b, a.device)
 					if err != nil {
 						return fmt.Errorf("affected: %w", err)
 					}
-					w.MAC = d.MAC
+					a.wanted.MAC = d.MAC
 				}
-				if firmware != "" || w.Release != 0 {
-					if w.Known, err = knownReleases(cmp.Or(r.store, releasesBeside(b.Path()))); err != nil {
-						return stationFault(err)
-					}
-				}
-				list, err := station.FindAffected(b, w)
-				if unknown := (*station.UnknownError)(nil); errors.As(err, &unknown) {
-					return fmt.Errorf("affected: %w", err)
-				}
+				list, err := a.find(cmp.Or(a.store, releasesBeside(b.Path())), station.Book{Ledger: b})
 				if err != nil {
-					return stationFault(err)
+					return fmt.Errorf("affected: %w", err)
 				}
 				if len(list) == 0 { // a list without rows, of a name that is misspelt, must not pass for an all-clear
 					plain.Fprintf(stderr, "station: the ledger knows no such device: is the name right, and is it this ledger?\n")
 				}
-				if *asJSON {
-					format = "answer"
-				}
-				return writeAffected(cmd.OutOrStdout(), &out, b, list, format)
+				return writeAffected(cmd.OutOrStdout(), &a.out, b, list, a.format)
 			})
 		},
 	}
-	f := cmd.Flags()
-	f.Int64Var(&w.Release, "release", 0, "`NUMBER` of a release")
-	f.StringVar(&w.Key, "key", "", "`ID`, label or check value of a key, or the digest of one that devices trust")
-	f.StringVar(&firmware, "firmware", "", "`FILE` of an image or an app, or its digest sha256:…")
-	f.StringVar(&device, "mac", "", "one device: its MAC, its serial number or its ID (`NAME`)")
-	f.StringVar(&cve, "cve", "", "`ID` of a vulnerability, such as CVE-2024-23170")
-	f.StringVar(&scan, "scan", "", "`FILE` of what a scanner found, CycloneDX in JSON")
-	r.addStore(cmd)
-	f.StringVar(&format, "format", "csv", "csv or json")
-	f.StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
-	asJSON = jsonFlag(cmd)
-	cmd.MarkFlagsMutuallyExclusive("json", "format")
-	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
+	a.add(cmd)
+	cmd.Flags().StringVar(&l.path, "ledger", "", "ledger `FILE`, in place of the station file's")
 	return cmd
 }
 
@@ -130,17 +151,24 @@ func writeAffected(w io.Writer, out *output, b *ledger.Ledger, list []station.Af
 	if err != nil {
 		return stationFault(err)
 	}
-	var text strings.Builder
 	a := affectedAnswer{b.Origin(), size, root.String(), append([]station.Affected{}, list...)}
+	return printAffected(w, out, format, a, map[string]any{"format": 1, "ledger": a.Ledger, "entries": a.Entries, "root": a.Root, "devices": a.Devices}, func(w io.Writer) error {
+		return affectedCSV(w, list, nil, func(station.Affected) []string { return nil })
+	})
+}
+
+// printAffected prints an answer, the object of the format json, or a table.
+func printAffected(w io.Writer, out *output, format string, a any, object map[string]any, table func(io.Writer) error) (err error) {
+	var text strings.Builder
 	switch format {
 	case "answer":
 		err = answer(&text, a)
 	case "json":
 		enc := json.NewEncoder(&text)
 		enc.SetIndent("", "  ")
-		err = enc.Encode(map[string]any{"format": 1, "ledger": a.Ledger, "entries": a.Entries, "root": a.Root, "devices": a.Devices})
+		err = enc.Encode(object)
 	default:
-		err = affectedCSV(&text, list)
+		err = table(&text)
 	}
 	if err != nil {
 		return err
@@ -148,16 +176,17 @@ func writeAffected(w io.Writer, out *output, b *ledger.Ledger, list []station.Af
 	return out.print(w, []byte(text.String()))
 }
 
-func affectedCSV(w io.Writer, list []station.Affected) error {
+// affectedCSV writes the table, with more columns behind it.
+func affectedCSV(w io.Writer, list []station.Affected, more []string, values func(station.Affected) []string) error {
 	c := csv.NewWriter(w)
-	_ = c.Write([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "of", "evidence", "slot", "certain"})
+	_ = c.Write(append([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "of", "evidence", "slot", "certain"}, more...))
 	for _, a := range list {
 		release := ""
 		if a.Release != 0 {
 			release = fmt.Sprint(a.Release)
 		}
-		_ = c.Write([]string{a.MAC.String(), plain.Line(a.Serial), plain.Line(a.Product), plain.Line(a.Batch), fmt.Sprint(a.Sealed), release, plain.Line(a.Version), a.State, strings.Trim(fmt.Sprint(a.Of), "[]"),
-			strings.Trim(fmt.Sprint(a.Evidence), "[]"), plain.Line(a.Slot), fmt.Sprint(a.Certain)})
+		_ = c.Write(append([]string{a.MAC.String(), plain.Line(a.Serial), plain.Line(a.Product), plain.Line(a.Batch), fmt.Sprint(a.Sealed), release, plain.Line(a.Version), a.State, strings.Trim(fmt.Sprint(a.Of), "[]"),
+			strings.Trim(fmt.Sprint(a.Evidence), "[]"), plain.Line(a.Slot), fmt.Sprint(a.Certain)}, values(a)...))
 	}
 	c.Flush()
 	return c.Error()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 
@@ -14,16 +13,16 @@ import (
 
 // hit are the releases that a vulnerability is in, by their bills of materials
 // and by what a scanner found, if there is such a file. Never nil without a fault.
-func hit(o *options, dir, cve, scan string) ([]*field.Release, error) {
+func hit(f *releaseFlags, cve, scan string) ([]*field.Release, error) {
 	names, found, err := scanned(cve, scan)
 	if err != nil {
 		return nil, err
 	}
-	file, err := station.LoadFile(o.station)
+	dir, err := f.dir()
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(cmp.Or(dir, releasesBeside(file.Ledger)))
+	s, err := store.Open(dir)
 	if err != nil {
 		return nil, stationFault(err)
 	}

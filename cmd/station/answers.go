@@ -36,6 +36,7 @@ var answers = map[string]any{
 	"release/1":           releaseAnswer{},
 	"releases/1":          releasesAnswer{},
 	"rollouts/1":          rolloutsAnswer{},
+	"site-affected/1":     siteAffectedAnswer{},
 	"site-batch/1":        siteBatchAnswer{},
 	"site-batches/1":      siteBatchesAnswer{},
 	"site-bench/1":        siteBenchAnswer{},

@@ -68,6 +68,7 @@ var fileWords = map[string][]string{
 	"station site run":      {"", "--page 127.0.0.1:0 --page-cert {in} --page-key officer-private.pem", "--page 127.0.0.1:0 --page-cert ca.pem --page-key {in}", "--page 127.0.0.1:0 --page-ca {in}", "--page 127.0.0.1:0 --page-ca ca.pem --page-crl {in}"},
 	"station site add":      {"bench-7 --out {out}"},
 	"station site export":   {"--out {out}"},
+	"station site affected": {"--mac " + fileMAC + " --out {out}", "--cve CVE-2025-1 --scan {in}", "--firmware {in}"},
 	"station site report":   {"--out {out}"},
 	"station site batch":    {"b1 --operator anna --certificate {out}"},
 	"station ledger check":  {"", "{in} --key signer.pem", "kept.checkpoint --key {in}", "kept.checkpoint --key signer.pem --ledger {in}"},

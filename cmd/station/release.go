@@ -31,6 +31,18 @@ func (r *releaseFlags) addStore(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.store, "store", "", "`DIR` of the releases (default: releases beside the ledger)")
 }
 
+// dir is the folder of the releases.
+func (r *releaseFlags) dir() (string, error) {
+	if r.store != "" {
+		return r.store, nil
+	}
+	file, err := station.LoadFile(r.options.station)
+	if err != nil {
+		return "", err
+	}
+	return releasesBeside(file.Ledger), nil
+}
+
 func (r *releaseFlags) addOperator(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.operator, "operator", "", "who does it")
 	_ = cmd.MarkFlagRequired("operator")

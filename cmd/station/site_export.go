@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -85,15 +84,9 @@ func macsOf(set *replica.Set, text string) (qa.Range, error) {
 	if r, err := qa.ParseMACs(text); err == nil {
 		return r, nil
 	}
-	found, err := set.Find(text)
-	switch {
-	case err != nil:
+	mac, err := oneMAC(set, text)
+	if err != nil {
 		return qa.Range{}, err
-	case len(found) == 0:
-		return qa.Range{}, fmt.Errorf("no bench knows a device %q", text)
-	case found[0].Device.MAC != found[len(found)-1].Device.MAC:
-		return qa.Range{}, errors.New("two devices are called so; write the MAC")
 	}
-	mac := found[0].Device.MAC.String()
-	return qa.Range{From: mac, To: mac}, nil
+	return qa.Range{From: mac.String(), To: mac.String()}, nil
 }

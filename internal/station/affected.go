@@ -46,12 +46,23 @@ type Affected struct {
 	Certain  bool     `json:"certain"`                 // it surely stands there still; an update may have been written over it, or never have come
 	Of       []int64  `json:"of,omitempty"`            // which of the releases asked for
 	Evidence []uint64 `json:"evidence"`                // entries of the ledger that say so
+	// Where is the bench in whose ledger each of Evidence is, and Bench the one whose device
+	// it is; "" of one ledger alone.
+	Where []string `json:"-"`
+	Bench string   `json:"-"`
 }
 
-// FindAffected lists the devices, by MAC. It reads the whole log once. A release or a
+// Book is the ledger of a bench; of one that is asked alone the bench is "".
+type Book struct {
+	Bench  string
+	Ledger *ledger.Ledger
+}
+
+// FindAffected lists the devices of all books, each once, by MAC: what is newest of a
+// device counts, whichever of them says it. It reads each log once. A release or a
 // key that there is none of is an UnknownError: nobody being affected is something else.
-func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
-	said, err := w.read(book)
+func FindAffected(w Wanted, books ...Book) ([]Affected, error) {
+	said, err := w.read(books)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +75,7 @@ func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
 		apps[r.ID] = said.names(append([]string{r.App, r.AppFilled}, said.inputs[r.ID]...)...)
 	}
 	var list []Affected
-	for d, err := range book.Devices() {
+	for d, err := range allDevices(books) {
 		if err != nil {
 			return nil, LedgerFailure(err)
 		}
@@ -77,13 +88,14 @@ func FindAffected(book *ledger.Ledger, w Wanted) ([]Affected, error) {
 
 // judge tells whether a device is among the wanted, and why. apps are the digests of the
 // apps of releases.
-func (w Wanted) judge(d record.Device, p *past, apps map[int64][]string) (Affected, bool) {
+func (w Wanted) judge(d device, p *past, apps map[int64][]string) (Affected, bool) {
 	if p == nil {
 		p = &past{}
 	}
-	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, State: "has", Certain: true, Evidence: []uint64{d.Last}}
+	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, Bench: d.bench}
+	a.take(standing{"has", "", true, []place{{d.bench, d.Last}}})
 	if p.runs.Release == 0 {
-		made := release.Of(d)
+		made := release.Of(d.Device)
 		a.Version = made.Version
 		if len(made.Unsure) == 0 {
 			a.Secure = &made.SecureVersion
@@ -98,7 +110,7 @@ func (w Wanted) judge(d record.Device, p *past, apps map[int64][]string) (Affect
 		if !slices.ContainsFunc(d.Keys, w.isKey) {
 			return a, false
 		}
-		a.Evidence = []uint64{p.keyed}
+		a.prove(p.keyed)
 	}
 	return a, w.released(&a, p) && w.holds(&a, d, p) && (w.Any == nil || w.any(&a, d, p, apps))
 }
@@ -124,7 +136,7 @@ const shortestCheck = 16
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == "" }
 
 // any tells whether the device has to do with one of the releases.
-func (w Wanted) any(a *Affected, d record.Device, p *past, apps map[int64][]string) bool {
+func (w Wanted) any(a *Affected, d device, p *past, apps map[int64][]string) bool {
 	var found *Affected
 	for _, r := range w.Any {
 		one := *a
@@ -159,7 +171,7 @@ func (w Wanted) released(a *Affected, p *past) bool {
 }
 
 // holds tells whether the device has the firmware, or had it.
-func (w Wanted) holds(a *Affected, d record.Device, p *past) bool {
+func (w Wanted) holds(a *Affected, d device, p *past) bool {
 	if len(w.Firmware) == 0 {
 		return true
 	}

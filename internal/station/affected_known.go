@@ -45,8 +45,8 @@ func (s *said) knows(w Wanted) error {
 	return nil
 }
 
-// key notes the keys of an entry.
-func (s *said) key(e *record.Entry, w Wanted) {
+// key notes the keys of an entry of a bench.
+func (s *said) key(bench string, e *record.Entry, w Wanted) {
 	for _, k := range e.Keys {
 		label := k.ID
 		if parts := strings.Split(k.ID, ":"); len(parts) == 3 { // policy, label, check value
@@ -54,7 +54,7 @@ func (s *said) key(e *record.Entry, w Wanted) {
 		}
 		s.keys[label] = true
 		if w.isKey(k) {
-			s.keyed, s.of(e.MAC).keyed = true, e.Index
+			s.keyed, s.of(e.MAC).keyed = true, place{bench, e.Index}
 		}
 	}
 }

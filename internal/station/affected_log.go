@@ -5,25 +5,30 @@ import (
 	"slices"
 
 	"station/internal/chip"
-	"station/internal/ledger"
 	"station/internal/record"
 )
 
-// past is what the log says of one device, of its key and of the field.
+// place is where an entry is.
+type place struct {
+	bench string
+	index uint64
+}
+
+// past is what the logs say of one device, of its key and of the field.
 type past struct {
 	runs    record.Field
 	results map[int64]word // successes, by release
 	offers  map[int64]word
-	keyed   uint64 // the last entry that names the key asked for
+	keyed   place // the last entry that names the key asked for
 }
 
 // word is what an entry says of a release for a device.
 type word struct {
-	index uint64
-	app   string // digest of its app; "" where nothing tells it
+	place
+	app string // digest of its app; "" where nothing tells it
 }
 
-// said is what the log says of devices, and of which digests stand for one app.
+// said is what the logs say of devices, and of which digests stand for one app.
 type said struct {
 	pasts map[chip.MAC]*past
 	// alike are the other digests of what has one: of a file, those of what the line made of it. What an
@@ -35,30 +40,46 @@ type said struct {
 	keyed  bool               // the key asked for is among them
 }
 
-// read reads the log once.
-func (w Wanted) read(book *ledger.Ledger) (*said, error) {
+// read reads each log once.
+func (w Wanted) read(books []Book) (*said, error) {
 	s := &said{pasts: map[chip.MAC]*past{}, alike: map[string][]string{}, inputs: map[int64][]string{}, apps: map[int64]string{}, keys: map[string]bool{}}
 	for _, r := range w.Known {
 		s.apps[r.ID] = r.App
 		s.one(r.App, r.AppFilled)
 	}
-	for e, err := range book.Entries(0) {
-		if err == nil {
-			err = s.add(&e, w)
-		}
-		if err != nil {
-			return nil, LedgerFailure(err)
+	for _, b := range books {
+		for e, err := range b.Ledger.Entries(0) {
+			if err == nil {
+				err = s.add(b.Bench, &e, w)
+			}
+			if err != nil {
+				return nil, LedgerFailure(err)
+			}
 		}
 	}
+	s.complete()
 	return s, nil
 }
 
-func (s *said) add(e *record.Entry, w Wanted) error {
+// complete gives each word the digest of its release's app: a ledger that was read later may
+// have told it.
+func (s *said) complete() {
+	for _, p := range s.pasts {
+		for _, words := range []map[int64]word{p.results, p.offers} {
+			for id, t := range words {
+				t.app = s.apps[id]
+				words[id] = t
+			}
+		}
+	}
+}
+
+func (s *said) add(bench string, e *record.Entry, w Wanted) error {
 	for _, i := range e.Images {
 		s.has(i.File, i.Plain)
 	}
 	if w.Key != "" {
-		s.key(e, w)
+		s.key(bench, e, w)
 	}
 	switch e.Kind {
 	case record.UpdateOffered, record.UpdateResult, record.ReleaseMade, record.ReleaseWithdrawn, record.RolloutChanged:
@@ -76,10 +97,10 @@ func (s *said) add(e *record.Entry, w Wanted) error {
 		s.one(f.Input, f.InputFilled)
 		s.inputs[f.Release] = []string{f.Input, f.InputFilled}
 	case e.Kind == record.UpdateOffered:
-		s.of(e.MAC).offers[f.Release] = word{e.Index, s.apps[f.Release]}
+		s.of(e.MAC).offers[f.Release] = word{place: place{bench, e.Index}}
 	case e.Kind == record.UpdateResult && f.State == "success":
 		p := s.of(e.MAC)
-		p.results[f.Release] = word{e.Index, s.apps[f.Release]}
+		p.results[f.Release] = word{place: place{bench, e.Index}}
 		if f.Release >= p.runs.Release { // a lower one was told late
 			p.runs = f
 		}

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-
-	"station/internal/record"
 )
 
 // standing is how an app stands in a device, and what says so.
@@ -13,7 +11,7 @@ type standing struct {
 	state    string // one of states
 	slot     string // running, other, or the name that the line's record has
 	certain  bool   // it is still there
-	evidence []uint64
+	evidence []place
 }
 
 // states of a device, the worst first.
@@ -29,10 +27,20 @@ func (a standing) worse(b standing) bool {
 }
 
 func (a *Affected) take(s standing) {
-	a.State, a.Slot, a.Certain, a.Evidence = s.state, s.slot, s.certain, s.evidence
+	a.State, a.Slot, a.Certain = s.state, s.slot, s.certain
+	a.prove(s.evidence...)
 }
 
-func (a *Affected) standing() standing { return standing{a.State, a.Slot, a.Certain, a.Evidence} }
+// prove names the entries that say so.
+func (a *Affected) prove(list ...place) {
+	a.Evidence, a.Where = nil, nil
+	for _, at := range list {
+		a.Evidence, a.Where = append(a.Evidence, at.index), append(a.Where, at.bench)
+	}
+}
+
+// standing is that of a, without what says so.
+func (a *Affected) standing() standing { return standing{a.State, a.Slot, a.Certain, nil} }
 
 // find looks for what the device took, the newest first, then for what it was only offered.
 // An update is written to a slot that the device does not run from: so what ran before the
@@ -40,17 +48,17 @@ func (a *Affected) standing() standing { return standing{a.State, a.Slot, a.Cert
 func (p *past) find(is func(release int64, t word) bool) (standing, bool) {
 	runs := p.results[p.runs.Release]
 	if runs.index != 0 && is(p.runs.Release, runs) {
-		return standing{"runs", "running", true, []uint64{runs.index}}, true
+		return standing{"runs", "running", true, []place{runs.place}}, true
 	}
 	took := newest(p.results)
 	for i, id := range took {
 		if is(id, p.results[id]) {
-			return standing{"ran", "other", i == 1 && !p.tried(), []uint64{p.results[id].index, runs.index}}, true
+			return standing{"ran", "other", i == 1 && !p.tried(), []place{p.results[id].place, runs.place}}, true
 		}
 	}
 	for _, id := range newest(p.offers) {
 		if is(id, p.offers[id]) {
-			return standing{"offered", "other", false, []uint64{p.offers[id].index}}, true
+			return standing{"offered", "other", false, []place{p.offers[id].place}}, true
 		}
 	}
 	return standing{}, false
@@ -75,7 +83,7 @@ func newest[T any](of map[int64]T) []int64 {
 }
 
 // made tells how the firmware stands in the device by the hand of the line.
-func (w Wanted) made(d record.Device, p *past) (s standing, had bool) {
+func (w Wanted) made(d device, p *past) (s standing, had bool) {
 	all := true // apps that the line wrote are the firmware
 	for _, i := range d.Images {
 		is := slices.ContainsFunc(w.Firmware, i.Is)
@@ -84,9 +92,9 @@ func (w Wanted) made(d record.Device, p *past) (s standing, had bool) {
 		if !is || had && i.Slot != factorySlot {
 			continue
 		}
-		had, s = true, standing{"has", i.Slot, !app, []uint64{d.Flashed}}
+		had, s = true, standing{"has", i.Slot, !app, []place{{d.line, d.Flashed}}}
 		if app && len(p.results) > 0 {
-			s.state, s.evidence = "ran", append(s.evidence, p.results[p.runs.Release].index)
+			s.state, s.evidence = "ran", append(s.evidence, p.results[p.runs.Release].place)
 		}
 	}
 	s.certain = s.certain || s.slot == factorySlot || p.keeps(all)

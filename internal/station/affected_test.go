@@ -85,7 +85,7 @@ func TestAffected(t *testing.T) {
 		{"none of no releases", Wanted{Any: []*release.Release{}}, nil},
 		{"neither", Wanted{MAC: mac(0), Release: 7}, nil},
 	} {
-		list, err := FindAffected(book, v.by)
+		list, err := FindAffected(v.by, Book{Ledger: book})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestAffectedUnknown(t *testing.T) {
 		{Wanted{Key: "nokey"}, `there is no key "nokey", nor any other`},
 		{Wanted{Release: 7, Known: []*release.Release{{ID: 7}}}, ""},
 	} {
-		_, err := FindAffected(book, v.by)
+		_, err := FindAffected(v.by, Book{Ledger: book})
 		if unknown := (*UnknownError)(nil); errors.As(err, &unknown) != (v.want != "") || err != nil && !strings.Contains(err.Error(), v.want) {
 			t.Errorf("%+v: %v, want %q", v.by, err, v.want)
 		}
@@ -151,7 +151,7 @@ func TestStanding(t *testing.T) {
 	ids := func(app string, ids ...int64) map[int64]word {
 		m := map[int64]word{}
 		for _, id := range ids {
-			m[id] = word{uint64(id), fmt.Sprint(app, id)}
+			m[id] = word{place{index: uint64(id)}, fmt.Sprint(app, id)}
 		}
 		return m
 	}
@@ -182,7 +182,7 @@ func TestStanding(t *testing.T) {
 		p := &past{results: ids("app", v.took...), offers: ids("app", v.offered...)}
 		p.runs.Release = slices.Max(append(v.took, 0))
 		a, got := Affected{}, "none"
-		if (Wanted{Firmware: []string{v.wanted}}).holds(&a, record.Device{Images: v.images, Flashed: 100}, p) {
+		if (Wanted{Firmware: []string{v.wanted}}).holds(&a, device{Device: record.Device{Images: v.images, Flashed: 100}}, p) {
 			got = fmt.Sprint(a.State, " ", a.Slot, " ", a.Certain, " ", a.Evidence)
 		}
 		if got != v.want {
@@ -193,7 +193,7 @@ func TestStanding(t *testing.T) {
 	a := Affected{}
 	p := &past{results: ids("app", 7, 8, 9)}
 	p.runs.Release = 9
-	if (Wanted{Firmware: []string{"app7", "made in factory"}}).holds(&a, record.Device{Images: line("factory"), Flashed: 100}, p); a.Slot != "factory" || !a.Certain {
+	if (Wanted{Firmware: []string{"app7", "made in factory"}}).holds(&a, device{Device: record.Device{Images: line("factory"), Flashed: 100}}, p); a.Slot != "factory" || !a.Certain {
 		t.Errorf("got %+v", a)
 	}
 }

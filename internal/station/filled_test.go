@@ -106,7 +106,7 @@ func sealedOlder(s *flowtest.Bench, mac chip.MAC, app record.Image) {
 
 func affects(s *flowtest.Bench, name string, by Wanted, want []chip.MAC) {
 	s.T.Helper()
-	list, err := FindAffected(s.Ledger, by)
+	list, err := FindAffected(by, Book{Ledger: s.Ledger})
 	var got []chip.MAC
 	for _, a := range list {
 		got = append(got, a.MAC)
