@@ -1,12 +1,14 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"runtime"
 	"sync"
 
+	"station/internal/ledger/boltfile"
 	"station/internal/record"
 )
 
@@ -22,7 +24,7 @@ const linesAtOnce = 128
 // log went when the iteration began. Each is held against its leaf before, and
 // from the first entry on the leaves against the tree.
 func (l *Ledger) Lines(from uint64) iter.Seq2[[]byte, error] {
-	return Scan(l, from, func(raw []byte) ([]byte, error) { return raw, nil })
+	return Scan(l, from, func(raw []byte) ([]byte, error) { return bytes.Clone(raw), nil })
 }
 
 // Entries yields every entry from an index on, as far as the log went when the
@@ -48,23 +50,23 @@ func (l *Ledger) Lots() iter.Seq2[record.Lot, error] {
 	})
 }
 
-// Scan yields what open makes of the bytes that Lines yields, on all processors.
+// Scan yields what open makes of the bytes that Lines yields, on all processors. open
+// keeps nothing of these bytes: their memory is used again.
 func Scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		end, _, err := l.Head()
-		var tree *edge
+		k := look{buf: make([]byte, 4<<10)}
 		if from == 0 {
-			tree = new(edge)
+			k.tree = new(edge)
 		}
 		for from < end && err == nil {
-			var raws [][]byte
-			raws, tree, err = l.lines(from, min(end, from+linesAtOnce), tree)
-			for _, r := range parallel(raws, open) {
+			err = k.take(l, from, min(end, from+linesAtOnce))
+			for _, r := range parallel(k.raws, open) {
 				if !yield(r.v, r.err) || r.err != nil {
 					return
 				}
 			}
-			from += uint64(len(raws))
+			from += uint64(len(k.raws))
 		}
 		if err != nil {
 			var none T
@@ -73,39 +75,54 @@ func Scan[T any](l *Ledger, from uint64, open func([]byte) (T, error)) iter.Seq2
 	}
 }
 
-// lines returns the entries [from, to), or those before the first bad one, and the
-// edge of the tree behind them. Without the edge before them the tree is not
-// looked at.
-func (l *Ledger) lines(from, to uint64, before *edge) (list [][]byte, after *edge, err error) {
-	err = l.view(func(s *snapshot) error {
-		list = nil
+// look is one look at the log after the other, in the same memory.
+type look struct {
+	tree *edge    // the edge of the tree behind the entries so far; nil: it is not looked at
+	raws [][]byte // the entries, all in text
+	text []byte
+	buf  []byte // for one entry
+}
+
+// take reads the entries [from, to), or those before the first bad one.
+func (k *look) take(l *Ledger, from, to uint64) error {
+	before := k.tree
+	return l.view(func(s *snapshot) error {
+		k.raws, k.text = k.raws[:0], k.text[:0]
 		if before != nil {
 			again := *before
-			after = &again
+			k.tree = &again
 		}
-		for it, err := range s.items(inEntries, number(from)) {
-			n := from + uint64(len(list))
+		for it, err := range s.each(inEntries, number(from)) {
+			n := from + uint64(len(k.raws))
 			if n == to {
 				return nil
 			}
-			if err != nil {
-				return err
-			}
-			if string(it.Key) != number(n) {
-				return corrupt("entry %d is missing", n)
-			}
-			raw, err := whole(s, n, it.Value, nil)
-			if err == nil && after != nil {
-				err = after.add(n, it.Value)
+			if err == nil {
+				err = k.add(s, n, it)
 			}
 			if err != nil {
 				return err
 			}
-			list = append(list, raw)
 		}
 		return nil
 	})
-	return list, after, err
+}
+
+// add reads entry n.
+func (k *look) add(s *snapshot, n uint64, it boltfile.Item) error {
+	if string(it.Key) != number(n) {
+		return corrupt("entry %d is missing", n)
+	}
+	raw, err := whole(s, n, it.Value, k.buf)
+	if err == nil && k.tree != nil {
+		err = k.tree.add(n, it.Value)
+	}
+	if err == nil {
+		from := len(k.text)
+		k.text = append(k.text, raw...)
+		k.raws = append(k.raws, k.text[from:])
+	}
+	return err
 }
 
 // LinesAt returns the stored bytes of some entries, each held against its leaf.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 
 	"station/internal/ledger"
 	"station/internal/record"
@@ -71,9 +72,19 @@ func entryRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, erro
 
 // entryRow is nil for an entry that is not wanted.
 func (f Filter) entryRow(raw []byte) ([]string, error) {
-	e, err := record.Decode(raw)
-	if err != nil || !f.wantsEntry(&e) {
+	r := entryReaders.Get().(*entryReader)
+	defer entryReaders.Put(r)
+	err := r.read.Decode(raw, &r.e, record.Without{})
+	if err != nil || !f.wantsEntry(&r.e) {
 		return nil, err
 	}
-	return cells(entryColumns, &e), nil
+	return cells(entryColumns, &r.e), nil
 }
+
+// entryReader reads entries one after the other, in the same memory.
+type entryReader struct {
+	read record.Reader
+	e    record.Entry
+}
+
+var entryReaders = sync.Pool{New: func() any { return new(entryReader) }}
