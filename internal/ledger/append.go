@@ -257,6 +257,7 @@ var rules = map[record.Kind]func(*txn, *record.Entry, record.Device) error{
 		return nil
 	},
 	record.KeyAssigned:     (*txn).allowKey,
+	record.Moved:           (*txn).allowMove,
 	record.SerialBound:     (*txn).allowSerial,
 	record.IdentityMade:    (*txn).allowIdentity,
 	record.IdentityRevoked: (*txn).allowRevocation,

@@ -89,6 +89,10 @@ func (u *auditor) promises(e *record.Entry, d *record.Device) {
 		if d.Serial != "" && d.Serial != e.Serial {
 			u.fault(n, "%s gets a second serial number", e.MAC)
 		}
+	case record.Moved:
+		if err := u.moved(e, d); err != nil {
+			u.fault(n, "%v", err)
+		}
 	case record.IdentityMade, record.IdentityRevoked:
 		if err := identityFits(e, d); err != nil {
 			u.fault(n, "%v", err)
@@ -135,10 +139,10 @@ func (u *auditor) indexes(e *record.Entry, d *record.Device, c *chunk) {
 			u.fault(int64(e.Index), takenTwice, p.key)
 		}
 		switch {
-		case e.Kind == record.KeyAssigned && p.payload == nil:
+		case p.payload == nil:
 			x.shared[p.key] = true
 		case e.Kind == record.SerialBound && d.Serial == "", e.Kind == record.KeyAssigned && idOf(d, p.key).ID == "",
-			e.Kind == record.IdentityMade && !hasName(d, p.key):
+			e.Kind == record.IdentityMade && !hasName(d, p.key), e.Kind == record.Moved && !isNameOf(d, p.key):
 			x.bound++
 		}
 	}

@@ -55,6 +55,8 @@ func indexed(e *record.Entry) []index {
 			out = append(out, at)
 		}
 		return out
+	case record.Moved:
+		return movedNames(e)
 	case record.SerialBound:
 		return []index{{inKeys, serialName(e.Serial, e.Simulated), bytes.Clone(e.MAC[:])}}
 	case record.IdentityMade:

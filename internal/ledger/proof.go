@@ -171,6 +171,12 @@ func (p *Proof) check(trusted []*ecdsa.PublicKey) ([]record.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.checkEntries(c)
+}
+
+// checkEntries checks that all of the proof stands under a checkpoint, and what the
+// device brought along from other benches.
+func (p *Proof) checkEntries(c Checkpoint) ([]record.Entry, error) {
 	if len(p.Entries) == 0 || p.MAC.IsZero() {
 		return nil, fmt.Errorf("%w: it has no entries", ErrProof)
 	}
@@ -183,6 +189,11 @@ func (p *Proof) check(trusted []*ecdsa.PublicKey) ([]record.Entry, error) {
 		}
 		if e.Index != in.Index || e.MAC != p.MAC || e.Prev != before {
 			return nil, fmt.Errorf("entry %d: %w: it is another device's, or one before it is missing", in.Index, ErrProof)
+		}
+		if e.Kind == record.Moved {
+			if err := CheckMove(&e); err != nil {
+				return nil, fmt.Errorf("entry %d: %w: %w", in.Index, ErrProof, err)
+			}
 		}
 		before = e.Index
 		list = append(list, e)

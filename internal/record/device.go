@@ -53,6 +53,9 @@ type Device struct {
 	// Conflict is the newest that the site told of; Conflicted, that nobody has settled it.
 	Conflict   string `json:"conflict,omitempty"`
 	Conflicted bool   `json:"conflicted,omitempty"`
+	// Moves is how often it moved from bench to bench: of two ledgers that have it, the one
+	// that knows of more moves is newer.
+	Moves int `json:"moves,omitempty"`
 	// Elsewhere is whose it is where that is another bench, as the site says: no ledger
 	// keeps it.
 	Elsewhere *Elsewhere `json:"-"`
@@ -87,6 +90,8 @@ func (d *Device) apply(e *Entry) {
 		if e.Decision != DecisionQuarantine { // the device itself has shown that nothing is wrong
 			d.SetAside, d.SetAsideBy, d.SetAsideAs = false, "", ""
 		}
+	case Moved:
+		d.moved(e)
 	case SerialBound:
 		d.Serial = e.Serial
 	case KeyAssigned:
@@ -268,7 +273,7 @@ func add(list []string, s string) []string {
 }
 
 // Elder orders what the ledgers of several benches say of one device, the one whose
-// device it is first: who sealed it, who gave it a key, who saw it first. Of benches
+// device it is first: to whom it moved last, who sealed it, who gave it a key, who saw it first. Of benches
 // that only saw it, the last one counts.
 func (d Device) Elder(o Device) int {
 	rank := func(d Device) int {
@@ -279,6 +284,9 @@ func (d Device) Elder(o Device) int {
 			return 1
 		}
 		return 0
+	}
+	if d.Moves != o.Moves {
+		return o.Moves - d.Moves
 	}
 	if rank(d) != rank(o) {
 		return rank(o) - rank(d)

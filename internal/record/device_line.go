@@ -69,6 +69,7 @@ func (w *writer) state(d *Device) {
 	if d.Conflicted {
 		w.bool(`,"conflicted":`, true)
 	}
+	w.optUint(`,"moves":`, uint64(d.Moves))
 }
 
 func (w *writer) key(k *Key) {
