@@ -2,7 +2,9 @@ package site
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"slices"
 
 	"station/internal/record"
 )
@@ -39,6 +41,8 @@ const (
 func NamesOf(e record.Entry) (n Names, err error) {
 	n = Names{MAC: e.MAC.String(), Simulated: e.Simulated}
 	switch e.Kind {
+	case record.Moved:
+		return n, n.brought(e)
 	case record.KeyAssigned:
 		n.List = append(n.List, Name{NameMAC, n.MAC})
 		for _, k := range e.Keys {
@@ -59,6 +63,21 @@ func NamesOf(e record.Entry) (n Names, err error) {
 		}
 	}
 	return n, nil
+}
+
+// brought adds the names that a device had at other benches.
+func (n *Names) brought(e record.Entry) error {
+	_, list, err := e.Brought()
+	for _, one := range list {
+		names, oneErr := NamesOf(one)
+		err = errors.Join(err, oneErr)
+		for _, name := range names.List {
+			if !slices.Contains(n.List, name) {
+				n.List = append(n.List, name)
+			}
+		}
+	}
+	return err
 }
 
 // Key is where a claim of the name is kept: keys of buckets hold no colons.

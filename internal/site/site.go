@@ -57,6 +57,7 @@ const (
 	Lease   = "lease"   // LeaseWanted: give me numbers of a lot
 	Notices = "notices" // Told: what has become of devices?
 	Seek    = "seek"    // Sought: does another bench know this device?
+	Move    = "move"    // Moving: may this device be mine from here on?
 )
 
 // Of an atomic batch of messages (NATS, ADR-50), which is stored whole or not at all,

@@ -13,12 +13,22 @@ import (
 	"station/internal/site"
 )
 
-// claim is who has a name.
+// claim is who has a name. A device is the bench's that has its MAC; its other names are
+// the device's, wherever that is.
 type claim struct {
 	Bench string    `json:"bench"`
 	MAC   string    `json:"mac"`
 	Time  time.Time `json:"time"`
+	// Of a MAC that has moved: how often, from which bench at last, and how many entries
+	// the ledger of each bench that had it before had then.
+	Moves int               `json:"moves,omitempty"`
+	From  string            `json:"from,omitempty"`
+	Left  map[string]uint64 `json:"left,omitempty"`
 }
+
+// past tells whether entry n of a bench is from a time when the device was that bench's,
+// which has given it away since.
+func (c *claim) past(bench string, n uint64) bool { return c.Bench != bench && n < c.Left[bench] }
 
 // Conflict is a name that two devices have, or a device that two benches have: found
 // in a ledger after it was made there.
@@ -35,7 +45,7 @@ const mostConflicts = 100
 // claim takes names for a device of a bench, by compare-and-set: of two who ask at
 // the same time one gets them. Who has a name may ask again.
 func (h *Hub) claim(ctx context.Context, bench string, names site.Names) error {
-	data, err := json.Marshal(claim{bench, names.MAC, now()})
+	data, err := json.Marshal(claim{Bench: bench, MAC: names.MAC, Time: now()})
 	if err != nil {
 		return err
 	}
@@ -65,7 +75,7 @@ func (h *Hub) claimOne(ctx context.Context, bench string, names site.Names, n si
 	if err := json.Unmarshal(value.Value(), &has); err != nil {
 		return fmt.Errorf("claim of %s %s: %w", n.Kind, n.Value, err)
 	}
-	if has.Bench != bench || has.MAC != names.MAC {
+	if has.MAC != names.MAC || n.Kind == site.NameMAC && has.Bench != bench {
 		return &site.Taken{Name: n, Bench: has.Bench, MAC: has.MAC}
 	}
 	return nil
@@ -98,7 +108,7 @@ func (m *mirror) settle(n uint64, raw []byte, _ bool) error {
 		return nil
 	}
 	taken := new(site.Taken)
-	if err := m.hub.claim(m.hub.ctx, m.bench, names); errors.As(err, &taken) {
+	if err := m.settleNames(m.hub.ctx, e, names); errors.As(err, &taken) {
 		if err := m.hub.quarantine(m.hub.ctx, names, taken, m.bench); err != nil {
 			return err
 		}
@@ -110,6 +120,28 @@ func (m *mirror) settle(n uint64, raw []byte, _ bool) error {
 	defer m.mu.Unlock()
 	m.known.Settled = n
 	return nil
+}
+
+// settleNames claims the names of an entry. What a bench had before it gave the device
+// away is no claim any more; what it does to it afterwards is a conflict.
+func (m *mirror) settleNames(ctx context.Context, e record.Entry, names site.Names) error {
+	if e.Kind == record.Moved {
+		return m.settleMove(ctx, e, names)
+	}
+	if len(names.List) == 0 && !e.GoesOn() {
+		return nil
+	}
+	has, err := m.hub.claimOf(ctx, names)
+	if err != nil {
+		return err
+	}
+	switch {
+	case has.past(m.bench, e.Index):
+		return nil
+	case e.GoesOn() && has.Bench != m.bench && has.Left[m.bench] > 0:
+		return has.taken(names)
+	}
+	return m.hub.claim(ctx, m.bench, names)
 }
 
 func (m *mirror) conflict(c Conflict) {

@@ -2,11 +2,7 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"station/internal/ledger"
 	"station/internal/site"
@@ -16,32 +12,52 @@ import (
 // entries of the bench whose device it is, proved under the head of that ledger as the
 // site has it.
 func (m *mirror) sought(ctx context.Context, q site.Sought) (a site.Answer, err error) {
-	value, err := m.hub.claims.Get(ctx, site.NoticeKey(q.MAC, q.Simulated))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return a, nil
+	has, err := m.hub.claimOf(ctx, site.Names{MAC: q.MAC.String(), Simulated: q.Simulated})
+	if err != nil || has.Bench == "" || has.Bench == m.bench && has.Moves <= q.Moves {
+		return a, err
 	}
-	var has claim
+	k := &site.Known{Bench: has.Bench, From: has.Bench, Pending: has.Bench == m.bench}
+	if !k.Pending {
+		if k.Pending, err = m.hub.pending(ctx, has, q); err != nil {
+			return a, err
+		}
+	}
+	if k.Pending {
+		k.From = has.From
+	}
+	if k.Proof, err = m.hub.proveOf(ctx, k.From, q); err == nil && k.Proof != nil {
+		a.Known = k
+	}
+	return a, err
+}
+
+// pending tells whether a device was given to a bench, whose ledger does not have it yet.
+func (h *Hub) pending(ctx context.Context, has claim, q site.Sought) (bool, error) {
+	owner, err := h.of(has.Bench)
+	if err != nil || has.Moves == 0 {
+		return false, err
+	}
+	book, err := owner.book(ctx)
+	if err != nil || book == nil {
+		return true, err
+	}
+	d, _, err := book.Device(q.MAC)
+	return d.Moves < has.Moves, err
+}
+
+// proveOf proves what a bench knows of a device.
+func (h *Hub) proveOf(ctx context.Context, bench string, q site.Sought) (proof []byte, err error) {
+	m, err := h.of(bench)
 	if err == nil {
-		err = json.Unmarshal(value.Value(), &has)
+		err = m.caughtUp(ctx)
 	}
-	if err != nil || has.Bench == m.bench {
-		return a, err
+	if err == nil {
+		proof, err = m.prove(q)
 	}
-	owner, err := m.hub.of(has.Bench)
 	if err != nil {
-		return a, err
+		err = fmt.Errorf("device %s at %s: %w", q.MAC, bench, err)
 	}
-	if err := owner.caughtUp(ctx); err != nil {
-		return a, err
-	}
-	proof, err := owner.prove(q)
-	if err != nil {
-		return a, fmt.Errorf("device %s at %s: %w", q.MAC, has.Bench, err)
-	}
-	if proof != nil {
-		a.Known = &site.Known{Bench: has.Bench, Proof: proof}
-	}
-	return a, nil
+	return proof, err
 }
 
 // prove proves all that the bench's ledger has of a device; nil where it has nothing.

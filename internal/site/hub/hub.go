@@ -141,6 +141,9 @@ func asker(subject string) string {
 	return strings.Split(subject, ".")[2]
 }
 
+// ofNames are the questions that are no matter of the bench's own mirror.
+var ofNames = map[string]bool{site.Claim: true, site.Lease: true, site.Notices: true, site.Seek: true, site.Move: true}
+
 // asked is a question of a bench.
 func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 	words := strings.Split(msg.Subject, ".")
@@ -149,7 +152,7 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 	if err != nil {
 		return site.Answer{Error: err.Error()}
 	}
-	if question != site.Claim && question != site.Lease && question != site.Notices && question != site.Seek { // which are no matter of the mirror
+	if !ofNames[question] {
 		m.turn.Lock()
 		defer m.turn.Unlock()
 	}
@@ -165,6 +168,10 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 		ctx, cancel := context.WithTimeout(ctx, claimTime)
 		defer cancel()
 		a, err = answered(ctx, msg.Data, m.claimed)
+	case site.Move:
+		ctx, cancel := context.WithTimeout(ctx, claimTime)
+		defer cancel()
+		a, err = answered(ctx, msg.Data, m.moving)
 	case site.Seek:
 		a, err = answered(ctx, msg.Data, m.sought)
 	case site.Notices:

@@ -230,6 +230,16 @@ func (o *Outbox) Sought(ctx context.Context, q site.Sought) (*site.Known, error)
 	return a.Known, err
 }
 
+// Move asks the site for a device that another bench has begun: *site.Taken where that one
+// has gone on with it, or where it is not its any more; ErrAway where the site says nothing.
+func (o *Outbox) Move(ctx context.Context, q site.Moving) error {
+	a, err := o.askNow(ctx, site.Move, q)
+	if err == nil && a.Taken != nil {
+		return a.Taken
+	}
+	return err
+}
+
 // askNow asks the site, if it is there; every other end than its answer is ErrAway.
 func (o *Outbox) askNow(ctx context.Context, question string, v any) (a site.Answer, err error) {
 	o.mu.Lock()
