@@ -92,7 +92,7 @@ test: deps
 FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestHMACKeyOfEveryFamily|TestStops|TestWire|TestADisturbedBurnIsCalledWhatItIs|TestRehearsalOfOnesOwnProduct|TestWriteByRAM|TestRAMSendsAgainWhatIsLost|TestRAMThatDoesNotComeToItsEnd|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestForeignFiles|TestOutputs|TestHostile|Anywhere$$|$\
 	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
-	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$|TestFaults$$|TestTenThousandClaims
+	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$|TestFaults$$|TestTenThousandClaims|TestResumedAtAnotherBench
 FULL_IN := ./internal/flow ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog ./internal/site/faults
 cases: deps
 	$(GO) test -vet=off -ldflags=-w -timeout 30m -run '$(FULL)' $(FULL_IN)

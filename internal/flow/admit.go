@@ -22,19 +22,19 @@ const (
 // or quarantine. It changes nothing on the chip. Trust is ordered chip, ledger,
 // memory; what they cannot explain together is set apart.
 func admit(ctx context.Context, s *Session) error {
-	device, known, err := s.device(s.ID.MAC)
+	device, known, err := s.whose(s.ID.MAC)
 	if err != nil {
 		return Fail("E-LEDGER", err)
 	}
 	s.Device, s.Known = device, known
 	decision, why, err := s.decide(ctx)
-	decision, why, err = s.elsewhere(decision, why, err)
+	decision, why, err = s.elsewhere(ctx, decision, why, err)
 	if err != nil {
 		f := FailureFrom(err)
 		decision, why = DecisionQuarantine, f.Error()
 	}
 	e := record.Entry{Kind: record.Admitted, Decision: decision, Message: why, Keys: s.Device.NamedKeys(), Fuses: efuse.Redact(s.Fuses)}
-	if at := device.Elsewhere; at != nil && at.Bench != "" {
+	if at := s.Device.Elsewhere; at != nil && at.Bench != "" {
 		e.About = record.AboutOf(at)
 	}
 	if noteErr := s.note(e); noteErr != nil {
@@ -78,9 +78,10 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 	return s.decideSealed(ctx)
 }
 
-// elsewhere lets another bench's device pass where nothing is left to do at it, and goes
-// on with none. A key that nobody here knows is no foreign one before the site has said so.
-func (s *Session) elsewhere(decision, why string, err error) (string, string, error) {
+// elsewhere lets another bench's device pass where nothing is left to do at it, and takes
+// one over that was begun there. A key that nobody here knows is no foreign one before the
+// site has said so.
+func (s *Session) elsewhere(ctx context.Context, decision, why string, err error) (string, string, error) {
 	at := s.Device.Elsewhere
 	switch {
 	case at == nil:
@@ -90,10 +91,47 @@ func (s *Session) elsewhere(decision, why string, err error) (string, string, er
 		}
 	case err == nil && decision == DecisionSealed:
 		return decision, why + "; made at " + at.Bench, nil
+	case err == nil && at.Proof != nil && !s.Device.Sealed:
+		return decision, "begun at " + at.Bench + "; " + why, s.takeOver(ctx, at, why)
 	case err == nil:
-		err = failf(record.ElsewhereCode, "it was begun at %s, which goes on with it: %s", at.Bench, why)
+		err = failf(record.ElsewhereCode, "it is a device of %s, which goes on with it: %s", at.Bench, why)
+	case !s.Device.Sealed && FailureFrom(err).Code == "E-LEDGER-DISAGREES":
+		err = failf(record.ElsewhereCode, "%s has it, and may have done more to it than the site has heard; \"station site push\" there tells all: %w", at.Bench, FailureFrom(err).Err)
 	}
 	return decision, why, err
+}
+
+// takeOver makes a device that another bench has begun this one's: in the ledger, before
+// anything is done to it. The token must give its keys.
+func (s *Session) takeOver(ctx context.Context, at *record.Elsewhere, why string) error {
+	if s.batch == "" && s.Device.Batch != "" {
+		return failf(record.ElsewhereCode, "%s began it in batch %s; start the line with that batch, or take it there", at.Bench, s.Device.Batch)
+	}
+	if err := s.sameKeys(ctx); err != nil {
+		if f := FailureFrom(err); f.Code != "E-HSM-KEY" && f.Code != "E-KEY-CHANGED" {
+			return err
+		}
+		return failf(record.ElsewhereCode, "%s began it, and the token of this station does not have its key: %w", at.Bench, FailureFrom(err).Err)
+	}
+	s.Device = *at.Own
+	return s.note(record.Entry{Kind: record.Moved, Message: why, About: record.AboutOf(record.Move{From: at.Bench, Proof: at.Proof})})
+}
+
+// sameKeys makes sure that the token gives the keys that the device has.
+func (s *Session) sameKeys(ctx context.Context) error {
+	defer func() {
+		s.Held.Destroy()
+		clear(s.Held)
+	}()
+	for _, want := range s.Job.Keys() {
+		if s.Device.KeyFor(want.Purpose).ID == "" {
+			continue
+		}
+		if _, err := s.deviceKey(ctx, want); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // conflicted refuses a device of which the site has found a conflict.

@@ -113,6 +113,12 @@ func (k DeviceKeys) named() []record.Key {
 	return out
 }
 
+// Whose is a Ledger that also knows whose device a chip is where that is another bench's:
+// admission asks it, in place of Device.
+type Whose interface {
+	Whose(mac chip.MAC) (record.Device, bool, error)
+}
+
 // Ledger is the record that outlives the station's memory. An entry is on
 // disk when Append returns.
 type Ledger interface {

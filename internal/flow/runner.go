@@ -34,9 +34,10 @@ type Session struct {
 	note     func(e record.Entry) error // into the ledger, on disk when it returns
 	now      func() time.Time
 	device   func(mac chip.MAC) (record.Device, bool, error)
-	serial   func(ctx context.Context) (string, error) // nil: nobody can scan one
-	claim    func() error                              // no other slot works on this MAC; nil: none could
-	reserve  func() error                              // takes the device's number
+	whose    func(mac chip.MAC) (record.Device, bool, error) // as device, and what other benches know
+	serial   func(ctx context.Context) (string, error)       // nil: nobody can scan one
+	claim    func() error                                    // no other slot works on this MAC; nil: none could
+	reserve  func() error                                    // takes the device's number
 	progress func(done, total int64)
 	survey   func(ctx context.Context) (efuse.Image, error) // of the fuses: it writes the fuse controller's registers, and burns nothing
 	rate     visitRate
@@ -110,6 +111,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 	v := &visit{Runner: r, loader: l, slot: slot, port: port, run: newRunID(), start: r.now()}
 	v.s = Session{Job: r.Job, Chip: onlyChip{l}, Keys: r.Keys, Held: DeviceKeys{}, batch: r.Batch, now: r.now, device: r.Ledger.Device}
 	v.s.note, v.s.reserve, v.s.claim = v.append, v.reserve, v.claim
+	v.s.whose = r.whose()
 	v.s.progress, v.s.survey = v.showProgress, surveyor(&v.s, l)
 	v.s.virtual = r.VirtualOnly
 	v.s.rate = newVisitRate(r.Job, r.rates(port))
@@ -140,6 +142,14 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 		}
 	}
 	return v.pass()
+}
+
+// whose asks the ledger whose a device is.
+func (r *Runner) whose() func(mac chip.MAC) (record.Device, bool, error) {
+	if l, asks := r.Ledger.(Whose); asks {
+		return l.Whose
+	}
+	return r.Ledger.Device
 }
 
 // surveyor reads the fuses of the chip that s has identified behind l.

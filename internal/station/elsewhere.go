@@ -1,30 +1,36 @@
 package station
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"station/internal/chip"
+	"station/internal/flow"
 	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/site"
 	"station/internal/site/outbox"
 )
 
-// Device implements flow.Ledger: of a device that this bench has not made, what the bench
-// knows that has, as the site proves it.
-func (c claims) Device(mac chip.MAC) (record.Device, bool, error) {
-	d, known, err := c.Ledger.Device(mac)
-	if err != nil || len(d.Keys) > 0 || d.SetAside || d.Conflicted {
+// Whose implements flow.Whose: of a device that this bench has not sealed, what the bench
+// knows whose it is, as the site proves it. A bench with numbers in hand goes on with its
+// own devices while the site is away.
+func (c claims) Whose(mac chip.MAC) (record.Device, bool, error) {
+	d, known, err := c.Device(mac)
+	if err != nil || d.Sealed || d.SetAside || d.Conflicted {
 		return d, known, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), claimTime)
 	defer cancel()
-	other, err := c.site.Sought(ctx, site.Sought{MAC: mac, Simulated: mac.Local()})
+	other, err := c.site.Sought(ctx, site.Sought{MAC: mac, Simulated: mac.Local(), Moves: d.Moves})
 	switch {
 	case errors.Is(err, outbox.ErrAway) && c.site.offline == OfflineLease:
-		d.Elsewhere = &record.Elsewhere{}
+		if len(d.Keys) == 0 {
+			d.Elsewhere = &record.Elsewhere{}
+		}
 	case errors.Is(err, outbox.ErrAway):
 		return d, known, away(err)
 	case err != nil:
@@ -41,6 +47,10 @@ func (s *Site) proved(mac chip.MAC, other *site.Known, own record.Device) (recor
 	if err == nil && p.MAC != mac {
 		err = fmt.Errorf("it is about %s", p.MAC)
 	}
+	var proof bytes.Buffer
+	if err == nil {
+		err = json.Compact(&proof, other.Proof)
+	}
 	if err != nil {
 		return own, false, fmt.Errorf("what the site says of %s: %w", mac, err)
 	}
@@ -52,5 +62,32 @@ func (s *Site) proved(mac chip.MAC, other *site.Known, own record.Device) (recor
 		return own, own.Runs > 0, nil
 	}
 	d.Elsewhere = &record.Elsewhere{Bench: other.Bench, Checkpoint: p.Checkpoint}
+	if other.From != "" && (!other.Pending || other.Bench == s.Pass.Bench) { // an older site moves none
+		d.Elsewhere.Bench, d.Elsewhere.Proof, d.Elsewhere.Own = other.From, proof.Bytes(), &own
+	}
 	return d, true, nil
+}
+
+// move asks the site for the device of an entry of kind Moved, which is written only where
+// it is this bench's then.
+func (c claims) move(e record.Entry) error {
+	m, _, err := e.Brought()
+	var size uint64
+	if err == nil {
+		size, err = ledger.MovedSize(m.Proof)
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), claimTime)
+	defer cancel()
+	err = c.site.Move(ctx, site.Moving{MAC: e.MAC, Simulated: e.Simulated, From: m.From, Size: size})
+	taken := new(site.Taken)
+	switch {
+	case errors.As(err, &taken):
+		return flow.Fail(record.ElsewhereCode, fmt.Errorf("%s has gone on with it meanwhile: %w", taken.Bench, err))
+	case err != nil:
+		return away(fmt.Errorf("%s: %w", e.Kind, err))
+	}
+	return nil
 }

@@ -254,6 +254,12 @@ const claimTime = 10 * time.Second
 
 // Append implements flow.Ledger. The site's word comes first.
 func (c claims) Append(e record.Entry) (record.Entry, error) {
+	if e.Kind == record.Moved {
+		if err := c.move(e); err != nil {
+			return e, err
+		}
+		return c.Ledger.Append(e)
+	}
 	names, err := site.NamesOf(e)
 	if err == nil && len(names.List) > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), claimTime) // a device that was begun comes to a verdict

@@ -17,7 +17,7 @@ var siteProvocations = map[flow.Code]func(t *testing.T) flow.Code{
 	record.ElsewhereCode: beforeClaims(func(t *testing.T, b *siteBench, _ *Site) {
 		other := &siteLine{siteBench: b.another(t, "bench-2"), t: t}
 		other.start()
-		other.key(7, "derived:"+flowtest.Master+":00")
+		other.key(7, "derived:"+flowtest.Master+":0011223344556677")
 		other.settled()
 	}),
 }
