@@ -49,7 +49,7 @@ func findKeys(b *ledger.Ledger, name string) (d sealedDevice, err error) {
 	if d.chip, err = device.Family(); err != nil {
 		return d, err
 	}
-	for _, e := range list {
+	for _, e := range record.Whole(list) {
 		if e.Identity != nil {
 			d.coding = &e.Identity.Coding
 		}

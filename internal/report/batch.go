@@ -75,6 +75,7 @@ type batchFold struct {
 	seen    map[chip.MAC]bool
 	numbers map[int]chip.MAC
 	keyed   map[chip.MAC]bool
+	brought map[chip.MAC]bool           // they came from another bench, with a number of its
 	started map[chip.MAC]record.Verdict // what became of those that are counted
 	whole   []string                    // differences that speak of all devices of the batch, at whichever bench
 }
@@ -99,7 +100,7 @@ func balance(l *ledger.Ledger, size uint64, batch string, progress func(entries,
 }
 
 func countBatch(l *ledger.Ledger, size uint64, batch string, progress func(entries, total uint64)) (*batchFold, error) {
-	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[chip.MAC]bool{}, numbers: map[int]chip.MAC{}, keyed: map[chip.MAC]bool{}, started: map[chip.MAC]record.Verdict{}}
+	f := &batchFold{Balance: Balance{Batch: batch}, seen: map[chip.MAC]bool{}, numbers: map[int]chip.MAC{}, keyed: map[chip.MAC]bool{}, brought: map[chip.MAC]bool{}, started: map[chip.MAC]record.Verdict{}}
 	name, err := json.Marshal(batch)
 	if err != nil {
 		return nil, err
@@ -170,6 +171,8 @@ func (f *batchFold) add(e *record.Entry) {
 		f.numbers[e.Number] = e.MAC
 	case record.KeyAssigned:
 		f.keyed[e.MAC] = true
+	case record.Moved:
+		f.brought[e.MAC] = true
 	}
 	if !e.MAC.IsZero() && !f.seen[e.MAC] {
 		f.seen[e.MAC] = true
@@ -304,7 +307,7 @@ func (f *batchFold) settle() {
 	if len(gaps) > 0 {
 		f.differ("numbers were never given: %s", some(gaps))
 	}
-	if n := f.Keys + f.Skipped - f.Numbers; n != 0 {
+	if n := f.Keys + f.Skipped - f.Numbers - f.elsewhere(); n != 0 {
 		f.differ("%d keys and %d skipped numbers are not %d numbers", f.Keys, f.Skipped, f.Numbers)
 	}
 	switch n := f.Ordered - f.Passed; {
@@ -317,6 +320,20 @@ func (f *batchFold) settle() {
 	if f.most > 0 && !f.free && f.Numbers > f.most {
 		f.differ("%d numbers were taken of %d", f.Numbers, f.most)
 	}
+}
+
+// elsewhere is how many devices have their number of the batch from another bench.
+func (f *batchFold) elsewhere() (n int) {
+	own := map[chip.MAC]bool{}
+	for _, mac := range f.numbers {
+		own[mac] = true
+	}
+	for mac := range f.brought {
+		if f.keyed[mac] && !own[mac] {
+			n++
+		}
+	}
+	return n
 }
 
 // compare holds the count against the ledger's own sums, which it keeps from

@@ -245,6 +245,21 @@ func (p *page) firmware(d record.Device, history []record.Entry) int {
 	return f.Number
 }
 
+// addBurns adds what was burned, also before the device came from another bench.
+func addBurns(seen map[BurnCount]bool, e record.Entry) {
+	for _, one := range record.Whole([]record.Entry{e}) {
+		if one.Kind != record.BurnSettled {
+			continue
+		}
+		for _, c := range one.Burns {
+			if strings.HasPrefix(c.New, "device key") {
+				c.New = "device key" // each has its own
+			}
+			seen[BurnCount{Field: c.Field, Old: c.Old, New: c.New}] = true
+		}
+	}
+}
+
 // newDeviceLine folds a device as it was before index until.
 func newDeviceLine(history []record.Entry, until uint64, burned map[BurnCount]int) (*DeviceLine, record.Device) {
 	var d record.Device
@@ -264,13 +279,8 @@ func newDeviceLine(history []record.Entry, until uint64, burned map[BurnCount]in
 			line.Sealed, line.Station, line.Slot, line.Operator = e.Time, e.Station, e.Slot, e.Operator
 		case record.LabelPrinted:
 			line.Labels++
-		case record.BurnSettled:
-			for _, c := range e.Burns {
-				if strings.HasPrefix(c.New, "device key") {
-					c.New = "device key" // each has its own
-				}
-				seen[BurnCount{Field: c.Field, Old: c.Old, New: c.New}] = true
-			}
+		case record.BurnSettled, record.Moved:
+			addBurns(seen, e)
 		}
 	}
 	for b := range seen {

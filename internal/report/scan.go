@@ -210,5 +210,5 @@ func (v visitor) history() (h history) {
 
 // keyed tells whether the device was given a key.
 func keyed(entries []record.Entry) bool {
-	return slices.ContainsFunc(entries, func(e record.Entry) bool { return e.Kind == record.KeyAssigned })
+	return slices.ContainsFunc(entries, func(e record.Entry) bool { return e.Kind == record.KeyAssigned || e.Kind == record.Moved })
 }

@@ -10,14 +10,14 @@ import (
 
 // Version is that of the schema. A column that goes away or means something else makes
 // a new one.
-const Version = 1
+const Version = 2
 
 // ErrNewer: a newer version of this program made the tables.
 var ErrNewer = errors.New("a newer version of this program made these tables")
 
 const create = `
 CREATE TABLE station.version (version integer NOT NULL);
-INSERT INTO station.version VALUES (1);
+INSERT INTO station.version VALUES (2);
 CREATE TABLE station.benches (
 	bench    text PRIMARY KEY,
 	ledger   text NOT NULL,
@@ -32,6 +32,7 @@ CREATE TABLE station.devices (
 	mac text NOT NULL, serial text, verdict text NOT NULL, code text, job text, revision text, batch text,
 	id text, certificate text, chip text, keyed boolean NOT NULL, sealed boolean NOT NULL, visits integer NOT NULL,
 	seen timestamptz NOT NULL, updated timestamptz NOT NULL, simulated boolean NOT NULL,
+	moves integer NOT NULL DEFAULT 0,
 	PRIMARY KEY (bench, mac)
 );
 CREATE INDEX ON station.devices (mac);
@@ -51,10 +52,19 @@ CREATE TABLE station.batches (
 	refused integer NOT NULL, started integer NOT NULL, passed integer NOT NULL, scrapped integer NOT NULL, quarantined integer NOT NULL,
 	PRIMARY KEY (bench, batch, simulated)
 );
-CREATE VIEW station.site_devices AS
+` + view
+
+const view = `
+CREATE OR REPLACE VIEW station.site_devices AS
 	SELECT DISTINCT ON (mac) * FROM station.devices
-	ORDER BY mac, sealed DESC, keyed DESC, CASE WHEN sealed OR keyed THEN seen END, updated DESC;
+	ORDER BY mac, moves DESC, sealed DESC, keyed DESC, CASE WHEN sealed OR keyed THEN seen END, updated DESC;
 `
+
+// upgrade makes tables of version 1 those of this one: none of their devices has moved.
+const upgrade = `
+ALTER TABLE station.devices ADD COLUMN moves integer NOT NULL DEFAULT 0;
+UPDATE station.version SET version = 2;
+` + view
 
 // prepare makes the tables where there are none. Of two who come at the same time one
 // waits.
@@ -73,6 +83,10 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 		}
 		var version int
 		if err := tx.QueryRow(ctx, `SELECT version FROM station.version`).Scan(&version); err != nil {
+			return err
+		}
+		if version == 1 {
+			_, err := tx.Exec(ctx, upgrade)
 			return err
 		}
 		if version != Version {

@@ -332,6 +332,21 @@ func TestTables(t *testing.T) {
 	if rows := ask(t, address, `SELECT bench FROM station.benches WHERE revoked IS NOT NULL`); !slices.Equal(rows, []string{"bench-2"}) {
 		t.Errorf("revoked are %q", rows)
 	}
+	// Tables of version 1 become those of this one; a device is the bench's to which it moved last.
+	do(t, address, `DROP VIEW station.site_devices`)
+	do(t, address, `ALTER TABLE station.devices DROP COLUMN moves`)
+	do(t, address, `CREATE VIEW station.site_devices AS SELECT DISTINCT ON (mac) * FROM station.devices ORDER BY mac, sealed DESC`)
+	do(t, address, `UPDATE station.version SET version = 1`)
+	again, err := Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close(t.Context())
+	do(t, address, `INSERT INTO station.devices SELECT 'bench-1', '24:0a:c4:0f:0f:0f', serial, verdict, code, job, revision, batch, id, certificate, chip, true, true, visits, seen, updated, simulated, 0 FROM station.devices WHERE serial = 'SN200'`)
+	do(t, address, `INSERT INTO station.devices SELECT 'bench-2', mac, serial, verdict, code, job, revision, batch, id, certificate, chip, true, false, visits, seen, updated, simulated, 1 FROM station.devices WHERE mac = '24:0a:c4:0f:0f:0f'`)
+	if rows := ask(t, address, `SELECT bench FROM station.site_devices WHERE mac = '24:0a:c4:0f:0f:0f'`); !slices.Equal(rows, []string{"bench-2"}) {
+		t.Errorf("a device that moved is that of %q", rows)
+	}
 	do(t, address, `UPDATE station.version SET version = 99`)
 	if _, err := Open(t.Context(), address); !errors.Is(err, ErrNewer) {
 		t.Errorf("tables of a newer version: %v", err)
