@@ -153,6 +153,11 @@ func (s *Session) decideUnknown() (decision, why string, err error) {
 	if count := s.ID.Of().Seal.Count; s.Fuses.Value(count) != 0 {
 		return "", "", failf("E-FOREIGN-FUSES", "%s is %#x and the ledger knows no key for %s", count, s.Fuses.Value(count), s.ID.MAC)
 	}
+	for version, boot := range s.ID.Of().Seal.SecureBoot {
+		if version != s.Job.SecureBoot.Version && s.Fuses.Value(boot.On) != 0 {
+			return "", "", failf("E-FOREIGN-FUSES", "%s is burned, and the job's images are not signed for version %d of secure boot: %s would not start them", boot.On, version, s.ID.MAC)
+		}
+	}
 	if err := s.room(); err != nil {
 		return "", "", err
 	}

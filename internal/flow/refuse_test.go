@@ -22,6 +22,13 @@ func words(o sim.Options, set map[string]uint32) *sim.Words {
 	return &w
 }
 
+// bootOn are the factory fuses of a later chip on which somebody has switched secure boot on.
+func bootOn(f *chip.Family) *sim.Words {
+	w := sim.FactoryWords(sim.Options{Chip: f})
+	sim.SetFieldOf(f, &w, "SECURE_BOOT_EN", 1)
+	return &w
+}
+
 // Devices that do not belong into the job are named and left as they are.
 func TestRefused(t *testing.T) {
 	release := flowtest.ExampleJob
@@ -36,6 +43,8 @@ func TestRefused(t *testing.T) {
 		{"foreign key, readable", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"BLOCK1": 0xdeadbeef})}, record.Quarantine, "E-FOREIGN-KEY"},
 		{"foreign key, hidden", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"RD_DIS": 1, "WR_DIS": 1 << 7})}, record.Quarantine, "E-FOREIGN-KEY"},
 		{"encryption on already", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"FLASH_CRYPT_CNT": 1})}, record.Quarantine, "E-FOREIGN-FUSES"},
+		{"secure boot on already", release, sim.Options{Revision: 3, Words: words(sim.Options{}, map[string]uint32{"ABS_DONE_1": 1})}, record.Quarantine, "E-FOREIGN-FUSES"},
+		{"secure boot on already, on a later chip", laterJob(chip.ESP32C3), sim.Options{Chip: chip.ESP32C3, Words: bootOn(chip.ESP32C3)}, record.Quarantine, "E-FOREIGN-FUSES"},
 		{"key block frozen", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"WR_DIS": 1 << 7})}, record.Quarantine, "E-FUSE-CONFLICT"},
 		{"counter frozen", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"WR_DIS": 1 << 2})}, record.Quarantine, "E-FUSE-CONFLICT"},
 		{"coding scheme repeat", release, sim.Options{Coding: 2}, record.Quarantine, "E-CODING"},
