@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -179,14 +180,17 @@ func printAffected(w io.Writer, out *output, format string, a any, object map[st
 // affectedCSV writes the table, with more columns behind it.
 func affectedCSV(w io.Writer, list []station.Affected, more []string, values func(station.Affected) []string) error {
 	c := csv.NewWriter(w)
-	_ = c.Write(append([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "of", "evidence", "slot", "certain"}, more...))
+	_ = c.Write(append([]string{"mac", "serial", "product", "batch", "sealed", "release", "version", "state", "of", "evidence", "slot", "certain", "revoked"}, more...))
 	for _, a := range list {
-		release := ""
+		release, revoked := "", ""
 		if a.Release != 0 {
 			release = fmt.Sprint(a.Release)
 		}
+		if !a.Revoked.IsZero() {
+			revoked = a.Revoked.Format(time.RFC3339)
+		}
 		_ = c.Write(append([]string{a.MAC.String(), plain.Line(a.Serial), plain.Line(a.Product), plain.Line(a.Batch), fmt.Sprint(a.Sealed), release, plain.Line(a.Version), a.State, strings.Trim(fmt.Sprint(a.Of), "[]"),
-			strings.Trim(fmt.Sprint(a.Evidence), "[]"), plain.Line(a.Slot), fmt.Sprint(a.Certain)}, values(a)...))
+			strings.Trim(fmt.Sprint(a.Evidence), "[]"), plain.Line(a.Slot), fmt.Sprint(a.Certain), revoked}, values(a)...))
 	}
 	c.Flush()
 	return c.Error()

@@ -29,13 +29,11 @@ func identityCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// named is the device that an argument means, which has an identity.
-func (f *identityFlags) named(b *ledger.Ledger, name string) (record.Device, error) {
-	d, err := namedDevice(b, name)
-	if err == nil && !d.Identity.Known() {
-		err = fmt.Errorf("identity: %s has no identity: its job has no [identity]", d.MAC)
+func mustHaveIdentity(d record.Device) error {
+	if !d.Identity.Known() {
+		return fmt.Errorf("identity: %s has no identity: its job has no [identity]", d.MAC)
 	}
-	return d, err
+	return nil
 }
 
 // namedDevice is the device of a MAC, a serial number, an ID or the serial

@@ -41,12 +41,12 @@ and with --ca its chain leads to a root among these files and is in date.`,
 				}
 				trusted = append(trusted, c)
 			}
-			var d record.Device
-			if err := f.ledger.read(func(b *ledger.Ledger) (err error) { d, err = f.named(b, args[0]); return err }); err != nil {
+			d, a, err := f.known(args[0])
+			if err != nil {
 				return err
 			}
 			var faults []string
-			err := f.with(func(token *hsm.Token) (err error) {
+			err = f.with(func(token *hsm.Token) (err error) {
 				faults, err = station.IdentityFaults(cmd.Context(), token, d, trusted)
 				return err
 			})
@@ -55,9 +55,9 @@ and with --ca its chain leads to a root among these files and is in date.`,
 			}
 			out := cmd.OutOrStdout()
 			if *asJSON {
-				err = answer(out, identityVerdict{identityOf(d), len(faults) == 0, append([]string{}, faults...)})
+				err = answer(out, identityVerdict{a, len(faults) == 0, append([]string{}, faults...)})
 			} else {
-				printIdentity(out, identityOf(d))
+				printIdentity(out, a)
 				for _, fault := range faults {
 					plain.Fprintf(out, "%-12s %s\n", "FAULT", fault)
 				}
@@ -71,4 +71,18 @@ and with --ca its chain leads to a root among these files and is in date.`,
 	cmd.Flags().StringArrayVar(&cas, "ca", nil, "PEM `FILE` of the CA's certificate, or of one that it leads to; more than one may")
 	asJSON = jsonFlag(cmd)
 	return cmd
+}
+
+// known is the device that an argument means, and what it is known by.
+func (f *identityFlags) known(name string) (d record.Device, a identityAnswer, err error) {
+	err = f.ledger.read(func(b *ledger.Ledger) (err error) {
+		if d, err = namedDevice(b, name); err == nil {
+			err = mustHaveIdentity(d)
+		}
+		if err == nil {
+			a, err = identityOf(b, d)
+		}
+		return err
+	})
+	return d, a, err
 }

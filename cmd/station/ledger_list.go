@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -92,7 +93,7 @@ type deviceRow struct {
 	Serial      string         `json:"serial,omitempty"`
 	ID          string         `json:"id,omitempty"` // of its identity, with its certificate's serial number
 	Certificate string         `json:"certificate,omitempty"`
-	Revoked     time.Time      `json:"revokedAt,omitzero"`
+	Revoked     time.Time      `json:"revokedAt,omitzero"` // of a device without an identity too
 	Job         string         `json:"job,omitempty"`
 	Revision    string         `json:"revision,omitempty"`
 	JobDigest   string         `json:"jobDigest,omitempty"`
@@ -113,9 +114,9 @@ func deviceRows(b *ledger.Ledger, wanted func(deviceRow) bool) iter.Seq2[deviceR
 			}
 			verdict, code := d.State()
 			row := deviceRow{MAC: d.MAC, Chip: d.Chip, Verdict: verdict, Code: code, Key: d.FlashKey().ID, Serial: d.Serial, Job: d.Job, Revision: d.Revision, JobDigest: d.JobHash,
-				Batch: d.Batch, Runs: d.Runs, Sealed: d.Sealed, Seen: d.Updated.UTC(), Simulated: d.Simulated}
+				Batch: d.Batch, Runs: d.Runs, Sealed: d.Sealed, Seen: d.Updated.UTC(), Simulated: d.Simulated, Revoked: d.Revoked().UTC()}
 			if i := d.Identity; i.Known() {
-				row.ID, row.Certificate, row.Revoked = i.ID, i.CertificateSerial(), i.Revoked.UTC()
+				row.ID, row.Certificate = i.ID, i.CertificateSerial()
 			}
 			if wanted(row) && !yield(row, nil) {
 				return
@@ -147,12 +148,12 @@ func listLedger(out io.Writer, b *ledger.Ledger, wanted func(deviceRow) bool) er
 	return w.Flush()
 }
 
-// revoked is the ID of a device, and that it is revoked.
+// revoked is the ID of a device, and that it is revoked; one without an ID may be, too.
 func revoked(d deviceRow) string {
 	if d.Revoked.IsZero() {
 		return d.ID
 	}
-	return d.ID + " (revoked)"
+	return strings.TrimSpace(d.ID + " (revoked)")
 }
 
 // mark says of a virtual chip that it is one.

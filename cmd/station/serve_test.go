@@ -78,7 +78,13 @@ func TestServeByHSM(t *testing.T) {
 		}
 	}
 	get(strings.Repeat("00", 32), 401)
-	get(w.deviceToken(mac), 404) // let in, and there is nothing yet
+	get(w.deviceToken(mac), 404)                                                        // let in, and there is nothing yet
+	w.run(0, "identity", "revoke", fileMAC, "--operator", "dana", "--reason", "stolen") // beside the server
+	get(strings.Repeat("00", 32), 401)
+	get(w.deviceToken(mac), 403)
+	if out, _ := w.run(0, "ledger", "export", "--table", "entries"); strings.Count(out, "update.refused") != 1 {
+		t.Errorf("that it was turned away is not one entry:\n%s", out)
+	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

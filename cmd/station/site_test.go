@@ -174,7 +174,7 @@ func (w *workplace) siteQA() {
 	if _, said := w.run(exitUsage, "site", "device", "24:0a:c4:09:09:09"); !strings.Contains(said, "no bench of the site plant-1 knows") {
 		w.t.Errorf("an unknown device: %s", said)
 	}
-	says("site-affected/1", []string{"state,of,evidence,slot,certain,bench,where\n", fileMAC + ",", ",true,bench-1,bench-1\n"}, "site", "affected", "--mac", fileMAC)
+	says("site-affected/1", []string{"state,of,evidence,slot,certain,revoked,bench,where\n", fileMAC + ",", ",true,,bench-1,bench-1\n"}, "site", "affected", "--mac", fileMAC)
 	w.run(0, "site", "affected", "--mac", fileMAC, "--proofs", "affected", "--format", "json", "--out", "affected.json", "--overwrite")
 	w.run(0, "ledger", "check", "affected/bench-1-"+strings.ReplaceAll(fileMAC, ":", "")+".proof", "--key", "site/witness.pem")
 	if _, said := w.run(exitUsage, "site", "affected", "--release", "99"); !strings.Contains(said, "there is no release 99, nor any other") {

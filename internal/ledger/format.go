@@ -39,7 +39,7 @@ var (
 const (
 	// projection is the version of the projections' own format: a ledger with
 	// another one has them rebuilt when it is opened for writing.
-	projection = 16
+	projection = 17
 
 	stateFormat     = "format"     // newest record.Version that was written
 	stateProjection = "projection" // version of the projections

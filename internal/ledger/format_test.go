@@ -42,7 +42,7 @@ func TestProjectionsHaveTheirVersion(t *testing.T) {
 		}
 		return err
 	})
-	const version, want = 16, "6d575d2d603977d5"
+	const version, want = 17, "6d575d2d603977d5"
 	if got := hex.EncodeToString(sum.Sum(nil)[:8]); records < 8 || projection != version || got != want {
 		t.Errorf("%d records of projections of version %d are %s, want version %d and %s: what is written has changed, so its version must", records, projection, got, version, want)
 	}

@@ -55,16 +55,28 @@ func identityFits(e *record.Entry, d *record.Device) error {
 	switch {
 	case err != nil:
 		return err
-	case !i.Known() || e.MAC.IsZero():
+	case e.MAC.IsZero() || !i.Known() && (e.Kind == record.IdentityMade || i.Certificate != nil):
 		return errors.New("an identity needs its ID and its device's MAC")
 	case had.Known() && had.ID != i.ID:
 		return fmt.Errorf("%w: %s has the ID %s, not %s", record.ErrIdentity, e.MAC, had.ID, i.ID)
 	case had.CertificateSerial() != "" && had.CertificateSerial() != i.CertificateSerial():
 		return fmt.Errorf("%w: %s has the certificate %s", record.ErrIdentity, e.MAC, had.CertificateSerial())
-	case e.Kind == record.IdentityRevoked && !had.Known():
-		return fmt.Errorf("%w: %s has no identity", record.ErrIdentity, e.MAC)
-	case e.Kind == record.IdentityRevoked && !had.Revoked.IsZero():
-		return fmt.Errorf("%w: that of %s was revoked before", record.ErrIdentity, e.MAC)
+	case e.Kind == record.IdentityRevoked:
+		return revocationFits(e.MAC, &i, d)
+	}
+	return nil
+}
+
+// revocationFits tells what the revocation of a device contradicts: it names the identity
+// that the device has, or none where the device was sealed without one.
+func revocationFits(mac chip.MAC, i *record.Identity, d *record.Device) error {
+	switch {
+	case i.Known() && !d.Identity.Known():
+		return fmt.Errorf("%w: %s has no identity", record.ErrIdentity, mac)
+	case !i.Known() && !d.Sealed:
+		return fmt.Errorf("%w: %s has no identity, and was never sealed", record.ErrIdentity, mac)
+	case !d.Revoked().IsZero():
+		return fmt.Errorf("%w: %s was revoked before", record.ErrIdentity, mac)
 	}
 	return nil
 }

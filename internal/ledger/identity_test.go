@@ -23,6 +23,7 @@ func TestIdentities(t *testing.T) {
 		return put(record.IdentityMade, n, record.Identity{ID: id, Label: "master", Token: true, Certificate: c})
 	}
 	revoke := func(n int, id string) error { return put(record.IdentityRevoked, n, record.Identity{ID: id}) }
+	add(t, l, run(5)...)
 	for _, c := range []struct {
 		name string
 		err  error
@@ -40,6 +41,13 @@ func TestIdentities(t *testing.T) {
 		{"revoked", put(record.IdentityRevoked, 2, record.Identity{ID: "bb", Certificate: certificate("02")}), nil},
 		{"revoked twice", put(record.IdentityRevoked, 2, record.Identity{ID: "bb", Certificate: certificate("02")}), record.ErrIdentity},
 		{"nothing to revoke", revoke(3, "cc"), record.ErrIdentity},
+		{"never sealed", revoke(3, ""), record.ErrIdentity},
+		{"without the ID that it has", revoke(1, ""), record.ErrIdentity},
+		{"sealed, but of another ID", revoke(5, "cc"), record.ErrIdentity},
+		{"sealed without an identity", revoke(5, ""), nil},
+		{"that one twice", revoke(5, ""), record.ErrIdentity},
+		{"an identity later", made(5, "ee", nil), nil},
+		{"and once more by it", revoke(5, "ee"), record.ErrIdentity},
 	} {
 		if !errors.Is(c.err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, c.err, c.want)
@@ -47,6 +55,10 @@ func TestIdentities(t *testing.T) {
 	}
 	if err := put(record.IdentityMade, 4, record.Identity{}); err == nil {
 		t.Error("an identity without an ID is taken")
+	}
+	add(t, l, run(6)...)
+	if err := put(record.IdentityRevoked, 6, record.Identity{Certificate: certificate("03")}); err == nil {
+		t.Error("a certificate without an ID is revoked")
 	}
 	look := func() {
 		for name, want := range map[string]int{"aa": 1, "01": 1, "bb": 2, "BB": 2, "02": 2, mac(2).String(): 2} {
@@ -59,6 +71,9 @@ func TestIdentities(t *testing.T) {
 		}
 		one, _, _ := l.Device(mac(1))
 		two, _, err := l.Device(mac(2))
+		if five, _, err := l.Device(mac(5)); err != nil || five.Revoked().IsZero() || five.Identity.ID != "ee" {
+			t.Errorf("%+v, %v", five.Identity, err)
+		}
 		if err != nil || one.Identity.CertificateSerial() != "01" || !one.Identity.Revoked.IsZero() || two.Identity.Revoked.IsZero() || string(two.Identity.Certificate.DER) != "certificate 02" {
 			t.Errorf("%+v, %+v, %v", one.Identity, two.Identity, err)
 		}

@@ -69,13 +69,16 @@ func TestOlderVersions(t *testing.T) {
 			if err != nil || e.Version != record.Version || e.Index != c.size || e.Prev != before[len(before)-1].Index {
 				t.Errorf("got %+v, %v", e, err)
 			}
+			if _, err := l.Append(record.Entry{Kind: record.IdentityRevoked, MAC: c.sealed, Operator: "eve", Message: "stolen", About: record.NamesIdentity(record.Identity{})}); err != nil {
+				t.Errorf("a device of then cannot be revoked: %v", err)
+			}
 			if f := formatOf(t, l); f != record.Version {
 				t.Errorf("written on it is still version %d", f)
 			}
 			if err := errors.Join(l.Rebuild(), l.Close()); err != nil {
 				t.Fatal(err)
 			}
-			wholeLedger(t, path, c.size+1, c.devices)
+			wholeLedger(t, path, c.size+2, c.devices)
 		})
 	}
 }

@@ -317,6 +317,34 @@ func TestDevice(t *testing.T) {
 	}
 }
 
+// The page of a device says that it was revoked, with an identity or without.
+func TestRevokedDeviceSaysSo(t *testing.T) {
+	id, since := `<dt>`+english.ID+`</dt>`, `<div class="alarm"><dt>`+english.Revoked+`</dt>`
+	for _, v := range []struct {
+		identity *record.Identity
+		want     []string
+		not      []string
+	}{
+		{nil, nil, []string{id, since}},
+		{&record.Identity{ID: "aa"}, []string{id + "<dd>aa<"}, []string{since}},
+		{&record.Identity{Revoked: begin}, []string{since + "<dd>" + begin.Local().Format("2006-01-02 15:04:05") + "<"}, []string{id}},
+		{&record.Identity{ID: "aa", Revoked: begin}, []string{id, since}, nil},
+	} {
+		var b strings.Builder
+		check(t, templates.ExecuteTemplate(&b, "device.html", frame{language: &english, Data: life{Device: record.Device{MAC: madeMAC, Identity: v.identity}}}))
+		for _, want := range v.want {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%+v: the page lacks %q:\n%s", v.identity, want, b.String())
+			}
+		}
+		for _, not := range v.not {
+			if strings.Contains(b.String(), not) {
+				t.Errorf("%+v: the page has %q:\n%s", v.identity, not, b.String())
+			}
+		}
+	}
+}
+
 func TestLanguagesAreComplete(t *testing.T) { wordstest.Complete(t, english, chinese) }
 
 // A list that leaves older ones out says so.

@@ -33,7 +33,7 @@ type Device struct {
 	// Keys are its keys, one for each purpose, without their escrow. EscrowTo is
 	// "unknown" of an escrow in entries of version 1.
 	Keys       []Key     `json:"keys,omitempty"`
-	Identity   *Identity `json:"identity,omitempty"` // nil: none
+	Identity   *Identity `json:"identity,omitempty"` // nil: none, nor revoked
 	Images     []Image   `json:"images,omitempty"`   // as verified last,
 	Flashed    uint64    `json:"flashed,omitempty"`  // by the entry of this index
 	Fuses      Fuses     `json:"fuses,omitempty"`    // as admitted first, or as our last burn left them
@@ -80,7 +80,7 @@ func (d *Device) apply(e *Entry) {
 	if len(d.Keys) == 0 && e.Code != Doubtful { // which is of no lot
 		d.Visited = cmp.Or(lot(e.Batch, e.Job, e.Simulated), d.Visited)
 	}
-	if e.Identity != nil && len(d.Keys) == 0 && d.Identity == nil {
+	if e.Identity != nil && len(d.Keys) == 0 && !d.Identity.Known() {
 		d.Chip = cmp.Or(e.Identity.Chip, chip.Known(nil).Name)
 	}
 	switch e.Kind {

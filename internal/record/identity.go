@@ -13,7 +13,8 @@ const (
 	// an Identity. One that had no certificate may get one in a second entry.
 	IdentityMade Kind = "identity.made"
 	// IdentityRevoked: the device is no longer to be let in anywhere. About is
-	// the Identity by its names; Message says why.
+	// the Identity by its names; of a device that was sealed without one, an empty
+	// one. Message says why.
 	IdentityRevoked Kind = "identity.revoked"
 )
 
@@ -56,7 +57,7 @@ func NamesIdentity(i Identity) json.RawMessage {
 	return b
 }
 
-// Known tells whether the device has an identity.
+// Known tells whether the device has an identity: one that was revoked without it has none.
 func (i *Identity) Known() bool { return i != nil && i.ID != "" }
 
 // CertificateSerial is the serial number of the certificate; "" is none.
@@ -81,10 +82,19 @@ func (d *Device) identified(e *Entry) {
 		d.Identity = &i
 		return
 	}
-	if d.Identity == nil {
-		return
+	var now Identity
+	if d.Identity != nil {
+		now = *d.Identity // copies of a device share it
 	}
-	now := *d.Identity // copies of a device share it
 	now.Revoked = e.Time
 	d.Identity = &now
+}
+
+// Revoked is since when the device is to be let in nowhere, whether it has an identity or
+// not; the zero time where it was not revoked.
+func (d Device) Revoked() time.Time {
+	if d.Identity == nil {
+		return time.Time{}
+	}
+	return d.Identity.Revoked
 }

@@ -67,6 +67,26 @@ func TestChipOfADevice(t *testing.T) {
 	}
 }
 
+// A device that has no identity is revoked too, and stays so when it gets one; that makes it
+// of no chip.
+func TestRevokedWithoutIdentity(t *testing.T) {
+	seen := func(name string) Entry { return Entry{Kind: DeviceSeen, Identity: &chip.Identity{Chip: name}} }
+	revoked := Entry{Kind: IdentityRevoked, Time: time.Unix(7, 0), About: NamesIdentity(Identity{})}
+	made := Entry{Kind: IdentityMade, Time: time.Unix(8, 0), About: NamesIdentity(Identity{ID: "00"})}
+	if d := fold(seen("esp32")); !d.Revoked().IsZero() {
+		t.Errorf("revoked by nobody: %v", d.Revoked())
+	}
+	for want, entries := range map[string][]Entry{
+		"esp32c3":  {seen("esp32"), revoked, seen("esp32c3")},
+		"esp32c3 ": {seen("esp32"), revoked, seen("esp32c3"), made, seen("esp32c6")},
+	} {
+		d := fold(entries...)
+		if !d.Revoked().Equal(revoked.Time) || d.Chip != strings.TrimSpace(want) || d.Identity.Known() != strings.HasSuffix(want, " ") {
+			t.Errorf("%d entries: %s, revoked %v, %+v", len(entries), d.Chip, d.Revoked(), d.Identity)
+		}
+	}
+}
+
 func TestSetAsideUntilReleased(t *testing.T) {
 	scrap := Entry{Kind: Failed, Verdict: Scrap, Code: "E-FUSE"}
 	later := Entry{Kind: Failed, Verdict: Station, Code: "E-DISK"}

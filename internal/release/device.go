@@ -101,7 +101,7 @@ func Refusal(d record.Device, known bool) string {
 		return "it was set aside"
 	case !d.Sealed:
 		return "it was never sealed"
-	case d.Identity.Known() && !d.Identity.Revoked.IsZero():
+	case !d.Revoked().IsZero():
 		return "it was revoked"
 	}
 	return ""

@@ -89,6 +89,9 @@ func TestOf(t *testing.T) {
 			t.Errorf("%+v: got %q, want %q", d, got, want)
 		}
 	}
+	if got := Refusal(record.Device{Sealed: true, Identity: &record.Identity{Revoked: time.Unix(1, 0)}}, true); got != "it was revoked" {
+		t.Errorf("one without an identity: got %q", got)
+	}
 	if Refusal(record.Device{}, false) == "" {
 		t.Error("one that nobody knows gets in")
 	}

@@ -91,7 +91,7 @@ var deviceColumns = []column[*deviceRow]{
 	{Column{"certificate", Text, "serial number of its certificate, upper-case hexadecimal digits", 3}, func(d *deviceRow) string { return d.certificate().Serial }},
 	{Column{"certificateDigest", Text, "SHA-256 of its certificate", 3}, func(d *deviceRow) string { return d.certificate().SHA256 }},
 	{Column{"issuer", Text, "CA that signed it", 3}, func(d *deviceRow) string { return d.certificate().Issuer }},
-	{Column{"revokedAt", Time, "when the identity was revoked", 3}, func(d *deviceRow) string { return instant(d.identity().Revoked) }},
+	{Column{"revokedAt", Time, "when the device was revoked, with an identity or without", 3}, func(d *deviceRow) string { return instant(d.identity().Revoked) }},
 	{Column{"revision", Text, "revision of the job that it was made as", 4}, func(d *deviceRow) string { return d.Revision }},
 	{Column{"chip", Text, aboutChip, 5}, func(d *deviceRow) string { return d.Chip }},
 }

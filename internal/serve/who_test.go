@@ -84,6 +84,35 @@ func TestWho(t *testing.T) {
 	}
 }
 
+// A device that was sealed without an identity and is revoked by its MAC is turned away at
+// each door, whatever it shows, and may not tell anything either.
+func TestRevokedByItsMAC(t *testing.T) {
+	w := newSite(t, 2)
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
+	lost := w.devices[0]
+	w.do(device(lost), 200, "GET", "/files/lamp/app.bin", nil)
+	w.enter(record.Entry{Kind: record.IdentityRevoked, MAC: lost, Operator: "dana", Message: "lost on the way", About: record.NamesIdentity(record.Identity{})})
+	certified := w.client(w.ca.issue(lost.String(), time.Now().Add(time.Hour), x509.ExtKeyUsageClientAuth))
+	ddi := "/default/controller/v1/" + lost.String()
+	for _, ask := range []string{"GET /update/newest/manifest?deviceType=lamp", "GET /update/newest/binary?deviceType=lamp", "GET /files/lamp/app.bin", "HEAD /files/lamp/app.bin", "POST /files/lamp/result",
+		"GET " + ddi, "PUT " + ddi + "/configData", "GET " + ddi + "/deploymentBase/7", "POST " + ddi + "/deploymentBase/7/feedback", "GET " + ddi + "/cancelAction/7",
+		"POST " + ddi + "/cancelAction/7/feedback", "GET " + ddi + "/softwaremodules/7/artifacts", "GET " + ddi + "/softwaremodules/7/artifacts/app.bin"} {
+		method, path, _ := strings.Cut(ask, " ")
+		if got := w.do(device(lost), 403, method, path, nil); method != "HEAD" && string(got.body) != "it was revoked\n" {
+			t.Errorf("%s: got %s", ask, got.body)
+		}
+		w.doWith(certified, nobody, 403, method, path, nil)
+		if strings.HasPrefix(path, ddi) {
+			w.do(target(lost), 403, method, path, nil)
+		}
+	}
+	w.do(device(w.devices[1]), 200, "GET", "/files/lamp/app.bin", nil)
+	entries, fields := w.entries(record.UpdateRefused)
+	if len(entries) != 1 || fields[0].MAC != lost.String() || entries[0].Message != "it was revoked" {
+		t.Errorf("entries %+v, %+v", entries, fields)
+	}
+}
+
 // A certificate of the line's CA is as good as a token, until it is over or revoked.
 func TestCertificates(t *testing.T) {
 	w := newSite(t, 2)

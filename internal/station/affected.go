@@ -3,6 +3,7 @@ package station
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"station/internal/chip"
 	"station/internal/ledger"
@@ -46,6 +47,8 @@ type Affected struct {
 	Certain  bool     `json:"certain"`                 // it surely stands there still; an update may have been written over it, or never have come
 	Of       []int64  `json:"of,omitempty"`            // which of the releases asked for
 	Evidence []uint64 `json:"evidence"`                // entries of the ledger that say so
+	// Revoked is since when it is let in nowhere, and gets no update.
+	Revoked time.Time `json:"revoked,omitzero"`
 	// Where is the bench in whose ledger each of Evidence is, and Bench the one whose device
 	// it is; "" of one ledger alone.
 	Where []string `json:"-"`
@@ -92,7 +95,7 @@ func (w Wanted) judge(d device, p *past, apps map[int64][]string) (Affected, boo
 	if p == nil {
 		p = &past{}
 	}
-	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, Bench: d.bench}
+	a := Affected{MAC: d.MAC, Serial: d.Serial, Product: d.Job, Batch: d.Batch, Sealed: d.Sealed, Release: p.runs.Release, Version: p.runs.Version, Revoked: d.revoked.UTC(), Bench: d.bench}
 	a.take(standing{"has", "", true, []place{{d.bench, d.Last}}})
 	if p.runs.Release == 0 {
 		made := release.Of(d.Device)

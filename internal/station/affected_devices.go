@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"iter"
 	"slices"
+	"time"
 
 	"station/internal/record"
 )
 
 // device is one device as the bench has it whose device it is, with what another bench that had
-// it alone can tell: keys, and the images that were written there.
+// it alone can tell: keys, that it was revoked, and the images that were written there.
 type device struct {
 	record.Device
-	bench string // whose device it is
-	line  string // the bench that wrote the images
+	bench   string    // whose device it is
+	line    string    // the bench that wrote the images
+	revoked time.Time // by whichever bench has it; zero: by none
 }
 
 // allDevices yields every device of the books once, in the order of the MACs.
@@ -40,7 +42,7 @@ func allDevices(books []Book) iter.Seq2[device, error] {
 				if s.now.MAC != mac {
 					return false
 				}
-				same = append(same, device{s.now, s.bench, s.bench})
+				same = append(same, device{s.now, s.bench, s.bench, s.now.Revoked()})
 				return !s.step()
 			})
 			if !yield(joined(same), nil) {
@@ -82,6 +84,9 @@ func joined(list []device) device {
 	d := list[0]
 	for _, o := range list[1:] {
 		d.Keys = append(slices.Clip(d.Keys), o.Keys...)
+		if d.revoked.IsZero() {
+			d.revoked = o.revoked
+		}
 		if len(d.Images) == 0 && len(o.Images) > 0 {
 			d.Images, d.Flashed, d.line = o.Images, o.Flashed, o.bench
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"station/internal/chip"
 	"station/internal/ledger"
@@ -114,12 +115,12 @@ func TestAffectedAtSite(t *testing.T) {
 	}
 }
 
-// What another bench alone knows of a device, its keys and its images, is told with it.
+// What another bench alone knows of a device, its keys, its images and that it was revoked, is told with it.
 func TestDeviceOfTwoBenches(t *testing.T) {
-	began := device{record.Device{MAC: lamp(1), Flashed: 5, Keys: record.FlashKey("k"), Images: []record.Image{{Name: "app"}}}, "bench-1", "bench-1"}
-	sealed := device{record.Device{MAC: lamp(1), Sealed: true}, "bench-2", "bench-2"}
+	began := device{record.Device{MAC: lamp(1), Flashed: 5, Keys: record.FlashKey("k"), Images: []record.Image{{Name: "app"}}}, "bench-1", "bench-1", time.Unix(7, 0)}
+	sealed := device{record.Device{MAC: lamp(1), Sealed: true}, "bench-2", "bench-2", time.Time{}}
 	d := joined([]device{began, sealed})
-	if d.bench != "bench-2" || d.line != "bench-1" || d.Flashed != 5 || len(d.Images) != 1 || len(d.Keys) != 1 {
+	if d.bench != "bench-2" || d.line != "bench-1" || d.Flashed != 5 || len(d.Images) != 1 || len(d.Keys) != 1 || d.revoked.Unix() != 7 {
 		t.Errorf("got %+v", d)
 	}
 }

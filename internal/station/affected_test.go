@@ -60,6 +60,9 @@ func TestAffected(t *testing.T) {
 	seven1 := field(1, record.UpdateResult, 7, "success") // runs 7
 	eight2 := field(2, record.UpdateResult, 8, "success") // ran 7, which it word late, runs 8
 	seven2 := field(2, record.UpdateResult, 7, "success")
+	if _, err := book.Append(record.Entry{Kind: record.IdentityRevoked, MAC: mac(2), Operator: "eve", Message: "stolen", About: record.NamesIdentity(record.Identity{})}); err != nil {
+		t.Fatal(err)
+	}
 	offer3 := field(3, record.UpdateOffered, 7, "") // could not take it
 	field(3, record.UpdateResult, 7, "failure")
 	for _, v := range []struct {
@@ -94,6 +97,9 @@ func TestAffected(t *testing.T) {
 			line := fmt.Sprint(a.MAC[5], " ", a.State, " ", a.Release)
 			if i < len(v.want) && strings.Contains(v.want[i], "[") {
 				line = fmt.Sprint(line, " ", a.Evidence)
+			}
+			if a.Revoked.IsZero() == (a.MAC == mac(2)) {
+				t.Errorf("%s: %s was revoked at %v", v.name, a.MAC, a.Revoked)
 			}
 			if len(a.Evidence) == 0 {
 				t.Errorf("%s: %s has no evidence", v.name, a.MAC)

@@ -31,7 +31,7 @@ type DeviceTokens struct {
 const remembered = 4096
 
 // Is tells whether the secret, in hexadecimal digits as templates write {token}, is
-// that of the device. One whose identity was revoked has none.
+// that of the device. Whether it may have anything, or was revoked, is not asked here.
 func (t *DeviceTokens) Is(ctx context.Context, mac chip.MAC, secret string) (bool, error) {
 	said, err := hex.DecodeString(secret)
 	if err != nil {
@@ -39,7 +39,7 @@ func (t *DeviceTokens) Is(ctx context.Context, mac chip.MAC, secret string) (boo
 	}
 	defer clear(said)
 	d, known, err := t.Ledger.Device(mac)
-	if err != nil || !known || !d.Identity.Known() || !d.Identity.Token || !d.Identity.Revoked.IsZero() {
+	if err != nil || !known || !d.Identity.Known() || !d.Identity.Token {
 		return false, err
 	}
 	family, err := d.Family()

@@ -39,12 +39,12 @@ func (s *step) device(mac chip.MAC) error {
 	if d.Identity.Known() {
 		id, certificate = d.Identity.ID, d.Identity.CertificateSerial()
 	}
-	s.rows.Queue(`INSERT INTO station.devices (bench, mac, serial, verdict, code, job, revision, batch, id, certificate, chip, keyed, sealed, visits, seen, updated, simulated, moves)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-		ON CONFLICT (bench, mac) DO UPDATE SET (serial, verdict, code, job, revision, batch, id, certificate, chip, keyed, sealed, visits, seen, updated, simulated, moves) =
-		(EXCLUDED.serial, EXCLUDED.verdict, EXCLUDED.code, EXCLUDED.job, EXCLUDED.revision, EXCLUDED.batch, EXCLUDED.id, EXCLUDED.certificate, EXCLUDED.chip, EXCLUDED.keyed, EXCLUDED.sealed, EXCLUDED.visits, EXCLUDED.seen, EXCLUDED.updated, EXCLUDED.simulated, EXCLUDED.moves)`,
+	s.rows.Queue(`INSERT INTO station.devices (bench, mac, serial, verdict, code, job, revision, batch, id, certificate, chip, keyed, sealed, visits, seen, updated, simulated, moves, revoked)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+		ON CONFLICT (bench, mac) DO UPDATE SET (serial, verdict, code, job, revision, batch, id, certificate, chip, keyed, sealed, visits, seen, updated, simulated, moves, revoked) =
+		(EXCLUDED.serial, EXCLUDED.verdict, EXCLUDED.code, EXCLUDED.job, EXCLUDED.revision, EXCLUDED.batch, EXCLUDED.id, EXCLUDED.certificate, EXCLUDED.chip, EXCLUDED.keyed, EXCLUDED.sealed, EXCLUDED.visits, EXCLUDED.seen, EXCLUDED.updated, EXCLUDED.simulated, EXCLUDED.moves, EXCLUDED.revoked)`,
 		s.bench, mac.String(), text(d.Serial), string(verdict), text(code), text(d.Job), text(d.Revision), text(d.Batch), text(id), text(certificate), text(d.Chip),
-		len(d.Keys) > 0, d.Sealed, d.Runs, d.Seen, d.Updated, d.Simulated, d.Moves)
+		len(d.Keys) > 0, d.Sealed, d.Runs, d.Seen, d.Updated, d.Simulated, d.Moves, when(d.Revoked()))
 	return nil
 }
 

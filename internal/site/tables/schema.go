@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Version is that of the schema. A column that goes away or means something else makes
-// a new one.
+// Version is that of the schema. A column more, one that goes away or one that means
+// something else makes a new one.
 const Version = 2
 
 // ErrNewer: a newer version of this program made the tables.
@@ -33,6 +33,7 @@ CREATE TABLE station.devices (
 	id text, certificate text, chip text, keyed boolean NOT NULL, sealed boolean NOT NULL, visits integer NOT NULL,
 	seen timestamptz NOT NULL, updated timestamptz NOT NULL, simulated boolean NOT NULL,
 	moves integer NOT NULL DEFAULT 0,
+	revoked timestamptz,
 	PRIMARY KEY (bench, mac)
 );
 CREATE INDEX ON station.devices (mac);
@@ -60,14 +61,16 @@ CREATE OR REPLACE VIEW station.site_devices AS
 	ORDER BY mac, moves DESC, sealed DESC, keyed DESC, CASE WHEN sealed OR keyed THEN seen END, updated DESC;
 `
 
-// upgrade makes tables of version 1 those of this one: none of their devices has moved.
+// upgrade makes tables of version 1 those of this one: none of their devices has moved, and
+// every entry is read once more, since they do not tell who was revoked.
 const upgrade = `
-ALTER TABLE station.devices ADD COLUMN moves integer NOT NULL DEFAULT 0;
+ALTER TABLE station.devices ADD COLUMN moves integer NOT NULL DEFAULT 0, ADD COLUMN revoked timestamptz;
+UPDATE station.benches SET entries = 0, last = '', reread = 0;
 UPDATE station.version SET version = 2;
 ` + view
 
-// prepare makes the tables where there are none. Of two who come at the same time one
-// waits.
+// prepare makes the tables where there are none, and those of version 1 this version's. Of two
+// who come at the same time one waits.
 func prepare(ctx context.Context, conn *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('station.version'))`); err != nil {

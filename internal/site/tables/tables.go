@@ -36,7 +36,7 @@ func CheckAddress(address string) error {
 	return nil
 }
 
-// Open connects, and makes the tables where there are none. The address is a URL or the
+// Open connects, and makes the tables where there are none, or an older version has made them. The address is a URL or the
 // words of libpq; what it does not say, libpq's variables of the environment and files
 // do.
 func Open(ctx context.Context, address string) (*Tables, error) {

@@ -332,9 +332,10 @@ func TestTables(t *testing.T) {
 	if rows := ask(t, address, `SELECT bench FROM station.benches WHERE revoked IS NOT NULL`); !slices.Equal(rows, []string{"bench-2"}) {
 		t.Errorf("revoked are %q", rows)
 	}
+	fromOldTables(t, p, one, address)
 	// Tables of version 1 become those of this one; a device is the bench's to which it moved last.
 	do(t, address, `DROP VIEW station.site_devices`)
-	do(t, address, `ALTER TABLE station.devices DROP COLUMN moves`)
+	do(t, address, `ALTER TABLE station.devices DROP COLUMN moves, DROP COLUMN revoked`)
 	do(t, address, `CREATE VIEW station.site_devices AS SELECT DISTINCT ON (mac) * FROM station.devices ORDER BY mac, sealed DESC`)
 	do(t, address, `UPDATE station.version SET version = 1`)
 	again, err := Open(t.Context(), address)
@@ -351,6 +352,35 @@ func TestTables(t *testing.T) {
 	if _, err := Open(t.Context(), address); !errors.Is(err, ErrNewer) {
 		t.Errorf("tables of a newer version: %v", err)
 	}
+}
+
+// fromOldTables has tables of version 1 made this version's: they tell then who was revoked, also
+// before, and no row is there twice.
+func fromOldTables(t *testing.T, p *plant, l *ledger.Ledger, address string) {
+	t.Helper()
+	revoked := chip.MAC{2, 0, 0, 0, 0, 1}
+	p.append(l, record.Entry{Kind: record.IdentityRevoked, MAC: revoked, Operator: "eve", Message: "stolen", About: record.NamesIdentity(record.Identity{})})
+	p.fill("bench-1", l)
+	if err := p.sync(address, -1); err != nil {
+		t.Fatal(err)
+	}
+	const told = `SELECT mac, id IS NULL FROM station.site_devices WHERE revoked IS NOT NULL`
+	rows, want := ask(t, address, told), ask(t, address, everything)
+	if !slices.Equal(rows, []string{revoked.String() + " true"}) {
+		t.Errorf("revoked are %q", rows)
+	}
+	do(t, address, `DROP VIEW station.site_devices; ALTER TABLE station.devices DROP COLUMN moves, DROP COLUMN revoked; UPDATE station.version SET version = 1;
+		CREATE VIEW station.site_devices AS SELECT DISTINCT ON (mac) * FROM station.devices ORDER BY mac; CREATE VIEW station.mine AS SELECT mac FROM station.site_devices`)
+	if err := p.sync(address, -1); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, address, told); !slices.Equal(got, rows) {
+		t.Errorf("by tables of version 1 revoked are %q", got)
+	}
+	if got := ask(t, address, everything); !slices.Equal(got, want) {
+		t.Errorf("tables of version 1 became\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	do(t, address, `DROP VIEW station.mine`) // that of a user is still there
 }
 
 // A password in the address is refused, before anybody is asked.
