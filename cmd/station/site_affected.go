@@ -89,7 +89,7 @@ ones.`,
 	s.add(cmd)
 	a.add(cmd)
 	cmd.Flags().StringVar(&proofs, "proofs", "", "`DIR` for proofs of the entries of each device")
-	cmd.Flags().BoolVar(&simulated, "simulated", false, "list the benches with virtual devices, not those with real ones")
+	cmd.Flags().BoolVar(&simulated, "simulated", false, "the benches with virtual devices alone")
 	return cmd
 }
 

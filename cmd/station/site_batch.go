@@ -44,6 +44,7 @@ type siteBatchFlags struct {
 	*siteFlags
 	cert             output
 	operator, anyway string
+	simulated        bool
 	json             *bool
 }
 
@@ -55,7 +56,9 @@ func siteBatchCommand(s *siteFlags) *cobra.Command {
 		Long: `List the batches of all benches, with their sums, or show the account of one: what
 each bench counts, and the sum, in which a device counts once, at the bench whose device
 it is. --certificate writes it signed by the site, with the ledger, size and root of each
-bench; "station ledger check FILE --key witness.pem" checks it offline and anywhere.`,
+bench; "station ledger check FILE --key witness.pem" checks it offline and anywhere.
+Benches to which the site gives numbers share the quota of the order; of others each has
+its own, and they are added up.`,
 		Example: `  station site batch
   station site batch 2026-47 --certificate 2026-47.certificate --operator anna`,
 		Args: cobra.MaximumNArgs(1),
@@ -78,6 +81,7 @@ bench; "station ledger check FILE --key witness.pem" checks it offline and anywh
 	b.cert.add(cmd, "certificate", "", "`FILE` to write, signed by the site")
 	cmd.Flags().StringVar(&b.operator, "operator", "", "`ID` of who has it certified")
 	cmd.Flags().StringVar(&b.anyway, "anyway", "", "`REASON` to certify a batch that does not balance or is open at a bench")
+	cmd.Flags().BoolVar(&b.simulated, "simulated", false, "with BATCH: its account at the benches with virtual devices alone, marked SIMULATION")
 	b.json = jsonFlag(cmd)
 	return cmd
 }
@@ -115,7 +119,7 @@ func (b *siteBatchFlags) list(out io.Writer, f *hub.Folder, set *replica.Set) er
 }
 
 func (b *siteBatchFlags) show(out io.Writer, f *hub.Folder, set *replica.Set, batch string) error {
-	benches, err := benchesOf(set, false)
+	benches, err := benchesOf(set, b.simulated)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ are left out where there are real ones. Where nothing is as wanted the exit code
 	s.add(cmd)
 	of.add(cmd)
 	cmd.Flags().StringVar(&device, "mac", "", "one device by its MAC, serial number or ID (`NAME`), or a range MAC..MAC")
-	cmd.Flags().BoolVar(&of.simulated, "simulated", false, "the benches with virtual devices, marked SIMULATION")
+	cmd.Flags().BoolVar(&of.simulated, "simulated", false, "the benches with virtual devices alone, marked SIMULATION")
 	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
 	return cmd
 }

@@ -66,7 +66,7 @@ real ones.`,
 	}
 	s.add(cmd)
 	filter.addTimes(cmd)
-	cmd.Flags().BoolVar(&filter.simulated, "simulated", false, "the benches with virtual devices, marked SIMULATION")
+	cmd.Flags().BoolVar(&filter.simulated, "simulated", false, "the benches with virtual devices alone, marked SIMULATION")
 	cmd.Flags().StringVar(&title, "title", "", "title of the page")
 	cmd.Flags().IntVar(&limit, "limit", 2000, "devices listed at most; 0 is all")
 	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +28,23 @@ type Lot struct {
 	// what is left of them. Without leases the bench counts by itself.
 	Leases int           `json:"leases,omitempty"`
 	Free   [held]Numbers `json:"free,omitzero"`
+}
+
+// Ordered is for how many devices benches have a lot together. Each has so many for itself, unless
+// the site gives them numbers: then all share one quota, of which the smallest that a bench knows holds.
+func Ordered(parts []Lot) (n int) {
+	for _, p := range parts {
+		n += p.Quota
+	}
+	if !slices.ContainsFunc(parts, func(p Lot) bool { return p.Leases > 0 }) {
+		return n
+	}
+	for _, p := range parts {
+		if p.Quota > 0 {
+			n = min(n, p.Quota)
+		}
+	}
+	return n
 }
 
 // Lot names the lot that the entry belongs to; "" for none.

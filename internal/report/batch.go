@@ -68,6 +68,7 @@ func (b *Balance) Balanced() bool { return len(b.Differences) == 0 }
 type batchFold struct {
 	Balance
 	found   bool
+	leases  int    // blocks of numbers that the site gave
 	most    int    // the greatest quota there was; meaningless once there was none
 	free    bool   // there was no quota at some time
 	end     uint64 // how many entries count: those up to the closing
@@ -169,6 +170,8 @@ func (f *batchFold) add(e *record.Entry) {
 			f.differ("number %d was given twice", e.Number)
 		}
 		f.numbers[e.Number] = e.MAC
+	case record.NumbersLeased:
+		f.leases++
 	case record.KeyAssigned:
 		f.keyed[e.MAC] = true
 	case record.Moved:

@@ -166,3 +166,20 @@ func TestSiteBatch(t *testing.T) {
 		}
 	}
 }
+
+// Benches to which the site gives numbers have opened one order, not one each.
+func TestSharedOrder(t *testing.T) {
+	var benches []Bench
+	for n, lease := range []record.Lease{{Turn: 1, Numbers: record.Numbers{First: 1, Count: 4}}, {}} {
+		x := newLine(t, false)
+		x.add(record.Entry{Kind: record.BatchOpened, Batch: "b7", Quota: 8, Job: "lamp", Operator: "anna"})
+		if lease.Turn > 0 {
+			x.add(record.Entry{Kind: record.NumbersLeased, Batch: "b7", Job: "lamp", Quota: 8, About: record.AboutOf(lease)})
+		}
+		benches = append(benches, Bench{Name: fmt.Sprint("bench-", n+1), Head: headOf(t, x.l)})
+	}
+	a, err := SiteBalance("plant-1", "b7", benches)
+	if err != nil || a.Ordered != 8 || !slices.Contains(a.Differences, "8 of 8 ordered devices are missing") {
+		t.Errorf("account %+v, %v", a, err)
+	}
+}

@@ -23,7 +23,7 @@ type SiteAccount struct {
 	Batch       string     `json:"batch"`
 	Site        string     `json:"site"`
 	Closed      bool       `json:"closed"`  // at every bench
-	Ordered     int        `json:"ordered"` // 0: a bench has no quota
+	Ordered     int        `json:"ordered"` // 0: a bench has no quota; benches to which the site gives numbers share one
 	Numbers     int        `json:"numbers"`
 	Skipped     int        `json:"skipped"`
 	Refused     int        `json:"refused"`
@@ -83,7 +83,7 @@ func SiteBalance(site, batch string, benches []Bench) (*SiteAccount, error) {
 // add adds what a bench counts, but for the devices that are another one's.
 func (a *SiteAccount) add(b Bench, f *batchFold, benches []Bench) error {
 	a.Closed = a.Closed && !f.Closed.IsZero()
-	a.Ordered, a.Numbers, a.Skipped, a.Refused = a.Ordered+f.Ordered, a.Numbers+f.Numbers, a.Skipped+f.Skipped, a.Refused+f.Refused
+	a.Numbers, a.Skipped, a.Refused = a.Numbers+f.Numbers, a.Skipped+f.Skipped, a.Refused+f.Refused
 	var sum Balance
 	for mac, verdict := range f.started {
 		home, err := homeOf(mac, b, benches)
@@ -118,14 +118,26 @@ func homeOf(mac chip.MAC, b Bench, benches []Bench) (home string, err error) {
 	return home, err
 }
 
+// order is for how many devices the benches have the batch together; 0 where one of them that
+// counts by itself has no quota.
+func (a *SiteAccount) order(folds []*batchFold) {
+	var parts []record.Lot
+	without, shared := false, false
+	for _, f := range folds {
+		parts = append(parts, record.Lot{Quota: f.Ordered, Leases: f.leases})
+		without, shared = without || f.Ordered == 0, shared || f.leases > 0
+	}
+	if a.Ordered = record.Ordered(parts); without && !shared {
+		a.Ordered = 0
+	}
+}
+
 // settle says what does not add up.
 func (a *SiteAccount) settle(folds []*batchFold) {
 	slices.Sort(a.Moved)
+	a.order(folds)
 	for i, f := range folds {
 		bench := a.Benches[i].Bench
-		if f.Ordered == 0 {
-			a.Ordered = 0
-		}
 		for _, text := range f.Differences {
 			if !slices.Contains(f.whole, text) {
 				a.Differences = append(a.Differences, bench+": "+text)

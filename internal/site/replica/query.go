@@ -101,7 +101,8 @@ func boolean(b bool) int {
 	return 0
 }
 
-// Total adds the benches up. Opened is when the first of them opened the batch, Closed
+// Total adds the benches up. Quota is that of the order: benches to which the site gives numbers
+// share one. Opened is when the first of them opened the batch, Closed
 // when the last one closed it: zero while it is open at one.
 func (b Batch) Total() (sum record.Lot) {
 	for i, p := range b.Parts {
@@ -114,8 +115,13 @@ func (b Batch) Total() (sum record.Lot) {
 		if p.Closed.IsZero() || !sum.Closed.IsZero() && p.Closed.After(sum.Closed) {
 			sum.Closed = p.Closed
 		}
-		sum.Quota, sum.Reserved, sum.Refused, sum.Devices = sum.Quota+p.Quota, sum.Reserved+p.Reserved, sum.Refused+p.Refused, sum.Devices+p.Devices
+		sum.Reserved, sum.Refused, sum.Devices = sum.Reserved+p.Reserved, sum.Refused+p.Refused, sum.Devices+p.Devices
 		sum.Passed, sum.Scrapped, sum.Quarantined = sum.Passed+p.Passed, sum.Scrapped+p.Scrapped, sum.Quarantined+p.Quarantined
 	}
+	var parts []record.Lot
+	for _, p := range b.Parts {
+		parts = append(parts, p.Lot)
+	}
+	sum.Quota = record.Ordered(parts)
 	return sum
 }
