@@ -23,7 +23,7 @@ type siteFlags struct {
 func siteCommand(o *options) *cobra.Command {
 	s := &siteFlags{options: o}
 	cmd := &cobra.Command{Use: "site", Short: "One record of many stations"}
-	cmd.AddCommand(siteInitCommand(s), siteAddCommand(s), siteRevokeCommand(s), siteRunCommand(s), siteListCommand(s), siteShowCommand(s), siteVerifyCommand(s), siteReleaseCommand(s), siteSettleCommand(s), sitePushCommand(o),
+	cmd.AddCommand(siteInitCommand(s), siteAddCommand(s), siteRevokeCommand(s), siteRunCommand(s), siteListCommand(s), siteShowCommand(s), siteVerifyCommand(s), siteBackupCommand(s), siteReleaseCommand(s), siteSettleCommand(s), sitePushCommand(o),
 		siteDeviceCommand(s), siteAffectedCommand(s), siteBatchCommand(s), siteExportCommand(s), siteReportCommand(s), siteSyncCommand(s), siteTokenCommand(s))
 	return cmd
 }
@@ -74,8 +74,11 @@ func benchesOf(set *replica.Set, simulated bool) (list []qa.Bench, err error) {
 			list = append(list, b)
 		}
 	}
-	if simulated && len(virtual) > 0 || len(list) == 0 {
+	if simulated || len(list) == 0 {
 		list = virtual
+	}
+	if simulated && len(list) == 0 && len(set.Benches()) > 0 {
+		return nil, errors.New("site: no bench has virtual devices")
 	}
 	if len(list) == 0 {
 		return nil, errors.New("site: it has no ledger of any bench yet")

@@ -122,7 +122,9 @@ func TestSite(t *testing.T) {
 	if out, _ := w.run(0, "site", "verify"); !strings.Contains(out, fmt.Sprintf("bench-1 is whole: %d entries", w.entries())) {
 		t.Errorf("verify says %s", out)
 	}
-	w.siteQA() // beside the site that runs
+	w.run(0, "site", "backup", "backup")
+	w.run(exitStation, "site", "backup", "backup") // it is there
+	w.siteQA()                                     // beside the site that runs
 	w.run(0, "site", "revoke", "bench-1")
 	if _, said := w.run(exitStation, "site", "push"); !strings.Contains(said, "Authorization Violation") {
 		t.Errorf("a bench that was revoked: %s", said)
@@ -143,7 +145,10 @@ func TestSite(t *testing.T) {
 	if _, said := w.run(exitStation, "site", "list"); !strings.Contains(said, "not running") {
 		t.Errorf("list of a site that does not run: %s", said)
 	}
-	w.siteQA()                          // and from the folder of one that does not
+	w.siteQA() // and from the folder of one that does not
+	if out, _ := w.run(0, "site", "device", fileMAC, "--dir", "backup"); !strings.Contains(out, fileMAC+" at bench-1: PASS") {
+		t.Errorf("the backup knows of the device: %s", out)
+	}
 	w.sealOne(job, "24:0a:c4:01:02:0b") // a bench needs no site
 }
 

@@ -214,3 +214,20 @@ func Device(path string) (*os.File, error) {
 	}
 	return f, err
 }
+
+// SyncTree puts all that is below a folder on disk.
+func SyncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return SyncFolder(filepath.Join(path, "any"))
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), f.Close())
+	})
+}

@@ -156,30 +156,36 @@ func (h *Hub) of(bench string) (*mirror, error) {
 // ErrNotRunning: nobody runs the site on this machine.
 var ErrNotRunning = errors.New("the site is not running on this machine")
 
+// dial connects to the running site as its admin. Error: ErrNotRunning.
+func (f *Folder) dial(ctx context.Context) (*nats.Conn, error) {
+	address, err := keyfile.Read(f.path("address"), keyfile.SideFile)
+	if err != nil {
+		return nil, ErrNotRunning
+	}
+	pass, err := site.ReadPass(f.path("admin.pass"))
+	if err != nil {
+		return nil, err
+	}
+	defer pass.Destroy()
+	at, err := url.Parse(pass.URL)
+	if err != nil {
+		return nil, err
+	}
+	pass.URL, pass.ServerName = "tls://"+string(address), at.Hostname()
+	conn, err := pass.Connect(ctx)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = ErrNotRunning
+	}
+	return conn, err
+}
+
 // tell says something to the running site.
 func (f *Folder) tell(ctx context.Context, topic string, about any) (a said, err error) {
 	data, err := json.Marshal(about)
 	if err != nil {
 		return a, err
 	}
-	address, err := keyfile.Read(f.path("address"), keyfile.SideFile)
-	if err != nil {
-		return a, ErrNotRunning
-	}
-	pass, err := site.ReadPass(f.path("admin.pass"))
-	if err != nil {
-		return a, err
-	}
-	defer pass.Destroy()
-	at, err := url.Parse(pass.URL)
-	if err != nil {
-		return a, err
-	}
-	pass.URL, pass.ServerName = "tls://"+string(address), at.Hostname()
-	conn, err := pass.Connect(ctx)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return a, ErrNotRunning
-	}
+	conn, err := f.dial(ctx)
 	if err != nil {
 		return a, err
 	}

@@ -50,12 +50,17 @@ type mirror struct {
 	stop    context.CancelFunc
 }
 
-// open finds or makes the stream, and reads what is known.
-func (m *mirror) open(ctx context.Context) (err error) {
-	want := jetstream.StreamConfig{
-		Name: site.StreamOf(m.bench), Subjects: []string{site.EntriesOf(m.bench)}, Storage: jetstream.FileStorage, Replicas: m.hub.copies,
+// entriesStream is how the entries of a bench are kept.
+func entriesStream(bench string, copies int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: site.StreamOf(bench), Subjects: []string{site.EntriesOf(bench)}, Storage: jetstream.FileStorage, Replicas: copies,
 		MaxMsgs: -1, MaxBytes: -1, DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true,
 	}
+}
+
+// open finds or makes the stream, and reads what is known.
+func (m *mirror) open(ctx context.Context) (err error) {
+	want := entriesStream(m.bench, m.hub.copies)
 	if m.stream, err = m.hub.js.CreateOrUpdateStream(ctx, want); err == nil {
 		err = fits(m.stream.CachedInfo().Config, want)
 	}

@@ -37,6 +37,9 @@ type Server struct {
 // maxEntry is how large an entry of a ledger may be.
 const maxEntry = 4 << 20
 
+// startTime is how long a NATS server may take to start.
+const startTime = time.Minute
+
 // ErrRunning: another process runs the site.
 var ErrRunning = errors.New("another process runs this site")
 
@@ -74,7 +77,7 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	}
 	s.nats.SetLoggerV2(teller(tell), false, false, false)
 	s.nats.Start()
-	if !s.nats.ReadyForConnections(time.Minute) {
+	if !s.nats.ReadyForConnections(startTime) {
 		return errors.New("its NATS server does not start")
 	}
 	if s.conn, err = s.connect(); err != nil {
