@@ -143,5 +143,5 @@ func (t *tokenFlags) compare(s *hsm.Status) string {
 		return ""
 	}
 	s.Compare(noted)
-	return fmt.Sprintf("%s speaks of %d keys in this token", file.Ledger, len(noted))
+	return fmt.Sprintf("%s speaks of %s in this token", file.Ledger, plain.Count(len(noted), "key"))
 }

@@ -36,12 +36,12 @@ func releaseAddCommand(r *releaseFlags) *cobra.Command {
 (--sign), make the forms that the devices need, and record all digests in the
 ledger. The same app once more is the same release with the same files.
 
-  --job           the revisions of the product that are in the field, one job file
-                  each: its partition table says where updates go, and its devices
-                  are offered the release
-  --fleet-key     pre-encrypts the app (esp_encrypted_img): RSA-3072 or EC P-256.
-                  Devices whose jobs have [ota] need none: the app is encrypted for
-                  the key that their chips make of the one in their fuses
+  --job           the revisions of the product that are in the field, one job
+                  file each: its partition table says where updates go, and its
+                  devices are offered the release
+  --fleet-key     pre-encrypts the app (esp_encrypted_img): RSA-3072, EC P-256.
+                  Devices whose jobs have [ota] need none: the app is encrypted
+                  for the key that their chips make of the one in their fuses
   --manifest-key  makes the environment's manifest: the fleet's RSA-4096 key
 
 Where the jobs share a flash key, the app is encrypted with it for every slot of

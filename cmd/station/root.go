@@ -63,6 +63,7 @@ ledger that can be proved years later. The keys come from a PKCS#11 token.`,
 	}
 	complete(root)
 	explainArgs(root)
+	wrapHelp(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
 	})

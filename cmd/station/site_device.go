@@ -103,7 +103,7 @@ func deviceAt(set *replica.Set, at replica.Found) (row deviceAtRow, err error) {
 // print is a line for each bench, and the entries.
 func (a siteDeviceAnswer) print(out io.Writer) error {
 	for _, d := range a.Devices {
-		plain.Fprintf(out, "%s at %s: %s, %d entries of %s\n", d.MAC, d.Bench, strings.TrimSpace(string(d.Verdict)+" "+string(d.Code)), len(d.Entries), d.Ledger)
+		plain.Fprintf(out, "%s at %s: %s, %s of %s\n", d.MAC, d.Bench, strings.TrimSpace(string(d.Verdict)+" "+string(d.Code)), plain.Count(len(d.Entries), "entry"), d.Ledger)
 		for _, line := range d.Entries {
 			plain.Fprintf(out, "%s\n", line)
 		}
@@ -134,7 +134,7 @@ func (a siteDeviceAnswer) prove(set *replica.Set, dir string, overwrite bool) er
 		}
 		plain.Fprintf(stderr, "wrote %s\n", out.path)
 		if newer > 0 {
-			warning(fmt.Sprintf("%d entries of %s are newer than the checkpoint", newer, d.Bench))
+			warning(fmt.Sprintf("%s of %s, newer than the checkpoint", plain.Count(newer, "entry"), d.Bench))
 		}
 	}
 	return nil

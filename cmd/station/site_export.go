@@ -59,7 +59,7 @@ are left out where there are real ones. Where nothing is as wanted the exit code
 					err = write(stream)
 				} else if err = out.write(write); err == nil {
 					bar.end()
-					plain.Fprintf(cmd.ErrOrStderr(), "wrote %s (%d rows, %s)\n", out.path, rows, site.Filter)
+					plain.Fprintf(cmd.ErrOrStderr(), "wrote %s (%s, %s)\n", out.path, plain.Count(rows, "row"), site.Filter)
 				}
 				if err == nil && rows == 0 {
 					return &codedError{exitFailed, fmt.Errorf("site export: the site has no %s (%s): what was written has the columns alone", x.Table.Name, site.Filter)}

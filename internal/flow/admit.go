@@ -56,7 +56,7 @@ func (s *Session) decide(ctx context.Context) (decision, why string, err error) 
 		return "", "", failf("E-SET-ASIDE", "%s was set aside as %s (%s); an engineer releases it with \"station ledger release %s\"", d.MAC, d.SetAsideAs, d.SetAsideBy, d.MAC)
 	}
 	if limit := s.Job.Line.Retests; limit > 0 && s.Device.Failures > limit {
-		return "", "", failf("E-RETESTS", "%s has failed %d times; the job allows %d retests", s.ID.MAC, s.Device.Failures, limit)
+		return "", "", failf("E-RETESTS", "%s has failed too often (%d); retests that the job allows: %d", s.ID.MAC, s.Device.Failures, limit)
 	}
 	if len(s.Device.Keys) == 0 {
 		return s.decideUnknown()

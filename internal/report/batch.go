@@ -11,6 +11,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/record"
 )
 
@@ -244,7 +245,7 @@ func (f *batchFold) devices(l *ledger.Ledger) error {
 		}
 	}
 	if f.Unfinished > 0 {
-		f.differWhole("%d devices were started and have no end: %s", f.Unfinished, some(unfinished))
+		f.differWhole("%s started that had no end: %s", plain.Count(f.Unfinished, "device"), some(unfinished))
 	}
 	return nil
 }
@@ -318,7 +319,7 @@ func (f *batchFold) settle() {
 	case n > 0:
 		f.differWhole("%d of %d ordered devices are missing", n, f.Ordered)
 	case n < 0:
-		f.differWhole("%d devices more than the %d ordered passed", -n, f.Ordered)
+		f.differWhole("%s passed, %d more than ordered", plain.Count(f.Passed, "device"), -n)
 	}
 	if f.most > 0 && !f.free && f.Numbers > f.most {
 		f.differ("%d numbers were taken of %d", f.Numbers, f.most)

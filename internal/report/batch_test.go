@@ -119,7 +119,7 @@ func TestBatchThatDoesNotBalance(t *testing.T) {
 	}
 	text := strings.Join(got.Differences, "\n")
 	for _, want := range []string{
-		"1 devices were started and have no end: " + mac(7).String(),
+		"1 device started that had no end: " + mac(7).String(),
 		"8 of 10 ordered devices are missing",
 	} {
 		if !strings.Contains(text, want) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/record"
 )
 
@@ -64,7 +65,7 @@ func (x SiteExport) about() [][2]string {
 		{"columns", "version " + strconv.Itoa(ColumnsVersion)},
 	}
 	for _, b := range x.Benches {
-		lines = append(lines, [2]string{b.Name, fmt.Sprintf("%s, %d entries, root %s", b.Ledger.Origin(), b.Size, b.Root)})
+		lines = append(lines, [2]string{b.Name, fmt.Sprintf("%s, %s, root %s", b.Ledger.Origin(), plain.Count(b.Size, "entry"), b.Root)})
 	}
 	return lines
 }

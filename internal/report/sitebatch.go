@@ -12,6 +12,7 @@ import (
 
 	"station/internal/chip"
 	"station/internal/ledger"
+	"station/internal/plain"
 	"station/internal/record"
 )
 
@@ -145,14 +146,14 @@ func (a *SiteAccount) settle(folds []*batchFold) {
 		}
 	}
 	if a.Unfinished > 0 {
-		a.Differences = append(a.Differences, fmt.Sprintf("%d devices were started and have no end", a.Unfinished))
+		a.Differences = append(a.Differences, fmt.Sprintf("%s started that had no end", plain.Count(a.Unfinished, "device")))
 	}
 	switch n := a.Ordered - a.Passed; {
 	case a.Ordered == 0 || n == 0:
 	case n > 0:
 		a.Differences = append(a.Differences, fmt.Sprintf("%d of %d ordered devices are missing", n, a.Ordered))
 	default:
-		a.Differences = append(a.Differences, fmt.Sprintf("%d devices more than the %d ordered passed", -n, a.Ordered))
+		a.Differences = append(a.Differences, fmt.Sprintf("%s passed, %d more than ordered", plain.Count(a.Passed, "device"), -n))
 	}
 	sum := 0
 	for _, p := range a.Benches {
@@ -183,7 +184,7 @@ func (a *SiteAccount) Lines() [][2]string {
 	for _, p := range a.Benches {
 		c := p.Account
 		lines = append(lines, [2]string{"bench", fmt.Sprintf("%s: %d started, %d passed, %d scrapped, %d quarantined, %d unfinished", p.Bench, c.Started, c.Passed, c.Scrapped, c.Quarantined, c.Unfinished)},
-			[2]string{"ledger", fmt.Sprintf("%s: %s, %d entries, root %s", p.Bench, p.Origin, p.Size, p.Root)})
+			[2]string{"ledger", fmt.Sprintf("%s: %s, %s, root %s", p.Bench, p.Origin, plain.Count(p.Size, "entry"), p.Root)})
 	}
 	for _, text := range a.Differences {
 		lines = append(lines, [2]string{"DIFFERENCE", text})

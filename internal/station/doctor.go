@@ -88,7 +88,7 @@ func (s *File) ledgerSound() (f Finding, last time.Time) {
 			last = e.Time
 		}
 	}
-	f.State, f.Words = Sound, fmt.Sprintf("%s, %d entries", s.Ledger, size)
+	f.State, f.Words = Sound, fmt.Sprintf("%s, entries: %d", s.Ledger, size)
 	return f, last
 }
 

@@ -160,7 +160,7 @@ func (s *Site) changed(now outbox.Status) {
 		case OfflineStop:
 			goesOn = "no device is begun"
 		case OfflineLease:
-			goesOn = fmt.Sprintf("the line goes on with the %d numbers that it has", s.numbers.left())
+			goesOn = fmt.Sprintf("the line goes on with the numbers that it has (%d)", s.numbers.left())
 		}
 		s.tell(fmt.Sprintf("site %s: away, and %s: %v", s.Pass.Site, goesOn, now.Err))
 	}
@@ -292,7 +292,7 @@ func (s *Site) Health() board.Part {
 	case refused:
 		return board.Part{Words: "refuses"}
 	case now.State != outbox.Up && s.offline == OfflineLease:
-		return board.Part{Words: fmt.Sprintf("away, %d numbers left", s.numbers.left())}
+		return board.Part{Words: fmt.Sprintf("away; numbers left: %d", s.numbers.left())}
 	case now.State != outbox.Up && now.Mirrored == 0: // it has not been heard of since the start
 		return board.Part{Words: "away"}
 	case now.State != outbox.Up:

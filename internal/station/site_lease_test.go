@@ -29,7 +29,7 @@ func TestLeaseWithoutTheSite(t *testing.T) {
 		if err := b.site.Healthy(); err != nil {
 			t.Fatal(err)
 		}
-		if h := b.site.Health(); h.OK || h.Words != fmt.Sprintf("away, %d numbers left", left) {
+		if h := b.site.Health(); h.OK || h.Words != fmt.Sprintf("away; numbers left: %d", left) {
 			t.Errorf("its health is %+v", h)
 		}
 		flowtest.WantVerdict(t, b.visit(b.chip(n)), record.Pass, "")

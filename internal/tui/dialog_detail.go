@@ -11,6 +11,7 @@ import (
 	"station/internal/board"
 	"station/internal/chip"
 	"station/internal/flow"
+	"station/internal/plain"
 	"station/internal/record"
 )
 
@@ -143,7 +144,7 @@ func (m *Model) logLines(e flow.Event) []string {
 	add(e.Code != "", "%s", e.Code)
 	add(e.Seconds > 0, "%.2f s", e.Seconds)
 	add(e.Baud > 0, "%d baud", e.Baud)
-	add(e.Retries > 0, "%d blocks again", e.Retries)
+	add(e.Retries > 0, "%s again", plain.Count(e.Retries, "block"))
 	out := []string{strings.TrimRight(strings.Join(parts, " "), " ")}
 	w, _ := m.inner()
 	return append(out, asIndented(wrap(clean(e.Detail), w-4, 6, m.style.signs.ellipsis))...)
