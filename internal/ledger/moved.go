@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"station/internal/chip"
 	"station/internal/record"
 )
 
@@ -114,19 +115,17 @@ func (t *txn) allowMove(e *record.Entry, d record.Device) error {
 			err = t.allowOwner(k, e.MAC)
 		}
 	}
-	if err != nil {
-		return err
-	}
-	for _, n := range movedNames(e) {
-		mac, bound, err := owner(t, n.key)
-		if err != nil {
-			return err
+	for _, n := range otherNames(e, &b) {
+		var mac chip.MAC
+		var bound bool
+		if err == nil {
+			mac, bound, err = owner(t, n.key)
 		}
-		if n.payload != nil && bound && mac != e.MAC {
-			return fmt.Errorf("%w: %s belongs to %s", record.ErrKeyTaken, n.key, mac)
+		if err == nil && bound && mac != e.MAC {
+			err = fmt.Errorf("%w: %s belongs to %s", record.ErrIdentity, n.key, mac)
 		}
 	}
-	return nil
+	return err
 }
 
 // movedNames is what a device that moved here sets in the index.
@@ -143,11 +142,17 @@ func movedNames(e *record.Entry) (out []index) {
 		}
 		out = append(out, at)
 	}
+	return append(out, otherNames(e, &d)...)
+}
+
+// otherNames are the names of a device that moved here beside its keys.
+func otherNames(e *record.Entry, d *record.Device) (out []index) {
+	names := namesOf(d.Identity)
 	if d.Serial != "" {
-		out = append(out, index{inKeys, serialName(d.Serial, e.Simulated), mac})
+		names = append(names, serialName(d.Serial, e.Simulated))
 	}
-	for _, name := range namesOf(d.Identity) {
-		out = append(out, index{inKeys, name, mac})
+	for _, name := range names {
+		out = append(out, index{inKeys, name, bytes.Clone(e.MAC[:])})
 	}
 	return out
 }

@@ -109,15 +109,23 @@ func TestMoved(t *testing.T) {
 
 // A device that brings a name of another device is refused.
 func TestMovedWithATakenName(t *testing.T) {
-	proof := begunElsewhere(t, newKey(t), record.Sealed)
-	l := start(t, bench)
-	moved := record.Entry{Kind: record.Moved, MAC: mac(1), About: MoveOf("other", proof)}
+	moved := record.Entry{Kind: record.Moved, MAC: mac(1), About: MoveOf("other", begunElsewhere(t, newKey(t), record.Sealed))}
 	d, err := broughtDevice(&moved)
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, l, record.Entry{Kind: record.KeyAssigned, MAC: mac(9), Keys: d.Keys})
-	if _, err := l.Append(moved); !errors.Is(err, record.ErrKeyTaken) {
-		t.Errorf("got %v", err)
+	for _, c := range []struct {
+		has  record.Entry
+		want error
+	}{
+		{record.Entry{Kind: record.KeyAssigned, MAC: mac(9), Keys: d.Keys}, record.ErrKeyTaken},
+		{record.Entry{Kind: record.SerialBound, MAC: mac(9), Serial: d.Serial}, record.ErrIdentity},
+		{record.Entry{Kind: record.SerialBound, MAC: mac(1), Serial: "S9"}, record.ErrSerialTaken},
+	} {
+		l := start(t, bench)
+		add(t, l, c.has)
+		if _, err := l.Append(moved); !errors.Is(err, c.want) {
+			t.Errorf("%s of %s: %v", c.has.Kind, c.has.MAC, err)
+		}
 	}
 }
