@@ -128,7 +128,7 @@ asks all benches of a site.`,
 					return fmt.Errorf("affected: %w", err)
 				}
 				if len(list) == 0 { // a list without rows, of a name that is misspelt, must not pass for an all-clear
-					plain.Fprintf(stderr, "station: the ledger knows no such device: is the name right, and is it this ledger?\n")
+					plain.Fprintf(stderr, "station: no device of this ledger is among them: is the name right, and is it this ledger?\n")
 				}
 				return writeAffected(cmd.OutOrStdout(), &a.out, b, list, a.format)
 			})

@@ -46,6 +46,9 @@ func (u *uploadFlags) door() (*field.Door, error) {
 	if err != nil || at.Scheme != "https" || at.Host == "" || at.User != nil || strings.Trim(at.Path, "/") != "" || at.RawQuery != "" {
 		return nil, fmt.Errorf("--upload %q: want https://host:port, and name and password in the file of --credentials", u.url)
 	}
+	if u.credentials == "" {
+		return nil, errors.New("--upload: give --credentials, the file with your NAME:PASSWORD at that server")
+	}
 	data, err := keyfile.Read(u.credentials, keyfile.Key)
 	if err != nil {
 		return nil, fmt.Errorf("--credentials: %w", err)

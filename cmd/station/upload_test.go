@@ -74,6 +74,12 @@ func TestUpload(t *testing.T) {
 	if _, said := w.run(exitStation, append(append(noCA, "--ca", s.at("ca.pem")), signed...)...); !strings.Contains(said, "connection refused") {
 		t.Errorf("a server that is not there: %s", said)
 	}
+	if _, said := w.run(exitUsage, noCA[:len(noCA)-2]...); !strings.Contains(said, "--upload: give --credentials") {
+		t.Errorf("without a password: %s", said)
+	}
+	if _, said := add(exitUsage, "anna.txt", "--id", "9", "--sign", "station-secure-boot", "--sbom", "bill.json"); !strings.Contains(said, "release 9 is this app for these jobs, made without a bill of materials and a signature; to make another one with it, give a free number with --id") {
+		t.Errorf("what release 9 was made without: %s", said)
+	}
 	limitFiles(s.pid, 8192)
 	if _, said := add(exitStation, "anna.txt", signed...); !strings.Contains(said, "507") || !strings.Contains(said, "the same command once more") {
 		t.Errorf("a full disk: %s", said)
@@ -86,6 +92,9 @@ func TestUpload(t *testing.T) {
 		if again, _ := add(0, "anna.txt", signed...); again != first {
 			t.Errorf("once more it is another one:\n%s\n%s", first, again)
 		}
+	}
+	if again, _ := add(0, "anna.txt", signed[:4]...); again != first {
+		t.Errorf("without its number it is another one:\n%s\n%s", first, again)
 	}
 	if got := s.list(); !strings.Contains(got, `"id":10`) || strings.Contains(got, `"id":9`) {
 		t.Errorf("visible: %s", got)
@@ -126,7 +135,7 @@ func (w *workplace) findsVulnerable() {
 			w.t.Errorf("--firmware %s: %s", odd, said)
 		}
 	}
-	if _, said := w.run(0, "affected", "--release", "10"); !strings.Contains(said, "the ledger knows no such device") {
+	if _, said := w.run(0, "affected", "--release", "10"); !strings.Contains(said, "no device of this ledger is among them") {
 		w.t.Errorf("a release that nobody has: %s", said)
 	}
 	for name, want := range map[string]string{"--release 99": "there is no release 99; there is 10, 9", "--release -1": "no release -1", "--key nokey": `there is no key "nokey"`} {

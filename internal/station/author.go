@@ -79,10 +79,17 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 		return nil, err
 	}
 	input := digestOf(n.App)
+	var lacking error
 	for _, f := range made {
-		if release.CheckID(f.Release) == nil && f.Product == n.Product && f.Input == input && slices.Equal(f.Jobs, jobDigests(n.Jobs)) && (n.ID == 0 || n.ID == f.Release) {
+		if release.CheckID(f.Release) != nil || f.Product != n.Product || f.Input != input || !slices.Equal(f.Jobs, jobDigests(n.Jobs)) || n.ID != 0 && n.ID != f.Release {
+			continue
+		}
+		if lacking = n.lacks(f); lacking == nil {
 			return r.again(f, &n, image)
 		}
+	}
+	if lacking != nil {
+		return nil, lacking
 	}
 	if err := r.notLower(n.Product, image.App.SecureVersion, made); err != nil {
 		return nil, err
@@ -111,6 +118,29 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 		return nil, err
 	}
 	return doc, r.write(doc)
+}
+
+// lacks tells what is asked for and was not made when the same app for the same jobs became
+// a release: that one stays as it is.
+func (n *NewRelease) lacks(f record.Field) error {
+	asked := []struct {
+		is   bool
+		kind release.Kind
+		what string
+	}{{n.Fleet != nil, release.KindEncrypted, "a pre-encrypted app"}, {n.Manifest != nil, release.KindManifest, "a manifest"}, {n.SBOM != nil, release.KindSBOM, "a bill of materials"}}
+	var missing []string
+	for _, a := range asked {
+		if a.is && !slices.ContainsFunc(f.Forms, func(had record.FieldForm) bool { return had.Kind == string(a.kind) }) {
+			missing = append(missing, a.what)
+		}
+	}
+	if n.Boot != nil && f.App == f.Input && !n.isSigned() {
+		missing = append(missing, "a signature")
+	}
+	if missing == nil {
+		return nil
+	}
+	return fmt.Errorf("release: release %d is this app for these jobs, made without %s; to make another one with it, give a free number with --id", f.Release, strings.Join(missing, " and "))
 }
 
 // notLower holds a secure version against what devices of the product have: releases, what
@@ -247,6 +277,12 @@ func (r *Releases) forms(n *NewRelease, doc *release.Release) error {
 		return add(release.KindSBOM, n.SBOM)
 	}
 	return nil
+}
+
+// isSigned tells whether the app has a secure boot signature already.
+func (n *NewRelease) isSigned() bool {
+	signature, err := secureboot.Verify(n.App, nil)
+	return errors.Is(err, secureboot.ErrKeyNeeded) || err == nil && signature != nil
 }
 
 // signed is the app with its secure boot signature, which it has already or
