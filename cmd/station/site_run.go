@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -36,8 +37,12 @@ go on, and send later what it missed.`,
 			if err := page.start(ctx, server, s.dir, nil); err != nil {
 				return err
 			}
-			<-ctx.Done()
-			return page.close()
+			select {
+			case <-ctx.Done():
+				return page.close()
+			case <-server.Replaced():
+				return stationFault(errors.Join(hub.ErrReplaced, page.close()))
+			}
 		},
 	}
 	s.add(cmd)

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +30,7 @@ func TestCluster(t *testing.T) {
 	if said := strings.Join(p.heard(), "\n"); said != "" {
 		t.Errorf("the site says %s", said)
 	}
+	p.keepsOut()
 	p.server.Close()
 	good := p.config
 	for _, v := range []struct{ have, instead, want string }{
@@ -46,6 +48,25 @@ func TestCluster(t *testing.T) {
 			if err == nil {
 				s.Close()
 			}
+		}
+	}
+}
+
+// keepsOut starts a copy of the folder while the site runs.
+func (p *plant) keepsOut() {
+	p.t.Helper()
+	dir := filepath.Join(p.t.TempDir(), "copy")
+	if err := p.folder.Backup(p.t.Context(), dir, p.tell); err != nil {
+		p.t.Fatal(err)
+	}
+	folder, err := hub.Open(dir)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if s, err := folder.Start(p.t.Context(), p.tell); !errors.Is(err, hub.ErrRunning) {
+		p.t.Errorf("a second process on the cluster: %v", err)
+		if err == nil {
+			s.Close()
 		}
 	}
 }

@@ -37,6 +37,8 @@ type Hub struct {
 	quotas jetstream.KeyValue // who has which numbers of a lot
 	// conflicts has what every bench is told of a device.
 	conflicts jetstream.KeyValue
+	tenant    *tenant       // of the cluster; nil where the copies are in the folder
+	replaced  chan struct{} // closed when another process runs the site
 	ctx       context.Context
 	stop      context.CancelFunc
 	busy      sync.WaitGroup
@@ -61,9 +63,14 @@ const (
 
 func (h *Hub) start(ctx context.Context) (err error) {
 	h.ctx, h.stop = context.WithCancel(context.WithoutCancel(ctx))
-	h.mirrors = map[string]*mirror{}
+	h.mirrors, h.replaced = map[string]*mirror{}, make(chan struct{})
 	if h.js, err = jetstream.New(h.store); err != nil {
 		return err
+	}
+	if h.copies > 1 {
+		if err = h.enter(ctx); err != nil {
+			return err
+		}
 	}
 	for name, bucket := range map[string]*jetstream.KeyValue{knownBucket: &h.known, claimBucket: &h.claims, quotaBucket: &h.quotas, noticeBucket: &h.conflicts} {
 		if *bucket, err = h.bucket(ctx, name); err != nil {
@@ -99,12 +106,26 @@ func (h *Hub) close() {
 	h.gate.Unlock()
 	h.busy.Wait()
 	h.replicas.Close()
+	if h.isReplaced() { // what is known is somebody else's
+		return
+	}
+	if h.tenant != nil {
+		defer h.leave()
+	}
 	for _, m := range h.mirrors { // a start has to read nothing then
 		m.mu.Lock()
 		if err := m.save(); err != nil {
 			h.Tell(err.Error())
 		}
 		m.mu.Unlock()
+	}
+}
+
+func (h *Hub) leave() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), openTime)
+	defer cancel()
+	if err := h.tenant.leave(ctx); err != nil {
+		h.Tell(err.Error())
 	}
 }
 
