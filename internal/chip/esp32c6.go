@@ -8,7 +8,7 @@ var ESP32C6 = newFamily(later(laterChip{
 	base: 0x600b_0800, cmd: 0x600b_09d4, errors: 0x600b_09c0,
 	load:   []Span{{0x4080_0000, 0x4088_0000}},
 	mapped: []Span{{0x4200_0000, 0x4300_0000}},
-	speeds: newerSpeeds, ownPage: true,
+	speeds: map[byte]string{0: "40m or 80m", 2: "20m"}, ownPage: true,
 	burns:  map[int][]RegWrite{40: usualBurn(0x600b_09e8, 0x600b_09f0, 0x600b_09f4)},
 	xts256: false, xtsInKey5: false, hmac: true, signs: []SigningKey{RSA3072, P256},
 	faults: [][]Bits{

@@ -8,7 +8,7 @@ var ESP32P4 = newFamily(later(laterChip{
 	base: 0x5012_d000, cmd: 0x5012_d1d4, errors: 0x5012_d1c0,
 	load:   []Span{{0x4ff0_0000, 0x4ffc_0000}},
 	mapped: []Span{{0x4000_0000, 0x4c00_0000}},
-	speeds: newerSpeeds, ownPage: false,
+	speeds: usualSpeeds, ownPage: false,
 	burns:  map[int][]RegWrite{40: nil}, // as reset leaves them (ESP-IDF efuse_hal.c)
 	xts256: true, xtsInKey5: true, hmac: true, signs: []SigningKey{RSA3072, P256},
 	faults: [][]Bits{

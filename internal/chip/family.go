@@ -23,7 +23,8 @@ type Family struct {
 	// the memories of ESP-IDF's linker scripts, data before code. The virtual
 	// ESP32 itself has its Load.
 	Load, Mapped []Span
-	// Speeds are the frequencies of the flash by their codes in an image header.
+	// Speeds are the frequencies of the flash by their codes in an image header; "40m or 80m"
+	// is a code for both.
 	Speeds map[byte]string
 	// OwnPage: the firmware chooses how much of the flash the cache maps at a time, as its
 	// descriptor tells; elsewhere it is 64 KB.

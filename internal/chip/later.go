@@ -64,11 +64,10 @@ func later(c laterChip) Family {
 	return f
 }
 
-// usualSpeeds are the codes of the first chips, newerSpeeds those of chips that write 40m
-// and 80m alike in places.
+// usualSpeeds are the codes of most chips, newerSpeeds those of chips without 26m.
 var (
 	usualSpeeds = map[byte]string{0: "40m", 1: "26m", 2: "20m", 0xf: "80m"}
-	newerSpeeds = map[byte]string{0: "40m or 80m", 2: "20m", 0xf: "80m"}
+	newerSpeeds = map[byte]string{0: "40m", 2: "20m", 0xf: "80m"}
 )
 
 // spiAt is the controller of all of them, by its first register.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+
+	"station/internal/chip"
 )
 
 // code is a word and how an image header writes it.
@@ -17,10 +19,7 @@ type code struct {
 
 type codes []code
 
-var (
-	modes = codes{{"qio", 0, true}, {"qout", 1, true}, {"dio", 2, true}, {"dout", 3, true}, {"fast", 4, false}, {"slow", 5, false}}
-	freqs = codes{{"40m", 0, true}, {"26m", 1, true}, {"20m", 2, true}, {"80m", 0xf, true}}
-)
+var modes = codes{{"qio", 0, true}, {"qout", 1, true}, {"dio", 2, true}, {"dout", 3, true}, {"fast", 4, false}, {"slow", 5, false}}
 
 // maxSizeCode is the header's code for 128 MB; 0 is 1 MB.
 const maxSizeCode = 7
@@ -73,9 +72,13 @@ func Patch(b []byte, mode, freq string, size uint32) ([]byte, error) {
 		}
 	}
 	if freq != "" && freq != "keep" {
-		v, err := freqs.value("frequency", freq)
-		if err != nil {
-			return nil, err
+		f := chip.ByImageID(uint32(i.ChipID))
+		if f == nil {
+			return nil, fmt.Errorf("flash frequency %q: the codes of %s are not known; use keep", freq, i.Chip())
+		}
+		v, known := f.SpeedCode(freq)
+		if !known {
+			return nil, fmt.Errorf("flash frequency %q: the %s has %s; use one of them or keep", freq, f.Title, strings.Join(chip.SpeedNames(f), ", "))
 		}
 		out[3] = out[3]&0xf0 | v
 	}

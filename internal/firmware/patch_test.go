@@ -2,8 +2,12 @@ package firmware
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"station/internal/chip"
 )
 
 func TestPatch(t *testing.T) {
@@ -60,6 +64,34 @@ func TestPatchKeepsTheRest(t *testing.T) {
 	}
 }
 
+// A frequency is written with the code that the chip has for it (FLASH_FREQUENCY of esptool 5.3.1):
+// the C6's ROM takes 80m under the code of 40m, the C2 has other ones than the ESP32 under all of them.
+func TestPatchOfEachChip(t *testing.T) {
+	usual, newer := map[string]byte{"80m": 15, "40m": 0, "26m": 1, "20m": 2}, map[string]byte{"80m": 15, "40m": 0, "20m": 2}
+	for name, codes := range map[string]map[string]byte{
+		"esp32": usual, "esp32s2": usual, "esp32s3": usual, "esp32c3": usual, "esp32p4": usual, "esp32c5": newer, "esp32c61": newer,
+		"esp32c6": {"80m": 0, "40m": 0, "20m": 2},
+		"esp32c2": {"60m": 15, "30m": 0, "20m": 1, "15m": 2},
+		"esp32h2": {"48m": 15, "24m": 0, "16m": 1, "12m": 2},
+	} {
+		f := chip.ByName(name)
+		b, err := os.ReadFile(filepath.Join("../../fixtures/chips", name, "bootloader.bin"))
+		if name == "esp32" {
+			b, err = small(t), nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, speed := range chip.SpeedNames(chip.Families...) {
+			got, err := Patch(b, "", speed, 0)
+			code, has := codes[speed]
+			if has != (err == nil) || has && got[3]&0xf != code {
+				t.Errorf("%s, %s: got %x, %v, want code %d (%v)", f.Title, speed, got[:min(4, len(got))], err, code, has)
+			}
+		}
+	}
+}
+
 func TestPatchErrors(t *testing.T) {
 	b := small(t)
 	damaged := bytes.Clone(b)
@@ -72,7 +104,7 @@ func TestPatchErrors(t *testing.T) {
 	}{
 		{b, "dual", "", 0, `flash mode "dual" is not known; use qio, qout, dio, dout or keep`},
 		{b, "fast", "", 0, `flash mode "fast" is not known`},
-		{b, "", "60m", 0, `flash frequency "60m" is not known; use 40m, 26m, 20m, 80m or keep`},
+		{b, "", "60m", 0, `flash frequency "60m": the ESP32 has 80m, 40m, 26m, 20m; use one of them or keep`},
 		{b, "", "", 3 << 20, "not 1 MB times a power of two"},
 		{b, "", "", 1 << 19, "not 1 MB times a power of two"},
 		{damaged, "dio", "", 0, "patch flash settings: the checksum"},

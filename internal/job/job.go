@@ -94,7 +94,7 @@ func (j *Job) TabledFault() error {
 type Flash struct {
 	Size Size      `toml:"size"`
 	Mode FlashMode `toml:"mode"` // dio, dout, qio, qout or keep
-	Freq FlashFreq `toml:"freq"` // 20m, 26m, 40m, 80m or keep
+	Freq FlashFreq `toml:"freq"` // one that the chip has, or keep
 	Baud int       `toml:"baud"` // 0 stays at 115200
 	// Erase is what is emptied besides the images: images (nothing), nvs
 	// (default), data, chip.
@@ -292,6 +292,9 @@ func (j *Job) check(f *tomlfile.File) {
 	oneOf("chip", j.ChipName(), chip.Names()...)
 	if f.Bad("chip") {
 		j.Target.Name = chip.Names()[0] // for the checks that follow
+	}
+	if oneOf("flash.freq", string(j.Flash.Freq), append(chip.SpeedNames(j.Chip()), "keep")...); f.Bad("flash.freq") {
+		j.Flash.Freq = "keep"
 	}
 	if j.chipLine = f.Line("chip"); j.Chip().Proved && j.Target.AllowTabled {
 		f.Fault("chip.allow_tabled", "the %s is proved; leave it out", j.Chip().Title)

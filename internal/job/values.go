@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/tomlfile"
 )
 
@@ -60,7 +61,7 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // Values that are one word out of a short list.
 type (
 	FlashMode   string // how the flash is read: dio, dout, qio, qout or keep
-	FlashFreq   string // at which frequency: 20m, 26m, 40m, 80m or keep
+	FlashFreq   string // at which frequency, as the chip has them: 40m, 80m … or keep
 	FlashErase  string // what is emptied besides the images: images (nothing), nvs, data or chip
 	FlashLoader string // what writes the images: rom or ram
 	Reset       string // how a device is reset: classic or manual
@@ -88,7 +89,7 @@ func (m *FlashMode) UnmarshalText(b []byte) error {
 
 // UnmarshalText reads a flash frequency.
 func (f *FlashFreq) UnmarshalText(b []byte) error {
-	w, err := Word(b, "40m", "26m", "20m", "80m", "keep")
+	w, err := Word(b, append(chip.SpeedNames(chip.Families...), "keep")...)
 	*f = FlashFreq(w)
 	return err
 }
