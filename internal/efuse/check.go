@@ -122,7 +122,7 @@ func (p Plan) checkSet(r *refusal, i int, set Set) {
 		r.add(ErrPlan, "%s is never burned: %s", set.Field, reason)
 	case set.Value>>f.Width != 0:
 		r.add(ErrPlan, "%s: %d does not fit into %d bits", set.Field, set.Value, f.Width)
-	case set.Field == "RD_DIS" && s.Compare == nil:
+	case set.Field == "RD_DIS" && s.Compare == nil && s.Torn == nil:
 		r.add(ErrPlan, "%s needs the key to compare its block with in stage %s", set.text(chip), s.Name)
 	case set.Field == "RD_DIS" && set.Value&^(hides(chip, s.Compare)|s.hidesTorn()) != 0: // a cut burn may have left one bit of two
 		r.add(ErrPlan, "%s: stage %s hides the block of its own key only", set.text(chip), s.Name)

@@ -82,6 +82,9 @@ func mayHide(f *chip.Family, block string) bool {
 
 // hides are the bits of RD_DIS that hide a key in its block, 0 for none.
 func hides(f *chip.Family, k *Key) uint32 {
+	if k == nil {
+		return 0
+	}
 	for _, set := range protects(f, k) {
 		if set.Field == "RD_DIS" {
 			return set.Value

@@ -158,8 +158,8 @@ type Stage struct {
 
 	// Compare must be what its block holds before anything of the stage is burned.
 	Compare *Key
-	// Torn are blocks that cut burns have left half burned. The stage hides them with its own
-	// key's: part of a key can be read there.
+	// Torn are blocks that cut burns have left half burned. The stage hides them, with its own
+	// key's if it has one: part of a key can be read there.
 	Torn []string
 	// Needs must be in the chip before anything of the stage is burned.
 	Needs []Set
@@ -225,6 +225,12 @@ func (p Plan) Hiding(stage string, torn ...string) Plan {
 		}
 	}
 	return out
+}
+
+// GiveUp is the plan for a chip in which cut burns have left keys half burned that no other
+// block can take: what can be read of them is hidden and frozen.
+func GiveUp(f *chip.Family, torn ...string) Plan {
+	return Plan{{Chip: f, Name: StageGiveUp}}.Hiding(StageGiveUp, torn...)
 }
 
 // sealsTorn are the fuses after which nobody can read a block, write it, or say what it is for.

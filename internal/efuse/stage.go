@@ -19,6 +19,9 @@ const (
 	StageLock        = "lock"             // write protections of the job
 	StageFreeze      = "freeze"           // WR_DIS itself
 	StageUART        = "uart"             // UART_DOWNLOAD_DIS: the end of serial access
+
+	// StageGiveUp is in no job's plan: what can be read of keys in a chip that is given up, hidden and frozen.
+	StageGiveUp = "key-left"
 )
 
 var stageNames = []string{StageKey, StageProtect, StageBootKey, StageBootProtect, StageHMACKey, StageHMACProtect, StageConfig, StageCount, StageBootOn, StageLock, StageFreeze, StageUART}

@@ -178,6 +178,7 @@ func (s *Session) explained() error {
 		switch state := s.Fuses.StateOf(at.block); {
 		case state != efuse.KeyEmpty && !s.intended(at.burn):
 			return disagree("%s is %s, but no burn of the key was begun", at.block, state)
+		case s.intended(efuse.StageGiveUp):
 		case state == efuse.KeyHidden && !s.settled(at.burn):
 			return disagree("%s is read-protected, but the key was never verified", at.block)
 		case state == efuse.KeyHidden && !s.intended(at.protect):
@@ -190,7 +191,7 @@ func (s *Session) explained() error {
 	if d.Fuses == nil {
 		return nil
 	}
-	if err := s.planFor().Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
+	if err := s.announced().Explain(d.Fuses, s.Fuses); err != nil {
 		return disagree("%w", err)
 	}
 	return nil

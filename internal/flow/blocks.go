@@ -135,6 +135,9 @@ func (s *Session) room() error {
 // off: what the read-out and its decoder tell of the old block goes into the ledger.
 // A device whose key can be in one block only has none left then.
 func (s *Session) moveOn() error {
+	if s.intended(efuse.StageGiveUp) {
+		return failf("E-KEY-BLOCKS", "%s was given up before: a cut burn has left its key half burned, and no other block could take that", s.ID.MAC)
+	}
 	for n, part := range s.Job.FlashKeyParts() {
 		_, err := s.planFor().Only(efuse.Numbered(efuse.StageKey, n)).Diff(s.Fuses)
 		if !errors.Is(err, efuse.ErrTorn) {

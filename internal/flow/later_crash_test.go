@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"station/internal/chip"
+	"station/internal/efuse"
 	"station/internal/esploader"
 	"station/internal/flow"
 	"station/internal/flow/flowtest"
@@ -20,6 +21,97 @@ import (
 	"station/internal/sim"
 	"station/internal/station"
 )
+
+// keptOpen finds a key block of a device that was given up which can be read or written still:
+// one of those that were torn, or any with bits in it that is not for a digest.
+func keptOpen(f *chip.Family, device *sim.Chip, torn ...int) error {
+	for n, b := range keyBlocksOf(f) {
+		held := blockOf(f, device.Fuses(), n) != [8]uint32{} && (b.Purpose == "" || device.Field(b.Purpose) < 9)
+		locked := device.Field("RD_DIS")&b.ReadMask() == b.ReadMask() && device.Field("WR_DIS")>>b.WriteDisable&1 == 1
+		if (slices.Contains(torn, n) || held && torn == nil) && !locked {
+			return fmt.Errorf("%s can be read or written: RD_DIS is %#x, WR_DIS %#x", b.Name, device.Field("RD_DIS"), device.Field("WR_DIS"))
+		}
+	}
+	return nil
+}
+
+// A device that is given up is hidden before it is scrap, whatever is cut off of that, and stays so when it
+// is released: of its only block, and of a key that its firmware looks for in one block alone.
+func TestGivenUp(t *testing.T) {
+	half, all := sim.Words{}, sim.Words{}
+	for i := range half {
+		half[i], all[i] = 0x00ff_00ff, 0xffff_ffff
+	}
+	inLab(t, func(l *lab) {
+		for name, v := range map[string]struct {
+			path string
+			at   int // the burn that is cut
+			torn int // its block
+		}{"ESP32-C2": {withBits(t, chip.ESP32C2, 128), 1, 0}, "a key for HMACs": {hmacJob(t, chip.ESP32C3, 2), 4, 2}} {
+			for cut, words := range map[string]sim.Words{"none of it": {}, "half of it": half, "all of it": all} {
+				if err := l.givesUp(v.path, v.at, v.torn, half, words); err != nil {
+					t.Errorf("%s, %s: %v", name, cut, err)
+				}
+			}
+		}
+	})
+}
+
+// givesUp cuts a key's burn, and then that which hides what it has left.
+func (l *lab) givesUp(path string, at, torn int, first, second sim.Words) error {
+	j, err := job.Load(path)
+	if err != nil {
+		return err
+	}
+	o := station.ChipFor(j)
+	o.MAC, o.Faults = station.VirtualMAC(int(l.made.Add(1))), faults(sim.Fault{Kind: sim.CutBurn, At: at, Words: &first})
+	device, err := sim.New(o)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	for visit, want := range []string{"RETRY", "RETRY", "SCRAP E-KEY-BLOCKS", "SCRAP E-KEY-BLOCKS"} {
+		burns := device.Meter().FuseBurns
+		out, err := l.laterVisit(j, device)
+		if err != nil || !strings.HasPrefix(how(out), want) {
+			return fmt.Errorf("visit %d: %s %v, %v", visit+1, out.Verdict, out.Failure, err)
+		}
+		if visit == 3 && device.Meter().FuseBurns != burns {
+			return errors.New("it was burned once more")
+		}
+		if out.Verdict == record.Scrap {
+			if _, err := l.ledger.Append(record.Entry{Kind: record.Released, MAC: device.MAC(), Operator: "eve", Message: "again", Simulated: true}); err != nil {
+				return err
+			}
+			if err := errors.Join(keptOpen(j.Chip(), device, torn), l.announced(device.MAC(), efuse.StageGiveUp)); err != nil {
+				return err
+			}
+		}
+		device.Heal()
+		device.Replug()
+		if visit == 0 {
+			if err := device.Inject(sim.Fault{Kind: sim.CutBurn, At: 1, Words: &second}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// announced looks in the ledger for a stage that was begun before it was read back.
+func (l *lab) announced(mac chip.MAC, stage string) error {
+	history, err := l.ledger.History(mac)
+	var kinds []record.Kind
+	for _, e := range history {
+		if e.Stage == stage {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	if len(kinds) < 2 || kinds[0] != record.BurnIntended || kinds[len(kinds)-1] != record.BurnSettled {
+		return fmt.Errorf("the ledger has %v of stage %s, %v", kinds, stage, err)
+	}
+	return nil
+}
 
 // A key block whose burn was cut off is never written again: what went into it goes
 // into the next free one, and the ledger says why. Blocks in use are passed over, and
@@ -87,7 +179,7 @@ func (l *lab) tearsKey(path string, at int, used []int, torn int, blocks []int, 
 		if out.Failure == nil || out.Failure.Code != "E-KEY-BLOCKS" || out.Verdict != record.Scrap {
 			return fmt.Errorf("got %s %v", out.Verdict, out.Failure)
 		}
-		return nil
+		return keptOpen(j.Chip(), device, torn)
 	}
 	if out.Verdict != record.Pass {
 		return fmt.Errorf("got %s %v", out.Verdict, out.Failure)
@@ -248,7 +340,10 @@ func (m *matrix) cutLater(t *testing.T, product, path string, stride int) {
 				case closed && device.Field("ENABLE_SECURITY_DOWNLOAD") == 1:
 					return device, "QUARANTINE E-CLOSED", sealedSomewhere(s, device)
 				case out.Verdict == record.Scrap && out.Failure.Code == "E-KEY-BLOCKS" && (len(keyBlocksOf(j.Chip())) == 1 || tornHMAC(j, device)) && device.Field(j.Chip().Seal.Count) == 0:
-					return device, "SCRAP E-KEY-BLOCKS", nil // the only block that can have the key is half burned
+					if j.Keys() == nil { // a digest is no secret
+						return device, "SCRAP E-KEY-BLOCKS", nil
+					}
+					return device, "SCRAP E-KEY-BLOCKS", keptOpen(j.Chip(), device) // the only block that can have the key is half burned
 				case out.Verdict != record.Retry && !closed:
 					return device, "", fmt.Errorf("%s %v", out.Verdict, out.Failure)
 				}

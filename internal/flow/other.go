@@ -50,12 +50,12 @@ func (s *Session) continues() error {
 		return s.begunOther("its fuses are being burned for another product")
 	}
 	if d.Fuses != nil {
-		if err := s.planFor().Only(d.Intended...).Explain(d.Fuses, s.Fuses); err != nil {
+		if err := s.announced().Explain(d.Fuses, s.Fuses); err != nil {
 			return s.begunOther("this job does not want what was burned: " + err.Error())
 		}
 	}
-	if s.readsAKey() {
-		return nil // the step key holds its bits against the key
+	if s.readsAKey() || s.intended(efuse.StageGiveUp) {
+		return nil // the step key holds its bits against the key, or says that it is lost
 	}
 	if _, err := s.planFor().Diff(s.Fuses); err != nil {
 		return s.begunOther("this job does not want what was burned: " + err.Error())

@@ -31,6 +31,9 @@ var steps = []Step{
 	{ID: "seal", Title: "Seal", Run: seal},
 }
 
+// giveUpStep is the last one of a device that is given up for want of a block for its key.
+var giveUpStep = Step{ID: "give-up", Title: "Hide the rest of a key", Burn: hideLost}
+
 // Procedure is the list of steps for a job, in order.
 func Procedure(job *job.Job) []Step {
 	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.For != nil && !s.For(job) })

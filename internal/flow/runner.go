@@ -135,7 +135,7 @@ func (r *Runner) Device(ctx context.Context, slot, port string, l Loader) (out O
 			ctx = context.WithoutCancel(ctx)
 		}
 		if err := v.do(ctx, step); err != nil {
-			return v.fail(fmt.Errorf("%s: %w", step.ID, err))
+			return v.fail(v.givingUp(ctx, fmt.Errorf("%s: %w", step.ID, err)))
 		}
 		if v.s.Sealed {
 			break

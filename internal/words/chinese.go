@@ -15,7 +15,7 @@ var Chinese = Language{
 	Steps: map[flow.StepID]string{
 		"connect": "连接", "admit": "检查", "key": "生成密钥", "flash": "写入闪存",
 		"burn-key": "烧写密钥", "burn-crypt": "烧写加密熔丝", "burn-boot": "烧写安全启动", "boot": "启动固件",
-		"lock": "锁定", "last-boot": "最后启动", "seal": "封装", "bind": "扫描序列号",
+		"lock": "锁定", "last-boot": "最后启动", "seal": "封装", "bind": "扫描序列号", "give-up": "隐藏残留的密钥",
 	},
 	Failures: chineseFailures,
 	Hints: map[board.HintKind]string{

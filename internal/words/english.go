@@ -11,7 +11,7 @@ var English = Language{
 	Steps: map[flow.StepID]string{
 		"connect": "Connect", "admit": "Check", "key": "Make key", "flash": "Write flash",
 		"burn-key": "Burn key", "burn-crypt": "Burn encryption", "burn-boot": "Burn secure boot", "boot": "Start firmware",
-		"lock": "Lock", "last-boot": "Last start", "seal": "Seal", "bind": "Scan serial",
+		"lock": "Lock", "last-boot": "Last start", "seal": "Seal", "bind": "Scan serial", "give-up": "Hide the rest of a key",
 	},
 	Hints: map[board.HintKind]string{
 		board.CheckContacts: "slot %[1]s failed %[2]d of its last %[3]d: check its contacts",
