@@ -316,3 +316,22 @@ func TestWentOnAfterItMoved(t *testing.T) {
 		}
 	}
 }
+
+// While the site is away nobody can say whether a device has moved: a bench that stops then
+// does not go on with its own one, and one with numbers in hand does.
+func TestBegunDeviceWhileTheSiteIsAway(t *testing.T) {
+	for offline, want := range map[Offline]record.Verdict{OfflineStop: record.Station, OfflineLease: record.Pass} {
+		t.Run(string(offline), func(t *testing.T) {
+			b := lines(t, offline, 9, 0, "bench-1")
+			openBatch(b)
+			device := b[0].cutBefore(1, record.BurnIntended)
+			b[0].server.Close()
+			b[0].up(false)
+			fuses := device.Fuses()
+			out := b[0].visit(device)
+			if out.Verdict != want || want == record.Station && (out.Failure.Code != "E-SITE" || device.Fuses() != fuses) {
+				t.Errorf("%+v", out)
+			}
+		})
+	}
+}
