@@ -14,8 +14,8 @@ import (
 )
 
 // syncEvery is how long it waits before it looks again, and tries a database again that
-// cannot be reached.
-const syncEvery = 5 * time.Second
+// cannot be reached. A variable for tests.
+var syncEvery = 5 * time.Second
 
 func siteSyncCommand(s *siteFlags) *cobra.Command {
 	s = &siteFlags{options: s.options}
