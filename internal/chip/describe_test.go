@@ -93,6 +93,9 @@ func (f *Family) everyName(t *testing.T) {
 	for _, r := range s.Open {
 		fields = append(fields, r.Field)
 	}
+	for _, r := range s.Foreign {
+		fields = append(fields, r.Field)
+	}
 	fields = append(append(append(append(fields, s.Count), s.Loader...), s.Untouched...), s.Late...)
 	for _, name := range fields {
 		if _, ok := f.Efuse.Field(name); !ok {

@@ -272,6 +272,8 @@ type Seal struct {
 	// that a blank one may have from its maker or a board test.
 	Untouched []string
 	Harmless  uint32
+	// Foreign are fuses with which no device can be made, or kept, and what they do.
+	Foreign []Reason
 	// Lock is a bit of WR_DIS that every plan should have, and what can be done to
 	// a device without it; -1 for none.
 	Lock      int

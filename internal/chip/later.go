@@ -157,6 +157,16 @@ func (c laterChip) seal() Seal {
 		Loader: loader,
 		Lock:   2, LockAbout: "DIS_ICACHE stays writable, and burning it destroys the device",
 	}
+	for _, r := range []Reason{
+		{"DIS_ICACHE", "the chip does not run from flash"},
+		{"DIS_DCACHE", "the chip does not read from flash"},
+		{"SECURE_BOOT_AGGRESSIVE_REVOKE", "one bad image takes back the trust in its key for good"},
+		{"FORCE_USE_KEY_MANAGER_KEY", "the flash is read with another key than that in the fuses"},
+	} {
+		if len(c.has(r.Field)) > 0 {
+			s.Foreign = append(s.Foreign, r)
+		}
+	}
 	if c.xts256 {
 		s.FlashKeys[512] = []Purpose{FlashEncryption1, FlashEncryption2}
 	}

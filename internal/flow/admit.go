@@ -158,6 +158,11 @@ func (s *Session) decideUnknown() (decision, why string, err error) {
 			return "", "", failf("E-FOREIGN-FUSES", "%s is burned, and the job's images are not signed for version %d of secure boot: %s would not start them", boot.On, version, s.ID.MAC)
 		}
 	}
+	for _, fuse := range s.ID.Of().Seal.Foreign {
+		if s.Fuses.Value(fuse.Field) != 0 {
+			return "", "", failf("E-FOREIGN-FUSES", "%s is burned on %s: %s", fuse.Field, s.ID.MAC, fuse.About)
+		}
+	}
 	if err := s.room(); err != nil {
 		return "", "", err
 	}

@@ -22,11 +22,28 @@ func words(o sim.Options, set map[string]uint32) *sim.Words {
 	return &w
 }
 
-// bootOn are the factory fuses of a later chip on which somebody has switched secure boot on.
-func bootOn(f *chip.Family) *sim.Words {
-	w := sim.FactoryWords(sim.Options{Chip: f})
-	sim.SetFieldOf(f, &w, "SECURE_BOOT_EN", 1)
+// burned are the factory fuses of a later chip of which somebody has burned one more.
+func burned(f *chip.Family, field string) *sim.Words {
+	w := sim.FactoryWords(sim.Options{Chip: f, MAC: station.VirtualMAC(0)})
+	sim.SetFieldOf(f, &w, field, 1)
 	return &w
+}
+
+// Whatever the family, a fuse with which no device can be made is seen before anything is burned.
+func TestForeignFusesOfEveryFamily(t *testing.T) {
+	for _, f := range chip.Families {
+		for _, fuse := range f.Seal.Foreign {
+			t.Run(f.Name+" "+fuse.Field, timeless(func(t *testing.T) {
+				s := newBench(t, laterJob(f))
+				device := flowtest.NewChip(t, sim.Options{Chip: f, Words: burned(f, fuse.Field), FlashSize: 4 << 20})
+				before := device.Fuses()
+				flowtest.WantVerdict(t, s.Visit(device), record.Quarantine, "E-FOREIGN-FUSES")
+				if device.Fuses() != before {
+					t.Error("fuses were burned")
+				}
+			}))
+		}
+	}
 }
 
 // Devices that do not belong into the job are named and left as they are.
@@ -44,7 +61,7 @@ func TestRefused(t *testing.T) {
 		{"foreign key, hidden", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"RD_DIS": 1, "WR_DIS": 1 << 7})}, record.Quarantine, "E-FOREIGN-KEY"},
 		{"encryption on already", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"FLASH_CRYPT_CNT": 1})}, record.Quarantine, "E-FOREIGN-FUSES"},
 		{"secure boot on already", release, sim.Options{Revision: 3, Words: words(sim.Options{}, map[string]uint32{"ABS_DONE_1": 1})}, record.Quarantine, "E-FOREIGN-FUSES"},
-		{"secure boot on already, on a later chip", laterJob(chip.ESP32C3), sim.Options{Chip: chip.ESP32C3, Words: bootOn(chip.ESP32C3)}, record.Quarantine, "E-FOREIGN-FUSES"},
+		{"secure boot on already, on a later chip", laterJob(chip.ESP32C3), sim.Options{Chip: chip.ESP32C3, Words: burned(chip.ESP32C3, "SECURE_BOOT_EN")}, record.Quarantine, "E-FOREIGN-FUSES"},
 		{"key block frozen", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"WR_DIS": 1 << 7})}, record.Quarantine, "E-FUSE-CONFLICT"},
 		{"counter frozen", release, sim.Options{Words: words(sim.Options{}, map[string]uint32{"WR_DIS": 1 << 2})}, record.Quarantine, "E-FUSE-CONFLICT"},
 		{"coding scheme repeat", release, sim.Options{Coding: 2}, record.Quarantine, "E-CODING"},
