@@ -91,7 +91,7 @@ test: deps
 .PHONY: cases
 FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestHMACKeyOfEveryFamily|TestStops|TestWire|TestADisturbedBurnIsCalledWhatItIs|TestRehearsalOfOnesOwnProduct|TestWriteByRAM|TestRAMSendsAgainWhatIsLost|TestRAMThatDoesNotComeToItsEnd|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestFloodingServers|TestSlotsKeepTheirWiresBusy|$\
 	TestNoCommandSaysForeignTextRaw|TestForeignFiles|TestOutputs|TestHostile|Anywhere$$|$\
-	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|$\
+	TestEveryByte$$|TestEveryEntry$$|TestIdentityThroughAWireThatChangesABit|TestRoundTrip$$|TestScanOfDamage|TestScanIsTheLongWay|TestBigFits|TestForeignTextIsPlain|TestVirtualFaults|$\
 	TestSlotAndVerdictAreTheLargest|TestViewFillsTheWindow|TestWatch$$|TestFaults$$|TestTenThousandClaims|TestResumedAtAnotherBench
 FULL_IN := ./internal/port ./internal/flow ./internal/station ./cmd/station ./internal/ledger ./internal/ledger/boltfile ./internal/esploader ./internal/record ./internal/tui ./internal/bootlog ./internal/site/faults
 cases: deps

@@ -68,12 +68,14 @@ func TestRestartsIntoTheLoader(t *testing.T) {
 	}
 }
 
+// dirty is a flash where every sector has to be erased.
+var dirty = make([]byte, 1<<20)
+
 // restarted1 is one operation of a chip that restarts before its command at
 // (from 0). It reports whether the operation had ended by then.
 func restarted1(t *testing.T, kind sim.Kind, at int, op func(ctx context.Context, l *Loader) error) (ended bool) {
 	synctest.Test(t, func(t *testing.T) {
-		dirty := make([]byte, 1<<20)
-		c, err := sim.New(sim.Options{Flash: dirty})
+		c, err := sim.New(sim.Options{Flash: dirty, FlashSize: len(dirty)})
 		if err != nil {
 			t.Fatal(err)
 		}

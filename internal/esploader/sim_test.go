@@ -225,7 +225,10 @@ func TestVirtualFaults(t *testing.T) {
 	img := image(3*4096+700, 22)
 	used := image(0x20000, 23)
 	copy(used[0x9000:], img[:4096])
-	hung := 0
+	hung, apart := 0, 8
+	if racetest.Enabled {
+		apart = 2
+	}
 	for _, f := range []sim.Fault{
 		{Kind: sim.DropFrame}, {Kind: sim.DoubleFrame}, {Kind: sim.DropReply}, {Kind: sim.DoubleReply},
 		{Kind: sim.DropReplyByte, Byte: 5}, {Kind: sim.DropReplyByte, Byte: 0}, {Kind: sim.DropReplyByte, Byte: -1},
@@ -235,7 +238,7 @@ func TestVirtualFaults(t *testing.T) {
 		{Kind: sim.ChangeByte, Byte: 60}, {Kind: sim.DropByte, Byte: 60}, {Kind: sim.DoubleByte, Byte: 61},
 		{Kind: sim.LieMD5}, {Kind: sim.Silence}, {Kind: sim.Vanish}, {Kind: sim.CutAfter},
 	} {
-		for at := 1; ; at += 1 + at/8 {
+		for at := 1; ; at += 1 + at/apart {
 			f.At = at
 			end := false
 			virtual(t, sim.Options{Flash: used, FlashSize: 1 << 20}, Options{}, func(ctx context.Context, c *sim.Chip, l *Loader) {

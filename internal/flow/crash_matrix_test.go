@@ -12,7 +12,7 @@ import (
 
 // raceStride: of so many points one is tried under the race detector. Every point
 // has the same goroutines, and without the detector all are tried.
-const raceStride = 150
+const raceStride = 300
 
 // matrix counts how trials end, by what was done to them.
 type matrix struct {

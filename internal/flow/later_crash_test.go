@@ -378,7 +378,7 @@ func (m *matrix) cutLater(t *testing.T, product, path string, stride int) {
 		}
 		step, writes, stepWrites := stride, device.Meter().Commands["WRITE_REG"], 1
 		if racetest.Enabled {
-			step, stepWrites = 4*raceStride, raceStride
+			step, stepWrites = 2*raceStride, raceStride/2
 		}
 		parallel(func(do func(func())) {
 			for at := 1; at <= commands; at += step {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"station/internal/racetest"
 )
 
 // plain is an entry with every field in it.
@@ -66,8 +68,11 @@ func TestEveryFieldIsScanned(t *testing.T) {
 // same in other bytes is not.
 func TestScanIsTheLongWay(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	taken := 0
-	for range 3000 {
+	entries, taken := 3000, 0
+	if racetest.Enabled {
+		entries = 300
+	}
+	for range entries {
 		e := randomEntry(r)
 		if r.IntN(2) == 0 {
 			e.About = nil
@@ -83,7 +88,7 @@ func TestScanIsTheLongWay(t *testing.T) {
 			}
 		}
 	}
-	if taken < 1000 {
+	if taken < entries/3 {
 		t.Errorf("only %d were taken", taken)
 	}
 }
@@ -91,8 +96,11 @@ func TestScanIsTheLongWay(t *testing.T) {
 // A byte of an entry that is lost, doubled or another makes it another entry
 // or none, as the long way says.
 func TestScanOfDamage(t *testing.T) {
-	raw := mustMarshal(t, plain(t))
+	raw, cases := mustMarshal(t, plain(t)), racetest.Sample(0)
 	for i := 0; i < len(raw); i += 1 + i%3 {
+		if cases.Out(8) {
+			continue
+		}
 		sameAsTheLongWay(t, slices.Delete(slices.Clone(raw), i, i+1))
 		sameAsTheLongWay(t, slices.Insert(slices.Clone(raw), i, raw[i]))
 		for _, c := range []byte{raw[i] ^ 1, raw[i] ^ 0x80, '0', '-', '.', 'e', '"', '\\', ' ', ','} {

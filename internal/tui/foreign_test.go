@@ -13,6 +13,7 @@ import (
 	"station/internal/board"
 	"station/internal/chip"
 	"station/internal/flow"
+	"station/internal/racetest"
 	"station/internal/record"
 )
 
@@ -78,6 +79,7 @@ func hostileConfig() Config {
 // Whatever others wrote into names, events, plans, entries and consoles, no
 // frame of any screen holds what acts on a terminal.
 func TestForeignTextIsPlain(t *testing.T) {
+	var cases racetest.Sample
 	for _, size := range [][2]int{{160, 50}, {60, 20}} {
 		for _, run := range []string{"line4", "scrap"} {
 			cfg := hostileConfig()
@@ -87,7 +89,7 @@ func TestForeignTextIsPlain(t *testing.T) {
 			for _, e := range events(t, run) {
 				poisoned(reflect.ValueOf(&e).Elem(), "Event", "Verdict", "Steps")
 				send(m, eventsMsg{e})
-				if e.Event != flow.StepProgress {
+				if e.Event != flow.StepProgress && !cases.Out(5) {
 					mustBePlain(t, run+" "+e.Event, m)
 				}
 			}
