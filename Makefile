@@ -86,7 +86,7 @@ demo-site: deps build
 # second for races of goroutines that no test waited for.
 test: export GORACE ?= atexit_sleep_ms=100
 test: deps
-	$(GO) test -race -vet=off -ldflags=-w -timeout 30m ./cmd/station ./internal/flow ./internal/station ./internal/ledger ./...
+	$(GO) test -race -vet=off -ldflags=-w -timeout 30m ./cmd/station ./internal/flow ./internal/site/faults ./internal/station ./internal/ledger ./...
 
 .PHONY: cases
 FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestHMACKeyOfEveryFamily|TestStops|TestWire|TestADisturbedBurnIsCalledWhatItIs|TestRehearsalOfOnesOwnProduct|TestWriteByRAM|TestRAMSendsAgainWhatIsLost|TestRAMThatDoesNotComeToItsEnd|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestFloodingServers|TestSlotsKeepTheirWiresBusy|$\

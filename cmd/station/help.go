@@ -3,8 +3,8 @@ package main
 import (
 	"io"
 	"strings"
+	"unicode/utf8"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 )
 
@@ -79,7 +79,7 @@ func wrap(line, indent string) string {
 	var b strings.Builder
 	width := 0
 	for i, word := range strings.Split(line, " ") {
-		wide := ansi.StringWidth(word)
+		wide := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:
 		case word != "" && width+1+wide > helpWidth:

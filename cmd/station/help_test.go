@@ -3,8 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +17,7 @@ func TestHelpFits(t *testing.T) {
 		for line := range strings.Lines(text) {
 			line = strings.TrimRight(line, "\n")
 			oneArgument := strings.Contains(line, "--key 'pkcs11:") // cannot be broken
-			if ansi.StringWidth(line) > helpWidth && !oneArgument {
+			if utf8.RuneCountInString(line) > helpWidth && !oneArgument {
 				t.Errorf("%s --help is wider than %d columns: %q", cmd.CommandPath(), helpWidth, line)
 			}
 		}
