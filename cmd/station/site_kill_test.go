@@ -1,14 +1,11 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"station/internal/chip"
-	"station/internal/ledger"
 	"station/internal/record"
-	"station/internal/site"
 	"station/internal/site/outbox"
 )
 
@@ -20,16 +17,7 @@ func TestSiteKilled(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	w.write("station.toml", "id = \"bench-1\"\n")
 	cmd := w.siteProcess()
-	pass, err := site.ReadPass(filepath.Join(w.dir, "bench-1.pass"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pass.Destroy()
-	book, err := ledger.Open(filepath.Join(w.dir, "ledger.db"), ledger.Options{Create: true, Simulated: true, Station: "bench-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
+	pass, book := w.benchOfSite()
 	var list []record.Entry
 	for n := range 6000 {
 		list = append(list, record.Entry{Kind: record.DeviceSeen, MAC: chip.MAC{2, 0, 0, 0, byte(n >> 8), byte(n)}, Simulated: true})

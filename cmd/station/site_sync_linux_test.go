@@ -15,9 +15,7 @@ import (
 	"time"
 
 	"station/internal/chip"
-	"station/internal/ledger"
 	"station/internal/record"
-	"station/internal/site"
 	"station/internal/site/outbox"
 )
 
@@ -103,16 +101,7 @@ func TestSiteSyncGoesOn(t *testing.T) {
 	w.write("station.toml", "id = \"bench-1\"\n")
 	cmd := w.siteProcess()
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	pass, err := site.ReadPass(filepath.Join(w.dir, "bench-1.pass"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pass.Destroy()
-	book, err := ledger.Open(filepath.Join(w.dir, "ledger.db"), ledger.Options{Create: true, Simulated: true, Station: "bench-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer book.Close()
+	pass, book := w.benchOfSite()
 	visit := func(n byte) {
 		t.Helper()
 		e := record.Entry{Kind: record.DeviceSeen, MAC: chip.MAC{2, 0, 0, 0, 0, n}, Job: "lamp", Run: fmt.Sprint("run-", n), Slot: "1", Simulated: true}

@@ -12,7 +12,24 @@ import (
 	"testing"
 
 	"station/internal/ledger"
+	"station/internal/site"
 )
+
+// benchOfSite is bench-1 of the site in the workplace: its pass, and a new ledger.
+func (w *workplace) benchOfSite() (*site.Pass, *ledger.Ledger) {
+	w.t.Helper()
+	pass, err := site.ReadPass(filepath.Join(w.dir, "bench-1.pass"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(pass.Destroy)
+	book, err := ledger.Open(filepath.Join(w.dir, "ledger.db"), ledger.Options{Create: true, Simulated: true, Station: "bench-1"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { book.Close() })
+	return pass, book
+}
 
 // siteProcess is a running "station site run" of the folder site, in which the bench
 // of the station file has a pass.
