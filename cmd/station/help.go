@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -27,7 +28,7 @@ func helpOf(cmd *cobra.Command) string {
 			b.WriteString("\n" + title + "\n" + text + "\n")
 		}
 	}
-	b.WriteString(reflow(firstOf(cmd.Long, cmd.Short)) + "\n")
+	b.WriteString(reflow(cmp.Or(cmd.Long, cmd.Short)) + "\n")
 	var lines strings.Builder
 	if cmd.Runnable() {
 		lines.WriteString(fold("  " + cmd.UseLine()))
@@ -44,13 +45,6 @@ func helpOf(cmd *cobra.Command) string {
 		b.WriteString(wrap("\nUse \""+cmd.CommandPath()+" [command] --help\" for more information about a command.", "") + "\n")
 	}
 	return b.String()
-}
-
-func firstOf(long, short string) string {
-	if long != "" {
-		return long
-	}
-	return short
 }
 
 // reflow wraps each paragraph anew; a line that begins with a blank stays as it is.
