@@ -203,22 +203,24 @@ func (t *Terminal) await(what string, ok func() bool) {
 	}
 }
 
-// Exit waits for the command and returns its exit code.
+// Exit waits for the command and for all that it wrote, and returns its exit code.
 func (t *Terminal) Exit() int {
 	t.t.Helper()
+	var err error
 	select {
-	case err := <-t.done:
-		var exit *exec.ExitError
-		switch {
-		case err == nil:
-			return 0
-		case errors.As(err, &exit):
-			return exit.ExitCode()
-		}
-		t.t.Fatal(err)
+	case err = <-t.done:
 	case <-time.After(Patience):
 		t.t.Fatalf("the program does not end; the screen is\n%s", t.Text())
 	}
+	t.await("nobody has the terminal open any more", func() bool { return t.ended })
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	t.t.Fatal(err)
 	return -1
 }
 

@@ -26,3 +26,13 @@ func TestTerminalReadsAProgram(t *testing.T) {
 		t.Error("the alternate screen is still there")
 	}
 }
+
+// What a program writes last is on the screen when Exit says that it has ended.
+func TestExitHasTheLastWord(t *testing.T) {
+	for range 3 {
+		term := Start(t, exec.Command("sh", "-c", `head -c 2000 /dev/zero | tr '\0' '\n'; printf last`), 40, 10)
+		if term.Exit(); !strings.Contains(term.Text(), "last") {
+			t.Fatalf("the screen is %q", term.Text())
+		}
+	}
+}
