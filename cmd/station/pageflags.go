@@ -21,8 +21,8 @@ type pageFlags struct {
 	listen, cert, key string
 	cas, crls         []string
 	certificate       func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	certified         *page.Certified // nil: nobody has a certificate
-	done              chan error      // nil: it is not served
+	certified         *serve.Certificates // nil: nobody has a certificate
+	done              chan error          // nil: it is not served
 	stop              context.CancelFunc
 }
 
@@ -52,7 +52,7 @@ func (p *pageFlags) read(dir string) (err error) {
 	if p.certificate, err = serve.OwnCertificate(p.cert, p.key); err != nil || len(p.cas)+len(p.crls) == 0 {
 		return err
 	}
-	p.certified, err = page.ReadCertified(p.cas, p.crls)
+	p.certified, err = readCertificates("page: ", p.cas, p.crls)
 	return err
 }
 

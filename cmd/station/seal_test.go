@@ -28,10 +28,11 @@ import (
 type workplace struct {
 	t    *testing.T
 	dir  string
-	bin  string     // folder of the programs
-	hsm  string     // folder of the token's store, its configuration and PIN
-	args [][]string // of everything that was started
-	out  []byte     // everything that was printed
+	bin  string        // folder of the programs
+	hsm  string        // folder of the token's store, its configuration and PIN
+	args [][]string    // of everything that was started
+	out  []byte        // everything that was printed
+	said *bufio.Reader // of what serves a site and its page: what it has still to tell
 }
 
 const testPIN = "739155"

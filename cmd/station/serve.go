@@ -80,7 +80,7 @@ one for its names (--name, --issuer), and a new one when half of its time is ove
 	f.StringVar(&s.Tokens, "tokens", "", "`FILE` of devices' tokens, \"MAC sha256:…\" a line")
 	f.BoolVar(&s.HSMTokens, "hsm-tokens", false, "ask the HSM of the station file for devices' tokens")
 	f.StringArrayVar(&s.ClientCAs, "client-ca", nil, "PEM `FILE` of a CA that issued devices' certificates; more than one may")
-	f.StringArrayVar(&s.CRLs, "crl", nil, "PEM `FILE` of certificates that such a CA revoked; more than one may")
+	f.StringArrayVar(&s.CRLs, "crl", nil, "PEM `FILE` of certificates that such a CA revoked, read again when it changes; more than one may")
 	f.StringArrayVar(&s.Signers, "signer", nil, "PEM `FILE` of a public key that signs apps or bundles; with any, none comes in that none of them signed (what is encrypted to the fleet, and image.swu, devices check); more than one may")
 	f.StringVar(&s.Store, "store", "", "`DIR` of the releases (default: releases beside the ledger)")
 	f.StringVar(&s.Site, "site", "", "`DIR` of a site to run beside the server")
@@ -130,11 +130,11 @@ func (i identities) Token(ctx context.Context, mac chip.MAC, secret string) (boo
 }
 
 // Certificate implements serve.Identities.
-func (i identities) Certificate(cert *x509.Certificate) (chip.MAC, error) {
+func (i identities) Certificate(chains [][]*x509.Certificate) (chip.MAC, error) {
 	if i.certs == nil {
 		return chip.MAC{}, errors.New("no CA's certificate is trusted")
 	}
-	return i.certs.Certificate(cert)
+	return i.certs.Certificate(chains)
 }
 
 func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File) error {
@@ -177,11 +177,7 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File)
 	}
 	plain.Fprintf(stderr, "station: serving at https://%s, releases in %s\n", l.Addr(), releases.Dir())
 	server.Access = slog.New(slog.NewJSONHandler(out, nil))
-	var cas *x509.CertPool
-	if who.certs != nil {
-		cas = who.certs.Pool
-	}
-	return stationFault(server.Listen(ctx, l, own, cas, s.connections))
+	return stationFault(server.Listen(ctx, l, own, who.certs.Pool(), s.connections))
 }
 
 // check tells what is missing, all at once.
@@ -222,7 +218,7 @@ func (s *serveFlags) read() (*serve.Server, identities, error) {
 		who.file, faults[0] = serve.ReadTokens(s.Tokens)
 	}
 	if len(s.ClientCAs) > 0 || len(s.CRLs) > 0 {
-		who.certs, faults[1] = serve.ReadCertificates(s.ClientCAs, s.CRLs)
+		who.certs, faults[1] = readCertificates("", s.ClientCAs, s.CRLs)
 	}
 	authors, err := serve.ReadAuthors(s.Authors)
 	faults[2] = err
@@ -232,6 +228,16 @@ func (s *serveFlags) read() (*serve.Server, identities, error) {
 		signers, faults[3] = append(signers, key), errors.Join(faults[3], err)
 	}
 	return &serve.Server{Authors: authors, Signers: signers, Most: s.most, Poll: s.poll}, who, errors.Join(faults[:]...)
+}
+
+// readCertificates reads CAs and the lists of what they revoked; what is wrong with
+// these later is told on standard error.
+func readCertificates(of string, cas, lists []string) (*serve.Certificates, error) {
+	c, err := serve.ReadCertificates(cas, lists)
+	if err == nil {
+		c.Tell = func(fault error) { plain.Fprintf(stderr, "station: %s%s\n", of, fault) }
+	}
+	return c, err
 }
 
 // own is the server's certificate, and the token, if anything is asked of it.

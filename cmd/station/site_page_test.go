@@ -41,7 +41,8 @@ func (w *workplace) readers() {
 	w.run(exitUsage, "site", "token", "revoke", "wall")
 }
 
-// pageAt starts what serves a site and its page, and says where they are.
+// pageAt starts what serves a site and its page, and says where they are. What it
+// tells after that is said.
 func (w *workplace) pageAt(args ...string) (cmd *exec.Cmd, at, siteAt string) {
 	w.t.Helper()
 	cmd = w.command(args...)
@@ -64,19 +65,24 @@ func (w *workplace) pageAt(args ...string) (cmd *exec.Cmd, at, siteAt string) {
 		}
 		_, at, _ = strings.Cut(strings.TrimSpace(line), "page at ")
 	}
-	go io.Copy(io.Discard, said)
+	w.said = said
 	return cmd, at, siteAt
 }
 
-// ended interrupts it, and wants a good end.
-func (w *workplace) ended(cmd *exec.Cmd) {
+// ended interrupts it, and wants a good end. What else it said until then is the rest.
+func (w *workplace) ended(cmd *exec.Cmd) (rest string) {
 	w.t.Helper()
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		w.t.Fatal(err)
+	}
+	said, err := io.ReadAll(w.said)
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		w.t.Errorf("it ends with %v", err)
 	}
+	return string(said)
 }
 
 // reader is a browser that trusts the site's CA.
@@ -167,25 +173,44 @@ site = "site"
 page = "127.0.0.1:0"
 page_ca = ["people.pem"]
 page_crl = ["people.crl"]
+client_ca = ["people.pem"]
+crl = ["people.crl"]
 `)
 	cmd, at, _ := w.pageAt("serve")
+	line, err := w.said.ReadString('\n')
+	_, doors, serves := strings.Cut(line, "serving at ")
+	if doors, _, _ = strings.Cut(doors, ","); err != nil || !serves {
+		t.Fatalf("it says %q, %v", line, err)
+	}
 	eve := w.reader(tls.Certificate{Certificate: [][]byte{people.cert.Raw}, PrivateKey: people.key})
-	status := func() int {
-		resp, err := eve.Get(at + "/releases")
+	eve.Transport.(*http.Transport).TLSClientConfig.RootCAs.AddCert(people.ca)
+	status := func(url string) int {
+		resp, err := eve.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	if got := status(); got != 200 {
+	if got := status(at + "/releases"); got != 200 {
 		t.Errorf("with a certificate: %d", got)
 	}
 	people.revoke(people.cert.SerialNumber)
-	if got := status(); got != 401 {
+	if got := status(at + "/releases"); got != 401 {
 		t.Errorf("with one that was revoked: %d", got)
 	}
-	w.ended(cmd)
+	w.write("people.crl", "half a list")
+	doors = strings.Replace(doors, "127.0.0.1", "localhost", 1) // the name of its certificate
+	for _, url := range []string{doors + "/files/lamp/app.bin", at + "/releases", at + "/releases"} {
+		if got := status(url); got != 401 {
+			t.Errorf("%s with a list that cannot be read: %d", url, got)
+		}
+	}
+	const why = "nobody is let in by a certificate: certificates: "
+	rest := w.ended(cmd)
+	if strings.Count(rest, "station: "+why) != 1 || strings.Count(rest, "station: page: "+why) != 1 || strings.Count(rest, "people.crl holds no X509 CRL in PEM\n") != 2 {
+		t.Errorf("it says %q", rest)
+	}
 }
 
 // A person can type what is said of the page into a browser that checks its certificate.

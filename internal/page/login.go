@@ -85,14 +85,8 @@ func (t *tries) failed(address string) {
 
 // knows tells whether the request is of somebody who may read.
 func (s *Server) knows(r *http.Request) bool {
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 && s.Certified != nil {
-		known, fault := s.Certified.knows(r.TLS.VerifiedChains)
-		if fault != nil {
-			s.tell("nobody is let in by a certificate: " + fault.Error())
-		}
-		if known {
-			return true
-		}
+	if r.TLS != nil && s.Certified != nil && s.Certified.Good(r.TLS.VerifiedChains) {
+		return true
 	}
 	c, err := r.Cookie(cookieName)
 	if err != nil {

@@ -104,7 +104,7 @@ func (p *plant) serve(dir string) {
 	p.crl = filepath.Join(dir, "people.crl")
 	check(p.t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	p.revokes()
-	p.page.Certified, err = ReadCertified([]string{file}, []string{p.crl})
+	p.page.Certified, err = serve.ReadCertificates([]string{file}, []string{p.crl})
 	check(p.t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(p.t, err)

@@ -7,7 +7,6 @@ package page
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"embed"
 	"fmt"
 	"html/template"
@@ -29,10 +28,10 @@ import (
 type Server struct {
 	Name      string // of the site
 	Site      *hub.Server
-	Readers   *Readers        // who may read, by token
-	Certified *Certified      // who may read by a certificate; nil: nobody
-	Releases  release.Records // nil: there are none
-	Tell      func(string)    // what the page itself could not do
+	Readers   *Readers            // who may read, by token
+	Certified *serve.Certificates // who may read by a certificate; nil: nobody
+	Releases  release.Records     // nil: there are none
+	Tell      func(string)        // what the page itself could not do
 	// Silence is after how long without a word a bench is away; 0 is 15 s.
 	Silence time.Duration
 
@@ -52,16 +51,12 @@ const connections = 1000
 
 // Listen serves until ctx ends.
 func (s *Server) Listen(ctx context.Context, l net.Listener, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
-	var cas *x509.CertPool
-	if s.Certified != nil {
-		cas = s.Certified.Pool()
-	}
 	s.ended = make(chan struct{})
 	go func() { // streams have no end of their own
 		<-ctx.Done()
 		close(s.ended)
 	}()
-	return serve.Listen(ctx, l, s.Handler(), cert, cas, connections)
+	return serve.Listen(ctx, l, s.Handler(), cert, s.Certified.Pool(), connections)
 }
 
 // Handler is everything that the page answers.

@@ -5,67 +5,68 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"station/internal/chip"
 	"station/internal/keyfile"
 )
 
-// Certificates are those that CAs issued, to devices or to people, and the lists of
-// those that they revoked.
+// Certificates tell who shows a certificate of a CA that is trusted, be it a device
+// or a person, and whether the CA has revoked it since.
 type Certificates struct {
-	Pool *x509.CertPool
-	cas  []*x509.Certificate
-	crls []*x509.RevocationList
+	// Tell hears why nobody is let in by a certificate: a list of revoked ones that
+	// cannot be read. It hears each reason once; nil: nobody does.
+	Tell func(fault error)
+
+	cas     []*x509.Certificate
+	revoked revocations
 }
 
-// ReadCertificates reads CAs and their lists, in PEM; paths of lists may be none.
-func ReadCertificates(caPaths, crlPaths []string) (*Certificates, error) {
-	c := &Certificates{Pool: x509.NewCertPool()}
+// ReadCertificates reads the CAs and the lists of the certificates that they revoked,
+// files in PEM. There may be no list; one that changes is read again.
+func ReadCertificates(caPaths, listPaths []string) (*Certificates, error) {
+	c := &Certificates{}
 	var faults []error
 	for _, path := range caPaths {
-		err := eachPEM(path, "CERTIFICATE", func(der []byte) error {
-			ca, err := x509.ParseCertificate(der)
-			if err != nil {
-				return err
-			}
-			if !ca.IsCA {
-				return errors.New("it is no CA's certificate")
-			}
-			c.cas = append(c.cas, ca)
-			c.Pool.AddCert(ca)
-			return nil
-		})
-		faults = append(faults, err)
+		faults = append(faults, eachPEM(path, "CERTIFICATE", c.addCA))
 	}
-	for _, path := range crlPaths {
-		faults = append(faults, eachPEM(path, "X509 CRL", c.addCRL))
-	}
-	if err := errors.Join(faults...); err != nil {
+	c.revoked = revocations{paths: listPaths, cas: c.cas}
+	_, _, err := c.revoked.now()
+	if err := errors.Join(append(faults, err)...); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// First is the certificate of the first CA.
-func (c *Certificates) First() *x509.Certificate { return c.cas[0] }
-
-// addCRL takes a list that one of the CAs signed, also one that is over: what
-// was revoked in it stays revoked.
-func (c *Certificates) addCRL(der []byte) error {
-	list, err := x509.ParseRevocationList(der)
+func (c *Certificates) addCA(der []byte) error {
+	ca, err := x509.ParseCertificate(der)
 	if err != nil {
 		return err
 	}
-	for _, ca := range c.cas {
-		if list.CheckSignatureFrom(ca) == nil {
-			c.crls = append(c.crls, list)
-			return nil
-		}
+	if !ca.IsCA {
+		return errors.New("it is no CA's certificate")
 	}
-	return errors.New("none of the CAs signed it")
+	c.cas = append(c.cas, ca)
+	return nil
 }
 
-// eachPEM gives on the blocks of a file, of which there must be one.
+// First is the certificate of the first CA.
+func (c *Certificates) First() *x509.Certificate { return c.cas[0] }
+
+// Pool is the CAs, for TLS to verify certificates with. Of no Certificates it is nil.
+func (c *Certificates) Pool() *x509.CertPool {
+	if c == nil {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	for _, ca := range c.cas {
+		pool.AddCert(ca)
+	}
+	return pool
+}
+
+// eachPEM calls each with the content of every block of that kind in a file, which has
+// at least one.
 func eachPEM(path, kind string, each func(der []byte) error) error {
 	data, err := keyfile.Read(path, keyfile.Key)
 	if err != nil {
@@ -87,28 +88,30 @@ func eachPEM(path, kind string, each func(der []byte) error) error {
 	return nil
 }
 
-// Revoked tells whether a list names the certificate.
-func (c *Certificates) Revoked(cert *x509.Certificate) bool {
-	for _, list := range c.crls {
-		if string(list.RawIssuer) != string(cert.RawIssuer) {
-			continue
-		}
-		for _, gone := range list.RevokedCertificateEntries {
-			if gone.SerialNumber.Cmp(cert.SerialNumber) == 0 {
-				return true
-			}
-		}
+// Good tells whether one of the chains that TLS has verified has no revoked certificate
+// in it, by the lists as they are now. While a list cannot be read no chain is good.
+func (c *Certificates) Good(chains [][]*x509.Certificate) bool {
+	if len(chains) == 0 {
+		return false
 	}
-	return false
+	revoked, news, err := c.revoked.now()
+	if err != nil {
+		if news && c.Tell != nil {
+			c.Tell(fmt.Errorf("nobody is let in by a certificate: %w", err))
+		}
+		return false
+	}
+	return slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool { return !slices.ContainsFunc(chain, revoked.has) })
 }
 
-// Certificate implements Identities for a certificate whose chain was verified:
-// it is not revoked, and its common name or serial number is a MAC.
-func (c *Certificates) Certificate(cert *x509.Certificate) (chip.MAC, error) {
-	if c.Revoked(cert) {
-		return chip.MAC{}, errors.New("the certificate was revoked")
+// Certificate implements Identities: the certificate is good, and its common name or
+// its subject's serial number is a MAC.
+func (c *Certificates) Certificate(chains [][]*x509.Certificate) (chip.MAC, error) {
+	if !c.Good(chains) {
+		return chip.MAC{}, errors.New("no certificate that is known to be good")
 	}
-	for _, name := range []string{cert.Subject.CommonName, cert.Subject.SerialNumber} {
+	subject := chains[0][0].Subject
+	for _, name := range []string{subject.CommonName, subject.SerialNumber} {
 		if mac, err := chip.ParseMAC(name); err == nil {
 			return mac, nil
 		}

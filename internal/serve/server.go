@@ -50,9 +50,10 @@ type Ledger interface {
 type Identities interface {
 	// Token tells whether the secret is that of the device.
 	Token(ctx context.Context, mac chip.MAC, secret string) (bool, error)
-	// Certificate is the device of a certificate that the line's CA issued and
-	// that was not revoked. The chain has been verified.
-	Certificate(cert *x509.Certificate) (chip.MAC, error)
+	// Certificate is the device that shows a certificate of the line's CA, unless it was
+	// revoked. These are the chains that TLS has verified, none
+	// without a certificate, which begins each.
+	Certificate(chains [][]*x509.Certificate) (chip.MAC, error)
 }
 
 // Authors tells who may bring releases.

@@ -55,13 +55,20 @@ type site struct {
 
 // authority is a CA with a key of its own.
 type authority struct {
-	t    testing.TB
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	next int64
+	t     testing.TB
+	key   *ecdsa.PrivateKey
+	cert  *x509.Certificate
+	chain [][]byte // from it to below the CA that is trusted, which has none
+	next  int64
 }
 
-func newAuthority(t testing.TB, name string) *authority {
+func newAuthority(t testing.TB, name string) *authority { return authorityOf(t, name, nil) }
+
+// sub is a CA that the authority certifies.
+func (a *authority) sub(name string) *authority { return authorityOf(a.t, name, a) }
+
+// authorityOf is a CA that another one certifies, or itself.
+func authorityOf(t testing.TB, name string, by *authority) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -70,12 +77,20 @@ func newAuthority(t testing.TB, name string) *authority {
 	a := &authority{t: t, key: key, next: 100}
 	a.cert = &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte(name)}
-	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, &key.PublicKey, key)
+	issuer := a
+	if by != nil {
+		by.next++
+		issuer, a.cert.SerialNumber = by, big.NewInt(by.next)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, a.cert, issuer.cert, &key.PublicKey, issuer.key)
 	if err == nil {
 		a.cert, err = x509.ParseCertificate(der)
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if by != nil {
+		a.chain = append([][]byte{der}, by.chain...)
 	}
 	return a
 }
@@ -94,7 +109,7 @@ func (a *authority) issue(name string, until time.Time, use x509.ExtKeyUsage, ip
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return tls.Certificate{Certificate: append([][]byte{der}, a.chain...), PrivateKey: key}
 }
 
 func (a *authority) write(path string) string {
@@ -154,7 +169,8 @@ func newSite(t testing.TB, n int) *site {
 		t.Fatal(err)
 	}
 	w.ca = newAuthority(t, "line CA")
-	w.start(nil)
+	w.revoke(w.ca)
+	w.start()
 	return w
 }
 
@@ -177,8 +193,31 @@ type identities struct {
 	*Certificates
 }
 
-// start starts the server; crl may be nil.
-func (w *site) start(crl []byte) {
+// crl is the file of the certificates that the CA revoked.
+func (w *site) crl() string { return filepath.Join(w.dir, "line.crl") }
+
+// revoke writes that list, as the CA signs it. Its time is over: it counts all the same.
+func (w *site) revoke(by *authority, gone ...tls.Certificate) {
+	w.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(-time.Hour)}
+	for _, c := range gone {
+		cert, err := x509.ParseCertificate(c.Certificate[0])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, by.cert, by.key)
+	if err == nil {
+		err = os.WriteFile(w.crl(), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o600)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// start starts the server.
+func (w *site) start() {
 	w.t.Helper()
 	book, err := station.OpenFieldLedger(w.ledger, "bench-1", "test")
 	if err != nil {
@@ -194,10 +233,6 @@ func (w *site) start(crl []byte) {
 		w.t.Fatal(err)
 	}
 	files := map[string][]byte{"tokens": []byte(tokens.String()), "authors": append([]byte("# who\nanna:"), hash...)}
-	var crls []string
-	if crl != nil {
-		files["crl.pem"], crls = pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl}), []string{filepath.Join(w.dir, "crl.pem")}
-	}
 	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(w.dir, name), data, 0o600); err != nil {
 			w.t.Fatal(err)
@@ -205,7 +240,7 @@ func (w *site) start(crl []byte) {
 	}
 	known, err1 := ReadTokens(filepath.Join(w.dir, "tokens"))
 	authors, err2 := ReadAuthors(filepath.Join(w.dir, "authors"))
-	certs, err3 := ReadCertificates([]string{w.ca.write(filepath.Join(w.dir, "ca.pem"))}, crls)
+	certs, err3 := ReadCertificates([]string{w.ca.write(filepath.Join(w.dir, "ca.pem"))}, []string{w.crl()})
 	l, err4 := net.Listen("tcp", "127.0.0.1:0")
 	for _, err := range []error{err1, err2, err3, err4} {
 		if err != nil {
@@ -220,7 +255,7 @@ func (w *site) start(crl []byte) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- w.server.Listen(ctx, l, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &own, nil }, certs.Pool, 0)
+		done <- w.server.Listen(ctx, l, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &own, nil }, certs.Pool(), 0)
 	}()
 	ended := false
 	w.stop = func() error {

@@ -27,7 +27,7 @@ func (w *site) with(folder string) {
 	if w.store, err = store.Open(folder); err != nil {
 		w.t.Fatal(err)
 	}
-	w.start(nil)
+	w.start()
 }
 
 // A server whose store is new, empty or older than the ledger offers nothing below what a device took,

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -70,14 +69,13 @@ func (s *Server) device(h func(*visit)) http.Handler {
 
 var errUnknown = errors.New("no device's credential")
 
-// identify finds the device by its certificate, or by name and token.
+// identify finds the device by its certificate, or by name and token. A certificate
+// that does not tell the device is as none.
 func (s *Server) identify(r *http.Request) (chip.MAC, error) {
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		mac, err := s.Identities.Certificate(r.TLS.VerifiedChains[0][0])
-		if err != nil {
-			return mac, fmt.Errorf("%w: %w", errUnknown, err)
+	if r.TLS != nil {
+		if mac, err := s.Identities.Certificate(r.TLS.VerifiedChains); err == nil {
+			return mac, nil
 		}
-		return mac, nil
 	}
 	name, secret, ok := basic(r)
 	if token, is := strings.CutPrefix(r.Header.Get("Authorization"), "TargetToken "); is {

@@ -2,10 +2,10 @@ package serve
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"math/big"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -113,19 +113,17 @@ func TestRevokedByItsMAC(t *testing.T) {
 	}
 }
 
-// A certificate of the line's CA is as good as a token, until it is over or revoked.
+// A certificate of the line's CA is as good as a token, until it is over.
 func TestCertificates(t *testing.T) {
 	w := newSite(t, 2)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
 	const path = "/files/lamp/app.bin"
 	later := time.Now().Add(time.Hour)
 	good := w.ca.issue(w.devices[0].String(), later, x509.ExtKeyUsageClientAuth)
-	gone := w.ca.issue(w.devices[1].String(), later, x509.ExtKeyUsageClientAuth)
 	nameless := w.ca.issue("lamp", later, x509.ExtKeyUsageClientAuth)
 	if got := w.doWith(w.client(good), nobody, 200, "GET", path, nil); string(got.body) != "app" {
 		t.Errorf("got %s", got.body)
 	}
-	w.doWith(w.client(gone), nobody, 200, "GET", path, nil)
 	w.doWith(w.client(nameless), nobody, 401, "GET", path, nil)
 	w.doWith(w.client(good), anna, 200, "GET", "/v1/releases/lamp", nil) // a person at a device's machine
 	other := newAuthority(t, "another CA")
@@ -141,28 +139,56 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s: got %d", name, resp.StatusCode)
 		}
 	}
-	leaf, err := x509.ParseCertificate(gone.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
+}
+
+// A certificate is as none from the request on at which a list of the running server
+// names it or a CA on its way; with a list that cannot be read each is, until one can.
+func TestRevokedCertificates(t *testing.T) {
+	w := newSite(t, 3)
+	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
+	var told []string
+	w.server.Identities.(identities).Tell = func(fault error) { told = append(told, fault.Error()) }
+	later := time.Now().Add(time.Hour)
+	middle := w.ca.sub("bench CA")
+	first, second, third := w.devices[0], w.devices[1], w.devices[2]
+	one := w.client(w.ca.issue(first.String(), later, x509.ExtKeyUsageClientAuth))
+	gone := w.ca.issue(second.String(), later, x509.ExtKeyUsageClientAuth)
+	two := w.client(gone)
+	three := w.client(middle.issue(third.String(), later, x509.ExtKeyUsageClientAuth))
+	get := func(c *http.Client, as who, want int) {
+		t.Helper()
+		w.doWith(c, as, want, "GET", "/files/lamp/app.bin", nil)
 	}
-	revoke := func(by *authority) []byte {
-		list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(-time.Hour),
-			RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: leaf.SerialNumber, RevocationTime: time.Now()}}}, by.cert, by.key)
-		if err != nil {
-			t.Fatal(err)
+	in := func(wants ...int) {
+		t.Helper()
+		for i, c := range []*http.Client{one, two, three} {
+			get(c, nobody, wants[i])
 		}
-		return list
 	}
-	if err := w.stop(); err != nil {
+	in(200, 200, 200)
+	w.revoke(w.ca, gone)
+	in(200, 401, 200)
+	get(two, device(second), 200) // as none: its token counts
+	w.revoke(w.ca, gone, tls.Certificate{Certificate: [][]byte{middle.cert.Raw}})
+	in(200, 401, 401)
+	if len(told) != 0 {
+		t.Errorf("told %q", told)
+	}
+	w.revoke(newAuthority(t, "another CA"), gone)
+	in(401, 401, 401)
+	get(one, device(first), 200)
+	if len(told) != 1 || !strings.HasPrefix(told[0], "nobody is let in by a certificate: ") || !strings.HasSuffix(told[0], "line.crl: none of the CAs signed it") {
+		t.Errorf("told %q", told)
+	}
+	if err := os.Remove(w.crl()); err != nil {
 		t.Fatal(err)
 	}
-	w.start(revoke(w.ca)) // a list that is over counts too
-	w.doWith(w.client(gone), nobody, 401, "GET", path, nil)
-	w.doWith(w.client(good), nobody, 200, "GET", path, nil)
-	c := &Certificates{cas: []*x509.Certificate{w.ca.cert}}
-	if err := c.addCRL(revoke(other)); err == nil {
-		t.Error("the list of another CA was taken")
+	in(401, 401, 401)
+	if len(told) != 2 {
+		t.Errorf("told %q", told)
 	}
+	w.revoke(w.ca, gone)
+	in(200, 401, 200)
 }
 
 // Files that say who may are read with all their faults.
@@ -185,6 +211,9 @@ func TestCredentialFiles(t *testing.T) {
 	}
 	if _, err := ReadCertificates([]string{write("no PEM")}, nil); err == nil || !strings.Contains(err.Error(), "holds no CERTIFICATE") {
 		t.Errorf("CA: %v", err)
+	}
+	if _, err := ReadCertificates([]string{newAuthority(t, "CA").write(filepath.Join(dir, "ca.pem"))}, []string{filepath.Join(dir, "none")}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a list that is not there: %v", err)
 	}
 	a := &AuthorFile{}
 	if a.Author("anna", strings.Repeat("x", 73)) || a.Author("eve", "") {

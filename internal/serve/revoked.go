@@ -1,0 +1,92 @@
+package serve
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"slices"
+	"sync"
+)
+
+// revocations are the lists of revoked certificates in files, as these are now: a file
+// that changes is read again.
+type revocations struct {
+	paths []string
+	cas   []*x509.Certificate // one of which signed each list
+
+	mu    sync.Mutex
+	read  revoked
+	of    []fs.FileInfo // of the files that were read last
+	fault error         // why they cannot be read
+}
+
+// revoked are certificates that stand in a list, by issuer and serial number.
+type revoked map[string]bool
+
+func (r revoked) has(cert *x509.Certificate) bool {
+	return r[revokedAs(cert.RawIssuer, cert.SerialNumber)]
+}
+
+func revokedAs(issuer []byte, serial *big.Int) string { return string(issuer) + serial.String() }
+
+// now is what the lists name. All of them are read if one has changed or if they could
+// not be read before; news tells that the error is another one than before.
+func (r *revocations) now() (read revoked, news bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of, err := statAll(r.paths)
+	if err == nil && r.fault == nil && r.of != nil && slices.EqualFunc(of, r.of, unchanged) {
+		return r.read, false, nil
+	}
+	if err == nil {
+		read, err = readRevoked(r.paths, r.cas)
+	}
+	news = err != nil && (r.fault == nil || r.fault.Error() != err.Error())
+	r.read, r.of, r.fault = read, of, err
+	return read, news, err
+}
+
+func statAll(paths []string) ([]fs.FileInfo, error) {
+	list := []fs.FileInfo{}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("certificates: %w", err)
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+func unchanged(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// readRevoked reads all lists, and tells all that is wrong with them.
+func readRevoked(paths []string, cas []*x509.Certificate) (revoked, error) {
+	read := revoked{}
+	var faults []error
+	for _, path := range paths {
+		faults = append(faults, eachPEM(path, "X509 CRL", func(der []byte) error { return read.add(der, cas) }))
+	}
+	return read, errors.Join(faults...)
+}
+
+// add takes a list that one of the CAs signed, also one whose time is over: what it
+// revoked stays revoked.
+func (r revoked) add(der []byte, cas []*x509.Certificate) error {
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(cas, func(ca *x509.Certificate) bool { return list.CheckSignatureFrom(ca) == nil }) {
+		return errors.New("none of the CAs signed it")
+	}
+	for _, entry := range list.RevokedCertificateEntries {
+		r[revokedAs(list.RawIssuer, entry.SerialNumber)] = true
+	}
+	return nil
+}
