@@ -74,16 +74,13 @@ func (b *shop) push(s *Server) {
 	if _, err := b.book.Checkpoint(b.key); err != nil {
 		b.t.Fatal(err)
 	}
-	file := filepath.Join(b.t.TempDir(), "pass")
-	b.pass = file
-	err := b.f.Revoke(b.name)
-	if errors.Is(err, ErrNoBench) {
-		err = nil
+	if _, err := b.f.Bench(b.name); errors.Is(err, ErrNoBench) {
+		b.pass = filepath.Join(b.t.TempDir(), "pass")
+		if err := errors.Join(b.f.Add(b.name, b.pass, false), b.f.Apply(b.t.Context())); err != nil {
+			b.t.Fatal(err)
+		}
 	}
-	if err := errors.Join(err, b.f.Add(b.name, file, true), b.f.Apply(b.t.Context())); err != nil {
-		b.t.Fatal(err)
-	}
-	pass, err := site.ReadPass(file)
+	pass, err := site.ReadPass(b.pass)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -214,7 +211,9 @@ func TestReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	pass := a.pass
 	a = newShop(t, f, "bench-1")
+	a.pass = pass
 	a.seal(one, "SN-1")
 	a.push(s)
 	b.push(s)
