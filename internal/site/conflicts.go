@@ -28,6 +28,7 @@ type Settled struct {
 // Told asks for the notices behind a place; the Answer's Place is where to ask on from.
 type Told struct {
 	Place uint64 `json:"place"`
+	Knows
 }
 
 // NoticeKey is where the notice of a device is kept.

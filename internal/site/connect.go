@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -15,9 +16,22 @@ import (
 // ConnectTime is how long a connection may take to come about.
 const ConnectTime = 5 * time.Second
 
-// Connect opens a connection with a pass. It does not come back by itself when it
-// is lost: who lost it has to find out first what has arrived.
+// Connect opens a connection with a pass, to where the site is, or where it was while it is
+// not to be found there yet. It does not come back by itself when it is lost: who lost it has
+// to find out first what has arrived.
 func (p *Pass) Connect(ctx context.Context, more ...nats.Option) (*nats.Conn, error) {
+	conn, err := p.connect(ctx, p.URL, more)
+	if err != nil && p.Former != "" && ctx.Err() == nil {
+		var formerErr error
+		if conn, formerErr = p.connect(ctx, p.Former, more); formerErr == nil {
+			return conn, nil
+		}
+		err = errors.Join(err, formerErr)
+	}
+	return conn, err
+}
+
+func (p *Pass) connect(ctx context.Context, at string, more []nats.Option) (*nats.Conn, error) {
 	public, err := PublicNkey(p.Seed)
 	if err != nil {
 		return nil, err
@@ -36,9 +50,12 @@ func (p *Pass) Connect(ctx context.Context, more ...nats.Option) (*nats.Conn, er
 		nats.Secure(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13, ServerName: p.ServerName}), nats.Nkey(public, p.sign), nats.CustomInboxPrefix(InboxOf(p.Bench)),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // else the library prints; who asks gets the error
 	}, more...)
-	conn, err := nats.Connect(p.URL, options...)
+	conn, err := nats.Connect(at, options...)
+	if wrong := new(tls.CertificateVerificationError); errors.As(err, &wrong) {
+		err = fmt.Errorf("%w; who answers there is not the site of the pass, or has another certificate than the pass knows: look at the address, or let \"station site add\" make another pass", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("site %s at %s: %w", p.Site, p.URL, err)
+		return nil, fmt.Errorf("site %s at %s: %w", p.Site, at, err)
 	}
 	return conn, nil
 }

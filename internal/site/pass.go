@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/nats-io/nkeys"
 
@@ -19,10 +20,12 @@ import (
 // Pass is all that a bench needs to belong to a site: where the site is, by which
 // CA and key it is known, and the bench's own nkey. As a file it is PEM.
 type Pass struct {
-	Site, Bench, URL string
-	CAs              [][]byte         // DER
-	Witness          *ecdsa.PublicKey // signs checkpoints
-	Seed             *secret.Bytes    // of the nkey
+	Site, Bench string
+	Address
+	Former  string           // where the site was, while it was not reached at Address; not in the file
+	CAs     [][]byte         // DER
+	Witness *ecdsa.PublicKey // signs checkpoints
+	Seed    *secret.Bytes    // of the nkey
 
 	ServerName string // in the certificate, where that is not the URL's; not in the file
 }
@@ -31,15 +34,36 @@ const passType = "STATION SITE PASS" // its bytes are the seed
 
 // Write makes the file, which nobody else may read.
 func (p *Pass) Write(path string, overwrite bool) error {
-	return keyfile.WriteFile(path, overwrite, 0o600, func(f *os.File) error {
-		head := &pem.Block{Type: passType, Headers: map[string]string{"Site": p.Site, "Bench": p.Bench, "URL": p.URL}, Bytes: p.Seed.Reveal()}
-		err := pem.Encode(f, head)
-		for _, ca := range p.CAs {
-			err = errors.Join(err, pem.Encode(f, &pem.Block{Type: "CERTIFICATE", Bytes: ca}))
-		}
-		der, keyErr := x509.MarshalPKIXPublicKey(p.Witness)
-		return errors.Join(err, keyErr, pem.Encode(f, &pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	})
+	return keyfile.WriteFile(path, overwrite, 0o600, p.encode)
+}
+
+// Renew writes the file anew, whole or not at all. Who could read it can.
+func (p *Pass) Renew(path string) error { return keyfile.Renew(path, p.encode) }
+
+func (p *Pass) encode(f *os.File) error {
+	err := pem.Encode(f, &pem.Block{Type: passType, Headers: p.headers(), Bytes: p.Seed.Reveal()})
+	for _, ca := range p.CAs {
+		err = errors.Join(err, pem.Encode(f, &pem.Block{Type: "CERTIFICATE", Bytes: ca}))
+	}
+	der, keyErr := x509.MarshalPKIXPublicKey(p.Witness)
+	return errors.Join(err, keyErr, pem.Encode(f, &pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+func (p *Pass) headers() map[string]string {
+	list := map[string]string{"Site": p.Site, "Bench": p.Bench, "URL": p.URL}
+	if !p.Since.IsZero() {
+		list["Since"] = p.Since.Format(time.RFC3339)
+	}
+	return list
+}
+
+// takeHeaders reads whose pass it is, and where the site is.
+func (p *Pass) takeHeaders(list map[string]string) (err error) {
+	p.Site, p.Bench, p.URL = list["Site"], list["Bench"], list["URL"]
+	if since := list["Since"]; since != "" {
+		p.Since, err = time.Parse(time.RFC3339, since)
+	}
+	return err
 }
 
 // ReadPass reads the file of a bench. One that others may read is refused.
@@ -78,10 +102,10 @@ func parsePass(data []byte) (p *Pass, err error) {
 func (p *Pass) take(b *pem.Block) (err error) {
 	switch {
 	case b.Type == passType && p.Seed == nil:
-		p.Site, p.Bench, p.URL = b.Headers["Site"], b.Headers["Bench"], b.Headers["URL"]
 		if p.Seed, err = secret.New(b.Bytes); err == nil {
 			_, err = PublicNkey(p.Seed)
 		}
+		err = errors.Join(err, p.takeHeaders(b.Headers))
 	case b.Type == "CERTIFICATE":
 		p.CAs = append(p.CAs, bytes.Clone(b.Bytes))
 		_, err = x509.ParseCertificate(b.Bytes)

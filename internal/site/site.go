@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -78,6 +79,17 @@ type Meeting struct {
 	Signed []byte `json:"signed,omitempty"`
 }
 
+// Arrival is the Meeting of a bench that says what it knows of where the site is.
+type Arrival struct {
+	Meeting
+	Knows
+}
+
+// Knows is what a bench knows of where the site is.
+type Knows struct {
+	Since time.Time `json:"since,omitzero"` // of the address in its pass
+}
+
 // Answer is the site's answer to any question; what the question does not ask for is absent.
 type Answer struct {
 	// Size and Root are those of the mirror.
@@ -96,6 +108,8 @@ type Answer struct {
 	Known *Known `json:"known,omitempty"`
 	// Full says why it gets none: the quota is used up.
 	Full string `json:"full,omitempty"`
+	// Address is a note of where the site is from now on, for a bench that does not know it.
+	Address []byte `json:"address,omitempty"`
 	// Halt says why the bench must not go on.
 	Halt *Halt `json:"halt,omitempty"`
 	// Error says why there is no answer.
@@ -105,6 +119,7 @@ type Answer struct {
 // Continuation proves that the ledger of the Meeting begins with the mirror.
 type Continuation struct {
 	Meeting
+	Knows
 	Mirrored uint64         `json:"mirrored"`
 	Path     tlog.TreeProof `json:"path"`
 }

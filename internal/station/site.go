@@ -58,6 +58,9 @@ type Site struct {
 
 	offline Offline // empty: the site is asked for nothing
 	numbers *numbers
+	heard   site.Heard   // of another address of the site
+	where   string       // the file that keeps it
+	stuck   string       // why it is not kept, as it was told
 	halts   string       // the file that keeps why it refuses
 	tell    func(string) // to the engineer
 
@@ -90,15 +93,23 @@ func OpenSite(file *File, book *ledger.Ledger, tell func(string)) (*Site, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Outbox: &outbox.Outbox{Pass: pass, Ledger: book}, Faults: make(chan *flow.Failure, 1), halts: haltPath(file.Ledger), tell: tell,
+	s := &Site{Outbox: &outbox.Outbox{Pass: pass, Ledger: book}, Faults: make(chan *flow.Failure, 1), where: addressPath(file.Ledger), halts: haltPath(file.Ledger), tell: tell,
 		offline: file.Site.Offline, word: make(chan struct{})}
+	if err := s.recall(); err != nil {
+		pass.Destroy()
+		return nil, err
+	}
 	s.numbers = newNumbers(s, file.Site.Numbers)
-	s.Told, s.Notice = s.changed, s.notice
+	s.Told, s.Notice, s.Moved = s.changed, s.notice, s.moved
 	return s, nil
 }
 
-func haltPath(ledgerPath string) string {
-	return strings.TrimSuffix(ledgerPath, filepath.Ext(ledgerPath)) + ".site-halt.json"
+func haltPath(ledgerPath string) string { return besideLedger(ledgerPath, ".site-halt.json") }
+
+func addressPath(ledgerPath string) string { return besideLedger(ledgerPath, ".site-address.json") }
+
+func besideLedger(ledgerPath, end string) string {
+	return strings.TrimSuffix(ledgerPath, filepath.Ext(ledgerPath)) + end
 }
 
 // Refused is why the site refused this ledger at the last contact: E-LEDGER-SITE.

@@ -45,6 +45,8 @@ type Status struct {
 	Conflicts []Conflict `json:"conflicts,omitempty"`
 	// Releases are the halts that a person has explained, the oldest first.
 	Releases []Release `json:"releases,omitempty"`
+	// Knows is since when the site is where the bench looks for it, as the bench said last.
+	Knows time.Time `json:"address_since,omitzero"`
 }
 
 // Release is a person's word that a halt is explained.
@@ -117,7 +119,7 @@ func (h *Hub) Benches() (list []Status) {
 
 func (m *mirror) status() Status {
 	k := m.state()
-	s := Status{Bench: m.bench, Origin: k.Origin, Size: k.Size, Last: k.Last, Note: k.Signed, Halt: k.Halt, Releases: k.Releases, Settled: k.Settled, Conflicts: k.Conflicts}
+	s := Status{Bench: m.bench, Origin: k.Origin, Size: k.Size, Last: k.Last, Note: k.Signed, Halt: k.Halt, Releases: k.Releases, Settled: k.Settled, Conflicts: k.Conflicts, Knows: k.Knows}
 	if k.Size > 0 {
 		s.Root = k.root().String()
 	}

@@ -20,6 +20,8 @@ type Bench struct {
 	Nkey    string    `json:"nkey"`
 	Added   time.Time `json:"added"`
 	Revoked time.Time `json:"revoked,omitzero"`
+	// PassSince is since when the site is at the address of the pass that it was given.
+	PassSince time.Time `json:"pass_since,omitzero"`
 }
 
 // ErrNoBench: the site has no such bench.
@@ -63,7 +65,7 @@ func (f *Folder) enter(p *site.Pass) error {
 	if err != nil {
 		return err
 	}
-	return f.writeJSON("benches/"+p.Bench+".json", Bench{Name: p.Bench, Nkey: public, Added: now()})
+	return f.writeJSON("benches/"+p.Bench+".json", Bench{Name: p.Bench, Nkey: public, Added: now(), PassSince: p.Since})
 }
 
 // Revoke lets a bench in no more. What the site has of it stays.

@@ -85,14 +85,18 @@ func (f *Folder) certify(names []string) (*Own, error) {
 	wanted = certificate(at.Hostname())
 	wanted.KeyUsage, wanted.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, name := range append([]string{at.Hostname(), "localhost", "127.0.0.1", "::1"}, names...) {
-		if ip := net.ParseIP(name); ip != nil {
-			wanted.IPAddresses = append(wanted.IPAddresses, ip)
-		} else {
-			wanted.DNSNames = append(wanted.DNSNames, name)
-		}
+		addName(wanted, name)
 	}
 	leaf, err := x509.CreateCertificate(rand.Reader, wanted, ca, key.Public(), caKey)
 	return &Own{Chain: [][]byte{leaf}, Key: key, CA: ca}, err
+}
+
+func addName(c *x509.Certificate, name string) {
+	if ip := net.ParseIP(name); ip != nil {
+		c.IPAddresses = append(c.IPAddresses, ip)
+	} else {
+		c.DNSNames = append(c.DNSNames, name)
+	}
 }
 
 func certificate(name string) *x509.Certificate {

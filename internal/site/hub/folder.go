@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,10 +20,11 @@ import (
 
 // Config is site.json.
 type Config struct {
-	Format string `json:"format"`
-	Name   string `json:"name"`
-	URL    string `json:"url"`    // where benches find it
-	Listen string `json:"listen"` // where it listens
+	Format string    `json:"format"`
+	Name   string    `json:"name"`
+	URL    string    `json:"url"`            // where benches find it,
+	Since  time.Time `json:"since,omitzero"` // since this time; zero is since it began
+	Listen string    `json:"listen"`         // where it listens
 	// Cluster, if not nil, keeps the copies; else they are in the folder.
 	Cluster *Cluster `json:"cluster,omitempty"`
 }
@@ -61,10 +61,7 @@ func Init(dir string, c Config, names []string, own *Own) error {
 }
 
 func checkConfig(c *Config) error {
-	at, err := url.Parse(c.URL)
-	if err == nil && (at.Scheme != "tls" || at.Hostname() == "" || at.Port() == "") {
-		err = fmt.Errorf("address %q: want tls://HOST:PORT", c.URL)
-	}
+	at, err := site.CheckURL(c.URL)
 	if c.Listen == "" && err == nil {
 		c.Listen = ":" + at.Port()
 	}
@@ -165,7 +162,7 @@ func (f *Folder) newPass(name string) (*site.Pass, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site.Pass{Site: f.Name, Bench: name, URL: f.URL, CAs: [][]byte{ca.Raw}, Witness: witness, Seed: seed}, nil
+	return &site.Pass{Site: f.Name, Bench: name, Address: f.address(), CAs: [][]byte{ca.Raw}, Witness: witness, Seed: seed}, nil
 }
 
 func (f *Folder) writeJSON(name string, v any) error {

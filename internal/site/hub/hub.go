@@ -44,7 +44,8 @@ type Hub struct {
 	busy      sync.WaitGroup
 	gate      sync.Mutex // held while something begins, or all ends
 
-	live live
+	live   live
+	stands *stands
 
 	mu      sync.Mutex
 	mirrors map[string]*mirror
@@ -177,7 +178,14 @@ func (h *Hub) asked(ctx context.Context, msg *nats.Msg) any {
 		m.turn.Lock()
 		defer m.turn.Unlock()
 	}
-	var a site.Answer
+	a := m.answer(ctx, question, msg)
+	a.Address = m.addressFor(question, msg.Data)
+	return a
+}
+
+// answer is the answer to a question, also where it is why there is none.
+func (m *mirror) answer(ctx context.Context, question string, msg *nats.Msg) (a site.Answer) {
+	var err error
 	switch question {
 	case site.Meet:
 		a, err = answered(ctx, msg.Data, m.meet)

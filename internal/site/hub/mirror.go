@@ -27,7 +27,8 @@ type known struct {
 	Settled   uint64     `json:"settled,omitempty"`   // entries of which the names are claimed
 	Conflicts []Conflict `json:"conflicts,omitempty"` // that were found then
 	Releases  []Release  `json:"releases,omitempty"`
-	Last      time.Time  `json:"last,omitzero"` // the time of the newest entry
+	Last      time.Time  `json:"last,omitzero"`  // the time of the newest entry
+	Knows     time.Time  `json:"knows,omitzero"` // since when the site is where the bench looks for it
 }
 
 // mirror is a bench's stream, and what was read of it.
@@ -85,7 +86,7 @@ func (m *mirror) open(ctx context.Context) (err error) {
 // forget forgets what was read: the stream lost its end, and the bench fills it again.
 // The caller holds mu, or is alone.
 func (m *mirror) forget() {
-	m.known = known{Signed: m.known.Signed, Halt: m.known.Halt, Releases: m.known.Releases, Conflicts: m.known.Conflicts}
+	m.known = known{Signed: m.known.Signed, Halt: m.known.Halt, Releases: m.known.Releases, Conflicts: m.known.Conflicts, Knows: m.known.Knows}
 	m.saved = 0
 }
 

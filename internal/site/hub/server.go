@@ -29,6 +29,7 @@ type Server struct {
 	store  *nats.Conn // to JetStream
 	hub    *Hub
 	door   door
+	stands stands
 	lock   *os.File
 
 	alone bool // nobody can reach it but this process
@@ -70,6 +71,7 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if err := s.reload(); err != nil {
 		return err
 	}
+	options.TLSConfig.GetCertificate = s.stands.certificate
 	options.CustomClientAuthentication, options.AlwaysEnableNonce = &s.door, true
 	options.DontListen = s.alone
 	if s.nats, err = server.NewServer(options); err != nil {
@@ -99,7 +101,7 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 	if err != nil {
 		return err
 	}
-	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas, holders: holders{folder: s.folder}}
+	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas, holders: holders{folder: s.folder}, stands: &s.stands}
 	if s.folder.Cluster != nil {
 		s.hub.copies = copies
 	}
@@ -122,13 +124,9 @@ func (f *Folder) options() (*server.Options, error) {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
-	pair, err := tls.LoadX509KeyPair(f.path("server.pem"), f.path("server.key"))
-	if err != nil {
-		return nil, err
-	}
 	o := &server.Options{
 		ServerName: f.Name, Host: host, Port: port, NoSigs: true, MaxPayload: maxEntry,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, TLSTimeout: site.ConnectTime.Seconds(),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13}, TLSTimeout: site.ConnectTime.Seconds(),
 	}
 	if f.Cluster == nil {
 		o.JetStream, o.StoreDir, o.SyncAlways = true, f.path("jetstream"), true
@@ -183,12 +181,18 @@ func (s *Server) connect() (*nats.Conn, error) {
 	return nats.Connect("", nats.InProcessServer(s.nats), nats.Nkey(public, pair.Sign), nats.NoReconnect(), nats.Name(adminName))
 }
 
-// reload lets in those whom the folder names now, and puts out those whom it does not.
+// reload lets in those whom the folder names now, and puts out those whom it does not; the
+// site is where the folder says.
 func (s *Server) reload() error {
 	users, err := s.folder.users()
 	if err != nil {
 		return err
 	}
+	at, err := s.folder.stand()
+	if err != nil {
+		return err
+	}
+	s.stands.Store(at)
 	return s.door.let(s.nats, users)
 }
 
@@ -196,7 +200,7 @@ func (s *Server) reload() error {
 func (s *Server) Name() string { return s.folder.Name }
 
 // URL is where benches find it.
-func (s *Server) URL() string { return s.folder.URL }
+func (s *Server) URL() string { return s.stands.Load().URL }
 
 // Address is where the site listens.
 func (s *Server) Address() string { return s.nats.Addr().String() }

@@ -12,7 +12,7 @@ import (
 )
 
 // signingName is that of the site under notes.
-func (h *Hub) signingName() string { return "station-site/" + h.Name }
+func (h *Hub) signingName() string { return site.SigningName(h.Name) }
 
 // meet compares what the bench has with the mirror. A ledger never gets another name,
 // nor shorter.

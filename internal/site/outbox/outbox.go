@@ -31,6 +31,9 @@ type Outbox struct {
 	Refill func(ctx context.Context) error
 	// Notice, if not nil, takes what the site tells of devices.
 	Notice func(site.Notice) error
+	// Moved, if not nil, hears where the site was reached, and the note in which it says
+	// where it is from now on; nil where that is no news.
+	Moved func(at string, note []byte)
 	// Again is how long it waits before it tries to reach the site once more; 0 is 5 s.
 	Again time.Duration
 
@@ -140,6 +143,7 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 	if err := s.meet(ctx); err != nil {
 		return err
 	}
+	s.moved(nil)
 	o.up(s)
 	defer o.up(nil)
 	if err := errors.Join(s.hear(ctx), s.refill(ctx)); err != nil {
@@ -173,7 +177,10 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 // hear takes what the site has to tell of devices since it was asked last.
 func (s *session) hear(ctx context.Context) error {
 	for s.Notice != nil {
-		a, err := s.ask(ctx, site.Notices, site.Told{Place: s.heard})
+		a, err := s.ask(ctx, site.Notices, site.Told{Place: s.heard, Knows: s.knows()})
+		if a.Address != nil {
+			s.moved(a.Address)
+		}
 		for _, n := range a.Notices {
 			err = errors.Join(err, s.Notice(n))
 		}

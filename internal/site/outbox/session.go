@@ -66,11 +66,14 @@ func (s *session) meet(ctx context.Context) error {
 	if m.Signed, err = s.Ledger.LastCheckpoint(); err != nil && !errors.Is(err, ledger.ErrNoCheckpoint) {
 		return err
 	}
-	a, err := s.ask(ctx, site.Meet, m)
+	a, err := s.ask(ctx, site.Meet, site.Arrival{Meeting: m, Knows: s.knows()})
+	if a.Address != nil {
+		s.moved(a.Address) // also where it refuses the ledger
+	}
 	if err != nil {
 		return err
 	}
-	next := site.Continuation{Meeting: m, Mirrored: a.Size}
+	next := site.Continuation{Meeting: m, Knows: s.knows(), Mirrored: a.Size}
 	if a.Size > 0 {
 		if next.Path, err = s.Ledger.Extends(a.Size, size); err != nil {
 			return err
@@ -81,6 +84,14 @@ func (s *session) meet(ctx context.Context) error {
 	}
 	s.mirrored = a.Size
 	return nil
+}
+
+func (s *session) knows() site.Knows { return site.Knows{Since: s.Pass.Since} }
+
+func (s *session) moved(note []byte) {
+	if s.Moved != nil {
+		s.Moved(s.conn.ConnectedUrl(), note)
+	}
 }
 
 // Bounds of what is sent at once, stored whole and synced once.
