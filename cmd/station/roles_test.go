@@ -71,7 +71,7 @@ func TestRoles(t *testing.T) {
 	tried := map[string]bool{ // what only a test of its own can try, because it does not end, or needs a terminal, a token of its own or a device with an identity
 		"station sim": true, "station replay": true, "station rehearse": true, "station demo": true, "station ledger recover": true, "station serve": true,
 		"station release listen": true, "station site run": true, "station site list": true, "station site show": true, "station site release": true, "station site verify": true, "station site push": true, "station site device": true, "station site affected": true, "station site batch": true, "station site export": true, "station site report": true, "station identity show": true, "station identity verify": true, "station identity revoke": true,
-		"station site sync": true, "station site backup": true, "station site address": true, "station batch return": true, "station site settle": true,
+		"station site sync": true, "station site backup": true, "station site address": true, "station batch return": true, "station site settle": true, "station site free": true,
 	}
 	for _, c := range []struct{ command, args string }{
 		{"station probe", "--port " + chip.address},

@@ -23,7 +23,7 @@ type siteFlags struct {
 func siteCommand(o *options) *cobra.Command {
 	s := &siteFlags{options: o}
 	cmd := &cobra.Command{Use: "site", Short: "One record of many stations"}
-	cmd.AddCommand(siteInitCommand(s), siteAddCommand(s), siteRevokeCommand(s), siteRunCommand(s), siteListCommand(s), siteShowCommand(s), siteVerifyCommand(s), siteBackupCommand(s), siteAddressCommand(s), siteReleaseCommand(s), siteSettleCommand(s), sitePushCommand(o),
+	cmd.AddCommand(siteInitCommand(s), siteAddCommand(s), siteRevokeCommand(s), siteRunCommand(s), siteListCommand(s), siteShowCommand(s), siteVerifyCommand(s), siteBackupCommand(s), siteAddressCommand(s), siteReleaseCommand(s), siteSettleCommand(s), siteFreeCommand(s), sitePushCommand(o),
 		siteDeviceCommand(s), siteAffectedCommand(s), siteBatchCommand(s), siteExportCommand(s), siteReportCommand(s), siteSyncCommand(s), siteTokenCommand(s))
 	return cmd
 }

@@ -5,7 +5,8 @@ const (
 	// ConflictFound: two benches gave one name to two devices, or made one device
 	// twice, while they could not ask. Message says which; About is a Conflict.
 	ConflictFound Kind = "conflict.found"
-	// ConflictSettled: Operator has explained the conflict of About; Message says how.
+	// ConflictSettled: Operator has explained the conflict of About; Message says how. Also
+	// where it was whose the device is: it was taken from a bench that comes no more.
 	ConflictSettled Kind = "conflict.settled"
 )
 

@@ -16,6 +16,9 @@ type Notice struct {
 	Found     time.Time `json:"found"`
 	// Settled is who explained it and how; nil while nobody has.
 	Settled *Settled `json:"settled,omitempty"`
+	// Freed is the bench from which the device was taken, because it comes no more; every
+	// ledger is told, also where it heard of no conflict.
+	Freed string `json:"freed,omitempty"`
 }
 
 // Settled is a person's word that a conflict is explained.

@@ -19,7 +19,10 @@ func (s *Site) notice(n site.Notice) error {
 	if n.Settled != nil {
 		e.Kind, e.Operator, e.Message = record.ConflictSettled, n.Settled.Operator, n.Settled.Reason
 	}
-	if d.Conflict == n.ID && d.Conflicted == (n.Settled == nil) || n.Settled != nil && !d.Conflicted {
+	if n.Freed != "" {
+		e.Message = fmt.Sprintf("taken from %s, which comes no more: %s", n.Freed, n.Settled.Reason)
+	}
+	if d.Conflict == n.ID && d.Conflicted == (n.Settled == nil) || n.Settled != nil && !d.Conflicted && n.Freed == "" {
 		return nil
 	}
 	if _, err = s.Ledger.Append(e); errors.Is(err, record.ErrMixed) {

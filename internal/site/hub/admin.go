@@ -26,6 +26,7 @@ const (
 	topicRelease = "release"
 	topicVerify  = "verify"
 	topicSettle  = "settle"
+	topicFree    = "free"
 	topicCatchUp = "catch-up"
 )
 
@@ -63,6 +64,7 @@ type said struct {
 	Benches []Status `json:"benches,omitempty"`
 
 	Verified *Verified `json:"verified,omitempty"`
+	Owner    string    `json:"owner,omitempty"` // of the device that was freed
 }
 
 // obey does what the admin wants.
@@ -84,11 +86,14 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 	case topicSettle:
 		var s site.Settled
 		var mac chip.MAC
-		if s, err = site.Parse[site.Settled](msg.Data); err == nil {
-			mac, err = chip.ParseMAC(about)
-		}
-		if err == nil {
+		if s, mac, err = settledOf(about, msg.Data); err == nil {
 			err = h.settleConflict(ctx, mac, s)
+		}
+	case topicFree:
+		var s site.Settled
+		var mac chip.MAC
+		if s, mac, err = settledOf(about, msg.Data); err == nil {
+			a.Owner, err = h.free(ctx, mac, s)
 		}
 	case topicVerify:
 		var m *mirror
@@ -104,6 +109,14 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 		a.Error = err.Error()
 	}
 	return a
+}
+
+// settledOf is a person's word about a device.
+func settledOf(about string, data []byte) (s site.Settled, mac chip.MAC, err error) {
+	if s, err = site.Parse[site.Settled](data); err == nil {
+		mac, err = chip.ParseMAC(about)
+	}
+	return s, mac, err
 }
 
 // Benches are those of which the site has a ledger, in the order of their names.

@@ -105,6 +105,15 @@ func (f *Folder) Bench(name string) (b Bench, err error) {
 	return b, err
 }
 
+// gone tells whether a bench is let in no more.
+func (f *Folder) gone(bench string) (bool, error) {
+	b, err := f.Bench(bench)
+	if errors.Is(err, ErrNoBench) {
+		return true, nil
+	}
+	return !b.Revoked.IsZero(), err
+}
+
 // Benches are all benches, in the order of their names, and the admin among them.
 func (f *Folder) Benches() (list []Bench, err error) {
 	files, err := os.ReadDir(f.path("benches"))

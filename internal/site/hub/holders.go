@@ -78,11 +78,11 @@ func (h *holders) others(bench string) (list []string, err error) {
 // What they have they keep.
 func (h *Hub) forget(q quota) error {
 	for bench, l := range q {
-		b, err := h.holders.folder.Bench(bench)
-		if err != nil && !errors.Is(err, ErrNoBench) {
+		gone, err := h.holders.folder.gone(bench)
+		if err != nil {
 			return err
 		}
-		if err != nil || !b.Revoked.IsZero() {
+		if gone {
 			l.Quota = 0
 		}
 	}
