@@ -93,6 +93,8 @@ func (s *Session) elsewhere(ctx context.Context, decision, why string, err error
 		return decision, why + "; made at " + at.Bench, nil
 	case err == nil && at.Proof != nil && !s.Device.Sealed:
 		return decision, "begun at " + at.Bench + "; " + why, s.takeOver(ctx, at, why)
+	case err == nil && at.Halted != "":
+		err = failf(record.ElsewhereCode, "it is a device of %s, and goes on nowhere else before that is explained: %s", at.Bench, at.Halted)
 	case err == nil:
 		err = failf(record.ElsewhereCode, "it is a device of %s, which goes on with it: %s", at.Bench, why)
 	case !s.Device.Sealed && FailureFrom(err).Code == "E-LEDGER-DISAGREES":

@@ -11,6 +11,8 @@ type Elsewhere struct {
 	// ledger has of it until then.
 	Proof json.RawMessage `json:"-"`
 	Own   *Device         `json:"-"`
+	// Halted is why it may not, whatever Bench does: the site refuses that bench's ledger.
+	Halted string `json:"-"`
 }
 
 // ElsewhereCode is the code of a device that only another bench may go on with.

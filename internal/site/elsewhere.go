@@ -21,6 +21,8 @@ type Known struct {
 	Pending bool `json:"pending,omitempty"`
 	// From is the bench whose ledger the proof is of.
 	From string `json:"from,omitempty"`
+	// Halted is why the site refuses the ledger of From: no device moves from there.
+	Halted string `json:"halted,omitempty"`
 }
 
 // Moving asks for a device that another bench has begun. Who has got it may ask again.

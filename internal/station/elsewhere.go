@@ -44,6 +44,9 @@ func (c claims) Whose(mac chip.MAC) (record.Device, bool, error) {
 // proved is a device as another bench knows it, where that has a key for it.
 func (s *Site) proved(mac chip.MAC, other *site.Known, own record.Device) (record.Device, bool, error) {
 	p, entries, err := ledger.CheckProof(other.Proof, s.Pass.Witness)
+	if errors.Is(err, ledger.ErrSignature) {
+		err = fmt.Errorf("%w: the site signs with another key than the pass has; \"station site add\" makes a pass that has it", err)
+	}
 	if err == nil && p.MAC != mac {
 		err = fmt.Errorf("it is about %s", p.MAC)
 	}
@@ -61,8 +64,8 @@ func (s *Site) proved(mac chip.MAC, other *site.Known, own record.Device) (recor
 	if len(d.Keys) == 0 {
 		return own, own.Runs > 0, nil
 	}
-	d.Elsewhere = &record.Elsewhere{Bench: other.Bench, Checkpoint: p.Checkpoint}
-	if other.From != "" && (!other.Pending || other.Bench == s.Pass.Bench) { // an older site moves none
+	d.Elsewhere = &record.Elsewhere{Bench: other.Bench, Checkpoint: p.Checkpoint, Halted: other.Halted}
+	if other.Halted == "" && other.From != "" && (!other.Pending || other.Bench == s.Pass.Bench) { // an older site moves none
 		d.Elsewhere.Bench, d.Elsewhere.Proof, d.Elsewhere.Own = other.From, proof.Bytes(), &own
 	}
 	return d, true, nil

@@ -25,8 +25,13 @@ func (m *mirror) sought(ctx context.Context, q site.Sought) (a site.Answer, err 
 	if k.Pending {
 		k.From = has.From
 	}
-	if k.Proof, err = m.hub.proveOf(ctx, k.From, q); err == nil && k.Proof != nil {
-		a.Known = k
+	if k.Proof, err = m.hub.proveOf(ctx, k.From, q); err != nil || k.Proof == nil {
+		return a, err
+	}
+	a.Known = k
+	from, err := m.hub.of(k.From)
+	if err == nil {
+		k.Halted = from.halted()
 	}
 	return a, err
 }

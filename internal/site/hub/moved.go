@@ -48,8 +48,8 @@ func (m *mirror) moving(ctx context.Context, q site.Moving) (a site.Answer, err 
 	if err != nil {
 		return a, err
 	}
-	if k := from.state(); k.Halt != nil {
-		return a, fmt.Errorf("the site refuses the ledger of %s: %s", q.From, k.Halt.Reason)
+	if why := from.halted(); why != "" {
+		return a, errors.New(why)
 	}
 	names := site.Names{MAC: q.MAC.String(), Simulated: q.Simulated}
 	taken := new(site.Taken)
@@ -63,6 +63,15 @@ func (m *mirror) moving(ctx context.Context, q site.Moving) (a site.Answer, err 
 		return site.Answer{Taken: taken}, nil
 	}
 	return a, err
+}
+
+// halted is why the site refuses the ledger of the bench; empty while it does not.
+func (m *mirror) halted() string {
+	k := m.state()
+	if k.Halt == nil {
+		return ""
+	}
+	return fmt.Sprintf("the site refuses the ledger of %s: %s", m.bench, k.Halt.Reason)
 }
 
 // gives refuses to give away a device of which the ledger has more than was proved.
