@@ -59,7 +59,8 @@ type life struct {
 type event struct {
 	Index    uint64
 	Time     time.Time
-	What     string
+	What     string // in words; empty where an entry is newer than this program
+	Name     string // of its kind, as the ledger has it
 	Verdict  record.Verdict
 	Code     record.Code
 	Sentence string
@@ -104,7 +105,7 @@ func (s *Server) showLife(w http.ResponseWriter, r *http.Request, book *ledger.L
 		return err
 	}
 	for _, e := range entries {
-		one := event{Index: e.Index, Time: e.Time, What: string(e.Kind), Verdict: e.Verdict, Code: e.Code, Operator: e.Operator}
+		one := event{Index: e.Index, Time: e.Time, What: l.Entries[e.Kind], Name: string(e.Kind), Verdict: e.Verdict, Code: e.Code, Operator: e.Operator}
 		if e.Code != "" {
 			one.Sentence, _ = l.Failure(e.Code, flow.FailureOf(e.Code).Sentence, "")
 		}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"station/internal/record"
 	"station/internal/release"
 	"station/internal/words"
 )
@@ -28,6 +29,7 @@ type language struct {
 	Download                                       string
 
 	Rollouts map[release.State]string
+	Entries  map[record.Kind]string
 }
 
 var english = language{
@@ -45,6 +47,7 @@ var english = language{
 	Entry: "entry", SetAside: "set aside", SealedBy: "sealed by", More: "Only the newest are shown.",
 	Offered: "offered", Updated: "updated", FailedDevices: "failed", NoStore: "Releases are shown where the update server (station serve) runs the site.",
 	Rollouts: map[release.State]string{release.Running: "running", release.Paused: "paused", release.Stopped: "stopped: too many devices failed"},
+	Entries:  englishEntries,
 }
 
 var chinese = language{
@@ -62,6 +65,7 @@ var chinese = language{
 	Entry: "记录", SetAside: "已隔离", SealedBy: "封装任务", More: "只显示最新的。",
 	Offered: "已提供", Updated: "已更新", FailedDevices: "失败", NoStore: "由更新服务器（station serve）运行站点时，此处显示版本发布。",
 	Rollouts: map[release.State]string{release.Running: "进行中", release.Paused: "已暂停", release.Stopped: "已停止：失败的设备太多"},
+	Entries:  chineseEntries,
 }
 
 const languageCookie = "station-language"
