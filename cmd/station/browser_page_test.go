@@ -217,6 +217,7 @@ func TestPageInBrowser(t *testing.T) {
 	p.withoutScript(b)
 	p.byCertificate()
 	p.tellsWhenLost(w)
+	p.showsReleases(b)
 }
 
 // changesByItself: what station run does is on the page at once, without a reload.
@@ -249,7 +250,7 @@ func (p *pagePlant) findsByKeyboard(w *window) {
 		w.tabsTo(`document.activeElement.id === "q"`)
 		w.loads(chromedp.KeyEvent(name + "\r"))
 		text := is[string](w, `document.body.innerText`)
-		for _, want := range []string{"24:0a:c4:01:02:03", "SN-0007", id, "√ PASS", "device.seen", "key.assigned", "device.sealed", "2026-47", "bench-1"} {
+		for _, want := range []string{"24:0a:c4:01:02:03", "SN-0007", id, "√ PASS", "put into a slot", "device.seen", "key.assigned", "device.sealed", "2026-47", "bench-1"} {
 			if !strings.Contains(text, want) {
 				p.t.Errorf("found by %s, the page of the device lacks %q:\n%s", name, want, text)
 			}
@@ -390,6 +391,7 @@ func (p *pagePlant) withoutScript(b *browser) {
 	if !is[bool](w, `document.getElementById("token") !== null`) {
 		p.t.Error("who has logged out is still in")
 	}
+	w.does(chromedp.Navigate("about:blank")) // else it is loaded again, also where the site has ended
 }
 
 // tellsWhenLost: a page whose site is gone says that it is old.
