@@ -57,6 +57,18 @@ func (s *siteFlags) use(ctx context.Context, f func(*hub.Folder, *replica.Set) e
 	return f(folder, set)
 }
 
+var errNoVirtual = errors.New("site: no bench has virtual devices alone")
+
+// benchesToList are those of benchesOf; where virtual devices are asked for and no bench has
+// them alone, it is those with real devices, which may have some too.
+func benchesToList(set *replica.Set, simulated bool) ([]qa.Bench, error) {
+	list, err := benchesOf(set, simulated)
+	if errors.Is(err, errNoVirtual) {
+		list, err = benchesOf(set, false)
+	}
+	return list, err
+}
+
 // benchesOf are the benches that a report tells of: those with real devices, if there
 // are any, and of the others only if they are asked for.
 func benchesOf(set *replica.Set, simulated bool) (list []qa.Bench, err error) {
@@ -78,7 +90,7 @@ func benchesOf(set *replica.Set, simulated bool) (list []qa.Bench, err error) {
 		list = virtual
 	}
 	if simulated && len(list) == 0 && len(set.Benches()) > 0 {
-		return nil, errors.New("site: no bench has virtual devices")
+		return nil, errNoVirtual
 	}
 	if len(list) == 0 {
 		return nil, errors.New("site: it has no ledger of any bench yet")

@@ -40,7 +40,7 @@ are left out where there are real ones. Where nothing is as wanted the exit code
 			}
 			return s.use(cmd.Context(), func(f *hub.Folder, set *replica.Set) error {
 				site := qa.SiteExport{Export: x, Site: f.Name}
-				if site.Benches, err = benchesOf(set, of.simulated); err != nil {
+				if site.Benches, err = benchesToList(set, of.simulated); err != nil {
 					return err
 				}
 				if site.Filter.MAC, err = macsOf(set, device); err != nil {
@@ -71,7 +71,7 @@ are left out where there are real ones. Where nothing is as wanted the exit code
 	s.add(cmd)
 	of.add(cmd)
 	cmd.Flags().StringVar(&device, "mac", "", "one device by its MAC, serial number or ID (`NAME`), or a range MAC..MAC")
-	cmd.Flags().BoolVar(&of.simulated, "simulated", false, "the benches with virtual devices alone, marked SIMULATION")
+	cmd.Flags().BoolVar(&of.simulated, "simulated", false, "virtual devices too, marked SIMULATION; of benches that have them alone, if there are any")
 	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")
 	return cmd
 }

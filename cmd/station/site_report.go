@@ -44,7 +44,7 @@ real ones.`,
 				return err
 			}
 			return s.use(cmd.Context(), func(folder *hub.Folder, set *replica.Set) error {
-				benches, err := benchesOf(set, filter.simulated)
+				benches, err := benchesToList(set, filter.simulated)
 				if err != nil {
 					return err
 				}
@@ -66,7 +66,7 @@ real ones.`,
 	}
 	s.add(cmd)
 	filter.addTimes(cmd)
-	cmd.Flags().BoolVar(&filter.simulated, "simulated", false, "the benches with virtual devices alone, marked SIMULATION")
+	cmd.Flags().BoolVar(&filter.simulated, "simulated", false, "virtual devices too, marked SIMULATION; of benches that have them alone, if there are any")
 	cmd.Flags().StringVar(&title, "title", "", "title of the page")
 	cmd.Flags().IntVar(&limit, "limit", 2000, "devices listed at most; 0 is all")
 	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")

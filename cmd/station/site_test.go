@@ -132,6 +132,7 @@ func TestSite(t *testing.T) {
 		t.Errorf("in the end the site has %d entries of %d; releases %+v", b.Size, w.entries(), b.Releases)
 	}
 
+	w.sealOne(job, "02:00:00:00:00:07") // which is virtual
 	whole, _ := w.run(0, "site", "verify", "--json")
 	if err := fits("site-verify/1", whole); err != nil {
 		t.Errorf("%v\n%s", err, whole)
@@ -216,10 +217,12 @@ func (w *workplace) siteQA() {
 	}
 	w.run(exitStation, "site", "sync", "--postgres", "host="+w.dir, "--once")
 
-	own, _ := w.run(0, "ledger", "export")
-	all, _ := w.run(0, "site", "export")
-	if all = strings.ReplaceAll(strings.Replace(all, ",bench\n", "\n", 1), ",bench-1\n", "\n"); all != own {
-		w.t.Errorf("the site exports\n%s\nthe bench\n%s", all, own)
+	for _, more := range [][]string{nil, {"--simulated"}} {
+		own, _ := w.run(0, append([]string{"ledger", "export"}, more...)...)
+		all, _ := w.run(0, append([]string{"site", "export"}, more...)...)
+		if all = strings.ReplaceAll(strings.Replace(all, ",bench\n", "\n", 1), ",bench-1\n", "\n"); all != own || strings.Contains(own, "SIMULATION") != (more != nil) {
+			w.t.Errorf("the site exports %q\n%s\nthe bench\n%s", more, all, own)
+		}
 	}
 	w.run(exitFailed, "site", "export", "--batch", "none", "--out", "none.csv", "--overwrite")
 	w.run(0, "site", "export", "--table", "entries", "--mac", fileMAC, "--out", "entries.xlsx", "--overwrite")
