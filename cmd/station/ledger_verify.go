@@ -105,6 +105,9 @@ func verifyWith(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit) it
 	if audit.Site != nil {
 		plain.Fprintf(out, "site: it has had the first %d entries, and signed so\n", audit.Cosigned)
 	}
+	if audit.Copy {
+		fmt.Fprintln(out, "it is a copy: whether a checkpoint between two others was taken out shows in the ledger itself alone")
+	}
 	if audit.Stale {
 		fmt.Fprintln(out, "its indexes are of another version or were not made to the end: the next command that writes makes them anew from the log")
 	}
@@ -144,6 +147,7 @@ type verifyAnswer struct {
 	Trusted     int           `json:"trusted"`            // keys of --key; 0: those counted that the ledger itself names
 	Kept        int           `json:"kept"`               // checkpoints of --checkpoint, which it continues
 	Cosigned    uint64        `json:"cosigned,omitempty"` // entries that the site of --site has had, and signed so
+	Copy        bool          `json:"copy,omitempty"`     // it has those checkpoints alone that it was given
 	Newer       uint64        `json:"newer,omitempty"`    // entries of a newer version: their hashes were checked
 	Stale       bool          `json:"stale,omitempty"`    // the indexes are made anew by the next command that writes
 }
@@ -166,7 +170,7 @@ func verifyAnswered(out io.Writer, audit *ledger.Audit, check func(*ledger.Audit
 	}
 	a.Whole, a.Entries, a.Devices, a.Checkpoints = len(a.Faults) == 0, audit.Size, audit.Devices, audit.Checkpoints
 	a.Trusted, a.Kept, a.Newer, a.Stale = len(audit.Trusted), len(audit.Kept), audit.Newer, audit.Stale
-	a.Cosigned = audit.Cosigned
+	a.Cosigned, a.Copy = audit.Cosigned, audit.Copy
 	if a.Whole {
 		a.Root = audit.Root.String()
 	}

@@ -59,6 +59,7 @@ type Audit struct {
 	Root        tlog.Hash
 	Devices     int
 	Checkpoints int
+	Copy        bool   // it is a copy, which has those checkpoints alone that it was given
 	Cosigned    uint64 // entries under the newest checkpoint, here or kept, that Site signed
 	Newer       uint64 // entries of a newer version: hashes checked, meaning not
 	// Stale: the projections are of another version, were not made to the end, or

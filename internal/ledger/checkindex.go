@@ -222,7 +222,7 @@ func (u *auditor) state(s *snapshot) {
 		switch {
 		case err != nil:
 			u.fault(-1, "state: %q: %v", key, err)
-		case !must[key] && key != stateProjected:
+		case !must[key] && key != stateProjected && key != stateCopy:
 			u.fault(-1, "state: %q means nothing", key)
 		}
 		delete(must, key)
@@ -304,6 +304,7 @@ func (u *auditor) checkpoints(s *snapshot) {
 	if len(trusted) == 0 {
 		trusted = u.idx.signers
 	}
+	_, u.Copy, _ = lookupNumber(s, inState, stateCopy) // what is wrong with it is reported with the state
 	for it, err := range s.items(inCheckpoints, "") {
 		if err != nil {
 			u.fault(-1, "checkpoints: %v", err)
@@ -333,7 +334,7 @@ func (u *auditor) checkpoint(s *snapshot, origin string, signed []byte, trusted 
 	if err == nil {
 		err = s.continues(c, u.Size)
 	}
-	if err == nil && key != "" && c.Previous > 0 {
+	if err == nil && key != "" && c.Previous > 0 && !u.Copy {
 		before, missing := s.get(inCheckpoints, number(c.Previous))
 		if missing != nil || before == nil {
 			u.fault(-1, "%s: of %d entries, names the one of %d entries before it, which is missing", which, c.Size, c.Previous)

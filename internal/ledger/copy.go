@@ -16,7 +16,7 @@ func CreateCopy(path string, first []byte) error {
 		err = errors.New("its first entry creates no ledger")
 	}
 	if err == nil {
-		err = createWith(path, e.Simulated, func(t *txn) error { return t.copy(first) })
+		err = createWith(path, e.Simulated, func(t *txn) error { return errors.Join(t.setState(stateCopy, 1), t.copy(first)) })
 	}
 	if err != nil {
 		return fmt.Errorf("create copy of a ledger %s: %w", path, err)
@@ -39,7 +39,7 @@ func (l *Ledger) Copy(lines [][]byte) error {
 		if len(lines) == 0 {
 			return errUnchanged
 		}
-		return nil
+		return t.setState(stateCopy, 1) // earlier versions did not say so at its beginning
 	})
 }
 

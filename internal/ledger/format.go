@@ -44,6 +44,7 @@ const (
 	stateFormat     = "format"     // newest record.Version that was written
 	stateProjection = "projection" // version of the projections
 	stateProjected  = "projected"  // entries folded so far; present only while they are rebuilt
+	stateCopy       = "copy"       // 1 in a copy, which has those checkpoints alone that it was given
 )
 
 // reader is what both a snapshot and a write transaction can do. An absent

@@ -41,4 +41,22 @@ func TestMissingCheckpoint(t *testing.T) {
 	if faults := check(path); len(faults) != 1 || !strings.Contains(faults[0].Text, "which is missing") {
 		t.Errorf("got %v", faults)
 	}
+	twin := copied(t, l) // it has those that it is given, and says that it is a copy
+	signed, err := l.LastCheckpoint()
+	if err == nil {
+		err = twin.KeepCosigned(signed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeWhole(t, twin.Path())
+	for _, v := range []*Ledger{l, twin} {
+		var a Audit
+		for f := range Check(v.Path(), &a) {
+			t.Error(f)
+		}
+		if a.Copy != (v == twin) {
+			t.Errorf("%s is a copy: %v", v.Path(), a.Copy)
+		}
+	}
 }

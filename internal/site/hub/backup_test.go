@@ -98,7 +98,7 @@ func whole(t *testing.T, f *Folder, s *Server, benches ...*shop) {
 	}
 	replicas(t, f, func(set *replica.Set) {
 		for _, b := range benches {
-			b.alike(set)
+			b.same(set)
 		}
 	})
 	taken := new(site.Taken)
@@ -189,7 +189,7 @@ func TestBackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replicas(t, f, func(set *replica.Set) { a.alike(set); b.alike(set) })
+	replicas(t, f, func(set *replica.Set) { a.same(set); b.same(set) })
 	if err := f.Backup(t.Context(), again, func(string) {}); err == nil || !strings.Contains(err.Error(), "is not empty") {
 		t.Errorf("into a folder that has something: %v", err)
 	}

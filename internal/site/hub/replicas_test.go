@@ -74,6 +74,12 @@ func (b *shop) push(s *Server) {
 	if _, err := b.book.Checkpoint(b.key); err != nil {
 		b.t.Fatal(err)
 	}
+	b.send(s)
+}
+
+// send sends everything.
+func (b *shop) send(s *Server) {
+	b.t.Helper()
 	if _, err := b.f.Bench(b.name); errors.Is(err, ErrNoBench) {
 		b.pass = filepath.Join(b.t.TempDir(), "pass")
 		if err := errors.Join(b.f.Add(b.name, b.pass, false), b.f.Apply(b.t.Context())); err != nil {
@@ -91,17 +97,8 @@ func (b *shop) push(s *Server) {
 	}
 }
 
-// same holds a bench's replica against its ledger.
+// same holds a bench's replica against its ledger, and rereads it.
 func (b *shop) same(set *replica.Set) {
-	b.t.Helper()
-	b.alike(set)
-	for fault := range ledger.Check(set.Ledger(b.name).Path(), nil) {
-		b.t.Errorf("the replica: %v", fault)
-	}
-}
-
-// alike holds its entries and its newest checkpoint against the ledger.
-func (b *shop) alike(set *replica.Set) {
 	b.t.Helper()
 	l := set.Ledger(b.name)
 	if l == nil {
@@ -114,6 +111,9 @@ func (b *shop) alike(set *replica.Set) {
 	signed, err := b.book.LastCheckpoint()
 	if kept, err2 := l.LastCheckpoint(); err != nil || err2 != nil || !bytes.Equal(kept, signed) {
 		b.t.Errorf("the replica's checkpoint is %s, want %s: %v, %v", kept, signed, err, err2)
+	}
+	for fault := range ledger.Check(l.Path(), nil) {
+		b.t.Errorf("the replica: %v", fault)
 	}
 }
 
@@ -218,6 +218,35 @@ func TestReplicas(t *testing.T) {
 	a.push(s)
 	b.push(s)
 	replicas(t, f, func(set *replica.Set) { a.same(set); b.same(set) })
+}
+
+// A replica that is found damaged while the site runs is made anew, with the checkpoint that
+// it had.
+func TestReplicaDamagedMeanwhile(t *testing.T) {
+	f, s := started(t)
+	defer s.Close()
+	a := newShop(t, f, "bench-1")
+	a.push(s)
+	if err := s.hub.caughtUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.hub.replicas.Fill("bench-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := a.book.LinesAt(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Add(lines); !errors.Is(err, ledger.ErrElsewhere) { // the end of it is not what comes next
+		t.Fatal(err)
+	}
+	a.seal(one, "SN-1")
+	a.send(s)
+	if err := s.hub.caughtUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.same(s.Replicas())
 }
 
 // changed is a copy of a ledger in which an operator has another name.

@@ -37,6 +37,7 @@ func (m *mirror) replicateOnce() error {
 	if err != nil {
 		return err
 	}
+	defer m.unfilled()
 	have, err := m.agreed(r)
 	if err != nil {
 		return err
@@ -54,6 +55,13 @@ func (m *mirror) replicateOnce() error {
 	})
 }
 
+// unfilled forgets what the replica has: whoever fills it next may find another one.
+func (m *mirror) unfilled() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.replica, m.replicaSize, m.kept = nil, 0, 0
+}
+
 // agreed is how many entries the replica has. One that has more than the stream is made
 // anew; whether what it has is the stream's shows where both are as far (replicated).
 func (m *mirror) agreed(r *replica.Replica) (uint64, error) {
@@ -68,14 +76,11 @@ func (m *mirror) agreed(r *replica.Replica) (uint64, error) {
 	if n <= info.State.LastSeq {
 		return n, m.replicated(r, n)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	return 0, m.anew(r)
 }
 
-// anew empties a replica. The caller holds mu.
+// anew empties a replica.
 func (m *mirror) anew(r *replica.Replica) error {
-	m.replica, m.replicaSize, m.kept = nil, 0, 0
 	m.hub.Tell(fmt.Sprintf("replica of %s: it is not what the stream has; it is made anew", m.bench))
 	return r.Forget()
 }

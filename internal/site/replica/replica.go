@@ -135,9 +135,13 @@ func (r *Replica) add(lines [][]byte) error {
 }
 
 // Keep keeps a checkpoint that the bench and the site have signed, so that what is
-// proved from here can be believed.
+// proved from here can be believed. One that was emptied meanwhile is given it again.
 func (r *Replica) Keep(signed []byte) error {
-	err := r.Ledger().KeepCosigned(signed)
+	l := r.Ledger()
+	if l == nil {
+		return nil
+	}
+	err := l.KeepCosigned(signed)
 	if err != nil {
 		err = fmt.Errorf("replica of %s: %w", r.bench, err)
 	}
