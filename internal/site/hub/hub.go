@@ -107,7 +107,7 @@ func (h *Hub) close() {
 	h.gate.Unlock()
 	h.busy.Wait()
 	h.replicas.Close()
-	if h.isReplaced() { // what is known is somebody else's
+	if h.sure() != nil { // what is known is somebody else's
 		return
 	}
 	if h.tenant != nil {
@@ -144,7 +144,7 @@ func (h *Hub) each(answer func(context.Context, *nats.Msg) any) nats.MsgHandler 
 		h.busy.Go(func() {
 			ctx, cancel := context.WithTimeout(h.ctx, answerTime)
 			defer cancel()
-			data, err := json.Marshal(answer(ctx, m))
+			data, err := json.Marshal(h.surely(func() any { return answer(ctx, m) }))
 			if err == nil {
 				err = m.Respond(data)
 			}
@@ -153,6 +153,21 @@ func (h *Hub) each(answer func(context.Context, *nats.Msg) any) nats.MsgHandler 
 			}
 		})
 	}
+}
+
+// surely answers where no other process runs the site, which may have answered otherwise.
+func (h *Hub) surely(answer func() any) (said any) {
+	err := h.sure()
+	if err == nil {
+		said = answer()
+		err = h.sure()
+	}
+	if err != nil {
+		return struct {
+			Error string `json:"error"`
+		}{err.Error()}
+	}
+	return said
 }
 
 // asker is who asks.

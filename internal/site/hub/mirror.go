@@ -206,6 +206,9 @@ func (k *known) take(raw []byte) error {
 
 // save stores what is known. The caller holds mu.
 func (m *mirror) save() error {
+	if err := m.hub.sure(); err != nil { // in place of what another process knows
+		return err
+	}
 	data, err := json.Marshal(m.known)
 	if err != nil {
 		return err

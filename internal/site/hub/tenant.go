@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,11 +14,15 @@ import (
 // tenant keeps a second process out of a cluster that has the copies of a site. Who runs the site has a
 // word of its own in a bucket, and writes it anew all the time, each time in place of the one before
 // (compare-and-set). Who starts and finds a word that moves is refused; one that stands still is
-// replaced, and whoever wrote it ends when it comes to write again. No two clocks are compared.
+// replaced, and whoever wrote it ends when it comes to write again. Until then he answers nobody: he knows
+// for how long he could not write. No two clocks are compared.
 type tenant struct {
 	bucket   jetstream.KeyValue
 	word     string
 	revision uint64 // of the word as it was written last
+
+	mu   sync.Mutex
+	sent time.Time // when that was sent
 }
 
 const (
@@ -25,6 +30,9 @@ const (
 	runKey    = "site"
 	// stillFor is how many times a word was not written when it is taken to stand still.
 	stillFor = 4
+	// sureFor is how many times it may not be written before its owner answers nobody. It is
+	// less: what he has begun ends before another one takes over.
+	sureFor = 3
 )
 
 // wordEvery is how often the word is written. A variable for tests.
@@ -33,22 +41,46 @@ var wordEvery = 2 * time.Second
 // ErrReplaced: another process runs the site now.
 var ErrReplaced = errors.New("another process runs this site on its cluster now; this one has ended")
 
+// errUnsure: another process may run the site by now.
+var errUnsure = errors.New("the site cannot write into its cluster, and may have been replaced by another process: ask again")
+
 // enter takes the bucket, or waits until nobody has it. Error: ErrRunning.
 func enter(ctx context.Context, bucket jetstream.KeyValue) (*tenant, error) {
 	t := &tenant{bucket: bucket, word: rand.Text()}
+	sent := time.Now()
 	had, err := bucket.Get(ctx, runKey)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		t.revision, err = bucket.Create(ctx, runKey, []byte(t.word))
 	case err == nil:
 		if err = still(ctx, bucket, had.Revision()); err == nil {
+			sent = time.Now()
 			t.revision, err = bucket.Update(ctx, runKey, []byte(t.word), had.Revision())
 		}
 	}
 	if errors.Is(err, jetstream.ErrKeyExists) { // somebody was quicker
 		err = ErrRunning
 	}
+	t.isSent(sent)
 	return t, err
+}
+
+func (t *tenant) isSent(at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent = at
+}
+
+// sure makes sure that nobody else runs the site. Both clocks of the machine count: one
+// stands while it sleeps, the other can be set.
+func (t *tenant) sure() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if max(now.Sub(t.sent), now.Round(0).Sub(t.sent.Round(0))) > sureFor*wordEvery {
+		return errUnsure
+	}
+	return nil
 }
 
 // still waits until a word has not moved for long enough. Error: ErrRunning.
@@ -86,13 +118,27 @@ func (t *tenant) hold(ctx context.Context) error {
 			return nil
 		case <-time.After(wordEvery):
 		}
+		if err := t.write(ctx); errors.Is(err, ErrReplaced) {
+			t.isSent(time.Time{}) // never sure again
+			return err
+		}
+	}
+}
+
+// write writes the word once more. Error: ErrReplaced; every other one says nothing of who has it.
+func (t *tenant) write(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, wordEvery)
+	defer cancel()
+	for {
+		sent := time.Now()
 		revision, err := t.bucket.Update(ctx, runKey, []byte(t.word), t.revision)
 		if err == nil {
 			t.revision = revision
-			continue
+			t.isSent(sent)
+			return nil
 		}
 		if !errors.Is(err, jetstream.ErrKeyExists) {
-			continue
+			return err
 		}
 		has, err := t.bucket.Get(ctx, runKey)
 		switch {
@@ -100,6 +146,8 @@ func (t *tenant) hold(ctx context.Context) error {
 			t.revision = has.Revision()
 		case err == nil, errors.Is(err, jetstream.ErrKeyNotFound):
 			return ErrReplaced
+		default:
+			return err
 		}
 	}
 }
@@ -134,14 +182,12 @@ func (h *Hub) enter(ctx context.Context) error {
 	return nil
 }
 
-// isReplaced tells whether another process runs the site.
-func (h *Hub) isReplaced() bool {
-	select {
-	case <-h.replaced:
-		return true
-	default:
-		return false
+// sure makes sure that no other process runs the site.
+func (h *Hub) sure() error {
+	if h.tenant == nil {
+		return nil
 	}
+	return h.tenant.sure()
 }
 
 // Replaced is closed when another process has taken the site over: this one answers nobody any more.

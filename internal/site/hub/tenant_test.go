@@ -3,15 +3,67 @@ package hub
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"station/internal/site"
+	"station/internal/site/outbox"
 )
+
+// A process that may have been replaced answers nobody, and keeps nothing; when it could write
+// its word again it answers as before.
+func TestUnsure(t *testing.T) {
+	f, s := started(t)
+	defer s.Close()
+	b := newShop(t, f, "bench-1")
+	b.push(s)
+	m, err := s.hub.mirror(t.Context(), b.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass, err := site.ReadPass(b.pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pass.Destroy()
+	pass.URL = "tls://" + s.Address()
+	push := func() error {
+		_, err := (&outbox.Outbox{Pass: pass, Ledger: b.book}).Push(t.Context())
+		return err
+	}
+	bucket, err := s.hub.bucket(t.Context(), runBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err := enter(t.Context(), bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.hub.gate.Lock()
+	s.hub.tenant = of
+	s.hub.gate.Unlock()
+	save := func() error { m.mu.Lock(); defer m.mu.Unlock(); return m.save() }
+	of.isSent(time.Now().Add(-sureFor * wordEvery))
+	if err := push(); err == nil || !strings.Contains(err.Error(), errUnsure.Error()) {
+		t.Errorf("a bench hears %v", err)
+	}
+	if _, err := f.List(t.Context()); err == nil || !strings.Contains(err.Error(), errUnsure.Error()) {
+		t.Errorf("the admin hears %v", err)
+	}
+	if err := save(); !errors.Is(err, errUnsure) {
+		t.Errorf("what it knows is kept: %v", err)
+	}
+	if err := errors.Join(of.write(t.Context()), save(), push()); err != nil {
+		t.Errorf("when it is sure again: %v", err)
+	}
+}
 
 // Of two processes on one cluster one runs the site. Who was away while its word stood still, and was
 // replaced, ends; who leaves lets the next one in at once.
 func TestOneProcess(t *testing.T) {
 	defer func(d time.Duration) { wordEvery = d }(wordEvery)
-	wordEvery = 10 * time.Millisecond
+	wordEvery = 100 * time.Millisecond
 	_, s := started(t)
 	defer s.Close()
 	bucket, err := s.hub.bucket(t.Context(), runBucket)
@@ -36,6 +88,9 @@ func TestOneProcess(t *testing.T) {
 	second, err := enter(t.Context(), bucket)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if first.sure() == nil || second.sure() != nil {
+		t.Errorf("sure that it runs alone: the first one %v, the second one %v", first.sure(), second.sure())
 	}
 	ctx, stop = context.WithCancel(t.Context())
 	defer stop()
