@@ -34,8 +34,15 @@ func changeRecord[T any](ctx context.Context, bucket jetstream.KeyValue, key str
 		default:
 			_, err = bucket.Update(ctx, key, data, had.Revision())
 		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
+		if !quicker(err) {
 			return err
 		}
 	}
+}
+
+// quicker tells whether somebody else was quicker to change a key. Servers of a cluster say so
+// in a way of their own where his change is still on its way to the others.
+func quicker(err error) bool {
+	var said *jetstream.APIError
+	return errors.As(err, &said) && (said.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || said.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

@@ -64,7 +64,7 @@ func (h *Hub) claimOne(ctx context.Context, bench string, names site.Names, n si
 		if _, err = h.claims.Create(ctx, key, data); err == nil {
 			return nil
 		}
-		if errors.Is(err, jetstream.ErrKeyExists) { // somebody was quicker
+		if quicker(err) {
 			value, err = h.claims.Get(ctx, key)
 		}
 	}

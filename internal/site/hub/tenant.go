@@ -58,7 +58,7 @@ func enter(ctx context.Context, bucket jetstream.KeyValue) (*tenant, error) {
 			t.revision, err = bucket.Update(ctx, runKey, []byte(t.word), had.Revision())
 		}
 	}
-	if errors.Is(err, jetstream.ErrKeyExists) { // somebody was quicker
+	if quicker(err) {
 		err = ErrRunning
 	}
 	t.isSent(sent)
@@ -137,7 +137,7 @@ func (t *tenant) write(ctx context.Context) error {
 			t.isSent(sent)
 			return nil
 		}
-		if !errors.Is(err, jetstream.ErrKeyExists) {
+		if !quicker(err) {
 			return err
 		}
 		has, err := t.bucket.Get(ctx, runKey)
