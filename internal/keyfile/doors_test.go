@@ -38,6 +38,7 @@ var elsewhere = map[string]string{
 	"internal/station/rates.go":        "sets a file aside",
 	"internal/station/site.go":         "removes the file that it keeps",
 	"internal/site/replica/replica.go": "removes the ledger that it has made",
+	"internal/site/sitetest":           "makes clusters for tests",
 	"internal/site/hub/server.go":      "the lock and the address in its own folder",
 }
 

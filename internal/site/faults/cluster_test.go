@@ -6,16 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nkeys"
+
+	"station/internal/site/sitetest"
 )
 
-const nodes = 3
-
-// patience is after how long what has to come does not come any more.
-const patience = 3 * time.Minute
+const (
+	nodes    = sitetest.Nodes
+	patience = sitetest.Patience
+)
 
 // cluster are three NATS servers, each of which reaches each other, and is reached by
 // the site, over a wire of its own.
@@ -26,7 +27,21 @@ type cluster struct {
 	dirs    [nodes]string
 	servers [nodes]*server.Server
 	client  [nodes]*wire        // from the site
+	spare   [nodes]*wire        // from another process that runs it
 	routes  [nodes][nodes]*wire // from the first to the second
+}
+
+// confUser is the site's user in docs/site-cluster.conf.
+const confUser = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+
+// siteClusterConf is that file.
+func siteClusterConf(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../docs/site-cluster.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -38,18 +53,14 @@ func newCluster(t *testing.T) *cluster {
 	}
 	public, _ := pair.PublicKey()
 	c.seed, _ = pair.Seed()
-	text, err := os.ReadFile("../../../docs/site-cluster.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, _ := strings.Cut(string(text), "tls {")
+	head, rest, _ := strings.Cut(siteClusterConf(t), "tls {")
 	_, rest, _ = strings.Cut(rest, "}\n") // wires look into what they carry
 	c.config = strings.NewReplacer("0.0.0.0:4222", "127.0.0.1:-1", "0.0.0.0:6222", "127.0.0.1:-1",
-		"UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4", public,
+		confUser, public,
 	).Replace(head + rest)
 	for i := range nodes {
 		c.dirs[i] = filepath.Join(t.TempDir(), "node")
-		c.client[i] = newWire(t)
+		c.client[i], c.spare[i] = newWire(t), newWire(t)
 		for j := range nodes {
 			c.routes[i][j] = newWire(t)
 		}
@@ -78,25 +89,11 @@ func (c *cluster) start(i int) {
 	config := strings.NewReplacer("nats-1\n", fmt.Sprintf("nats-%d\n", i+1), "/var/lib/nats", c.dirs[i]).Replace(c.config)
 	before, after, _ := strings.Cut(config, "routes: [")
 	_, after, _ = strings.Cut(after, "]")
-	path := filepath.Join(c.t.TempDir(), "nats.conf")
-	if err := os.WriteFile(path, []byte(before+"routes: ["+strings.Join(routes, ", ")+"]\n  no_advertise: true"+after), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	options, err := server.ProcessConfigFile(path)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	options.NoSigs, options.NoLog = true, true
-	s, err := server.NewServer(options)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
-		c.t.Fatal("a NATS server does not start")
-	}
+	s := sitetest.Run(c.t, before+"routes: ["+strings.Join(routes, ", ")+"]\n  no_advertise: true"+after)
 	c.servers[i] = s
-	c.client[i].set(func() { c.client[i].to = s.Addr().String() })
+	for _, w := range []*wire{c.client[i], c.spare[i]} {
+		w.set(func() { w.to = s.Addr().String() })
+	}
 	for j := range nodes {
 		c.routes[j][i].set(func() { c.routes[j][i].to = s.ClusterAddr().String() })
 		c.routes[i][j].set(func() {
@@ -110,6 +107,7 @@ func (c *cluster) start(i int) {
 // unplug takes a server out of the network.
 func (c *cluster) unplug(i int) {
 	c.client[i].cut()
+	c.spare[i].cut()
 	for j := range nodes {
 		c.routes[i][j].cut()
 		c.routes[j][i].cut()
@@ -127,37 +125,16 @@ func (c *cluster) kill(i int) {
 	c.servers[i] = nil
 }
 
-// ready waits until there is a leader, and all know all.
-func (c *cluster) ready() {
-	c.t.Helper()
-	c.until("the servers are one cluster", func() bool {
-		leaders := 0
-		for _, s := range c.servers {
-			switch {
-			case !s.JetStreamIsCurrent():
-				return false
-			case s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == nodes: // only it knows
-				leaders++
-			}
-		}
-		return leaders == 1
-	})
-}
+func (c *cluster) ready() { c.t.Helper(); sitetest.Ready(c.t, c.servers[:]) }
 
-// until waits for what has to come.
-func (c *cluster) until(what string, is func() bool) {
-	c.t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			c.t.Fatalf("it never came: %s", what)
-		}
-	}
-}
+func (c *cluster) until(what string, is func() bool) { c.t.Helper(); sitetest.Until(c.t, what, is) }
 
-// url is where the site finds the cluster, the i-th server first.
-func (c *cluster) url() string {
+// url is where the site finds the cluster.
+func (c *cluster) url() string { return urlOf(c.client) }
+
+func urlOf(wires [nodes]*wire) string {
 	var list []string
-	for _, w := range c.client {
+	for _, w := range wires {
 		list = append(list, "nats://"+w.address())
 	}
 	return strings.Join(list, ",")

@@ -17,7 +17,7 @@ func TestCluster(t *testing.T) {
 	p := newPlant(t)
 	b := p.bench("bench-1", 0)
 	b.run()
-	err := b.work(1500)
+	err := b.work(few(1500))
 	if err == nil {
 		err = b.sign()
 	}
@@ -55,15 +55,7 @@ func TestCluster(t *testing.T) {
 // keepsOut starts a copy of the folder while the site runs.
 func (p *plant) keepsOut() {
 	p.t.Helper()
-	dir := filepath.Join(p.t.TempDir(), "copy")
-	if err := p.folder.Backup(p.t.Context(), dir, p.tell); err != nil {
-		p.t.Fatal(err)
-	}
-	folder, err := hub.Open(dir)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if s, err := folder.Start(p.t.Context(), p.tell); !errors.Is(err, hub.ErrRunning) {
+	if s, err := p.copied().Start(p.t.Context(), p.tell); !errors.Is(err, hub.ErrRunning) {
 		p.t.Errorf("a second process on the cluster: %v", err)
 		if err == nil {
 			s.Close()

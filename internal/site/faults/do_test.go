@@ -138,6 +138,34 @@ func (p *plant) fill(victim int) func() {
 	}
 }
 
+// takeOver cuts the site's process off until another one runs the site. When the first one is
+// there again it ends, and the benches, which are still connected to it, come to the other one.
+func (p *plant) takeOver() func() {
+	return func() {
+		p.t.Helper()
+		time.Sleep(200 * time.Millisecond) // the benches are at work
+		stall := func(is bool) {
+			for _, w := range p.client {
+				w.set(func() { w.up.stalled, w.down.stalled = is, is })
+			}
+		}
+		stall(true)
+		folder := p.copied()
+		folder.Cluster.URL = urlOf(p.spare)
+		server, err := folder.Start(p.t.Context(), p.tell)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		stall(false)
+		p.until("the first process ends", p.replaced)
+		first := p.server
+		p.folder, p.server = folder, server
+		p.client, p.spare = p.spare, p.client
+		p.opens()
+		first.Close()
+	}
+}
+
 func free(path string) uint64 {
 	var s unix.Statfs_t
 	if unix.Statfs(path, &s) != nil {

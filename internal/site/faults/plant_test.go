@@ -29,6 +29,7 @@ type plant struct {
 	*cluster
 	folder *hub.Folder
 	server *hub.Server
+	door   *wire // from the benches to the site
 
 	mu   sync.Mutex
 	said []string // by the site
@@ -36,12 +37,19 @@ type plant struct {
 
 func newPlant(t *testing.T) *plant {
 	t.Helper()
-	p := &plant{cluster: newCluster(t)}
+	c := newCluster(t)
 	creds := filepath.Join(t.TempDir(), "seed")
-	if err := os.WriteFile(creds, p.seed, 0o600); err != nil {
+	if err := os.WriteFile(creds, c.seed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := hub.ReadCluster(p.url(), creds, "")
+	return newPlantOn(c, c.url(), creds, "")
+}
+
+func newPlantOn(on *cluster, url, creds, ca string) *plant {
+	t := on.t
+	t.Helper()
+	p := &plant{cluster: on}
+	c, err := hub.ReadCluster(url, creds, ca)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +64,37 @@ func newPlant(t *testing.T) *plant {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.server.Close() })
+	p.door = newWire(t)
+	p.opens()
 	return p
+}
+
+// opens lets benches come to the site.
+func (p *plant) opens() { p.door.set(func() { p.door.to = p.server.Address() }) }
+
+// copied is a copy of the site's folder.
+func (p *plant) copied() *hub.Folder {
+	p.t.Helper()
+	dir := filepath.Join(p.t.TempDir(), "copy")
+	err := p.folder.Backup(p.t.Context(), dir, p.tell)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	folder, err := hub.Open(dir)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return folder
+}
+
+// replaced tells whether the site's process believes that another one runs the site.
+func (p *plant) replaced() bool {
+	select {
+	case <-p.server.Replaced():
+		return true
+	default:
+		return false
+	}
 }
 
 func (p *plant) tell(text string) {
@@ -93,7 +131,7 @@ func (p *plant) bench(name string, skew time.Duration) *bench {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(pass.Destroy)
-	pass.URL = "tls://" + p.server.Address()
+	pass.URL = "tls://" + p.door.address()
 	book, err := ledger.Open(filepath.Join(dir, "ledger.db"), ledger.Options{Create: true, Station: name, Software: "test", Simulated: true, Now: func() time.Time { return time.Now().Add(skew) }})
 	if err != nil {
 		p.t.Fatal(err)

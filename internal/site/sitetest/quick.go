@@ -1,4 +1,4 @@
-package faults
+package sitetest
 
 import (
 	"time"
