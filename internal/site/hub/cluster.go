@@ -109,8 +109,11 @@ func (f *Folder) join(tell func(string)) (*nats.Conn, error) {
 		return nil, err
 	}
 	conn, err := nats.Connect(f.Cluster.URL, options...)
-	if err == nil && conn.MaxPayload() < maxEntry {
-		err = fmt.Errorf("it takes messages of %d bytes; set max_payload: %d on its servers", conn.MaxPayload(), maxEntry)
+	if err == nil {
+		err = may(conn)
+	}
+	if err == nil && conn.MaxPayload() < maxEntry { // what account and user may send is told after the connection is made
+		err = fmt.Errorf("it takes messages of %d bytes; set max_payload: %d on its servers, and no less for account and user", conn.MaxPayload(), maxEntry)
 	}
 	if err == nil {
 		err = synced(conn, tell)
@@ -122,6 +125,40 @@ func (f *Folder) join(tell func(string)) (*nats.Conn, error) {
 		return nil, fmt.Errorf("cluster %s: %w", f.Cluster.URL, err)
 	}
 	return conn, nil
+}
+
+// may makes sure that the site's user may do all that docs/site.md asks for: of what it may
+// not the server says nothing to who waits for an answer. Nothing is called "_".
+func may(conn *nats.Conn) error {
+	inbox := conn.NewInbox()
+	answers, err := conn.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answers.Unsubscribe() }()
+	if err := allowed(conn, "subscribe", nats.InboxPrefix+">", inbox); err != nil {
+		return err
+	}
+	for _, of := range []struct{ all, one string }{{site.EntriesOf("*"), site.EntriesOf("_")}, {"$KV.>", "$KV._._"}, {"$JS.API.>", "$JS.API._"}} {
+		if err := conn.Publish(of.one, nil); err != nil {
+			return err
+		}
+		if err := allowed(conn, "publish", of.all, of.one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allowed tells whether the server has refused what was just done to a subject.
+func allowed(conn *nats.Conn, what, all, subject string) error {
+	if err := conn.FlushTimeout(site.ConnectTime); err != nil {
+		return err
+	}
+	if err := conn.LastError(); errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), subject) {
+		return fmt.Errorf("the site's user may not %s %s; docs/site.md says what it must be allowed", what, all)
+	}
+	return nil
 }
 
 // credentials are how the site shows who it is.
