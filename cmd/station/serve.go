@@ -54,7 +54,8 @@ sbom: no signer is asked for there, the device checks it.
 
 The server's own certificate is in files (--cert, --key), or the CA in the HSM makes
 one for its names (--name, --issuer), and a new one when half of its time is over.
---site runs a site ("station site init") in the same process, --page its page.
+--site runs a site ("station site init") in the same process, --page its page. Where
+another process takes the site over, on a cluster, the server ends too (exit code 3).
 [serve] in the station file has all of it too. Releases are kept in a folder, --store. Ctrl-C ends it when what has begun is done.`,
 		Example: `  station serve --listen :8443 --cert server.pem --key server.key --authors authors --tokens tokens
   station serve --listen :8443 --cert server.pem --key server.key --authors authors --client-ca line-ca.pem --crl line.crl
@@ -166,6 +167,9 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File)
 			return err
 		}
 		defer at.Close()
+		var end context.CancelFunc
+		ctx, end = whileSite(ctx, at)
+		defer end()
 		if err := s.page.start(ctx, at, s.Site, releases); err != nil {
 			return err
 		}
@@ -177,7 +181,8 @@ func (s *serveFlags) run(ctx context.Context, out io.Writer, file *station.File)
 	}
 	plain.Fprintf(stderr, "station: serving at https://%s, releases in %s\n", l.Addr(), releases.Dir())
 	server.Access = slog.New(slog.NewJSONHandler(out, nil))
-	return stationFault(server.Listen(ctx, l, own, who.certs.Pool(), s.connections))
+	err = server.Listen(ctx, l, own, who.certs.Pool(), s.connections)
+	return errors.Join(replaced(ctx), stationFault(err))
 }
 
 // check tells what is missing, all at once.

@@ -18,8 +18,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/bcrypt"
 )
 
 // readers: a token is told once, and nothing but its digest is in the site's folder.
@@ -156,20 +154,7 @@ func TestServePage(t *testing.T) {
 	w := newWorkplace(t)
 	w.run(0, "site", "init", "--name", "plant-1", "--url", "tls://localhost:4222", "--listen", "127.0.0.1:0")
 	people := newPeopleCA(w)
-	issue(t, w.dir, "localhost", people.ca, people.caKey)
-	hash, err := bcrypt.GenerateFromPassword([]byte(authorPassword), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.write("authors", "anna:"+string(hash))
-	w.write("tokens", "")
-	w.write("station.toml", string(w.read("station.toml"))+`[serve]
-listen = "127.0.0.1:0"
-cert = "localhost.pem"
-key = "localhost.key"
-authors = "authors"
-tokens = "tokens"
-site = "site"
+	w.write("station.toml", string(w.read("station.toml"))+w.updates(people.ca, people.caKey)+`site = "site"
 page = "127.0.0.1:0"
 page_ca = ["people.pem"]
 page_crl = ["people.crl"]

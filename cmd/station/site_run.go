@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -34,15 +35,13 @@ go on, and send later what it missed.`,
 				return err
 			}
 			defer server.Close()
+			ctx, end := whileSite(ctx, server)
+			defer end()
 			if err := page.start(ctx, server, s.dir, nil); err != nil {
 				return err
 			}
-			select {
-			case <-ctx.Done():
-				return page.close()
-			case <-server.Replaced():
-				return stationFault(errors.Join(hub.ErrReplaced, page.close()))
-			}
+			<-ctx.Done()
+			return errors.Join(replaced(ctx), page.close())
 		},
 	}
 	s.add(cmd)
@@ -62,4 +61,25 @@ func startSite(ctx context.Context, dir string) (*hub.Server, error) {
 	}
 	plain.Fprintf(stderr, "station: site %s at %s\n", f.Name, server.Address())
 	return server, nil
+}
+
+// whileSite ends with the context, or when another process has taken the site over.
+func whileSite(ctx context.Context, at *hub.Server) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-at.Replaced():
+			end(hub.ErrReplaced)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { end(nil) }
+}
+
+// replaced tells whether what has ended with whileSite did so because the site was taken over.
+func replaced(ctx context.Context) error {
+	if err := context.Cause(ctx); errors.Is(err, hub.ErrReplaced) {
+		return stationFault(fmt.Errorf("site: %w", err))
+	}
+	return nil
 }
