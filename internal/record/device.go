@@ -65,9 +65,18 @@ type Device struct {
 // so that the projection can always be rebuilt from the log. The device keeps
 // no memory of the entry's. Whoever changes what it does raises the ledger's
 // projection version, so that ledgers in use are projected anew.
-func (d *Device) Apply(e Entry) { d.apply(&e) }
+func (d *Device) Apply(e Entry) { d.apply(&e, false) }
 
-func (d *Device) apply(e *Entry) {
+// Fold does what Apply does with each of the entries, the oldest first, and keeps parts of
+// their memory: it is for whoever forgets both together.
+func (d *Device) Fold(entries []Entry) {
+	for i := range entries {
+		d.apply(&entries[i], true)
+	}
+}
+
+// apply folds one entry; shares tells that the device may keep lists of it.
+func (d *Device) apply(e *Entry, shares bool) {
 	if d.MAC.IsZero() {
 		d.MAC, d.First, d.Seen = e.MAC, e.Index, e.Time
 	}
@@ -76,7 +85,7 @@ func (d *Device) apply(e *Entry) {
 	if makes[e.Kind] || !d.begun() && e.Code != Doubtful {
 		d.made(e)
 	}
-	d.fused(e)
+	d.fused(e, shares)
 	if len(d.Keys) == 0 && e.Code != Doubtful { // which is of no lot
 		d.Visited = cmp.Or(lot(e.Batch, e.Job, e.Simulated), d.Visited)
 	}
@@ -111,11 +120,13 @@ func (d *Device) apply(e *Entry) {
 		d.Failures = 0
 		d.Fuses = nil // what the engineer accepted is where to compare from
 	case FlashVerified:
-		d.Images, d.Flashed = slices.Clone(e.Images), e.Index
+		if d.Images, d.Flashed = e.Images, e.Index; !shares {
+			d.Images = slices.Clone(e.Images)
+		}
 	case BurnIntended:
-		d.Intended = add(d.Intended, e.Stage)
+		d.Intended = add(d.Intended, e.Stage, shares)
 	case BurnSettled:
-		d.Settled = add(d.Settled, e.Stage)
+		d.Settled = add(d.Settled, e.Stage, shares)
 	case BootVerified:
 		d.Booted = true
 	case Sealed:
@@ -135,7 +146,7 @@ func (e *Entry) RulesFuses() bool {
 // fused takes the fuses of the chip that the entry is about, if it is this device
 // beyond doubt: admitted, or burned by us. Before there is a key it is whatever
 // was seen.
-func (d *Device) fused(e *Entry) {
+func (d *Device) fused(e *Entry, shares bool) {
 	admitted := e.Kind == Admitted && e.Decision != DecisionQuarantine
 	switch {
 	case e.Fuses == nil:
@@ -145,7 +156,9 @@ func (d *Device) fused(e *Entry) {
 	default:
 		return
 	}
-	d.Fuses = e.Fuses.clone()
+	if d.Fuses = e.Fuses; !shares {
+		d.Fuses = e.Fuses.clone()
+	}
 }
 
 // makes are the kinds that change what a device is.
@@ -265,34 +278,48 @@ func (d Device) InLot() string {
 	return lot(d.Batch, d.Job, d.Simulated)
 }
 
-func add(list []string, s string) []string {
+func add(list []string, s string, only bool) []string {
 	if slices.Contains(list, s) {
 		return list
 	}
-	return append(slices.Clip(list), s) // copies of a device may share the list
+	if !only { // copies of a device may share the list
+		list = slices.Clip(list)
+	}
+	return append(list, s)
 }
 
 // Elder orders what the ledgers of several benches say of one device, the one whose
 // device it is first: to whom it moved last, who sealed it, who gave it a key, who saw it first. Of benches
 // that only saw it, the last one counts.
-func (d Device) Elder(o Device) int {
-	rank := func(d Device) int {
-		switch {
-		case d.Sealed:
-			return 2
-		case len(d.Keys) > 0:
-			return 1
-		}
-		return 0
+func (d Device) Elder(o Device) int { return d.Claim().Elder(o.Claim()) }
+
+// Claim is by what a ledger has a device: what Elder compares.
+type Claim struct {
+	moves, rank   int
+	seen, updated time.Time
+}
+
+// Claim is that of the ledger that tells of the device.
+func (d *Device) Claim() Claim {
+	c := Claim{moves: d.Moves, seen: d.Seen, updated: d.Updated}
+	switch {
+	case d.Sealed:
+		c.rank = 2
+	case len(d.Keys) > 0:
+		c.rank = 1
 	}
-	if d.Moves != o.Moves {
-		return o.Moves - d.Moves
+	return c
+}
+
+// Elder orders claims as Device.Elder does devices.
+func (c Claim) Elder(o Claim) int {
+	switch {
+	case c.moves != o.moves:
+		return o.moves - c.moves
+	case c.rank != o.rank:
+		return o.rank - c.rank
+	case c.rank == 0:
+		return o.updated.Compare(c.updated)
 	}
-	if rank(d) != rank(o) {
-		return rank(o) - rank(d)
-	}
-	if rank(d) == 0 {
-		return o.Updated.Compare(d.Updated)
-	}
-	return d.Seen.Compare(o.Seen)
+	return c.seen.Compare(o.seen)
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+	"unsafe"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -37,11 +37,16 @@ func Decode(raw []byte) (Entry, error) {
 // texts are parts of a few large pieces of memory, which live as long as one of them
 // is held. The zero value is ready.
 type Reader struct {
-	text strings.Builder
-	said said
+	text  []byte
+	lists lists
+	said  said
 }
 
-const textPiece = 32 << 10
+// What a Reader asks memory for at once: bytes of text, and lists.
+const (
+	textPiece  = 32 << 10
+	listsAhead = 8
+)
 
 // Without says which fields nobody will ask for. They may be there all the same.
 type Without struct {
@@ -51,18 +56,33 @@ type Without struct {
 
 // Decode does what the function Decode does, into e.
 func (r *Reader) Decode(raw []byte, e *Entry, skip Without) (err error) {
-	if r.text.Len()+len(raw) > r.text.Cap() {
-		r.text = strings.Builder{}
-		r.text.Grow(max(textPiece, len(raw)))
-	}
-	from := r.text.Len()
-	r.text.Write(raw)
+	r.lists.ahead = listsAhead
 	*e = Entry{}
-	l := line{text: r.text.String()[from:], skip: skip, said: &r.said}
+	l := line{text: r.keep(raw), skip: skip, said: &r.said, lists: &r.lists}
 	if !l.scan(e) {
 		*e, err = decode(raw)
 	}
 	return err
+}
+
+// keep returns a copy of raw in the memory of the reader: never written to again unless
+// its user says so with Again.
+func (r *Reader) keep(raw []byte) string {
+	from := len(r.text)
+	if r.Full(raw) { // those who hold the old piece keep it
+		from, r.text = 0, make([]byte, 0, max(textPiece, len(raw)))
+	}
+	r.text = append(r.text, raw...)
+	return unsafe.String(unsafe.SliceData(r.text[from:]), len(raw))
+}
+
+// Full tells whether an entry needs another piece of memory.
+func (r *Reader) Full(raw []byte) bool { return len(r.text)+len(raw) > cap(r.text) }
+
+// Again uses the memory again: of all that was decoded so far nothing may be held any more.
+func (r *Reader) Again() {
+	r.text, r.said.text = r.text[:0], [2]string{}
+	r.lists.again()
 }
 
 // Read decodes an entry and tells whether its bytes are canonical, both in one pass:

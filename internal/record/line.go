@@ -32,6 +32,8 @@ type line struct {
 	odd  bool
 	skip Without
 	said *said // by the entry before; nil is nobody
+
+	*lists // memory for what the entry has several of
 }
 
 // take reads exactly this, if it is what comes next.
@@ -79,13 +81,13 @@ func (l *line) object(fields func()) {
 	l.sep = ','
 }
 
-func optList[T any](l *line, name string, one func(*T)) (all []T) {
+func optList[T any](l *line, name string, in *piece[T], one func(*T)) (all []T) {
 	if !l.field(name) {
 		return nil
 	}
 	l.must("[")
 	rest := l.text[l.at:]
-	all = make([]T, 0, 1+strings.Count(rest[:1+strings.Index(rest, "}]")], "},{"))
+	all = in.room(1+strings.Count(rest[:1+strings.Index(rest, "}]")], "},{"), l.ahead)
 	for more := true; more && !l.odd; more = l.take(",") {
 		all = append(all, *new(T))
 		one(&all[len(all)-1])
@@ -129,7 +131,7 @@ func (l *line) optStrings(name string) []string {
 	}
 	l.must("[")
 	rest := l.text[l.at:]
-	all := make([]string, 0, 1+strings.Count(rest[:1+strings.IndexByte(rest, ']')], `","`))
+	all := l.texts.room(1+strings.Count(rest[:1+strings.IndexByte(rest, ']')], `","`), l.ahead)
 	for more := true; more && !l.odd; more = l.take(",") {
 		all = append(all, l.string())
 	}
@@ -332,9 +334,41 @@ func (l *line) time() time.Time {
 	if l.odd = l.odd || n <= whole || n > most || text[n-1] != 'Z' || n > whole+1 && (text[whole] != '.' || text[n-2] == '0'); l.odd {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	l.odd = l.odd || err != nil
+	if l.odd = n == whole+2; l.odd { // a fraction of nothing
+		return time.Time{}
+	}
+	return l.clock(text[:whole], l.fraction(text[whole:n-1]))
+}
+
+// clock reads the time "2006-01-02T15:04:05" and adds nanoseconds.
+func (l *line) clock(text string, nanoseconds int) time.Time {
+	l.odd = l.odd || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':'
+	year, month, day := l.two(text[0:])*100+l.two(text[2:]), l.two(text[5:]), l.two(text[8:])
+	hour, minute, second := l.two(text[11:]), l.two(text[14:]), l.two(text[17:])
+	t := time.Date(year, time.Month(month), day, hour, minute, second, nanoseconds, time.UTC)
+	// package time takes the 31st of April for the 1st of May
+	l.odd = l.odd || minute > 59 || second > 59 || t.Day() != day || int(t.Month()) != month
 	return t
+}
+
+// two is a number of two digits.
+func (l *line) two(s string) int {
+	tens, ones := s[0]-'0', s[1]-'0'
+	l.odd = l.odd || tens > 9 || ones > 9
+	return int(tens)*10 + int(ones)
+}
+
+// fraction is ".5" in nanoseconds.
+func (l *line) fraction(s string) (n int) {
+	for i := 1; i < len(s); i++ {
+		digit := s[i] - '0'
+		l.odd = l.odd || digit > 9
+		n = n*10 + int(digit)
+	}
+	for range len("999999999") + 1 - max(len(s), 1) {
+		n *= 10
+	}
+	return n
 }
 
 // mac reads a MAC; "" is none.

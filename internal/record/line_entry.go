@@ -10,7 +10,7 @@ import (
 // false where only the long way can tell what it is. The fields are in the order
 // of the structs, and each has to be here: a test says which is not.
 func scan(raw []byte) (e Entry, ok bool) {
-	l := line{text: string(raw)}
+	l := line{text: string(raw), lists: new(lists)}
 	ok = l.scan(&e)
 	return e, ok
 }
@@ -121,7 +121,7 @@ func (l *line) found(e *Entry) {
 		e.Identity = new(chip.Identity)
 		l.object(func() { l.identity(e.Identity) })
 	}
-	e.Keys = optList(l, "keys", func(k *Key) { l.object(func() { l.key(k) }) })
+	e.Keys = optList(l, "keys", &l.keys, func(k *Key) { l.object(func() { l.key(k) }) })
 	l.optString("token", &e.Token)
 	e.Public = l.optBytes("public")
 	l.optString("planDigest", &e.Plan)
@@ -134,12 +134,12 @@ func (l *line) found(e *Entry) {
 func (l *line) burned(e *Entry) {
 	l.optString("stage", &e.Stage)
 	if !l.skip.Remarks || !l.passOver("burns", "}]") {
-		e.Burns = optList(l, "burns", func(b *FuseChange) { l.object(func() { l.burn(b) }) })
+		e.Burns = optList(l, "burns", &l.burns, func(b *FuseChange) { l.object(func() { l.burn(b) }) })
 	}
 	if !l.skip.Fuses || !l.passOver("fuses", "}]") {
-		e.Fuses = optList(l, "fuses", func(b *Block) { l.object(func() { l.block(b) }) })
+		e.Fuses = optList(l, "fuses", &l.fuses, func(b *Block) { l.object(func() { l.block(b) }) })
 	}
-	e.Images = optList(l, "images", func(i *Image) { l.object(func() { l.image(i) }) })
+	e.Images = optList(l, "images", &l.images, func(i *Image) { l.object(func() { l.image(i) }) })
 	if !(l.skip.Remarks && l.passOver("boot", "}")) && l.field("boot") {
 		e.Boot = new(Boot)
 		l.object(func() { l.boot(e.Boot) })

@@ -74,9 +74,7 @@ func (d *Device) moved(e *Entry) {
 	}
 	own := *d
 	*d = Device{}
-	for i := range list {
-		d.apply(&list[i])
-	}
+	d.Fold(list)
 	d.First, d.Last, d.Seen, d.Updated, d.Runs, d.Visited = own.First, own.Last, own.Seen, own.Updated, own.Runs, own.Visited
 	d.Conflict, d.Conflicted = own.Conflict, own.Conflicted
 	d.Simulated, d.Moves = d.Simulated || own.Simulated, max(d.Moves, own.Moves)+1

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"time"
 )
 
 // Entries read one after the other are those that Decode reads, whatever comes in
@@ -50,6 +51,80 @@ func TestReader(t *testing.T) {
 	}
 	if short < 50 {
 		t.Errorf("only %d lists were passed over", short)
+	}
+}
+
+// Memory that is used again holds each entry until then, also what the next one says word
+// for word as the one before.
+func TestReaderAgain(t *testing.T) {
+	var r Reader
+	rnd := rand.New(rand.NewPCG(17, 18))
+	for range 200 {
+		r.Again()
+		var got, want [7]Entry
+		same := randomEntry(rnd)
+		for i := range got {
+			e := randomEntry(rnd)
+			if i%2 == 0 {
+				e.Station, e.Operator, e.Software, e.Job, e.Run, e.MAC = same.Station, same.Operator, same.Software, same.Job, same.Run, same.MAC
+			}
+			raw := mustMarshal(t, e)
+			var err error
+			if want[i], err = Decode(raw); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Decode(raw, &got[i], Without{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	}
+	e := plain(t)
+	for i := range byte(3) { // the same but for what is not text
+		r.Again()
+		e.MAC[5] = i
+		var got Entry
+		if err := r.Decode(mustMarshal(t, e), &got, Without{}); err != nil || got.MAC != e.MAC {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	}
+}
+
+// A time is read as package time reads it, and nothing else for one.
+func TestTimes(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(19, 20))
+	read := 0
+	wrong := []string{"2026-02-29T01:02:03Z", "2026-04-31T01:02:03Z", "2026-00-01T01:02:03Z", "2026-13-01T01:02:03Z", "2026-01-00T01:02:03Z",
+		"2026-01-01T24:02:03Z", "2026-01-01T01:60:03Z", "2026-01-01T01:02:60Z", "2026-01-01T01:02:03.Z", "2026-01-01T01:02:03.50Z", "2026-01-01 01:02:03Z"}
+	for _, text := range wrong {
+		l := line{text: `"` + text + `"`}
+		if got := l.time(); !l.odd {
+			t.Errorf("%s: got %v", text, got)
+		}
+	}
+	for range 20000 {
+		at := time.Unix(rnd.Int64N(1<<38)-1<<37, rnd.Int64N(1e9)).UTC()
+		if rnd.IntN(2) == 0 {
+			at = at.Truncate([]time.Duration{time.Second, time.Millisecond, time.Microsecond}[rnd.IntN(3)])
+		}
+		text := []byte(at.Format(time.RFC3339Nano))
+		for range rnd.IntN(3) {
+			text[rnd.IntN(len(text))] = "0123456789T:-.Z"[rnd.IntN(15)]
+		}
+		l := line{text: `"` + string(text) + `"`}
+		got := l.time()
+		want, err := time.Parse(time.RFC3339Nano, string(text))
+		if again := want.UTC().Format(time.RFC3339Nano); l.odd != (err != nil || again != string(text)) || !l.odd && !got.Equal(want) {
+			t.Fatalf("%s: got %v (odd: %v), want %v, %v", text, got, l.odd, want, err)
+		}
+		if !l.odd {
+			read++
+		}
+	}
+	if read < 5000 {
+		t.Errorf("only %d times were read", read)
 	}
 }
 
