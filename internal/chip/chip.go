@@ -29,12 +29,17 @@ func ParseMAC(s string) (MAC, error) {
 
 // String is the lower-case form with colons.
 func (m MAC) String() string {
-	const digits = "0123456789abcdef"
 	var b [3 * len(m)]byte
-	for i, c := range m {
-		b[3*i], b[3*i+1], b[3*i+2] = digits[c>>4], digits[c&15], ':'
+	return string(m.Append(b[:0]))
+}
+
+// Append appends what String returns.
+func (m MAC) Append(b []byte) []byte {
+	const digits = "0123456789abcdef"
+	for _, c := range m {
+		b = append(b, digits[c>>4], digits[c&15], ':')
 	}
-	return string(b[:len(b)-1])
+	return b[:len(b)-1]
 }
 
 // IsZero reports a MAC that was never read.

@@ -55,7 +55,7 @@ func TestAgrees(t *testing.T) {
 			t.Errorf("%s: a line is told %+v, %v", name, d, err)
 		}
 		n := 0
-		if err := tellAll(l, math.MaxUint64, func(record.Device, []record.Entry) { n++ }); !errors.Is(err, ErrCorrupt) {
+		if err := tellAll(l, math.MaxUint64, func(*record.Device, []record.Entry) { n++ }); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: all %d devices are told: %v", name, n, err)
 		}
 		if err := l.Agrees(mac(8)); err != nil {

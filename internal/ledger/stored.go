@@ -7,12 +7,20 @@ import (
 	"station/internal/chip"
 )
 
-// Stored is what the indexes say of a device, for Told to hold against the log.
+// Stored is what the indexes say of some devices, for Told to hold against the log.
 type Stored struct {
+	list []stored
+	text []byte // of which the JSON of each is a part
+}
+
+type stored struct {
 	mac  chip.MAC
 	json []byte // of record.Device, without its images
 	last uint64 // index of the device's last entry
 }
+
+// Len is how many devices it has.
+func (s *Stored) Len() int { return len(s.list) }
 
 // storedAtOnce bounds the memory of whoever works on several lots of devices at
 // the same time.
@@ -20,15 +28,16 @@ const storedAtOnce = 128
 
 // Devices yields what is stored of all devices, in the order of their MACs, some
 // devices at a time and nothing of it held against the log yet.
-func (t *Told) Devices() iter.Seq2[[]Stored, error] {
-	return func(yield func([]Stored, error) bool) {
+func (t *Told) Devices() iter.Seq2[*Stored, error] {
+	return func(yield func(*Stored, error) bool) {
 		from := ""
 		for {
-			list, next, err := t.l.stored(from)
+			some := t.stored.Get().(*Stored)
+			next, err := some.read(t.l, from)
 			if err != nil {
 				err = fmt.Errorf("devices: %w", err)
 			}
-			if len(list) == 0 && err == nil || !yield(list, err) || err != nil {
+			if some.Len() == 0 && err == nil || !yield(some, err) || err != nil {
 				return
 			}
 			if from = next; from == "" {
@@ -38,42 +47,52 @@ func (t *Told) Devices() iter.Seq2[[]Stored, error] {
 	}
 }
 
-// stored returns some devices from a key on, and where to go on.
-func (l *Ledger) stored(from string) (list []Stored, next string, err error) {
+// read reads some devices from a key on, and says where to go on.
+func (d *Stored) read(l *Ledger, from string) (next string, err error) {
 	err = l.project(func(s *snapshot) error {
-		list, next = nil, ""
+		d.list, d.text, next = d.list[:0], d.text[:0], ""
 		recent, err := s.recentDevices()
 		if err != nil {
 			return err
 		}
-		for it, err := range s.items(inDevices, from) {
+		for it, err := range s.each(inDevices, from) {
 			if err != nil {
 				return err
 			}
-			if next = string(it.Key); len(list) == storedAtOnce {
+			if next = string(it.Key); d.Len() == storedAtOnce {
 				return nil
 			}
-			payload, err := unseal(inDevices, next, it.Value)
-			if err == nil {
-				payload, err = s.current(payload, recent[next])
-			}
-			if err != nil {
+			if err := d.add(s, next, it.Value, recent[next]); err != nil {
 				return err
 			}
-			var d Stored
-			if copy(d.mac[:], next) != len(next) || len(next) != len(d.mac) {
-				return corrupt("key %x is no MAC", next)
-			}
-			if d.last, err = lastOf(payload); err != nil {
-				return err
-			}
-			d.json = payload[deviceHead:]
-			list = append(list, d)
 		}
 		next = ""
 		return nil
 	})
-	return list, next, err
+	return next, err
+}
+
+// add adds the device of a key.
+func (d *Stored) add(s *snapshot, key string, value []byte, behind tail) error {
+	payload, err := unseal(inDevices, key, value)
+	if err == nil {
+		payload, err = s.current(payload, behind)
+	}
+	if err != nil {
+		return err
+	}
+	var one stored
+	if copy(one.mac[:], key) != len(key) || len(key) != len(one.mac) {
+		return corrupt("key %x is no MAC", key)
+	}
+	if one.last, err = lastOf(payload); err != nil {
+		return err
+	}
+	from := len(d.text)
+	d.text = append(d.text, payload[deviceHead:]...)
+	one.json = d.text[from:]
+	d.list = append(d.list, one)
+	return nil
 }
 
 // current is the payload that a projection would have if it were not behind.

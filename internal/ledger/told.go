@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/s2"
@@ -25,6 +26,8 @@ type Told struct {
 	size, end uint64          // entries: that are told, and that are held; what a running line appends later is not asked for
 	seen      []atomic.Uint64 // a bit for each entry that was met in the chain of a device
 	pages     atomic.Pointer[boltfile.Snapshot]
+	folds     sync.Pool // of *chainFold
+	stored    sync.Pool // of *Stored
 }
 
 // Told begins with the devices as they are now; it tells them as they were before
@@ -35,7 +38,9 @@ func (l *Ledger) Told(size uint64) (*Told, error) {
 		return nil, err
 	}
 	l.read.packs.widen()
-	return &Told{l: l, size: size, end: end, seen: make([]atomic.Uint64, end/64+1)}, nil
+	t := &Told{l: l, size: size, end: end, seen: make([]atomic.Uint64, end/64+1)}
+	t.folds.New, t.stored.New = t.newFold, func() any { return new(Stored) }
+	return t, nil
 }
 
 // view gives fn a snapshot of the ledger: the same one while the file does not change, which
@@ -53,23 +58,20 @@ func (t *Told) view(fn func(*snapshot) error) error {
 // Hold folds all entries of some devices anew, and tells of a device that the
 // indexes say something else of. Those that agree it gives to each, by their place
 // in the list: the device as its entries before the index of Told leave it, and
-// these entries, oldest first, whose list is used again. Devices that came later
+// these entries, oldest first. All of it lies in memory that is used again: nothing,
+// no text either, may be held when each returns. Devices that came later
 // are left out; a device may be given twice. Several goroutines may each hold some
-// devices.
-func (t *Told) Hold(list []Stored, each func(i int, d record.Device, entries []record.Entry) error) error {
+// devices; the memory of these is used again.
+func (t *Told) Hold(some *Stored, each func(i int, d *record.Device, entries []record.Entry) error) error {
+	defer t.stored.Put(some)
+	list := some.list
 	return t.view(func(s *snapshot) error {
-		log, err := newChainReader(s)
-		if err != nil {
+		f := t.folds.Get().(*chainFold)
+		defer t.folds.Put(f)
+		if err := f.log.reset(s); err != nil {
 			return err
 		}
-		f := chainFold{t: t, log: log, text: make([]byte, 4<<10)}
-		order := make([]int, len(list))
-		for i := range list {
-			order[i] = i
-		}
-		// In the order of the log: what lies together is read once.
-		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(list[a].last, list[b].last) })
-		for _, i := range order {
+		for _, i := range f.inOrder(list) {
 			then, entries, err := f.hold(&list[i])
 			if err == nil && len(entries) > 0 {
 				err = each(i, then, entries)
@@ -84,41 +86,55 @@ func (t *Told) Hold(list []Stored, each func(i int, d record.Device, entries []r
 
 // chainFold folds the chains of devices, one after the other, in the same memory.
 type chainFold struct {
-	t     *Told
-	log   chainReader
-	read  record.Reader
-	text  []byte
-	json  []byte
-	chain []record.Entry // of this device from first on, the oldest first
-	first int
+	t         *Told
+	log       chainReader
+	read      record.Reader
+	order     []int
+	text      []byte
+	json      []byte
+	chain     []record.Entry // of this device from first on, the oldest first
+	first     int
+	then, now record.Device // it as it is told, and as its last entry leaves it
+}
+
+func (t *Told) newFold() any { return &chainFold{t: t, text: make([]byte, 4<<10)} }
+
+// inOrder are the places of the devices in the order of the log: what lies together
+// there is read once.
+func (f *chainFold) inOrder(list []stored) []int {
+	f.order = f.order[:0]
+	for i := range list {
+		f.order = append(f.order, i)
+	}
+	slices.SortFunc(f.order, func(a, b int) int { return cmp.Compare(list[a].last, list[b].last) })
+	return f.order
 }
 
 // hold folds one device, and returns it as it is told.
-func (f *chainFold) hold(d *Stored) (then record.Device, told []record.Entry, err error) {
+func (f *chainFold) hold(d *stored) (then *record.Device, told []record.Entry, err error) {
+	f.read.Again()
 	if err := f.follow(d); err != nil {
-		return then, nil, err
+		return nil, nil, err
 	}
-	var now record.Device
 	all := f.chain[f.first:]
-	for i := range all {
-		if all[i].Index >= f.t.size && told == nil {
-			then, told = now, all[:i]
-		}
-		now.Apply(all[i])
+	n := 0
+	for n < len(all) && all[n].Index < f.t.size {
+		n++
 	}
-	if told == nil {
-		then, told = now, all
-	}
-	now.Images = nil // as in devicePayload
-	if f.json = now.AppendLine(f.json[:0]); !bytes.Equal(f.json, d.json) {
+	f.now = record.Device{}
+	f.now.Fold(all[:n])
+	f.then = f.now
+	f.now.Fold(all[n:])
+	f.now.Images = nil // as in devicePayload
+	if f.json = f.now.AppendLine(f.json[:0]); !bytes.Equal(f.json, d.json) {
 		err = corrupt(notTold)
 	}
-	return then, told, err
+	return &f.then, all[:n], err
 }
 
 // follow reads a device's chain from its last entry to its first, without what no
 // projection and no row is made of.
-func (f *chainFold) follow(d *Stored) error {
+func (f *chainFold) follow(d *stored) error {
 	f.first = len(f.chain)
 	skip := record.Without{Remarks: true}
 	for n, more := d.last, true; more; {
@@ -159,14 +175,17 @@ func (f *chainFold) link(mac chip.MAC, n uint64, e *record.Entry, skip record.Wi
 // together, and have a dictionary in common.
 type chainReader struct {
 	*snapshot
-	cursor *boltfile.Cursor
+	cursor boltfile.Cursor
 	n      uint64 // of the last dictionary
 	dict   *s2.Dict
 }
 
-func newChainReader(s *snapshot) (chainReader, error) {
+// reset makes it one of a snapshot, in the memory that it has.
+func (r *chainReader) reset(s *snapshot) error {
 	b, err := s.bucket(inEntries)
-	return chainReader{snapshot: s, cursor: b.Cursor()}, err
+	r.snapshot, r.dict = s, nil
+	r.cursor.Reset(b)
+	return err
 }
 
 // entry returns what is stored of entry n, valid until the next is asked for.

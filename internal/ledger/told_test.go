@@ -18,14 +18,14 @@ import (
 )
 
 // tellAll takes all devices as an export does.
-func tellAll(l *Ledger, size uint64, each func(record.Device, []record.Entry)) error {
+func tellAll(l *Ledger, size uint64, each func(*record.Device, []record.Entry)) error {
 	told, err := l.Told(size)
 	if err != nil {
 		return err
 	}
 	for list, err := range told.Devices() {
 		if err == nil {
-			err = told.Hold(list, func(_ int, d record.Device, entries []record.Entry) error { each(d, entries); return nil })
+			err = told.Hold(list, func(_ int, d *record.Device, entries []record.Entry) error { each(d, entries); return nil })
 		}
 		if err != nil {
 			return err
@@ -35,10 +35,10 @@ func tellAll(l *Ledger, size uint64, each func(record.Device, []record.Entry)) e
 }
 
 // allTold are all devices with their entries.
-func allTold(t *testing.T, l *Ledger) iter.Seq2[record.Device, []record.Entry] {
+func allTold(t *testing.T, l *Ledger) iter.Seq2[*record.Device, []record.Entry] {
 	t.Helper()
-	return func(yield func(record.Device, []record.Entry) bool) {
-		err := tellAll(l, math.MaxUint64, func(d record.Device, entries []record.Entry) { yield(d, entries) })
+	return func(yield func(*record.Device, []record.Entry) bool) {
+		err := tellAll(l, math.MaxUint64, func(d *record.Device, entries []record.Entry) { yield(d, entries) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,9 +74,9 @@ func TestTold(t *testing.T) {
 	add(t, l, run(0)[2:]...) // later
 	add(t, l, run(n)...)
 	devices := 0
-	err := tellAll(l, size, func(d record.Device, entries []record.Entry) {
+	err := tellAll(l, size, func(d *record.Device, entries []record.Entry) {
 		devices++
-		if !reflect.DeepEqual(&d, want[d.MAC]) {
+		if !reflect.DeepEqual(d, want[d.MAC]) {
 			t.Errorf("got %+v, want %+v", d, want[d.MAC])
 		}
 		first, last := entries[0], entries[len(entries)-1]
@@ -162,7 +162,7 @@ func TestToldHoldsEachEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := tellAll(l, math.MaxUint64, func(record.Device, []record.Entry) {}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "not what was written") {
+	if err := tellAll(l, math.MaxUint64, func(*record.Device, []record.Entry) {}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "not what was written") {
 		t.Errorf("all devices are told: %v", err)
 	}
 }

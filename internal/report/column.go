@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"station/internal/chip"
@@ -32,11 +33,11 @@ type Column struct {
 // ColumnsVersion is the version of all tables' columns.
 const ColumnsVersion = 5
 
-// column says where a Column comes from: the text of a cell, made of what is
-// told in the row.
+// column says where a Column comes from: of appends the text of a cell, made of what
+// is told in the row.
 type column[T any] struct {
 	Column
-	of func(T) string
+	of func(b []byte, told T) []byte
 }
 
 // simulation stands in the first column of every row of a simulated ledger.
@@ -62,93 +63,110 @@ type deviceRow struct {
 }
 
 var deviceColumns = []column[*deviceRow]{
-	{Column{"simulation", Text, aboutSimulation, 0}, func(d *deviceRow) string { return mark(d.Simulated) }},
-	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows", 0}, func(d *deviceRow) string { return d.MAC.String() }},
-	{Column{"serial", Text, "serial number bound to the device by a scan", 0}, func(d *deviceRow) string { return d.Serial }},
-	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict", 0}, func(d *deviceRow) string { return string(d.verdict) }},
-	{Column{"code", Text, "failure code (E-…) behind the verdict", 0}, func(d *deviceRow) string { return string(d.code) }},
-	{Column{"keyId", Text, aboutKeyID, 0}, func(d *deviceRow) string { return keyIDs(d.Keys) }},
-	{Column{"policy", Text, "derived, random or shared", 0}, func(d *deviceRow) string { return policies(d.Keys) }},
-	{Column{"job", Text, "name of the product that it was made as", 0}, func(d *deviceRow) string { return d.Job }},
-	{Column{"jobDigest", Text, aboutDigest, 0}, func(d *deviceRow) string { return d.JobHash }},
-	{Column{"batch", Text, "batch in which it was made", 0}, func(d *deviceRow) string { return d.Batch }},
-	{Column{"number", Number, "number taken from the quota of the batch or job", 0}, func(d *deviceRow) string { return count(d.Numbers[d.lot()]) }},
-	{Column{"firstSeen", Time, "time of the device's first entry", 0}, func(d *deviceRow) string { return instant(d.Seen) }},
-	{Column{"lastEntry", Time, "time of the device's last entry", 0}, func(d *deviceRow) string { return instant(d.Updated) }},
-	{Column{"visits", Number, "how often it was put into a slot", 0}, func(d *deviceRow) string { return strconv.Itoa(d.Runs) }},
-	{Column{"sealedAt", Time, "when it was sealed last", 0}, func(d *deviceRow) string { return instant(d.seal.Time) }},
-	{Column{"station", Text, "station that sealed it", 0}, func(d *deviceRow) string { return d.seal.Station }},
-	{Column{"slot", Text, "slot in which it was sealed", 0}, func(d *deviceRow) string { return d.seal.Slot }},
-	{Column{"operator", Text, "who was at the line then", 0}, func(d *deviceRow) string { return d.seal.Operator }},
-	{Column{"software", Text, "version of this program then", 0}, func(d *deviceRow) string { return d.seal.Software }},
-	{Column{"images", Text, "what the flash holds: " + aboutImages, 0}, func(d *deviceRow) string { return images(d.Images) }},
-	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words", 0}, func(d *deviceRow) string { return d.Fuses.Block("BLOCK0").String() }},
-	{Column{"block1", Text, aboutBlock1, 0}, func(d *deviceRow) string { return d.Fuses.Block("BLOCK1").String() }},
-	{Column{"block2", Text, aboutBlock2, 0}, func(d *deviceRow) string { return d.Fuses.Block("BLOCK2").String() }},
-	{Column{"first", Number, "index of the device's first entry", 0}, func(d *deviceRow) string { return strconv.FormatUint(d.First, 10) }},
-	{Column{"last", Number, "index of the device's last entry", 0}, func(d *deviceRow) string { return strconv.FormatUint(d.Last, 10) }},
-	{Column{"id", Text, "what the device is known by later, 32 hexadecimal digits", 3}, func(d *deviceRow) string { return d.identity().ID }},
-	{Column{"certificate", Text, "serial number of its certificate, upper-case hexadecimal digits", 3}, func(d *deviceRow) string { return d.certificate().Serial }},
-	{Column{"certificateDigest", Text, "SHA-256 of its certificate", 3}, func(d *deviceRow) string { return d.certificate().SHA256 }},
-	{Column{"issuer", Text, "CA that signed it", 3}, func(d *deviceRow) string { return d.certificate().Issuer }},
-	{Column{"revokedAt", Time, "when the device was revoked, with an identity or without", 3}, func(d *deviceRow) string { return instant(d.identity().Revoked) }},
-	{Column{"revision", Text, "revision of the job that it was made as", 4}, func(d *deviceRow) string { return d.Revision }},
-	{Column{"chip", Text, aboutChip, 5}, func(d *deviceRow) string { return d.Chip }},
+	{Column{"simulation", Text, aboutSimulation, 0}, func(b []byte, d *deviceRow) []byte { return append(b, mark(d.Simulated)...) }},
+	{Column{"mac", Text, "factory MAC address, lower case with colons; the order of the rows", 0}, func(b []byte, d *deviceRow) []byte { return appendMAC(b, d.MAC) }},
+	{Column{"serial", Text, "serial number bound to the device by a scan", 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.Serial...) }},
+	{Column{"verdict", Text, "PASS sealed; SCRAP, QUARANTINE set aside; RETRY, STATION as the last visit ended; BEGUN no verdict", 0}, func(b []byte, d *deviceRow) []byte { return append(b, string(d.verdict)...) }},
+	{Column{"code", Text, "failure code (E-…) behind the verdict", 0}, func(b []byte, d *deviceRow) []byte { return append(b, string(d.code)...) }},
+	{Column{"keyId", Text, aboutKeyID, 0}, func(b []byte, d *deviceRow) []byte { return append(b, keyIDs(d.Keys)...) }},
+	{Column{"policy", Text, "derived, random or shared", 0}, func(b []byte, d *deviceRow) []byte { return append(b, policies(d.Keys)...) }},
+	{Column{"job", Text, "name of the product that it was made as", 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.Job...) }},
+	{Column{"jobDigest", Text, aboutDigest, 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.JobHash...) }},
+	{Column{"batch", Text, "batch in which it was made", 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.Batch...) }},
+	{Column{"number", Number, "number taken from the quota of the batch or job", 0}, func(b []byte, d *deviceRow) []byte { return appendCount(b, d.Numbers[d.lot()]) }},
+	{Column{"firstSeen", Time, "time of the device's first entry", 0}, func(b []byte, d *deviceRow) []byte { return appendInstant(b, d.Seen) }},
+	{Column{"lastEntry", Time, "time of the device's last entry", 0}, func(b []byte, d *deviceRow) []byte { return appendInstant(b, d.Updated) }},
+	{Column{"visits", Number, "how often it was put into a slot", 0}, func(b []byte, d *deviceRow) []byte { return strconv.AppendInt(b, int64(d.Runs), 10) }},
+	{Column{"sealedAt", Time, "when it was sealed last", 0}, func(b []byte, d *deviceRow) []byte { return appendInstant(b, d.seal.Time) }},
+	{Column{"station", Text, "station that sealed it", 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.seal.Station...) }},
+	{Column{"slot", Text, "slot in which it was sealed", 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.seal.Slot...) }},
+	{Column{"operator", Text, "who was at the line then", 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.seal.Operator...) }},
+	{Column{"software", Text, "version of this program then", 0}, func(b []byte, d *deviceRow) []byte { return append(b, d.seal.Software...) }},
+	{Column{"images", Text, "what the flash holds: " + aboutImages, 0}, func(b []byte, d *deviceRow) []byte { return appendImages(b, d.Images) }},
+	{Column{"block0", Text, "fuse BLOCK0 as read back last, seven words", 0}, func(b []byte, d *deviceRow) []byte { return appendBlock(b, d.Fuses, "BLOCK0") }},
+	{Column{"block1", Text, aboutBlock1, 0}, func(b []byte, d *deviceRow) []byte { return appendBlock(b, d.Fuses, "BLOCK1") }},
+	{Column{"block2", Text, aboutBlock2, 0}, func(b []byte, d *deviceRow) []byte { return appendBlock(b, d.Fuses, "BLOCK2") }},
+	{Column{"first", Number, "index of the device's first entry", 0}, func(b []byte, d *deviceRow) []byte { return strconv.AppendUint(b, d.First, 10) }},
+	{Column{"last", Number, "index of the device's last entry", 0}, func(b []byte, d *deviceRow) []byte { return strconv.AppendUint(b, d.Last, 10) }},
+	{Column{"id", Text, "what the device is known by later, 32 hexadecimal digits", 3}, func(b []byte, d *deviceRow) []byte { return append(b, d.identity().ID...) }},
+	{Column{"certificate", Text, "serial number of its certificate, upper-case hexadecimal digits", 3}, func(b []byte, d *deviceRow) []byte { return append(b, d.certificate().Serial...) }},
+	{Column{"certificateDigest", Text, "SHA-256 of its certificate", 3}, func(b []byte, d *deviceRow) []byte { return append(b, d.certificate().SHA256...) }},
+	{Column{"issuer", Text, "CA that signed it", 3}, func(b []byte, d *deviceRow) []byte { return append(b, d.certificate().Issuer...) }},
+	{Column{"revokedAt", Time, "when the device was revoked, with an identity or without", 3}, func(b []byte, d *deviceRow) []byte { return appendInstant(b, d.identity().Revoked) }},
+	{Column{"revision", Text, "revision of the job that it was made as", 4}, func(b []byte, d *deviceRow) []byte { return append(b, d.Revision...) }},
+	{Column{"chip", Text, aboutChip, 5}, func(b []byte, d *deviceRow) []byte { return append(b, d.Chip...) }},
 }
 
 var entryColumns = []column[*record.Entry]{
-	{Column{"simulation", Text, aboutSimulation, 0}, func(e *record.Entry) string { return mark(e.Simulated) }},
-	{Column{"index", Number, "place in the log, from 0; the leaf in the Merkle tree", 0}, func(e *record.Entry) string { return strconv.FormatUint(e.Index, 10) }},
-	{Column{"time", Time, "when it was written, by the station's clock", 0}, func(e *record.Entry) string { return instant(e.Time) }},
-	{Column{"kind", Text, "what it records, such as device.seen or device.sealed", 0}, func(e *record.Entry) string { return string(e.Kind) }},
-	{Column{"mac", Text, "factory MAC address, lower case with colons", 0}, func(e *record.Entry) string { return macText(e.MAC) }},
-	{Column{"serial", Text, "serial number, where it was bound", 0}, func(e *record.Entry) string { return e.Serial }},
-	{Column{"station", Text, "station that wrote it", 0}, func(e *record.Entry) string { return e.Station }},
-	{Column{"slot", Text, "slot of the fixture", 0}, func(e *record.Entry) string { return e.Slot }},
-	{Column{"operator", Text, "who was at the line, or did it", 0}, func(e *record.Entry) string { return e.Operator }},
-	{Column{"software", Text, "version of this program", 0}, func(e *record.Entry) string { return e.Software }},
-	{Column{"job", Text, "name of the product", 0}, func(e *record.Entry) string { return e.Job }},
-	{Column{"revision", Text, "revision of the job", 0}, func(e *record.Entry) string { return e.Revision }},
-	{Column{"jobDigest", Text, aboutDigest, 0}, func(e *record.Entry) string { return e.JobHash }},
-	{Column{"batch", Text, "batch", 0}, func(e *record.Entry) string { return e.Batch }},
-	{Column{"quota", Number, "how many devices the batch or job may have", 0}, func(e *record.Entry) string { return count(e.Quota) }},
-	{Column{"number", Number, "number taken from the quota", 0}, func(e *record.Entry) string { return count(e.Number) }},
-	{Column{"run", Text, "joins the entries of one visit of a device", 0}, func(e *record.Entry) string { return e.Run }},
-	{Column{"step", Text, "step of the procedure", 0}, func(e *record.Entry) string { return e.Step }},
-	{Column{"stage", Text, "stage of a burn", 0}, func(e *record.Entry) string { return e.Stage }},
-	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint", 0}, func(e *record.Entry) string { return e.Decision }},
-	{Column{"keyId", Text, "public name of a key: policy, token object, check value", 0}, func(e *record.Entry) string { return keyIDs(e.Keys) }},
-	{Column{"policy", Text, "derived, random or shared", 0}, func(e *record.Entry) string { return policies(e.Keys) }},
-	{Column{"token", Text, "which token made the key, as a PKCS#11 URI", 0}, func(e *record.Entry) string { return e.Token }},
-	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned", 0}, func(e *record.Entry) string { return e.Plan }},
-	{Column{"burns", Text, "fuses to change: FIELD old->new", 0}, func(e *record.Entry) string { return burns(e.Burns) }},
-	{Column{"block0", Text, "fuse BLOCK0, seven words", 0}, func(e *record.Entry) string { return e.Fuses.Block("BLOCK0").String() }},
-	{Column{"block1", Text, aboutBlock1, 0}, func(e *record.Entry) string { return e.Fuses.Block("BLOCK1").String() }},
-	{Column{"block2", Text, aboutBlock2, 0}, func(e *record.Entry) string { return e.Fuses.Block("BLOCK2").String() }},
-	{Column{"images", Text, "what was verified in the flash: " + aboutImages, 0}, func(e *record.Entry) string { return images(e.Images) }},
-	{Column{"bootDigest", Text, "SHA-256 of the console of a start", 0}, func(e *record.Entry) string { return boot(e).Digest }},
-	{Column{"bootMarker", Text, "the line that proved the start", 0}, func(e *record.Entry) string { return boot(e).Marker }},
-	{Column{"bootSeconds", Number, "from reset to that line", 0}, func(e *record.Entry) string { return bootSeconds(e) }},
-	{Column{"verdict", Text, "how a visit ended", 0}, func(e *record.Entry) string { return string(e.Verdict) }},
-	{Column{"code", Text, "failure code (E-…)", 0}, func(e *record.Entry) string { return string(e.Code) }},
-	{Column{"message", Text, "what an engineer or a person wrote", 0}, func(e *record.Entry) string { return e.Message }},
-	{Column{"seconds", Number, "how long the step or visit took", 0}, func(e *record.Entry) string { return decimal(e.Seconds) }},
-	{Column{"clockBack", Number, "by how many seconds the clock had run backwards", 0}, func(e *record.Entry) string { return decimal(e.ClockBack) }},
-	{Column{"described", Text, "of an approval: everything that was approved, item after item", 2}, func(e *record.Entry) string { return strings.Join(e.Described, "; ") }},
-	{Column{"lineOperator", Text, "of an approval: who was going to work with it", 2}, func(e *record.Entry) string { return e.LineOperator }},
-	{Column{"undeclared", Text, "UNDECLARED where nobody had opened the batch and the station allowed that", 2}, func(e *record.Entry) string { return undeclared(e.Undeclared) }},
-	{Column{"second", Text, "of a release or a recovered key: the second person, where two did it", 4}, func(e *record.Entry) string { return second(e) }},
-	{Column{"chip", Text, aboutChip + "; entries of old have none, and are of an esp32", 5}, chipName},
+	{Column{"simulation", Text, aboutSimulation, 0}, func(b []byte, e *record.Entry) []byte { return append(b, mark(e.Simulated)...) }},
+	{Column{"index", Number, "place in the log, from 0; the leaf in the Merkle tree", 0}, func(b []byte, e *record.Entry) []byte { return strconv.AppendUint(b, e.Index, 10) }},
+	{Column{"time", Time, "when it was written, by the station's clock", 0}, func(b []byte, e *record.Entry) []byte { return appendInstant(b, e.Time) }},
+	{Column{"kind", Text, "what it records, such as device.seen or device.sealed", 0}, func(b []byte, e *record.Entry) []byte { return append(b, string(e.Kind)...) }},
+	{Column{"mac", Text, "factory MAC address, lower case with colons", 0}, func(b []byte, e *record.Entry) []byte { return appendMAC(b, e.MAC) }},
+	{Column{"serial", Text, "serial number, where it was bound", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Serial...) }},
+	{Column{"station", Text, "station that wrote it", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Station...) }},
+	{Column{"slot", Text, "slot of the fixture", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Slot...) }},
+	{Column{"operator", Text, "who was at the line, or did it", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Operator...) }},
+	{Column{"software", Text, "version of this program", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Software...) }},
+	{Column{"job", Text, "name of the product", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Job...) }},
+	{Column{"revision", Text, "revision of the job", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Revision...) }},
+	{Column{"jobDigest", Text, aboutDigest, 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.JobHash...) }},
+	{Column{"batch", Text, "batch", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Batch...) }},
+	{Column{"quota", Number, "how many devices the batch or job may have", 0}, func(b []byte, e *record.Entry) []byte { return appendCount(b, e.Quota) }},
+	{Column{"number", Number, "number taken from the quota", 0}, func(b []byte, e *record.Entry) []byte { return appendCount(b, e.Number) }},
+	{Column{"run", Text, "joins the entries of one visit of a device", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Run...) }},
+	{Column{"step", Text, "step of the procedure", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Step...) }},
+	{Column{"stage", Text, "stage of a burn", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Stage...) }},
+	{Column{"decision", Text, "of an admission: fresh, resume, sealed, quarantine; of a label: print, reprint", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Decision...) }},
+	{Column{"keyId", Text, "public name of a key: policy, token object, check value", 0}, func(b []byte, e *record.Entry) []byte { return append(b, keyIDs(e.Keys)...) }},
+	{Column{"policy", Text, "derived, random or shared", 0}, func(b []byte, e *record.Entry) []byte { return append(b, policies(e.Keys)...) }},
+	{Column{"token", Text, "which token made the key, as a PKCS#11 URI", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Token...) }},
+	{Column{"planDigest", Text, "digest of the burn plan that was approved or burned", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Plan...) }},
+	{Column{"burns", Text, "fuses to change: FIELD old->new", 0}, func(b []byte, e *record.Entry) []byte { return appendBurns(b, e.Burns) }},
+	{Column{"block0", Text, "fuse BLOCK0, seven words", 0}, func(b []byte, e *record.Entry) []byte { return appendBlock(b, e.Fuses, "BLOCK0") }},
+	{Column{"block1", Text, aboutBlock1, 0}, func(b []byte, e *record.Entry) []byte { return appendBlock(b, e.Fuses, "BLOCK1") }},
+	{Column{"block2", Text, aboutBlock2, 0}, func(b []byte, e *record.Entry) []byte { return appendBlock(b, e.Fuses, "BLOCK2") }},
+	{Column{"images", Text, "what was verified in the flash: " + aboutImages, 0}, func(b []byte, e *record.Entry) []byte { return appendImages(b, e.Images) }},
+	{Column{"bootDigest", Text, "SHA-256 of the console of a start", 0}, func(b []byte, e *record.Entry) []byte { return append(b, boot(e).Digest...) }},
+	{Column{"bootMarker", Text, "the line that proved the start", 0}, func(b []byte, e *record.Entry) []byte { return append(b, boot(e).Marker...) }},
+	{Column{"bootSeconds", Number, "from reset to that line", 0}, func(b []byte, e *record.Entry) []byte { return appendBootSeconds(b, e) }},
+	{Column{"verdict", Text, "how a visit ended", 0}, func(b []byte, e *record.Entry) []byte { return append(b, string(e.Verdict)...) }},
+	{Column{"code", Text, "failure code (E-…)", 0}, func(b []byte, e *record.Entry) []byte { return append(b, string(e.Code)...) }},
+	{Column{"message", Text, "what an engineer or a person wrote", 0}, func(b []byte, e *record.Entry) []byte { return append(b, e.Message...) }},
+	{Column{"seconds", Number, "how long the step or visit took", 0}, func(b []byte, e *record.Entry) []byte { return appendDecimal(b, e.Seconds) }},
+	{Column{"clockBack", Number, "by how many seconds the clock had run backwards", 0}, func(b []byte, e *record.Entry) []byte { return appendDecimal(b, e.ClockBack) }},
+	{Column{"described", Text, "of an approval: everything that was approved, item after item", 2}, func(b []byte, e *record.Entry) []byte { return append(b, strings.Join(e.Described, "; ")...) }},
+	{Column{"lineOperator", Text, "of an approval: who was going to work with it", 2}, func(b []byte, e *record.Entry) []byte { return append(b, e.LineOperator...) }},
+	{Column{"undeclared", Text, "UNDECLARED where nobody had opened the batch and the station allowed that", 2}, func(b []byte, e *record.Entry) []byte { return append(b, undeclared(e.Undeclared)...) }},
+	{Column{"second", Text, "of a release or a recovered key: the second person, where two did it", 4}, func(b []byte, e *record.Entry) []byte { return append(b, second(e)...) }},
+	{Column{"chip", Text, aboutChip + "; entries of old have none, and are of an esp32", 5}, func(b []byte, e *record.Entry) []byte { return append(b, chipName(e)...) }},
 }
 
-// cells is a row of a table.
+// cells is a row of a table. It has nothing of what it is made of: its cells are parts of
+// one text.
 func cells[T any](columns []column[T], told T) []string {
-	row := make([]string, len(columns))
+	text := rowTexts.Get().(*[]byte)
+	defer rowTexts.Put(text)
+	row := make([]string, len(columns), len(columns)+1) // a site adds the bench
+	var ends [maxColumns]int
+	b := (*text)[:0]
 	for i, c := range columns {
-		row[i] = c.of(told)
+		b = c.of(b, told)
+		ends[i] = len(b)
+	}
+	*text = b
+	all, from := string(b), 0
+	for i := range row {
+		row[i], from = all[from:ends[i]], ends[i]
 	}
 	return row
 }
+
+// maxColumns is as many as a table may have.
+const maxColumns = 64
+
+// rowTexts is memory in which rows are made.
+var rowTexts = sync.Pool{New: func() any { return new([]byte) }}
 
 func mark(simulated bool) string {
 	if simulated {
@@ -164,40 +182,54 @@ func undeclared(yes bool) string {
 	return ""
 }
 
-// count is a number that is absent where it is zero.
-func count(n int) string {
+// appendCount appends a number that is absent where it is zero.
+func appendCount(b []byte, n int) []byte {
 	if n == 0 {
-		return ""
+		return b
 	}
-	return strconv.Itoa(n)
+	return strconv.AppendInt(b, int64(n), 10)
 }
 
-// decimal is a number as entries have it; zero is absent.
-func decimal(f float64) string {
+// appendDecimal appends a number as entries have it; zero is absent.
+func appendDecimal(b []byte, f float64) []byte {
 	if f == 0 {
-		return ""
+		return b
 	}
-	b, _ := json.Marshal(f) // entries have no others
-	return string(b)
+	text, _ := json.Marshal(f) // entries have no others
+	return append(b, text...)
 }
 
-// instant gives every time the same form.
-func instant(t time.Time) string {
+// appendInstant gives every time the same form.
+func appendInstant(b []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return ""
+		return b
 	}
 	t = t.UTC()
-	var room [32]byte
-	b := t.AppendFormat(room[:0], time.RFC3339) // the one layout that is quick
+	b = t.AppendFormat(b, time.RFC3339) // the one layout that is quick
 	milli := t.Nanosecond() / int(time.Millisecond)
-	return string(append(b[:len(b)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z'))
+	return append(b[:len(b)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z')
 }
 
-func macText(m chip.MAC) string {
+func appendMAC(b []byte, m chip.MAC) []byte {
 	if m.IsZero() {
-		return ""
+		return b
 	}
-	return m.String()
+	return m.Append(b)
+}
+
+// appendBlock appends a block of fuses as Block.String tells it.
+func appendBlock(b []byte, f record.Fuses, name string) []byte {
+	block := f.Block(name)
+	if block.Words == nil {
+		return append(b, block.String()...)
+	}
+	for i, word := range block.Words {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, word...)
+	}
+	return b
 }
 
 func (d *deviceRow) lot() string {
@@ -232,11 +264,11 @@ func boot(e *record.Entry) record.Boot {
 	return *e.Boot
 }
 
-func bootSeconds(e *record.Entry) string {
+func appendBootSeconds(b []byte, e *record.Entry) []byte {
 	if e.Boot != nil && e.Boot.Seconds == 0 {
-		return "0"
+		return append(b, '0')
 	}
-	return decimal(boot(e).Seconds)
+	return appendDecimal(b, boot(e).Seconds)
 }
 
 // second is the second person who did what the entry tells of.
@@ -268,34 +300,32 @@ func joined(keys []record.Key, field func(record.Key) string) (all string) {
 	return all
 }
 
-// images and burns are lists of which a few fields are told.
+// Images and burns are lists of which a few fields are told.
 
-func images(list []record.Image) string {
-	var room [2 << 10]byte
-	b := room[:0]
-	for _, i := range list {
-		b = append(append(separate(b), i.Name...), "@0x"...)
-		b = strconv.AppendUint(b, uint64(i.Address), 16)
-		b = appendNamed(b, " version ", i.Version)
-		b = appendNamed(b, " plain ", i.Plain)
-		b = appendNamed(b, " file ", i.File)
-		if i.Encrypted {
-			b = appendNamed(b, " flash ", i.Flash)
+func appendImages(b []byte, list []record.Image) []byte {
+	for i, image := range list {
+		b = append(append(separate(b, i), image.Name...), "@0x"...)
+		b = strconv.AppendUint(b, uint64(image.Address), 16)
+		b = appendNamed(b, " version ", image.Version)
+		b = appendNamed(b, " plain ", image.Plain)
+		b = appendNamed(b, " file ", image.File)
+		if image.Encrypted {
+			b = appendNamed(b, " flash ", image.Flash)
 		}
 	}
-	return string(b)
+	return b
 }
 
-func burns(list []record.FuseChange) string {
-	var b []byte
-	for _, c := range list {
-		b = append(append(append(append(append(separate(b), c.Field...), ' '), c.Old...), "->"...), c.New...)
+func appendBurns(b []byte, list []record.FuseChange) []byte {
+	for i, c := range list {
+		b = append(append(append(append(append(separate(b, i), c.Field...), ' '), c.Old...), "->"...), c.New...)
 	}
-	return string(b)
+	return b
 }
 
-func separate(b []byte) []byte {
-	if len(b) == 0 {
+// separate appends what stands in front of element i of a list.
+func separate(b []byte, i int) []byte {
+	if i == 0 {
 		return b
 	}
 	return append(b, "; "...)

@@ -14,7 +14,7 @@ import (
 func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, error] {
 	f = f.of(l)
 	return func(yield func([]string, error) bool) {
-		rows := devicesOf(l, size, func(d record.Device, entries []record.Entry) []string { return f.deviceRow(d, entries) })
+		rows := devicesOf(l, size, func(d *record.Device, entries []record.Entry) []string { return f.deviceRow(d, entries) })
 		for row, err := range rows {
 			if (row != nil || err != nil) && !yield(row, err) {
 				return
@@ -24,18 +24,19 @@ func deviceRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, err
 }
 
 // deviceRow is nil for a device that is not wanted.
-func (f Filter) deviceRow(d record.Device, entries []record.Entry) []string {
+func (f Filter) deviceRow(d *record.Device, entries []record.Entry) []string {
 	verdict, code := d.State()
-	if !f.wantsDevice(&d, verdict, entries) {
+	if !f.wantsDevice(d, verdict, entries) {
 		return nil
 	}
-	return cells(deviceColumns, &deviceRow{&d, verdict, code, lastSealed(entries)})
+	return cells(deviceColumns, &deviceRow{d, verdict, code, lastSealed(entries)})
 }
 
 // devicesOf yields what is made of each device and its entries, in the order of the
-// MACs, each as it was before index size; every device is held against the log. It works
-// on several batches of devices at once and keeps their order.
-func devicesOf[T any](l *ledger.Ledger, size uint64, of func(record.Device, []record.Entry) T) iter.Seq2[T, error] {
+// MACs, each as it was before index size; every device is held against the log. Nothing of
+// a device or its entries may be held in that. It works on several batches of devices at
+// once and keeps their order.
+func devicesOf[T any](l *ledger.Ledger, size uint64, of func(*record.Device, []record.Entry) T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		told, err := l.Told(size)
@@ -64,7 +65,7 @@ func devicesOf[T any](l *ledger.Ledger, size uint64, of func(record.Device, []re
 }
 
 // deviceBatches makes the batches until stop is closed.
-func deviceBatches[T any](told *ledger.Told, of func(record.Device, []record.Entry) T, stop <-chan struct{}) <-chan chan batch[T] {
+func deviceBatches[T any](told *ledger.Told, of func(*record.Device, []record.Entry) T, stop <-chan struct{}) <-chan chan batch[T] {
 	queue := make(chan chan batch[T], runtime.GOMAXPROCS(0))
 	go func() {
 		defer close(queue)
@@ -76,8 +77,8 @@ func deviceBatches[T any](told *ledger.Told, of func(record.Device, []record.Ent
 				return
 			}
 			go func() {
-				b := batch[T]{made: make([]T, len(list)), is: make([]bool, len(list))}
-				b.err = told.Hold(list, func(i int, d record.Device, entries []record.Entry) error {
+				b := batch[T]{made: make([]T, list.Len()), is: make([]bool, list.Len())}
+				b.err = told.Hold(list, func(i int, d *record.Device, entries []record.Entry) error {
 					b.made[i], b.is[i] = of(d, entries), true
 					return nil
 				})

@@ -192,7 +192,7 @@ func (f Filter) wants(simulated bool, batch, job string, verdict record.Verdict)
 
 func (f Filter) wantsEntry(e *record.Entry) bool {
 	return f.wants(e.Simulated, e.Batch, e.Job, e.Verdict) && f.entryIn(e) &&
-		f.MAC.has(func() string { return macText(e.MAC) }) && f.Key.has(func() string { return keyIDs(e.Keys) })
+		f.MAC.has(func() string { return string(appendMAC(nil, e.MAC)) }) && f.Key.has(func() string { return keyIDs(e.Keys) })
 }
 
 // wantsDevice tells whether a device of that verdict with these entries is wanted: one

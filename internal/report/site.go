@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/plain"
 	"station/internal/record"
@@ -90,8 +91,9 @@ func (x SiteExport) entryRows() iter.Seq2[[]string, error] {
 
 // siteRow is a device as a bench has it; row is nil where it is not wanted.
 type siteRow struct {
-	record.Device
-	row []string
+	mac   chip.MAC
+	claim record.Claim
+	row   []string
 }
 
 // deviceRows merges the devices of all benches, which come in the order of their MACs.
@@ -132,8 +134,8 @@ func newMerge(x SiteExport) (*merge, error) {
 	for _, b := range x.Benches {
 		f := x.Filter.of(b.Ledger)
 		s := &stream{bench: b.Name}
-		s.pull, s.end = iter.Pull2(devicesOf(b.Ledger, b.Size, func(d record.Device, entries []record.Entry) siteRow {
-			return siteRow{d, f.deviceRow(d, entries)}
+		s.pull, s.end = iter.Pull2(devicesOf(b.Ledger, b.Size, func(d *record.Device, entries []record.Entry) siteRow {
+			return siteRow{d.MAC, d.Claim(), f.deviceRow(d, entries)}
 		}))
 		m.at = append(m.at, s)
 	}
@@ -172,20 +174,20 @@ func (m *merge) next() (row []string, more bool, err error) {
 			first = s
 			continue
 		}
-		switch c := bytes.Compare(s.now.MAC[:], first.now.MAC[:]); {
-		case c < 0, c == 0 && s.now.Elder(first.now.Device) < 0:
+		switch c := bytes.Compare(s.now.mac[:], first.now.mac[:]); {
+		case c < 0, c == 0 && s.now.claim.Elder(first.now.claim) < 0:
 			first = s
 		}
 	}
 	if first == nil {
 		return nil, false, nil
 	}
-	mac := first.now.MAC
+	mac := first.now.mac
 	if first.now.row != nil {
 		row = append(first.now.row, first.bench)
 	}
 	for _, s := range slices.Clone(m.at) {
-		if s.now.MAC == mac {
+		if s.now.mac == mac {
 			if err := m.step(s); err != nil {
 				return nil, false, err
 			}

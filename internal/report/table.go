@@ -74,6 +74,9 @@ func entryRows(l *ledger.Ledger, size uint64, f Filter) iter.Seq2[[]string, erro
 func (f Filter) entryRow(raw []byte) ([]string, error) {
 	r := entryReaders.Get().(*entryReader)
 	defer entryReaders.Put(r)
+	if r.read.Full(raw) {
+		r.read.Again() // of the entries before there are only their rows
+	}
 	err := r.read.Decode(raw, &r.e, record.Without{})
 	if err != nil || !f.wantsEntry(&r.e) {
 		return nil, err

@@ -19,7 +19,9 @@ func TestCursor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, at := b.Cursor(), 0
+		var c Cursor
+		c.Reset(b)
+		at := 0
 		for range 8000 {
 			if at--; at < 0 || rnd.IntN(20) == 0 {
 				at = rnd.IntN(1700)
@@ -27,6 +29,35 @@ func TestCursor(t *testing.T) {
 			key := fmt.Sprintf("%08d", at)
 			value, err := c.Get([]byte(key))
 			if have, ok := want["/"+name+"/"+key]; err != nil || string(value) != have || ok != (value != nil) {
+				t.Fatalf("%s/%s: got %x, %v, want %x", name, key, value, err, have)
+			}
+		}
+	}
+}
+
+// A cursor that is reset to another bucket finds what is there, in the memory that it has,
+// and writes to no page that other look-ups remember.
+func TestCursorAgain(t *testing.T) {
+	path := build(t, 400)
+	want := dumpBolt(t, path)
+	_, s := openFile(t, path)
+	rnd := rand.New(rand.NewPCG(7, 8))
+	var c Cursor
+	for range 300 {
+		name := []string{"big", "gone", "small"}[rnd.IntN(3)]
+		b, err := s.Bucket(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Reset(b)
+		for range 60 {
+			key := fmt.Sprintf("%08d", rnd.IntN(1700))
+			get := c.Get
+			if rnd.IntN(3) == 0 {
+				get = b.Get
+			}
+			value, err := get([]byte(key))
+			if have := want["/"+name+"/"+key]; err != nil || string(value) != have {
 				t.Fatalf("%s/%s: got %x, %v, want %x", name, key, value, err, have)
 			}
 		}
@@ -51,7 +82,8 @@ func TestCursorOfDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := b.Cursor()
+	var c Cursor
+	c.Reset(b)
 	for range 2 {
 		var bad *PageError
 		for range 2 {

@@ -115,24 +115,21 @@ func (p page) slice(off, n uint64) ([]byte, error) {
 // element offsets: i < count, and page has checked that count elements fit.
 func (p page) at(i int) uint64 { return uint64(headerSize + i*elementSize) }
 
-// field is a number in element i. Leaf elements have one more, in front.
-func (p page) field(i int, off uint64) uint64 {
-	if p.leaf() {
-		off += 4
-	}
-	return uint64(native.Uint32(p.b[p.at(i)+off:]))
-}
-
-// start is where the data of element i begins; pos counts from the element.
-func (p page) start(i int) uint64 { return p.at(i) + p.field(i, 0) }
-
-func (p page) key(i int) ([]byte, error) {
+// bounds is where the data of element i begins, which counts from the element, and how
+// long key and value are. Leaf elements have one number more, in front.
+func (p page) bounds(i int) (start, key, value uint64) {
 	at := p.at(i)
 	element := p.b[at : at+elementSize]
 	if p.leaf() {
+		value = uint64(native.Uint32(element[12:]))
 		element = element[4:]
 	}
-	return p.slice(at+uint64(native.Uint32(element)), uint64(native.Uint32(element[4:])))
+	return at + uint64(native.Uint32(element)), uint64(native.Uint32(element[4:])), value
+}
+
+func (p page) key(i int) ([]byte, error) {
+	start, key, _ := p.bounds(i)
+	return p.slice(start, key)
 }
 
 // spans tells whether key lies among the page's keys.
@@ -148,12 +145,12 @@ func (p page) spans(key []byte) bool {
 func (p page) child(i int) uint64 { return native.Uint64(p.b[p.at(i)+8:]) }
 
 func (p page) item(i int) (Item, error) {
-	key, err := p.key(i)
+	start, key, value := p.bounds(i)
+	b, err := p.slice(start, key+value)
 	if err != nil {
 		return Item{}, err
 	}
-	value, err := p.slice(p.start(i)+uint64(len(key)), p.field(i, 8))
-	return Item{Key: key, Value: value, Bucket: native.Uint32(p.b[p.at(i):])&1 != 0}, err
+	return Item{Key: b[:key:key], Value: b[key:], Bucket: native.Uint32(p.b[p.at(i):])&1 != 0}, nil
 }
 
 // found is the item at the end of a look-up; -1 is none.
@@ -220,24 +217,19 @@ func (p page) check(lo, hi []byte) error {
 	var before []byte
 	next := p.at(p.count())
 	for i := range p.count() {
-		k, err := p.key(i)
+		start, key, value := p.bounds(i)
+		b, err := p.slice(start, key+value)
 		if err != nil {
 			return err
 		}
+		k := b[:key]
 		if i == 0 && bytes.Compare(k, lo) < 0 || i > 0 && bytes.Compare(k, before) <= 0 {
 			return errOrder
 		}
-		if p.start(i) != next {
+		if start != next {
 			return errGap
 		}
-		before, next = k, next+uint64(len(k))
-		if p.leaf() {
-			it, err := p.item(i)
-			if err != nil {
-				return err
-			}
-			next += uint64(len(it.Value))
-		}
+		before, next = k, start+key+value
 	}
 	if hi != nil && bytes.Compare(before, hi) >= 0 {
 		return errOrder
