@@ -174,7 +174,8 @@ func TestNoOtherAddressIsBelieved(t *testing.T) {
 	if p := b.kept(t, s.Ledger); p.Address != byHand.Address || p.Former != "" {
 		t.Errorf("in spite of what a person wrote it leads to %+v", p.Address)
 	}
-	if err := errors.Join(b.folder.Revoke("bench-1"), b.folder.Add("bench-1", b.file.Site.Pass, true)); err != nil {
+	b.file.Site.Pass = filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(b.folder.Revoke("bench-1"), b.folder.Add("bench-1", b.file.Site.Pass, false)); err != nil {
 		t.Fatal(err)
 	}
 	if p := b.kept(t, s.Ledger); p.URL != was.URL {
