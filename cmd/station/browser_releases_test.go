@@ -5,6 +5,7 @@ package main
 import (
 	"strings"
 
+	"github.com/chromedp/chromedp"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -50,5 +51,6 @@ func (p *pagePlant) showsReleases(b *browser) {
 			}
 		}
 	}
+	w.does(chromedp.Navigate("about:blank")) // else it may ask for the page's icon when that has ended
 	p.ended(cmd)
 }
