@@ -11,6 +11,7 @@ import (
 
 	"station/internal/flow"
 	"station/internal/flow/flowtest"
+	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/site"
 )
@@ -169,5 +170,32 @@ func TestNumbersGoBack(t *testing.T) {
 	}
 	if code, err := b[0].take(2); code != "E-QUOTA" || different(t, b...) != 8 {
 		t.Errorf("beyond the quota: %v; %v and %v", err, b[0].taken(), b[1].taken())
+	}
+}
+
+// A virtual device at a real bench is counted by that bench alone, as virtual ones are, and does
+// not stop what the bench tells its site.
+func TestVirtualDeviceTakesNoNumberOfTheSite(t *testing.T) {
+	b := newSiteBench(t)
+	b.file.Site.Offline = OfflineLease
+	book, err := ledger.Open(b.file.Ledger, ledger.Options{Create: true, Station: b.file.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	s, err := OpenSite(b.file, book, func(text string) { t.Log(text) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	s.reached()
+	if err := s.numbers.ready(t.Context(), record.Entry{Kind: record.NumberTaken, MAC: VirtualMAC(1), Job: "job", Simulated: true}); err != nil {
+		t.Error(err)
+	}
+	if err := s.numbers.refill(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
