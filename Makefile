@@ -59,10 +59,12 @@ VULNDB ?= v0.0.0-20261105234957-e22db6528018
 vuln:
 	packaging/vuln golang.org/x/vulndb@$(VULNDB)
 
-# Builds for other machines, without cgo: everything but the token.
+# Builds for other machines, without cgo: everything but the token. What such a build
+# does and what it refuses is tried with one for this machine (the build tag cross).
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 cross:
 	for t in $(CROSS); do echo $$t; CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/station || exit 1; done
+	$(GO) test -tags cross -count 1 -run '^TestWithoutCgo$$' ./cmd/station
 
 demo: deps build
 	$(BIN) demo
@@ -84,9 +86,10 @@ demo-site: deps build
 # in make cases, without the detector. vet is of make lint, and nobody debugs these
 # programs: both would be a minute of what is compiled. At its end each would wait a
 # second for races of goroutines that no test waited for.
-test: export GORACE ?= atexit_sleep_ms=100
+DETECT := -race -vet=off -ldflags=-w
+test flaky: export GORACE ?= atexit_sleep_ms=100
 test: deps
-	$(GO) test -race -vet=off -ldflags=-w -timeout 30m ./cmd/station ./internal/flow ./internal/site/faults ./internal/station ./internal/ledger ./...
+	$(GO) test $(DETECT) -timeout 30m ./cmd/station ./internal/flow ./internal/site/faults ./internal/station ./internal/ledger ./...
 
 .PHONY: cases
 FULL := TestPowerCuts|TestSecureBootCuts|TestSecureBootOfEveryFamily|TestHMACKeyOfEveryFamily|TestStops|TestWire|TestADisturbedBurnIsCalledWhatItIs|TestRehearsalOfOnesOwnProduct|TestWriteByRAM|TestRAMSendsAgainWhatIsLost|TestRAMThatDoesNotComeToItsEnd|TestRAMIsFaster|TestLyingChips|TestRestarts|TestSoak|TestFloodingServers|TestSlotsKeepTheirWiresBusy|$\
@@ -97,29 +100,28 @@ FULL_IN := ./internal/port ./internal/flow ./internal/station ./cmd/station ./in
 cases: deps
 	$(GO) test -vet=off -ldflags=-w -timeout 30m -run '$(FULL)' $(FULL_IN)
 
-test cases: export GOGC ?= 400# a third of the time went by in the collector
+test cases flaky: export GOGC ?= 400# a third of the time went by in the collector
 # Every entry of a ledger and every write of a virtual chip is synced, and no test
 # is about the disk: all their files are in memory, where it has room for them.
 DISK := $(or $(TMPDIR),/tmp)
-test cases: export TMPDIR = $(or $(shell \
+test cases flaky: export TMPDIR = $(or $(shell \
 	test "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 6000000 2>/dev/null && ! grep -q ' /dev/shm .*noexec' /proc/mounts && echo /dev/shm),$(DISK))
 
-# Tests must not depend on luck: everything that has a socket, a terminal, a
-# process or a clock in it twenty times, then all tests five times, the last two
-# of them while both cores have other work. Takes hours.
+# Tests must not depend on luck: those of each package twenty times, then make test
+# five times, the last two of them while both cores have other work. Takes hours.
 FLAKY ?= 20
 flaky: deps
-	for pkg in $$($(GO) list ./... | grep -E '/(sim|port|esploader|efuse|outlet|ledger|boltfile|report|tui|ttytest|hsm|flow|release|station)$$'); do \
-		$(GO) test -race -count $(FLAKY) -timeout 4h $$pkg || exit 1; done
+	for pkg in $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); do \
+		$(GO) test $(DETECT) -count $(FLAKY) -timeout 4h $$pkg || exit 1; done
 	for i in 1 2 3; do $(MAKE) again || exit 1; done
 	( while :; do :; done ) & a=$$!; ( while :; do :; done ) & b=$$!; trap "kill $$a $$b" EXIT; \
 		for i in 4 5; do $(MAKE) again || exit 1; done
 
-# All tests, without what an earlier run has found.
+# make test, without what an earlier run has found.
 .PHONY: again
 again:
 	$(GO) clean -testcache
-	$(MAKE) test cases
+	$(MAKE) test
 
 # What a device costs on the wire and in time: the tables of docs/performance.md.
 bench: deps
@@ -203,7 +205,7 @@ page-deps:
 lint:
 	@unformatted=$$(gofmt -l cmd internal fixtures); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags browser ./cmd/station
+	$(GO) vet -tags browser,cross ./cmd/station
 	$(TOOL) staticcheck ./...
 	$(TOOL) depguard ./...
 
