@@ -5,7 +5,10 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,13 +21,29 @@ type Address struct {
 	Since time.Time // to the second; zero is since the site began
 }
 
-// CheckURL refuses an address that is none of a site.
+// CheckURL refuses an address that is none of a site: it goes to every bench and into the
+// server's certificate, so it is a host and a port and nothing besides.
 func CheckURL(text string) (*url.URL, error) {
 	at, err := url.Parse(text)
-	if err == nil && (at.Scheme != "tls" || at.Hostname() == "" || at.Port() == "" || at.String() != text) {
-		err = fmt.Errorf("address %q: want tls://HOST:PORT", text)
+	if err == nil && (text != "tls://"+at.Host || !isPort(at.Port()) || !isHost(at.Hostname())) {
+		err = errors.New("it is none")
 	}
-	return at, err
+	if err != nil {
+		return nil, fmt.Errorf("address %q: want tls://HOST:PORT, as tls://site.example:4222 or tls://[fd00::7]:4222", text)
+	}
+	return at, nil
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$`)
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == text
+}
+
+// isHost tells whether it is a name or an address for which there can be a certificate.
+func isHost(name string) bool {
+	return net.ParseIP(name) != nil || len(name) <= 253 && hostName.MatchString(name)
 }
 
 // SigningName is that of the site under notes.
