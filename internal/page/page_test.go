@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -16,7 +17,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,6 +95,30 @@ func TestLogin(t *testing.T) {
 	}
 	if code, body := p.login(c, token); code != http.StatusTooManyRequests || !strings.Contains(body, english.TooMany) {
 		t.Errorf("after %d wrong tokens: %d, %s", mostTries, code, body)
+	}
+}
+
+// Tokens that are made and taken away at the same time are all made, and all taken away.
+func TestReadersAtTheSameTime(t *testing.T) {
+	r := &Readers{Path: filepath.Join(t.TempDir(), "readers.json")}
+	const many = 20
+	var all sync.WaitGroup
+	for i := range many {
+		all.Go(func() {
+			for _, name := range []string{fmt.Sprintf("stays-%d", i), fmt.Sprintf("goes-%d", i)} {
+				if _, err := r.Add(name); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := r.Revoke(fmt.Sprintf("goes-%d", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	list, err := r.List()
+	if err != nil || len(list) != many || slices.ContainsFunc(list, func(one Reader) bool { return strings.HasPrefix(one.Name, "goes") }) {
+		t.Errorf("%d readers are %+v, %v", len(list), list, err)
 	}
 }
 

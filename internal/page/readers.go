@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -48,17 +49,17 @@ func (r *Readers) Add(name string) (token string, err error) {
 	if err := site.CheckName("reader", name); err != nil {
 		return "", err
 	}
-	list, err := r.List()
-	if err != nil {
-		return "", err
-	}
-	if slices.ContainsFunc(list, func(o Reader) bool { return o.Name == name }) {
-		return "", fmt.Errorf("reader %s has a token; \"station site token revoke %s\" takes it away", name, name)
-	}
 	token = rand.Text()
+	return token, r.change(func(list []Reader) ([]Reader, error) { return withReader(list, name, token) })
+}
+
+func withReader(list []Reader, name, token string) ([]Reader, error) {
+	if slices.ContainsFunc(list, func(o Reader) bool { return o.Name == name }) {
+		return nil, fmt.Errorf("reader %s has a token; \"station site token revoke %s\" takes it away", name, name)
+	}
 	list = append(list, Reader{name, digest(token), time.Now().UTC().Truncate(time.Second)})
 	slices.SortFunc(list, func(a, b Reader) int { return strings.Compare(a.Name, b.Name) })
-	return token, r.write(list)
+	return list, nil
 }
 
 // ErrNoReader: nobody has a token under that name.
@@ -66,23 +67,33 @@ var ErrNoReader = errors.New("no reader of that name")
 
 // Revoke takes a token away, and ends what is open with it.
 func (r *Readers) Revoke(name string) error {
-	list, err := r.List()
-	if err != nil {
-		return err
-	}
-	left := slices.DeleteFunc(slices.Clone(list), func(o Reader) bool { return o.Name == name })
-	if len(left) == len(list) {
-		return fmt.Errorf("%w: %s", ErrNoReader, name)
-	}
-	return r.write(left)
+	return r.change(func(list []Reader) ([]Reader, error) { return withoutReader(list, name) })
 }
 
-func (r *Readers) write(list []Reader) error {
-	data, err := json.MarshalIndent(list, "", "  ")
-	if err != nil {
-		return err
+func withoutReader(list []Reader, name string) ([]Reader, error) {
+	left := slices.DeleteFunc(slices.Clone(list), func(o Reader) bool { return o.Name == name })
+	if len(left) == len(list) {
+		return nil, fmt.Errorf("%w: %s", ErrNoReader, name)
 	}
-	return keyfile.Replace(r.Path, 0o640, append(data, '\n'))
+	return left, nil
+}
+
+// change replaces the file while nobody else does.
+func (r *Readers) change(change func([]Reader) ([]Reader, error)) error {
+	return keyfile.Alone(filepath.Dir(r.Path), func() error {
+		list, err := r.List()
+		if err == nil {
+			list, err = change(list)
+		}
+		if err != nil {
+			return err
+		}
+		data, err := json.MarshalIndent(list, "", "  ")
+		if err != nil {
+			return err
+		}
+		return keyfile.Replace(r.Path, 0o640, append(data, '\n'))
+	})
 }
 
 // who is the reader with that digest, compared in a time that tells nothing of it.

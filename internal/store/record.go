@@ -100,7 +100,7 @@ func (s *Store) locked(f func() error) error {
 		return err
 	}
 	defer file.Close()
-	if err := lock(file); err != nil {
+	if err := keyfile.Lock(file); err != nil {
 		return err
 	}
 	return f()

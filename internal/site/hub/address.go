@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,16 @@ type Moved struct {
 // given, and the site tells the benches when it runs.
 func (f *Folder) Move(ctx context.Context, to string) (m Moved, err error) {
 	at, err := site.CheckURL(to)
+	if err != nil {
+		return m, wrapped("address", err)
+	}
+	return m, keyfile.Alone(f.Dir, func() error { return f.move(ctx, at, &m) })
+}
+
+func (f *Folder) move(ctx context.Context, at *url.URL, m *Moved) error {
+	now, err := Open(f.Dir) // somebody may have moved it meanwhile
 	if err == nil {
+		f.Config = now.Config
 		m.Certified, err = f.certifyFor(at.Hostname())
 	}
 	if err == nil {
@@ -37,17 +47,17 @@ func (f *Folder) Move(ctx context.Context, to string) (m Moved, err error) {
 		err = f.writeJSON("site.json", f.Config)
 	}
 	if err != nil {
-		return m, wrapped("address", err)
+		return wrapped("address", err)
 	}
 	// The admin comes by the name that it has until the server has the other one.
 	told := f.Apply(ctx)
 	if told != nil && !errors.Is(told, ErrNotRunning) {
-		return m, told
+		return told
 	}
 	if err := f.moveAdmin(); err != nil {
-		return m, wrapped("address", err)
+		return wrapped("address", err)
 	}
-	return m, told
+	return told
 }
 
 // moveTo changes the address, and the port at which the site listens where that is only
@@ -103,7 +113,9 @@ func (f *Folder) certifyFor(name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, keyfile.Replace(f.path("server.pem"), 0o644, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return true, keyfile.Renew(f.path("server.pem"), func(w *os.File) error {
+		return pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+	})
 }
 
 // standing is where the running site is: what it says of it, and by which certificate it is

@@ -3,9 +3,12 @@ package hub
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"station/internal/keyfile"
@@ -24,7 +27,9 @@ func TestAddressOfStoppedSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	was := f.Config
-	for _, bad := range []string{"new.example:4222", "nats://new.example:4222", "tls://new.example", "tls://:4222", "tls://new.example:4222/x y"} {
+	for _, bad := range []string{"new.example:4222", "nats://new.example:4222", "tls://new.example", "tls://:4222", "tls://new.example:4222/x y", "tls://new.example:4222/", "tls://new.example:4222?x",
+		"tls://new.example:4222#x", "tls://eve:secret@new.example:4222", "tls://*.example:4222", "tls://new,old:4222", "tls://new..example:4222", "tls://new.example.:4222", "tls://new.example:0",
+		"tls://new.example:04222", "tls://new.example:65536", "tls://[fe80::1%25eth0]:4222", "tls://-new:4222", "tls://" + strings.Repeat("a", 64) + ":4222", "tls://new.example:4222,tls://old.example:4222"} {
 		if _, err := f.Move(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "tls://HOST:PORT") || f.Config != was {
 			t.Errorf("%s: %v", bad, err)
 		}
@@ -95,5 +100,53 @@ func TestAddressNotInOwnCertificate(t *testing.T) {
 	}
 	if m, err := f.Move(t.Context(), "tls://localhost:4222"); !errors.Is(err, ErrNotRunning) || m.Certified {
 		t.Errorf("a name that is in it: %+v, %v", m, err)
+	}
+}
+
+// Of those who move the site, or let benches in and put them out, at the same time, each does
+// it on what the one before has left.
+func TestFolderIsChangedByOneAtATime(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := Init(dir, Config{Name: "plant-1", URL: "tls://site.example:4222"}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	const many = 8
+	var all sync.WaitGroup
+	var added atomic.Int32
+	for i := range many {
+		all.Go(func() {
+			f, err := Open(dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := f.Move(t.Context(), fmt.Sprintf("tls://new-%d.example:4222", i)); !errors.Is(err, ErrNotRunning) {
+				t.Error(err)
+			}
+			if f.Add("bench-1", filepath.Join(t.TempDir(), "pass"), false) == nil {
+				added.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	f, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := keyfile.ReadCertificate(f.path("server.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range many {
+		if err := cert.VerifyHostname(fmt.Sprintf("new-%d.example", i)); err != nil {
+			t.Error(err)
+		}
+	}
+	pass, err := site.ReadPass(f.path("admin.pass"))
+	if err != nil || pass.Address != f.address() {
+		t.Errorf("the admin looks for it at %+v, and it is at %+v: %v", pass.Address, f.address(), err)
+	}
+	if added.Load() != 1 {
+		t.Errorf("one bench was let in %d times", added.Load())
 	}
 }

@@ -29,7 +29,7 @@ var ErrNoBench = errors.New("the site has no such bench")
 
 // Add lets a bench in, and writes its pass. One that was revoked gets another nkey.
 func (f *Folder) Add(name, pass string, overwrite bool) error {
-	if err := f.add(name, pass, overwrite); err != nil {
+	if err := keyfile.Alone(f.Dir, func() error { return f.add(name, pass, overwrite) }); err != nil {
 		return fmt.Errorf("site: add: %w", err)
 	}
 	return nil
@@ -68,23 +68,31 @@ func (f *Folder) enter(p *site.Pass) error {
 	return f.writeJSON("benches/"+p.Bench+".json", Bench{Name: p.Bench, Nkey: public, Added: now(), PassSince: p.Since})
 }
 
-// Revoke lets a bench in no more. What the site has of it stays.
+// Revoke lets a bench in no more. What the site has of it stays. Where it was revoked, the
+// error is ErrRevoked.
 func (f *Folder) Revoke(name string) error {
+	if err := keyfile.Alone(f.Dir, func() error { return f.revoke(name) }); err != nil {
+		return fmt.Errorf("site: revoke: %w", err)
+	}
+	return nil
+}
+
+// ErrRevoked: the bench is let in no more already.
+var ErrRevoked = errors.New("it was revoked")
+
+func (f *Folder) revoke(name string) error {
 	b, err := f.Bench(name)
 	switch {
 	case err != nil:
 	case name == adminName:
 		err = errors.New("that is the site itself")
 	case !b.Revoked.IsZero():
-		err = fmt.Errorf("%s was revoked %s", name, b.Revoked.Format(time.RFC3339))
+		err = fmt.Errorf("%s: %w %s", name, ErrRevoked, b.Revoked.Format(time.RFC3339))
 	default:
 		b.Revoked = now()
 		err = f.writeJSON("benches/"+name+".json", b)
 	}
-	if err != nil {
-		return fmt.Errorf("site: revoke: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Bench finds a bench by its name.
