@@ -32,12 +32,15 @@ func (s *siteFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.dir, "dir", "site", "`DIR` of the site")
 }
 
-// apply lets the running site know who may come now.
-func (s *siteFlags) apply(ctx context.Context, f *hub.Folder) error {
+// apply lets the running site know who may come now; or says what helps where it did not hear it.
+func (s *siteFlags) apply(ctx context.Context, f *hub.Folder, helps string) error {
 	err := f.Apply(ctx)
 	if errors.Is(err, hub.ErrNotRunning) {
 		plain.Fprintf(stderr, "station: the site does not run on this machine: it holds from its next start\n")
 		return nil
+	}
+	if err != nil {
+		err = fmt.Errorf("%w; the running site may not have heard it: %s", err, helps)
 	}
 	return stationFault(err)
 }

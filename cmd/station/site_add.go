@@ -28,7 +28,7 @@ and leave no copy. BENCH is the id of that station file.`,
 				return err
 			}
 			plain.Fprintf(cmd.OutOrStdout(), "%s belongs to the site %s with %s\n", args[0], f.Name, out.path)
-			return s.apply(cmd.Context(), f)
+			return s.apply(cmd.Context(), f, "it lets the bench in from its next start, or revoke the bench and add it again")
 		},
 	}
 	s.add(cmd)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"station/internal/plain"
@@ -21,11 +23,12 @@ site has of it stays. "station site add" makes it another file, if it is to come
 			if err != nil {
 				return err
 			}
-			if err := f.Revoke(args[0]); err != nil {
+			err = f.Revoke(args[0])
+			if err != nil && !errors.Is(err, hub.ErrRevoked) { // the running site may not have heard it
 				return err
 			}
 			plain.Fprintf(cmd.OutOrStdout(), "%s is let in no more\n", args[0])
-			return s.apply(cmd.Context(), f)
+			return s.apply(cmd.Context(), f, "give the command again")
 		},
 	}
 	s.add(cmd)

@@ -13,6 +13,7 @@ import (
 
 	"station/internal/ledger"
 	"station/internal/site"
+	"station/internal/site/hub"
 )
 
 // benchOfSite is bench-1 of the site in the workplace: its pass, and a new ledger.
@@ -143,6 +144,7 @@ func TestSite(t *testing.T) {
 	w.run(0, "site", "backup", "backup")
 	w.run(exitStation, "site", "backup", "backup") // it is there
 	w.siteQA()                                     // beside the site that runs
+	w.revokedUnheard("bench-1")
 	w.run(0, "site", "revoke", "bench-1")
 	if _, said := w.run(exitStation, "site", "push"); !strings.Contains(said, "Authorization Violation") {
 		t.Errorf("a bench that was revoked: %s", said)
@@ -230,4 +232,17 @@ func (w *workplace) siteQA() {
 	if page := string(w.read("site.html")); !strings.Contains(page, `<b id="devices">2</b>`) || !strings.Contains(page, "bench-1") {
 		w.t.Error("the page of the site does not count two devices")
 	}
+}
+
+// revokedUnheard puts a bench out in the folder alone: the running site did not answer then.
+func (w *workplace) revokedUnheard(bench string) {
+	w.t.Helper()
+	f, err := hub.Open(filepath.Join(w.dir, "site"))
+	if err == nil {
+		err = f.Revoke(bench)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.run(0, "site", "push")
 }
