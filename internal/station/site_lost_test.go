@@ -3,6 +3,7 @@ package station
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -123,4 +124,46 @@ func TestNothingToFree(t *testing.T) {
 	}
 	b[1].notFreed(VirtualMAC(1), eve, "the site has bench-1's ledger of it: any bench takes it from there")
 	flowtest.WantVerdict(t, b[1].visit(device), record.Pass, "")
+}
+
+// keptMove is a bench that gets a device from the site, and whose network goes for good then.
+type keptMove struct {
+	claims
+	entry *record.Entry
+}
+
+func (c keptMove) Append(e record.Entry) (record.Entry, error) {
+	if e.Kind == record.Moved {
+		*c.entry = e
+		return e, errors.Join(c.move(e), errCut)
+	}
+	return c.claims.Append(e)
+}
+
+// A bench that was lost, and comes back with another pass, had gone on with a device that was
+// taken from it: that is a conflict, and nobody goes on with the device.
+func TestLostBenchComesBack(t *testing.T) {
+	b := lines(t, OfflineLease, 9, 0, "bench-1", "bench-2", "bench-3")
+	openBatch(b)
+	device := b[0].cutBefore(1, record.BurnIntended)
+	var moved record.Entry
+	flowtest.WantVerdict(t, b[1].visitWith(device, keptMove{b[1].claims(), &moved}), record.Station, "E-LEDGER")
+	b[1].stop()
+	if err := errors.Join(b[0].folder.Revoke("bench-2"), b[0].folder.Apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	b[0].free(VirtualMAC(1), "bench-1")
+	b[2].visitKind(device, record.BurnSettled)
+
+	b[1].file.Site.Pass = filepath.Join(t.TempDir(), "pass")
+	if err := errors.Join(b[0].folder.Add("bench-2", b[1].file.Site.Pass, false), b[0].folder.Apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	b[1].start()
+	b[1].note(moved)
+	b[1].note(record.Entry{Kind: record.BurnIntended, MAC: VirtualMAC(1), Stage: "key"})
+	for _, bench := range b {
+		bench.conflicted(1, true)
+	}
+	flowtest.WantVerdict(t, b[2].visit(device), record.Quarantine, record.Conflicting)
 }
