@@ -206,9 +206,11 @@ func (p *plant) useUp(makers ...*maker) {
 	p.until("every number is taken", func() bool {
 		made := 0
 		for _, m := range makers {
-			if err := m.lease(); err == nil {
+			err := m.lease()
+			if err == nil {
 				err = m.take(block)
-			} else if !errors.Is(err, site.ErrFull) {
+			}
+			if err != nil && !errors.Is(err, site.ErrFull) {
 				p.t.Fatal(err)
 			}
 			made += m.made
