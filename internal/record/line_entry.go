@@ -10,7 +10,7 @@ import (
 // false where only the long way can tell what it is. The fields are in the order
 // of the structs, and each has to be here: a test says which is not.
 func scan(raw []byte) (e Entry, ok bool) {
-	l := line{text: string(raw), lists: new(lists)}
+	l := line{text: string(raw), lists: &alone}
 	ok = l.scan(&e)
 	return e, ok
 }
