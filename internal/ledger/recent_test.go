@@ -84,7 +84,7 @@ func sameDevices(t *testing.T, l *Ledger, want map[chip.MAC]*record.Device) {
 		n++
 	}
 	for d, entries := range allTold(t, l) {
-		if !reflect.DeepEqual(&d, want[d.MAC]) || entries[len(entries)-1].Index != d.Last {
+		if !reflect.DeepEqual(d, want[d.MAC]) || entries[len(entries)-1].Index != d.Last {
 			t.Fatalf("got %+v, want %+v", d, want[d.MAC])
 		}
 		n++
