@@ -258,6 +258,22 @@ func lastOf(payload []byte) (uint64, error) {
 	return fromNumber(payload[:deviceHead]), nil
 }
 
+// lastEntry is the index of a device's last entry.
+func lastEntry(r reader, mac chip.MAC) (n uint64, found bool, err error) {
+	if mac.IsZero() {
+		return 0, false, nil
+	}
+	payload, found, err := lookup(r, inDevices, string(mac[:]))
+	if err != nil || !found {
+		return 0, false, err
+	}
+	if n, err = lastOf(payload); err != nil {
+		return 0, false, err
+	}
+	behind, err := tailOf(r, mac)
+	return max(n, behind.last), err == nil, err
+}
+
 func openDevice(payload []byte) (d record.Device, err error) {
 	if _, err := lastOf(payload); err != nil {
 		return d, err

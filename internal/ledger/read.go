@@ -384,9 +384,9 @@ func (l *Ledger) Entry(n uint64) (e record.Entry, err error) {
 func (l *Ledger) History(mac chip.MAC) ([]record.Entry, error) {
 	var list []record.Entry
 	err := l.project(func(s *snapshot) (err error) {
-		d, found, err := deviceAt(s, mac)
-		if err == nil && found {
-			list, err = chain(s, mac, d.Last, 0)
+		last, found, err := lastEntry(s, mac)
+		if list = nil; err == nil && found {
+			list, err = chain(s, mac, last, 0)
 		}
 		return err
 	})

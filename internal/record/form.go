@@ -52,6 +52,7 @@ const (
 type Without struct {
 	Remarks bool // Burns, Boot and Message
 	Fuses   bool
+	Images  bool
 }
 
 // Decode does what the function Decode does, into e.

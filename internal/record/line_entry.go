@@ -139,7 +139,9 @@ func (l *line) burned(e *Entry) {
 	if !l.skip.Fuses || !l.passOver("fuses", "}]") {
 		e.Fuses = optList(l, "fuses", &l.fuses, func(b *Block) { l.object(func() { l.block(b) }) })
 	}
-	e.Images = optList(l, "images", &l.images, func(i *Image) { l.object(func() { l.image(i) }) })
+	if !l.skip.Images || !l.passOver("images", "}]") {
+		e.Images = optList(l, "images", &l.images, func(i *Image) { l.object(func() { l.image(i) }) })
+	}
 	if !(l.skip.Remarks && l.passOver("boot", "}")) && l.field("boot") {
 		e.Boot = new(Boot)
 		l.object(func() { l.boot(e.Boot) })

@@ -24,7 +24,7 @@ func TestReader(t *testing.T) {
 		}
 		raw := mustMarshal(t, e)
 		whole, err := Decode(raw)
-		skip := Without{Remarks: i%2 == 0, Fuses: i%5 == 0}
+		skip := Without{Remarks: i%2 == 0, Fuses: i%5 == 0, Images: i%3 == 0}
 		var read Entry
 		if err2 := r.Decode(raw, &read, skip); err != nil || err2 != nil {
 			t.Fatal(err, err2)
@@ -41,6 +41,9 @@ func TestReader(t *testing.T) {
 		}
 		if skip.Fuses && read.Fuses == nil {
 			whole.Fuses = nil
+		}
+		if skip.Images && read.Images == nil {
+			whole.Images = nil
 		}
 		got, want = append(got, read), append(want, whole)
 	}
@@ -134,7 +137,7 @@ func TestReaderOfDamage(t *testing.T) {
 	if err := r.Decode([]byte(`{"v":2,"index":`), &e, Without{}); err == nil {
 		t.Errorf("got %+v", e)
 	}
-	if err := r.Decode([]byte(`{"v":1,"index":7,"time":"2026-11-29T18:55:16Z","kind":"device.seen","mac":"24:0a:c4:01:02:03"}`), &e, Without{true, true}); err != nil ||
+	if err := r.Decode([]byte(`{"v":1,"index":7,"time":"2026-11-29T18:55:16Z","kind":"device.seen","mac":"24:0a:c4:01:02:03"}`), &e, Without{true, true, true}); err != nil ||
 		e.Index != 7 || e.Kind != DeviceSeen || e.Station != "" {
 		t.Errorf("an entry of version 1: got %+v, %v", e, err)
 	}

@@ -3,6 +3,7 @@ package record
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"station/internal/chip"
@@ -53,12 +54,12 @@ func (f *Visits) Add(e *Entry) (ended []*Visit) {
 	}
 	v := f.open[e.Run]
 	if v == nil {
-		v = &Visit{Run: e.Run, First: e.Index, MAC: e.MAC, Station: e.Station, Slot: e.Slot, Operator: e.Operator, Begin: e.Time, Verdict: Begun, whole: e.Kind == DeviceSeen}
+		v = begun(e)
 		ended = f.giveUp(v)
 		if f.open == nil {
 			f.open = map[string]*Visit{}
 		}
-		f.open[e.Run] = v
+		f.open[v.Run] = v
 	} else {
 		v.step(e)
 	}
@@ -67,6 +68,12 @@ func (f *Visits) Add(e *Entry) (ended []*Visit) {
 	}
 	delete(f.open, e.Run)
 	return append(ended, v)
+}
+
+// begun is the visit that begins with an entry. It keeps no memory of the entry's.
+func begun(e *Entry) *Visit {
+	return &Visit{Run: strings.Clone(e.Run), First: e.Index, MAC: e.MAC, Station: strings.Clone(e.Station), Slot: strings.Clone(e.Slot),
+		Operator: strings.Clone(e.Operator), Begin: e.Time, Verdict: Begun, whole: e.Kind == DeviceSeen}
 }
 
 // Open is how many visits have not ended.
@@ -113,7 +120,7 @@ func (v *Visit) step(e *Entry) {
 	if n := len(v.Steps); n > 0 && v.Steps[n-1].Step == e.Step {
 		v.Steps[n-1].Seconds += seconds
 	} else if e.Step != "" {
-		v.Steps = append(v.Steps, StepTime{e.Step, seconds})
+		v.Steps = append(v.Steps, StepTime{strings.Clone(e.Step), seconds})
 	}
 }
 
@@ -129,7 +136,7 @@ func (v *Visit) take(e *Entry) (ended bool) {
 	case e.Kind == Admitted && e.Decision == DecisionSealed:
 		v.Verdict, v.Already = Pass, true
 	case e.Kind == Failed:
-		v.Verdict, v.Code = e.Verdict, e.Code
+		v.Verdict, v.Code = Verdict(strings.Clone(string(e.Verdict))), Code(strings.Clone(string(e.Code)))
 	default:
 		return false
 	}

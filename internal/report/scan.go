@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"station/internal/chip"
+	"station/internal/ledger"
 	"station/internal/record"
 )
 
@@ -119,13 +120,14 @@ func (r *Report) read(s *scanned, each func(*record.Visit)) error {
 	if early.To = (time.Time{}); !early.From.IsZero() {
 		early.From = early.From.Add(-longest)
 	}
-	index, end := uint64(0), s.Size
+	index, end, enough := uint64(0), s.Size, s.Size // behind enough are only the ends of visits that have begun
 	if s.Within != nil {
 		late := r.Filter.To
 		if !late.IsZero() {
 			late = late.Add(longest) // visits that had begun have their end there
 		}
 		index, end = s.Within(early.From, late)
+		_, enough = s.Within(early.From, r.Filter.To)
 		end = min(end, s.Size)
 		s.until = index
 	}
@@ -137,9 +139,12 @@ func (r *Report) read(s *scanned, each func(*record.Visit)) error {
 		index = max(index, lot.First)
 		s.until = index
 	}
-	for e, err := range s.Ledger.Entries(index) {
+	for e, err := range ledger.Scan(s.Ledger, index, visitEntry) {
 		if err != nil {
 			return err
+		}
+		if oldest, open := visits.Oldest(); index >= enough && (!open || oldest >= enough) {
+			break
 		}
 		if index++; index > end {
 			break
@@ -163,6 +168,17 @@ func (r *Report) read(s *scanned, each func(*record.Visit)) error {
 	count(visits.End())
 	return nil
 }
+
+// visitEntry reads of an entry what visits are made of.
+func visitEntry(raw []byte) (e record.Entry, err error) {
+	r := visitReaders.Get().(*record.Reader)
+	defer visitReaders.Put(r)
+	err = r.Decode(raw, &e, record.Without{Remarks: true, Fuses: true, Images: true})
+	return e, err
+}
+
+// visitReaders are apart from those of rows, which use their memory again.
+var visitReaders = sync.Pool{New: func() any { return new(record.Reader) }}
 
 // history is all that the bench has of a device whose device it is.
 type history struct {

@@ -129,6 +129,60 @@ func TestSiteReport(t *testing.T) {
 	}
 }
 
+// The report of a day reads no more of the log than that day, the one before and the
+// ends of visits that have begun.
+func TestADayReadsItsDay(t *testing.T) {
+	x := newLine(t, false)
+	var ends []uint64 // of each day in the log
+	for day := range 6 {
+		x.now = begin.AddDate(0, 0, day)
+		for n := range 5 {
+			x.do(visit{n: 10*day + n, slot: "1"})
+		}
+		if day == 3 { // begins before midnight and ends behind it, while another device comes to another slot
+			last := record.Entry{MAC: mac(99), Job: "lamp", Run: "late", Slot: "2"}
+			seen, failed := last, last
+			seen.Kind, failed.Kind, failed.Verdict, failed.Code = record.DeviceSeen, record.Failed, record.Retry, "E-BOOT"
+			x.now = begin.AddDate(0, 0, 4).Add(-time.Second)
+			x.add(seen)
+			x.now = begin.AddDate(0, 0, 4).Add(time.Second)
+			x.add(record.Entry{Kind: record.DeviceSeen, MAC: mac(98), Job: "lamp", Run: "other", Slot: "3"}, failed)
+		}
+		size, _, err := x.l.Head()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, size)
+	}
+	var times []time.Time
+	for e, err := range x.l.Entries(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, e.Time)
+	}
+	times[0] = begin // the ledger itself is made by the machine's clock
+	b := Bench{Name: "bench-1", Head: headOf(t, x.l), Within: func(from, to time.Time) (first, end uint64) {
+		for first < uint64(len(times)) && times[first].Before(from) {
+			first++
+		}
+		for end < uint64(len(times)) && (to.IsZero() || times[end].Before(to)) {
+			end++
+		}
+		return first, end
+	}}
+	least, most := uint64(len(times)), uint64(0)
+	r := Report{Zone: time.UTC, Filter: Filter{From: begin.AddDate(0, 0, 3), To: begin.AddDate(0, 0, 4)}}
+	r.Progress = func(n, _ uint64) { least, most = min(least, n), max(most, n) }
+	p, err := r.page([]Bench{b, {Name: "bench-2", Head: headOf(t, newLine(t, false).l), Within: func(time.Time, time.Time) (uint64, uint64) { return 0, 1 }}})
+	if err != nil || p.Stats.Visits != 5 || p.Devices != 5 {
+		t.Errorf("%d visits of %d devices, %v", p.Stats.Visits, p.Devices, err)
+	}
+	if most != ends[3] {
+		t.Errorf("entries up to %d were read, want up to %d, where the last visit of the day has ended", most, ends[3])
+	}
+}
+
 // The account of a site counts each device once, and its certificate is what the site
 // signed: the sums, and the head of each bench's ledger.
 func TestSiteBatch(t *testing.T) {

@@ -3,9 +3,12 @@ package replica
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 
 	"station/internal/chip"
+	"station/internal/ledger"
 	"station/internal/record"
 )
 
@@ -18,13 +21,21 @@ type Found struct {
 // Device is a device as each bench knows it that does: the one whose device it is
 // comes first.
 func (s *Set) Device(mac chip.MAC) (list []Found, err error) {
-	for _, r := range s.all() {
-		d, known, err := r.Ledger().Device(mac)
-		if err != nil {
-			return nil, fmt.Errorf("replica of %s: %w", r.bench, err)
-		}
+	all := s.all()
+	found := make([]*Found, len(all))
+	err = ask(all, func(i int, l *ledger.Ledger) error {
+		d, known, err := l.Device(mac)
 		if known {
-			list = append(list, Found{r.bench, d})
+			found[i] = &Found{all[i].bench, d}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		if f != nil {
+			list = append(list, *f)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Found) int { return a.Device.Elder(b.Device) })
@@ -35,13 +46,21 @@ func (s *Set) Device(mac chip.MAC) (list []Found, err error) {
 // the serial number of a certificate. A name of which one bench knows the device is that
 // of this MAC at all.
 func (s *Set) Find(name string) (list []Found, err error) {
-	var macs []chip.MAC
-	for _, r := range s.all() {
-		mac, known, err := r.Ledger().Named(name)
-		if err != nil {
-			return nil, fmt.Errorf("replica of %s: %w", r.bench, err)
+	all := s.all()
+	named := make([]chip.MAC, len(all))
+	err = ask(all, func(i int, l *ledger.Ledger) error {
+		mac, known, err := l.Named(name)
+		if known {
+			named[i] = mac
 		}
-		if known && !slices.Contains(macs, mac) {
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var macs []chip.MAC
+	for _, mac := range named {
+		if !mac.IsZero() && !slices.Contains(macs, mac) {
 			macs = append(macs, mac)
 		}
 	}
@@ -53,6 +72,27 @@ func (s *Set) Find(name string) (list []Found, err error) {
 		list = append(list, some...)
 	}
 	return list, nil
+}
+
+// ask asks the ledgers of all of them, on all processors. The error is that of the first.
+func ask(all []*Replica, of func(i int, l *ledger.Ledger) error) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	n := runtime.GOMAXPROCS(0)
+	for part := range n {
+		wg.Go(func() {
+			for i := part; i < len(all); i += n {
+				errs[i] = of(i, all[i].Ledger())
+			}
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("replica of %s: %w", all[i].bench, err)
+		}
+	}
+	return nil
 }
 
 // Batch is one batch at all benches that have made devices of it.

@@ -20,7 +20,7 @@ type Replica struct {
 
 	mu    sync.Mutex
 	book  *ledger.Ledger // nil before its first entry
-	times times
+	times *times         // nil before they are asked for
 }
 
 // Fill is the replica of a bench for the site to fill: as it is on the disk, or empty.
@@ -61,22 +61,16 @@ func (r *Replica) open() error {
 	_ = reader.Close()
 	l, err := ledger.Open(r.path(), ledger.Options{Simulated: simulated})
 	if err == nil {
-		err = r.use(l)
+		r.use(l)
 	}
 	return err
 }
 
 // use takes a ledger as that of the bench.
-func (r *Replica) use(l *ledger.Ledger) error {
-	times, err := readTimes(r.dir, l)
-	if err != nil {
-		_ = l.Close()
-		return err
-	}
+func (r *Replica) use(l *ledger.Ledger) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.book, r.times = l, times
-	return nil
+	r.book, r.times = l, nil
 }
 
 // Ledger is the bench's ledger; nil before its first entry.
@@ -119,7 +113,13 @@ func (r *Replica) add(lines [][]byte) error {
 		}
 		l, lines = r.Ledger(), lines[1:]
 	}
-	if err := l.Copy(lines); err != nil {
+	r.mu.Lock()
+	err := r.timed()
+	r.mu.Unlock()
+	if err == nil {
+		err = l.Copy(lines)
+	}
+	if err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -156,7 +156,7 @@ func (r *Replica) Forget() error {
 	if r.book != nil {
 		_ = r.book.Close()
 	}
-	r.book, r.times = nil, times{}
+	r.book, r.times = nil, nil
 	for _, name := range []string{r.path(), filepath.Join(r.dir, timesFile)} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

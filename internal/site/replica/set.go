@@ -44,13 +44,11 @@ func Open(dir string) (*Set, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has no entry yet
 		}
-		if err == nil {
-			err = r.use(l)
-		}
 		if err != nil {
 			s.Close()
 			return nil, fmt.Errorf("replica of %s: %w", at.Name(), err)
 		}
+		r.use(l)
 		s.replicas[at.Name()] = r
 	}
 	return s, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -31,7 +32,7 @@ type times struct {
 
 const (
 	timesFile  = "times"
-	timesEvery = 64 // blocks, after which the file is written again
+	timesEvery = 4 // blocks, after which the file is written again: who opens it reads the entries behind
 )
 
 // timesBlock is how many entries a block has. A variable for tests.
@@ -67,24 +68,25 @@ func (t *times) save(dir, origin string) error {
 }
 
 // readTimes are those of a ledger: the file's, and what it lacks from the log.
-func readTimes(dir string, l *ledger.Ledger) (t times, err error) {
+func readTimes(dir string, l *ledger.Ledger) (*times, error) {
 	size, _, err := l.Head()
 	if err != nil {
-		return t, err
+		return nil, err
 	}
 	data, err := keyfile.Read(filepath.Join(dir, timesFile), keyfile.SideFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return t, err
+		return nil, err
 	}
-	if json.Unmarshal(data, &t) != nil || !t.of(l.Origin(), size) {
-		t = times{}
+	t := new(times)
+	if json.Unmarshal(data, t) != nil || !t.of(l.Origin(), size) {
+		*t = times{}
 	}
 	if t.saved = len(t.Newest); t.saved > 0 {
 		t.n, t.newest = uint64(t.saved)*timesBlock, t.Newest[t.saved-1]
 	}
 	for e, err := range l.Entries(t.n) {
 		if err != nil {
-			return t, err
+			return nil, err
 		}
 		t.add(e)
 	}
@@ -122,7 +124,21 @@ func (s *Set) Within(bench string, from, to time.Time) (first, end uint64) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.book == nil {
+		return 0, 0
+	}
+	if r.timed() != nil {
+		return 0, math.MaxUint64 // who reads all of it finds out why
+	}
 	return r.times.within(from, to)
+}
+
+// timed reads the times when they are first asked for. The caller holds mu.
+func (r *Replica) timed() (err error) {
+	if r.times == nil {
+		r.times, err = readTimes(r.dir, r.book)
+	}
+	return err
 }
 
 // Since yields the entries of a bench at or after a time, in the order of its log.
