@@ -25,7 +25,7 @@ func boot(ctx context.Context, s *Session) error {
 	timeout := time.Duration(s.Job.Boot.Timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	early := &giveUp{cancel: cancel}
+	early := &lateStart{cancel: cancel}
 	defer early.stop()
 	s.inLoader = false
 	begin := time.Now()
@@ -102,15 +102,15 @@ func selfKey(r bootlog.Report) bool { return r.Found("self-encrypting") || r.Fou
 // has started it again.
 const restart = 3 * time.Second
 
-// giveUp ends the wait for a start that follows a fault and does not come.
-type giveUp struct {
+// lateStart ends the wait for a start that follows a fault and does not come.
+type lateStart struct {
 	cancel context.CancelFunc
 	timer  *time.Timer
 	ended  atomic.Bool
 }
 
 // see looks at a console: while its last start has a fault, time runs.
-func (g *giveUp) see(r bootlog.Report) {
+func (g *lateStart) see(r bootlog.Report) {
 	if r.Failed == (g.timer != nil) {
 		return
 	}
@@ -122,13 +122,13 @@ func (g *giveUp) see(r bootlog.Report) {
 	g.timer = time.AfterFunc(restart, func() { g.ended.Store(true); g.cancel() })
 }
 
-func (g *giveUp) stop() {
+func (g *lateStart) stop() {
 	if g.timer != nil {
 		g.timer.Stop()
 	}
 }
 
-func (g *giveUp) done() bool { return g.ended.Load() }
+func (g *lateStart) done() bool { return g.ended.Load() }
 
 // runs reports that an application which says its version is the job's.
 func runs(j *job.Job, version string) error {
