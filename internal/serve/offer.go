@@ -50,7 +50,7 @@ func (s *Server) choose(v *visit) (newest *release.Release, err error) {
 // time it is an entry before the device learns of it.
 func (s *Server) offer(v *visit) (*release.Release, error) {
 	r, err := s.choose(v)
-	if err != nil || r == nil || v.state.Offered == r.ID {
+	if err != nil || r == nil || v.state.stands(r.ID) {
 		return r, err
 	}
 	defer s.turn(v.device.MAC)()
@@ -58,13 +58,16 @@ func (s *Server) offer(v *visit) (*release.Release, error) {
 		return nil, err
 	}
 	v.state.into(&v.device)
-	if r, err = s.choose(v); err != nil || r == nil || v.state.Offered == r.ID {
+	if r, err = s.choose(v); err != nil || r == nil || v.state.stands(r.ID) {
 		return r, err
 	}
 	if !slices.Contains(v.state.Told, r.ID) {
-		if err := s.first(v, r); err != nil {
-			return nil, err
-		}
+		err = s.first(v, r)
+	} else if !v.state.isCounted(r.ID) {
+		err = s.countOffer(r)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return r, s.change(v.device.MAC, &v.state, func(st *state) {
 		st.Offered, st.Refused, st.Told = r.ID, "", remember(st.Told, r.ID)
@@ -85,6 +88,10 @@ func (s *Server) first(v *visit, r *release.Release) error {
 		return err
 	}
 	s.counts.offers.Add(1)
+	return s.countOffer(r)
+}
+
+func (s *Server) countOffer(r *release.Release) error {
 	return s.count(r, func(roll *release.Rollout) bool { roll.Offered++; return false })
 }
 
@@ -125,7 +132,7 @@ func (s *Server) result(v *visit, id int64, how, said string) error {
 	if err != nil {
 		return err
 	}
-	first := !v.state.gaveUp(id)
+	first, counted := !v.state.gaveUp(id), v.state.isCounted(id)
 	if how == cancelled && slices.Contains(v.state.Cancelled, id) { // it was offered once more since
 		return s.change(v.device.MAC, &v.state, func(st *state) { st.Offered = 0 })
 	}
@@ -137,5 +144,10 @@ func (s *Server) result(v *visit, id int64, how, said string) error {
 		return err
 	}
 	s.counts.results(how).Add(1)
-	return s.count(r, func(roll *release.Rollout) bool { return roll.Result(how == success) })
+	return s.count(r, func(roll *release.Rollout) bool {
+		if !counted {
+			roll.Offered++
+		}
+		return roll.Result(how == success)
+	})
 }

@@ -28,6 +28,7 @@ type state struct {
 	Refused       string            `json:"refused,omitempty"`   // why, as the ledger was told last
 	Attributes    map[string]string `json:"attributes,omitzero"`
 
+	counted  []int64        // offers that the store knew of: those that its rollouts count
 	ever     []record.Field // all offers that are in the ledger
 	took     []int64        // releases that it took, as the ledger has it
 	revision uint64
@@ -59,6 +60,7 @@ func (s *Server) load(mac chip.MAC, st *state) error {
 	}
 	told, err := toldBy(entries)
 	if err == nil {
+		st.counted = append(slices.Clone(st.Told), st.Offered)
 		st.learn(told)
 	}
 	return err

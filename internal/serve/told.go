@@ -62,6 +62,13 @@ func (st *state) knows(id int64) bool {
 	return is || st.Offered == id || slices.Contains(st.Told, id)
 }
 
+// isCounted tells whether the rollout of a release that the device was offered counts that: a store
+// that is new or older than the ledger does not.
+func (st *state) isCounted(id int64) bool { return slices.Contains(st.counted, id) }
+
+// stands tells whether the device is offered the release already, and that is counted.
+func (st *state) stands(id int64) bool { return st.Offered == id && st.isCounted(id) }
+
 // offer is what the ledger says of a release that the device was offered.
 func (st *state) offer(id int64) (f record.Field, is bool) {
 	i := slices.IndexFunc(st.ever, func(f record.Field) bool { return f.Release == id })

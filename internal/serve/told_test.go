@@ -30,6 +30,40 @@ func (w *site) with(folder string) {
 	w.start()
 }
 
+// Where the store was lost, an offer that only the ledger has is counted once by the new
+// rollout: at the device's next visit, or with its result.
+func TestOffersOfTheLedgerAreCounted(t *testing.T) {
+	w := newSite(t, 3)
+	bring := func() { w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app"))) }
+	counts := func(offered, succeeded int) {
+		t.Helper()
+		if r, _, err := release.LoadRollout(w.store, "lamp", 7); err != nil || r == nil || r.Offered != offered || r.Succeeded != succeeded {
+			t.Errorf("the rollout is %+v, %v; want %d offered, %d succeeded", r, err, offered, succeeded)
+		}
+	}
+	visit := func(n int) { w.do(device(w.devices[n]), 200, "GET", "/files/lamp/app.bin", nil) }
+	takes := func(n int) {
+		w.do(device(w.devices[n]), 200, "POST", "/files/lamp/result", strings.NewReader(`{"release":7,"result":"success"}`))
+	}
+	bring()
+	visit(0)
+	visit(1)
+	counts(2, 0)
+	w.with(filepath.Join(w.dir, "new"))
+	bring()
+	visit(0)
+	visit(0)
+	counts(1, 0)
+	takes(1)
+	takes(0)
+	counts(2, 2)
+	visit(2)
+	counts(3, 2)
+	if offers, _ := w.entries(record.UpdateOffered); len(offers) != 3 {
+		t.Errorf("%d offers in the ledger", len(offers))
+	}
+}
+
 // A server whose store is new, empty or older than the ledger offers nothing below what a device took,
 // and nothing that it tried in vain; what it was offered is known, and is no second entry.
 func TestStoreBelowTheLedger(t *testing.T) {
