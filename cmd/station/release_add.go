@@ -54,7 +54,14 @@ rollout start".`,
   station release add build/lamp.bin --product lamp --job lot1.toml --job lot2.toml --manifest-key manifest-public.pem --sign station-secure-boot --operator anna
   station release add build/lamp.bin --product lamp --job lamp.toml --upload https://updates.example:8443 --credentials anna.txt --operator anna`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), cmd.OutOrStdout(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("id") {
+				if err := field.CheckID(a.id); err != nil {
+					return fmt.Errorf("--id: %w", err)
+				}
+			}
+			return a.run(cmd.Context(), cmd.OutOrStdout(), args[0])
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&a.product, "product", "", "`NAME` of the product, as its jobs have it")

@@ -230,5 +230,10 @@ func TestReleaseListen(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("it ends with %v", err)
 	}
+	for _, id := range []string{"0", "-1", "1000000000"} {
+		if _, why := w.run(exitUsage, "release", "add", "example/build/station-example.bin", "--product", "station-example", "--job", "example/job.toml", "--id", id, "--operator", "anna"); !strings.Contains(why, "--id: id "+id+": a release has a number from 1 to 999999999") {
+			t.Errorf("--id %s: %s", id, why)
+		}
+	}
 	w.run(exitUsage, "release", "listen", "--listen", "0.0.0.0:0", "--job", "example/job.toml", "--fleet-key", "officer.pem", "--manifest-key", manifestKey, "--operator", "anna")
 }

@@ -91,6 +91,9 @@ func (r *Releases) Make(ctx context.Context, n NewRelease) (*release.Release, er
 	if lacking != nil {
 		return nil, lacking
 	}
+	if slices.ContainsFunc(made, func(f record.Field) bool { return n.ID != 0 && f.Release == n.ID }) { // also where the store was lost
+		return nil, fmt.Errorf("release %d: %w", n.ID, ErrNumberTaken)
+	}
 	if err := r.notLower(n.Product, image.App.SecureVersion, made); err != nil {
 		return nil, err
 	}
