@@ -129,12 +129,23 @@ func watched(audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Faul
 	}
 }
 
-// faulty says what to do about faults: the indexes alone can be made anew.
+// faulty says what to do about faults: what only the site's key misses is sent there, and
+// the indexes alone can be made anew.
 func faulty(faults int, audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) error {
-	for range watched(&ledger.Audit{Log: true, Trusted: audit.Trusted, Kept: audit.Kept, Site: audit.Site}, check) {
+	if audit.Site != nil && isWhole(&ledger.Audit{Trusted: audit.Trusted, Kept: audit.Kept}, check) {
+		return stationFault(fmt.Errorf("ledger: %s by the key of --site, none without it; is it the witness.pem of this bench's site? Then sign a checkpoint (\"station ledger checkpoint\") and send it there (\"station site push\")", plain.Count(faults, "fault")))
+	}
+	if !isWhole(&ledger.Audit{Log: true, Trusted: audit.Trusted, Kept: audit.Kept, Site: audit.Site}, check) {
 		return stationFault(fmt.Errorf("ledger: %s; keep this file as it is and restore the last backup", plain.Count(faults, "fault")))
 	}
 	return stationFault(fmt.Errorf("ledger: %s of the indexes, none of the log; \"station ledger recover\" makes the indexes anew from it", plain.Count(faults, "fault")))
+}
+
+func isWhole(audit *ledger.Audit, check func(*ledger.Audit) iter.Seq[ledger.Fault]) bool {
+	for range watched(audit, check) {
+		return false
+	}
+	return true
 }
 
 type verifyAnswer struct {

@@ -85,6 +85,9 @@ func TestSite(t *testing.T) {
 		t.Fatalf("the pass: %v, %v", info.Mode(), err)
 	}
 	w.run(0, "batch", "open", "b1", "--devices", "9", "--operator", "anna")
+	if _, said := w.run(exitStation, "ledger", "verify", "--site", "site/witness.pem"); !strings.Contains(said, "none without it") || strings.Contains(said, "backup") {
+		t.Errorf("verify of a ledger that the site has not signed: %s", said)
+	}
 	w.sealOne(job, fileMAC)
 	if b := w.atSite(); b.Size != w.entries() || b.Signed == 0 {
 		t.Errorf("after a line the site has %d entries, %d of them signed; the ledger has %d", b.Size, b.Signed, w.entries())
