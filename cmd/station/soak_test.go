@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +28,7 @@ func TestSoak(t *testing.T) {
 	if racetest.Enabled {
 		few = 12
 	}
-	seed, devices := soakSetting(t, "SOAK_SEED", 1), soakSetting(t, "SOAK_DEVICES", few)
+	seed, devices := racetest.Setting(t, "SOAK_SEED", 1), racetest.Setting(t, "SOAK_DEVICES", few)
 	s := newSoak(t, uint64(seed))
 	for s.made < devices && !t.Failed() {
 		s.shift()
@@ -57,19 +56,6 @@ func (d *dice) Uint64() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.src.Uint64()
-}
-
-func soakSetting(t *testing.T, name string, otherwise int) int {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%q is not a number from 1", name, v)
-	}
-	return n
 }
 
 // soak is the place, and how far it has come.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +28,7 @@ import (
 //
 // SOAK_SEED and SOAK_DEVICES make it another or a longer one: make soak.
 func TestSoak(t *testing.T) {
-	seed, devices := setting(t, "SOAK_SEED", 1), setting(t, "SOAK_DEVICES", 60)
+	seed, devices := racetest.Setting(t, "SOAK_SEED", 1), racetest.Setting(t, "SOAK_DEVICES", 60)
 	if racetest.Enabled && os.Getenv("SOAK_DEVICES") == "" {
 		devices = 24
 	}
@@ -67,19 +66,6 @@ func TestSoak(t *testing.T) {
 		t.Errorf("the line was halted %d times, %d visits were stopped: nothing is shown", s.halts, s.stopped)
 	}
 	t.Logf("seed %d, %d devices, %d visits, %d halts, %d visits stopped: %v", seed, devices, s.visits, s.halts, s.stopped, s.ends)
-}
-
-func setting(t *testing.T, name string, otherwise int) int {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%q is not a number from 1", name, v)
-	}
-	return n
 }
 
 // leavings is what a program can leave behind.

@@ -2,44 +2,16 @@ package serve
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/hex"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"station/internal/firmware"
 	"station/internal/release"
+	"station/internal/release/releasetest"
 )
-
-// bundleOf makes a slot bundle of an app; the cipher is of no interest here.
-func bundleOf(t *testing.T, app []byte) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Create(filepath.Join(t.TempDir(), "b"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	of := release.BundleOf{App: app, Product: "lamp", Check: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Signer: key,
-		Targets: []release.Target{{Address: 0x10000, Cipher: release.CipherESP32, Config: 0xf}},
-		Encrypt: func(_ release.Target, plain []byte) ([]byte, error) { return plain, nil }}
-	if _, err := of.Write(f); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(f.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // What a release says of its app is held against the app, and against the bundle's header, where
 // there is only that.
@@ -54,7 +26,7 @@ func TestReleaseIsHeldAgainstItsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := w.put(release.KindApp, app)
-	bundle := w.put(release.KindBundle, bundleOf(t, app))
+	bundle := w.put(release.KindBundle, releasetest.Bundle(t, app))
 	bundle.Check = "0102030405060708"
 	for name, form := range map[string]release.Form{"app": whole, "bundle": bundle} {
 		honest := release.Release{Format: release.Format, ID: 7, Product: "lamp", Name: "lamp-fw", Version: image.App.Version, SecureVersion: image.App.SecureVersion,

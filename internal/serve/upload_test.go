@@ -16,6 +16,7 @@ import (
 
 	"station/internal/firmware"
 	"station/internal/release"
+	"station/internal/release/releasetest"
 	"station/internal/store"
 )
 
@@ -164,7 +165,7 @@ func TestSignersAreAskedForWhatCanBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, bundle := w.put(release.KindApp, app), w.put(release.KindBundle, bundleOf(t, app))
+	whole, bundle := w.put(release.KindApp, app), w.put(release.KindBundle, releasetest.Bundle(t, app))
 	bundle.Check = "0102030405060708"
 	doc := release.Release{Format: release.Format, ID: 7, Product: "lamp", Name: "lamp-fw", Version: image.App.Version, SecureVersion: image.App.SecureVersion, Chip: image.ChipID, App: whole.SHA256, AppSize: whole.Size}
 	for form, want := range map[release.Form]int{whole: 422, bundle: 422, w.put(release.KindEncrypted, encrypted(600, 7)): 204} {

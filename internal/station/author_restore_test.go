@@ -2,16 +2,13 @@ package station
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"station/internal/record"
 	"station/internal/release"
+	"station/internal/release/releasetest"
 	"station/internal/store"
 )
 
@@ -36,7 +33,7 @@ func TestRestoredBundleIsHeldAgainstTheRelease(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &Releases{Ledger: emptyField(t), Store: kept, Operator: "anna"}
-			bundle := bundled(t, app)
+			bundle := releasetest.Bundle(t, app)
 			v.change(bundle)
 			f := record.Field{Product: "lamp", Release: 7, Input: digestOf(app), App: digestOf(app)}
 			for _, part := range []struct {
@@ -61,29 +58,4 @@ func TestRestoredBundleIsHeldAgainstTheRelease(t *testing.T) {
 			}
 		})
 	}
-}
-
-// bundled is a slot bundle of an app; the cipher is of no interest here.
-func bundled(t *testing.T, app []byte) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Create(filepath.Join(t.TempDir(), "b"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	of := release.BundleOf{App: app, Product: "lamp", Check: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Signer: key,
-		Targets: []release.Target{{Address: 0x10000, Cipher: release.CipherESP32, Config: 0xf}},
-		Encrypt: func(_ release.Target, plain []byte) ([]byte, error) { return plain, nil }}
-	if _, err := of.Write(f); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(f.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
