@@ -54,6 +54,9 @@ func (p *Pass) connect(ctx context.Context, at string, more []nats.Option) (*nat
 	if wrong := new(tls.CertificateVerificationError); errors.As(err, &wrong) {
 		err = fmt.Errorf("%w; who answers there is not the site of the pass, or has another certificate than the pass knows: look at the address, or let \"station site add\" make another pass", err)
 	}
+	if errors.Is(err, nats.ErrNoServers) && dialer.refused != nil {
+		err = dialer.refused // the library says only that there is no server
+	}
 	if err != nil {
 		return nil, fmt.Errorf("site %s at %s: %w", p.Site, at, err)
 	}
@@ -71,8 +74,13 @@ func (p *Pass) sign(nonce []byte) ([]byte, error) {
 }
 
 // dial ends with its context.
-type dial struct{ ctx context.Context }
+type dial struct {
+	ctx     context.Context
+	refused error // why the last one came to nothing
+}
 
-func (d *dial) Dial(network, address string) (net.Conn, error) {
-	return (&net.Dialer{Timeout: ConnectTime}).DialContext(d.ctx, network, address)
+func (d *dial) Dial(network, address string) (conn net.Conn, err error) {
+	conn, err = (&net.Dialer{Timeout: ConnectTime}).DialContext(d.ctx, network, address)
+	d.refused = err
+	return conn, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,6 +104,36 @@ func TestAddressNotInOwnCertificate(t *testing.T) {
 	}
 }
 
+// A site that was killed does not run, though its folder has the address at which it listened:
+// what commands change holds from its next start.
+func TestKilledSiteDoesNotRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := Init(dir, Config{Name: "plant-1", URL: "tls://localhost:4222"}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		err = errors.Join(os.WriteFile(f.path("address"), []byte(l.Addr().String()), 0o600), l.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.List(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("list: %v", err)
+	}
+	if m, err := f.Move(t.Context(), "tls://new.example:4222"); !errors.Is(err, ErrNotRunning) || !m.Certified {
+		t.Errorf("moved: %+v, %v", m, err)
+	}
+	pass, err := site.ReadPass(f.path("admin.pass"))
+	if err != nil || pass.Address != f.address() {
+		t.Errorf("the admin looks for it at %+v: %v", pass.Address, err)
+	}
+}
+
 // Of those who move the site, or let benches in and put them out, at the same time, each does
 // it on what the one before has left.
 func TestFolderIsChangedByOneAtATime(t *testing.T) {
@@ -110,7 +141,7 @@ func TestFolderIsChangedByOneAtATime(t *testing.T) {
 	if err := Init(dir, Config{Name: "plant-1", URL: "tls://site.example:4222"}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	const many = 8
+	const many = 32
 	var all sync.WaitGroup
 	var added atomic.Int32
 	for i := range many {
