@@ -25,9 +25,11 @@ type numbers struct {
 
 	turn sync.Mutex // one lease at a time
 
-	mu   sync.Mutex
-	last record.Entry // the newest that asked for a number: whose lot is kept filled
-	full string       // the lot of which the site had none any more
+	mu    sync.Mutex
+	last  record.Entry // the newest that asked for a number: whose lot is kept filled
+	full  string       // the lot of which the site had none any more
+	block int          // how many it got at last, of a lot
+	of    string       // which that was
 }
 
 func newNumbers(s *Site, size int) *numbers {
@@ -67,6 +69,24 @@ func (n *numbers) fullIs(lot string) {
 	n.full = lot
 }
 
+// got takes how many numbers of a lot the site gave: fewer than were asked for towards the
+// end of a quota.
+func (n *numbers) got(lot string, count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.block, n.of = count, lot
+}
+
+// few is when to ask for another block: half of one is left.
+func (n *numbers) few(lot string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.of != lot {
+		return n.size / 2
+	}
+	return n.block / 2
+}
+
 // left is how many numbers the line has in hand.
 func (n *numbers) left() int {
 	e, _ := n.wanted()
@@ -77,7 +97,8 @@ func (n *numbers) left() int {
 	return l.Left()
 }
 
-// refill keeps between half a block and one and a half in hand, while the site is there.
+// refill keeps between half a block and one and a half in hand, while the site is there. It is
+// a block as the site gave it at last: where that was a small one, others need the rest too.
 func (n *numbers) refill(ctx context.Context) error {
 	n.turn.Lock()
 	defer n.turn.Unlock()
@@ -86,7 +107,7 @@ func (n *numbers) refill(ctx context.Context) error {
 		return nil
 	}
 	l, _, err := n.site.Ledger.Lot(e.Lot())
-	if err != nil || !l.Closed.IsZero() || !l.Room() || l.Left() > n.size/2 {
+	if err != nil || !l.Closed.IsZero() || !l.Room() || l.Left() > n.few(e.Lot()) {
 		return err
 	}
 	err = n.lease(ctx, e)
@@ -158,6 +179,7 @@ func (n *numbers) lease(ctx context.Context, e record.Entry) error {
 	if err != nil {
 		return err
 	}
+	n.got(e.Lot(), got.Count)
 	_, err = n.site.Ledger.Append(record.Entry{Kind: record.NumbersLeased, Batch: e.Batch, Job: e.Job, Simulated: e.Simulated, Quota: quota, About: record.AboutOf(got)})
 	return err
 }

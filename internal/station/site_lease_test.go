@@ -173,6 +173,41 @@ func TestNumbersGoBack(t *testing.T) {
 	}
 }
 
+// The bench that comes first does not take what the others need: of a quota that is no more
+// than a block it has half in hand, and the others get numbers.
+func TestFirstBenchLeavesNumbersToOthers(t *testing.T) {
+	b := lines(t, OfflineLease, 100, 0, "bench-1", "bench-2")
+	for _, bench := range b {
+		bench.note(record.Entry{Kind: record.BatchOpened, Batch: "c", Quota: 16, Operator: "anna"})
+		bench.settled()
+	}
+	take := func(b *siteLine, n int) error {
+		_, err := (claims{b.site.Ledger, b.site}).Reserve(record.Entry{Batch: "c", MAC: VirtualMAC(n), JobHash: b.st.Job.Digest(), Simulated: true})
+		return err
+	}
+	if err := take(b[0], 1); err != nil {
+		t.Fatal(err)
+	}
+	b[0].settled() // it has looked since whether it needs another block
+	lot, _, err := b[0].site.Ledger.Lot(record.BatchLot("c", true))
+	if err != nil || lot.Left() != 7 {
+		t.Errorf("it has %d numbers of 16 in hand: %v", lot.Left(), err)
+	}
+	for n := range 8 {
+		if err := take(b[1], 10+n); err != nil {
+			t.Fatalf("device %d of the other bench: %v", n, err)
+		}
+	}
+	for n := range 7 {
+		if err := take(b[0], 20+n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := take(b[0], 30); !errors.Is(err, record.ErrQuota) || different(t, b...) != 16 {
+		t.Errorf("beyond the quota: %v; %v and %v", err, b[0].taken(), b[1].taken())
+	}
+}
+
 // A virtual device at a real bench is counted by that bench alone, as virtual ones are, and does
 // not stop what the bench tells its site.
 func TestVirtualDeviceTakesNoNumberOfTheSite(t *testing.T) {
