@@ -399,7 +399,8 @@ func (l *Ledger) History(mac chip.MAC) ([]record.Entry, error) {
 // chain follows a device's entries back from its last one to the one behind
 // known, oldest first; with 0 to its first.
 func chain(r reader, mac chip.MAC, last, known uint64) ([]record.Entry, error) {
-	var list []record.Entry
+	const visit = 16 // entries that most devices have at most
+	list := make([]record.Entry, 0, min(visit, last-known+1))
 	for n := last; ; {
 		_, e, err := link(r, mac, n, known, nil)
 		if err != nil {
