@@ -148,3 +148,15 @@ func changed(a, b []byte) (n int) {
 	}
 	return n
 }
+
+// The history of a device in work has the entries that its projection does not know yet.
+func TestHistoryOfADeviceInWork(t *testing.T) {
+	l := start(t, bench)
+	for n, e := range run(1)[:5] {
+		add(t, l, e)
+		list, err := l.History(mac(1))
+		if err != nil || len(list) != n+1 || list[n].Kind != e.Kind {
+			t.Errorf("after %d entries: got %d, %v", n+1, len(list), err)
+		}
+	}
+}
