@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -234,7 +236,19 @@ func (teller) Debugf(string, ...any)  {}
 func (teller) Tracef(string, ...any)  {}
 
 func (t teller) Warnf(format string, v ...any) {
-	t("NATS: " + strings.TrimSpace(fmt.Sprintf(format, v...)))
+	said := "NATS: " + strings.TrimSpace(fmt.Sprintf(format, v...))
+	if slices.ContainsFunc(v, diskRefused) {
+		said += "; make room, or see to the disk, and start the site again: until then it takes no more there, and the benches keep it"
+	}
+	t(said)
 }
+
+// diskRefused tells whether NATS tells of a disk that took no more. It stores nothing more in
+// that stream then, also when there is room again, until it is started anew.
+func diskRefused(told any) bool {
+	err, is := told.(error)
+	return is && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS))
+}
+
 func (t teller) Errorf(format string, v ...any) { t.Warnf(format, v...) }
 func (t teller) Fatalf(format string, v ...any) { t.Warnf(format, v...) }
