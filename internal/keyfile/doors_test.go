@@ -30,7 +30,7 @@ var elsewhere = map[string]string{
 	"cmd/station/ledger_backup.go":     "removes the copy that it has made",
 	"cmd/station/sim.go":               "the sockets of its applications",
 	"cmd/station/log_file.go":          "a pipe as a log, opened for both ways; all else by Append",
-	"internal/station/author.go":       "a temporary file of its own",
+	"internal/station/author_forms.go": "a temporary file of its own",
 	"internal/station/doctor_ports.go": "/proc of the system",
 	"internal/store":                   "a folder of its own, where a file has its name by what came",
 	"fixtures":                         "makes the fixtures",
