@@ -12,8 +12,9 @@ import (
 	"station/internal/store"
 )
 
-// fail answers with what went wrong. What is the server's own fault is told in
-// its log, and to the client only that it is.
+// fail answers the request with the HTTP status of err (see failCode). A client's
+// mistake is explained to it. An error of the server itself (status 500 and above) goes
+// into the log, and the client sees only the status.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code := failCode(err)
 	if code >= 500 {
@@ -27,6 +28,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, err.Error(), code)
 }
 
+// failCode is the HTTP status for an error: 4xx where the client can do something about
+// it, 507 where the disk is full, else 500.
 func failCode(err error) int {
 	_, large := errors.AsType[*http.MaxBytesError](err)
 	_, bad := errors.AsType[*badUpload](err)
@@ -47,6 +50,7 @@ func failCode(err error) int {
 	return http.StatusInternalServerError
 }
 
+// json answers with value as JSON.
 func (s *Server) json(v *visit, value any) {
 	v.Header().Set("Content-Type", "application/json;charset=UTF-8")
 	_ = json.NewEncoder(v.ResponseWriter).Encode(value)

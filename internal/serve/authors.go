@@ -11,16 +11,16 @@ import (
 	"station/internal/keyfile"
 )
 
-// AuthorFile knows authors by a file of lines NAME:HASH, as "htpasswd -B" makes
-// it (bcrypt).
+// AuthorFile checks authors' passwords against a file with a line NAME:HASH for each
+// author. The hash is bcrypt, as "htpasswd -B" writes it.
 type AuthorFile struct {
 	hashes map[string][]byte
 
 	mu    sync.Mutex
-	right map[[sha256.Size]byte]bool // credentials that were found right: bcrypt is slow on purpose
+	right map[[sha256.Size]byte]bool // SHA-256 of name and password of each successful check: bcrypt is slow on purpose
 }
 
-// ReadAuthors reads the file; the error has every fault.
+// ReadAuthors reads an authors' file. The error names every bad line.
 func ReadAuthors(path string) (*AuthorFile, error) {
 	data, err := keyfile.Read(path, keyfile.Key)
 	if err != nil {
@@ -45,14 +45,14 @@ func ReadAuthors(path string) (*AuthorFile, error) {
 	return a, nil
 }
 
-// Author tells whether the secret is that of the author.
+// Author tells whether secret is the password of the author with that name.
 func (a *AuthorFile) Author(name, secret string) bool {
 	hash, known := a.hashes[name]
-	if !known || len(secret) > 72 { // bcrypt looks at no more
+	if !known || len(secret) > 72 { // bcrypt takes at most 72 bytes
 		return false
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock() // one at a time: who guesses does not take the machine from the devices
+	defer a.mu.Unlock() // one check at a time, so that somebody who guesses passwords leaves a CPU for the devices
 	sum := sha256.Sum256([]byte(name + "\x00" + secret))
 	if a.right[sum] {
 		return true

@@ -7,70 +7,74 @@ import (
 	"time"
 )
 
-// patience is how long a client may take over the next bytes of a body. Who
-// moves on slowly is served; who does not is let go.
-const patience = 30 * time.Second
+// stallTimeout is how long a client may send or take nothing while a body is on its way.
+// A slow client is served as long as some bytes move; one that stalls is disconnected.
+const stallTimeout = 30 * time.Second
 
-// answer is an answer whose client has patience for each piece, and that knows
-// what it said.
-type answer struct {
+// response is an http.ResponseWriter that gives the client stallTimeout for each piece
+// of the body, and remembers the status and the number of bytes sent for the log.
+type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	status  int
 	bytes   int64
 }
 
-// moved gives the client its patience anew.
-func (a *answer) moved() { _ = a.control.SetWriteDeadline(time.Now().Add(patience)) }
+// extendWriteDeadline gives the client another stallTimeout to take what is sent.
+func (a *response) extendWriteDeadline() {
+	_ = a.control.SetWriteDeadline(time.Now().Add(stallTimeout))
+}
 
-func (a *answer) WriteHeader(code int) {
+func (a *response) WriteHeader(code int) {
 	if a.status == 0 {
 		a.status = code
 	}
 	a.ResponseWriter.WriteHeader(code)
 }
 
-func (a *answer) Write(p []byte) (int, error) {
+func (a *response) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	a.moved()
+	a.extendWriteDeadline()
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)
 	return n, err
 }
 
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *response) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// body is a body that has to come at some pace.
+// body is a request body of which the client must send some bytes every stallTimeout.
 type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.control.SetReadDeadline(time.Now().Add(patience))
+	_ = b.control.SetReadDeadline(time.Now().Add(stallTimeout))
 	return b.ReadCloser.Read(p)
 }
 
-// Bounded gives each request its patience.
+// Bounded wraps a handler so that a client that stalls is disconnected after
+// stallTimeout.
 func Bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = &body{r.Body, control}
 		}
-		a := &answer{ResponseWriter: w, control: control}
-		_ = control.SetWriteDeadline(time.Time{}) // none before there is something to send: a body may take its time
+		a := &response{ResponseWriter: w, control: control}
+		_ = control.SetWriteDeadline(time.Time{}) // none until there is something to send: an upload may take long
 		next.ServeHTTP(a, r)
-		a.moved() // what is left to send goes when the handler has ended
+		a.extendWriteDeadline() // the server sends what is still buffered after the handler has returned
 	})
 }
 
-// logged writes a line for each request. It has no credential in it.
+// logged counts each request and writes one line about it to the access log, without
+// credentials.
 func (s *Server) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a, begun := w.(*answer), time.Now()
+		a, begun := w.(*response), time.Now()
 		next.ServeHTTP(w, r)
 		s.counts.requests[min(max(a.status/100, 1), 5)].Add(1)
 		s.counts.bytes.Add(a.bytes)

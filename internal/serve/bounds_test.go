@@ -168,7 +168,7 @@ func TestSlowBodies(t *testing.T) {
 			say(t, c, part("ten"))
 			begun := time.Now()
 			answered(t, c, http.StatusBadRequest)
-			if took := time.Since(begun); took < patience || took > patience+time.Second {
+			if took := time.Since(begun); took < stallTimeout || took > stallTimeout+time.Second {
 				t.Errorf("given up after %s", took)
 			}
 			if have, err := w.store.Incoming(d); have != 3 || err != nil {
@@ -182,8 +182,8 @@ func TestSlowBodies(t *testing.T) {
 		status int
 		took   time.Duration
 	}{
-		"stands still": {"ten", 0, 400, patience},
-		"moves on":     {"ten bytes,", patience - time.Second, 204, 10 * (patience - time.Second)},
+		"stands still": {"ten", 0, 400, stallTimeout},
+		"moves on":     {"ten bytes,", stallTimeout - time.Second, 204, 10 * (stallTimeout - time.Second)},
 	} {
 		t.Run("an upload by HTTP/2 that "+name, func(t *testing.T) {
 			w.quietly(t, func(t *testing.T, dial func() net.Conn, _ func() error) {
@@ -225,7 +225,7 @@ func TestSlowBodies(t *testing.T) {
 			c := w.secured(t, dial(), "http/1.1")
 			say(t, c, strings.Replace(strings.Replace(part(""), "Upload-Offset: 0", "Upload-Offset: 3", 1), "Content-Length: 10", "Content-Length: 7", 1))
 			for _, b := range " bytes." {
-				time.Sleep(patience - time.Second)
+				time.Sleep(stallTimeout - time.Second)
 				say(t, c, string(b))
 			}
 			answered(t, c, http.StatusNoContent)
@@ -238,7 +238,7 @@ func TestSlowBodies(t *testing.T) {
 		w.quietly(t, func(t *testing.T, dial func() net.Conn, _ func() error) {
 			c := w.secured(t, dial(), "http/1.1")
 			say(t, c, get)
-			time.Sleep(patience + time.Second)
+			time.Sleep(stallTimeout + time.Second)
 			if got, err := io.ReadAll(c); err == nil || len(got) > 64<<10 {
 				t.Errorf("after all that time it gets %d bytes more, %v", len(got), err)
 			}
@@ -248,7 +248,7 @@ func TestSlowBodies(t *testing.T) {
 		w.quietly(t, func(t *testing.T, dial func() net.Conn, _ func() error) {
 			c := w.secured(t, dial(), "http/1.1")
 			say(t, c, part("ten bytes."))
-			time.Sleep(patience + time.Second)
+			time.Sleep(stallTimeout + time.Second)
 			if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
 				t.Errorf("after all that time it gets %d", resp.StatusCode)
 			}
@@ -265,7 +265,7 @@ func TestSlowBodies(t *testing.T) {
 				if err != nil {
 					break
 				}
-				time.Sleep(patience / 2)
+				time.Sleep(stallTimeout / 2)
 			}
 			if got != len(data) {
 				t.Errorf("got %d of %d bytes", got, len(data))

@@ -11,19 +11,21 @@ import (
 	"station/internal/keyfile"
 )
 
-// Certificates tell who shows a certificate of a CA that is trusted, be it a device
-// or a person, and whether the CA has revoked it since.
+// Certificates checks client certificates, of devices or of people: one of the trusted
+// CAs issued it, and has not revoked it since.
 type Certificates struct {
-	// Tell hears why nobody is let in by a certificate: a list of revoked ones that
-	// cannot be read. It hears each reason once; nil: nobody does.
+	// Tell, if not nil, is called when a list of revoked certificates cannot be read and
+	// therefore no certificate is accepted. While the error stays the same it is not
+	// called again.
 	Tell func(fault error)
 
 	cas     []*x509.Certificate
 	revoked revocations
 }
 
-// ReadCertificates reads the CAs and the lists of the certificates that they revoked,
-// files in PEM. There may be no list; one that changes is read again.
+// ReadCertificates reads the trusted CAs and their lists of revoked certificates (CRLs).
+// All files are PEM. listPaths may be empty. A list whose file changes later is read
+// again. The error names every file that cannot be used.
 func ReadCertificates(caPaths, listPaths []string) (*Certificates, error) {
 	c := &Certificates{}
 	var faults []error
@@ -50,10 +52,10 @@ func (c *Certificates) addCA(der []byte) error {
 	return nil
 }
 
-// First is the certificate of the first CA.
+// First is the first CA's certificate.
 func (c *Certificates) First() *x509.Certificate { return c.cas[0] }
 
-// Pool is the CAs, for TLS to verify certificates with. Of no Certificates it is nil.
+// Pool is the CAs as crypto/tls wants them; nil if c is nil.
 func (c *Certificates) Pool() *x509.CertPool {
 	if c == nil {
 		return nil
@@ -65,8 +67,8 @@ func (c *Certificates) Pool() *x509.CertPool {
 	return pool
 }
 
-// eachPEM calls each with the content of every block of that kind in a file, which has
-// at least one.
+// eachPEM calls each with the content of every PEM block of that kind in the file. A
+// file without such a block is an error.
 func eachPEM(path, kind string, each func(der []byte) error) error {
 	data, err := keyfile.Read(path, keyfile.Key)
 	if err != nil {
@@ -88,8 +90,10 @@ func eachPEM(path, kind string, each func(der []byte) error) error {
 	return nil
 }
 
-// Good tells whether one of the chains that TLS has verified has no revoked certificate
-// in it, by the lists as they are now. While a list cannot be read no chain is good.
+// Good tells whether a client certificate is accepted. chains are those that crypto/tls
+// has verified; one of them must be free of revoked certificates. The lists are read
+// again first if their files have changed. While one cannot be read, no certificate is
+// accepted.
 func (c *Certificates) Good(chains [][]*x509.Certificate) bool {
 	if len(chains) == 0 {
 		return false
@@ -104,8 +108,8 @@ func (c *Certificates) Good(chains [][]*x509.Certificate) bool {
 	return slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool { return !slices.ContainsFunc(chain, revoked.has) })
 }
 
-// Certificate implements Identities: the certificate is good, and its common name or
-// its subject's serial number is a MAC.
+// Certificate implements Identities. It takes the device's MAC from the common name or
+// the serialNumber of the certificate's subject.
 func (c *Certificates) Certificate(chains [][]*x509.Certificate) (chip.MAC, error) {
 	if !c.Good(chains) {
 		return chip.MAC{}, errors.New("no certificate that is known to be good")

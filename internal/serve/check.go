@@ -16,8 +16,8 @@ import (
 	"station/internal/store"
 )
 
-// checkForms holds the files of a release against what it says of them, and
-// completes the digests that some clients ask for.
+// checkForms checks each stored file of a release against what doc says of it, and fills
+// in the SHA-1 and MD5 that some clients ask for.
 func (s *Server) checkForms(doc *release.Release) error {
 	for i := range doc.Forms {
 		if err := s.checkForm(doc, &doc.Forms[i]); err != nil {
@@ -27,6 +27,7 @@ func (s *Server) checkForms(doc *release.Release) error {
 	return nil
 }
 
+// checkForm does so for one file.
 func (s *Server) checkForm(doc *release.Release, f *release.Form) error {
 	content, err := s.Store.Artifact(store.Digest(f.SHA256))
 	if err != nil {
@@ -48,7 +49,8 @@ func (s *Server) checkForm(doc *release.Release, f *release.Form) error {
 	return s.checkContent(doc, f, content)
 }
 
-// checkContent tells whether a file is of the form that it is said to be.
+// checkContent checks that a file is what its kind says, such as an app or a slot
+// bundle.
 func (s *Server) checkContent(doc *release.Release, f *release.Form, content io.ReadSeeker) error {
 	switch f.Kind {
 	case release.KindApp:
@@ -73,7 +75,8 @@ func (s *Server) checkContent(doc *release.Release, f *release.Form, content io.
 	return nil
 }
 
-// checkBOM holds a bill of materials to what can be asked later.
+// checkBOM checks that a bill of materials can be read later, when somebody asks which
+// releases a vulnerability affects.
 func checkBOM(content io.Reader) error {
 	bill, err := io.ReadAll(io.LimitReader(content, release.MaxBOM+1))
 	switch {
@@ -87,14 +90,14 @@ func checkBOM(content io.Reader) error {
 }
 
 const (
-	otaHead = 4
-	maxApp  = 16 << 20 // what an ESP32 has of flash
+	otaHead = 4        // bytes: the magic of a pre-encrypted image
+	maxApp  = 16 << 20 // bytes: the largest flash of an ESP32
 )
 
-// checkApp holds an app against what the release says of it, and its signature
-// against those who may have made it.
+// checkApp checks that the app has the digest, size, version, secure version and chip
+// that the release names, and that one of Signers signed it.
 func (s *Server) checkApp(doc *release.Release, f *release.Form, content io.Reader) error {
-	if doc.App == "" && s.Signers == nil { // only its maker knows what it is
+	if doc.App == "" && s.Signers == nil { // the release says nothing of its app
 		return nil
 	}
 	if f.Size > maxApp {
@@ -130,7 +133,8 @@ func (s *Server) checkApp(doc *release.Release, f *release.Form, content io.Read
 	return fmt.Errorf("none of the signers signed it: %w", err)
 }
 
-// checkBundle holds a bundle against the release, its own digests and its signer.
+// checkBundle checks that a slot bundle agrees with the release, that its own digests
+// are right, and that one of Signers signed it.
 func (s *Server) checkBundle(doc *release.Release, f *release.Form, content io.ReadSeeker) error {
 	head, err := io.ReadAll(io.LimitReader(content, release.BundleHeaderSize))
 	if err != nil {

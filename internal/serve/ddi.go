@@ -13,9 +13,9 @@ import (
 	"station/internal/store"
 )
 
-// The door of hawkBit: its Direct Device Integration API v1, as its clients
-// know it. A controller is a device by its MAC, an action the release's number,
-// and the tenant whatever the client was told.
+// This file is the door for hawkBit clients: the Direct Device Integration (DDI) API v1
+// of Eclipse hawkBit. Its controllerId is the device's MAC, its action and its software
+// module both have the number of the release, and any tenant is accepted.
 
 type link struct {
 	Href string `json:"href"`
@@ -55,12 +55,14 @@ type ddiArtifact struct {
 	Links    links             `json:"_links"`
 }
 
-// home is the address of the device's own resources, as it asked for them.
+// home is the base URL of the device's DDI resources, with the host and the tenant that
+// the device used in its request.
 func home(v *visit) string {
 	return fmt.Sprintf("https://%s/%s/controller/v1/%s", v.ask.Host, v.ask.PathValue("tenant"), v.ask.PathValue("device"))
 }
 
-// ddiPoll tells the device what there is to do.
+// ddiPoll answers a poll: how long to wait until the next one, and links to an update to
+// install, an update to cancel or attributes to send, where there is any.
 func (s *Server) ddiPoll(v *visit) {
 	s.counts.polls.Add(1)
 	var base ddiBase
@@ -82,13 +84,14 @@ func (s *Server) ddiPoll(v *visit) {
 	s.json(v, base)
 }
 
-// clock is a time as the DDI has it, HH:MM:SS.
+// clock writes a duration as the DDI does: HH:MM:SS.
 func clock(d time.Duration) string {
 	n := int(d.Round(time.Second).Seconds())
 	return fmt.Sprintf("%02d:%02d:%02d", n/3600, n/60%60, n%60)
 }
 
-// action is the release of an address, if that is what the device is offered.
+// action is the release whose number is the path value called part, if it is the one
+// that the device is offered now. Else it answers the request and returns nil.
 func (s *Server) action(v *visit, part string) *release.Release {
 	r, err := s.offer(v)
 	id, bad := release.ParseID(v.ask.PathValue(part))
@@ -96,13 +99,14 @@ func (s *Server) action(v *visit, part string) *release.Release {
 	case err != nil:
 		s.fail(v, v.ask, err)
 	case bad != nil || r == nil || r.ID != id:
-		nothing(v)
+		notFound(v)
 	default:
 		return r
 	}
 	return nil
 }
 
+// ddiDeployment describes the offered release and its files.
 func (s *Server) ddiDeployment(v *visit) {
 	r := s.action(v, "action")
 	if r == nil {
@@ -115,13 +119,14 @@ func (s *Server) ddiDeployment(v *visit) {
 	s.json(v, d)
 }
 
+// ddiArtifacts lists the files of the offered release.
 func (s *Server) ddiArtifacts(v *visit) {
 	if r := s.action(v, "module"); r != nil {
 		s.json(v, artifacts(v, r))
 	}
 }
 
-// artifacts are the forms that the device can read.
+// artifacts are the files of the release that the device can use, and its manifest.
 func artifacts(v *visit, r *release.Release) []ddiArtifact {
 	list := []ddiArtifact{}
 	forms := r.For(v.device)
@@ -138,6 +143,7 @@ func artifacts(v *visit, r *release.Release) []ddiArtifact {
 	return list
 }
 
+// ddiFile sends one file of the offered release.
 func (s *Server) ddiFile(v *visit) {
 	r := s.action(v, "module")
 	if r == nil {
@@ -145,13 +151,13 @@ func (s *Server) ddiFile(v *visit) {
 	}
 	kind, ok := release.KindOf(v.ask.PathValue("file"))
 	if !ok {
-		nothing(v)
+		notFound(v)
 		return
 	}
 	s.giveForm(v, r, kind)
 }
 
-// ddiSaid is what a device says of an action.
+// ddiSaid is the body of a device's feedback on an action.
 type ddiSaid struct {
 	Status struct {
 		Execution string `json:"execution"`
@@ -162,18 +168,18 @@ type ddiSaid struct {
 	} `json:"status"`
 }
 
-// The words of the DDI for how far an action has come, and for its end.
+// The values that the DDI has for status.execution and status.result.finished.
 var (
 	ddiExecutions = []string{"closed", "proceeding", "canceled", "scheduled", "rejected", "resumed", "download", "downloaded"}
 	ddiEnds       = []string{success, failure, "none"}
 )
 
-// ddiRead reads what a device says of an action that it was offered once; it has
-// answered where that is nothing of use.
+// ddiRead reads a device's feedback on an action. Where ok is false the request has been
+// answered already: the device was never offered that release, or the body is wrong.
 func (s *Server) ddiRead(v *visit) (id int64, said ddiSaid, ok bool) {
 	id, err := release.ParseID(v.ask.PathValue("action"))
 	if err != nil || !v.state.knows(id) {
-		nothing(v)
+		notFound(v)
 		return 0, said, false
 	}
 	if !s.body(v, &said) {
@@ -190,9 +196,9 @@ func (s *Server) ddiRead(v *visit) (id int64, said ddiSaid, ok bool) {
 	return 0, said, false
 }
 
-// ddiFeedback takes how far an update has come. Only its end changes anything; the
-// DDI counts an end "none" as a success, and "rejected" as no end: the device may
-// take it another time.
+// ddiFeedback takes a device's feedback on an update. Only the end of the update is
+// recorded. As in hawkBit, "closed" with the result "none" is a success, and "rejected"
+// is not an end: the device may install the update later.
 func (s *Server) ddiFeedback(v *visit) {
 	id, said, ok := s.ddiRead(v)
 	if !ok {
@@ -211,8 +217,8 @@ func (s *Server) ddiFeedback(v *visit) {
 	s.done(v, err)
 }
 
-// ddiCancel is what the device shall give up: an action that it was offered and may
-// not have any more.
+// ddiCancel tells the device to cancel an update that it was offered before and may not
+// install any more.
 func (s *Server) ddiCancel(v *visit) {
 	if _, err := s.choose(v); err != nil {
 		s.fail(v, v.ask, err)
@@ -220,14 +226,14 @@ func (s *Server) ddiCancel(v *visit) {
 	}
 	id, err := release.ParseID(v.ask.PathValue("action"))
 	if err != nil || v.lapsed != id {
-		nothing(v)
+		notFound(v)
 		return
 	}
 	text := fmt.Sprint(id)
 	s.json(v, map[string]any{"id": text, "cancelAction": map[string]string{"stopId": text}})
 }
 
-// ddiCancelled takes that the device gave up what it was offered.
+// ddiCancelled takes the device's feedback that it has cancelled an update.
 func (s *Server) ddiCancelled(v *visit) {
 	id, said, ok := s.ddiRead(v)
 	if !ok {
@@ -240,13 +246,13 @@ func (s *Server) ddiCancelled(v *visit) {
 	s.done(v, err)
 }
 
-// Bounds of what a device may tell of itself.
+// Limits of the attributes that a device sends.
 const (
-	maxAttributes = 64
-	maxAttribute  = 256
+	maxAttributes = 64  // how many
+	maxAttribute  = 256 // bytes of a name or a value
 )
 
-// ddiConfig takes what the device tells of itself.
+// ddiConfig stores the attributes that a device sends (configData).
 func (s *Server) ddiConfig(v *visit) {
 	var said struct {
 		Mode string            `json:"mode"`
@@ -269,6 +275,8 @@ func (s *Server) ddiConfig(v *visit) {
 	s.done(v, s.change(v.device.MAC, &v.state, func(st *state) { st.attribute(said.Mode, said.Data) }))
 }
 
+// attribute merges, replaces or removes attributes, by the DDI's mode. What is more than
+// maxAttributes is dropped.
 func (st *state) attribute(mode string, data map[string]string) {
 	if st.Attributes == nil || mode == "replace" {
 		st.Attributes = map[string]string{}

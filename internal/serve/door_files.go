@@ -15,32 +15,33 @@ import (
 	"station/internal/store"
 )
 
-// The door of plain files, for esp_https_ota and whatever speaks HTTP.
+// This file is the door for plain HTTP clients such as esp_https_ota.
 
-// file gives a form of the release that the device is offered, by its name.
+// file sends the file with that name of the release that the device is offered.
 func (s *Server) file(v *visit) {
 	kind, ok := release.KindOf(v.ask.PathValue("file"))
 	if !ok || v.ask.PathValue("product") != v.device.Product {
-		nothing(v)
+		notFound(v)
 		return
 	}
 	s.give(v, kind)
 }
 
-// give gives a form of the release that the device is offered; "" is the one
-// that it reads best.
+// give sends the file of that kind of the release that the device is offered; "" is the
+// one that suits the device best.
 func (s *Server) give(v *visit, kind release.Kind) {
 	r, err := s.offer(v)
 	switch {
 	case err != nil:
 		s.fail(v, v.ask, err)
 	case r == nil:
-		nothing(v)
+		notFound(v)
 	default:
 		s.giveForm(v, r, kind)
 	}
 }
 
+// giveForm sends the file of that kind of a release, if the device can use it.
 func (s *Server) giveForm(v *visit, r *release.Release, kind release.Kind) {
 	forms := r.For(v.device)
 	if f, ok := r.Form(kind); ok && (kind == release.KindManifest || kind == release.KindSBOM) {
@@ -52,12 +53,12 @@ func (s *Server) giveForm(v *visit, r *release.Release, kind release.Kind) {
 			return
 		}
 	}
-	nothing(v)
+	notFound(v)
 }
 
-// send sends a file of a release, or the part of it that was asked for, or that it
-// is still the same: HEAD, Range, If-Range, If-None-Match are ServeContent's. The
-// release's number goes with it: a device tells by it how the update ended.
+// send sends a file of a release. http.ServeContent handles HEAD, Range, If-Range and
+// If-None-Match. The header Station-Release has the number of the release: the device
+// names it when it reports the result.
 func (s *Server) send(v *visit, id int64, f release.Form) {
 	content, err := s.Store.Artifact(store.Digest(f.SHA256))
 	if err != nil {
@@ -83,12 +84,13 @@ func (s *Server) send(v *visit, id int64, f release.Form) {
 	http.ServeContent(v.ResponseWriter, v.ask, "", time.Time{}, content)
 }
 
-// maxRanges of one request: each may be all of the file.
+// maxRanges is how many ranges one request may ask for: each may be the whole file.
 const maxRanges = 4
 
-// bytesOf are the ranges of bytes that a request asks for, of so many, as RFC 9110
-// has them; empty where it asks for none: another unit, and any of another method than
-// GET, is as if it were not there. The last 0 bytes are a range behind the end.
+// bytesOf is the Range header of a request for a file of size bytes, made safe for
+// http.ServeContent; "" where RFC 9110 says to ignore it: another unit than bytes, or
+// another method than GET. A suffix of 0 bytes ("-0") becomes a range behind the end,
+// which cannot be satisfied.
 func bytesOf(ask *http.Request, size int64) string {
 	unit, set, _ := strings.Cut(ask.Header.Get("Range"), "=")
 	if !strings.EqualFold(unit, "bytes") || ask.Method != http.MethodGet {
@@ -103,7 +105,8 @@ func bytesOf(ask *http.Request, size int64) string {
 	return "bytes=" + strings.Join(list, ",")
 }
 
-// fileResult takes how an update ended: {"release":7,"result":"success","message":"…"}.
+// fileResult takes a device's report of how an update ended:
+// {"release":7,"result":"success","message":"…"}.
 func (s *Server) fileResult(v *visit) {
 	var said struct {
 		Release int64  `json:"release"`
@@ -120,7 +123,7 @@ func (s *Server) fileResult(v *visit) {
 	s.done(v, s.result(v, said.Release, said.Result, short(said.Message)))
 }
 
-// done answers a word of a device that needs no answer.
+// done answers 200 without a body, or with the error.
 func (s *Server) done(v *visit, err error) {
 	if err != nil {
 		s.fail(v, v.ask, err)
@@ -129,10 +132,11 @@ func (s *Server) done(v *visit, err error) {
 	v.WriteHeader(http.StatusOK)
 }
 
-// maxBody is what a device may say at a time.
+// maxBody is how many bytes a device may send in one request.
 const maxBody = 64 << 10
 
-// body reads what a device says, in JSON, of which only a little is wanted.
+// body reads the JSON body of a device's request. Where it returns false the request has
+// been answered already.
 func (s *Server) body(v *visit, into any) bool {
 	err := jsonv2.UnmarshalRead(http.MaxBytesReader(v.ResponseWriter, v.ask.Body, maxBody), into)
 	if err == nil {
@@ -146,7 +150,8 @@ func (s *Server) body(v *visit, into any) bool {
 	return false
 }
 
-// short keeps what a device says fit for an entry.
+// short cuts a device's message to 500 bytes, so that it fits into an entry of the
+// ledger.
 func short(text string) string {
 	most := 500
 	if len(text) <= most {

@@ -198,7 +198,7 @@ func FuzzCredential(f *testing.F) {
 			if err != nil {
 				return
 			}
-			_, secret, _ := basic(r)
+			_, secret, _ := credentials(r)
 			token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "TargetToken ")
 			right := secret == secretOf(w.devices[0]) || token == secretOf(w.devices[0])
 			a := httptest.NewRecorder()

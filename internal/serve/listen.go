@@ -13,24 +13,27 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// Bounds of a connection.
+// Limits of connections.
 const (
-	headerTime  = 10 * time.Second // within which a request must have begun and its header have come
-	idleTime    = 2 * time.Minute  // for which a connection may have nothing to say
-	maxHeader   = 16 << 10
-	stopTime    = 30 * time.Second // for which requests may go on when the server stops
-	Connections = 20_000           // at the same time, unless told otherwise
+	headerTime  = 10 * time.Second // how long the header of a request may take to arrive
+	idleTime    = 2 * time.Minute  // how long a connection may stay open between requests
+	maxHeader   = 16 << 10         // bytes of a request's header
+	stopTime    = 30 * time.Second // how long running requests may go on when the server stops
+	Connections = 20_000           // how many may be open at the same time, by default
 )
 
-// Listen serves on a listener until ctx ends; then what has begun may come to
-// its end. cas are the CAs of devices' certificates, nil for none; connections
-// is how many there may be at the same time, 0 for Connections.
+// Listen serves HTTPS on l until ctx ends, as the function Listen does, and sweeps the
+// store of left-over files meanwhile.
 func (s *Server) Listen(ctx context.Context, l net.Listener, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), cas *x509.CertPool, connections int) error {
 	go s.sweeping(ctx)
 	return Listen(ctx, l, s.Handler(), cert, cas, connections)
 }
 
-// Listen serves any handler so. The handler's part of the bounds is Bounded.
+// Listen serves handler over HTTPS on l until ctx ends; then it takes no new connections
+// and gives running requests 30 seconds to end. cert chooses the server's certificate.
+// cas are the CAs of client certificates, nil for none: a client may show one, and need
+// not. connections is how many may be open at the same time, 0 for Connections. Listen
+// limits headers and idle connections; wrap the handler with Bounded to limit bodies.
 func Listen(ctx context.Context, l net.Listener, handler http.Handler, cert func(*tls.ClientHelloInfo) (*tls.Certificate, error), cas *x509.CertPool, connections int) error {
 	if connections == 0 {
 		connections = Connections
@@ -40,7 +43,7 @@ func Listen(ctx context.Context, l net.Listener, handler http.Handler, cert func
 		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, cas
 	}
 	h := &http.Server{Handler: handler, TLSConfig: config, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(quiet{}, "", 0)}
+		ErrorLog: log.New(discard{}, "", 0)}
 	done := make(chan error, 1)
 	go func() { done <- h.ServeTLS(netutil.LimitListener(l, connections), "", "") }()
 	select {
@@ -60,8 +63,8 @@ func Listen(ctx context.Context, l net.Listener, handler http.Handler, cert func
 	return err
 }
 
-// quiet drops what anybody can make the library say as often as he likes:
-// handshakes that fail. What a request did is in the access log.
-type quiet struct{}
+// discard drops the messages of net/http, which any client can cause as often as it
+// likes, such as failed handshakes. Requests are in the access log.
+type discard struct{}
 
-func (quiet) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -6,15 +6,16 @@ import (
 	"sync/atomic"
 )
 
-// counts are what Prometheus reads.
+// counts are the counters that Prometheus reads. They start at 0 with the server.
 type counts struct {
-	requests                 [6]atomic.Int64 // by the first digit of the status
+	requests                 [6]atomic.Int64 // by the first digit of the HTTP status
 	bytes                    atomic.Int64
 	polls, offers            atomic.Int64
 	succeeded, failed        atomic.Int64
 	unknown, refused, errors atomic.Int64
 }
 
+// results is the counter of updates that ended that way.
 func (c *counts) results(how string) *atomic.Int64 {
 	if how == success {
 		return &c.succeeded
@@ -22,7 +23,7 @@ func (c *counts) results(how string) *atomic.Int64 {
 	return &c.failed
 }
 
-// metrics are the counts in Prometheus's text form 0.0.4.
+// metrics answers with the counters, in version 0.0.4 of Prometheus's text format.
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	fmt.Fprint(w, "# HELP station_requests_total Requests by the class of their status.\n# TYPE station_requests_total counter\n")

@@ -10,10 +10,12 @@ import (
 	"station/internal/store"
 )
 
-// choose finds the newest release that fits the device and whose rollout
-// reaches it. An offer that stands is kept while its rollout is only paused; one
-// that does not is what the visit has lapsed. Where the device can be told to give
-// that up, it does so before it is given anything else.
+// choose finds the release to offer to the device: the newest one that fits it and whose
+// rollout runs and includes it. An earlier offer holds as long as its release fits and
+// its rollout is not stopped, even one that is paused or includes the device no longer.
+// An earlier offer that does not hold is put into v.lapsed. A client that can be told to
+// cancel must cancel that one before it is offered another; until then choose returns
+// nil.
 func (s *Server) choose(v *visit) (newest *release.Release, err error) {
 	list, err := s.releases(v.device.Product)
 	if err != nil {
@@ -46,23 +48,23 @@ func (s *Server) choose(v *visit) (newest *release.Release, err error) {
 	return newest, nil
 }
 
-// offer is the release that the device is given now, nil for none. The first
-// time it is an entry before the device learns of it.
+// offer is the release that the device may have now, nil for none. A first offer is
+// written into the ledger before the device learns of it.
 func (s *Server) offer(v *visit) (*release.Release, error) {
 	r, err := s.choose(v)
-	if err != nil || r == nil || v.state.stands(r.ID) {
+	if err != nil || r == nil || v.state.isOffered(r.ID) {
 		return r, err
 	}
-	defer s.turn(v.device.MAC)()
+	defer s.lockDevice(v.device.MAC)()
 	if err := s.load(v.device.MAC, &v.state); err != nil { // another request of the device may have been faster
 		return nil, err
 	}
-	v.state.into(&v.device)
-	if r, err = s.choose(v); err != nil || r == nil || v.state.stands(r.ID) {
+	v.state.applyTo(&v.device)
+	if r, err = s.choose(v); err != nil || r == nil || v.state.isOffered(r.ID) {
 		return r, err
 	}
 	if !slices.Contains(v.state.Told, r.ID) {
-		err = s.first(v, r)
+		err = s.recordOffer(v, r)
 	} else if !v.state.isCounted(r.ID) {
 		err = s.countOffer(r)
 	}
@@ -74,15 +76,16 @@ func (s *Server) offer(v *visit) (*release.Release, error) {
 	})
 }
 
-// turn waits until nobody else changes what is told of the device.
-func (s *Server) turn(mac chip.MAC) (end func()) {
-	m := &s.turns[mac[5]]
+// lockDevice locks out other changes to the device's state; call end to unlock. Some
+// devices share a lock: there is one for each last byte of a MAC.
+func (s *Server) lockDevice(mac chip.MAC) (end func()) {
+	m := &s.locks[mac[5]]
 	m.Lock()
 	return m.Unlock
 }
 
-// first records that a device is offered a release.
-func (s *Server) first(v *visit, r *release.Release) error {
+// recordOffer writes a first offer to the device into the ledger and counts it.
+func (s *Server) recordOffer(v *visit, r *release.Release) error {
 	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App}
 	if err := s.append(entry(record.UpdateOffered, v.device.MAC, f, "")); err != nil {
 		return err
@@ -91,11 +94,14 @@ func (s *Server) first(v *visit, r *release.Release) error {
 	return s.countOffer(r)
 }
 
+// countOffer adds one to the devices that the rollout of r was offered to.
 func (s *Server) countOffer(r *release.Release) error {
 	return s.count(r, func(roll *release.Rollout) bool { roll.Offered++; return false })
 }
 
-// count changes the numbers of a rollout; f tells whether it stopped.
+// count changes the counters of a rollout by f, which may be called again where another
+// request was faster. f tells whether the rollout has stopped by it; that goes into the
+// ledger.
 func (s *Server) count(r *release.Release, f func(*release.Rollout) (stopped bool)) error {
 	for {
 		roll, revision, err := release.LoadRollout(s.Store, r.Product, r.ID)
@@ -114,33 +120,35 @@ func (s *Server) count(r *release.Release, f func(*release.Rollout) (stopped boo
 	}
 }
 
-// The ends of an update.
+// How an update of a device can end.
 const (
 	success   = "success"
 	failure   = "failure"
 	cancelled = "cancelled"
 )
 
-// result takes how an update ended, of any release that the device was offered: while it
-// downloaded or started again the offer may have been withdrawn, or another one made.
+// result records a device's report of how an update ended; said is the device's message.
+// It accepts the report for any release that the device was ever offered: the offer may
+// have been withdrawn or replaced while the device downloaded. A report that says
+// nothing new is ignored.
 func (s *Server) result(v *visit, id int64, how, said string) error {
-	defer s.turn(v.device.MAC)()
-	if err := s.load(v.device.MAC, &v.state); err != nil || !v.state.news(id, how) {
+	defer s.lockDevice(v.device.MAC)()
+	if err := s.load(v.device.MAC, &v.state); err != nil || !v.state.isNewResult(id, how) {
 		return err
 	}
-	r, err := s.offered(v, id)
+	r, err := s.loadOffered(v, id)
 	if err != nil {
 		return err
 	}
-	first, counted := !v.state.gaveUp(id), v.state.isCounted(id)
-	if how == cancelled && slices.Contains(v.state.Cancelled, id) { // it was offered once more since
+	first, counted := !v.state.hasFailed(id), v.state.isCounted(id)
+	if how == cancelled && slices.Contains(v.state.Cancelled, id) { // in the ledger already, but it was offered again since
 		return s.change(v.device.MAC, &v.state, func(st *state) { st.Offered = 0 })
 	}
 	f := record.Field{Product: r.Product, Release: id, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App, State: how}
 	if err := s.append(entry(record.UpdateResult, v.device.MAC, f, said)); err != nil {
 		return err
 	}
-	if err := s.change(v.device.MAC, &v.state, func(st *state) { st.ended(r, how) }); err != nil || how == cancelled || !first {
+	if err := s.change(v.device.MAC, &v.state, func(st *state) { st.applyResult(r, how) }); err != nil || how == cancelled || !first {
 		return err
 	}
 	s.counts.results(how).Add(1)

@@ -11,19 +11,19 @@ import (
 	"sync"
 )
 
-// revocations are the lists of revoked certificates in files, as these are now: a file
-// that changes is read again.
+// revocations reads lists of revoked certificates (CRLs) from files, again whenever a
+// file changes.
 type revocations struct {
 	paths []string
-	cas   []*x509.Certificate // one of which signed each list
+	cas   []*x509.Certificate // each list must be signed by one of them
 
 	mu    sync.Mutex
 	read  revoked
-	of    []fs.FileInfo // of the files that were read last
-	fault error         // why they cannot be read
+	of    []fs.FileInfo // of each file as it was when it was read
+	fault error         // why the last reading failed; nil: it did not
 }
 
-// revoked are certificates that stand in a list, by issuer and serial number.
+// revoked is a set of revoked certificates, by issuer and serial number.
 type revoked map[string]bool
 
 func (r revoked) has(cert *x509.Certificate) bool {
@@ -32,8 +32,9 @@ func (r revoked) has(cert *x509.Certificate) bool {
 
 func revokedAs(issuer []byte, serial *big.Int) string { return string(issuer) + serial.String() }
 
-// now is what the lists name. All of them are read if one has changed or if they could
-// not be read before; news tells that the error is another one than before.
+// now gives the certificates that the lists revoke. It reads all files again if one of
+// them changed or the last reading failed. news tells that err differs from that of the
+// call before.
 func (r *revocations) now() (read revoked, news bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,7 +66,7 @@ func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// readRevoked reads all lists, and tells all that is wrong with them.
+// readRevoked reads all lists. The error names every file that cannot be used.
 func readRevoked(paths []string, cas []*x509.Certificate) (revoked, error) {
 	read := revoked{}
 	var faults []error
@@ -75,8 +76,8 @@ func readRevoked(paths []string, cas []*x509.Certificate) (revoked, error) {
 	return read, errors.Join(faults...)
 }
 
-// add takes a list that one of the CAs signed, also one whose time is over: what it
-// revoked stays revoked.
+// add adds the certificates of one list, in DER, which one of the CAs must have signed.
+// A list that has expired counts too: what it revoked stays revoked.
 func (r revoked) add(der []byte, cas []*x509.Certificate) error {
 	list, err := x509.ParseRevocationList(der)
 	if err != nil {

@@ -164,7 +164,7 @@ func TestRepeatedWords(t *testing.T) {
 		t.Errorf("%d offers, %q; want 1, %q", len(offers), ends, want)
 	}
 	// More releases than are remembered, each of which it fails: none comes twice.
-	const more = kept + 8
+	const more = maxRemembered + 8
 	for i := range int64(more) {
 		w.release(100+i, "1.3.0", 100, nil, form)
 	}
@@ -176,11 +176,11 @@ func TestRepeatedWords(t *testing.T) {
 		}
 		w.do(me, 200, "POST", fmt.Sprint(home, "/deploymentBase/", last, "/feedback"), feedback(last, "closed", "failure"))
 	}
-	if _, fields := w.entries(record.UpdateResult); len(fields) != 2+kept {
+	if _, fields := w.entries(record.UpdateResult); len(fields) != 2+maxRemembered {
 		t.Errorf("%d results", len(fields))
 	}
 	var st state
-	if err := w.server.load(w.devices[0], &st); err != nil || len(st.Tried) != kept || len(st.Told) > kept || len(st.Attributes) != 1 {
+	if err := w.server.load(w.devices[0], &st); err != nil || len(st.Tried) != maxRemembered || len(st.Told) > maxRemembered || len(st.Attributes) != 1 {
 		t.Errorf("kept: %+v, %v", st, err)
 	}
 	if w.release(200, "1.4.0", 100, nil, form); w.poll(me, id).Links["deploymentBase"].Href == "" {

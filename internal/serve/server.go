@@ -1,7 +1,9 @@
-// Package serve is the update server: it keeps releases and gives each device
-// the one that the record allows it, over HTTPS by three doors: the protocol of
-// the secure-FOTA environment, plain files, and hawkBit's DDI. What it knows of
-// a device is in the ledger and in the store, not in memory.
+// Package serve is the update server. Authors upload releases to it over HTTPS, and
+// devices ask it for updates. Devices can use one of three protocols, which are called
+// doors: that of the secure-FOTA environment, plain files, and the DDI of Eclipse
+// hawkBit. The server offers a device the newest release that fits it, if the ledger
+// says that the device was sealed and is still in good standing. What it knows of a
+// device is in the ledger and in the store, so that it can be restarted at any time.
 package serve
 
 import (
@@ -20,7 +22,8 @@ import (
 	"station/internal/store"
 )
 
-// Store is where artifacts and records are.
+// Store keeps the files of releases, by digest, and small records with revisions.
+// *store.Store implements it; its methods have the details.
 type Store interface {
 	Artifact(d store.Digest) (io.ReadSeekCloser, error)
 	Has(d store.Digest) bool
@@ -31,64 +34,69 @@ type Store interface {
 	Set(key string, value []byte, revision uint64) (uint64, error)
 	Keys(prefix string) ([]string, error)
 	Path(key string, revision uint64) string
-	// Generation changes with every record whose key begins with the kind.
+	// Generation changes whenever a record of that kind changes; the kind is the first
+	// part of its key. While settled is false a change may be under way, and what is
+	// read must not be cached.
 	Generation(kind string) (n uint64, settled bool, err error)
-	// Sweep removes uploads that broke off and artifacts that are not named, those that nobody asked
-	// for since then.
+	// Sweep removes unfinished uploads, and artifacts that are not named, unless they
+	// were used since before.
 	Sweep(before time.Time, named func(store.Digest) bool) (removed int, err error)
 }
 
-// Ledger is the record of the devices.
+// Ledger is the append-only record of all devices.
 type Ledger interface {
+	// Device is the device with that MAC; false if the ledger does not have it.
 	Device(mac chip.MAC) (record.Device, bool, error)
-	// Updates are what the device was offered and how that ended, the oldest first.
+	// Updates are the entries about offers to the device and their results, oldest
+	// first.
 	Updates(mac chip.MAC) ([]record.Entry, error)
 	Append(e record.Entry) error
 }
 
-// Identities tells who a device is.
+// Identities checks the credentials of devices.
 type Identities interface {
-	// Token tells whether the secret is that of the device.
+	// Token tells whether secret is the token of the device with that MAC.
 	Token(ctx context.Context, mac chip.MAC, secret string) (bool, error)
-	// Certificate is the device that shows a certificate of the line's CA, unless it was
-	// revoked. These are the chains that TLS has verified, none
-	// without a certificate, which begins each.
+	// Certificate is the MAC of the device to which a client certificate belongs. chains
+	// are those that crypto/tls has verified, empty if the client showed no certificate.
+	// An error means that the certificate is not accepted.
 	Certificate(chains [][]*x509.Certificate) (chip.MAC, error)
 }
 
-// Authors tells who may bring releases.
+// Authors checks the passwords of those who may upload releases.
 type Authors interface {
 	Author(name, secret string) bool
 }
 
-// Server is an update server.
+// Server is an update server. Set the exported fields before the first request.
 type Server struct {
 	Store      Store
 	Ledger     Ledger
 	Identities Identities
 	Authors    Authors
-	// Signers are the keys that sign apps and bundles; with any, one that none of them
-	// signed is not taken. The other forms are for devices to check.
+	// Signers are the keys that may sign apps and slot bundles: one that none of them
+	// signed is refused. With nil no signature is checked. The server cannot check the
+	// other kinds of files: devices do.
 	Signers  []crypto.PublicKey
-	Access   *slog.Logger  // one line a request; nil is none
-	Most     int64         // bytes of an artifact; 0 is DefaultMost
-	Poll     time.Duration // how often a hawkBit client shall ask; 0 is DefaultPoll
-	Operator string        // in whose name entries are written
+	Access   *slog.Logger  // gets a line for each request and each error; nil: no log
+	Most     int64         // the largest file of a release, in bytes; 0 is DefaultMost
+	Poll     time.Duration // how long hawkBit clients wait between polls; 0 is DefaultPoll
+	Operator string        // the name in the server's entries of the ledger; "" is "station serve"
 
-	counts   counts
-	shelf    shelf[[]*release.Release] // by product, of those that devices have
-	rollouts shelf[*release.Rollout]
-	turns    [256]sync.Mutex // of devices, by the last byte of the MAC
+	counts       counts
+	releaseCache cache[[]*release.Release] // by product
+	rolloutCache cache[*release.Rollout]
+	locks        [256]sync.Mutex // of devices' states, by the last byte of the MAC
 }
 
-// What a server has unless told otherwise.
+// Defaults of Server's fields.
 const (
-	DefaultMost = 64 << 20
+	DefaultMost = 64 << 20 // bytes
 	DefaultPoll = 5 * time.Minute
 )
 
-// Handler is everything that the server answers. Whoever does not show who he
-// is sees nothing, not even what there is.
+// Handler answers all requests. Only /healthz is for everybody: all other paths need the
+// credentials of an author or a device, and unknown paths answer 404.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
@@ -116,6 +124,7 @@ func (s *Server) Handler() http.Handler {
 	return Bounded(s.logged(mux))
 }
 
+// most is how many bytes a file of a release may have.
 func (s *Server) most() int64 {
 	if s.Most > 0 {
 		return s.Most
@@ -123,6 +132,7 @@ func (s *Server) most() int64 {
 	return DefaultMost
 }
 
+// health answers whether the store can be read.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	if _, err := s.Store.Keys("release"); err != nil {
 		http.Error(w, "the store cannot be read", http.StatusServiceUnavailable)

@@ -9,13 +9,12 @@ import (
 	"station/internal/store"
 )
 
-// What nobody has asked for is kept for so long, and swept so often.
 const (
-	keepFor    = 7 * 24 * time.Hour
+	keepFor    = 7 * 24 * time.Hour // how long files that no release has are kept after their last use
 	sweepEvery = 24 * time.Hour
 )
 
-// sweeping sweeps now and then until ctx ends.
+// sweeping sweeps at once and then every day until ctx ends. Errors go into the log.
 func (s *Server) sweeping(ctx context.Context) {
 	again := time.NewTicker(sweepEvery)
 	defer again.Stop()
@@ -31,9 +30,9 @@ func (s *Server) sweeping(ctx context.Context) {
 	}
 }
 
-// sweep removes uploads that broke off, and files that no release has: of uploads that were not
-// completed, or that were refused. As long as the document of a release is damaged no file goes: it
-// could be one of that.
+// sweep removes unfinished uploads and the files that no release has, if they were not
+// used for keepFor. While the document of any release is damaged no file is removed: it
+// could belong to that release.
 func (s *Server) sweep(now time.Time) error {
 	products, err := s.Store.Keys("release")
 	if err != nil {

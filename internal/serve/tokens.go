@@ -12,11 +12,12 @@ import (
 	"station/internal/store"
 )
 
-// TokenFile knows devices by a file of lines "MAC sha256:…", the digest of the
-// secret that the device has: for a server that has no HSM to ask.
+// TokenFile has the SHA-256 of each device's token. It is for a server without an HSM
+// that could derive the tokens.
 type TokenFile map[chip.MAC][sha256.Size]byte
 
-// ReadTokens reads the file; the error has every fault.
+// ReadTokens reads a file with a line "MAC sha256:…" for each device. The error names
+// every bad line.
 func ReadTokens(path string) (TokenFile, error) {
 	data, err := keyfile.Read(path, keyfile.Kind{Name: "file of devices' tokens", Most: 1 << 30})
 	if err != nil {
@@ -42,7 +43,8 @@ func ReadTokens(path string) (TokenFile, error) {
 	return tokens, nil
 }
 
-// Token tells whether the secret is that of the device.
+// Token implements Identities: secret must have the digest that the file has for the
+// device.
 func (t TokenFile) Token(_ context.Context, mac chip.MAC, secret string) (bool, error) {
 	want, known := t[mac]
 	sum := sha256.Sum256([]byte(secret))

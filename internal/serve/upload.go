@@ -12,8 +12,8 @@ import (
 	"station/internal/store"
 )
 
-// uploaded tells how much of an artifact is here, so that an upload that broke
-// off goes on there.
+// uploaded answers how many bytes of a file have arrived, so that the author can go on
+// with an interrupted upload from there.
 func (s *Server) uploaded(w http.ResponseWriter, r *http.Request) {
 	d, err := store.ParseDigest(r.PathValue("digest"))
 	if err != nil {
@@ -33,7 +33,7 @@ func (s *Server) uploaded(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotFound)
 }
 
-// uploadPart takes an artifact, or the rest of it.
+// uploadPart takes the bytes of a file from Upload-Offset on.
 func (s *Server) uploadPart(w http.ResponseWriter, r *http.Request) {
 	d, err := store.ParseDigest(r.PathValue("digest"))
 	offset, err1 := strconv.ParseInt(r.Header.Get("Upload-Offset"), 10, 64)
@@ -55,7 +55,8 @@ func (s *Server) uploadPart(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// putRelease makes a release visible whose artifacts are all here.
+// putRelease takes the document of a release whose files have all been uploaded, and
+// makes the release visible to devices.
 func (s *Server) putRelease(w http.ResponseWriter, r *http.Request) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil {
@@ -80,7 +81,8 @@ func (s *Server) putRelease(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// register makes a release visible; the same once more is no fault.
+// register stores a release under its number. The same release again is no error; a
+// number that belongs to another product or to other content is errTaken.
 func (s *Server) register(doc *release.Release) error {
 	claim := release.ClaimKey(doc.ID)
 	_, err := s.Store.Set(claim, []byte(doc.Product), 0)
@@ -98,8 +100,9 @@ func (s *Server) register(doc *release.Release) error {
 
 var errTaken = errors.New("the number is taken by other content")
 
-// write writes the document, where there is none or the same. What was
-// withdrawn stays so.
+// write stores the document of a release, where there is none yet. One with the same
+// content is completed by what the new document knows more; a release that was withdrawn
+// stays withdrawn.
 func (s *Server) write(doc *release.Release) error {
 	key := release.Key(doc.Product, doc.ID)
 	old, revision, err := release.Load(s.Store, doc.Product, doc.ID)
@@ -119,10 +122,12 @@ func (s *Server) write(doc *release.Release) error {
 	return err
 }
 
+// listReleases answers with the documents of all releases of a product, the newest
+// first.
 func (s *Server) listReleases(w http.ResponseWriter, r *http.Request) {
 	product := r.PathValue("product")
 	if release.CheckProduct(product) != nil {
-		nothing(w)
+		notFound(w)
 		return
 	}
 	list, err := release.LoadAll(s.Store, product, s.leftOut)

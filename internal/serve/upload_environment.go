@@ -15,8 +15,9 @@ import (
 	"station/internal/store"
 )
 
-// uploadFile takes a release as the environment's authors send it: it is
-// offered to every device of its type at once, as there.
+// uploadFile takes a release as authors of the secure-FOTA environment upload it, in one
+// multipart form. As in that environment it is offered to all devices of the type at
+// once.
 func (s *Server) uploadFile(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	id, err := release.ParseID(q.Get("id"))
@@ -53,7 +54,7 @@ func (s *Server) uploadFile(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
-	if doc, err = s.known(doc); err == nil {
+	if doc, err = s.existing(doc); err == nil {
 		err = s.publish(doc)
 	}
 	if err != nil {
@@ -63,9 +64,9 @@ func (s *Server) uploadFile(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "OK")
 }
 
-// known is the release that is here already under that number with these very files, by whichever
-// way it came and whatever more it has; else the one that has just come.
-func (s *Server) known(doc *release.Release) (*release.Release, error) {
+// existing is the stored release with that number, if it has the same files as doc: it
+// may have been uploaded another way and have more files. Else it is doc itself.
+func (s *Server) existing(doc *release.Release) (*release.Release, error) {
 	old, _, err := release.Load(s.Store, doc.Product, doc.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return doc, nil
@@ -84,7 +85,7 @@ func (s *Server) known(doc *release.Release) (*release.Release, error) {
 	return old, nil
 }
 
-// takeParts stores the files as they come.
+// takeParts stores the files of the form and adds them to doc.
 func (s *Server) takeParts(form *multipart.Reader, doc *release.Release) error {
 	for {
 		part, err := form.NextPart()
@@ -110,13 +111,15 @@ func (s *Server) takeParts(form *multipart.Reader, doc *release.Release) error {
 	return nil
 }
 
-// badUpload is the author's fault.
+// badUpload is an error of an upload for which its author is to blame: the answer is
+// 400.
 type badUpload struct{ err error }
 
 func (e *badUpload) Error() string { return e.err.Error() }
 func (e *badUpload) Unwrap() error { return e.err }
 
-// publish makes a release visible and offers it to all.
+// publish registers a release and starts a rollout of it to all devices, where it has
+// none.
 func (s *Server) publish(doc *release.Release) error {
 	if err := s.register(doc); err != nil {
 		return err

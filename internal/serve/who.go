@@ -10,43 +10,44 @@ import (
 	"station/internal/release"
 )
 
-// visit is one request of a device that has shown who it is and that the record
-// lets in.
+// visit is a request of a device whose credentials were right and which the ledger lets
+// in.
 type visit struct {
 	http.ResponseWriter
-	ask    *http.Request
-	device release.Device
-	state  state
-	// cancels: by this door a device can be told to give up what it was offered.
-	cancels bool
-	lapsed  int64 // what it was offered and may not have any more; 0: nothing
+	ask     *http.Request
+	device  release.Device
+	state   state
+	cancels bool  // the client can be told to cancel an update: it speaks DDI
+	lapsed  int64 // release that it was offered before and may not have any more; 0: none
 }
 
-// author lets only authors in.
+// author wraps a handler that only authors may use.
 func (s *Server) author(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, secret, ok := r.BasicAuth()
 		if !ok || s.Authors == nil || !s.Authors.Author(name, secret) {
-			unknown(w)
+			askCredentials(w)
 			return
 		}
 		h(w, r)
 	})
 }
 
-func unknown(w http.ResponseWriter) {
+// askCredentials answers 401.
+func askCredentials(w http.ResponseWriter) {
 	w.Header().Set("WWW-Authenticate", `Basic realm="station"`)
 	http.Error(w, "who are you?", http.StatusUnauthorized)
 }
 
-// device lets only devices in that can show who they are, and only those that
-// the record knows for good.
+// device wraps a handler that only devices may use: those that the ledger has as sealed,
+// and as neither set aside nor revoked. A device without valid credentials gets 401, one
+// that is turned away gets 403 with the reason.
 func (s *Server) device(h func(*visit)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mac, err := s.identify(r)
 		if errors.Is(err, errUnknown) {
 			s.counts.unknown.Add(1)
-			unknown(w)
+			askCredentials(w)
 			return
 		}
 		if err != nil {
@@ -69,15 +70,16 @@ func (s *Server) device(h func(*visit)) http.Handler {
 
 var errUnknown = errors.New("no device's credential")
 
-// identify finds the device by its certificate, or by name and token. A certificate
-// that does not tell the device is as none.
+// identify finds out which device asks: by a client certificate, by HTTP basic
+// authentication with MAC and token, or by the DDI's TargetToken. A certificate that is
+// not accepted is ignored. Without valid credentials the error is errUnknown.
 func (s *Server) identify(r *http.Request) (chip.MAC, error) {
 	if r.TLS != nil {
 		if mac, err := s.Identities.Certificate(r.TLS.VerifiedChains); err == nil {
 			return mac, nil
 		}
 	}
-	name, secret, ok := basic(r)
+	name, secret, ok := credentials(r)
 	if token, is := strings.CutPrefix(r.Header.Get("Authorization"), "TargetToken "); is {
 		name, secret, ok = r.PathValue("device"), token, true
 	}
@@ -92,9 +94,10 @@ func (s *Server) identify(r *http.Request) (chip.MAC, error) {
 	return mac, err
 }
 
-// basic is the MAC and the secret of a request. A name ends at the first colon,
-// but a MAC may have five of them.
-func basic(r *http.Request) (name, secret string, ok bool) {
+// credentials are the MAC and the token of HTTP basic authentication. That ends the name
+// at the first colon, but clients also send MACs with colons: those are put together
+// again.
+func credentials(r *http.Request) (name, secret string, ok bool) {
 	name, secret, ok = r.BasicAuth()
 	if all, colons := name+":"+secret, len("24:0a:c4:01:02:03"); len(name) == 2 && len(all) > colons && all[colons] == ':' {
 		return all[:colons], all[colons+1:], ok
@@ -102,8 +105,9 @@ func basic(r *http.Request) (name, secret string, ok bool) {
 	return name, secret, ok
 }
 
-// admit asks the record whether the device may have anything, and finds what is
-// known of it. Being turned away is an entry, once for each reason.
+// admit asks the ledger whether the device may have updates, and fills in v. If it may
+// not, why says so in words, and the refusal is written into the ledger once for each
+// reason.
 func (s *Server) admit(v *visit, mac chip.MAC) (why string, err error) {
 	d, known, err := s.Ledger.Device(mac)
 	if err != nil {
@@ -122,16 +126,17 @@ func (s *Server) admit(v *visit, mac chip.MAC) (why string, err error) {
 		return why, s.refuse(v, mac, record.Field{Product: d.Job, MAC: mac.String()}, why)
 	}
 	v.device = release.Of(d)
-	v.state.into(&v.device)
+	v.state.applyTo(&v.device)
 	return "", nil
 }
 
-// refuse records that a device is turned away, unless that was the last that was said of it.
+// refuse writes into the ledger that a device is turned away, unless the last entry
+// about it says the same.
 func (s *Server) refuse(v *visit, mac chip.MAC, f record.Field, why string) error {
 	if v.state.Refused == why {
 		return nil
 	}
-	defer s.turn(mac)()
+	defer s.lockDevice(mac)()
 	if err := s.load(mac, &v.state); err != nil || v.state.Refused == why { // another request of it may have been faster
 		return err
 	}

@@ -11,26 +11,28 @@ import (
 	"station/internal/keyfile"
 )
 
-// OwnCertificate is the server's own, of two files in PEM. When they change it
-// is read again, so that it can be renewed while the server runs; a pair that
-// does not fit is left alone until it does.
+// OwnCertificate reads the server's own certificate and key from two PEM files, and
+// gives a function for tls.Config.GetCertificate. The files are read again when they
+// change, so a certificate can be renewed while the server runs. If the new files cannot
+// be read or do not belong together, the old pair stays in use.
 func OwnCertificate(certPath, keyPath string) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
-	o := &own{cert: certPath, key: keyPath}
+	o := &ownCertificate{cert: certPath, key: keyPath}
 	if err := o.read(); err != nil {
 		return nil, err
 	}
 	return o.get, nil
 }
 
-type own struct {
+// ownCertificate is the server's certificate with the files it came from.
+type ownCertificate struct {
 	cert, key string
 
 	mu   sync.Mutex
 	pair tls.Certificate
-	of   time.Time // when the newer of the files was written
+	of   time.Time // modification time of the newer of the two files, when they were read
 }
 
-func (o *own) read() error {
+func (o *ownCertificate) read() error {
 	of, changedErr := o.changed()
 	cert, certErr := keyfile.Read(o.cert, keyfile.Key)
 	key, keyErr := keyfile.Read(o.key, keyfile.Key)
@@ -46,7 +48,8 @@ func (o *own) read() error {
 	return nil
 }
 
-func (o *own) changed() (of time.Time, err error) {
+// changed is the modification time of the newer of the two files.
+func (o *ownCertificate) changed() (of time.Time, err error) {
 	for _, path := range []string{o.cert, o.key} {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -59,7 +62,7 @@ func (o *own) changed() (of time.Time, err error) {
 	return of, nil
 }
 
-func (o *own) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if of, err := o.changed(); err == nil && !of.Equal(o.of) {

@@ -153,15 +153,15 @@ func TestOfferOutlivesTheStore(t *testing.T) {
 // What the store has and the ledger tells too is no more than that: as many are remembered, each once.
 func TestLearnKeepsBounds(t *testing.T) {
 	var told state
-	for id := range int64(kept + 9) {
+	for id := range int64(maxRemembered + 9) {
 		told.Told, told.Cancelled = remember(told.Told, id), remember(told.Cancelled, id)
-		told.tried(id)
+		told.addFailed(id)
 	}
 	st := state{Told: slices.Clone(told.Told), Tried: slices.Clone(told.Tried), Cancelled: slices.Clone(told.Cancelled), revision: 1}
 	for range 2 {
-		st.learn(told)
+		st.merge(told)
 	}
-	if !slices.Equal(st.Told, told.Told) || !slices.Equal(st.Tried, told.Tried) || !slices.Equal(st.Cancelled, told.Cancelled) || len(st.Told) != kept {
+	if !slices.Equal(st.Told, told.Told) || !slices.Equal(st.Tried, told.Tried) || !slices.Equal(st.Cancelled, told.Cancelled) || len(st.Told) != maxRemembered {
 		t.Errorf("got %+v", st)
 	}
 }
