@@ -1,6 +1,8 @@
-// Package release is what goes to devices in the field: slot bundles, manifests,
-// releases, and who is offered which. Its files are for devices that we do not
-// build: docs/bundle.md has the forms byte by byte.
+// Package release is what updates of devices in the field are made of: slot bundles,
+// manifests, releases, and the rollouts that decide which devices are offered a release.
+// A release has its firmware in one or more forms, each of them one file. Other people's
+// devices read these files: docs/bundle.md has the format of bundles and manifests byte
+// by byte.
 package release
 
 import (
@@ -14,20 +16,20 @@ import (
 	"station/internal/chip"
 )
 
-// The form of a slot bundle, version 1 (docs/bundle.md).
+// The format of a slot bundle, version 1 (docs/bundle.md). Sizes and offsets are in bytes.
 const (
 	BundleHeaderSize = 4096
-	AnyAddress       = 0xffffffff // of a slot whose cipher does not look at the address
+	AnyAddress       = 0xffffffff // address of a slot whose ciphertext is the same at every address
 	MaxSlots         = 48
-	DescriptorSize   = 256
+	DescriptorSize   = 256 // of an app's descriptor, ESP-IDF's esp_app_desc_t
 
 	bundleMagic   = "SLOTBNDL"
 	bundleVersion = 1
 	signatureSize = 64
 	maxProduct    = 63
-	maxImage      = 16 << 20 // what the cipher of the flash reaches
+	maxImage      = 16 << 20 // the largest address range that flash encryption covers
 	slotSize      = 64
-	slotPad       = 32 // slots are padded to a multiple
+	slotPad       = 32 // the size of a slot is a multiple of it
 	offsetAlign   = 4096
 	addressAlign  = 0x1000
 
@@ -51,27 +53,29 @@ const (
 	slotAtDigest = 16
 )
 
-// CipherOf is a cipher of the flash as a bundle names it.
+// CipherOf is the number that a bundle has for a cipher of flash encryption.
 type CipherOf byte
 
-// The ciphers of the flash.
+// The ciphers of flash encryption.
 const (
 	CipherESP32  CipherOf = 1 // AES-256 with a key tweaked by the address
 	CipherXTS128 CipherOf = 2
 	CipherXTS256 CipherOf = 3
 )
 
-// CipherFor is how a bundle names the cipher of a chip.
+// CipherFor is the number for the cipher of a chip.
 func CipherFor(c chip.Cipher) CipherOf {
 	return map[chip.Cipher]CipherOf{chip.TweakedAES: CipherESP32, chip.XTS128: CipherXTS128, chip.XTS256: CipherXTS256}[c]
 }
 
-// Bundle is the header of a slot bundle.
+// Bundle is the header of a slot bundle: a file that holds an app already encrypted as
+// flash encryption would, for devices that share a flash key. It has a slot for each
+// address and cipher setting that a device may need.
 type Bundle struct {
-	Chip       uint16 // as in an image's header
-	PlainSize  uint32 // of the plain app with its signature
-	Plain      [sha256.Size]byte
-	Check      [8]byte // check value of the flash key
+	Chip       uint16            // chip ID as in the header of an ESP image
+	PlainSize  uint32            // bytes of the plain app with its secure boot signature
+	Plain      [sha256.Size]byte // SHA-256 of the same
+	Check      [8]byte           // check value of the flash key
 	Product    string
 	Descriptor [DescriptorSize]byte
 	Signer     [sha256.Size]byte // see SignerID
@@ -79,17 +83,17 @@ type Bundle struct {
 	Signature  [signatureSize]byte
 }
 
-// Slot is the app as the flash holds it at one address.
+// Slot is the app, encrypted for one address.
 type Slot struct {
-	Address uint32 // AnyAddress where it does not count
-	Offset  uint32 // in the bundle
-	Size    uint32
+	Address uint32 // in the flash; AnyAddress where the ciphertext does not depend on it
+	Offset  uint32 // of its bytes in the bundle
+	Size    uint32 // in bytes, padding included
 	Cipher  CipherOf
-	Config  byte // FLASH_CRYPT_CONFIG
-	Digest  [sha256.Size]byte
+	Config  byte              // FLASH_CRYPT_CONFIG
+	Digest  [sha256.Size]byte // SHA-256 of its bytes
 }
 
-// Size is how long the whole bundle is.
+// Size is the size of the whole bundle in bytes.
 func (b *Bundle) Size() int64 {
 	end := int64(BundleHeaderSize)
 	for _, s := range b.Slots {
@@ -128,11 +132,11 @@ func (s Slot) put(h []byte) {
 	copy(h[slotAtDigest:], s.Digest[:])
 }
 
-// Signed are the bytes of a header that its signature is over.
+// Signed are the bytes of a header that the signature covers.
 func Signed(header []byte) []byte { return header[:atSignature] }
 
-// CheckProduct tells what is wrong with the name of a product: it stands in
-// bundles, in addresses and in names of files.
+// CheckProduct tells what is wrong with the name of a product, which becomes a part of
+// bundles, URLs and file names; nil if nothing is.
 func CheckProduct(name string) error {
 	switch {
 	case name == "":
@@ -149,7 +153,7 @@ func CheckProduct(name string) error {
 	return nil
 }
 
-// check holds what a header says against the form. The error has every fault.
+// check checks a header against the format. The error names every fault.
 func (b *Bundle) check() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("bundle: "+format, args...)) }
@@ -181,7 +185,7 @@ func (b *Bundle) check() error {
 	return errors.Join(faults...)
 }
 
-// Where is the slot's address, in words.
+// Where is the slot's address as people read it.
 func (s Slot) Where() string {
 	if s.Address == AnyAddress {
 		return "any address"

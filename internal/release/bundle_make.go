@@ -16,34 +16,36 @@ import (
 	"station/internal/firmware"
 )
 
-// Target is a place in flash that some device writes its next app to.
+// Target is a place in the flash, and a cipher setting, for which a bundle shall have a
+// slot.
 type Target struct {
 	Address uint32
 	Cipher  CipherOf
 	Config  byte // FLASH_CRYPT_CONFIG
 }
 
-// BundleOf is what a bundle is made of.
+// BundleOf is what Write makes a bundle from.
 type BundleOf struct {
 	App     []byte // plain, with its secure boot signature
 	Product string
 	Check   [8]byte // check value of the flash key
 	Targets []Target
-	// Encrypt encrypts plain, which it may change, as the flash at the target holds it.
+	// Encrypt encrypts the app as the flash at the target holds it. It may change plain.
 	Encrypt func(t Target, plain []byte) ([]byte, error)
 	Signer  crypto.Signer // P-256
-	// Progress, if not nil, is told how many slots are done.
+	// Progress, if not nil, is called after each slot with how many are done.
 	Progress func(done, total int)
 }
 
-// Write writes the bundle: the slots one after the other, the header last.
+// Write writes the bundle to w: the slots one after the other, then the header, so that
+// an interrupted file has no valid header.
 func (m BundleOf) Write(w io.WriterAt) (*Bundle, error) {
 	b, err := m.header()
 	if err != nil {
 		return nil, err
 	}
 	at := int64(BundleHeaderSize)
-	targets := normal(m.Targets)
+	targets := normalize(m.Targets)
 	for i, t := range targets {
 		s, err := m.slot(w, t, at)
 		if err != nil {
@@ -67,7 +69,7 @@ func (m BundleOf) Write(w io.WriterAt) (*Bundle, error) {
 	return b, nil
 }
 
-// header is all of the header that does not depend on the slots.
+// header is the header without its slots and signature.
 func (m BundleOf) header() (*Bundle, error) {
 	if err := CheckProduct(m.Product); err != nil {
 		return nil, err
@@ -87,7 +89,7 @@ func (m BundleOf) header() (*Bundle, error) {
 	return b, nil
 }
 
-// slot encrypts the app for one target and writes it.
+// slot encrypts the app for one target and writes it at that offset of the bundle.
 func (m BundleOf) slot(w io.WriterAt, t Target, at int64) (Slot, error) {
 	plain := slices.Concat(m.App, make([]byte, padded(int64(len(m.App)))-int64(len(m.App))))
 	for i := len(m.App); i < len(plain); i++ {
@@ -103,9 +105,10 @@ func (m BundleOf) slot(w io.WriterAt, t Target, at int64) (Slot, error) {
 	return Slot{Address: t.Address, Offset: uint32(at), Size: uint32(len(cipher)), Cipher: t.Cipher, Config: t.Config, Digest: sha256.Sum256(cipher)}, nil
 }
 
-// normal are the targets in order, each once; without a config of the ESP32's
-// cipher the address does not count.
-func normal(targets []Target) (list []Target) {
+// normalize sorts the targets and leaves out duplicates. With the ESP32's cipher and
+// config 0 the ciphertext does not depend on the address, so such targets become
+// AnyAddress.
+func normalize(targets []Target) (list []Target) {
 	for _, t := range targets {
 		if t.Cipher == CipherESP32 && t.Config == 0 {
 			t.Address = AnyAddress

@@ -14,11 +14,11 @@ import (
 	"slices"
 )
 
-// IsBundle reports whether a file begins as a slot bundle does.
+// IsBundle tells whether a file begins with the magic of a slot bundle.
 func IsBundle(b []byte) bool { return bytes.HasPrefix(b, []byte(bundleMagic)) }
 
-// ParseBundle reads a bundle's header, its first 4096 bytes. It does not look at
-// the signature: Verify does. The error has every fault.
+// ParseBundle reads the header of a bundle, its first 4096 bytes. It does not check the
+// signature; Verify does. The error names every fault.
 func ParseBundle(h []byte) (*Bundle, error) {
 	le := binary.LittleEndian
 	switch {
@@ -62,7 +62,7 @@ func parseSlot(h []byte) Slot {
 	return s
 }
 
-// check says what is wrong with a slot of an app of that size.
+// check tells what is wrong with a slot of an app of plain bytes; "" if nothing is.
 func (s Slot) check(plain uint32) string {
 	switch {
 	case s.Address != AnyAddress && (s.Address%addressAlign != 0 || int64(s.Address)+int64(s.Size) > maxImage && s.Cipher == CipherESP32):
@@ -81,12 +81,15 @@ func (s Slot) check(plain uint32) string {
 	return ""
 }
 
+// padded is n rounded up to a multiple of slotPad.
 func padded(n int64) int64 { return (n + slotPad - 1) / slotPad * slotPad }
 
+// compareSlots is the order of slots in a header.
 func compareSlots(a, b Slot) int {
 	return cmp.Or(cmp.Compare(a.Cipher, b.Cipher), cmp.Compare(a.Config, b.Config), cmp.Compare(a.Address, b.Address))
 }
 
+// overlap tells whether two slots use the same bytes of the bundle.
 func overlap(slots []Slot) error {
 	list := slices.SortedFunc(slices.Values(slots), func(a, b Slot) int { return cmp.Compare(a.Offset, b.Offset) })
 	for i := 1; i < len(list); i++ {
@@ -97,7 +100,8 @@ func overlap(slots []Slot) error {
 	return nil
 }
 
-// SignerID names a P-256 public key as a bundle does.
+// SignerID is a bundle's name for a P-256 public key: the SHA-256 of X and Y, 32 bytes
+// each.
 func SignerID(key *ecdsa.PublicKey) [sha256.Size]byte {
 	point, err := key.Bytes()
 	if err != nil { // not a point of the curve: no signature is of it
@@ -106,13 +110,14 @@ func SignerID(key *ecdsa.PublicKey) [sha256.Size]byte {
 	return sha256.Sum256(point[1:])
 }
 
-// Errors of a signature.
+// The errors of a signature that does not match.
 var (
 	ErrOtherSigner = errors.New("another key signed it")
 	ErrSignature   = errors.New("the signature does not hold: the header was changed")
 )
 
-// Verify tells whether the key signed the bundle's header.
+// Verify returns nil if the key signed the bundle's header; else ErrOtherSigner or
+// ErrSignature, wrapped.
 func (b *Bundle) Verify(key *ecdsa.PublicKey) error {
 	if key.Curve != elliptic.P256() {
 		return errors.New("bundle: the key is not on P-256")
@@ -128,7 +133,7 @@ func (b *Bundle) Verify(key *ecdsa.PublicKey) error {
 	return nil
 }
 
-// SignedByOne tells whether one of the keys signed the bundle's header.
+// SignedByOne is Verify with several keys, of which one must have signed the header.
 func (b *Bundle) SignedByOne(keys []*ecdsa.PublicKey) error {
 	err := fmt.Errorf("bundle: %w", ErrOtherSigner)
 	for _, key := range keys {
@@ -139,9 +144,10 @@ func (b *Bundle) SignedByOne(keys []*ecdsa.PublicKey) error {
 	return err
 }
 
-// CheckBody holds the bytes behind the header against it: as many as it says,
-// zeros between the slots, and every digest. The error has every fault. each is
-// told what of the file was read, where it is not nil.
+// CheckBody checks what follows the header in a bundle of size bytes: the size, zeros
+// between the slots, and the digest of every slot. The error names every fault. If each
+// is not nil, it is called after each slot with the number of bytes read so far, header
+// included.
 func (b *Bundle) CheckBody(r io.ReadSeeker, size int64, each func(done int64)) error {
 	if size != b.Size() {
 		return fmt.Errorf("bundle: it has %d bytes, the header says %d", size, b.Size())
@@ -171,6 +177,7 @@ func (b *Bundle) CheckBody(r io.ReadSeeker, size int64, each func(done int64)) e
 	return errors.Join(faults...)
 }
 
+// zeros checks that r has nothing but zeros.
 func zeros(r io.Reader) error {
 	buf := make([]byte, 4096)
 	for {

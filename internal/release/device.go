@@ -10,37 +10,38 @@ import (
 	"station/internal/record"
 )
 
-// Device is all that decides what a device is offered.
+// Device is everything about a device that decides which release it is offered.
 type Device struct {
 	MAC           chip.MAC
-	Product       string
+	Product       string  // name of the job that it was worked on with last
 	Job           string  // digest of the job that sealed it
-	Check         string  // check value of its flash key, where devices share it; else empty
-	Version       string  // that it runs,
-	SecureVersion uint32  // the highest of all that it has or had, as far as anybody told
-	App           string  // digest of the plain app that it was sealed with, or got last, as its author has it if the record tells that
-	Written       string  // digest of the app that it was sealed with as the line encrypted it, filled up; empty where it got another one
-	Release       int64   // that it runs; 0 where it runs what it was sealed with
-	Tried         []int64 // releases that it tried and could not take
-	TriedTo       int64   // all releases up to this number are as if tried
-	// Unsure are the digests of apps that the line wrote, of which the record has no secure
-	// version: a program wrote it that did not note it. "" is one without a digest.
+	Check         string  // check value of its flash key if devices share the key, else empty
+	Version       string  // of the app that it runs
+	SecureVersion uint32  // the highest that any app on it has or had, as far as is known
+	App           string  // digest of the plain app that it runs: of the author's file, if the ledger has that one
+	Written       string  // digest of the padded app that the line encrypted; empty after an update
+	Release       int64   // that it runs; 0 if it runs what it was sealed with
+	Tried         []int64 // releases that failed on it
+	TriedTo       int64   // all releases up to this number count as failed too
+	// Unsure are the digests of apps that the line wrote and whose secure version is not in
+	// the ledger: older versions of this program did not write it there. "" is an app
+	// without a digest.
 	Unsure []string
 }
 
-// Of is a device as the line made it.
+// Of is a device as it left the factory.
 func Of(d record.Device) Device {
 	v := Device{MAC: d.MAC, Product: d.Job, Job: d.SealedHash}
 	if parts := strings.Split(d.FlashKey().ID, ":"); len(parts) >= 3 && parts[0] == "shared" {
 		v.Check = parts[len(parts)-1]
 	}
-	v.wrote(d.Images)
+	v.addImages(d.Images)
 	return v
 }
 
-// wrote takes what the line wrote into the device. The oldest entries name no slots: there an
-// app is what has a version.
-func (d *Device) wrote(images []record.Image) {
+// addImages adds what is known from the images that the line wrote. In the oldest
+// entries images have no slot; there, those with a version are the apps.
+func (d *Device) addImages(images []record.Image) {
 	apps := 0
 	for _, i := range images {
 		if i.Slot == "" && i.Version == "" {
@@ -61,9 +62,9 @@ func (d *Device) wrote(images []record.Image) {
 	}
 }
 
-// Told is the device with what releases tell of the secure version of what the line wrote, where
-// the record does not: a release of that very app, or one that was made for the device's job and
-// held against the apps of that.
+// Told is the device with the secure versions of its Unsure apps filled in from
+// releases. A release tells it if it has that very app, or if it was made for the
+// device's job and has the job's highest secure version.
 func (d Device) Told(list []*Release) Device {
 	if len(d.Unsure) == 0 {
 		return d
@@ -82,8 +83,8 @@ func (d Device) Told(list []*Release) Device {
 	return d
 }
 
-// Took is the device after an update to a release: one of which nothing is told but the number
-// says nothing of secure versions either.
+// Took changes the device by a successful update to a release. If neither the app nor a
+// secure version of the release is known, Unsure stays as it is.
 func (d *Device) Took(id int64, version, app string, secure uint32) {
 	d.Release, d.Version, d.App, d.Written = id, version, app, ""
 	d.SecureVersion = max(d.SecureVersion, secure)
@@ -92,7 +93,8 @@ func (d *Device) Took(id int64, version, app string, secure uint32) {
 	}
 }
 
-// Refusal says why the record lets a device have nothing; empty where it may.
+// Refusal says why a device may not have any update; empty if it may. known tells
+// whether the ledger has the device.
 func Refusal(d record.Device, known bool) string {
 	switch {
 	case !known:
@@ -107,7 +109,7 @@ func Refusal(d record.Device, known bool) string {
 	return ""
 }
 
-// Misfit says why the release is not for the device; empty where it is.
+// Misfit says why the release cannot be offered to the device; empty if it can.
 func (r *Release) Misfit(d Device) string {
 	switch {
 	case r.Withdrawn != "":
@@ -134,8 +136,8 @@ func (r *Release) Misfit(d Device) string {
 	return ""
 }
 
-// For are the forms that a device can read, the best first. A bundle is for
-// those that share its key.
+// For are the forms that the device can use, the best first. A bundle is only for
+// devices that have its flash key.
 func (r *Release) For(d Device) (forms []Form) {
 	for _, f := range r.Forms {
 		switch {

@@ -5,10 +5,11 @@ import (
 	"strconv"
 )
 
-// MaxID is the highest number of a release: one that fits wherever clients keep it.
+// MaxID is the highest number of a release: it fits into 32 bits, also signed ones, as
+// clients may keep it.
 const MaxID = 999_999_999
 
-// CheckID tells what is wrong with the number of a release.
+// CheckID tells what is wrong with the number of a release; nil if nothing is.
 func CheckID(id int64) error {
 	if id < 1 || id > MaxID {
 		return fmt.Errorf("id %d: a release has a number from 1 to %d", id, MaxID)

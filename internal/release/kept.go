@@ -8,15 +8,15 @@ import (
 	"station/internal/store"
 )
 
-// Records is where releases and their rollouts are kept.
+// Records is the part of a store that has releases and their rollouts.
 type Records interface {
 	Get(key string) (value []byte, revision uint64, err error)
 	Keys(prefix string) ([]string, error)
-	// Path is the file of a record at a revision.
+	// Path is the path of the file that has the record at that revision.
 	Path(key string, revision uint64) string
 }
 
-// Damaged is a record that is there and says nothing that can be used.
+// Damaged is the error of a record that exists but cannot be read or breaks its format.
 type Damaged struct {
 	Path string
 	Err  error
@@ -28,21 +28,24 @@ func (d *Damaged) Error() string {
 
 func (d *Damaged) Unwrap() error { return d.Err }
 
-// Key is where a release's document is kept; in order of its number.
+// Key is the store's key for the document of a release. Keys of a product sort by
+// number.
 func Key(product string, id int64) string { return fmt.Sprintf("release/%s/%019d", product, id) }
 
-// RolloutKey is where a release's rollout is kept.
+// RolloutKey is the store's key for the rollout of a release.
 func RolloutKey(product string, id int64) string { return fmt.Sprintf("rollout/%s/%019d", product, id) }
 
-// ClaimKey is where the product is kept that a number belongs to.
+// ClaimKey is the store's key for the name of the product that has taken a release
+// number.
 func ClaimKey(id int64) string { return fmt.Sprintf("id/%d", id) }
 
-// Load reads a release.
+// Load reads the document of a release. The error is store.ErrNotFound if there is none,
+// *Damaged if it cannot be used.
 func Load(r Records, product string, id int64) (doc *Release, revision uint64, err error) {
 	return load(r, Key(product, id), Parse)
 }
 
-// LoadRollout reads a release's rollout, nil where there is none.
+// LoadRollout reads the rollout of a release; nil if there is none.
 func LoadRollout(r Records, product string, id int64) (roll *Rollout, revision uint64, err error) {
 	roll, revision, err = load(r, RolloutKey(product, id), ParseRollout)
 	if errors.Is(err, store.ErrNotFound) {
@@ -63,8 +66,8 @@ func load[T any](r Records, key string, parse func([]byte) (*T, error)) (*T, uin
 	return v, revision, nil
 }
 
-// LoadAll reads all releases of a product, the newest first. What is damaged is left out,
-// and leftOut is told.
+// LoadAll reads all releases of a product, the newest first. It skips damaged ones and
+// calls leftOut with each.
 func LoadAll(r Records, product string, leftOut func(*Damaged)) (list []*Release, err error) {
 	ids, err := r.Keys("release/" + product)
 	if err != nil {
@@ -76,7 +79,7 @@ func LoadAll(r Records, product string, leftOut func(*Damaged)) (list []*Release
 		switch {
 		case is:
 			leftOut(damaged)
-		case errors.Is(err, store.ErrNotFound): // whoever began to write it did not come so far
+		case errors.Is(err, store.ErrNotFound): // its writer ended before it was written
 		case err != nil:
 			return nil, err
 		default:

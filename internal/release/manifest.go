@@ -10,22 +10,24 @@ import (
 	"slices"
 )
 
-// The form of a manifest (docs/bundle.md).
+// The format of a manifest (docs/bundle.md).
 const (
-	ManifestSize = 2 * manifestBlock
+	ManifestSize = 2 * manifestBlock // bytes
 
-	manifestBlock = 512 // RSA-4096
-	signedBits    = 3072
+	manifestBlock = 512  // bytes of a block encrypted with RSA-4096
+	signedBits    = 3072 // of the author's RSA key
 )
 
-// Manifest is what a manifest opens to.
+// Manifest is the content of a manifest: the app's descriptor and the author's signature
+// over it.
 type Manifest struct {
 	Descriptor [DescriptorSize]byte
 	Signature  [signedBits / 8]byte // RSA-3072 PKCS #1 v1.5 over SHA-256 of the descriptor
 }
 
-// MakeManifest signs a descriptor and encrypts both with the fleet's public manifest
-// key, RSA-4096. The encryption is randomised: each result is another.
+// MakeManifest signs an app's descriptor with the author's key, RSA-3072, and encrypts
+// both with the fleet's public key, RSA-4096. The encryption is randomised, so each call
+// has another result.
 func MakeManifest(descriptor [DescriptorSize]byte, signer crypto.Signer, fleet *rsa.PublicKey) ([]byte, error) {
 	public, ok := signer.Public().(*rsa.PublicKey)
 	if !ok || public.N.BitLen() != signedBits {
@@ -44,7 +46,7 @@ func MakeManifest(descriptor [DescriptorSize]byte, signer crypto.Signer, fleet *
 	}
 	var blocks [2][]byte
 	for i, plain := range [][]byte{descriptor[:], signature} {
-		//lint:ignore SA1019 the form knows no other encryption
+		//lint:ignore SA1019 the format has PKCS #1 v1.5
 		if blocks[i], err = rsa.EncryptPKCS1v15(rand.Reader, fleet, plain); err != nil {
 			return nil, fmt.Errorf("manifest: encrypt: %w", err)
 		}
@@ -52,8 +54,8 @@ func MakeManifest(descriptor [DescriptorSize]byte, signer crypto.Signer, fleet *
 	return slices.Concat(blocks[0], blocks[1]), nil
 }
 
-// OpenManifest opens a manifest as a device does; it does not look at the
-// signature: Verify does.
+// OpenManifest decrypts a manifest with the fleet's private key, as a device does. It
+// does not check the signature; Verify does.
 func OpenManifest(file []byte, fleet *rsa.PrivateKey) (*Manifest, error) {
 	if len(file) != ManifestSize {
 		return nil, fmt.Errorf("manifest: %d bytes, want %d", len(file), ManifestSize)
@@ -63,7 +65,7 @@ func OpenManifest(file []byte, fleet *rsa.PrivateKey) (*Manifest, error) {
 	}
 	m := &Manifest{}
 	for i, to := range [][]byte{m.Descriptor[:], m.Signature[:]} {
-		//lint:ignore SA1019 the form knows no other encryption
+		//lint:ignore SA1019 the format has PKCS #1 v1.5
 		plain, err := rsa.DecryptPKCS1v15(nil, fleet, file[i*manifestBlock:(i+1)*manifestBlock])
 		if err != nil || len(plain) != len(to) {
 			return nil, errors.New("manifest: it was made for another key, or it was changed")
@@ -73,7 +75,7 @@ func OpenManifest(file []byte, fleet *rsa.PrivateKey) (*Manifest, error) {
 	return m, nil
 }
 
-// Verify tells whether the key signed the manifest's descriptor.
+// Verify returns nil if the key signed the manifest's descriptor.
 func (m *Manifest) Verify(key *rsa.PublicKey) error {
 	digest := sha256.Sum256(m.Descriptor[:])
 	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], m.Signature[:]) != nil {

@@ -15,50 +15,51 @@ import (
 	"station/internal/store"
 )
 
-// Format is the version of the document that a release is.
+// Format is the version of a release's JSON document.
 const Format = 1
 
-// Release is one firmware version of a product: what it is, whom it fits, and
-// the files that it was made into. It is a record of the store, and its digests
-// are in the ledger.
+// Release is one version of a product's firmware: what it is, which devices it fits, and
+// its files. The store keeps it as a JSON document; the digests of its files are in the
+// ledger too.
 type Release struct {
 	Format        int    `json:"format"`
-	ID            int64  `json:"id"` // of no other release, of whatever product; the highest is the newest
+	ID            int64  `json:"id"` // unique among all products; a newer release has a higher one
 	Product       string `json:"product"`
 	Name          string `json:"name"` // of the firmware
 	Version       string `json:"version,omitempty"`
 	SecureVersion uint32 `json:"secureVersion,omitempty"`
-	Chip          uint16 `json:"chip,omitempty"`
-	App           string `json:"app,omitempty"` // sha256:… of the plain app with its signature; absent where only its maker knows
-	AppSize       int64  `json:"appSize,omitempty"`
-	// AppFilled is sha256:… of the app as a line encrypts it, filled up, by which entries of versions 1
-	// and 2 know it; absent where that is the same, and of what an older program made.
+	Chip          uint16 `json:"chip,omitempty"`    // chip ID as in the header of an ESP image
+	App           string `json:"app,omitempty"`     // sha256:… of the plain app with its signature; absent if the release does not tell its app
+	AppSize       int64  `json:"appSize,omitempty"` // bytes of the same
+	// AppFilled is sha256:… of the app with the padding that a line adds before it encrypts. By
+	// that digest versions 1 and 2 of the ledger's entries name an app. Absent if there is no
+	// padding, or if an older version of this program made the release.
 	AppFilled string   `json:"appFilled,omitempty"`
-	Jobs      []string `json:"jobs,omitempty"` // digests of the job revisions whose devices it fits; absent: all of the product
-	// JobsSecureVersion is the highest secure version of the apps that the jobs write, against which
-	// the release was held; absent where that was not done.
+	Jobs      []string `json:"jobs,omitempty"` // digests of the jobs whose devices it fits; absent: all devices of the product
+	// JobsSecureVersion is the highest secure version of the apps in those jobs. That of the
+	// release is not lower. Absent if the jobs were not checked.
 	JobsSecureVersion *uint32 `json:"jobsSecureVersion,omitempty"`
 	Forms             []Form  `json:"forms"`
-	Withdrawn         string  `json:"withdrawn,omitempty"` // why
+	Withdrawn         string  `json:"withdrawn,omitempty"` // why it was withdrawn; absent if it was not
 }
 
-// Kind is one of the forms that a release has.
+// Kind is what kind of file a form of a release is.
 type Kind string
 
-// The forms.
+// The kinds.
 const (
-	KindApp       Kind = "app"       // plain, signed: over TLS only
+	KindApp       Kind = "app"       // the plain app with its signature: protected only by TLS on its way
 	KindEncrypted Kind = "encrypted" // esp_encrypted_img
-	KindBundle    Kind = "bundle"    // slot bundle
-	KindManifest  Kind = "manifest"
-	KindSBOM      Kind = "sbom"
-	KindOther     Kind = "other" // for devices that are no ESP32: a .swu for one
+	KindBundle    Kind = "bundle"    // slot bundle: see Bundle
+	KindManifest  Kind = "manifest"  // see Manifest
+	KindSBOM      Kind = "sbom"      // bill of materials: see BOM
+	KindOther     Kind = "other"     // for devices that are no ESP32, such as a .swu of SWUpdate
 )
 
-// Files are the names under which the forms are served.
+// Files are the names under which the update server has the files of a release.
 var Files = map[Kind]string{KindApp: "app.bin", KindEncrypted: "app.ota", KindBundle: "slots.bundle", KindManifest: "manifest", KindSBOM: "sbom", KindOther: "image.swu"}
 
-// KindOf is the form that is served under a name.
+// KindOf is the kind of the file with that name; false if there is none.
 func KindOf(file string) (Kind, bool) {
 	for kind, name := range Files {
 		if name == file {
@@ -73,12 +74,12 @@ type Form struct {
 	Kind   Kind   `json:"kind"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`          // sha256:…
-	SHA1   string `json:"sha1,omitempty"`  // for clients that ask for it; proves nothing
+	SHA1   string `json:"sha1,omitempty"`  // for clients that want it; not a proof
 	MD5    string `json:"md5,omitempty"`   // the same
 	Check  string `json:"check,omitempty"` // of a bundle: check value of the flash key, hexadecimal
 }
 
-// Parse reads the document of a release. The error has every fault.
+// Parse reads and checks the JSON document of a release. The error names every fault.
 func Parse(data []byte) (*Release, error) {
 	r := &Release{}
 	if err := jsonv2.Unmarshal(data, r, jsonv2.RejectUnknownMembers(true)); err != nil {
@@ -87,16 +88,16 @@ func Parse(data []byte) (*Release, error) {
 	return r, r.check()
 }
 
-// JSON is the document.
+// JSON is the document, which Parse reads.
 func (r *Release) JSON() []byte {
 	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil { // texts and numbers
+	if err != nil { // cannot happen: it holds only strings and numbers
 		panic(err)
 	}
 	return append(b, '\n')
 }
 
-const maxText = 128
+const maxText = 128 // bytes of a version
 
 func (r *Release) check() error {
 	var faults []error
@@ -147,7 +148,7 @@ func isDigest(s string) bool {
 	return err == nil
 }
 
-// Form is the release's file of a kind.
+// Form is the form of that kind; false if the release has none.
 func (r *Release) Form(kind Kind) (Form, bool) {
 	i := slices.IndexFunc(r.Forms, func(f Form) bool { return f.Kind == kind })
 	if i < 0 {
@@ -156,12 +157,14 @@ func (r *Release) Form(kind Kind) (Form, bool) {
 	return r.Forms[i], true
 }
 
-// Is tells whether a digest is that of the release's app, as it is or as a line wrote it.
+// Is tells whether a digest is that of the release's app, without or with the line's
+// padding.
 func (r *Release) Is(digest string) bool {
 	return digest != "" && (digest == r.App || digest == r.AppFilled)
 }
 
-// FilledDigest is that of an app as a line encrypts it, filled up; "" where that is the same app.
+// FilledDigest is the digest of an app with the padding that a line adds before it
+// encrypts; "" if there is none.
 func FilledDigest(app []byte) string {
 	filled := firmware.Filled(app)
 	if len(filled) == len(app) {
@@ -171,8 +174,8 @@ func FilledDigest(app []byte) string {
 	return string(store.DigestOf(sum[:]))
 }
 
-// Same tells whether two documents speak of the same content: what is known of
-// it and of its jobs beside, and whether it was withdrawn, apart.
+// Same tells whether two documents have the same content. It ignores what may be added
+// later: the withdrawal, JobsSecureVersion, AppFilled, and the SHA-1 and MD5 of files.
 func (r *Release) Same(o *Release) bool {
 	bare := func(r *Release) string {
 		c := *r
@@ -185,8 +188,8 @@ func (r *Release) Same(o *Release) bool {
 	return bare(r) == bare(o)
 }
 
-// Complete takes from another document of the same content what this one does not have: that it was
-// withdrawn, what its jobs write, its app's other digest. It tells whether there was something.
+// Complete copies from o, a document with the same content, what r does not have: the
+// withdrawal, JobsSecureVersion and AppFilled. It tells whether anything changed.
 func (r *Release) Complete(o *Release) (changed bool) {
 	if r.Withdrawn == "" && o.Withdrawn != "" {
 		r.Withdrawn, changed = o.Withdrawn, true
@@ -200,7 +203,8 @@ func (r *Release) Complete(o *Release) (changed bool) {
 	return changed
 }
 
-// HasBundle tells what the header of a bundle says otherwise than the release.
+// HasBundle returns nil if the bundle was made from the release's app; else the error
+// names what differs.
 func (r *Release) HasBundle(b *Bundle) error {
 	app := firmware.ParseDescriptor(b.Descriptor[:])
 	if app == nil {
@@ -228,7 +232,7 @@ func (r *Release) HasBundle(b *Bundle) error {
 	return fmt.Errorf("bundle: its header says something else than the release: %s", strings.Join(other, ", "))
 }
 
-// Field is what an entry of the ledger says of the release.
+// Field is what the ledger's entries have of the release.
 func (r *Release) Field() record.Field {
 	f := record.Field{Product: r.Product, Release: r.ID, Version: r.Version, SecureVersion: r.SecureVersion, App: r.App, AppFilled: r.AppFilled, Jobs: r.Jobs}
 	for _, form := range r.Forms {

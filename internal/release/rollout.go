@@ -13,7 +13,7 @@ import (
 	"station/internal/record"
 )
 
-// State is that of a rollout.
+// State is the state of a rollout.
 type State string
 
 // The states.
@@ -23,30 +23,31 @@ const (
 	Stopped State = "stopped" // by itself: too many devices failed
 )
 
-// Rollout hands a release out to a share of its product's devices.
+// Rollout offers a release to a share of its product's devices, and counts how their
+// updates end.
 type Rollout struct {
 	Product string `json:"product"`
 	Release int64  `json:"release"`
 	Percent int    `json:"percent"` // 0 to 100
 	State   State  `json:"state"`
 	Reason  string `json:"reason,omitempty"`
-	// It stops by itself when of at least Samples results more than Failures per
-	// cent were failures.
+	// The rollout stops by itself when there are at least Samples results and more than
+	// Failures per cent of them are failures.
 	Samples  int `json:"samples"`
-	Failures int `json:"failures"`
+	Failures int `json:"failures"` // per cent
 
-	Offered   int `json:"offered"` // devices
-	Succeeded int `json:"succeeded"`
-	Failed    int `json:"failed"`
+	Offered   int `json:"offered"`   // devices that it was offered to
+	Succeeded int `json:"succeeded"` // devices that reported a success
+	Failed    int `json:"failed"`    // devices that reported a failure
 }
 
-// What a rollout has unless told otherwise.
+// Defaults of Rollout's fields.
 const (
 	DefaultSamples  = 10
-	DefaultFailures = 10
+	DefaultFailures = 10 // per cent
 )
 
-// ParseRollout reads a rollout's record.
+// ParseRollout reads and checks the JSON document of a rollout.
 func ParseRollout(data []byte) (*Rollout, error) {
 	r := &Rollout{}
 	if err := jsonv2.Unmarshal(data, r, jsonv2.RejectUnknownMembers(true)); err != nil {
@@ -69,40 +70,40 @@ func (r *Rollout) check() error {
 	return nil
 }
 
-// JSON is the record.
+// JSON is the document, which ParseRollout reads.
 func (r *Rollout) JSON() []byte {
 	b, err := json.Marshal(r)
-	if err != nil { // texts and numbers
+	if err != nil { // cannot happen: it holds only strings and numbers
 		panic(err)
 	}
 	return b
 }
 
-// Field is what an entry of the ledger says of the rollout of a version.
+// Field is what the ledger's entries have of the rollout of a release with that version.
 func (r *Rollout) Field(version string) record.Field {
 	return record.Field{Product: r.Product, Release: r.Release, Version: version, State: string(r.State), Percent: r.Percent}
 }
 
-// buckets is how finely devices are told apart.
+// buckets is into how many parts a rollout divides the devices.
 const buckets = 10_000
 
-// Bucket is the place of a device in the rollout of a release, 0 to 9999: the
-// same for ever, and another for another release, so that not always the same
-// devices are the first.
+// Bucket is the place of a device in the rollout of a release, from 0 to 9999, by a
+// hash. It never changes. Each release has other places, so that not always the same
+// devices are the first to be updated.
 func Bucket(mac chip.MAC, product string, release int64) int {
 	h := sha256.New()
 	fmt.Fprintf(h, "station rollout\x00%s\x00%d\x00%s", product, release, mac)
 	return int(binary.BigEndian.Uint64(h.Sum(nil)) % buckets)
 }
 
-// Reaches tells whether a device is among those of the share. Who is once
-// stays when the share grows.
+// Reaches tells whether a device is in the rollout's share. It stays in it when Percent
+// grows.
 func (r *Rollout) Reaches(mac chip.MAC) bool {
 	return Bucket(mac, r.Product, r.Release) < r.Percent*buckets/100
 }
 
-// Result counts how an update of one device ended, and tells whether the
-// rollout stopped because of it.
+// Result counts the result of one device's update, and tells whether the rollout has
+// stopped because of it.
 func (r *Rollout) Result(success bool) (stopped bool) {
 	if success {
 		r.Succeeded++

@@ -8,27 +8,27 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 )
 
-// BOM is what is wanted of a bill of materials, or of what a scanner found, in
-// CycloneDX's JSON.
+// BOM is the part of a CycloneDX document in JSON that this program uses: a software
+// bill of materials, or the report of a vulnerability scanner.
 type BOM struct {
 	Format          string         `json:"bomFormat"`
 	Components      []BOMComponent `json:"components"`
 	Vulnerabilities []BOMFinding   `json:"vulnerabilities"`
 }
 
-// BOMComponent is something that a firmware is made of.
+// BOMComponent is a library or other part of a firmware.
 type BOMComponent struct {
 	Ref        string         `json:"bom-ref"`
 	Name       string         `json:"name"`
 	Version    string         `json:"version"`
 	PURL       string         `json:"purl"`
-	Components []BOMComponent `json:"components"` // that it is made of in turn
+	Components []BOMComponent `json:"components"` // its own parts
 }
 
-// BOMFinding is a vulnerability and what it affects.
+// BOMFinding is a vulnerability and the components that it affects.
 type BOMFinding struct {
 	ID string `json:"id"`
-	// References are what others call the same vulnerability: the CVE of a GHSA, for one.
+	// References are other names of the same vulnerability, such as the CVE of a GHSA.
 	References []struct {
 		ID string `json:"id"`
 	} `json:"references"`
@@ -40,10 +40,10 @@ type BOMFinding struct {
 	} `json:"affects"`
 }
 
-// MaxBOM is how many bytes a bill of materials has at most.
+// MaxBOM is the largest size of a bill of materials in bytes.
 const MaxBOM = 64 << 20
 
-// ParseBOM reads a bill of materials.
+// ParseBOM reads a CycloneDX document in JSON.
 func ParseBOM(data []byte) (*BOM, error) {
 	b := &BOM{}
 	if err := jsonv2.Unmarshal(data, b); err != nil {
@@ -55,15 +55,15 @@ func ParseBOM(data []byte) (*BOM, error) {
 	return b, nil
 }
 
-// harmless are the states of an analysis by which nothing is affected.
+// harmless are the CycloneDX states of an analysis that say that nothing is affected.
 var harmless = []string{"not_affected", "false_positive", "resolved", "resolved_with_pedigree"}
 
-// isCalled tells whether the vulnerability has one of the names.
+// isCalled tells whether one of the names is a name of the vulnerability.
 func (v BOMFinding) isCalled(names []string) bool {
 	return slices.ContainsFunc(v.names(), func(id string) bool { return hasName(names, id) })
 }
 
-// names are its ID and what others call it.
+// names are the vulnerability's ID and its other names.
 func (v BOMFinding) names() []string {
 	all := []string{v.ID}
 	for _, r := range v.References {
@@ -72,12 +72,13 @@ func (v BOMFinding) names() []string {
 	return slices.DeleteFunc(all, func(id string) bool { return id == "" })
 }
 
+// hasName tells whether id is in the list, without regard to case.
 func hasName(names []string, id string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, id) })
 }
 
-// Names are the names of a vulnerability and all that the document says are the same, also by
-// way of another name.
+// Names adds to names of a vulnerability all other names that the document has for it,
+// also those that only another of its names leads to.
 func (b *BOM) Names(names ...string) []string {
 	names = slices.Clone(names)
 	for before := 0; before < len(names); {
@@ -96,9 +97,9 @@ func (b *BOM) Names(names ...string) []string {
 	return names
 }
 
-// Finds tells whether the document says that the vulnerability is in it, and
-// whether it says something of it at all: also that nothing is affected. Of several names
-// each is one of the same vulnerability.
+// Finds tells whether the document says that a vulnerability, given by one or more
+// names, affects something; said tells whether the document has it at all, also as
+// harmless.
 func (b *BOM) Finds(names ...string) (affected, said bool) {
 	names = b.Names(names...)
 	for _, v := range b.Vulnerabilities {
@@ -110,7 +111,8 @@ func (b *BOM) Finds(names ...string) (affected, said bool) {
 	return affected, said
 }
 
-// Hit are the components of the document that the vulnerability affects.
+// Hit are the components that the document says a vulnerability affects, which is given
+// by one or more names.
 func (b *BOM) Hit(names ...string) (list []BOMComponent) {
 	names = b.Names(names...)
 	refs := map[string]bool{}
@@ -129,8 +131,8 @@ func (b *BOM) Hit(names ...string) (list []BOMComponent) {
 	return list
 }
 
-// Has tells whether one of the components is in the document: by package URL, or
-// by name and version where one of both has none.
+// Has tells whether the document has one of the components: one with the same package
+// URL, or, where either has no package URL, with the same name and version.
 func (b *BOM) Has(list []BOMComponent) bool {
 	for c := range b.all {
 		if slices.ContainsFunc(list, c.is) {
@@ -140,6 +142,7 @@ func (b *BOM) Has(list []BOMComponent) bool {
 	return false
 }
 
+// is tells whether c and o are the same component, as Has compares them.
 func (c BOMComponent) is(o BOMComponent) bool {
 	if c.PURL != "" && o.PURL != "" {
 		return bare(c.PURL) == bare(o.PURL)
@@ -147,14 +150,14 @@ func (c BOMComponent) is(o BOMComponent) bool {
 	return c.Name != "" && c.Name == o.Name && c.Version == o.Version
 }
 
-// bare is a package URL without qualifiers and subpath, which say where it came from.
+// bare is a package URL without its qualifiers and subpath.
 func bare(purl string) string {
 	purl, _, _ = strings.Cut(purl, "#")
 	purl, _, _ = strings.Cut(purl, "?")
 	return purl
 }
 
-// all are the components, also those within others.
+// all yields all components, also those within others.
 func (b *BOM) all(yield func(BOMComponent) bool) {
 	for todo := slices.Clone(b.Components); len(todo) > 0; {
 		c := todo[len(todo)-1]

@@ -14,17 +14,17 @@ import (
 	"station/internal/store"
 )
 
-// Door is the authors' door of an update server ("station serve").
+// Door is a client for authors of an update server ("station serve").
 type Door struct {
 	URL            string // https://host:port
 	Author, Secret string
 	Client         *http.Client
 }
 
-// Answer is what a server said that was not what it should.
+// Answer is the error for an HTTP status that was not expected.
 type Answer struct {
 	Status int
-	Said   string
+	Said   string // beginning of the body
 }
 
 func (a *Answer) Error() string {
@@ -34,15 +34,15 @@ func (a *Answer) Error() string {
 	return fmt.Sprintf("the server answers %d %s: %s", a.Status, http.StatusText(a.Status), a.Said)
 }
 
-// tries is how often an upload goes on that broke off and had moved.
+// tries is how often the upload of a file is tried.
 const tries = 5
 
-// Upload brings a release to the server: its files, then the document that makes
-// it visible there. What the server has already is left alone, so the same once
-// more has the same result, and what broke off goes on.
+// Upload uploads a release: its files, then the document that makes it visible to
+// devices. open opens the file with that digest. What the server has is not sent again,
+// so an upload that failed can simply be repeated.
 func (d *Door) Upload(ctx context.Context, doc *Release, open func(store.Digest) (io.ReadSeekCloser, error)) error {
 	for _, f := range doc.Forms {
-		if err := d.bring(ctx, f, open); err != nil {
+		if err := d.uploadFile(ctx, f, open); err != nil {
 			return fmt.Errorf("upload: release %d, %s: %w", doc.ID, f.Kind, err)
 		}
 	}
@@ -52,13 +52,14 @@ func (d *Door) Upload(ctx context.Context, doc *Release, open func(store.Digest)
 	return nil
 }
 
-// Put brings the document alone: what it says of its being withdrawn, too.
+// Put uploads only the document of a release, for example to withdraw it.
 func (d *Door) Put(ctx context.Context, doc *Release) error {
 	_, err := d.ask(ctx, "PUT", fmt.Sprintf("/v1/releases/%s/%d", url.PathEscape(doc.Product), doc.ID), bytes.NewReader(doc.JSON()), nil, http.StatusNoContent)
 	return err
 }
 
-func (d *Door) bring(ctx context.Context, f Form, open func(store.Digest) (io.ReadSeekCloser, error)) error {
+// uploadFile uploads a file, or the part of it that the server does not have.
+func (d *Door) uploadFile(ctx context.Context, f Form, open func(store.Digest) (io.ReadSeekCloser, error)) error {
 	content, err := open(store.Digest(f.SHA256))
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (d *Door) bring(ctx context.Context, f Form, open func(store.Digest) (io.Re
 		if _, err := content.Seek(at, io.SeekStart); err != nil {
 			return err
 		}
-		if last = d.part(ctx, f, at, content); last == nil {
+		if last = d.uploadPart(ctx, f, at, content); last == nil {
 			return nil
 		}
 		if a, is := errors.AsType[*Answer](last); is && a.Status != http.StatusConflict || ctx.Err() != nil {
@@ -83,7 +84,7 @@ func (d *Door) bring(ctx context.Context, f Form, open func(store.Digest) (io.Re
 	return last
 }
 
-// has tells how much of a file the server has.
+// has asks how many bytes of a file the server has; whole tells that it has all.
 func (d *Door) has(ctx context.Context, f Form) (at int64, whole bool, err error) {
 	resp, err := d.ask(ctx, "HEAD", "/v1/artifacts/"+f.SHA256, nil, nil, http.StatusOK, http.StatusNotFound)
 	if err != nil || resp.StatusCode == http.StatusOK {
@@ -96,16 +97,17 @@ func (d *Door) has(ctx context.Context, f Form) (at int64, whole bool, err error
 	return at, false, nil
 }
 
-// part brings a file from at on.
-func (d *Door) part(ctx context.Context, f Form, at int64, content io.Reader) error {
+// uploadPart sends the bytes of a file from offset at on.
+func (d *Door) uploadPart(ctx context.Context, f Form, at int64, content io.Reader) error {
 	_, err := d.ask(ctx, "PATCH", "/v1/artifacts/"+f.SHA256, content,
 		map[string]string{"Upload-Offset": fmt.Sprint(at), "Upload-Length": fmt.Sprint(f.Size)}, http.StatusNoContent)
 	return err
 }
 
-// ask asks and demands one of the statuses; the body of the answer is read.
+// ask sends a request and reads the answer. A status that is not in want is an *Answer
+// as error.
 func (d *Door) ask(ctx context.Context, method, path string, body io.Reader, header map[string]string, want ...int) (*http.Response, error) {
-	if file, is := body.(io.Closer); is && file != nil { // it is the caller's to close
+	if file, is := body.(io.Closer); is && file != nil { // the caller closes it, so net/http must not
 		body = io.MultiReader(body)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(d.URL, "/")+path, body)
@@ -130,9 +132,9 @@ func (d *Door) ask(ctx context.Context, method, path string, body io.Reader, hea
 	return nil, &Answer{resp.StatusCode, strings.TrimSpace(string(said))}
 }
 
-// UploadEnvironment brings manifest and binary as authors of the secure-FOTA
-// environment do: the server offers them to all devices of the type at once. It also says what
-// the server cannot read in them: version and secure version.
+// UploadEnvironment uploads manifest and pre-encrypted app as authors of the secure-FOTA
+// environment do; the server offers them to all devices of the type at once. It also
+// sends version and secure version, which the server cannot read from these files.
 func (d *Door) UploadEnvironment(ctx context.Context, doc *Release, open func(store.Digest) (io.ReadSeekCloser, error)) error {
 	body, kind, err := environmentForm(doc, open)
 	if err != nil {

@@ -9,10 +9,11 @@ import (
 	"station/internal/store"
 )
 
-// EnvironmentFiles are the parts of an upload as the secure-FOTA environment has it.
+// EnvironmentFiles are the parts of the multipart form by which authors of the secure-FOTA
+// environment upload a release.
 var EnvironmentFiles = map[string]Kind{"manifestFile": KindManifest, "firmwareFile": KindEncrypted}
 
-// environmentForm is such an upload.
+// environmentForm is the body of such an upload, and its Content-Type.
 func environmentForm(doc *Release, open func(store.Digest) (io.ReadSeekCloser, error)) (body *bytes.Buffer, kind string, err error) {
 	body = &bytes.Buffer{}
 	w := multipart.NewWriter(body)
@@ -28,6 +29,7 @@ func environmentForm(doc *Release, open func(store.Digest) (io.ReadSeekCloser, e
 	return body, w.FormDataContentType(), w.Close()
 }
 
+// addFile adds a stored file to the form as the part called name.
 func addFile(w *multipart.Writer, name, file string, d store.Digest, open func(store.Digest) (io.ReadSeekCloser, error)) error {
 	content, err := open(d)
 	if err != nil {

@@ -5,14 +5,18 @@ import (
 	"strings"
 )
 
-// older tells whether a version is older than another, where both begin with a number: numbers
-// between dots, then what git describe adds (1.2-3-gabc is after 1.2), or a pre-release (1.2-rc1 is
-// before 1.2). A device with the component of device/secure_ota decides the same.
+// older tells whether version a is older than b. Only versions that begin with a number,
+// after a v perhaps, can be compared; else it is false. First the numbers between dots
+// count, then the commits that git describe adds (1.2-3-gabc is after 1.2), then a
+// pre-release (1.2-rc1 is before 1.2). The component for devices in device/secure_ota
+// compares the same way.
 func older(a, b string) bool {
 	order, clear := compareVersions(a, b)
 	return clear && order < 0
 }
 
+// compareVersions is the order of two versions; clear is false if they cannot be
+// compared.
 func compareVersions(a, b string) (order int, clear bool) {
 	a, b = unmarked(a), unmarked(b)
 	if !digit(a) || !digit(b) {
@@ -40,7 +44,7 @@ func compareVersions(a, b string) (order int, clear bool) {
 	return comparePre(a, b), true
 }
 
-// unmarked is a version without the v in front.
+// unmarked is a version without the v or V in front.
 func unmarked(version string) string {
 	if rest, is := strings.CutPrefix(version, "v"); is {
 		return rest
@@ -48,8 +52,10 @@ func unmarked(version string) string {
 	return strings.TrimPrefix(version, "V")
 }
 
+// digit tells whether s begins with a digit.
 func digit(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
 
+// afterDot removes a dot in front, if a digit follows it.
 func afterDot(s string) string {
 	if s != "" && s[0] == '.' && digit(s[1:]) {
 		return s[1:]
@@ -57,7 +63,8 @@ func afterDot(s string) string {
 	return s
 }
 
-// number takes the digits in front; more than fit are the largest number.
+// number splits off the digits in front. A larger number than 999,999,999 counts as
+// that.
 func number(s string) (n int, rest string) {
 	for ; digit(s); s = s[1:] {
 		if n = 10*n + int(s[0]-'0'); n > 999_999_999 {
@@ -67,8 +74,9 @@ func number(s string) (n int, rest string) {
 	return n, s
 }
 
-// commits tells whether what follows the numbers is that of a release: nothing, a build (+…), or what
-// git describe adds, -3-gabc and perhaps -dirty, of which it is the 3.
+// commits reads what follows the numbers of a version that is no pre-release: nothing, a
+// build (+…), or what git describe adds, such as -3-gabc or -3-gabc-dirty, of which n is
+// 3. For a pre-release it returns false.
 func commits(rest string) (n int, is bool) {
 	if rest == "" || rest[0] == '+' {
 		return 0, true
@@ -82,7 +90,8 @@ func commits(rest string) (n int, is bool) {
 	return n, described && end != rest && (end == "" || end[0] == '+' || end[0] == '-')
 }
 
-// comparePre compares pre-releases: numbers as numbers, all else as text.
+// comparePre is the order of two pre-releases: digits compare as numbers, all else byte
+// by byte.
 func comparePre(a, b string) int {
 	a, _, _ = strings.Cut(a, "+")
 	b, _, _ = strings.Cut(b, "+")
