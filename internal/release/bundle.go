@@ -124,6 +124,7 @@ func (b *Bundle) Header() []byte {
 	return h
 }
 
+// put writes the slot's row of a header into h.
 func (s Slot) put(h []byte) {
 	binary.LittleEndian.PutUint32(h, s.Address)
 	binary.LittleEndian.PutUint32(h[slotAtOffset:], s.Offset)

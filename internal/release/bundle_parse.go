@@ -55,6 +55,7 @@ func ParseBundle(h []byte) (*Bundle, error) {
 	return b, nil
 }
 
+// parseSlot reads the slot's row of a header.
 func parseSlot(h []byte) Slot {
 	le := binary.LittleEndian
 	s := Slot{Address: le.Uint32(h), Offset: le.Uint32(h[slotAtOffset:]), Size: le.Uint32(h[slotAtSize:]), Cipher: CipherOf(h[slotAtCipher]), Config: h[slotAtConfig]}

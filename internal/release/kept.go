@@ -54,6 +54,7 @@ func LoadRollout(r Records, product string, id int64) (roll *Rollout, revision u
 	return roll, revision, err
 }
 
+// load reads a record with parse. An error of parse becomes *Damaged.
 func load[T any](r Records, key string, parse func([]byte) (*T, error)) (*T, uint64, error) {
 	data, revision, err := r.Get(key)
 	if err != nil {

@@ -99,6 +99,7 @@ func (r *Release) JSON() []byte {
 
 const maxText = 128 // bytes of a version
 
+// check checks a document against the format. The error names every fault.
 func (r *Release) check() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("release: "+format, args...)) }

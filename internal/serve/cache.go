@@ -32,6 +32,7 @@ func (s *cache[T]) read(from Store, kind, name string, load func() (T, error)) (
 	return v, err
 }
 
+// at is the cached value with that name, if it was read at that generation.
 func (s *cache[T]) at(generation uint64, name string) (v T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,6 +43,7 @@ func (s *cache[T]) at(generation uint64, name string) (v T, ok bool) {
 	return v, ok
 }
 
+// put caches a value that was read at that generation.
 func (s *cache[T]) put(generation uint64, name string, v T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,6 +23,7 @@ type link struct {
 
 type links map[string]link
 
+// ddiBase is the answer to a poll.
 type ddiBase struct {
 	Config struct {
 		Polling struct {
@@ -32,6 +33,7 @@ type ddiBase struct {
 	Links links `json:"_links"`
 }
 
+// ddiDeployment is the description of an offered release.
 type ddiDeployment struct {
 	ID         string `json:"id"`
 	Deployment struct {
@@ -41,6 +43,7 @@ type ddiDeployment struct {
 	} `json:"deployment"`
 }
 
+// ddiChunk is the release as a software module of the DDI.
 type ddiChunk struct {
 	Part      string        `json:"part"`
 	Version   string        `json:"version"`
@@ -48,6 +51,7 @@ type ddiChunk struct {
 	Artifacts []ddiArtifact `json:"artifacts"`
 }
 
+// ddiArtifact is a file of the release.
 type ddiArtifact struct {
 	Filename string            `json:"filename"`
 	Hashes   map[string]string `json:"hashes"`

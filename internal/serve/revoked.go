@@ -30,6 +30,7 @@ func (r revoked) has(cert *x509.Certificate) bool {
 	return r[revokedAs(cert.RawIssuer, cert.SerialNumber)]
 }
 
+// revokedAs is the key of a certificate in the set.
 func revokedAs(issuer []byte, serial *big.Int) string { return string(issuer) + serial.String() }
 
 // now gives the certificates that the lists revoke. It reads all files again if one of
@@ -62,6 +63,7 @@ func statAll(paths []string) ([]fs.FileInfo, error) {
 	return list, nil
 }
 
+// unchanged tells whether a file is still the one that was read.
 func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

@@ -98,6 +98,7 @@ func (s *Server) register(doc *release.Release) error {
 	return s.write(doc)
 }
 
+// errTaken: another release has the number already.
 var errTaken = errors.New("the number is taken by other content")
 
 // write stores the document of a release, where there is none yet. One with the same

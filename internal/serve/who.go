@@ -68,6 +68,7 @@ func (s *Server) device(h func(*visit)) http.Handler {
 	})
 }
 
+// errUnknown: the request has no valid credentials of a device.
 var errUnknown = errors.New("no device's credential")
 
 // identify finds out which device asks: by a client certificate, by HTTP basic
