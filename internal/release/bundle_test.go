@@ -85,7 +85,7 @@ func made(t testing.TB, key *ecdsa.PrivateKey) ([]byte, *Bundle) {
 	return read(t, f.Name()), b
 }
 
-// A bundle has the app for every address once, and opens to it there.
+// A bundle has one slot for each address, which decrypts to the app.
 func TestBundle(t *testing.T) {
 	key := signer(t)
 	file, _ := made(t, key)
@@ -122,8 +122,7 @@ func TestBundle(t *testing.T) {
 	}
 }
 
-// Whatever bit of a bundle is changed, somebody notices: the form, the
-// signature or a digest.
+// Any changed bit of a bundle is noticed by the format, the signature or a digest.
 func TestBundleChanged(t *testing.T) {
 	key := signer(t)
 	whole, b := made(t, key)
@@ -200,7 +199,7 @@ func TestBundleFaults(t *testing.T) {
 	}
 }
 
-// What cannot be in a bundle is not put there.
+// No bundle is made from an app, a product name or a target that does not suit it.
 func TestBundleOfUnfit(t *testing.T) {
 	app := read(t, "../../fixtures/small/app.bin")
 	for _, v := range []struct {

@@ -10,8 +10,8 @@ const bill = `{"bomFormat":"CycloneDX","specVersion":"1.5","components":[
  {"bom-ref":"b","name":"idf","version":"5.1","components":[{"bom-ref":"c","name":"lwip","version":"2.1.3"}]}],
  "vulnerabilities":[{"id":"CVE-2024-1","affects":[{"ref":"c"}]},{"id":"CVE-2024-2","analysis":{"state":"not_affected"},"affects":[{"ref":"a"}]}]}`
 
-// What a bill of materials, and what a scanner says later of its components, say
-// of a vulnerability.
+// A bill of materials, and a later scanner's report on its components, say whether a
+// vulnerability affects it.
 func TestBOM(t *testing.T) {
 	b, err := ParseBOM([]byte(bill))
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The component for devices reads the same cases: what the server offers as newer a device takes.
+// The component for devices reads the same cases, so a device accepts as newer what the
+// server offers as newer.
 func TestVersions(t *testing.T) {
 	names := map[int]string{-1: "older", 0: "same", 1: "newer"}
 	cases := 0

@@ -31,10 +31,10 @@ const (
 	benchIdle    = 10_000
 )
 
-// BenchmarkServe holds the server against nginx: the same bytes, a certificate of
-// the same kind, the same clients, each over a connection of its own that stands
-// already; in turns, and the best of each counts. The clients are a process of
-// their own, so each server has its processors for itself.
+// BenchmarkServe compares the server with nginx. Both send the same bytes with the same
+// kind of certificate to the same clients, each over one open connection; they take
+// turns, and the best run of each counts. The clients are another process, so that each
+// server has its processors for itself.
 func BenchmarkServe(b *testing.B) {
 	w := newSite(b, benchClients)
 	w.server.Access = nil // nginx writes none either
@@ -72,7 +72,8 @@ const (
 	benchCA   = "STATION_BENCH_CA"
 )
 
-// load has a process of clients ask for benchTime, and tells how many answers came a second.
+// load starts a process of clients for benchTime and gives the number of answers per
+// second.
 func (w *site) load(b *testing.B, url func(int) string) (perSecond float64) {
 	var urls, auth []string
 	for i := range benchClients {

@@ -19,8 +19,8 @@ import (
 	"station/internal/release"
 )
 
-// pipes is a listener whose connections are pipes: all that waits waits for the
-// clock of the test, which goes on when nobody has anything to do.
+// pipes is a listener whose connections are net.Pipes, for synctest: time goes on only
+// when all goroutines wait.
 type pipes struct {
 	next chan net.Conn
 	end  chan struct{}
@@ -43,7 +43,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p.end); return nil }
 func (p pipes) Addr() net.Addr { return pipeAddr{} }
 
-// quietly runs f beside a server of the site whose clock is the test's.
+// quietly runs f beside a server of the site in a synctest bubble.
 func (w *site) quietly(t *testing.T, f func(t *testing.T, dial func() net.Conn, stop func() error)) {
 	w.born = time.Now() // inside, the clock begins in another year
 	own := w.ca.issue("server", time.Now().AddDate(1, 0, 0), x509.ExtKeyUsageServerAuth, net.IPv4(127, 0, 0, 1))
@@ -78,7 +78,7 @@ func (w *site) quietly(t *testing.T, f func(t *testing.T, dial func() net.Conn, 
 	})
 }
 
-// secured is a connection with TLS that speaks that protocol.
+// secured is a TLS connection that negotiates that protocol (ALPN).
 func (w *site) secured(t *testing.T, raw net.Conn, protocol string) *tls.Conn {
 	t.Helper()
 	c := tls.Client(raw, &tls.Config{RootCAs: w.roots, ServerName: "127.0.0.1", NextProtos: []string{protocol}, Time: func() time.Time { return w.born }})
@@ -98,8 +98,8 @@ func ends(t *testing.T, c net.Conn) time.Duration {
 	return time.Since(begun)
 }
 
-// Who connects and says nothing, or not all, is let go after its time, whichever
-// protocol he speaks.
+// A client that connects and sends nothing, or only a part of a request, is disconnected
+// after the limit, with every protocol.
 func TestSilence(t *testing.T) {
 	w := newSite(t, 1)
 	for _, v := range []struct {
@@ -133,8 +133,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// A body that stands still is given up and what came of it stays; one that moves
-// on slowly is taken. The same for answers.
+// An upload that stalls is ended, and what has arrived stays; a slow one is taken. The
+// same holds for downloads.
 func TestSlowBodies(t *testing.T) {
 	w := newSite(t, 1)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
@@ -280,8 +280,7 @@ func basicOf(as who) string {
 	return r.Header.Get("Authorization")
 }
 
-// A server that stops lets what has begun come to its end, but not for ever, and
-// takes nothing new.
+// A server that stops takes no new requests and lets running ones end, up to a limit.
 func TestStop(t *testing.T) {
 	w := newSite(t, 1)
 	begin := func(t *testing.T, c net.Conn, d string) {

@@ -13,8 +13,8 @@ import (
 	"station/internal/release/releasetest"
 )
 
-// What a release says of its app is held against the app, and against the bundle's header, where
-// there is only that.
+// What a release says of its app must agree with the app, or, if it has only a bundle,
+// with the bundle's header.
 func TestReleaseIsHeldAgainstItsFiles(t *testing.T) {
 	w := newSite(t, 0)
 	app, err := os.ReadFile("../../fixtures/small/app.bin")

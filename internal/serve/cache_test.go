@@ -24,8 +24,8 @@ func (c *counting) Get(key string) ([]byte, uint64, error) {
 	return c.Store.Get(key)
 }
 
-// A poll reads no release and no rollout that it knows, however many there are; what another
-// process changes it knows at once.
+// A poll reads no release and no rollout from the store that has not changed, however
+// many there are; it sees at once what another process changes.
 func TestPollReadsNoReleases(t *testing.T) {
 	w := newSite(t, 1)
 	for id := int64(1); id <= 20; id++ {
@@ -71,7 +71,8 @@ func TestPollReadsNoReleases(t *testing.T) {
 	get(18)
 }
 
-// What is read while somebody changes a record, or after he died of it, is not kept.
+// What is read while another process changes a record, or after that process was killed
+// in the middle of it, is not cached.
 func TestNothingIsKeptInMidChange(t *testing.T) {
 	w := newSite(t, 1)
 	for id := int64(1); id <= 2; id++ {

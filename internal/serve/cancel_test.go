@@ -9,8 +9,8 @@ import (
 	"station/internal/release"
 )
 
-// A device that works on an action which it may not have any more is told to give it up before it is
-// told anything else, whatever release fits next; then it is given that.
+// A device that is installing a release that it may not have any more is told to cancel
+// it before it is offered another one.
 func TestCancelComesFirst(t *testing.T) {
 	for _, how := range []string{"withdrawn", "stopped"} {
 		for _, next := range []int64{7, 9} {
@@ -54,8 +54,9 @@ func TestCancelComesFirst(t *testing.T) {
 	}
 }
 
-// One that may still have what it works on is given a newer release at once, and keeps its own while
-// the rollout of it is only paused.
+// A device that is installing a release that it may still have is offered a newer one at
+// once, without a cancel. While the rollout of its release is only paused it keeps that
+// offer.
 func TestNewerOfferNeedsNoCancel(t *testing.T) {
 	w := newSite(t, 1)
 	me, id := target(w.devices[0]), w.devices[0].String()

@@ -13,7 +13,8 @@ import (
 	"station/internal/store"
 )
 
-// A number out of bounds comes in by no author's door; the last one that there is does.
+// No way of uploading takes a release whose number is out of bounds; the highest number
+// allowed is taken.
 func TestNumberOfReleaseIsBounded(t *testing.T) {
 	w := newSite(t, 1)
 	form := w.put(release.KindOther, []byte("swu"))
@@ -26,8 +27,8 @@ func TestNumberOfReleaseIsBounded(t *testing.T) {
 	}
 }
 
-// A record that is damaged holds up nothing but itself: the others are given and listed, and what
-// is left out is told with its file. None of the files that it could name is swept.
+// A damaged record affects only itself: other releases are offered and listed, the log
+// names the damaged file, and no file that its release could have is swept.
 func TestDamagedRecord(t *testing.T) {
 	w := newSite(t, 1)
 	app := w.put(release.KindApp, []byte("app"))

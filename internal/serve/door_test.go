@@ -50,8 +50,8 @@ func mapKeys(m map[string][]byte) func(func(string) bool) {
 	}
 }
 
-// The environment's door: what an author uploads the devices of its type get,
-// byte for byte, the newest by its number.
+// The secure-FOTA environment's protocol: devices of a type get, byte for byte, what an
+// author uploaded for it, the highest number first.
 func TestEnvironment(t *testing.T) {
 	w := newSite(t, 2)
 	files := map[string][]byte{"manifestFile": bytes.Repeat([]byte{1}, 1024), "firmwareFile": encrypted(5000, 1)}
@@ -83,8 +83,9 @@ func TestEnvironment(t *testing.T) {
 	w.do(nobody, 401, "GET", "/update/newest/binary?deviceType=lamp", nil)
 }
 
-// What an author says of a version that the server cannot read counts; and a release that is in the
-// store already, by whichever way, is the same by this door too.
+// The version that an author gives with an upload is kept, since the server cannot read
+// it from these files. A release that is in the store already is accepted again, however
+// it came there.
 func TestEnvironmentKnows(t *testing.T) {
 	w := newSite(t, 2)
 	files := map[string][]byte{"manifestFile": bytes.Repeat([]byte{1}, 1024), "firmwareFile": encrypted(5000, 1)}
@@ -124,7 +125,7 @@ func TestEnvironmentKnows(t *testing.T) {
 	}
 }
 
-// An upload that is not what it should be is refused, and nothing of it is visible.
+// A faulty upload is refused, and nothing of it becomes visible.
 func TestUploadFaults(t *testing.T) {
 	w := newSite(t, 1)
 	w.server.Most = 100_000
@@ -160,7 +161,7 @@ func TestUploadFaults(t *testing.T) {
 	}
 }
 
-// The door of files: what esp_https_ota asks for.
+// The protocol of plain files, with the requests of esp_https_ota.
 func TestFiles(t *testing.T) {
 	w := newSite(t, 1)
 	app := bytes.Repeat([]byte("0123456789"), 1000)
@@ -209,7 +210,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// poll asks what there is to do.
+// poll is a hawkBit client's poll.
 func (w *site) poll(as who, id string) ddiBase {
 	w.t.Helper()
 	var base ddiBase
@@ -224,7 +225,7 @@ func feedback(id int64, execution, finished string) io.Reader {
 	return strings.NewReader(fmt.Sprintf(`{"id":"%d","time":"20261129T070000","status":{"execution":%q,"result":{"finished":%q,"progress":{}},"details":["said so"]}}`, id, execution, finished))
 }
 
-// hawkBit's door, as its documents have it.
+// hawkBit's DDI, as its documentation has it.
 func TestDDI(t *testing.T) {
 	w := newSite(t, 1)
 	me, id := target(w.devices[0]), w.devices[0].String()

@@ -67,7 +67,8 @@ func words(text string) string {
 	}, text)
 }
 
-// Whatever ranges are asked for, a device gets parts of the file and never many times the file.
+// Whatever ranges it asks for, a device gets parts of the file, and never many times its
+// size.
 func FuzzRange(f *testing.F) {
 	for _, s := range []string{"bytes=0-0", "bytes=0-", "bytes=-1", "bytes=5-4", "bytes=0-1,5-6", "bytes=0-,0-,0-,0-", "bytes=,,,,,", "lines=1-2", "bytes=99999999999999999999-", "bytes=--1",
 		"bytes=0-1,2-3,4-5,6-7,8-9"} {
@@ -93,8 +94,8 @@ func FuzzRange(f *testing.F) {
 	})
 }
 
-// Whatever a device says at hawkBit's door or of a result, the server stays whole
-// and keeps what it may.
+// Whatever a device sends as DDI feedback or as a result, the server does not fail and
+// the state of the device stays within its limits.
 func FuzzDeviceSays(f *testing.F) {
 	for i, body := range []string{`{"id":"7","status":{"execution":"closed","result":{"finished":"success"},"details":["x"]}}`, `{"status":{"execution":"canceled"}}`, `{"status":{"execution":"proceeding"}}`,
 		`{"mode":"merge","data":{"a":"b"}}`, `{"mode":"remove","data":{"a":""}}`, `{"release":7,"result":"failure","message":"m"}`, `{"status":{"execution":"rejected","details":["\ud800"]}}`,
@@ -120,7 +121,8 @@ func FuzzDeviceSays(f *testing.F) {
 	})
 }
 
-// Whatever comes as an upload of the environment, what is visible afterwards can be read.
+// Whatever is uploaded by the environment's form, each release that is visible
+// afterwards can be read.
 func FuzzUploadFile(f *testing.F) {
 	part := func(name, data string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"; filename=\"f\"\r\n\r\n" + data + "\r\n"
@@ -183,7 +185,7 @@ func FuzzAddress(f *testing.F) {
 	})
 }
 
-// Nothing but its secret makes anybody a device or an author.
+// Only the right secret is accepted for a device or an author.
 func FuzzCredential(f *testing.F) {
 	w := newFuzzed(f)
 	me := basicOf(device(w.devices[0]))
@@ -209,7 +211,7 @@ func FuzzCredential(f *testing.F) {
 	})
 }
 
-// A certificate of whatever kind names a MAC or nobody, and files of certificates are taken whole or refused.
+// Any certificate names one MAC or none, and a PEM file is used whole or refused.
 func FuzzCertificate(f *testing.F) {
 	ca := newAuthority(f, "line CA")
 	for _, name := range []string{"24:0a:c4:01:02:03", "240ac4010203", "nobody", ""} {

@@ -13,7 +13,8 @@ import (
 	"station/internal/store"
 )
 
-// with goes on with another store, as a server does whose folder was lost or brought back.
+// with restarts the server on another store, as after the loss of a store or its
+// restoration from a backup.
 func (w *site) with(folder string) {
 	w.t.Helper()
 	if w.plain != nil {
@@ -30,8 +31,8 @@ func (w *site) with(folder string) {
 	w.start()
 }
 
-// Where the store was lost, an offer that only the ledger has is counted once by the new
-// rollout: at the device's next visit, or with its result.
+// Where the store was lost, the new rollout counts an offer that only the ledger has,
+// once: at the device's next visit, or with its result.
 func TestOffersOfTheLedgerAreCounted(t *testing.T) {
 	w := newSite(t, 3)
 	bring := func() { w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app"))) }
@@ -64,8 +65,9 @@ func TestOffersOfTheLedgerAreCounted(t *testing.T) {
 	}
 }
 
-// A server whose store is new, empty or older than the ledger offers nothing below what a device took,
-// and nothing that it tried in vain; what it was offered is known, and is no second entry.
+// A server whose store is new, empty or older than the ledger offers no device an older
+// release than it runs or one that failed on it. Offers that the ledger has are not
+// entered again.
 func TestStoreBelowTheLedger(t *testing.T) {
 	for _, kind := range []string{"empty", "older", "of the first offer"} {
 		t.Run(kind, func(t *testing.T) {
@@ -124,8 +126,8 @@ func TestStoreBelowTheLedger(t *testing.T) {
 	}
 }
 
-// What the device works on is known to a store that is new, and what it says of it is on record,
-// though its release is not here any more.
+// With a new store the server still accepts the result of an update that the device was
+// offered before, though the release is not in the store any more.
 func TestOfferOutlivesTheStore(t *testing.T) {
 	w := newSite(t, 1)
 	me, id := target(w.devices[0]), w.devices[0].String()
@@ -150,8 +152,9 @@ func TestOfferOutlivesTheStore(t *testing.T) {
 	}
 }
 
-// What the store has and the ledger tells too is no more than that: as many are remembered, each once.
-func TestLearnKeepsBounds(t *testing.T) {
+// Merging the ledger's history into the store's keeps each list within its limit,
+// without duplicates.
+func TestMergeKeepsBounds(t *testing.T) {
 	var told state
 	for id := range int64(maxRemembered + 9) {
 		told.Told, told.Cancelled = remember(told.Told, id), remember(told.Cancelled, id)

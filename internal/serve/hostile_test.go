@@ -21,8 +21,8 @@ import (
 	"station/internal/release"
 )
 
-// Ranges of all kinds get what they ask for, or all of the file, or nothing; and
-// never more than a few times the file.
+// Each kind of Range header gets those ranges, the whole file or nothing, and never more
+// than a few times the file.
 func TestRanges(t *testing.T) {
 	w := newSite(t, 1)
 	app := []byte("0123456789abcdefghij")
@@ -87,8 +87,8 @@ func pieces(t *testing.T, s said) string {
 	}
 }
 
-// No way of writing a path leads out of what there is, for nobody: what is asked
-// for goes over the line as it stands here.
+// No spelling of a path leads out of the served tree, for anybody. The paths go over the
+// wire unchanged.
 func TestPathTricks(t *testing.T) {
 	w := newSite(t, 1)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("THE-APP")))
@@ -123,7 +123,7 @@ func TestPathTricks(t *testing.T) {
 	}
 }
 
-// A thousand connections that say nothing keep nobody from what is his.
+// A thousand silent connections keep nobody else from being served.
 func TestIdleConnections(t *testing.T) {
 	w := newSite(t, 1)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
@@ -145,9 +145,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// What a device leaves in the server's memory when it has gone is nothing: what
-// is known of it is in the ledger and in the store. Whoever is the last of 4,000
-// costs no more than the first of 1,000.
+// A device that has gone leaves nothing in the server's memory: 4,000 devices take no
+// more than 1,000.
 func TestMemoryIsFlat(t *testing.T) {
 	const few, many = 1000, 4000
 	w := newSite(t, 0)

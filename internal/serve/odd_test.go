@@ -11,9 +11,9 @@ import (
 	"station/internal/release"
 )
 
-// The line filled an app up before it encrypted it, and an old entry names that alone. The release of the
-// app tells its secure version once it tells what the app is filled up, and the device is not offered what it
-// was sealed with; what is told of it has to be true.
+// An old entry of the ledger names an app only by the digest of what the line padded. A
+// release of that app tells its secure version once it has AppFilled, and the device is
+// not offered what it was sealed with. A false AppFilled is refused.
 func TestOddAppOfAnOldEntry(t *testing.T) {
 	w := newSite(t, 0)
 	app, err := os.ReadFile("../../fixtures/secureboot/app.v1.bin")

@@ -11,8 +11,8 @@ import (
 	"station/internal/release"
 )
 
-// A device that took a release which was withdrawn, or followed by another offer, while it was
-// under way says so later: it is on record, and nothing below it is offered.
+// A device reports the success of a release that was withdrawn or replaced while it was
+// installing. That is recorded, and the device is offered nothing older.
 func TestResultOfAnEarlierOffer(t *testing.T) {
 	for _, door := range []string{"hawkBit", "files"} {
 		t.Run(door, func(t *testing.T) {

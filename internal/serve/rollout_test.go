@@ -11,8 +11,8 @@ import (
 	"station/internal/release"
 )
 
-// A rollout reaches its share, goes on where it is widened, keeps what it
-// offered while it is paused, and stops by itself when too many fail.
+// A rollout reaches its share of devices and more when that grows, keeps its offers
+// while it is paused, and stops by itself when too many updates fail.
 func TestRollout(t *testing.T) {
 	w := newSite(t, 24)
 	form := w.put(release.KindApp, []byte("app"))
@@ -78,7 +78,8 @@ func TestRollout(t *testing.T) {
 	}
 }
 
-// Who asks many times at once was offered it once; results are counted once.
+// A device that asks many times at once is offered a release once, and its result is
+// counted once.
 func TestTogether(t *testing.T) {
 	w := newSite(t, 3)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
@@ -129,7 +130,8 @@ func TestNeverOffered(t *testing.T) {
 	}
 }
 
-// What a device says again and again is one entry, and what is kept of it does not grow.
+// A device that repeats its reports makes one entry of the ledger, and its state does
+// not grow.
 func TestRepeatedWords(t *testing.T) {
 	w := newSite(t, 1)
 	form := w.put(release.KindOther, []byte("swu"))
@@ -188,9 +190,10 @@ func TestRepeatedWords(t *testing.T) {
 	}
 }
 
-// What a device runs has a secure version also when it never updated: nothing below is offered,
-// whatever the versions are called. Where the record does not tell it, nothing is offered until a
-// release tells it, of the same app or held against the same job.
+// A device that was never updated also has a secure version, that of its sealed app: a
+// release with a lower one is not offered. If the ledger does not have it, nothing is
+// offered until a release tells it: one of the same app, or one checked against the same
+// job.
 func TestNeverBelowWhatTheLineWrote(t *testing.T) {
 	w := newSite(t, 0)
 	const one, unsure = 1, 2
@@ -236,7 +239,7 @@ func TestNeverBelowWhatTheLineWrote(t *testing.T) {
 	}
 }
 
-// A release that was held against its jobs tells what these wrote.
+// A release that was checked against its jobs tells the secure version of their apps.
 func TestJobsTellSecureVersions(t *testing.T) {
 	w := newSite(t, 0)
 	list := visitOf(macOf(0), true)

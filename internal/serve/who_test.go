@@ -19,8 +19,8 @@ import (
 	"station/internal/release"
 )
 
-// Nobody gets in without a credential, and a device only where the record lets
-// it; being turned away is an entry, once.
+// Nobody is served without a credential, and a device only if the ledger lets it in.
+// Each refusal is one entry of the ledger.
 func TestWho(t *testing.T) {
 	w := newSite(t, 3)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
@@ -84,8 +84,8 @@ func TestWho(t *testing.T) {
 	}
 }
 
-// A device that was sealed without an identity and is revoked by its MAC is turned away at
-// each door, whatever it shows, and may not tell anything either.
+// A device that was sealed without an identity and is revoked by its MAC is refused by
+// each protocol, whatever its credential, and may not report anything either.
 func TestRevokedByItsMAC(t *testing.T) {
 	w := newSite(t, 2)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
@@ -113,7 +113,7 @@ func TestRevokedByItsMAC(t *testing.T) {
 	}
 }
 
-// A certificate of the line's CA is as good as a token, until it is over.
+// A certificate of the line's CA is accepted like a token, until it expires.
 func TestCertificates(t *testing.T) {
 	w := newSite(t, 2)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
@@ -141,8 +141,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A certificate is as none from the request on at which a list of the running server
-// names it or a CA on its way; with a list that cannot be read each is, until one can.
+// From the first request after a list of revoked certificates names it, or a CA above
+// it, a certificate is not accepted. While a list cannot be read none is.
 func TestRevokedCertificates(t *testing.T) {
 	w := newSite(t, 3)
 	w.release(7, "1.2.0", 100, nil, w.put(release.KindApp, []byte("app")))
@@ -191,7 +191,7 @@ func TestRevokedCertificates(t *testing.T) {
 	in(200, 401, 200)
 }
 
-// Files that say who may are read with all their faults.
+// Reading a file of credentials names all its faults.
 func TestCredentialFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(text string) string {
