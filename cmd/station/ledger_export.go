@@ -36,7 +36,7 @@ in docs/export.md.`,
 			// Rows are made and forgotten by the thousand: a larger heap saves a
 			// third of the time, and a limit keeps it small.
 			defer debug.SetGCPercent(debug.SetGCPercent(300))
-			defer debug.SetMemoryLimit(debug.SetMemoryLimit(56 << 20))
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(48 << 20))
 			x, err := of.export(file.out.path)
 			if err != nil {
 				return fmt.Errorf("export: %w", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +52,7 @@ signature too, and up to there the site has had each entry.`,
 				}
 				a.Kept = append(a.Kept, signed)
 			}
+			defer debug.SetGCPercent(debug.SetGCPercent(60)) // a fifth of its memory for a tenth of its time
 			check := func(a *ledger.Audit) iter.Seq[ledger.Fault] { return ledger.Check(path, a) }
 			if *asJSON {
 				return verifyAnswered(cmd.OutOrStdout(), &a, check)
