@@ -38,7 +38,7 @@ func newBrowser(t *testing.T, ca string, profile ...string) *browser {
 	b.nss("certutil", "-A", "-n", "site", "-t", "C,,", "-i", ca)
 	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(stop)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.Env("HOME="+b.home, "LANG=en_US.UTF-8"),
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.Env("HOME="+b.home, "TMPDIR="+b.home, "LANG=en_US.UTF-8"),
 		chromedp.Flag("lang", "en"), chromedp.Flag("hide-scrollbars", false))
 	for _, dir := range profile {
 		options = append(options, chromedp.UserDataDir(dir))
