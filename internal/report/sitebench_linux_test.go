@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,6 +31,7 @@ const siteBenches, siteDay = 20, 500 // benches; devices of each a day
 //
 //	go test ./internal/report -run '^$' -bench Site -site-devices 1000000
 func BenchmarkSite(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as "station site report" and "site export" have it
 	dir := cmp.Or(*siteKeep, b.TempDir())
 	if _, err := os.Stat(filepath.Join(dir, "bench-1")); err != nil {
 		begun := time.Now()
