@@ -62,25 +62,6 @@ func Replace(path string, mode fs.FileMode, data []byte) error {
 	})
 }
 
-// Renew writes one of the program's own files anew, with the same care as Replace: it
-// belongs to whom it belonged to, and the same people may read it.
-func Renew(path string, write func(*os.File) error) error {
-	was, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	err = temporary(filepath.Dir(path), was.Mode().Perm(), func(f *os.File) error {
-		if err := giveTo(f, was); err != nil {
-			return fmt.Errorf("owner: %w", err)
-		}
-		return write(f)
-	}, func(name string) (string, error) { return path, os.Rename(name, path) })
-	if err != nil {
-		err = fmt.Errorf("write %s: %w", path, err)
-	}
-	return err
-}
-
 // ByContent is Replace for a file whose name follows from what is in it: write
 // fills it, in dir, and says its path then.
 func ByContent(dir string, mode fs.FileMode, write func(io.Writer) (path string, err error)) error {

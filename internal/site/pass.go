@@ -7,7 +7,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -34,13 +36,15 @@ const passType = "STATION SITE PASS" // its bytes are the seed
 
 // Write makes the file, which nobody else may read.
 func (p *Pass) Write(path string, overwrite bool) error {
-	return keyfile.WriteFile(path, overwrite, 0o600, p.encode)
+	return keyfile.WriteFile(path, overwrite, 0o600, func(f *os.File) error { return p.encode(f) })
 }
 
-// Renew writes the file anew, whole or not at all. Who could read it can.
-func (p *Pass) Renew(path string) error { return keyfile.Renew(path, p.encode) }
+// Renew writes the file anew, whole or not at all.
+func (p *Pass) Renew(path string) error {
+	return keyfile.ByContent(filepath.Dir(path), 0o600, func(w io.Writer) (string, error) { return path, p.encode(w) })
+}
 
-func (p *Pass) encode(f *os.File) error {
+func (p *Pass) encode(f io.Writer) error {
 	err := pem.Encode(f, &pem.Block{Type: passType, Headers: p.headers(), Bytes: p.Seed.Reveal()})
 	for _, ca := range p.CAs {
 		err = errors.Join(err, pem.Encode(f, &pem.Block{Type: "CERTIFICATE", Bytes: ca}))

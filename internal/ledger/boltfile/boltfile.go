@@ -65,8 +65,9 @@ type Snapshot struct {
 	mu       sync.Mutex
 	branches map[uint64]page // that look-ups came by
 	leaves   map[uint64]page
-	near     page   // the leaf at which the last look-up ended,
-	nearIn   uint64 // in the bucket with this root; 0 is none
+	sound    map[uint64]bounds // of them, as they were read last
+	near     page              // the leaf at which the last look-up ended,
+	nearIn   uint64            // in the bucket with this root; 0 is none
 }
 
 // How many pages a snapshot remembers.

@@ -1,6 +1,7 @@
 package boltfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -116,6 +117,37 @@ func (s *Snapshot) remember(p page) {
 		*pages = map[uint64]page{}
 	}
 	(*pages)[p.id] = p
+	delete(s.sound, p.id)
+}
+
+// bounds are between which keys a page was found sound.
+type bounds struct{ lo, hi []byte }
+
+func (b bounds) are(lo, hi []byte) bool {
+	return bytes.Equal(b.lo, lo) && bytes.Equal(b.hi, hi) && (b.hi == nil) == (hi == nil)
+}
+
+// check checks a page once, for all the keys to which it leads.
+func (b Bucket) check(p page, lo, hi []byte) error {
+	if b.inline != nil {
+		return p.check(lo, hi)
+	}
+	b.s.mu.Lock()
+	was, sound := b.s.sound[p.id]
+	b.s.mu.Unlock()
+	if sound && was.are(lo, hi) {
+		return nil
+	}
+	if err := p.check(lo, hi); err != nil {
+		return err
+	}
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	if b.s.sound == nil || len(b.s.sound) == maxBranches {
+		b.s.sound = map[uint64]bounds{}
+	}
+	b.s.sound[p.id] = bounds{lo, hi}
+	return nil
 }
 
 // nearby is the leaf at which the last look-up ended, if key lies among its keys.
@@ -191,7 +223,7 @@ func (b Bucket) From(key []byte) iter.Seq2[Item, error] {
 func (b Bucket) CheckPath(key []byte) error {
 	var lo, hi []byte
 	_, err := b.descend(func(p page) (int, error) {
-		if err := p.check(lo, hi); err != nil || p.leaf() || p.count() == 0 {
+		if err := b.check(p, lo, hi); err != nil || p.leaf() || p.count() == 0 {
 			return -1, err
 		}
 		i, err := p.branch(key)

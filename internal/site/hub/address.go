@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -113,9 +112,7 @@ func (f *Folder) certifyFor(name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return true, keyfile.Renew(f.path("server.pem"), func(w *os.File) error {
-		return pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: der})
-	})
+	return true, keyfile.Replace(f.path("server.pem"), 0o644, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // standing is where the running site is: what it says of it, and by which certificate it is

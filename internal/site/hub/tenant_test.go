@@ -63,7 +63,8 @@ func TestUnsure(t *testing.T) {
 // replaced, ends; who leaves lets the next one in at once.
 func TestOneProcess(t *testing.T) {
 	defer func(d time.Duration) { wordEvery = d }(wordEvery)
-	wordEvery = 100 * time.Millisecond
+	const moves, stands = 500 * time.Millisecond, 10 * time.Millisecond // nobody has to be quick
+	wordEvery = moves
 	_, s := started(t)
 	defer s.Close()
 	bucket, err := s.hub.bucket(t.Context(), runBucket)
@@ -85,12 +86,16 @@ func TestOneProcess(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+	wordEvery = stands
 	second, err := enter(t.Context(), bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.sure() == nil || second.sure() != nil {
-		t.Errorf("sure that it runs alone: the first one %v, the second one %v", first.sure(), second.sure())
+	if first.sure() == nil {
+		t.Error("the first one is sure that it runs alone")
+	}
+	if wordEvery = moves; second.sure() != nil {
+		t.Errorf("the second one is not sure that it runs alone: %v", second.sure())
 	}
 	ctx, stop = context.WithCancel(t.Context())
 	defer stop()
@@ -106,7 +111,13 @@ func TestOneProcess(t *testing.T) {
 		t.Errorf("beside one that lost an answer: %v", err)
 	}
 	stop()
-	if err := errors.Join(<-ended, second.leave(t.Context())); err != nil {
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bucket.Update(t.Context(), runKey, []byte(second.word), second.revision); err != nil { // this one, too
+		t.Fatal(err)
+	}
+	if err := second.leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	wordEvery = time.Hour // who waited would wait for long
