@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	"os"
 	"slices"
 	"sync"
 )
@@ -39,8 +38,11 @@ func revokedAs(issuer []byte, serial *big.Int) string { return string(issuer) + 
 func (r *revocations) now() (read revoked, news bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	of, err := statAll(r.paths)
-	if err == nil && r.fault == nil && r.of != nil && slices.EqualFunc(of, r.of, unchanged) {
+	of, err := statAll(r.paths...)
+	if err != nil {
+		err = fmt.Errorf("certificates: %w", err)
+	}
+	if err == nil && r.fault == nil && r.of != nil && unchanged(of, r.of) {
 		return r.read, false, nil
 	}
 	if err == nil {
@@ -49,23 +51,6 @@ func (r *revocations) now() (read revoked, news bool, err error) {
 	news = err != nil && (r.fault == nil || r.fault.Error() != err.Error())
 	r.read, r.of, r.fault = read, of, err
 	return read, news, err
-}
-
-func statAll(paths []string) ([]fs.FileInfo, error) {
-	list := []fs.FileInfo{}
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, fmt.Errorf("certificates: %w", err)
-		}
-		list = append(list, info)
-	}
-	return list, nil
-}
-
-// unchanged tells whether a file is still the one that was read.
-func unchanged(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // readRevoked reads all lists. The error names every file that cannot be used.

@@ -4,9 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"sync"
-	"time"
 
 	"station/internal/keyfile"
 )
@@ -29,15 +28,15 @@ type ownCertificate struct {
 
 	mu   sync.Mutex
 	pair tls.Certificate
-	of   time.Time // modification time of the newer of the two files, when they were read
+	of   []fs.FileInfo // of both files as they were when they were read
 }
 
 func (o *ownCertificate) read() error {
-	of, changedErr := o.changed()
+	of, statErr := statAll(o.cert, o.key)
 	cert, certErr := keyfile.Read(o.cert, keyfile.Key)
 	key, keyErr := keyfile.Read(o.key, keyfile.Key)
 	defer clear(key)
-	if err := errors.Join(certErr, keyErr, changedErr); err != nil {
+	if err := errors.Join(certErr, keyErr, statErr); err != nil {
 		return fmt.Errorf("server's certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
@@ -48,24 +47,10 @@ func (o *ownCertificate) read() error {
 	return nil
 }
 
-// changed is the modification time of the newer of the two files.
-func (o *ownCertificate) changed() (of time.Time, err error) {
-	for _, path := range []string{o.cert, o.key} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return of, err
-		}
-		if info.ModTime().After(of) {
-			of = info.ModTime()
-		}
-	}
-	return of, nil
-}
-
 func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if of, err := o.changed(); err == nil && !of.Equal(o.of) {
+	if of, err := statAll(o.cert, o.key); err == nil && !unchanged(of, o.of) {
 		_ = o.read()
 	}
 	pair := o.pair
