@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/plain"
 	qa "station/internal/report"
 	"station/internal/site/hub"
@@ -30,6 +31,15 @@ func siteCommand(o *options) *cobra.Command {
 
 func (s *siteFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.dir, "dir", "site", "`DIR` of the site")
+}
+
+// deviceAt is the site's folder, and the device of a command.
+func (s *siteFlags) deviceAt(cmd *cobra.Command, text string) (f *hub.Folder, mac chip.MAC, err error) {
+	if mac, err = chip.ParseMAC(text); err != nil {
+		return nil, mac, fmt.Errorf("site %s: %w", cmd.Name(), err)
+	}
+	f, err = hub.Open(s.dir)
+	return f, mac, err
 }
 
 // apply lets the running site know who may come now; or says what helps where it did not hear it.

@@ -2,14 +2,11 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"station/internal/chip"
 	"station/internal/plain"
 	"station/internal/site"
-	"station/internal/site/hub"
 )
 
 func siteFreeCommand(s *siteFlags) *cobra.Command {
@@ -29,11 +26,7 @@ shows: a device that no ledger explains is refused, and is scrap.`,
 		Example: `  station site free 24:0a:c4:01:02:03 --operator eve --reason "bench-2 burned down"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := chip.ParseMAC(args[0])
-			if err != nil {
-				return fmt.Errorf("site free: %w", err)
-			}
-			f, err := hub.Open(s.dir)
+			f, mac, err := s.deviceAt(cmd, args[0])
 			if err != nil {
 				return err
 			}

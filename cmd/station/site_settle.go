@@ -1,14 +1,10 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
-	"station/internal/chip"
 	"station/internal/plain"
 	"station/internal/site"
-	"station/internal/site/hub"
 )
 
 func siteSettleCommand(s *siteFlags) *cobra.Command {
@@ -24,11 +20,7 @@ what the conflict is. Both devices of a conflict are settled, each by itself.`,
 		Example: `  station site settle 24:0a:c4:01:02:03 --operator eve --reason "the other board is in the scrap box"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			mac, err := chip.ParseMAC(args[0])
-			if err != nil {
-				return fmt.Errorf("site settle: %w", err)
-			}
-			f, err := hub.Open(s.dir)
+			f, mac, err := s.deviceAt(cmd, args[0])
 			if err != nil {
 				return err
 			}

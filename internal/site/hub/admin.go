@@ -83,18 +83,8 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 		if r, err = site.Parse[Release](msg.Data); err == nil {
 			err = h.release(about, r)
 		}
-	case topicSettle:
-		var s site.Settled
-		var mac chip.MAC
-		if s, mac, err = settledOf(about, msg.Data); err == nil {
-			err = h.settleConflict(ctx, mac, s)
-		}
-	case topicFree:
-		var s site.Settled
-		var mac chip.MAC
-		if s, mac, err = settledOf(about, msg.Data); err == nil {
-			a.Owner, err = h.free(ctx, mac, s)
-		}
+	case topicSettle, topicFree:
+		a.Owner, err = h.ruled(ctx, topic, about, msg.Data)
 	case topicVerify:
 		var m *mirror
 		if m, err = h.of(about); err == nil {
@@ -111,12 +101,26 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 	return a
 }
 
-// settledOf is a person's word about a device.
-func settledOf(about string, data []byte) (s site.Settled, mac chip.MAC, err error) {
-	if s, err = site.Parse[site.Settled](data); err == nil {
-		mac, err = chip.ParseMAC(about)
+// ruled does what a person says of a device; owner is whose one is that was freed.
+func (h *Hub) ruled(ctx context.Context, topic, about string, data []byte) (owner string, err error) {
+	s, err := site.Parse[site.Settled](data)
+	if err != nil {
+		return "", err
 	}
-	return s, mac, err
+	mac, err := chip.ParseMAC(about)
+	if err != nil {
+		return "", err
+	}
+	if topic == topicFree {
+		return h.free(ctx, mac, s)
+	}
+	return "", h.settleConflict(ctx, mac, s)
+}
+
+// rule tells the running site what a person says of a device.
+func (f *Folder) rule(ctx context.Context, topic string, mac chip.MAC, s site.Settled) (said, error) {
+	a, err := f.tell(ctx, topic+"."+fmt.Sprintf("%x", mac[:]), s)
+	return a, wrapped(topic, err)
 }
 
 // Benches are those of which the site has a ledger, in the order of their names.

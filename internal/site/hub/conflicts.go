@@ -85,6 +85,6 @@ func (h *Hub) settleConflict(ctx context.Context, mac chip.MAC, s site.Settled) 
 
 // Settle says that a conflict of a device is explained.
 func (f *Folder) Settle(ctx context.Context, mac chip.MAC, s site.Settled) error {
-	_, err := f.tell(ctx, topicSettle+"."+fmt.Sprintf("%x", mac[:]), s)
-	return wrapped("settle", err)
+	_, err := f.rule(ctx, topicSettle, mac, s)
+	return err
 }

@@ -117,6 +117,6 @@ func (h *Hub) giveBack(ctx context.Context, names site.Names, was claim) error {
 // Free takes a device away from a bench that was revoked and has told nothing of it. It
 // answers whose the device is then; "" is nobody's.
 func (f *Folder) Free(ctx context.Context, mac chip.MAC, s site.Settled) (string, error) {
-	a, err := f.tell(ctx, topicFree+"."+fmt.Sprintf("%x", mac[:]), s)
-	return a.Owner, wrapped("free", err)
+	a, err := f.rule(ctx, topicFree, mac, s)
+	return a.Owner, err
 }

@@ -178,9 +178,6 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 func (s *session) hear(ctx context.Context) error {
 	for s.Notice != nil {
 		a, err := s.ask(ctx, site.Notices, site.Told{Place: s.heard, Knows: s.knows()})
-		if a.Address != nil {
-			s.moved(a.Address)
-		}
 		for _, n := range a.Notices {
 			err = errors.Join(err, s.Notice(n))
 		}

@@ -43,6 +43,9 @@ func (s *session) ask(ctx context.Context, question string, v any) (a site.Answe
 	if err == nil {
 		a, err = site.Parse[site.Answer](msg.Data)
 	}
+	if a.Address != nil {
+		s.moved(a.Address) // also where the site refuses
+	}
 	switch {
 	case err != nil:
 	case a.Halt != nil:
@@ -67,9 +70,6 @@ func (s *session) meet(ctx context.Context) error {
 		return err
 	}
 	a, err := s.ask(ctx, site.Meet, site.Arrival{Meeting: m, Knows: s.knows()})
-	if a.Address != nil {
-		s.moved(a.Address) // also where it refuses the ledger
-	}
 	if err != nil {
 		return err
 	}
