@@ -106,17 +106,19 @@ var ErrTwoDevices = errors.New("two devices are called so")
 
 // Named is the device that a person means: by its MAC, its serial number, its ID
 // or the serial number of its certificate. known is false where no device that
-// the ledger has is called so. A name of two devices is one of none.
+// the ledger has is called so. A name of two devices is one of none; a real
+// one has it before a virtual one.
 func (l *Ledger) Named(name string) (mac chip.MAC, known bool, err error) {
 	if mac, err = chip.ParseMAC(name); err == nil {
 		if _, known, err = l.Device(mac); err != nil || len(name) > len("240ac4010203") {
 			return mac, known, err
 		}
 	}
-	for _, n := range []string{serialName(name, l.Simulated()), idName(strings.ToLower(name)), certificateName(strings.ToUpper(name))} {
+	for _, n := range []string{serialName(name, false), idName(strings.ToLower(name)), certificateName(strings.ToUpper(name)), serialName(name, true)} {
 		switch owner, owned, err := l.KeyOwner(n); {
 		case err != nil:
 			return mac, false, err
+		case owned && known && owner.Local() && !mac.Local():
 		case owned && known && owner != mac:
 			return mac, false, fmt.Errorf("%q: %w: %s and %s; write the MAC, with colons", name, ErrTwoDevices, mac, owner)
 		case owned:

@@ -40,6 +40,12 @@ func TestVirtualChipsInARealLedger(t *testing.T) {
 	if owner, _, err := l.SerialOwner("SN1"); owner != factory || err != nil {
 		t.Errorf("the serial number belongs to %s (%v)", owner, err)
 	}
+	add(t, l, record.Entry{Kind: record.SerialBound, MAC: chip.MAC{2, 5: 3}, Serial: "SN2", Simulated: true})
+	for name, want := range map[string]chip.MAC{"SN1": factory, "SN2": {2, 5: 3}} {
+		if mac, known, err := l.Named(name); mac != want || !known || err != nil {
+			t.Errorf("%s is called %s (%t, %v), want %s", mac, name, known, err, want)
+		}
+	}
 	if _, err := l.Reserve(record.Entry{MAC: chip.MAC{2, 5: 2}, Batch: "b1", Simulated: true}); !errors.Is(err, record.ErrQuota) {
 		t.Errorf("a second virtual chip in a batch of one: %v", err)
 	}
