@@ -122,6 +122,9 @@ type Continuation struct {
 	Knows
 	Mirrored uint64         `json:"mirrored"`
 	Path     tlog.TreeProof `json:"path"`
+	// Unleased says that no site has given this ledger numbers yet: what of it is unread has
+	// none that others could get. An older bench does not say so.
+	Unleased bool `json:"unleased,omitempty"`
 }
 
 // Testimony asks for the site's signature under a checkpoint, of which the path

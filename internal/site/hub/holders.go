@@ -110,5 +110,20 @@ func (h *Hub) unread(bench string) error {
 	return nil
 }
 
-// read tells whether all that the ledger had when the bench came first is settled.
-func (k known) read() bool { return k.Met > 0 && k.Settled >= k.Met }
+// meet takes how large the ledger is, and whether it has no numbers yet, and tells whether
+// that is news. A ledger only grows: one that has none now had none when it came first.
+func (k *known) meet(size uint64, unleased bool) (news bool) {
+	switch {
+	case k.Met == 0:
+		k.Met, k.Unleased = size, unleased
+	case unleased && !k.Unleased:
+		k.Unleased = true
+	default:
+		return false
+	}
+	return true
+}
+
+// read tells whether the site knows which numbers the ledger had when the bench came first:
+// none, or all that it had then is settled. Those since are kept when they are given.
+func (k known) read() bool { return k.Met > 0 && (k.Unleased || k.Settled >= k.Met) }

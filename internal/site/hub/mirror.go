@@ -24,6 +24,7 @@ type known struct {
 	Signed    []byte     `json:"signed,omitempty"`  // the newest checkpoint that both signed
 	Halt      *site.Halt `json:"halt,omitempty"`
 	Met       uint64     `json:"met,omitempty"`       // entries of the ledger when it came first
+	Unleased  bool       `json:"unleased,omitempty"`  // it had come without numbers: what it has, this site has given it
 	Settled   uint64     `json:"settled,omitempty"`   // entries of which the names are claimed
 	Conflicts []Conflict `json:"conflicts,omitempty"` // that were found then
 	Releases  []Release  `json:"releases,omitempty"`

@@ -40,17 +40,16 @@ func (m *mirror) goOn(ctx context.Context, q site.Continuation) (a site.Answer, 
 	if a.Size > 0 && tlog.CheckTree(q.Path, int64(q.Size), q.Root, int64(a.Size), a.Root) != nil {
 		return a, m.refuse(q.Meeting, "its first %d entries are not those that the site has of it: it was forked or changed", a.Size)
 	}
-	return a, m.met(q.Size)
+	return a, m.met(q.Size, q.Unleased)
 }
 
-// met keeps how large the ledger was when it came first.
-func (m *mirror) met(size uint64) error {
+// met keeps how the ledger was when it came.
+func (m *mirror) met(size uint64, unleased bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known.Met > 0 {
+	if !m.known.meet(size, unleased) {
 		return nil
 	}
-	m.known.Met = size
 	return m.save()
 }
 

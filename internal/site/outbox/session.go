@@ -73,7 +73,7 @@ func (s *session) meet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := site.Continuation{Meeting: m, Knows: s.knows(), Mirrored: a.Size}
+	next := site.Continuation{Meeting: m, Knows: s.knows(), Mirrored: a.Size, Unleased: s.unleased()}
 	if a.Size > 0 {
 		if next.Path, err = s.Ledger.Extends(a.Size, size); err != nil {
 			return err
@@ -84,6 +84,16 @@ func (s *session) meet(ctx context.Context) error {
 	}
 	s.mirrored = a.Size
 	return nil
+}
+
+// unleased tells whether no site has given the ledger numbers. One whose sums cannot be read may have some.
+func (s *session) unleased() bool {
+	for lot, err := range s.Ledger.Lots() {
+		if err != nil || lot.Leases > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *session) knows() site.Knows { return site.Knows{Since: s.Pass.Since} }
