@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,14 @@ type siteBenchAnswer struct {
 	hub.Status
 	Added   time.Time `json:"added"`
 	Revoked time.Time `json:"revoked,omitzero"`
+
+	conflicts []conflictAt // of its devices
+}
+
+// conflictAt is a conflict, and the bench in whose ledger it was found.
+type conflictAt struct {
+	hub.Conflict
+	bench string
 }
 
 // state is in a word how it stands.
@@ -31,6 +40,8 @@ func (b siteBenchAnswer) state() string {
 		return "revoked"
 	case b.Size == 0:
 		return "nothing yet"
+	case slices.ContainsFunc(b.conflicts, func(c conflictAt) bool { return len(c.Open) > 0 }):
+		return "CONFLICT"
 	}
 	return "ok"
 }
@@ -47,9 +58,21 @@ func (s *siteFlags) benches(ctx context.Context) (a siteBenchesAnswer, err error
 	}
 	a = siteBenchesAnswer{f.Name, []siteBenchAnswer{}}
 	for _, m := range list {
-		a.Benches = append(a.Benches, siteBenchAnswer{m.Status, m.Added, m.Revoked})
+		a.Benches = append(a.Benches, siteBenchAnswer{m.Status, m.Added, m.Revoked, conflictsOf(m.Bench.Name, list)})
 	}
 	return a, nil
+}
+
+// conflictsOf are those in which devices of a bench are, whichever ledger they were found in.
+func conflictsOf(bench string, all []hub.Member) (list []conflictAt) {
+	for _, m := range all {
+		for _, c := range m.Conflicts {
+			if m.Bench.Name == bench || c.Taken.Bench == bench {
+				list = append(list, conflictAt{c, m.Bench.Name})
+			}
+		}
+	}
+	return list
 }
 
 func siteListCommand(s *siteFlags) *cobra.Command {

@@ -15,7 +15,8 @@ func sitePushCommand(o *options) *cobra.Command {
 		Short: "Send the site what it has not got of this bench's ledger",
 		Long: `Send the site what it has not got of this bench's ledger, without a line. A line that
 runs does it by itself. The site compares first: where it has another ledger of
-this bench, nothing is sent, and the bench makes nothing until that is explained.`,
+this bench, nothing is sent, and the bench makes nothing until that is explained. What
+it tells of devices, which are in a conflict or are not any more, is written down.`,
 		Example: `  station site push`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -23,11 +24,9 @@ this bench, nothing is sent, and the bench makes nothing until that is explained
 			if err != nil {
 				return err
 			}
-			keep := func(signed []byte) error {
-				return l.change(cmd.Context(), func(b *ledger.Ledger) error { return b.KeepCosigned(signed) })
-			}
+			change := func(f func(*ledger.Ledger) error) error { return l.change(cmd.Context(), f) }
 			return l.read(func(b *ledger.Ledger) error {
-				now, err := station.PushSite(cmd.Context(), file, b, keep, func(string) {})
+				now, err := station.PushSite(cmd.Context(), file, b, change, func(text string) { plain.Fprintf(stderr, "station: %s\n", text) })
 				if err != nil {
 					return stationFault(err)
 				}

@@ -64,8 +64,12 @@ func (b siteBenchAnswer) text() string {
 		line("last entry", "%s", b.Last.Format(time.RFC3339))
 		line("signed", "%s, by both", plain.Count(b.Signed, "entry"))
 	}
-	for _, c := range b.Conflicts {
-		line("conflict", "entry %d, device %s: %v", c.Entry, c.Device, &c.Taken)
+	for _, c := range b.conflicts {
+		state := "settled"
+		if len(c.Open) > 0 {
+			state = "open: " + commas(c.Open)
+		}
+		line("conflict", "%s, entry %d, device %s: %v; %s", c.bench, c.Entry, c.Device, &c.Taken, state)
 	}
 	for _, r := range b.Releases {
 		line("released", "%s by %s: %s", r.Time.Format(time.RFC3339), r.Operator, r.Reason)

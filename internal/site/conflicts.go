@@ -14,12 +14,18 @@ type Notice struct {
 	Simulated bool      `json:"simulated,omitempty"`
 	Reason    string    `json:"reason"`
 	Found     time.Time `json:"found"`
+	// All are the reasons of all conflicts of the device that were ever found, this one among
+	// them: none is found twice.
+	All []string `json:"all,omitempty"`
 	// Settled is who explained it and how; nil while nobody has.
 	Settled *Settled `json:"settled,omitempty"`
 	// Freed is the bench from which the device was taken, because it comes no more; every
 	// ledger is told, also where it heard of no conflict.
 	Freed string `json:"freed,omitempty"`
 }
+
+// Open tells whether a conflict was found that nobody has explained.
+func (n *Notice) Open() bool { return n.ID != "" && n.Settled == nil }
 
 // Settled is a person's word that a conflict is explained.
 type Settled struct {
@@ -31,6 +37,8 @@ type Settled struct {
 // Told asks for the notices behind a place; the Answer's Place is where to ask on from.
 type Told struct {
 	Place uint64 `json:"place"`
+	// Read asks the site to look first for conflicts in all that it has of the bench.
+	Read bool `json:"read,omitempty"`
 	Knows
 }
 

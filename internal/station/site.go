@@ -314,15 +314,23 @@ func (s *Site) Health() board.Part {
 	return board.Part{OK: true, Words: "ok"}
 }
 
-// PushSite fills the mirror once from a ledger, also beside its line. The checkpoint
-// that the site signed is kept by keep.
-func PushSite(ctx context.Context, file *File, book *ledger.Ledger, keep func(signed []byte) error, tell func(string)) (outbox.Status, error) {
-	s, err := OpenSite(file, book, tell)
+// PushSite fills the mirror once from a ledger, also beside its line. What the site signed and
+// what it tells of devices is written where change opens the ledger, and told.
+func PushSite(ctx context.Context, file *File, book *ledger.Ledger, change func(func(*ledger.Ledger) error) error, tell func(string)) (outbox.Status, error) {
+	s, err := OpenSite(file, book, func(string) {})
 	if err != nil {
 		return outbox.Status{}, err
 	}
 	defer s.Close()
-	s.Keep, s.Notice = keep, nil // a line writes down what the site tells of devices
+	s.Keep = func(signed []byte) error {
+		return change(func(b *ledger.Ledger) error { return b.KeepCosigned(signed) })
+	}
+	s.Notice = func(n site.Notice) error {
+		if e, err := unheard(book, n); err != nil || e == nil { // and most are not
+			return err
+		}
+		return change(func(b *ledger.Ledger) error { return s.noticeIn(b, n, tell) })
+	}
 	now, err := s.Push(ctx)
 	if now.Halt() != nil {
 		err = s.failure(err)

@@ -2,10 +2,13 @@ package station
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"station/internal/chip"
 	"station/internal/flow/flowtest"
+	"station/internal/ledger"
 	"station/internal/record"
 	"station/internal/site"
 	"station/internal/site/hub"
@@ -64,6 +67,40 @@ func TestConflictStopsBothEverywhere(t *testing.T) {
 		if last := list[len(list)-1]; err != nil || last.Kind != record.ConflictSettled || last.Operator != "eve" || last.Message != "the other is scrap" {
 			t.Errorf("%s: its last entry is %+v, %v", bench.file.ID, last, err)
 		}
+	}
+}
+
+// A bench that sends its ledger without a line hears of the conflicts in it, and the site has
+// that too.
+func TestPushHearsOfConflicts(t *testing.T) {
+	b := lines(t, "", 0, 0, "bench-1", "bench-2")
+	b[0].key(1, "derived:m:1")
+	b[0].settled()
+	b[1].stop()
+	book, err := ledger.Open(b[1].file.Ledger, ledger.Options{Simulated: true, Station: "bench-2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer book.Close()
+	e := record.Entry{Kind: record.KeyAssigned, MAC: VirtualMAC(2), Simulated: true, Keys: []record.Key{{Purpose: chip.FlashEncryption, ID: "derived:m:1", Policy: "derived"}}}
+	if _, err := book.Append(e); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	now, err := PushSite(t.Context(), b[1].file, book, func(f func(*ledger.Ledger) error) error { return f(book) }, func(string) { told++ })
+	size, _, _ := book.Head()
+	if err != nil || now.Mirrored != size || told != 2 {
+		t.Errorf("%d of %d entries are sent, %d things told, %v", now.Mirrored, size, told, err)
+	}
+	for n := 1; n < 3; n++ {
+		if d, _, err := book.Device(VirtualMAC(n)); !d.Conflicted || err != nil {
+			t.Errorf("device %d: conflicted %t, %v", n, d.Conflicted, err)
+		}
+	}
+	b[0].conflicted(1, true)
+	list, err := b[0].folder.List(t.Context())
+	if want := []string{VirtualMAC(2).String(), VirtualMAC(1).String()}; err != nil || len(list) != 2 || !slices.Equal(list[1].Conflicts[0].Open, want) {
+		t.Errorf("the site has %+v, %v", list, err)
 	}
 }
 

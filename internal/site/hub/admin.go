@@ -75,7 +75,7 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 	case topicReload:
 		err = h.reload()
 	case topicList:
-		a.Benches = h.Benches()
+		a.Benches, err = h.listed(ctx)
 	case topicCatchUp:
 		err = h.caughtUp(h.ctx) // it takes as long as it takes
 	case topicRelease:

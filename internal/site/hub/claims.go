@@ -37,6 +37,8 @@ type Conflict struct {
 	Device string    `json:"device"` // of this bench
 	Entry  uint64    `json:"entry"`
 	Found  time.Time `json:"found"`
+	// Open are those of its devices that nobody has settled, where that was asked for.
+	Open []string `json:"open,omitempty"`
 }
 
 // mostConflicts is how many of a bench are listed: the first ones tell enough.
@@ -119,6 +121,7 @@ func (m *mirror) settle(n uint64, raw []byte, _ bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.known.Settled = n
+	m.wake()
 	return nil
 }
 

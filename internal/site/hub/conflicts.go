@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -20,10 +21,15 @@ func (h *Hub) quarantine(ctx context.Context, names site.Names, t *site.Taken, b
 		mac, err := chip.ParseMAC(text)
 		if err == nil {
 			err = h.changeNotice(ctx, mac, names.Simulated, func(n *site.Notice) error {
-				if n.Reason == reason || n.ID != "" && n.Settled == nil {
+				all := reasons(n)
+				if slices.Contains(all, reason) {
 					return errKnown // also what was settled, and is read again
 				}
-				*n = site.Notice{ID: rand.Text(), MAC: mac, Simulated: names.Simulated, Reason: reason, Found: now()}
+				all = append(all, reason)
+				if n.All = all; n.Open() {
+					return nil
+				}
+				*n = site.Notice{ID: rand.Text(), MAC: mac, Simulated: names.Simulated, Reason: reason, Found: now(), All: all}
 				return nil
 			})
 		}
@@ -32,6 +38,14 @@ func (h *Hub) quarantine(ctx context.Context, names site.Names, t *site.Taken, b
 		}
 	}
 	return nil
+}
+
+// reasons are those of all conflicts of the device that were ever found.
+func reasons(n *site.Notice) []string {
+	if n.Reason == "" || n.Freed != "" || slices.Contains(n.All, n.Reason) {
+		return n.All
+	}
+	return append(n.All, n.Reason) // as an older site kept it
 }
 
 var errKnown = errors.New("it is known")
@@ -46,6 +60,9 @@ const mostNotices = 500
 
 // notices answers a bench that wants to know what has become of devices.
 func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err error) {
+	if q.Read {
+		m.looked(ctx)
+	}
 	w, err := m.hub.conflicts.WatchAll(ctx, jetstream.ResumeFromRevision(q.Place+1))
 	if err != nil {
 		return a, err
@@ -65,6 +82,45 @@ func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err e
 	return a, ctx.Err()
 }
 
+// listed are the Benches, with what of their conflicts is open.
+func (h *Hub) listed(ctx context.Context) ([]Status, error) {
+	list := h.Benches()
+	for i := range list {
+		list[i].Conflicts = slices.Clone(list[i].Conflicts)
+		for j := range list[i].Conflicts {
+			if err := h.openOf(ctx, &list[i].Conflicts[j]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}
+
+// openOf finds the devices of a conflict that nobody has settled.
+func (h *Hub) openOf(ctx context.Context, c *Conflict) error {
+	for _, text := range slices.Compact([]string{c.Device, c.Taken.MAC}) {
+		mac, err := chip.ParseMAC(text)
+		if err != nil {
+			return err
+		}
+		has, err := h.conflicts.Get(ctx, site.NoticeKey(mac, mac.Local()))
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		n, err := site.Parse[site.Notice](has.Value())
+		if err != nil {
+			return err
+		}
+		if n.Open() {
+			c.Open = append(c.Open, text)
+		}
+	}
+	return nil
+}
+
 // ErrNoConflict: nobody has to explain anything about the device.
 var ErrNoConflict = errors.New("the site knows of no conflict of this device that is open")
 
@@ -75,7 +131,7 @@ func (h *Hub) settleConflict(ctx context.Context, mac chip.MAC, s site.Settled) 
 	}
 	s.Time = now()
 	return h.changeNotice(ctx, mac, mac.Local(), func(n *site.Notice) error {
-		if n.ID == "" || n.Settled != nil {
+		if !n.Open() {
 			return ErrNoConflict
 		}
 		n.Settled = &s

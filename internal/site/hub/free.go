@@ -81,10 +81,10 @@ func (h *Hub) told(ctx context.Context, has claim, mac chip.MAC) (bool, error) {
 func (h *Hub) tellFreed(ctx context.Context, mac chip.MAC, bench string, s site.Settled) error {
 	s.Time = now()
 	return h.changeNotice(ctx, mac, mac.Local(), func(n *site.Notice) error {
-		if n.ID != "" && n.Settled == nil {
+		if n.Open() {
 			return errors.New("it is in a conflict, which has to be settled first: \"station site settle\"")
 		}
-		*n = site.Notice{ID: rand.Text(), MAC: mac, Simulated: mac.Local(), Reason: fmt.Sprintf("%s had it, and comes no more", bench), Found: s.Time, Settled: &s, Freed: bench}
+		*n = site.Notice{ID: rand.Text(), MAC: mac, Simulated: mac.Local(), Reason: fmt.Sprintf("%s had it, and comes no more", bench), Found: s.Time, Settled: &s, Freed: bench, All: reasons(n)}
 		return nil
 	})
 }

@@ -232,6 +232,29 @@ func (m *mirror) state() known {
 	return k
 }
 
+// lookTime is how long a bench waits for the conflicts in what it has just sent. Those that
+// are found later it hears at its next contact.
+const lookTime = 10 * time.Second
+
+// looked waits until the names of all that is stored were claimed, but no longer than that.
+func (m *mirror) looked(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	info, err := m.stream.Info(ctx)
+	for err == nil && ctx.Err() == nil {
+		m.mu.Lock()
+		have, grown := m.known.Settled, m.grown
+		m.mu.Unlock()
+		if have >= info.State.LastSeq {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-grown:
+		}
+	}
+}
+
 // reach waits until all that is stored was read.
 func (m *mirror) reach(ctx context.Context) (known, error) {
 	read := m.state().Size

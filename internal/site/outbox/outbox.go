@@ -146,7 +146,7 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 	s.moved(nil)
 	o.up(s)
 	defer o.up(nil)
-	if err := errors.Join(s.hear(ctx), s.refill(ctx)); err != nil {
+	if err := errors.Join(s.hear(ctx, false), s.refill(ctx)); err != nil {
 		return err
 	}
 	o.set(func(st *Status) { *st = Status{State: Up, Mirrored: s.mirrored} })
@@ -158,7 +158,7 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 			return err
 		}
 		if !stay {
-			return nil
+			return errors.Join(s.hear(ctx, true), s.push(ctx))
 		}
 		select {
 		case <-ctx.Done():
@@ -168,16 +168,17 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 		case <-o.Ledger.Grown():
 		case <-time.After(o.wait()):
 		}
-		if err := errors.Join(s.hear(ctx), s.refill(ctx)); err != nil {
+		if err := errors.Join(s.hear(ctx, false), s.refill(ctx)); err != nil {
 			return err
 		}
 	}
 }
 
-// hear takes what the site has to tell of devices since it was asked last.
-func (s *session) hear(ctx context.Context) error {
+// hear takes what the site has to tell of devices since it was asked last; read, also of
+// what it was sent just now.
+func (s *session) hear(ctx context.Context, read bool) error {
 	for s.Notice != nil {
-		a, err := s.ask(ctx, site.Notices, site.Told{Place: s.heard, Knows: s.knows()})
+		a, err := s.ask(ctx, site.Notices, site.Told{Place: s.heard, Read: read, Knows: s.knows()})
 		for _, n := range a.Notices {
 			err = errors.Join(err, s.Notice(n))
 		}
