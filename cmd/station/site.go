@@ -70,6 +70,15 @@ func (s *siteFlags) use(ctx context.Context, f func(*hub.Folder, *replica.Set) e
 	return f(folder, set)
 }
 
+// siteFault is stationFault, but for what the site refuses or has not got: that was asked for
+// in error.
+func siteFault(err error) error {
+	if errors.As(err, new(hub.Refusal)) || errors.Is(err, hub.ErrNoBench) {
+		return err
+	}
+	return stationFault(err)
+}
+
 var errNoVirtual = errors.New("site: no bench has virtual devices alone")
 
 // benchesToList are those of benchesOf; where virtual devices are asked for and no bench has

@@ -124,6 +124,9 @@ func (b *siteBatchFlags) show(out io.Writer, f *hub.Folder, set *replica.Set, ba
 		return err
 	}
 	account, err := qa.SiteBalance(f.Name, batch, benches)
+	if errors.Is(err, qa.ErrNoBatch) {
+		return fmt.Errorf("site %w", err)
+	}
 	if err != nil {
 		return notTrue(err)
 	}

@@ -32,7 +32,7 @@ shows: a device that no ledger explains is refused, and is scrap.`,
 			}
 			owner, err := f.Free(cmd.Context(), mac, by)
 			if err != nil {
-				return stationFault(err)
+				return siteFault(err)
 			}
 			plain.Fprintf(cmd.OutOrStdout(), "%s is %s's again; any bench may take it\n", mac, cmp.Or(owner, "nobody"))
 			return nil

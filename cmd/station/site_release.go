@@ -24,7 +24,7 @@ that the site has is refused again. Who did it and why stays with both proofs.`,
 				return err
 			}
 			if err := f.Release(cmd.Context(), args[0], r); err != nil {
-				return stationFault(err)
+				return siteFault(err)
 			}
 			plain.Fprintf(cmd.OutOrStdout(), "%s may come again; \"station site push\" at the bench clears its halt\n", args[0])
 			return nil

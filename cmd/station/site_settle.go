@@ -25,7 +25,7 @@ what the conflict is. Both devices of a conflict are settled, each by itself.`,
 				return err
 			}
 			if err := f.Settle(cmd.Context(), mac, by); err != nil {
-				return stationFault(err)
+				return siteFault(err)
 			}
 			plain.Fprintf(cmd.OutOrStdout(), "%s may go on; the benches hear it at their next contact\n", mac)
 			return nil

@@ -144,6 +144,7 @@ func TestSite(t *testing.T) {
 	if out, _ := w.run(0, "site", "verify"); !strings.Contains(out, fmt.Sprintf("bench-1 is whole: %d entries", w.entries())) {
 		t.Errorf("verify says %s", out)
 	}
+	w.siteRefusals()
 	w.run(0, "site", "backup", "backup")
 	w.run(exitStation, "site", "backup", "backup") // it is there
 	w.siteQA()                                     // beside the site that runs
@@ -234,6 +235,34 @@ func (w *workplace) siteQA() {
 	w.run(0, "site", "report", "--out", "site.html", "--overwrite")
 	if page := string(w.read("site.html")); !strings.Contains(page, `<b id="devices">2</b>`) || !strings.Contains(page, "bench-1") {
 		w.t.Error("the page of the site does not count two devices")
+	}
+}
+
+// siteRefusals asks the site for what it has not got, or will not do: that is wrong usage, as
+// it is of every command.
+func (w *workplace) siteRefusals() {
+	w.t.Helper()
+	w.run(0, "site", "add", "bench-9", "--out", "bench-9.pass")
+	for ask, want := range map[string]string{
+		"show nope":                 "no such bench: nope",
+		"revoke nope":               "no such bench: nope",
+		"verify nope":               "no such bench: nope",
+		"verify ../x":               "no such bench: bench \"../x\"",
+		"verify bench-9":            "bench-9 has never come",
+		"release nope by":           "no such bench: nope",
+		"release bench-9 by":        "bench-9 has never come",
+		"release bench-1 by":        "bench-1 is not halted",
+		"batch nope":                "batch nope: no such batch",
+		"settle " + fileMAC + " by": "no conflict of this device",
+		"free " + fileMAC + " by":   "the site has bench-1's ledger of it",
+	} {
+		args := append([]string{"site"}, strings.Fields(strings.TrimSuffix(ask, " by"))...)
+		if strings.HasSuffix(ask, " by") {
+			args = append(args, "--operator", "eve", "--reason", "why")
+		}
+		if _, said := w.run(exitUsage, args...); !strings.Contains(said, want) {
+			w.t.Errorf("%s: %s", ask, said)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ that both signed. Exit code 3 means faults.`,
 			for _, bench := range args {
 				v, err := f.Verify(cmd.Context(), bench)
 				if err != nil {
-					return stationFault(err)
+					return siteFault(err)
 				}
 				a.Whole = a.Whole && len(v.Faults) == 0
 				a.Benches = append(a.Benches, v)

@@ -61,11 +61,18 @@ type Release struct {
 // said is the site's answer to its admin.
 type said struct {
 	Error   string   `json:"error,omitempty"`
+	Refused bool     `json:"refused,omitempty"` // the error is a Refusal
 	Benches []Status `json:"benches,omitempty"`
 
 	Verified *Verified `json:"verified,omitempty"`
 	Owner    string    `json:"owner,omitempty"` // of the device that was freed
 }
+
+// Refusal is the site's no to what its admin asks for: it is not there, or may not be. No other
+// try changes that.
+type Refusal string
+
+func (r Refusal) Error() string { return string(r) }
 
 // obey does what the admin wants.
 func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
@@ -87,7 +94,7 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 		a.Owner, err = h.ruled(ctx, topic, about, msg.Data)
 	case topicVerify:
 		var m *mirror
-		if m, err = h.of(about); err == nil {
+		if m, err = h.come(about); err == nil {
 			var v Verified
 			v, err = m.verify(h.ctx) // it takes as long as it takes
 			a.Verified = &v
@@ -96,7 +103,7 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 		err = fmt.Errorf("%q is not known", topic)
 	}
 	if err != nil {
-		a.Error = err.Error()
+		a.Error, a.Refused = err.Error(), errors.As(err, new(Refusal))
 	}
 	return a
 }
@@ -148,14 +155,14 @@ func (m *mirror) status() Status {
 
 // release lets a bench that was halted come again; who did so, and why, is kept.
 func (h *Hub) release(bench string, r Release) error {
-	m, err := h.of(bench)
+	m, err := h.come(bench)
 	if err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known.Halt == nil {
-		return fmt.Errorf("%s is not halted", bench)
+		return Refusal(bench + " is not halted")
 	}
 	r.Time, r.Halt = now(), m.known.Halt
 	m.known.Releases, m.known.Halt = append(m.known.Releases, r), nil
@@ -170,6 +177,15 @@ func (h *Hub) of(bench string) (*mirror, error) {
 		return m, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNoBench, bench)
+}
+
+// come is the mirror of a bench that the admin means.
+func (h *Hub) come(bench string) (*mirror, error) {
+	m, err := h.of(bench)
+	if errors.Is(err, ErrNoBench) {
+		err = Refusal(bench + " has never come: the site has nothing of it yet")
+	}
+	return m, err
 }
 
 // ErrNotRunning: nobody runs the site on this machine.
@@ -213,7 +229,11 @@ func (f *Folder) tell(ctx context.Context, topic string, about any) (a said, err
 	if err == nil {
 		err = json.Unmarshal(msg.Data, &a)
 	}
-	if err == nil && a.Error != "" {
+	switch {
+	case err != nil || a.Error == "":
+	case a.Refused:
+		err = Refusal(a.Error)
+	default:
 		err = errors.New(a.Error)
 	}
 	return a, err
@@ -234,8 +254,8 @@ func (f *Folder) List(ctx context.Context) ([]Status, error) {
 
 // Release lets a bench that was halted come again.
 func (f *Folder) Release(ctx context.Context, bench string, r Release) error {
-	if err := site.CheckName("bench", bench); err != nil {
-		return err
+	if _, err := f.Bench(bench); err != nil {
+		return wrapped("release", err)
 	}
 	_, err := f.tell(ctx, topicRelease+"."+bench, r)
 	return wrapped("release", err)
@@ -243,8 +263,8 @@ func (f *Folder) Release(ctx context.Context, bench string, r Release) error {
 
 // Verify rereads what the running site has of a bench.
 func (f *Folder) Verify(ctx context.Context, bench string) (Verified, error) {
-	if err := site.CheckName("bench", bench); err != nil {
-		return Verified{}, err
+	if _, err := f.Bench(bench); err != nil {
+		return Verified{}, wrapped("verify", err)
 	}
 	a, err := f.tell(ctx, topicVerify+"."+bench, nil)
 	if err != nil || a.Verified == nil {

@@ -122,7 +122,7 @@ func (h *Hub) openOf(ctx context.Context, c *Conflict) error {
 }
 
 // ErrNoConflict: nobody has to explain anything about the device.
-var ErrNoConflict = errors.New("the site knows of no conflict of this device that is open")
+const ErrNoConflict = Refusal("the site knows of no conflict of this device that is open")
 
 // settleConflict is a person's word about a device, told to all benches.
 func (h *Hub) settleConflict(ctx context.Context, mac chip.MAC, s site.Settled) error {

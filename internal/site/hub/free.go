@@ -42,18 +42,18 @@ func (h *Hub) free(ctx context.Context, mac chip.MAC, s site.Settled) (string, e
 // the ledger that has it.
 func (h *Hub) mayFree(ctx context.Context, has claim, mac chip.MAC) error {
 	if has.Bench == "" {
-		return errors.New("the site knows no bench that has this device")
+		return Refusal("the site knows no bench that has this device")
 	}
 	told, err := h.told(ctx, has, mac)
 	if err == nil && told {
-		err = fmt.Errorf("the site has %s's ledger of it: any bench takes it from there, or says why not", has.Bench)
+		err = Refusal(fmt.Sprintf("the site has %s's ledger of it: any bench takes it from there, or says why not", has.Bench))
 	}
 	if err != nil {
 		return err
 	}
 	gone, err := h.holders.folder.gone(has.Bench)
 	if err == nil && !gone {
-		err = fmt.Errorf("it is %s's, which belongs to the site: let that bench send what it has (\"station site push\" there); if it never comes again, \"station site revoke %s\" first", has.Bench, has.Bench)
+		err = Refusal(fmt.Sprintf("it is %s's, which belongs to the site: let that bench send what it has (\"station site push\" there); if it never comes again, \"station site revoke %s\" first", has.Bench, has.Bench))
 	}
 	return err
 }
@@ -82,7 +82,7 @@ func (h *Hub) tellFreed(ctx context.Context, mac chip.MAC, bench string, s site.
 	s.Time = now()
 	return h.changeNotice(ctx, mac, mac.Local(), func(n *site.Notice) error {
 		if n.Open() {
-			return errors.New("it is in a conflict, which has to be settled first: \"station site settle\"")
+			return Refusal("it is in a conflict, which has to be settled first: \"station site settle\"")
 		}
 		*n = site.Notice{ID: rand.Text(), MAC: mac, Simulated: mac.Local(), Reason: fmt.Sprintf("%s had it, and comes no more", bench), Found: s.Time, Settled: &s, Freed: bench, All: reasons(n)}
 		return nil
