@@ -24,3 +24,11 @@ func LotKey(lot string) string { return base64.RawURLEncoding.EncodeToString([]b
 
 // ErrFull: all numbers of a lot belong to benches.
 var ErrFull = errors.New("the quota is used up")
+
+// Full is ErrFull with the site's words: how large the quota is, and who has which numbers.
+type Full string
+
+func (f Full) Error() string { return string(f) }
+
+// Is tells that it is ErrFull.
+func (f Full) Is(target error) bool { return target == ErrFull }

@@ -39,7 +39,7 @@ func TestQuotaOfASite(t *testing.T) {
 			if _, err := b[1].take(21); err != nil {
 				t.Error(err)
 			}
-			if code, err := b[0].take(22); code != "E-QUOTA" {
+			if code, err := b[0].take(22); code != "E-QUOTA" || strings.Count(err.Error(), record.ErrQuota.Error()) != 1 {
 				t.Errorf("behind the quota: %v", err)
 			}
 			if err := errors.Join(b[0].folder.Revoke("bench-2"), b[0].folder.Apply(t.Context())); err != nil {

@@ -97,7 +97,7 @@ func (q quota) lease(bench string, w site.LeaseWanted) (record.Lease, error) {
 	if limit, whose := q.limit(); limit > 0 {
 		left := limit - q.used()
 		if left <= 0 {
-			return record.Lease{}, fmt.Errorf("%w: %s may have %d devices, as %s says, and every number belongs to a bench: %s", site.ErrFull, w.Lot, limit, whose, q)
+			return record.Lease{}, site.Full(fmt.Sprintf("%s may have %d devices, as %s says, and every number belongs to a bench: %s", w.Lot, limit, whose, q))
 		}
 		size = min(size, max(1, left/(2*len(q))))
 	}

@@ -224,7 +224,7 @@ func (o *Outbox) Lease(ctx context.Context, w site.LeaseWanted) (record.Lease, e
 	case err != nil:
 		return record.Lease{}, err
 	case a.Lease == nil:
-		return record.Lease{}, fmt.Errorf("%w: %s", site.ErrFull, a.Full)
+		return record.Lease{}, site.Full(a.Full)
 	}
 	return *a.Lease, nil
 }
