@@ -36,6 +36,8 @@ func (b siteBenchAnswer) state() string {
 	switch {
 	case b.Halt != nil:
 		return "HALTED"
+	case b.Stuck != "":
+		return "STUCK"
 	case !b.Revoked.IsZero():
 		return "revoked"
 	case b.Size == 0:
@@ -91,7 +93,12 @@ func siteListCommand(s *siteFlags) *cobra.Command {
 			if *asJSON {
 				return answer(cmd.OutOrStdout(), a)
 			}
+			said := ""
 			for _, b := range a.Benches {
+				if b.Stuck != "" && b.Stuck != said { // it may be the same of all
+					said = b.Stuck
+					plain.Fprintf(stderr, "station: %s: %s\n", b.Bench, b.Stuck)
+				}
 				last := ""
 				if !b.Last.IsZero() {
 					last = b.Last.Format(time.RFC3339)

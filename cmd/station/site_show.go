@@ -64,6 +64,9 @@ func (b siteBenchAnswer) text() string {
 		line("last entry", "%s", b.Last.Format(time.RFC3339))
 		line("signed", "%s, by both", plain.Count(b.Signed, "entry"))
 	}
+	if b.Stuck != "" {
+		line("STUCK", "%s", b.Stuck)
+	}
 	for _, c := range b.conflicts {
 		state := "settled"
 		if len(c.Open) > 0 {

@@ -40,6 +40,8 @@ type Status struct {
 	Signed uint64     `json:"signed"`        // entries under the newest checkpoint that both signed
 	Note   []byte     `json:"checkpoint,omitempty"`
 	Halt   *site.Halt `json:"halt,omitempty"`
+	// Stuck is why the site stores nothing of the bench; empty while it does.
+	Stuck string `json:"stuck,omitempty"`
 	// Settled is of how many entries the names are claimed.
 	Settled uint64 `json:"settled,omitempty"`
 	// Conflicts are names of this bench's devices that somebody else had.

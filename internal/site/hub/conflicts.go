@@ -82,10 +82,14 @@ func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err e
 	return a, ctx.Err()
 }
 
-// listed are the Benches, with what of their conflicts is open.
+// listed are the Benches, with what keeps them from being stored, and what of their conflicts
+// is open.
 func (h *Hub) listed(ctx context.Context) ([]Status, error) {
 	list := h.Benches()
 	for i := range list {
+		if err := h.stuckAt(list[i].Bench); err != nil {
+			list[i].Stuck = err.Error()
+		}
 		list[i].Conflicts = slices.Clone(list[i].Conflicts)
 		for j := range list[i].Conflicts {
 			if err := h.openOf(ctx, &list[i].Conflicts[j]); err != nil {

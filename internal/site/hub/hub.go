@@ -46,6 +46,7 @@ type Hub struct {
 
 	live   live
 	stands *stands
+	stuck  func() map[string]string // why streams take nothing more; nil where others see to that
 
 	mu      sync.Mutex
 	mirrors map[string]*mirror
@@ -203,7 +204,9 @@ func (m *mirror) answer(ctx context.Context, question string, msg *nats.Msg) (a 
 	var err error
 	switch question {
 	case site.Meet:
-		a, err = answered(ctx, msg.Data, m.meet)
+		if err = m.hub.stuckAt(m.bench); err == nil {
+			a, err = answered(ctx, msg.Data, m.meet)
+		}
 	case site.Go:
 		a, err = answered(ctx, msg.Data, m.goOn)
 	case site.Witness:

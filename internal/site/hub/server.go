@@ -104,8 +104,9 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 		return err
 	}
 	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas, holders: holders{folder: s.folder}, stands: &s.stands}
+	s.hub.stuck = s.stuck
 	if s.folder.Cluster != nil {
-		s.hub.copies = copies
+		s.hub.copies, s.hub.stuck = copies, nil
 	}
 	if err := s.hub.start(ctx); err != nil || s.alone {
 		return err
@@ -236,6 +237,9 @@ func (teller) Debugf(string, ...any)  {}
 func (teller) Tracef(string, ...any)  {}
 
 func (t teller) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Healthcheck failed") {
+		return // who asked tells it (stuck)
+	}
 	said := "NATS: " + strings.TrimSpace(fmt.Sprintf(format, v...))
 	if slices.ContainsFunc(v, diskRefused) {
 		said += "; make room, or see to the disk, and start the site again: until then it takes no more there, and the benches keep it"

@@ -152,7 +152,7 @@ func (o *Outbox) session(ctx context.Context, stay bool) error {
 	o.set(func(st *Status) { *st = Status{State: Up, Mirrored: s.mirrored} })
 	for {
 		if err := s.push(ctx); err != nil {
-			return err
+			return s.why(ctx, err)
 		}
 		if err := s.cosign(ctx); err != nil {
 			return err

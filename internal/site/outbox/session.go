@@ -28,8 +28,11 @@ type session struct {
 const answerTime = time.Minute
 
 // commitTime is how long the site may take to store a batch. What it stored and did not
-// say so is known at the next contact.
-const commitTime = 15 * time.Second
+// say so is known at the next contact. A variable for tests.
+var commitTime = 15 * time.Second
+
+// whyTime is how long the site may take to say why it stored nothing.
+const whyTime = 5 * time.Second
 
 // ask asks the site something.
 func (s *session) ask(ctx context.Context, question string, v any) (a site.Answer, err error) {
@@ -121,6 +124,19 @@ func (s *session) push(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// why is why the site did not store what was sent: it may know better than who waited in vain.
+func (s *session) why(ctx context.Context, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, whyTime)
+	defer cancel()
+	if said := s.meet(ctx); said != nil && !errors.Is(said, context.DeadlineExceeded) {
+		return said
+	}
+	return err
 }
 
 func (s *session) pushFrom(ctx context.Context, from uint64) error {

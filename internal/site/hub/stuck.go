@@ -1,0 +1,51 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"station/internal/site"
+)
+
+// stuck is why streams take nothing more, by their names: the disk refused to store something,
+// and NATS stores nothing more in such a stream before it is started anew.
+func (s *Server) stuck() map[string]string {
+	var said reply
+	s.nats.HandleHealthz(&said, &http.Request{URL: &url.URL{RawQuery: "details=true"}})
+	var health server.HealthStatus
+	if json.Unmarshal(said.Bytes(), &health) != nil {
+		return nil
+	}
+	streams := map[string]string{}
+	for _, e := range health.Errors {
+		if e.Type == server.HealthzErrorStream {
+			streams[e.Stream] = e.Error
+		}
+	}
+	return streams
+}
+
+// stuckAt is why the site stores nothing of a bench; nil while it does.
+func (h *Hub) stuckAt(bench string) error {
+	if h.stuck == nil {
+		return nil
+	}
+	for stream, why := range h.stuck() {
+		if stream == site.StreamOf(bench) || strings.HasPrefix(stream, "KV_") {
+			return fmt.Errorf("the site's disk refused to store what came (%s): make room there, or see to the disk, and start the site again; until then it takes nothing", why)
+		}
+	}
+	return nil
+}
+
+// reply takes what NATS writes to a browser.
+type reply struct{ bytes.Buffer }
+
+func (*reply) Header() http.Header { return http.Header{} }
+func (*reply) WriteHeader(int)     {}
