@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Version is that of the schema. A column more, one that goes away or one that means
@@ -14,6 +16,20 @@ const Version = 2
 
 // ErrNewer: a newer version of this program made the tables.
 var ErrNewer = errors.New("a newer version of this program made these tables")
+
+// ErrChanged: somebody else has made the tables, or changed them.
+var ErrChanged = errors.New(`the schema station is not as this program makes it: where it holds nothing of yours, "DROP SCHEMA station CASCADE", and the next run makes it anew`)
+
+// changedCodes are what PostgreSQL says where tables, columns, keys or types are others.
+var changedCodes = []string{"42P01", "42703", "42P07", "42P10", "42804", "42809", "23502", "23503", "23514"}
+
+// changed tells what to do where tables are not as this program makes them.
+func changed(err error) error {
+	if pg := new(pgconn.PgError); errors.As(err, &pg) && slices.Contains(changedCodes, pg.Code) {
+		return fmt.Errorf("%w (%w)", ErrChanged, err)
+	}
+	return err
+}
 
 const create = `
 CREATE TABLE station.version (version integer NOT NULL);
@@ -85,16 +101,16 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		var version int
-		if err := tx.QueryRow(ctx, `SELECT version FROM station.version`).Scan(&version); err != nil {
+		err := tx.QueryRow(ctx, `SELECT version FROM station.version`).Scan(&version)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows), err == nil && version < 1:
+			return ErrChanged
+		case err != nil, version == Version:
 			return err
-		}
-		if version == 1 {
-			_, err := tx.Exec(ctx, upgrade)
-			return err
-		}
-		if version != Version {
+		case version > Version:
 			return fmt.Errorf("%w: their version is %d, this program's %d", ErrNewer, version, Version)
 		}
-		return nil
+		_, err = tx.Exec(ctx, upgrade)
+		return err
 	})
 }

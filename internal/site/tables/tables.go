@@ -23,7 +23,8 @@ type Tables struct {
 	Told func(bench string, entries, total uint64)
 }
 
-var password = regexp.MustCompile(`(?i)password\s*=|://[^/@?]*:[^/@?]*@`)
+// password is one that an address holds, also where / or ? in it make the address none.
+var password = regexp.MustCompile(`(?i)password\s*=|://[^/@?:]*:(\d*[^\d/@?][^@]*|[^/@?]*)@`)
 
 // ErrPassword: everybody on a machine can read the arguments of its programs.
 var ErrPassword = errors.New("it holds a password, which everybody on this machine can read there: put it into ~/.pgpass (or the file of PGPASSFILE), a service file, or PGPASSWORD")
@@ -49,7 +50,7 @@ func Open(ctx context.Context, address string) (*Tables, error) {
 	}
 	if err := prepare(ctx, conn); err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
-		return nil, fmt.Errorf("postgres: %w", err)
+		return nil, fmt.Errorf("postgres: %w", changed(err))
 	}
 	return &Tables{conn: conn}, nil
 }
@@ -81,7 +82,7 @@ func (t *Tables) Bench(ctx context.Context, set *replica.Set, bench string, revo
 		more = now < total
 	}
 	if err != nil {
-		return fmt.Errorf("tables of %s: %w", bench, err)
+		return fmt.Errorf("tables of %s: %w", bench, changed(err))
 	}
 	return nil
 }

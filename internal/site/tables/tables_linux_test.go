@@ -352,6 +352,25 @@ func TestTables(t *testing.T) {
 	if _, err := Open(t.Context(), address); !errors.Is(err, ErrNewer) {
 		t.Errorf("tables of a newer version: %v", err)
 	}
+	for _, spoil := range []string{
+		`UPDATE station.version SET version = 0`,
+		`DELETE FROM station.version`,
+		`ALTER TABLE station.devices DROP COLUMN serial CASCADE`,
+		`ALTER TABLE station.visits DROP CONSTRAINT visits_pkey`,
+		`ALTER TABLE station.batches ADD COLUMN mine text NOT NULL DEFAULT 'x'; ALTER TABLE station.batches ALTER COLUMN mine DROP DEFAULT`,
+		`DROP TABLE station.visits`,
+		`DROP SCHEMA station CASCADE; CREATE SCHEMA station; CREATE TABLE station.devices (mine text)`,
+	} {
+		do(t, address, spoil)
+		if err := p.sync(address, -1); !errors.Is(err, ErrChanged) {
+			t.Errorf("%s: %v", spoil, err)
+		}
+		do(t, address, `DROP SCHEMA station CASCADE`)
+		if err := p.sync(address, -1); err != nil {
+			t.Fatal(err)
+		}
+		do(t, address, `UPDATE station.benches SET entries = 0, last = '', reread = 0`)
+	}
 }
 
 // fromOldTables has tables of version 1 made this version's: they tell then who was revoked, also
@@ -385,7 +404,7 @@ func fromOldTables(t *testing.T, p *plant, l *ledger.Ledger, address string) {
 
 // A password in the address is refused, before anybody is asked.
 func TestPassword(t *testing.T) {
-	for _, address := range []string{"postgres://mes:secret@db/mes", "postgresql://mes:s%40x@db", "host=db password=secret", "postgres://db/mes?user=mes&password=secret", "host=db PASSWORD = 'x'"} {
+	for _, address := range []string{"postgres://mes:secret@db/mes", "postgresql://mes:s%40x@db", "postgres://mes:1secret/x@db/mes", "postgres://:secret@db", "host=db password=secret", "postgres://db/mes?user=mes&password=secret", "host=db PASSWORD = 'x'"} {
 		if _, err := Open(t.Context(), address); !errors.Is(err, ErrPassword) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", address, err)
 		}
