@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"station/internal/chip"
 	"station/internal/plain"
 	"station/internal/record"
 	qa "station/internal/report"
@@ -46,6 +49,8 @@ type siteBatchFlags struct {
 	operator, anyway string
 	simulated        bool
 	json             *bool
+
+	unsettled []chip.MAC // devices in a conflict, for a certificate
 }
 
 func siteBatchCommand(s *siteFlags) *cobra.Command {
@@ -69,6 +74,11 @@ its own, and they are added up.`,
 			if err := b.cert.check(); err != nil {
 				return err
 			}
+			if b.cert.path != "" {
+				if err := b.findUnsettled(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			return b.use(cmd.Context(), func(f *hub.Folder, set *replica.Set) error {
 				if len(args) == 0 {
 					return b.list(cmd.OutOrStdout(), f, set)
@@ -80,7 +90,7 @@ its own, and they are added up.`,
 	b.siteFlags.add(cmd)
 	b.cert.add(cmd, "certificate", "", "`FILE` to write, signed by the site")
 	cmd.Flags().StringVar(&b.operator, "operator", "", "`ID` of who has it certified")
-	cmd.Flags().StringVar(&b.anyway, "anyway", "", "`REASON` to certify a batch that does not balance or is open at a bench")
+	cmd.Flags().StringVar(&b.anyway, "anyway", "", "`REASON` to certify a batch that does not balance, is open at a bench, or has devices in a conflict")
 	cmd.Flags().BoolVar(&b.simulated, "simulated", false, "with BATCH: its account at the benches with virtual devices alone, marked SIMULATION")
 	b.json = jsonFlag(cmd)
 	return cmd
@@ -131,10 +141,11 @@ func (b *siteBatchFlags) show(out io.Writer, f *hub.Folder, set *replica.Set, ba
 		return notTrue(err)
 	}
 	if b.cert.path != "" {
-		if err := b.certify(out, f, account, benches[0].Ledger.Simulated()); err != nil {
-			return err
+		open, err := b.unsettledOf(set, batch)
+		if err != nil {
+			return notTrue(err)
 		}
-		return nil
+		return b.certify(out, f, account, open, benches[0].Ledger.Simulated())
 	}
 	if *b.json {
 		return answer(out, siteBatchAnswer{*account, account.Balanced()})
@@ -148,13 +159,40 @@ func (b *siteBatchFlags) show(out io.Writer, f *hub.Folder, set *replica.Set, ba
 	return nil
 }
 
+// findUnsettled asks the site which devices are in a conflict: ledgers may not have heard of it yet.
+func (b *siteBatchFlags) findUnsettled(ctx context.Context) error {
+	f, err := hub.Open(b.dir)
+	if err != nil {
+		return err
+	}
+	b.unsettled, err = f.Unsettled(ctx, func(text string) { plain.Fprintf(stderr, "station: site: %s\n", text) })
+	return stationFault(err)
+}
+
+// unsettledOf are those of a batch.
+func (b *siteBatchFlags) unsettledOf(set *replica.Set, batch string) (list []string, err error) {
+	for _, mac := range b.unsettled {
+		found, err := set.Device(mac)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(found, func(at replica.Found) bool { return at.Device.Batch == batch }) {
+			list = append(list, mac.String())
+		}
+	}
+	return list, nil
+}
+
 // certify signs the account with the site's key.
-func (b *siteBatchFlags) certify(out io.Writer, f *hub.Folder, a *qa.SiteAccount, simulated bool) error {
+func (b *siteBatchFlags) certify(out io.Writer, f *hub.Folder, a *qa.SiteAccount, unsettled []string, simulated bool) error {
 	switch {
 	case simulated:
 		return qa.ErrSimulated
 	case (!a.Balanced() || !a.Closed) && record.Blank(b.anyway):
 		return &codedError{exitFailed, fmt.Errorf("site batch: %s does not balance, or a bench has not closed it; put it right, or certify it --anyway \"why\"", a.Batch)}
+	}
+	if len(unsettled) > 0 && record.Blank(b.anyway) {
+		return &codedError{exitFailed, fmt.Errorf("site batch: in a conflict that nobody has settled: %s; \"station site show\" tells of it, and \"station site settle\" ends it; or certify %s --anyway \"why\"", commas(unsettled), a.Batch)}
 	}
 	key, err := f.Witness()
 	if err != nil {

@@ -28,6 +28,8 @@ const (
 	topicSettle  = "settle"
 	topicFree    = "free"
 	topicCatchUp = "catch-up"
+
+	topicUnsettled = "unsettled"
 )
 
 // Status is what the site has of a bench.
@@ -68,6 +70,8 @@ type said struct {
 
 	Verified *Verified `json:"verified,omitempty"`
 	Owner    string    `json:"owner,omitempty"` // of the device that was freed
+
+	Unsettled []chip.MAC `json:"unsettled,omitempty"`
 }
 
 // Refusal is the site's no to what its admin asks for: it is not there, or may not be. No other
@@ -85,6 +89,8 @@ func (h *Hub) obey(ctx context.Context, msg *nats.Msg) any {
 		err = h.reload()
 	case topicList:
 		a.Benches, err = h.listed(ctx)
+	case topicUnsettled:
+		a.Unsettled, err = h.unsettled(ctx)
 	case topicCatchUp:
 		err = h.caughtUp(h.ctx) // it takes as long as it takes
 	case topicRelease:

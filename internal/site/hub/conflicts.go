@@ -125,6 +125,43 @@ func (h *Hub) openOf(ctx context.Context, c *Conflict) error {
 	return nil
 }
 
+// unsettled are the devices of which a conflict is open.
+func (h *Hub) unsettled(ctx context.Context) (list []chip.MAC, err error) {
+	w, err := h.conflicts.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = w.Stop() }()
+	for e := range w.Updates() {
+		if e == nil {
+			return list, nil
+		}
+		n, err := site.Parse[site.Notice](e.Value())
+		if err != nil {
+			return nil, err
+		}
+		if n.Open() {
+			list = append(list, n.MAC)
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// Unsettled are the devices of which a conflict is open: at the site that runs here, or, where
+// it does not, in its folder.
+func (f *Folder) Unsettled(ctx context.Context, tell func(string)) ([]chip.MAC, error) {
+	a, err := f.tell(ctx, topicUnsettled, nil)
+	if errors.Is(err, ErrNotRunning) {
+		var s *Server
+		if s, err = f.run(ctx, tell, &Server{folder: f, alone: true}); err != nil {
+			return nil, err
+		}
+		defer s.Close()
+		a.Unsettled, err = s.hub.unsettled(ctx)
+	}
+	return a.Unsettled, wrapped("conflicts", err)
+}
+
 // ErrNoConflict: nobody has to explain anything about the device.
 const ErrNoConflict = Refusal("the site knows of no conflict of this device that is open")
 
