@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"station/internal/keyfile"
 	"station/internal/plain"
@@ -20,7 +23,10 @@ func hit(f *releaseFlags, cve, scan string) ([]*field.Release, error) {
 	}
 	dir, err := f.dir()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--cve looks in a store of releases; name it with --store (%w)", err)
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) { // it would be made, and say that all is well
+		return nil, fmt.Errorf("--cve: there is no store of releases %s; name it with --store", dir)
 	}
 	s, err := store.Open(dir)
 	if err != nil {
@@ -30,6 +36,9 @@ func hit(f *releaseFlags, cve, scan string) ([]*field.Release, error) {
 	all, err := releases.All("")
 	if err != nil {
 		return nil, stationFault(err)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("--cve: the store %s has no releases; is it the right one? --store names another", dir)
 	}
 	hits, unknown := []*field.Release{}, []string(nil)
 	for _, r := range all {

@@ -130,6 +130,17 @@ func (w *workplace) findsVulnerable() {
 	}
 	w.run(exitUsage, "affected", "--cve", "CVE-2025-8", "--scan", "scan.json")
 	w.run(exitUsage, "affected", "--scan", "scan.json")
+	if err := os.Mkdir(filepath.Join(w.dir, "none"), 0o750); err != nil {
+		w.t.Fatal(err)
+	}
+	for store, want := range map[string]string{"nowhere": "there is no store of releases nowhere", "none": "the store none has no releases"} {
+		if _, said := w.run(exitUsage, "affected", "--cve", "CVE-2025-9", "--store", store); !strings.Contains(said, want) {
+			w.t.Errorf("a store that says nothing: %s", said)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(w.dir, "nowhere")); err == nil {
+		w.t.Error("a question made a store")
+	}
 	for _, odd := range []string{"nonsense", "sha256:61f3", strings.Repeat("a", 64)} {
 		if _, said := w.run(exitUsage, "affected", "--firmware", odd); !strings.Contains(said, "want sha256: and 64 hexadecimal digits") {
 			w.t.Errorf("--firmware %s: %s", odd, said)
