@@ -29,7 +29,7 @@ func siteReportCommand(s *siteFlags) *cobra.Command {
 verdict, each once, first-pass yield, failures by code, times, slots. It names the ledger,
 size and root of each bench. It reads the copies of the site that runs here, or of the
 folder of one that does not. Benches with virtual devices are left out where there are
-real ones.`,
+real ones. Virtual devices are never counted with real ones: --simulated counts them alone.`,
 		Example: `  station site report --day 2026-11-20 --out day.html
   station site report --batch 2026-47 --out batch.html`,
 		Args: cobra.NoArgs,
@@ -61,14 +61,19 @@ real ones.`,
 				if err := out.write(write); err != nil {
 					return notTrue(err)
 				}
-				plain.Fprintf(cmd.ErrOrStderr(), "wrote %s (%d benches, %s)\n", out.path, len(benches), f)
+				simulation := ""
+				if f.Simulated {
+					simulation = "SIMULATION, "
+				}
+				f.Simulated = false
+				plain.Fprintf(cmd.ErrOrStderr(), "wrote %s (%s%d benches, %s)\n", out.path, simulation, len(benches), f)
 				return nil
 			})
 		},
 	}
 	s.add(cmd)
 	filter.addTimes(cmd)
-	cmd.Flags().BoolVar(&filter.simulated, "simulated", false, "virtual devices too, marked SIMULATION; of benches that have them alone, if there are any")
+	cmd.Flags().BoolVar(&filter.simulated, "simulated", false, "virtual devices instead of real ones, marked SIMULATION; of benches that have them alone, if there are any")
 	cmd.Flags().StringVar(&title, "title", "", "title of the page")
 	cmd.Flags().IntVar(&limit, "limit", 2000, "devices listed at most; 0 is all")
 	out.add(cmd, "out", "", "`FILE` to write (default: standard output)")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"station/internal/chip"
+	"station/internal/ledger"
 	plaintext "station/internal/plain"
 	"station/internal/record"
 )
@@ -156,7 +157,9 @@ func (r Report) page(benches []Bench) (*page, error) {
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}
-	p := &page{Report: r, Proof: &ExportProof{Filter: r.Filter, Software: r.Software, Made: r.Made, Simulated: benches[0].Ledger.Simulated()}}
+	of := r.Filter
+	of.Simulated = false // the banner says so
+	p := &page{Report: r, Proof: &ExportProof{Filter: of, Software: r.Software, Made: r.Made, Simulated: r.virtual(benches[0].Ledger)}}
 	stats, devices, err := r.scan(benches)
 	if err != nil {
 		return nil, err
@@ -218,8 +221,12 @@ func (r Report) counts(h history) bool {
 		}
 		d.Apply(e)
 	}
-	return d.InLot() == record.BatchLot(r.Filter.Batch, h.of.Ledger.Simulated())
+	return d.InLot() == record.BatchLot(r.Filter.Batch, r.virtual(h.of.Ledger))
 }
+
+// virtual tells whether the report is of the virtual devices of a ledger. They are never
+// counted with real ones.
+func (r Report) virtual(l *ledger.Ledger) bool { return r.Filter.Simulated || l.Simulated() }
 
 // Left is how many devices the list leaves out.
 func (p *page) Left() int { return p.Devices - len(p.List) }

@@ -107,7 +107,7 @@ func (r *Report) readAll(all []*scanned) {
 
 // read folds the visits of one bench.
 func (r *Report) read(s *scanned, each func(*record.Visit)) error {
-	simulated := s.Ledger.Simulated()
+	simulated := r.virtual(s.Ledger)
 	var visits record.Visits
 	count := func(ended []*record.Visit) {
 		for _, v := range ended {
@@ -155,11 +155,14 @@ func (r *Report) read(s *scanned, each func(*record.Visit)) error {
 		if r.Filter.To.IsZero() || e.Time.Before(r.Filter.To) {
 			s.until = index
 		}
-		if !early.in(e.Time) || e.Simulated != simulated { // which is a virtual chip among real ones
+		if !early.in(e.Time) {
 			continue
 		}
 		if e.Kind == record.BatchClosed && e.Batch == r.Filter.Batch {
 			s.closed = index
+		}
+		if e.Simulated != simulated { // which is a virtual chip among real ones, or a real one among virtual ones
+			continue
 		}
 		if (r.Filter.Batch == "" || e.Batch == r.Filter.Batch) && (r.Filter.Job == "" || e.Job == r.Filter.Job) {
 			count(visits.Add(&e))

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"station/internal/chip"
 	"station/internal/ledger"
 	"station/internal/record"
 )
@@ -235,5 +236,40 @@ func TestSharedOrder(t *testing.T) {
 	a, err := SiteBalance("plant-1", "b7", benches)
 	if err != nil || a.Ordered != 8 || !slices.Contains(a.Differences, "8 of 8 ordered devices are missing") {
 		t.Errorf("account %+v, %v", a, err)
+	}
+}
+
+// A report of the virtual devices at real benches counts them alone, and says what they are.
+func TestSiteReportOfVirtualDevices(t *testing.T) {
+	benches := plant(t)
+	x := newLine(t, false)
+	virtual := chip.MAC{2, 5: 9}
+	x.add(record.Entry{Kind: record.BatchOpened, Batch: "b1", Quota: 1, Operator: "anna"})
+	for _, kind := range []record.Kind{record.DeviceSeen, record.KeyAssigned, record.Sealed} {
+		e := record.Entry{Kind: kind, MAC: virtual, Simulated: true, Batch: "b1", Job: "lamp", Run: "virtual", Slot: "1"}
+		if kind == record.KeyAssigned {
+			e.Keys = []record.Key{{ID: keyID(9), Policy: "derived", Purpose: "flash-encryption"}}
+		}
+		if kind == record.Sealed {
+			e.Verdict = record.Pass
+		}
+		if _, err := x.l.Append(e); err != nil { // add would make it a real one
+			t.Fatal(err)
+		}
+	}
+	x.add(record.Entry{Kind: record.BatchClosed, Batch: "b1", Operator: "anna"})
+	benches = append(benches, Bench{Name: "bench-4", Head: headOf(t, x.l)})
+	for _, batch := range []string{"", "b1"} {
+		for simulated, devices := range map[bool]int{true: 1, false: map[string]int{"": 4, "b1": 3}[batch]} {
+			var out bytes.Buffer
+			if err := (Report{Filter: Filter{Simulated: simulated, Batch: batch}}).WriteSite(&out, benches); err != nil {
+				t.Fatal(err)
+			}
+			page := out.String()
+			if !strings.Contains(page, fmt.Sprintf(`<b id="devices">%d</b>`, devices)) || strings.Contains(page, virtual.String()) != simulated || strings.Contains(page, mac(3).String()) == simulated ||
+				strings.Contains(page, ">SIMULATION<") != simulated {
+				t.Errorf("batch %q, simulated %t: another page than of %d devices", batch, simulated, devices)
+			}
+		}
 	}
 }
