@@ -301,7 +301,11 @@ func (l *line) optInt(name string, into *int) {
 	}
 }
 
+// float reads a number in the shortest form that is no other number.
 func (l *line) float() float64 {
+	if f, ok := l.decimal(); ok {
+		return f
+	}
 	rest := l.text[l.at:]
 	end := strings.IndexAny(rest, ",}]")
 	if end < 0 {
@@ -316,6 +320,34 @@ func (l *line) float() float64 {
 	}
 	l.at += end
 	return f
+}
+
+// decimal reads "12.5", of at most 15 digits: so many a float64 holds, so that they are
+// what it is written with. What else there is, is read the long way.
+func (l *line) decimal() (float64, bool) {
+	whole, n := digits(l.text[l.at:])
+	rest := l.text[l.at+n:]
+	if n == 0 || n > 9 || rest == "" || rest[0] != '.' || n > 1 && l.text[l.at] == '0' {
+		return 0, false
+	}
+	part, k := digits(rest[1:])
+	rest = rest[1+k:]
+	if k == 0 || k > 6 || part%10 == 0 || rest == "" || strings.IndexByte(",}]", rest[0]) < 0 {
+		return 0, false
+	}
+	l.at += n + 1 + k
+	return float64(whole*power[k]+part) / float64(power[k]), true
+}
+
+var power = [...]int{1, 10, 100, 1000, 10_000, 100_000, 1_000_000}
+
+// digits reads up to ten of them.
+func digits(s string) (value, n int) {
+	for n < min(len(s), 10) && s[n]-'0' < 10 {
+		value = value*10 + int(s[n]-'0')
+		n++
+	}
+	return value, n
 }
 
 func (l *line) optFloat(name string, into *float64) {
@@ -342,13 +374,31 @@ func (l *line) time() time.Time {
 
 // clock reads the time "2006-01-02T15:04:05" and adds nanoseconds.
 func (l *line) clock(text string, nanoseconds int) time.Time {
-	l.odd = l.odd || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':'
-	year, month, day := l.two(text[0:])*100+l.two(text[2:]), l.two(text[5:]), l.two(text[8:])
 	hour, minute, second := l.two(text[11:]), l.two(text[14:]), l.two(text[17:])
-	t := time.Date(year, time.Month(month), day, hour, minute, second, nanoseconds, time.UTC)
+	l.odd = l.odd || text[10] != 'T' || text[13] != ':' || text[16] != ':' || hour > 23 || minute > 59 || second > 59
+	midnight := l.midnight(text[:len(day{})])
+	return time.Unix(midnight+int64(hour*3600+minute*60+second), int64(nanoseconds)).UTC()
+}
+
+// day is a date, "2006-01-02".
+type day [10]byte
+
+// midnight is when a day begins, in seconds since 1970. Most entries are of the same day
+// as the one before.
+func (l *line) midnight(date string) int64 {
+	if l.said != nil && string(l.said.day[:]) == date {
+		return l.said.midnight
+	}
+	l.odd = l.odd || date[4] != '-' || date[7] != '-'
+	year, month, of := l.two(date)*100+l.two(date[2:]), l.two(date[5:]), l.two(date[8:])
+	t := time.Date(year, time.Month(month), of, 0, 0, 0, 0, time.UTC)
 	// package time takes the 31st of April for the 1st of May
-	l.odd = l.odd || minute > 59 || second > 59 || t.Day() != day || int(t.Month()) != month
-	return t
+	l.odd = l.odd || t.Day() != of || int(t.Month()) != month
+	if l.said != nil && !l.odd {
+		copy(l.said.day[:], date)
+		l.said.midnight = t.Unix()
+	}
+	return t.Unix()
 }
 
 // two is a number of two digits.

@@ -78,6 +78,9 @@ func (l *line) product(e *Entry) {
 type said struct {
 	text  [2]string // at each place; "" is nothing
 	entry Entry     // only the fields of the places
+
+	day      day
+	midnight int64 // when it begins, in seconds since 1970
 }
 
 // The places. Each ends with a field that is there: whatever follows is none of its

@@ -1,8 +1,11 @@
 package record
 
 import (
+	"bytes"
+	"encoding/json"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -102,13 +105,21 @@ func TestTimes(t *testing.T) {
 	wrong := []string{"2026-02-29T01:02:03Z", "2026-04-31T01:02:03Z", "2026-00-01T01:02:03Z", "2026-13-01T01:02:03Z", "2026-01-00T01:02:03Z",
 		"2026-01-01T24:02:03Z", "2026-01-01T01:60:03Z", "2026-01-01T01:02:60Z", "2026-01-01T01:02:03.Z", "2026-01-01T01:02:03.50Z", "2026-01-01 01:02:03Z"}
 	for _, text := range wrong {
-		l := line{text: `"` + text + `"`}
-		if got := l.time(); !l.odd {
-			t.Errorf("%s: got %v", text, got)
+		for _, before := range []*said{nil, {day: day([]byte("2026-01-01")), midnight: 1767225600}} {
+			l := line{text: `"` + text + `"`, said: before}
+			if got := l.time(); !l.odd {
+				t.Errorf("%s: got %v", text, got)
+			}
 		}
 	}
-	for range 20000 {
-		at := time.Unix(rnd.Int64N(1<<38)-1<<37, rnd.Int64N(1e9)).UTC()
+	var before said
+	var at time.Time
+	for n := range 20000 {
+		if n%3 > 0 { // often on the same day as the one before
+			at = at.Add(time.Duration(rnd.Int64N(int64(8 * time.Hour))))
+		} else {
+			at = time.Unix(rnd.Int64N(1<<38)-1<<37, rnd.Int64N(1e9)).UTC()
+		}
 		if rnd.IntN(2) == 0 {
 			at = at.Truncate([]time.Duration{time.Second, time.Millisecond, time.Microsecond}[rnd.IntN(3)])
 		}
@@ -118,8 +129,12 @@ func TestTimes(t *testing.T) {
 		}
 		l := line{text: `"` + string(text) + `"`}
 		got := l.time()
+		next := line{text: l.text, said: &before}
+		if again := next.time(); next.odd != l.odd || !l.odd && again != got {
+			t.Fatalf("%s: got %v (odd: %v) behind another time, %v alone (odd: %v)", text, again, next.odd, got, l.odd)
+		}
 		want, err := time.Parse(time.RFC3339Nano, string(text))
-		if again := want.UTC().Format(time.RFC3339Nano); l.odd != (err != nil || again != string(text)) || !l.odd && !got.Equal(want) {
+		if again := want.UTC().Format(time.RFC3339Nano); l.odd != (err != nil || again != string(text)) || !l.odd && got != want.UTC() {
 			t.Fatalf("%s: got %v (odd: %v), want %v, %v", text, got, l.odd, want, err)
 		}
 		if !l.odd {
@@ -128,6 +143,35 @@ func TestTimes(t *testing.T) {
 	}
 	if read < 5000 {
 		t.Errorf("only %d times were read", read)
+	}
+}
+
+// A number is read as package strconv reads it, and only in the form in which it writes it.
+func TestNumbers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(21, 22))
+	read := 0
+	for range 50000 {
+		f := float64(rnd.Int64N(1<<(1+rnd.IntN(53)))) / []float64{1, 10, 1000, 1e6, 1e9, 3}[rnd.IntN(6)]
+		text := strconv.AppendFloat(nil, f, 'f', -1, 64)
+		for range rnd.IntN(3) {
+			text[rnd.IntN(len(text))] = "0123456789.-e+"[rnd.IntN(14)]
+		}
+		l := line{text: string(text) + "}"}
+		got := l.float()
+		want, err := strconv.ParseFloat(string(text), 64)
+		written, _ := json.Marshal(want)
+		if bytes.ContainsRune(text, 'e') { // which it may leave to the long way
+			continue
+		}
+		if l.odd != (err != nil || string(written) != string(text)) || !l.odd && (got != want || l.text[l.at:] != "}") {
+			t.Fatalf("%s: got %v (odd: %v), want %v, %v", text, got, l.odd, want, err)
+		}
+		if !l.odd {
+			read++
+		}
+	}
+	if read < 10000 {
+		t.Errorf("only %d numbers were read", read)
 	}
 }
 

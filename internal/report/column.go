@@ -145,17 +145,16 @@ var entryColumns = []column[*record.Entry]{
 // cells is a row of a table. It has nothing of what it is made of: its cells are parts of
 // one text.
 func cells[T any](columns []column[T], told T) []string {
-	text := rowTexts.Get().(*[]byte)
-	defer rowTexts.Put(text)
-	row := make([]string, len(columns), len(columns)+1) // a site adds the bench
+	m := rowMemories.Get().(*rowMemory)
+	defer rowMemories.Put(m)
 	var ends [maxColumns]int
-	b := (*text)[:0]
+	b := m.cells[:0]
 	for i, c := range columns {
 		b = c.of(b, told)
 		ends[i] = len(b)
 	}
-	*text = b
-	all, from := string(b), 0
+	m.cells = b
+	row, all, from := m.row(len(columns)), m.text(b), 0
 	for i := range row {
 		row[i], from = all[from:ends[i]], ends[i]
 	}
@@ -165,8 +164,40 @@ func cells[T any](columns []column[T], told T) []string {
 // maxColumns is as many as a table may have.
 const maxColumns = 64
 
-// rowTexts is memory in which rows are made.
-var rowTexts = sync.Pool{New: func() any { return new([]byte) }}
+// rowMemory is memory for rows: asked for in pieces of which each is enough for some.
+type rowMemory struct {
+	cells []byte // of a row that is being made
+	rows  []string
+	texts *strings.Builder
+}
+
+// What a piece has: bytes of text, and cells.
+const (
+	rowText  = 16 << 10
+	rowCells = 16 * maxColumns
+)
+
+var rowMemories = sync.Pool{New: func() any { return &rowMemory{texts: new(strings.Builder)} }}
+
+// row is a row of n empty cells, with room for one more: a site adds the bench.
+func (m *rowMemory) row(n int) []string {
+	if len(m.rows) < n+1 {
+		m.rows = make([]string, max(rowCells, n+1))
+	}
+	row := m.rows[: n : n+1]
+	m.rows = m.rows[n+1:]
+	return row
+}
+
+func (m *rowMemory) text(b []byte) string {
+	if m.texts.Cap()-m.texts.Len() < len(b) { // those who hold the old piece keep it
+		m.texts = new(strings.Builder)
+		m.texts.Grow(max(rowText, len(b)))
+	}
+	from := m.texts.Len()
+	m.texts.Write(b)
+	return m.texts.String()[from:]
+}
 
 func mark(simulated bool) string {
 	if simulated {

@@ -168,26 +168,21 @@ func (m *merge) step(s *stream) error {
 // next is the row of the next device, of the bench whose device it is; nil if it is not
 // wanted.
 func (m *merge) next() (row []string, more bool, err error) {
-	var first *stream
-	for _, s := range m.at {
-		if first == nil {
-			first = s
-			continue
-		}
-		switch c := bytes.Compare(s.now.mac[:], first.now.mac[:]); {
-		case c < 0, c == 0 && s.now.claim.Elder(first.now.claim) < 0:
-			first = s
-		}
-	}
-	if first == nil {
+	if len(m.at) == 0 {
 		return nil, false, nil
+	}
+	first := m.at[0]
+	for _, s := range m.at[1:] {
+		if c := bytes.Compare(s.now.mac[:], first.now.mac[:]); c < 0 || c == 0 && s.now.claim.Elder(first.now.claim) < 0 {
+			first = s
+		}
 	}
 	mac := first.now.mac
 	if first.now.row != nil {
 		row = append(first.now.row, first.bench)
 	}
-	for _, s := range slices.Clone(m.at) {
-		if s.now.mac == mac {
+	for i := len(m.at) - 1; i >= 0; i-- { // step may take it away
+		if s := m.at[i]; s.now.mac == mac {
 			if err := m.step(s); err != nil {
 				return nil, false, err
 			}
