@@ -51,9 +51,7 @@ func (p *Pass) connect(ctx context.Context, at string, more []nats.Option) (*nat
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // else the library prints; who asks gets the error
 	}, more...)
 	conn, err := nats.Connect(at, options...)
-	if wrong := new(tls.CertificateVerificationError); errors.As(err, &wrong) {
-		err = fmt.Errorf("%w; who answers there is not the site of the pass, or has another certificate than the pass knows: look at the address, or let \"station site add\" make another pass", err)
-	}
+	err = advised(err)
 	if errors.Is(err, nats.ErrNoServers) && dialer.refused != nil {
 		err = dialer.refused // the library says only that there is no server
 	}
@@ -61,6 +59,19 @@ func (p *Pass) connect(ctx context.Context, at string, more []nats.Option) (*nat
 		return nil, fmt.Errorf("site %s at %s: %w", p.Site, at, err)
 	}
 	return conn, nil
+}
+
+// advised says what to do where the server's certificate is refused.
+func advised(err error) error {
+	var wrong *tls.CertificateVerificationError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("%w; set the clock of this machine, or, if it is right, give the site another certificate", err)
+	case errors.As(err, &wrong):
+		return fmt.Errorf("%w; who answers there is not the site of the pass, or has another certificate than the pass knows: look at the address, or let \"station site add\" make another pass", err)
+	}
+	return err
 }
 
 // sign answers the server's challenge.
