@@ -73,7 +73,7 @@ func (s *siteFlags) use(ctx context.Context, f func(*hub.Folder, *replica.Set) e
 // siteFault is stationFault, but for what the site refuses or has not got: that was asked for
 // in error.
 func siteFault(err error) error {
-	if errors.As(err, new(hub.Refusal)) || errors.Is(err, hub.ErrNoBench) {
+	if errors.As(err, new(hub.Refusal)) {
 		return err
 	}
 	return stationFault(err)

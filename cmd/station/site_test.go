@@ -247,7 +247,7 @@ func (w *workplace) siteRefusals() {
 		"show nope":                 "no such bench: nope",
 		"revoke nope":               "no such bench: nope",
 		"verify nope":               "no such bench: nope",
-		"verify ../x":               "no such bench: bench \"../x\"",
+		"verify ../x":               "bench \"../x\": want",
 		"verify bench-9":            "bench-9 has never come",
 		"release nope by":           "no such bench: nope",
 		"release bench-9 by":        "bench-9 has never come",

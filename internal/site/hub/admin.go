@@ -190,10 +190,13 @@ func (h *Hub) of(bench string) (*mirror, error) {
 // come is the mirror of a bench that the admin means.
 func (h *Hub) come(bench string) (*mirror, error) {
 	m, err := h.of(bench)
-	if errors.Is(err, ErrNoBench) {
-		err = Refusal(bench + " has never come: the site has nothing of it yet")
+	if !errors.Is(err, ErrNoBench) {
+		return m, err
 	}
-	return m, err
+	if _, unknown := h.holders.folder.Bench(bench); unknown == nil {
+		err = fmt.Errorf("%s has never come: the site has nothing of it yet", bench)
+	}
+	return nil, Refusal(err.Error())
 }
 
 // ErrNotRunning: nobody runs the site on this machine.
@@ -262,8 +265,8 @@ func (f *Folder) List(ctx context.Context) ([]Status, error) {
 
 // Release lets a bench that was halted come again.
 func (f *Folder) Release(ctx context.Context, bench string, r Release) error {
-	if _, err := f.Bench(bench); err != nil {
-		return wrapped("release", err)
+	if err := site.CheckName("bench", bench); err != nil {
+		return wrapped("release", Refusal(err.Error()))
 	}
 	_, err := f.tell(ctx, topicRelease+"."+bench, r)
 	return wrapped("release", err)
@@ -271,8 +274,8 @@ func (f *Folder) Release(ctx context.Context, bench string, r Release) error {
 
 // Verify rereads what the running site has of a bench.
 func (f *Folder) Verify(ctx context.Context, bench string) (Verified, error) {
-	if _, err := f.Bench(bench); err != nil {
-		return Verified{}, wrapped("verify", err)
+	if err := site.CheckName("bench", bench); err != nil {
+		return Verified{}, wrapped("verify", Refusal(err.Error()))
 	}
 	a, err := f.tell(ctx, topicVerify+"."+bench, nil)
 	if err != nil || a.Verified == nil {

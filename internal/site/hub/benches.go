@@ -98,7 +98,7 @@ func (f *Folder) revoke(name string) error {
 // Bench finds a bench by its name.
 func (f *Folder) Bench(name string) (b Bench, err error) {
 	if err := site.CheckName("bench", name); err != nil {
-		return b, fmt.Errorf("%w: %w", ErrNoBench, err)
+		return b, err
 	}
 	data, err := keyfile.Read(f.path("benches", name+".json"), keyfile.SideFile)
 	if errors.Is(err, fs.ErrNotExist) {
