@@ -36,10 +36,10 @@ func (b siteBenchAnswer) state() string {
 	switch {
 	case b.Halt != nil:
 		return "HALTED"
-	case b.Stuck != "":
-		return "STUCK"
 	case !b.Revoked.IsZero():
 		return "revoked"
+	case b.Stuck != "":
+		return "STUCK"
 	case b.Size == 0:
 		return "nothing yet"
 	case slices.ContainsFunc(b.conflicts, func(c conflictAt) bool { return len(c.Open) > 0 }):

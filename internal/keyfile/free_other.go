@@ -1,7 +1,8 @@
 //go:build !unix
 
-package station
+package keyfile
 
 import "errors"
 
-func freeBytes(string) (int64, error) { return 0, errors.ErrUnsupported }
+// Free is not known here.
+func Free(string) (int64, error) { return 0, errors.ErrUnsupported }

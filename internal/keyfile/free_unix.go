@@ -1,11 +1,11 @@
 //go:build unix
 
-package station
+package keyfile
 
 import "golang.org/x/sys/unix"
 
-// freeBytes is what an ordinary user may still write below dir.
-func freeBytes(dir string) (int64, error) {
+// Free is how many bytes an ordinary user may still write below dir.
+func Free(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, err

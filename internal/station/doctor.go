@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"station/internal/keyfile"
 	"station/internal/ledger"
 	"station/internal/port"
 )
@@ -99,7 +100,7 @@ const roomyDisk = 1 << 30
 func (s *File) diskSound() Finding {
 	f := Finding{What: "disk"}
 	dir := filepath.Dir(s.Ledger)
-	free, err := freeBytes(dir)
+	free, err := keyfile.Free(dir)
 	if errors.Is(err, errors.ErrUnsupported) {
 		f.State, f.Words = Untried, "this system does not tell how full it is"
 		return f

@@ -8,6 +8,7 @@ import (
 
 	"station/internal/board"
 	"station/internal/hsm"
+	"station/internal/keyfile"
 	"station/internal/ledger"
 )
 
@@ -36,7 +37,7 @@ func Health(token *hsm.Token, book *ledger.Ledger, at *Site) board.Health {
 		h.Ledger.Words = "fault"
 	}
 	h.Head = fmt.Sprintf("%d %s", size, root)
-	if free, err := freeBytes(filepath.Dir(book.Path())); err == nil {
+	if free, err := keyfile.Free(filepath.Dir(book.Path())); err == nil {
 		h.Disk = board.Part{OK: free > lowDisk, Words: fmt.Sprintf("%d GB", free>>30)}
 		if free < 10<<30 {
 			h.Disk.Words = fmt.Sprintf("%d MB", free>>20)

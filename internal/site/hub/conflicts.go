@@ -87,7 +87,7 @@ func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err e
 func (h *Hub) listed(ctx context.Context) ([]Status, error) {
 	list := h.Benches()
 	for i := range list {
-		if err := h.stuckAt(list[i].Bench); err != nil {
+		if err := h.stuck(list[i].Bench); err != nil {
 			list[i].Stuck = err.Error()
 		}
 		list[i].Conflicts = slices.Clone(list[i].Conflicts)

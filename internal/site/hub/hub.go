@@ -46,7 +46,7 @@ type Hub struct {
 
 	live   live
 	stands *stands
-	stuck  func() map[string]string // why streams take nothing more; nil where others see to that
+	stuck  func(bench string) error // why nothing of a bench is stored
 
 	mu      sync.Mutex
 	mirrors map[string]*mirror
@@ -204,7 +204,7 @@ func (m *mirror) answer(ctx context.Context, question string, msg *nats.Msg) (a 
 	var err error
 	switch question {
 	case site.Meet:
-		if err = m.hub.stuckAt(m.bench); err == nil {
+		if err = m.hub.stuck(m.bench); err == nil {
 			a, err = answered(ctx, msg.Data, m.meet)
 		}
 	case site.Go:

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ type Server struct {
 	door   door
 	stands stands
 	lock   *os.File
+	full   atomic.Bool // the disk, when that was looked at last
 
 	alone bool // nobody can reach it but this process
 }
@@ -104,9 +106,10 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 		return err
 	}
 	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas, holders: holders{folder: s.folder}, stands: &s.stands}
-	s.hub.stuck = s.stuck
+	s.hub.stuck = s.stuckAt
 	if s.folder.Cluster != nil {
-		s.hub.copies, s.hub.stuck = copies, nil
+		s.hub.copies = copies
+		s.hub.stuck = func(string) error { return nil } // its servers see to that
 	}
 	if err := s.hub.start(ctx); err != nil || s.alone {
 		return err

@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"station/internal/keyfile"
 	"station/internal/site"
 )
 
@@ -31,18 +33,30 @@ func (s *Server) stuck() map[string]string {
 	return streams
 }
 
+// leastFree is what the disk of the folder must have: room for the largest entry, once in its
+// batch and once in its stream. With less, NATS refuses a batch and says nothing of the disk. A
+// variable for tests.
+var leastFree int64 = 2 * maxEntry
+
 // stuckAt is why the site stores nothing of a bench; nil while it does.
-func (h *Hub) stuckAt(bench string) error {
-	if h.stuck == nil {
-		return nil
+func (s *Server) stuckAt(bench string) error {
+	free, err := keyfile.Free(s.folder.Dir)
+	full := err == nil && free < leastFree
+	if was := s.full.Swap(full); full && !was {
+		s.hub.Tell(fullDisk)
 	}
-	for stream, why := range h.stuck() {
+	if full {
+		return errors.New(fullDisk)
+	}
+	for stream, why := range s.stuck() {
 		if stream == site.StreamOf(bench) || strings.HasPrefix(stream, "KV_") {
 			return fmt.Errorf("the site's disk refused to store what came (%s): make room there, or see to the disk, and start the site again; until then it takes nothing", why)
 		}
 	}
 	return nil
 }
+
+const fullDisk = "the site's disk is full: make room there; until then the site takes nothing, and the benches keep it"
 
 // reply takes what NATS writes to a browser.
 type reply struct{ bytes.Buffer }

@@ -126,9 +126,10 @@ func (s *session) push(ctx context.Context) error {
 	}
 }
 
-// why is why the site did not store what was sent: it may know better than who waited in vain.
+// why is why the site did not store what was sent: it knows better than NATS, or who waited in
+// vain.
 func (s *session) why(ctx context.Context, err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+	if ctx.Err() != nil || !s.conn.IsConnected() {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, whyTime)
