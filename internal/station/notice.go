@@ -22,7 +22,11 @@ func (s *Site) noticeIn(book *ledger.Ledger, n site.Notice, tell func(string)) e
 		return nil
 	}
 	if err == nil {
-		tell(fmt.Sprintf("site %s: device %s: %s", s.Pass.Site, n.MAC, e.Message))
+		said := e.Message
+		if n.Settled != nil {
+			said = fmt.Sprintf("settled by %s: %s", n.Settled.Operator, said)
+		}
+		tell(fmt.Sprintf("site %s: device %s: %s", s.Pass.Site, n.MAC, said))
 	}
 	return err
 }

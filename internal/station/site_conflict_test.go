@@ -86,12 +86,15 @@ func TestPushHearsOfConflicts(t *testing.T) {
 	if _, err := book.Append(e); err != nil {
 		t.Fatal(err)
 	}
-	told := 0
-	now, err := PushSite(t.Context(), b[1].file, book, func(f func(*ledger.Ledger) error) error { return f(book) }, func(string) { told++ })
-	size, _, _ := book.Head()
-	if err != nil || now.Mirrored != size || told != 2 {
-		t.Errorf("%d of %d entries are sent, %d things told, %v", now.Mirrored, size, told, err)
+	push := func() (told []string) {
+		t.Helper()
+		now, err := PushSite(t.Context(), b[1].file, book, func(f func(*ledger.Ledger) error) error { return f(book) }, func(text string) { told = append(told, text) })
+		if size, _, _ := book.Head(); err != nil || now.Mirrored != size || len(told) != 2 {
+			t.Fatalf("%d of %d entries are sent, %q told, %v", now.Mirrored, size, told, err)
+		}
+		return told
 	}
+	push()
 	for n := 1; n < 3; n++ {
 		if d, _, err := book.Device(VirtualMAC(n)); !d.Conflicted || err != nil {
 			t.Errorf("device %d: conflicted %t, %v", n, d.Conflicted, err)
@@ -101,6 +104,14 @@ func TestPushHearsOfConflicts(t *testing.T) {
 	list, err := b[0].folder.List(t.Context())
 	if want := []string{VirtualMAC(2).String(), VirtualMAC(1).String()}; err != nil || len(list) != 2 || !slices.Equal(list[1].Conflicts[0].Open, want) {
 		t.Errorf("the site has %+v, %v", list, err)
+	}
+	for n := 1; n < 3; n++ {
+		if err := b[0].folder.Settle(t.Context(), VirtualMAC(n), site.Settled{Operator: "eve", Reason: "scrap"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if told := push(); !strings.HasSuffix(told[0], ": settled by eve: scrap") {
+		t.Errorf("of what is settled it tells %q", told)
 	}
 }
 

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -37,6 +38,9 @@ func TestSettledConflictsStaySettled(t *testing.T) {
 	find(2, 3)
 	settle()
 	find(4, 2, 3)
+	if err := s.hub.tellFreed(t.Context(), device(1), "bench-1", by); !errors.As(err, new(Refusal)) {
+		t.Errorf("a device in an open conflict is freed: %v", err)
+	}
 	settle(1, 4)
 	if err := s.hub.tellFreed(t.Context(), device(1), "bench-1", by); err != nil {
 		t.Fatal(err)
