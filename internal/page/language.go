@@ -19,7 +19,7 @@ type language struct {
 	SearchHow, NotFound, NoBench, Switch, Lost     string
 	Today, SealedToday, FailedToday, AsideToday    string
 	Yield, TodaysFailures, None, Here, Away, Never string
-	LineEnded, Revoked, Refused, PutOff            string
+	LineEnded, Revoked, Refused, PutOff, Stuck     string
 	Quota, Devices, Opened, Closed, Open           string
 	Product, Version, Rollout, Withdrawn, Share    string
 	Bench, Life, Proof, ProofHow, NoProof          string
@@ -40,6 +40,7 @@ var english = language{
 	Today: "Today", SealedToday: "sealed", FailedToday: "to be put back", AsideToday: "set aside or scrap",
 	Yield: "first pass", TodaysFailures: "Failures of today", None: "none", Here: "working", Away: "AWAY since", Never: "no word since the site started; last entry",
 	LineEnded: "line ended", Revoked: "revoked", Refused: "LEDGER REFUSED", PutOff: "Its device has to come back.",
+	Stuck: "NOT STORED: the site's disk is full, or refuses to write",
 	Quota: "quota", Devices: "devices", Opened: "opened", Closed: "closed", Open: "open",
 	Product: "product", Version: "version", Rollout: "rollout", Withdrawn: "withdrawn", Share: "of the devices",
 	Bench: "bench", Life: "Whole life", Proof: "Proof", Download: "Download the proof", ProofHow: "of all entries up to the last checkpoint. It is checked with:", NoProof: "No checkpoint has been signed yet: there is nothing to prove it with.",
@@ -58,6 +59,7 @@ var chinese = language{
 	Today: "今天", SealedToday: "已封装", FailedToday: "需放回", AsideToday: "隔离或报废",
 	Yield: "一次合格率", TodaysFailures: "今天的失败", None: "无", Here: "工作中", Away: "离线，自", Never: "站点启动后没有消息；最后一条记录",
 	LineEnded: "生产线已结束", Revoked: "已吊销", Refused: "账本被拒绝", PutOff: "它的设备需要放回。",
+	Stuck: "未保存：站点的磁盘已满或拒绝写入",
 	Quota: "配额", Devices: "设备", Opened: "开始", Closed: "结束", Open: "进行中",
 	Product: "产品", Version: "版本", Rollout: "推送", Withdrawn: "已撤回", Share: "的设备",
 	Bench: "工位", Life: "全部记录", Proof: "证明", Download: "下载证明", ProofHow: "（到最后一个检查点为止的全部记录）。用此命令检查：", NoProof: "还没有签名的检查点，无法证明。",

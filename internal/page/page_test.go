@@ -249,6 +249,25 @@ func TestBenches(t *testing.T) {
 	}
 }
 
+// A bench of which the site stores nothing is no working one, whatever it tells.
+func TestStuckBench(t *testing.T) {
+	p := newPlant(t)
+	p.online()
+	p.does(ready())
+	list, err := p.page.Site.Benches()
+	check(t, err)
+	list[0].Stuck = "the site's disk is full"
+	for _, l := range []*language{&english, &chinese} {
+		if b := p.page.bench(l, list[0], board.Day{}, time.Now()); b.State != l.Stuck || !b.Alarm || b.Called {
+			t.Errorf("it is %+v", b)
+		}
+	}
+	list[0].Revoked = begin
+	if b := p.page.bench(&english, list[0], board.Day{}, time.Now()); b.State == english.Stuck {
+		t.Error("one that was revoked is said to be stuck")
+	}
+}
+
 // Virtual devices are never counted with real ones, and said to be virtual where they are alone.
 func TestDayOfAllBenches(t *testing.T) {
 	day := func(simulated bool, passed int) board.Day {

@@ -155,6 +155,9 @@ func (m *mirror) status() Status {
 	if k.Size > 0 {
 		s.Root = k.root().String()
 	}
+	m.mu.Lock()
+	s.Stuck = m.stuck
+	m.mu.Unlock()
 	if c, err := ledger.ReadCheckpoint(k.Signed); err == nil {
 		s.Signed = c.Size
 	}

@@ -87,6 +87,7 @@ func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err e
 func (h *Hub) listed(ctx context.Context) ([]Status, error) {
 	list := h.Benches()
 	for i := range list {
+		list[i].Stuck = ""
 		if err := h.stuck(list[i].Bench); err != nil {
 			list[i].Stuck = err.Error()
 		}

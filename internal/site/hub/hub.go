@@ -204,7 +204,7 @@ func (m *mirror) answer(ctx context.Context, question string, msg *nats.Msg) (a 
 	var err error
 	switch question {
 	case site.Meet:
-		if err = m.hub.stuck(m.bench); err == nil {
+		if err = m.isStuck(); err == nil {
 			a, err = answered(ctx, msg.Data, m.meet)
 		}
 	case site.Go:

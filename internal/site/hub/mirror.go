@@ -43,6 +43,7 @@ type mirror struct {
 	known known
 	saved uint64        // entries, in what is stored of known
 	grown chan struct{} // closed when known changes, or the replica
+	stuck string        // why nothing of it was stored when it came last; "" is no reason
 
 	replica     *replica.Replica // nil until it is held against the stream
 	replicaSize uint64           // entries that it has

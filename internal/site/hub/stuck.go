@@ -56,6 +56,17 @@ func (s *Server) stuckAt(bench string) error {
 	return nil
 }
 
+// isStuck is why nothing of the bench is stored, kept for whoever asks often.
+func (m *mirror) isStuck() error {
+	err := m.hub.stuck(m.bench)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stuck = ""; err != nil {
+		m.stuck = err.Error()
+	}
+	return err
+}
+
 const fullDisk = "the site's disk is full: make room there; until then the site takes nothing, and the benches keep it"
 
 // reply takes what NATS writes to a browser.

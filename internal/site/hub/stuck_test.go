@@ -33,6 +33,9 @@ func TestFullDisk(t *testing.T) {
 				t.Errorf("the bench hears %q", a.Error)
 			}
 		}
+		if seen := s.hub.Benches()[0].Stuck; seen != want {
+			t.Errorf("the page hears %q", seen)
+		}
 	}
 	hears("")
 	told, leastFree = nil, 1<<62
