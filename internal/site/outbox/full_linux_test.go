@@ -30,12 +30,12 @@ func limitFiles(t *testing.T, n uint64) (lift func()) {
 // A bench that the site cannot store hears why, and what to do, and so does who asks the site:
 // while the disk is full, and when there is room again, until the site is started anew.
 func TestSiteWithAFullDiskSaysSo(t *testing.T) {
-	defer func(was time.Duration) { commitTime = was }(commitTime)
-	commitTime = time.Second
 	b := newBench(t)
 	b.about = strings.Repeat("x", 2000)
 	b.work(2200)
 	b.push()
+	defer func(was time.Duration) { commitTime = was }(commitTime)
+	commitTime = time.Second // the disk never takes what comes now
 	p, _ := plant()
 	defer func() { _, _ = anew() }() // others need one that stores
 	b.work(10)

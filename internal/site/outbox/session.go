@@ -32,7 +32,7 @@ const answerTime = time.Minute
 var commitTime = 15 * time.Second
 
 // whyTime is how long the site may take to say why it stored nothing.
-const whyTime = 5 * time.Second
+const whyTime = 15 * time.Second
 
 // ask asks the site something.
 func (s *session) ask(ctx context.Context, question string, v any) (a site.Answer, err error) {
