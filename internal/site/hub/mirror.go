@@ -241,18 +241,8 @@ const lookTime = 10 * time.Second
 func (m *mirror) looked(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	info, err := m.stream.Info(ctx)
-	for err == nil && ctx.Err() == nil {
-		m.mu.Lock()
-		have, grown := m.known.Settled, m.grown
-		m.mu.Unlock()
-		if have >= info.State.LastSeq {
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-grown:
-		}
+	if info, err := m.stream.Info(ctx); err == nil {
+		_ = m.until(ctx, func() bool { return m.known.Settled >= info.State.LastSeq })
 	}
 }
 
@@ -264,21 +254,17 @@ func (m *mirror) reach(ctx context.Context) (known, error) {
 		return known{}, err
 	}
 	m.whole(read, info.State.LastSeq)
-	for {
-		m.mu.Lock()
-		k, grown := m.known, m.grown
+	var k known
+	err = m.until(ctx, func() bool {
+		k = m.known
 		k.Peaks = slices.Clone(k.Peaks)
-		m.mu.Unlock()
-		if k.Halt != nil {
-			return k, k.Halt
-		}
-		if k.Size >= info.State.LastSeq {
-			return k, nil
-		}
-		select {
-		case <-ctx.Done():
-			return k, fmt.Errorf("the site has read %d of %d entries: %w", k.Size, info.State.LastSeq, ctx.Err())
-		case <-grown:
-		}
+		return k.Halt != nil || k.Size >= info.State.LastSeq
+	})
+	switch {
+	case k.Halt != nil:
+		return k, k.Halt
+	case err != nil:
+		return k, fmt.Errorf("the site has read %d of %d entries: %w", k.Size, info.State.LastSeq, err)
 	}
+	return k, nil
 }

@@ -117,25 +117,35 @@ func (m *mirror) wake() {
 	m.grown = make(chan struct{})
 }
 
+// until waits until it is done, which is asked under mu when anything has changed.
+func (m *mirror) until(ctx context.Context, done func() bool) error {
+	for {
+		m.mu.Lock()
+		is, grown := done(), m.grown
+		m.mu.Unlock()
+		if is {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-grown:
+		}
+	}
+}
+
 // caughtUp waits until the replica has all that was stored when it began.
 func (m *mirror) caughtUp(ctx context.Context) error {
 	info, err := m.stream.Info(ctx)
 	if err != nil {
 		return err
 	}
-	for {
-		m.mu.Lock()
-		have, grown := m.replicaSize, m.grown
-		m.mu.Unlock()
-		if have >= info.State.LastSeq {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the readable ledger of %s has %d of %d entries: %w", m.bench, have, info.State.LastSeq, ctx.Err())
-		case <-grown:
-		}
+	var have uint64
+	err = m.until(ctx, func() bool { have = m.replicaSize; return have >= info.State.LastSeq })
+	if err != nil {
+		err = fmt.Errorf("the readable ledger of %s has %d of %d entries: %w", m.bench, have, info.State.LastSeq, err)
 	}
+	return err
 }
 
 // caughtUp waits until the readable ledgers have all that is stored now.
