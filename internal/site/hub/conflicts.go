@@ -63,89 +63,79 @@ func (m *mirror) notices(ctx context.Context, q site.Told) (a site.Answer, err e
 	if q.Read {
 		m.looked(ctx)
 	}
-	w, err := m.hub.conflicts.WatchAll(ctx, jetstream.ResumeFromRevision(q.Place+1))
+	a.Place = q.Place
+	behind := jetstream.ResumeFromRevision(q.Place + 1)
+	err = m.hub.eachNotice(ctx, behind, func(n site.Notice, place uint64) bool {
+		if len(a.Notices) == mostNotices {
+			return false
+		}
+		a.Notices, a.Place = append(a.Notices, n), place
+		return true
+	})
+	return a, err
+}
+
+// eachNotice gives the notices that there are, with their places, while each wants more.
+func (h *Hub) eachNotice(ctx context.Context, which jetstream.WatchOpt, each func(n site.Notice, place uint64) bool) error {
+	w, err := h.conflicts.WatchAll(ctx, which)
 	if err != nil {
-		return a, err
+		return err
 	}
 	defer func() { _ = w.Stop() }()
-	a.Place = q.Place
 	for e := range w.Updates() {
-		if e == nil || len(a.Notices) == mostNotices {
-			return a, nil
+		if e == nil { // that was all
+			return nil
 		}
 		n, err := site.Parse[site.Notice](e.Value())
-		if err != nil {
-			return a, err
+		if err != nil || !each(n, e.Revision()) {
+			return err
 		}
-		a.Notices, a.Place = append(a.Notices, n), e.Revision()
 	}
-	return a, ctx.Err()
+	return ctx.Err()
 }
 
 // listed are the Benches, with what keeps them from being stored, and what of their conflicts
 // is open.
 func (h *Hub) listed(ctx context.Context) ([]Status, error) {
 	list := h.Benches()
+	stuck := h.stuck()
 	for i := range list {
-		list[i].Stuck = ""
-		if err := h.stuck(list[i].Bench); err != nil {
-			list[i].Stuck = err.Error()
-		}
+		list[i].Stuck = stuck(list[i].Bench)
+	}
+	if !slices.ContainsFunc(list, func(s Status) bool { return len(s.Conflicts) > 0 }) {
+		return list, nil
+	}
+	open, err := h.unsettled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
 		list[i].Conflicts = slices.Clone(list[i].Conflicts)
 		for j := range list[i].Conflicts {
-			if err := h.openOf(ctx, &list[i].Conflicts[j]); err != nil {
-				return nil, err
-			}
+			list[i].Conflicts[j].opened(open)
 		}
 	}
 	return list, nil
 }
 
-// openOf finds the devices of a conflict that nobody has settled.
-func (h *Hub) openOf(ctx context.Context, c *Conflict) error {
-	for _, text := range slices.Compact([]string{c.Device, c.Taken.MAC}) {
-		mac, err := chip.ParseMAC(text)
-		if err != nil {
-			return err
-		}
-		has, err := h.conflicts.Get(ctx, site.NoticeKey(mac, mac.Local()))
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		n, err := site.Parse[site.Notice](has.Value())
-		if err != nil {
-			return err
-		}
-		if n.Open() {
-			c.Open = append(c.Open, text)
+// opened finds its devices among those that nobody has settled.
+func (c *Conflict) opened(unsettled []chip.MAC) {
+	for _, device := range slices.Compact([]string{c.Device, c.Taken.MAC}) {
+		if slices.ContainsFunc(unsettled, func(mac chip.MAC) bool { return mac.String() == device }) {
+			c.Open = append(c.Open, device)
 		}
 	}
-	return nil
 }
 
 // unsettled are the devices of which a conflict is open.
 func (h *Hub) unsettled(ctx context.Context) (list []chip.MAC, err error) {
-	w, err := h.conflicts.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = w.Stop() }()
-	for e := range w.Updates() {
-		if e == nil {
-			return list, nil
-		}
-		n, err := site.Parse[site.Notice](e.Value())
-		if err != nil {
-			return nil, err
-		}
+	err = h.eachNotice(ctx, jetstream.IgnoreDeletes(), func(n site.Notice, _ uint64) bool {
 		if n.Open() {
 			list = append(list, n.MAC)
 		}
-	}
-	return nil, ctx.Err()
+		return true
+	})
+	return list, err
 }
 
 // Unsettled are the devices of which a conflict is open: at the site that runs here, or, where

@@ -46,7 +46,7 @@ type Hub struct {
 
 	live   live
 	stands *stands
-	stuck  func(bench string) error // why nothing of a bench is stored
+	stuck  func() (at func(bench string) string) // as of Server
 
 	mu      sync.Mutex
 	mirrors map[string]*mirror

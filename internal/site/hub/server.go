@@ -106,10 +106,10 @@ func (s *Server) start(ctx context.Context, tell func(string)) (err error) {
 		return err
 	}
 	s.hub = &Hub{Name: s.folder.Name, Key: witness, Tell: tell, conn: s.conn, store: s.store, copies: 1, reload: s.reload, replicas: replicas, holders: holders{folder: s.folder}, stands: &s.stands}
-	s.hub.stuck = s.stuckAt
+	s.hub.stuck = s.stuck
 	if s.folder.Cluster != nil {
 		s.hub.copies = copies
-		s.hub.stuck = func(string) error { return nil } // its servers see to that
+		s.hub.stuck = func() func(string) string { return func(string) string { return "" } } // its servers see to that
 	}
 	if err := s.hub.start(ctx); err != nil || s.alone {
 		return err

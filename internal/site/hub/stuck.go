@@ -15,9 +15,9 @@ import (
 	"station/internal/site"
 )
 
-// stuck is why streams take nothing more, by their names: the disk refused to store something,
+// refused is why streams take nothing more, by their names: the disk refused to store something,
 // and NATS stores nothing more in such a stream before it is started anew.
-func (s *Server) stuck() map[string]string {
+func (s *Server) refused() map[string]string {
 	var said reply
 	s.nats.HandleHealthz(&said, &http.Request{URL: &url.URL{RawQuery: "details=true"}})
 	var health server.HealthStatus
@@ -38,33 +38,36 @@ func (s *Server) stuck() map[string]string {
 // variable for tests.
 var leastFree int64 = 2 * maxEntry
 
-// stuckAt is why the site stores nothing of a bench; nil while it does.
-func (s *Server) stuckAt(bench string) error {
+// stuck tells of each bench why the site stores nothing of it now; "" while it does.
+func (s *Server) stuck() (at func(bench string) string) {
 	free, err := keyfile.Free(s.folder.Dir)
 	full := err == nil && free < leastFree
 	if was := s.full.Swap(full); full && !was {
 		s.hub.Tell(fullDisk)
 	}
 	if full {
-		return errors.New(fullDisk)
+		return func(string) string { return fullDisk }
 	}
-	for stream, why := range s.stuck() {
-		if stream == site.StreamOf(bench) || strings.HasPrefix(stream, "KV_") {
-			return fmt.Errorf("the site's disk refused to store what came (%s): make room there, or see to the disk, and start the site again; until then it takes nothing", why)
+	refused := s.refused()
+	return func(bench string) string {
+		for stream, why := range refused {
+			if stream == site.StreamOf(bench) || strings.HasPrefix(stream, "KV_") {
+				return fmt.Sprintf("the site's disk refused to store what came (%s): make room there, or see to the disk, and start the site again; until then it takes nothing", why)
+			}
 		}
+		return ""
 	}
-	return nil
 }
 
 // isStuck is why nothing of the bench is stored, kept for whoever asks often.
 func (m *mirror) isStuck() error {
-	err := m.hub.stuck(m.bench)
+	why := m.hub.stuck()(m.bench)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stuck = ""; err != nil {
-		m.stuck = err.Error()
+	if m.stuck = why; why != "" {
+		return errors.New(why)
 	}
-	return err
+	return nil
 }
 
 const fullDisk = "the site's disk is full: make room there; until then the site takes nothing, and the benches keep it"
