@@ -190,8 +190,7 @@ func (b *siteBatchFlags) certify(out io.Writer, f *hub.Folder, a *qa.SiteAccount
 		return qa.ErrSimulated
 	case (!a.Balanced() || !a.Closed) && record.Blank(b.anyway):
 		return &codedError{exitFailed, fmt.Errorf("site batch: %s does not balance, or a bench has not closed it; put it right, or certify it --anyway \"why\"", a.Batch)}
-	}
-	if len(unsettled) > 0 && record.Blank(b.anyway) {
+	case len(unsettled) > 0 && record.Blank(b.anyway):
 		return &codedError{exitFailed, fmt.Errorf("site batch: in a conflict that nobody has settled: %s; \"station site show\" tells of it, and \"station site settle\" ends it; or certify %s --anyway \"why\"", commas(unsettled), a.Batch)}
 	}
 	key, err := f.Witness()

@@ -121,10 +121,10 @@ func (s *Server) bench(l *language, m hub.Member, day board.Day, now time.Time) 
 	switch here := now.Sub(word.At) < cmp.Or(s.Silence, silence); {
 	case m.Halt != nil:
 		b.State, b.Alarm = l.Refused+": "+m.Halt.Reason, true
-	case m.Stuck != "" && m.Revoked.IsZero():
-		b.State, b.Alarm = l.Stuck, true
 	case !m.Revoked.IsZero():
 		b.State, b.Alarm = l.Revoked+" "+clock(m.Revoked), true
+	case m.Stuck != "":
+		b.State, b.Alarm = l.Stuck, true
 	case !heard && m.Last.IsZero():
 		b.State = l.None
 	case !heard:

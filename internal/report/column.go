@@ -182,7 +182,7 @@ var rowMemories = sync.Pool{New: func() any { return &rowMemory{texts: new(strin
 // row is a row of n empty cells, with room for one more: a site adds the bench.
 func (m *rowMemory) row(n int) []string {
 	if len(m.rows) < n+1 {
-		m.rows = make([]string, max(rowCells, n+1))
+		m.rows = make([]string, rowCells)
 	}
 	row := m.rows[: n : n+1]
 	m.rows = m.rows[n+1:]
