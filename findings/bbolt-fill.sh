@@ -30,7 +30,7 @@ const (
 	header  = 16 // of a page, and of each entry in it
 )
 
-func must(err error) {
+func check(err error) {
 	if err != nil {
 		panic(err)
 	}
@@ -39,21 +39,21 @@ func must(err error) {
 func main() {
 	for _, page := range []int{4096, 8192, 16384} {
 		db, err := bolt.Open(filepath.Join(os.Args[1], fmt.Sprint(page)), 0o600, &bolt.Options{PageSize: page, NoSync: true})
-		must(err)
+		check(err)
 		for i := range uint64(entries) {
-			must(db.Update(func(tx *bolt.Tx) error {
+			check(db.Update(func(tx *bolt.Tx) error {
 				b, err := tx.CreateBucketIfNotExists([]byte("log"))
-				must(err)
+				check(err)
 				b.FillPercent = 1
 				return b.Put(binary.BigEndian.AppendUint64(nil, i), make([]byte, value))
 			}))
 		}
-		must(db.View(func(tx *bolt.Tx) error {
+		check(db.View(func(tx *bolt.Tx) error {
 			room := (page - header) / (header + 8 + value)
 			fmt.Printf("page of %d bytes: room for %d, holds %d\n", page, room, entries/tx.Bucket([]byte("log")).Stats().LeafPageN)
 			return nil
 		}))
-		must(db.Close())
+		check(db.Close())
 	}
 }
 GO

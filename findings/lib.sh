@@ -65,10 +65,20 @@ nss() {
 	parameters="configdir='sql:$tmp/db' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
 }
 
-# gorun MODULE@VERSION…: run the Go program on standard input with these modules.
+# gorun MODULE@VERSION…: run the Go program on standard input with these modules. It has must.
 gorun() {
 	mkdir "$tmp/go"
 	cat >"$tmp/go/main.go"
+	cat >"$tmp/go/must.go" <<-'GO'
+		package main
+
+		func must[T any](v T, err error) T {
+			if err != nil {
+				panic(err)
+			}
+			return v
+		}
+	GO
 	(
 		cd "$tmp/go"
 		export GOFLAGS="-trimpath -modcacherw"

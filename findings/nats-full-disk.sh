@@ -36,13 +36,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
 // ofItsOwn runs this program again where it may mount, and nobody else sees what.
 func ofItsOwn() {
 	c := exec.Command("/proc/self/exe", os.Args[1], "inside")

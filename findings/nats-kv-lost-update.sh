@@ -36,13 +36,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
 // start starts n servers, which are a cluster where there are several.
 func start(n int, dir string) (list []*server.Server) {
 	var routes []*url.URL // to all of them, at ports that are free
